@@ -1,0 +1,27 @@
+# Everything is installed into .venv on first use; python3 (3.11 to 3.13) and make are all that must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint types
+
+demo: $(READY)
+	$(BIN)/vadbench run --method random --dataset synthetic
+	$(BIN)/vadbench run --method zero-shot --dataset synthetic
+	$(BIN)/vadbench run --method anomalyclip --dataset synthetic
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	@echo "installing into .venv: about 6 GB, a minute or more"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

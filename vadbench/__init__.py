@@ -1,0 +1,6 @@
+"""vadbench: compare CLIP-based video anomaly detection methods under one harness."""
+
+from vadbench.hookspecs import DatasetSpec, MethodSpec, hookimpl
+
+__version__ = "0.1.0"
+__all__ = ["DatasetSpec", "MethodSpec", "__version__", "hookimpl"]

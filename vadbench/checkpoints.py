@@ -1,0 +1,95 @@
+"""Checkpoints: tensors in safetensors, what they belong to in JSON, nothing that could run code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.errors import CheckpointError
+from vadbench.files import read_json, replacing, write_json
+from vadbench.method import Method
+from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO
+
+
+class CheckpointInfo(BaseModel):
+    """What a checkpoint belongs to: enough to build its method again without the data set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    method: str
+    version: str
+    config: dict[str, Any]
+    dataset: str
+    classes: list[dict[str, Any]]
+    normal: int
+    dim: int
+    fingerprint: dict[str, Any]
+    clip: dict[str, str]
+    seed: int
+
+    def class_table(self) -> ClassTable:
+        """The class table of the data set it was trained on."""
+        return ClassTable(
+            tuple(VideoClass(c["name"], c["words"], tuple(c["aliases"])) for c in self.classes), self.normal
+        )
+
+
+def class_entries(table: ClassTable) -> list[dict[str, Any]]:
+    """The classes as plain values, for :class:`CheckpointInfo`."""
+    return [{"name": c.name, "words": c.words, "aliases": list(c.aliases)} for c in table.classes]
+
+
+def save_checkpoint(folder: Path, method: Method, info: CheckpointInfo) -> None:
+    """Write ``checkpoint.json`` and then ``checkpoint.safetensors``; the latter's presence means both are whole."""
+    write_json(folder / CHECKPOINT_INFO, info.model_dump(mode="json"))
+    tensors = {k: v.detach().cpu().contiguous() for k, v in method.state_dict().items()}
+    with replacing(folder / CHECKPOINT) as temporary:
+        save_file(tensors, temporary)
+
+
+def read_info(folder: Path) -> CheckpointInfo:
+    """The description of the checkpoint in a run folder.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be used.
+    """
+    path = folder / CHECKPOINT_INFO
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint in {folder}: expected {CHECKPOINT_INFO}; give a folder of a finished run")
+    try:
+        return CheckpointInfo.model_validate(read_json(path))
+    except ValidationError as error:
+        raise CheckpointError(f"{path} does not describe a checkpoint: {error.errors()[0]['msg']}") from error
+
+
+def load_checkpoint(folder: Path, method: Method) -> None:
+    """Load the weights of a run folder, every key and shape matched.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of other weights; lists what differs.
+    """
+    path = folder / CHECKPOINT
+    try:
+        found = load_file(os.fspath(path), device="cpu")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}; train again") from error
+    expected = method.state_dict()
+    wrong = sorted(
+        [f"missing {k}" for k in expected.keys() - found.keys()]
+        + [f"unexpected {k}" for k in found.keys() - expected.keys()]
+        + [
+            f"{k} is {tuple(found[k].shape)}, expected {tuple(v.shape)}"
+            for k, v in expected.items()
+            if k in found and found[k].shape != v.shape
+        ]
+    )
+    if wrong:
+        raise CheckpointError(f"{path} does not fit {type(method).__name__}: {'; '.join(wrong[:5])}")
+    with torch.no_grad():
+        method.load_state_dict(found)

@@ -1,0 +1,146 @@
+"""``vadbench extract``: CLIP features from videos into a feature store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, print_json, progress_bar
+from vadbench.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Progress, Video
+
+
+def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
+    """A shard as ``i/n`` with ``0 <= i < n``."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise click.BadParameter(f"expected i/n with i from 0 to n-1, such as 0/4, found '{text}'")
+    return int(index), int(count)
+
+
+@click.command("extract", short_help="Extract CLIP features from videos into a feature store.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--dataset", "-d", help="Extract all videos of this data set instead of PATHS.")
+@options.data_root
+@options.clip_model
+@options.clip_weights
+@click.option("--stride", type=click.IntRange(min=1), default=16, show_default=True, help="Frames between two rows.")
+@click.option(
+    "--pooling",
+    type=click.Choice(["first", "middle", "mean"]),
+    default="mean",
+    show_default=True,
+    help="Which of a row's frames stand for it.",
+)
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Stored as."
+)
+@click.option("--shard", default="0/1", callback=parse_shard, help="Do the i-th of n parts, to share the work.")
+@click.option("--keep-going", is_flag=True, help="Record a damaged video and go on with the next.")
+@options.device
+@click.option("--out", "store", type=click.Path(path_type=Path), required=True, help="Folder of the feature store.")
+@options.plugin
+@options.as_json
+def command(
+    paths: tuple[Path, ...],
+    dataset: str | None,
+    data_root: Path | None,
+    clip_model: str | None,
+    clip_weights: str | None,
+    stride: int,
+    pooling: str,
+    dtype: str,
+    shard: tuple[int, int],
+    keep_going: bool,
+    device: str,
+    store: Path,
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Extract CLIP features of video files, folders of videos or folders of frames, or of a whole data set.
+
+    \b
+      vadbench extract my_videos/ --out features/mine
+      vadbench extract --dataset ucsdped2 --data-root UCSD --stride 1 --out features/ped2
+      vadbench extract --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai --out features/ucf
+
+    Stopped at any moment it goes on with the next video when the same command is given again.
+    """
+    if bool(paths) == bool(dataset):
+        raise ConfigError("extract needs either PATHS or --dataset NAME")
+    from dataclasses import asdict
+
+    from vadbench.clip import SMALL, load_clip
+    from vadbench.environment import choose_device
+    from vadbench.experiment import SMALL_CLIP_NOTE, clip_source
+    from vadbench.features.extract import extract_features
+
+    with progress_bar() as progress:
+        videos = _dataset_videos(dataset, data_root, plugin_files, progress) if dataset else find_videos(paths)
+        clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
+        if clip.source.model == SMALL:
+            note(f"note: {SMALL_CLIP_NOTE}")
+        report = extract_features(
+            videos,
+            clip,
+            store,
+            stride=stride,
+            pooling=pooling,
+            dtype=dtype,
+            shard=shard,
+            keep_going=keep_going,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"store": str(store), **asdict(report)})
+    else:
+        click.echo(f"{report} in {store}")
+
+
+def find_videos(paths: tuple[Path, ...]) -> list[Video]:
+    """The videos that paths name: files, folders of frames, and all of these under other folders.
+
+    A video is called by its file name without suffix, or by its path under the given folder.
+
+    Raises:
+        DataError: a path is missing or holds no video, or two videos would share a name.
+    """
+    from vadbench.dataset import Video
+    from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    found: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"no such file or folder: {path}")
+        candidates = [path]
+        if path.is_dir() and not any(f.suffix.lower() in IMAGE_SUFFIXES for f in path.iterdir()):
+            candidates = sorted(f for f in path.rglob("*") if f.suffix.lower() in VIDEO_SUFFIXES)
+            images = {f.parent for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES}
+            candidates += sorted(images)
+        if not candidates:
+            raise DataError(f"no video under {path}: expected files ending in {', '.join(sorted(VIDEO_SUFFIXES))}")
+        for candidate in candidates:
+            relative = candidate.relative_to(path) if candidate != path else Path(candidate.name)
+            name = (relative if candidate.is_dir() else relative.with_suffix("")).as_posix()
+            if name in found:
+                raise DataError(f"two videos would be called '{name}': {found[name]} and {candidate}; rename one")
+            found[name] = candidate
+    return [Video(name, (), path) for name, path in found.items()]
+
+
+def _dataset_videos(
+    name: str, data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
+) -> list[Video]:
+    from vadbench.dataset import SPLITS
+    from vadbench.locations import find_data_root
+    from vadbench.plugins import Registry
+
+    dataset_class = Registry(files=plugin_files).dataset(name)
+    dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))
+    dataset.prepare(progress)
+    return [v for split in SPLITS for v in dataset.videos(split)]

@@ -1,0 +1,44 @@
+"""``vadbench list``: what methods, data sets and metrics there are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, print_json, print_table
+
+
+@click.command("list", short_help="List methods, data sets or metrics.")
+@click.argument("what", type=click.Choice(["methods", "datasets", "metrics"]))
+@options.plugin
+@options.as_json
+def command(what: str, plugin_files: tuple[str, ...], as_json: bool) -> None:
+    """List methods, data sets or metrics, one a line."""
+    entries = _metrics() if what == "metrics" else _specs("method" if what == "methods" else "dataset", plugin_files)
+    if as_json:
+        print_json(entries)
+    else:
+        headers = list(entries[0]) if entries else ["name"]
+        print_table([list(e.values()) for e in entries], headers)
+
+
+def _metrics() -> list[dict[str, str]]:
+    from vadbench.metrics.definitions import DEFINITIONS
+
+    return [{"name": key, "definition": definition.text} for key, definition in DEFINITIONS.items()]
+
+
+def _specs(kind: Literal["method", "dataset"], plugin_files: tuple[str, ...]) -> list[dict[str, str]]:
+    from pathlib import Path
+
+    from vadbench.plugins import Registry
+
+    registry = Registry(files=[Path(f) for f in plugin_files])
+    for plugin in registry.plugins:
+        if plugin.error:
+            note(f"plugin {plugin.name} of {plugin.distribution} is left out: {plugin.error}")
+    for name, claims in registry.conflicts(kind).items():
+        note(f"{kind} {name} is left out, it is registered by {' and '.join(claims)}")
+    return [{"name": s.name, "summary": s.summary, "paper": s.paper} for s in registry.specs(kind).values()]

@@ -1,0 +1,29 @@
+"""``vadbench log``: log finished runs to MLflow afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vadbench.cli import options
+
+
+@click.command("log", short_help="Log finished runs to MLflow afterwards.")
+@click.argument("runs", nargs=-1, required=True)
+@options.out
+def command(runs: tuple[str, ...], out: Path) -> None:
+    """Log finished runs to MLflow, each named by its folder or the beginning of its key.
+
+    For runs made while MLflow was away, or to another store: MLFLOW_TRACKING_URI=http://... vadbench log RUN
+    """
+    from vadbench.errors import RunError
+    from vadbench.runs import Outcome, find_run, read_record
+    from vadbench.tracking import log_runs
+
+    for name in runs:
+        folder = find_run(name, out)
+        record = read_record(folder)
+        if record.status != "finished":
+            raise RunError(f"{folder} holds a failed run; run it again before logging it")
+        click.echo(f"logged {folder} to {log_runs([Outcome(folder, record, reused=True)])}")

@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vadbench.locations import DATA_VARIABLE, DEFAULT_OUT
+
+
+class Command(click.Command):
+    """A command that also takes ``--debug``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+        )
+
+
+device = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+data_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    help=f"Folder of the data set's files; otherwise the user's config file, then {DATA_VARIABLE}/<dataset>.",
+)
+clip_model = click.option(
+    "--clip",
+    "clip_model",
+    metavar="MODEL",
+    help="CLIP to use: an open_clip model name such as ViT-B-16-quickgelu, or 'small', the one embedded in vadbench."
+    "  [default: small, or inferred from a --clip-weights file in OpenAI's format]",
+)
+clip_weights = click.option(
+    "--clip-weights",
+    metavar="TAG|FILE",
+    help="Weights of that CLIP: an open_clip tag such as openai, or a local .safetensors or .pt file.",
+)
+out = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUT,
+    show_default=True,
+    help="Folder that run folders go under.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+plugin = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Python file with a plugin that is not installed; may be repeated.",
+)

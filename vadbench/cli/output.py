@@ -1,0 +1,114 @@
+"""What commands print: tables and records on stdout, progress and notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Progress
+    from vadbench.runs import RunRecord
+
+HEADLINE = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "FAR", "prevalence")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
+    """Print a plain table."""
+    from tabulate import tabulate
+
+    click.echo(tabulate(rows, headers, disable_numparse=True))
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not the command's result."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Yield a progress callback: bars on a terminal, silence elsewhere."""
+    if not sys.stderr.isatty():
+        from vadbench.dataset import silent
+
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total, visible=done < total)
+
+        yield report
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a percentage with two digits, or a dash.
+
+    >>> percent(0.86361), percent(None)
+    ('86.36', '-')
+    """
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def print_results(records: Sequence[RunRecord]) -> None:
+    """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
+    from vadbench.runs import summarise
+
+    means = summarise(records)
+    several = len(records) > 1
+    seeds = [f"seed {r.seed}" for r in records]
+    rows = []
+    for name in (n for n in HEADLINE if n in records[0].metrics):
+        values = [r.metrics[name] for r in records]
+        cells = [
+            f"{percent(v.value)} [{percent(v.low)}, {percent(v.high)}]" if v.low is not None else percent(v.value)
+            for v in values
+        ]
+        rows.append([name, *cells, *([_mean(means.get(name))] if several else [])])
+    print_table(rows, ["%, [95 % interval]", *seeds, *(["mean ± std"] if several else [])])
+    for name, value in records[0].metrics.items():
+        if value.value is None and "/" not in name:
+            note(f"{name} is undefined: {value.reason}")
+    per_class = sorted({n.partition("/")[2] for n in records[0].metrics if "/" in n})
+    if per_class:
+        click.echo()
+        print_table(
+            [[c, *(_mean(means.get(f"{m}/{c}")) for m in ("AUC", "AP"))] for c in per_class],
+            ["class", "AUC", "AP"],
+        )
+
+
+def _mean(summary: tuple[float, float | None] | None) -> str:
+    if summary is None:
+        return "-"
+    mean, deviation = summary
+    return percent(mean) if deviation is None else f"{percent(mean)} ± {percent(deviation)}"

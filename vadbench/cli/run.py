@@ -1,0 +1,118 @@
+"""``vadbench run``: train and evaluate a method on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, print_json, print_results, progress_bar
+from vadbench.errors import StorageError, TrackingError, VadbenchError
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Progress
+    from vadbench.experiment import Experiment
+    from vadbench.runs import Outcome
+
+
+def parse_seeds(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
+    """Seeds from ``0``, ``0-2`` or ``0,3,5``."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5, found '{text}'")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    return list(dict.fromkeys(seeds))
+
+
+@click.command("run", short_help="Train and evaluate a method on a data set.")
+@click.option("--method", "-m", help="Method to run (vadbench list methods).")
+@click.option("--dataset", "-d", help="Data set to run it on (vadbench list datasets).")
+@click.option("--seeds", default="0", show_default=True, callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("--protocol", "protocol_name", default="native", show_default=True, help="Rules of the evaluation.")
+@options.data_root
+@click.option("--features", type=click.Path(path_type=Path), help="Feature store to use instead of extracting.")
+@options.clip_model
+@options.clip_weights
+@options.device
+@options.out
+@click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
+@options.plugin
+@options.as_json
+def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+    """Train and evaluate a method on a data set.
+
+    \b
+      vadbench run --method anomalyclip --dataset synthetic
+      vadbench run --method zero-shot --dataset synthetic --seeds 0-2 --json
+      vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
+      vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
+
+    Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
+    (VADBENCH_SET__RECIPE__EPOCHS=5), --set. A finished run is returned, not repeated; a stopped one goes on.
+    """
+    from vadbench.experiment import Request, open_experiment
+    from vadbench.plugins import Registry
+
+    asked = Request(**request)
+    with progress_bar() as progress:
+        experiment = open_experiment(asked, Registry(files=plugin_files), progress)
+        if not as_json:
+            for text in experiment.notes():
+                note(f"note: {text}")
+        outcomes, failures = _run_seeds(experiment, seeds[:1] if asked.trained else seeds, progress)
+    if outcomes:
+        _report(outcomes, as_json)
+    if failures:
+        raise failures[0]
+
+
+def _run_seeds(
+    experiment: Experiment, seeds: Sequence[int], progress: Progress
+) -> tuple[list[Outcome], list[VadbenchError]]:
+    """Run every seed; one that fails is recorded and the others go on."""
+    from vadbench.harness import run
+
+    outcomes: list[Outcome] = []
+    failures: list[VadbenchError] = []
+    for seed in seeds:
+        try:
+            outcomes.append(run(experiment, seed, progress))
+        except StorageError:
+            raise
+        except VadbenchError as error:
+            note(f"seed {seed} failed: {error}")
+            failures.append(error)
+    return outcomes, failures
+
+
+def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    from vadbench.tracking import log_runs
+
+    try:
+        logged = f"logged to MLflow at {log_runs(outcomes)}"
+    except TrackingError as error:
+        runs = " ".join(str(o.folder) for o in outcomes)
+        logged = f"not logged ({error}); the run is complete, log it later with: vadbench log {runs}"
+    if as_json:
+        note(logged)
+        print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])
+        return
+    first = outcomes[0].record
+    test = first.data["test"]
+    click.echo(
+        f"{first.method} on {first.dataset}, protocol {first.protocol['name']}: {test.videos} test videos,"
+        f" {test.frames} frames, {test.positives} of them anomalous\n"
+    )
+    print_results([o.record for o in outcomes])
+    click.echo()
+    for outcome in outcomes:
+        took = "finished earlier" if outcome.reused else f"{sum(outcome.record.seconds.values()):.1f} s"
+        click.echo(f"seed {outcome.record.seed}: {outcome.folder} ({took})")
+    click.echo(logged)

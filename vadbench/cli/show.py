@@ -1,0 +1,110 @@
+"""``vadbench show``: one method, data set or run in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, print_json, print_results, print_table
+from vadbench.errors import DataError
+
+
+@click.command("show", short_help="Show one method, data set or run in full.")
+@click.argument("what", type=click.Choice(["method", "dataset", "run"]))
+@click.argument("name")
+@click.option("--dataset", help="With 'method': show the settings it uses on this data set.")
+@options.out
+@options.plugin
+@options.as_json
+def command(
+    what: str, name: str, dataset: str | None, out: Path, plugin_files: tuple[Path, ...], as_json: bool
+) -> None:
+    """Show one method with its settings, one data set with its classes and files, or one run with its figures.
+
+    \b
+      vadbench show method anomalyclip --dataset ucfcrime
+      vadbench show dataset ucsdped2
+      vadbench show run 1f0c
+    """
+    if what == "run":
+        _show_run(name, out, as_json)
+        return
+    from vadbench.plugins import Registry
+
+    registry = Registry(files=plugin_files)
+    spec = registry.spec("method" if what == "method" else "dataset", name)
+    facts: dict[str, Any] = {"name": spec.name, "summary": spec.summary, "paper": spec.paper}
+    if what == "method":
+        settings = _settings(registry.method(name), dataset)
+        table = (["setting", "value", "meaning"], [[s["name"], s["value"], s["meaning"]] for s in settings])
+        facts["settings"] = settings
+    else:
+        more, classes = _dataset(registry.dataset(name))
+        facts |= more | {"classes": classes}
+        table = (["id", "class", "prompt words"], [list(c.values()) for c in classes])
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        if value and key not in ("settings", "classes"):
+            click.echo(f"{key}: {value}")
+    click.echo()
+    print_table(table[1], table[0])
+
+
+def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
+    from vadbench.config import field_descriptions, flatten, resolve
+
+    values = resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
+    meanings = field_descriptions(method.Config)
+    return [
+        {"name": key, "value": str(value), "meaning": meanings.get(key, "")}
+        for key, value in flatten(values.model_dump())
+    ]
+
+
+def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    from vadbench.locations import find_data_root
+
+    try:
+        root = str(find_data_root(dataset.name, dataset.makes_itself))
+    except DataError as error:
+        root = f"not set; {error}"
+    facts = {
+        "train videos": dataset.expected["train"],
+        "test videos": dataset.expected["test"],
+        "root": root,
+        "files": dataset.files,
+        "homepage": dataset.homepage,
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+    }
+    table = dataset.classes
+    classes = [
+        {"id": i, "name": c.name + (" (normal)" if i == table.normal else ""), "words": c.words}
+        for i, c in enumerate(table.classes)
+    ]
+    return facts, classes
+
+
+def _show_run(name: str, out: Path, as_json: bool) -> None:
+    from vadbench.runs import find_run, read_record
+
+    folder = find_run(name, out)
+    record = read_record(folder)
+    if as_json:
+        print_json({"folder": str(folder), **record.model_dump(mode="json")})
+        return
+    click.echo(f"{record.method} on {record.dataset}, seed {record.seed}: {record.status}")
+    click.echo(f"folder: {folder}\nmade: {record.created} on {record.environment['device']}")
+    click.echo(f"commit: {record.environment['commit']}\nfeatures: {record.fingerprint.get('encoder')}")
+    for text in record.notes:
+        note(f"note: {text}")
+    click.echo()
+    if record.status == "finished":
+        print_results([record])
+    else:
+        click.echo(record.error)

@@ -1,0 +1,193 @@
+"""Settings in layers: method defaults < its data set defaults < TOML file < environment < ``--set key=value``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vadbench.errors import ConfigError, did_you_mean
+
+ENVIRONMENT_PREFIX = "VADBENCH_SET__"
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a field nobody declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rows(Settings):
+    """Which feature rows a method wants; the harness pools finer stored rows to this."""
+
+    stride: int = Field(1, ge=1, description="frames from one row to the next")
+    pooling: Literal["first", "middle", "mean"] = Field(
+        "mean", description="which of a row's frames stand for it: the first, the middle one, or the mean of all"
+    )
+
+
+class Recipe(Settings):
+    """How a method is trained; the harness has one training loop and this is all it can be told."""
+
+    epochs: int = Field(50, ge=0, description="passes over the training split")
+    batch_size: int = Field(64, ge=2, description="videos in a batch; half of them normal where balanced")
+    sampler: Literal["balanced", "mixed"] = Field(
+        "balanced",
+        description="balanced: half abnormal, half normal, the shorter list starting again within an epoch;"
+        " mixed: all videos shuffled",
+    )
+    learning_rate: float = Field(1e-4, gt=0, description="AdamW learning rate at its peak")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW moment decay rates")
+    epsilon: float = Field(1e-8, gt=0, description="AdamW term in the denominator")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay, on every parameter")
+    schedule: Literal["constant", "warmup-cosine", "steps"] = Field(
+        "constant", description="learning rate over epochs; steps multiplies it by gamma at each milestone"
+    )
+    warmup_epochs: int = Field(0, ge=0, description="epochs of linear warm-up (warmup-cosine)")
+    warmup_from_zero: bool = Field(
+        True,
+        description="warm-up starts with an epoch at learning rate 0, as AnomalyCLIP's authors' code does;"
+        " false: epoch e of w runs at (e+1)/w of the peak",
+    )
+    milestones: tuple[int, ...] = Field((), description="epochs at which the rate is multiplied by gamma (steps)")
+    gamma: float = Field(0.1, gt=0, description="factor at each milestone (steps)")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers"
+    )
+
+
+class MethodConfig(Settings):
+    """Settings every method has; a method's own ``Config`` subclasses it and adds fields."""
+
+    rows: Rows = Rows()
+    recipe: Recipe | None = Field(None, description="how to train; none for a training-free method")
+
+
+C = TypeVar("C", bound=Settings)
+
+
+def resolve(
+    model: type[C],
+    dataset_defaults: Mapping[str, Any],
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    assignments: Sequence[str] = (),
+) -> C:
+    """Put the layers on top of each other and validate the result.
+
+    Args:
+        model: the settings to fill; its field defaults are the lowest layer.
+        dataset_defaults: what the method says about this data set, nested.
+        file: a TOML file with the same nesting.
+        environment: variables such as ``VADBENCH_SET__RECIPE__EPOCHS=5``.
+        assignments: ``key=value`` with dotted keys and TOML values; a value that is not TOML is taken as text.
+
+    Raises:
+        ConfigError: a key that does not exist, or a value of the wrong type; says in which layer.
+    """
+    values: dict[str, Any] = defaults(model)
+    origin: dict[str, str] = {}
+    layers: list[tuple[str, Iterable[tuple[str, Any]]]] = [
+        ("the method's data set defaults", flatten(dataset_defaults))
+    ]
+    if file is not None:
+        layers.append((str(file), flatten(read_toml(file))))
+    layers.append(("the environment", _from_environment(environment)))
+    layers.append(("--set", [_assignment(a) for a in assignments]))
+    known = field_names(model)
+    for source, pairs in layers:
+        for key, value in pairs:
+            if key not in known:
+                raise ConfigError(f"unknown setting '{key}' in {source}{did_you_mean(key, known)}")
+            _put(values, key, value)
+            origin[key] = source
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        where = next((f" from {s}" for k, s in origin.items() if key.startswith(k)), "")
+        raise ConfigError(f"setting '{key}'{where}: {first['msg']}, found {first['input']!r}") from error
+
+
+def defaults(model: type[Settings]) -> dict[str, Any]:
+    """The lowest layer: every field's default, nested, as plain values."""
+    return model().model_dump()
+
+
+def field_names(model: type[Settings]) -> list[str]:
+    """Dotted names of all settings, ``recipe`` sections included."""
+    return [key for key, _ in flatten(defaults(model))]
+
+
+def field_descriptions(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """Dotted name to description, for ``vadbench show method``."""
+    out: dict[str, str] = {}
+    instance = model()
+    for name, info in type(instance).model_fields.items():
+        value = getattr(instance, name)
+        if isinstance(value, BaseModel):
+            out.update(field_descriptions(type(value), f"{prefix}{name}."))
+        else:
+            out[prefix + name] = info.description or ""
+    return out
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as pairs of dotted name and value.
+
+    >>> flatten({"rows": {"stride": 4}, "n_ctx": 8})
+    [('rows.stride', 4), ('n_ctx', 8)]
+    """
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs.extend(flatten(value, f"{prefix}{key}."))
+        else:
+            pairs.append((prefix + key, value))
+    return pairs
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: the file is missing or not TOML; names the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read {path} as TOML: {error}") from error
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"--set expects key=value, found '{text}'")
+    return key.strip(), _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, Any]]:
+    return [
+        (name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), _value(value))
+        for name, value in sorted(environment.items())
+        if name.startswith(ENVIRONMENT_PREFIX)
+    ]
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[leaf] = value

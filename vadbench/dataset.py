@@ -1,0 +1,161 @@
+"""What a data set plugin subclasses, and the types it hands to the harness.
+
+Frames are 0-based and intervals half-open everywhere inside vadbench; an adapter turns its data set's own convention
+into this one when it reads the official files.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+from vadbench.errors import DataError, UnknownNameError
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class VideoClass:
+    """One class of a data set.
+
+    ``name`` is the official spelling, ``words`` what a prompt says (the name with spaces where none are given).
+    """
+
+    name: str
+    words: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            object.__setattr__(self, "words", self.name.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes of a data set with stable ids: a class's id is its position, ``normal`` the id of the normal class."""
+
+    classes: tuple[VideoClass, ...]
+    normal: int
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(c.words for c in self.classes)
+
+    @property
+    def abnormal(self) -> tuple[int, ...]:
+        """Ids of the abnormal classes in ascending order."""
+        return tuple(i for i in range(len(self)) if i != self.normal)
+
+    def id(self, name: str) -> int:
+        """The id of a class by its official name or an alias.
+
+        Raises:
+            UnknownNameError: no class is called that.
+        """
+        for i, c in enumerate(self.classes):
+            if name == c.name or name in c.aliases:
+                return i
+        raise UnknownNameError("class", name, self.names)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An annotated anomaly: class name, first frame, one past the last frame (0-based, half-open)."""
+
+    label: str
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise DataError(f"segment of '{self.label}' must have 0 <= start < end, found [{self.start}, {self.end})")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One clip of a data set.
+
+    Args:
+        name: unique within the data set; the key of features, ground truth and scores.
+        labels: video-level class names, the normal class's name for a normal video.
+        path: the video file or the folder of frames; ``None`` where only features exist.
+        frames: the true frame count where the data set states it; otherwise the decoder's count is used.
+        segments: annotated anomalies, test split only; never shown to a method.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    path: Path | None = None
+    frames: int | None = None
+    segments: tuple[Segment, ...] = ()
+
+
+class Progress(Protocol):
+    """Reports how far a long stage is: ``stage`` in words, ``done`` of ``total`` items."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """A :class:`Progress` that shows nothing."""
+
+
+class Dataset(ABC):
+    """A data set in its place on disk.
+
+    A plugin subclasses it, sets the class attributes and implements :meth:`videos`. The constructor must be cheap:
+    it is called to list and show data sets whose files are absent.
+
+    Args:
+        root: folder that holds the data set's files. ``None`` is allowed for a data set that makes its own
+            (``makes_itself``).
+    """
+
+    name: ClassVar[str]
+    classes: ClassVar[ClassTable]
+    expected: ClassVar[Mapping[Split, int]]
+    """Number of videos a complete copy has in each split."""
+    files: ClassVar[str]
+    """What is expected where under the root, in words that help someone who has just downloaded it."""
+    homepage: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    makes_itself: ClassVar[bool] = False
+    """True where no download is needed and :meth:`prepare` creates the files."""
+    extraction_stride: ClassVar[int] = 16
+    """Frames between two rows when ``run`` extracts features for this data set itself."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self, progress: Progress = silent) -> None:
+        """Make the files ready, or say what is missing.
+
+        Raises:
+            DataError: the root lacks something; the message says what is expected where.
+        """
+        if not self.root.is_dir():
+            raise DataError(f"data root of {self.name} not found: {self.root}; expected there: {self.files}")
+
+    @abstractmethod
+    def videos(self, split: Split) -> Sequence[Video]:
+        """The videos of one split in a stable order.
+
+        Raises:
+            DataError: a list or annotation is missing or contradicts itself; names the file and what to do.
+        """
+
+    def is_normal(self, video: Video) -> bool:
+        """True where the video carries no abnormal class."""
+        return video.labels == (self.classes.names[self.classes.normal],)

@@ -1,0 +1,106 @@
+"""Everything vadbench raises on purpose.
+
+    VadbenchError
+    +-- UnknownNameError     a name that is not registered (says which were close)
+    +-- ConfigError          a setting that does not exist or has the wrong type or value
+    +-- PluginError          a plugin that cannot be loaded or does not keep its contract
+    +-- DataError            files of a data set: missing, misplaced, contradictory
+    |   +-- MediaError       a video that cannot be decoded
+    |   +-- FeatureError     features that are absent, damaged or made by another encoder
+    +-- ClipError            CLIP weights that are absent, unsafe or of another architecture
+    +-- CheckpointError      a checkpoint that does not fit
+    +-- DeviceError          a device that was asked for and is not there
+    +-- TrainingError        a training that cannot go on (a loss that is not finite)
+    +-- RunError             a run folder that is missing, locked, damaged or of another version
+    +-- StorageError         the disk is full or may not be written
+    +-- TrackingError        MLflow cannot be reached; the run itself is complete
+
+Every message says what was expected, what was found and what to do. The command line prints it on one line and exits
+with status 2; ``--debug`` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VadbenchError(Exception):
+    """Base of all errors a user can cause and mend."""
+
+
+class UnknownNameError(VadbenchError):
+    """A name that nobody registered.
+
+    Args:
+        kind: what the name stands for, such as ``"method"``.
+        name: the name as given.
+        known: the names that exist; close ones are offered.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"unknown {kind} '{name}'{did_you_mean(name, self.known)}")
+
+
+class ConfigError(VadbenchError):
+    """A setting that does not exist, or whose value cannot be used."""
+
+
+class PluginError(VadbenchError):
+    """A plugin that cannot be loaded or breaks its contract."""
+
+
+class DataError(VadbenchError):
+    """A data set whose files are missing, misplaced or contradict each other."""
+
+
+class MediaError(DataError):
+    """A video that cannot be decoded; names the file and, where known, the frame."""
+
+
+class FeatureError(DataError):
+    """Features that are absent, damaged, of the wrong width or of another fingerprint."""
+
+
+class ClipError(VadbenchError):
+    """CLIP weights that are absent, unsafe to read or of another architecture."""
+
+
+class CheckpointError(VadbenchError):
+    """A checkpoint that is damaged or does not fit the method, classes or features."""
+
+
+class DeviceError(VadbenchError):
+    """A device that was asked for and is not available."""
+
+
+class TrainingError(VadbenchError):
+    """A training that cannot go on."""
+
+
+class RunError(VadbenchError):
+    """A run folder that is missing, in use, damaged or written by another version."""
+
+
+class StorageError(VadbenchError):
+    """A file that cannot be written: disk full, or no permission."""
+
+
+class TrackingError(VadbenchError):
+    """MLflow cannot be reached or refused what it was sent; the run itself is complete."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown name.
+
+    >>> did_you_mean("anomalyclop", ["anomalyclip", "random"])
+    "; did you mean 'anomalyclip'?"
+    >>> did_you_mean("x", ["anomalyclip", "random"])
+    '; known: anomalyclip, random'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
+    return "; known: " + (", ".join(names) if names else "none")

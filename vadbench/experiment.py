@@ -1,0 +1,134 @@
+"""From names and options to everything a run needs, checked before anything expensive starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vadbench.checkpoints import read_info
+from vadbench.clip import SMALL, Clip, ClipSource, load_clip
+from vadbench.config import MethodConfig, resolve
+from vadbench.dataset import Dataset, Progress, silent
+from vadbench.environment import choose_device
+from vadbench.errors import ConfigError
+from vadbench.features.provision import Provision, provide
+from vadbench.files import make_folder
+from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
+from vadbench.method import Method
+from vadbench.plugins import Registry
+from vadbench.protocols import Protocol, protocol
+from vadbench.runs import find_run
+
+SMALL_CLIP_NOTE = (
+    "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"
+    " on this data, they say nothing about the published encoders"
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; the fields are the options of ``vadbench run``.
+
+    ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
+    """
+
+    method: str | None = None
+    dataset: str | None = None
+    assignments: Sequence[str] = ()
+    config_file: Path | None = None
+    protocol_name: str = "native"
+    data_root: Path | None = None
+    features: Path | None = None
+    clip_model: str | None = None
+    clip_weights: str | None = None
+    device: str = "auto"
+    out: Path = DEFAULT_OUT
+    trained: str | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that is the same for all seeds of a method on a data set.
+
+    ``trained`` is the folder of a finished training to evaluate instead of training (``--from``).
+    """
+
+    method_name: str
+    method: type[Method]
+    config: MethodConfig
+    dataset: Dataset
+    provision: Provision
+    clip: Clip
+    protocol: Protocol
+    device: torch.device
+    out: Path
+    trained: Path | None = None
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return self.provision.store.fingerprint.to_dict()
+
+    @property
+    def clip_source(self) -> dict[str, str]:
+        return {"model": self.clip.source.model, "weights": self.clip.source.weights}
+
+    def notes(self) -> list[str]:
+        small = [SMALL_CLIP_NOTE] if self.clip.source.model == SMALL else []
+        return small + self.provision.notes
+
+
+def open_experiment(request: Request, registry: Registry, progress: Progress = silent) -> Experiment:
+    """Resolve names, settings, device, CLIP, data and features.
+
+    Raises:
+        VadbenchError: whatever cannot be resolved, cheapest checks first.
+    """
+    trained = find_run(request.trained, request.out) if request.trained else None
+    info = read_info(trained) if trained else None
+    method_name = request.method or (info.method if info else None)
+    dataset_name = request.dataset or (info.dataset if info else None)
+    if method_name is None or dataset_name is None:
+        raise ConfigError("run needs --method and --dataset, or --from with a finished run")
+    method, dataset_class = registry.method(method_name), registry.dataset(dataset_name)
+    if info is not None:
+        if method_name != info.method:
+            raise ConfigError(
+                f"--from names a run of '{info.method}', --method says '{method_name}'; leave --method out"
+            )
+        if request.assignments or request.config_file:
+            raise ConfigError(
+                "--from evaluates a finished training with its own settings; leave --set and --config out"
+            )
+        config: MethodConfig = method.Config.model_validate(info.config)
+    else:
+        config = resolve(
+            method.Config,
+            method.dataset_defaults.get(dataset_name, {}),
+            request.config_file,
+            assignments=request.assignments,
+        )
+    rules = protocol(request.protocol_name)
+    device = choose_device(request.device)
+    make_folder(request.out)
+    root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
+    clip = load_clip(_clip_source(request, info.clip if info else None), device)
+    dataset = dataset_class(root)
+    provision = provide(dataset, config.rows, clip, cache_root(), request.features, progress)
+    return Experiment(method_name, method, config, dataset, provision, clip, rules, device, request.out, trained)
+
+
+def clip_source(model: str | None, weights: str | None) -> ClipSource:
+    """The CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does."""
+    if model is None and weights is not None:
+        return ClipSource("", weights)
+    return ClipSource(model or SMALL, weights or "")
+
+
+def _clip_source(request: Request, trained: dict[str, str] | None) -> ClipSource:
+    if trained is not None and request.clip_model is None and request.clip_weights is None:
+        return ClipSource(trained["model"], trained["weights"])
+    return clip_source(request.clip_model, request.clip_weights)

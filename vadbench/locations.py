@@ -1,0 +1,70 @@
+"""Where things are on this machine: data roots, the cache and the tracking store."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import platformdirs
+
+from vadbench.errors import ConfigError, DataError
+
+DATA_VARIABLE = "VADBENCH_DATA"
+CACHE_VARIABLE = "VADBENCH_CACHE"
+DEFAULT_OUT = Path("results/runs")
+DEFAULT_STORE = "sqlite:///results/mlflow.db"
+
+
+def cache_root() -> Path:
+    """Folder for features and rendered videos: ``VADBENCH_CACHE``, or the user's cache folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("vadbench"))
+
+
+def user_config_file() -> Path:
+    """The user's own settings: a TOML file whose table ``[data]`` gives a folder per data set."""
+    return Path(platformdirs.user_config_dir("vadbench")) / "config.toml"
+
+
+def tracking_store() -> str:
+    """MLflow's tracking address: ``MLFLOW_TRACKING_URI``, or a sqlite file under ``results/``."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
+def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None) -> Path:
+    """The folder of one data set.
+
+    The order is: ``--data-root``, the user's config file, ``VADBENCH_DATA/<dataset>``, and for a data set that makes
+    its own files the cache.
+
+    Raises:
+        DataError: none of them is set.
+        ConfigError: the user's config file cannot be read.
+    """
+    if option is not None:
+        return option
+    if configured := _configured_roots().get(dataset):
+        return Path(configured).expanduser()
+    if parent := os.environ.get(DATA_VARIABLE):
+        folder = Path(parent) / dataset
+        if folder.is_dir() or not makes_itself:
+            return folder
+    if makes_itself:
+        return cache_root() / "datasets" / dataset
+    raise DataError(
+        f"no data root for {dataset}: give --data-root DIR, or set {DATA_VARIABLE} to the folder that holds a folder"
+        f" '{dataset}', or add '{dataset} = \"DIR\"' under [data] in {user_config_file()}"
+    )
+
+
+def _configured_roots() -> dict[str, str]:
+    path = user_config_file()
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("data", {})
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path} as TOML: {error}") from error
+    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+        raise ConfigError(f"{path}: [data] must map data set names to folders in quotes, found {table!r}")
+    return table

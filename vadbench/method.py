@@ -1,0 +1,136 @@
+"""What a method plugin subclasses, and the types it exchanges with the harness.
+
+The harness owns data, seeds, the training loop, devices and checkpoints; a method owns its layers, its losses and how
+rows become scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vadbench.config import MethodConfig
+from vadbench.dataset import ClassTable
+
+if TYPE_CHECKING:
+    from vadbench.clip import TextTower
+
+
+class Task:
+    """What a method is asked to solve: the classes, the width of a feature row and CLIP's text side.
+
+    The text tower belongs to CLIP, not to the method: it is frozen, loaded when first used and never written to a
+    checkpoint.
+
+    Args:
+        classes: class table of the data set.
+        dim: width of a feature row.
+        device: where the method will live.
+        load_text: gives the text tower of the CLIP that made the features; raises where that is unknown.
+    """
+
+    def __init__(self, classes: ClassTable, dim: int, device: torch.device, load_text: Callable[[], TextTower]) -> None:
+        self.classes, self.dim, self.device, self._load_text = classes, dim, device, load_text
+
+    @cached_property
+    def text(self) -> TextTower:
+        """CLIP's text tower on the task's device, frozen and in evaluation mode."""
+        return self._load_text().to(self.device)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch, abnormal videos first where the sampler is balanced.
+
+    Args:
+        views: what :meth:`Method.view` returned for each video, stacked: ``(videos, ...)``.
+        labels: ``(videos, classes)`` float, 1 where a video carries the class; weak labels only.
+    """
+
+    views: Mapping[str, Tensor]
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one video.
+
+    Args:
+        anomaly: ``(rows,)``, larger means more anomalous. Between 0 and 1 where the method gives probabilities.
+        classes: ``(rows, classes)`` probabilities with the normal class in its place, or ``None``.
+    """
+
+    anomaly: Tensor
+    classes: Tensor | None = None
+
+
+class Method(nn.Module):
+    """A model that turns feature rows into scores.
+
+    A trained method implements :meth:`view`, :meth:`loss` and :meth:`score`; a training-free one leaves
+    ``config.recipe`` at ``None`` and needs only :meth:`score`. Parameters are initialised in the constructor under a
+    seed that the harness has set.
+
+    Args:
+        config: an instance of the method's own ``Config``.
+        task: classes, feature width and text tower.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    version: ClassVar[str] = "1"
+    """Raise it when a change makes old results incomparable: it is part of every run's key."""
+    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
+
+    def __init__(self, config: MethodConfig, task: Task) -> None:
+        super().__init__()
+        self.config: Any = config
+        self.task = task
+
+    def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
+        """One pass over the rows ``(rows, dim)`` of each normal training video, before training.
+
+        What it computes is kept in buffers, so that it is saved in the checkpoint.
+        """
+
+    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """One training sample of a video.
+
+        Args:
+            features: ``(rows, dim)`` of one video, memory-mapped: index it, do not copy it whole.
+            rng: the only source of randomness.
+
+        Returns:
+            arrays of the same names and shapes for every video, so that they can be stacked.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a recipe but no view()")
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Named, already weighted terms, each a scalar; the harness adds them and logs each."""
+        raise NotImplementedError(f"{type(self).__name__} has a recipe but no loss()")
+
+    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+        """Scores of several videos, each ``(rows, dim)`` with at least one row, under ``torch.inference_mode``.
+
+        Which videos are scored together must not change a score.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no score()")
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for the optimiser; all trainable parameters in one group unless a method says otherwise."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    def import_reference(self, state: Mapping[str, Tensor]) -> None:
+        """Load the authors' released weights, every key and shape matched strictly.
+
+        Raises:
+            CheckpointError: keys or shapes differ; lists them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot import a released checkpoint")

@@ -1,0 +1,176 @@
+"""Finding plugins: entry points of the group ``vadbench``, loaded one by one so that a broken one harms no other."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import pluggy
+
+from vadbench import hookspecs
+from vadbench.errors import PluginError, UnknownNameError
+from vadbench.hookspecs import DatasetSpec, MethodSpec
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Dataset
+    from vadbench.method import Method
+
+Kind = Literal["method", "dataset"]
+Spec = MethodSpec | DatasetSpec
+T = TypeVar("T")
+HOOKS: dict[Kind, tuple[str, type]] = {
+    "method": ("vadbench_methods", MethodSpec),
+    "dataset": ("vadbench_datasets", DatasetSpec),
+}
+
+
+@dataclass
+class Plugin:
+    """One plugin and how its loading went.
+
+    ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out.
+    """
+
+    name: str
+    module: str
+    distribution: str
+    file: str = ""
+    error: str = ""
+    specs: dict[Kind, list[Spec]] = field(default_factory=dict)
+
+
+class Registry:
+    """The specs of all plugins that loaded.
+
+    Args:
+        points: entry points to load; those of the installed distributions by default.
+        files: scratch plugins that are not installed (``--plugin FILE``).
+    """
+
+    def __init__(self, points: Iterable[EntryPoint] | None = None, files: Sequence[Path] = ()) -> None:
+        self.plugins: list[Plugin] = []
+        manager = pluggy.PluginManager("vadbench")
+        manager.add_hookspecs(hookspecs)
+        found = sorted(entry_points(group="vadbench") if points is None else points, key=lambda p: (p.name, p.value))
+        for point in found:
+            distribution = point.dist.name if point.dist else "unknown"
+            self._load(manager, Plugin(point.name, point.value, distribution), point.load)
+        for file in files:
+            plugin = Plugin(file.stem, str(file), "--plugin", str(file))
+            self._load(manager, plugin, lambda file=file: _import_file(file))
+            if plugin.error:
+                raise PluginError(f"cannot load --plugin {file}: {plugin.error}")
+
+    def specs(self, kind: Kind) -> dict[str, Spec]:
+        """Specs by name, without the names that two plugins claim."""
+        owners = self._owners(kind)
+        return {name: found[0][1] for name, found in sorted(owners.items()) if len(found) == 1}
+
+    def conflicts(self, kind: Kind) -> dict[str, list[str]]:
+        """Names claimed more than once, with the distributions that claim them."""
+        return {
+            name: [f"{p.distribution} ({p.module})" for p, _ in found]
+            for name, found in sorted(self._owners(kind).items())
+            if len(found) > 1
+        }
+
+    def spec(self, kind: Kind, name: str) -> Spec:
+        """One spec.
+
+        Raises:
+            UnknownNameError: nobody registered the name.
+            PluginError: two plugins registered it.
+        """
+        if claims := self.conflicts(kind).get(name):
+            raise PluginError(
+                f"{kind} '{name}' is registered by {' and '.join(claims)}; uninstall or rename one of them"
+            )
+        specs = self.specs(kind)
+        if name not in specs:
+            raise UnknownNameError(kind, name, specs)
+        return specs[name]
+
+    def method(self, name: str) -> type[Method]:
+        """The class of a method, imported now."""
+        from vadbench.method import Method
+
+        return _target(self.spec("method", name), Method)
+
+    def dataset(self, name: str) -> type[Dataset]:
+        """The class of a data set, imported now."""
+        from vadbench.dataset import Dataset
+
+        return _target(self.spec("dataset", name), Dataset)  # type: ignore[type-abstract]
+
+    def _owners(self, kind: Kind) -> dict[str, list[tuple[Plugin, Spec]]]:
+        owners: dict[str, list[tuple[Plugin, Spec]]] = {}
+        for plugin in self.plugins:
+            for spec in plugin.specs.get(kind, []):
+                owners.setdefault(spec.name, []).append((plugin, spec))
+        return owners
+
+    def _load(self, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
+        self.plugins.append(plugin)
+        # A stranger's module may raise anything at all, SystemExit included; the others must still load.
+        try:
+            module: ModuleType = load()
+            plugin.file = str(getattr(module, "__file__", "") or plugin.file)
+            manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
+            for kind, (hook, spec_type) in HOOKS.items():
+                caller = manager.subset_hook_caller(hook, [p for p in manager.get_plugins() if p is not module])
+                plugin.specs[kind] = _checked(caller(), hook, spec_type)
+            if not any(plugin.specs.values()):
+                plugin.error = "implements no vadbench hook"
+        except (Exception, SystemExit) as error:
+            plugin.specs = {}
+            plugin.error = f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+@cache
+def installed() -> Registry:
+    """The registry of the installed plugins."""
+    return Registry()
+
+
+def _checked(results: list[Any], hook: str, spec_type: type) -> list[Spec]:
+    specs: list[Spec] = []
+    for result in results:
+        if not isinstance(result, list) or not all(isinstance(s, spec_type) for s in result):
+            raise PluginError(f"{hook} must return a list of {spec_type.__name__}, found {result!r}")
+        specs.extend(result)
+    return specs
+
+
+def _target(spec: Spec, base: type[T]) -> type[T]:
+    module, _, name = spec.target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"'{spec.name}' names {spec.target}, which cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PluginError(f"'{spec.name}' names {spec.target}, which is not a subclass of {base.__name__}")
+    return found
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise PluginError(f"no such file: {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"not a Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    # A scratch plugin's target is "<file's stem>:Class", so that it reads the same once the file is installed.
+    present = sys.modules.get(path.stem)
+    if present is not None and getattr(present, "__file__", None) != module.__file__:
+        raise PluginError(f"a module called '{path.stem}' exists already; rename {path}")
+    sys.modules[path.stem] = module
+    return module

@@ -1,0 +1,88 @@
+"""How scores meet ground truth: the protocol, and the alignment of rows with annotated segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from vadbench.config import Settings
+from vadbench.dataset import ClassTable, Segment
+from vadbench.errors import UnknownNameError
+
+
+class Protocol(Settings):
+    """The rules of an evaluation; every result carries them.
+
+    ``selection`` and ``subset`` shape the training, the rest only the evaluation.
+    """
+
+    name: str = Field(description="what the rules are called in tables")
+    boundaries: Literal["native"] = Field("native", description="official intervals made half-open and 0-based")
+    tail: Literal["hold"] = Field("hold", description="a row's score holds for its own frames, the last row's too")
+    crop: Literal["center"] = Field("center", description="which crop of the features is scored")
+    subset: Literal["all"] = Field("all", description="which videos take part")
+    selection: Literal["last"] = Field("last", description="which epoch's weights are evaluated")
+
+
+PROTOCOLS = {"native": Protocol(name="native")}
+
+
+def protocol(name: str) -> Protocol:
+    """A protocol by name.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownNameError("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
+    """Number of frames each row stands for: row ``i`` covers ``[i*stride, min((i+1)*stride, frames))``.
+
+    >>> row_frames(3, 4, 10).tolist()
+    [4, 4, 2]
+    """
+    starts = np.arange(rows, dtype=np.int64) * stride
+    return np.clip(frames - starts, 0, stride)
+
+
+def positives_per_row(segments: Sequence[Segment], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
+    """Frames of each row that lie inside any of the segments; overlapping segments count once.
+
+    >>> positives_per_row([Segment("Fire", 3, 6), Segment("Fire", 5, 9)], 3, 4, 10).tolist()
+    [1, 4, 1]
+    """
+    starts = np.arange(rows, dtype=np.int64) * stride
+    ends = np.minimum(starts + stride, frames)
+    total = np.zeros(rows, dtype=np.int64)
+    for first, last in _union(segments):
+        total += np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0, None)
+    return total
+
+
+def class_positives_per_row(
+    segments: Sequence[Segment], classes: ClassTable, rows: int, stride: int, frames: int
+) -> NDArray[np.int64]:
+    """``(rows, classes)`` frames of each row inside a segment of each class; the normal column holds the rest."""
+    table = np.zeros((rows, len(classes)), dtype=np.int64)
+    for label in {s.label for s in segments}:
+        own = [s for s in segments if s.label == label]
+        table[:, classes.id(label)] += positives_per_row(own, rows, stride, frames)
+    table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(segments, rows, stride, frames)
+    return table
+
+
+def _union(segments: Sequence[Segment]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted((s.start, s.end) for s in segments):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged

@@ -1,0 +1,217 @@
+"""Run folders: the record of a run, where it lies, and the two keys that name it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vadbench.errors import RunError
+from vadbench.files import read_json, write_json
+
+SCHEMA = 1
+RESULT = "result.json"
+SCORES = "scores.npz"
+CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_INFO = "checkpoint.json"
+TRAINING_LOG = "training.jsonl"
+
+
+class Value(BaseModel):
+    """A metric: a fraction with its 95 % interval, or ``None`` with the reason why it is undefined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+class SplitRecord(BaseModel):
+    """What was found of one split: ``expected`` is the size of a complete copy, ``manifest`` a hash of its entries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    videos: int
+    expected: int
+    abnormal: int
+    manifest: str
+    frames: int | None = None
+    positives: int | None = None
+
+
+class RunRecord(BaseModel):
+    """The content of ``result.json``.
+
+    ``key`` names the training, ``evaluation`` the way it was evaluated. ``trained_on`` differs from ``dataset`` where
+    a training was evaluated on another data set. ``notes`` are what a reader must know before comparing the figures.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    schema_version: int = SCHEMA
+    status: Literal["finished", "failed"]
+    error: str | None = None
+    method: str
+    method_version: str
+    dataset: str
+    trained_on: str
+    seed: int
+    key: str
+    evaluation: str
+    protocol: dict[str, Any]
+    metrics: dict[str, Value] = {}
+    diagnostics: dict[str, Any] = {}
+    config: dict[str, Any]
+    fingerprint: dict[str, Any]
+    clip: dict[str, str]
+    data: dict[str, SplitRecord]
+    notes: list[str] = []
+    environment: dict[str, Any]
+    seconds: dict[str, float] = {}
+    peak_memory_mb: dict[str, float] = {}
+    created: str
+
+
+def digest(value: Any) -> str:
+    """First 12 hex digits of the SHA-256 of a value's canonical JSON.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def training_key(
+    *,
+    method: str,
+    version: str,
+    config: Mapping[str, Any],
+    manifest: str,
+    fingerprint: str,
+    subset: str,
+    selection: str,
+    seed: int,
+) -> str:
+    """The key of a training: everything that changes its weights, and nothing that only says where it ran."""
+    return digest(
+        {
+            "method": method,
+            "version": version,
+            "config": config,
+            "manifest": manifest,
+            "fingerprint": fingerprint,
+            "subset": subset,
+            "selection": selection,
+            "seed": seed,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's folder, its record, and whether the record was there already."""
+
+    folder: Path
+    record: RunRecord
+    reused: bool
+
+
+class RunFolder:
+    """``<out>/<dataset>/<method>/<key>/``: one training and its evaluations.
+
+    The first evaluation lies in the folder itself, others in ``evaluations/<key>/``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / CHECKPOINT
+
+    @property
+    def training_log(self) -> Path:
+        return self.path / TRAINING_LOG
+
+    def evaluation(self, key: str) -> Path:
+        """The folder of the evaluation called ``key``, existing or not."""
+        first = read_record(self.path) if (self.path / RESULT).is_file() else None
+        if first is None or first.status == "failed" or first.evaluation == key:
+            return self.path
+        return self.path / "evaluations" / key
+
+    def finished(self, key: str) -> RunRecord | None:
+        """The record of an evaluation that is there and finished."""
+        folder = self.evaluation(key)
+        if not (folder / RESULT).is_file():
+            return None
+        record = read_record(folder)
+        return record if record.status == "finished" else None
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record in a folder.
+
+    Raises:
+        RunError: it is missing, damaged or of a newer vadbench.
+    """
+    path = folder / RESULT
+    content = read_json(path)
+    schema = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise RunError(f"{path} has schema {schema}, this vadbench reads up to {SCHEMA}; upgrade vadbench")
+    try:
+        return RunRecord.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{path} is not a run record: {where}: {first['msg']}; delete its folder and run again"
+        ) from error
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write ``result.json`` atomically."""
+    write_json(folder / RESULT, record.model_dump(mode="json"))
+
+
+def run_folders(out: Path) -> Iterator[Path]:
+    """Folders under ``out`` that hold a record, in a stable order."""
+    return (path.parent for path in sorted(out.rglob(RESULT)))
+
+
+def find_run(name: str, out: Path) -> Path:
+    """A run folder by its path, or by the beginning of its key under ``out``.
+
+    Raises:
+        RunError: nothing or more than one run matches.
+    """
+    if (Path(name) / RESULT).is_file():
+        return Path(name)
+    matches = [f for f in run_folders(out) if f.name.startswith(name) and f.parent.name != "evaluations"]
+    if len(matches) == 1:
+        return matches[0]
+    found = "none" if not matches else ", ".join(str(m) for m in matches[:5])
+    raise RunError(f"no single run called '{name}': expected a run folder or a key under {out}, found {found}")
+
+
+def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | None]]:
+    """Mean and standard deviation (n - 1) over seeds of each metric that is defined for every seed.
+
+    Raises:
+        RunError: the records are not of one method, data set and protocol.
+    """
+    if len({(r.method, r.dataset, r.evaluation) for r in records}) != 1:
+        raise RunError("a mean over seeds needs runs of one method, data set and evaluation")
+    out: dict[str, tuple[float, float | None]] = {}
+    for name in records[0].metrics:
+        values = [v for r in records if (v := r.metrics[name].value) is not None]
+        if len(values) == len(records):
+            out[name] = (fmean(values), stdev(values) if len(values) > 1 else None)
+    return out

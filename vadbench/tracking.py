@@ -1,0 +1,216 @@
+"""MLflow: where runs are looked at. The run folder stays the record; nothing here is ever read back.
+
+Experiment = data set, parent run = method with its settings, child run = seed. MLflow is imported on first use because
+that alone takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from vadbench.errors import TrackingError
+from vadbench.files import make_folder
+from vadbench.locations import tracking_store
+from vadbench.runs import RESULT, TRAINING_LOG, Outcome, RunRecord, digest, summarise
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+PARAM_LENGTH, TAG_LENGTH = 6000, 5000
+BATCH_METRICS, BATCH_PARAMS = 1000, 100
+
+
+def log_runs(outcomes: Sequence[Outcome]) -> str:
+    """Log the seeds of one method on one data set; runs that are logged already are left alone.
+
+    Returns:
+        the address of the store.
+
+    Raises:
+        TrackingError: with the reason; nothing else is ever raised, whatever MLflow does.
+    """
+    address = tracking_store()
+    try:
+        client = _client(address)
+        experiment = _experiment(client, address, outcomes[0].record.dataset)
+        parent = _parent(client, experiment, outcomes[0].record)
+        for outcome in outcomes:
+            _child(client, experiment, parent, outcome)
+        records = [o.record for o in outcomes]
+        _send(client, parent, metrics=list(_summary(records)), tags={"vadbench.seeds": str([r.seed for r in records])})
+        client.set_terminated(parent)
+    except Exception as error:
+        raise _refused(address, error) from error
+    return address
+
+
+def check_store() -> str:
+    """The address of the store, reached just now.
+
+    Raises:
+        TrackingError: it cannot be reached; says why.
+    """
+    address = tracking_store()
+    try:
+        _client(address).search_experiments(max_results=1)
+    except Exception as error:
+        raise _refused(address, error) from error
+    return address
+
+
+def metric_key(name: str) -> str:
+    """A metric's key in MLflow, which forbids ``@`` and much else.
+
+    >>> metric_key("mAP@0.1"), metric_key("AUC/Car (parked)")
+    ('mAP_at_0.1', 'AUC/Car _parked_')
+    """
+    name = name.replace("@", "_at_")
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-. /") else "_" for c in name)
+
+
+def _refused(address: str, error: Exception) -> TrackingError:
+    return TrackingError(f"MLflow at {address}: {(str(error) or type(error).__name__).splitlines()[0]}")
+
+
+def _client(address: str) -> MlflowClient:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    # MLflow's own seven retries would hold a finished run for minutes when a server is away.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=address)
+    if address.startswith(SQLITE):
+        folder = make_folder(_sqlite_folder(address))
+        # Two processes creating the schema at once leave a database that neither can use.
+        with FileLock(folder / ".mlflow.lock", timeout=120):
+            client.search_experiments(max_results=1)
+    return client
+
+
+def _sqlite_folder(address: str) -> Path:
+    return Path(address.removeprefix(SQLITE)).resolve().parent
+
+
+def _experiment(client: MlflowClient, address: str, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    if address.startswith(SQLITE):
+        location = (_sqlite_folder(address) / "mlflow-artifacts" / name).as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _parent(client: MlflowClient, experiment: str, record: RunRecord) -> str:
+    settings = digest([record.method, record.method_version, record.config, record.evaluation, record.trained_on])
+    key = digest([settings, record.fingerprint])
+    found = client.search_runs([experiment], f"tags.`vadbench.parent` = '{key}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    run = client.create_run(experiment, run_name=record.method, tags={"vadbench.parent": key, **_tags(record)})
+    _send(client, run.info.run_id, params=_flat(record.config))
+    return str(run.info.run_id)
+
+
+def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome) -> None:
+    from mlflow.entities import Dataset, DatasetInput, RunStatus
+
+    record, folder = outcome.record, outcome.folder
+    identity = digest([record.key, record.evaluation, record.created])
+    if client.search_runs([experiment], f"tags.`vadbench.run` = '{identity}'", max_results=1):
+        return
+    name = f"{record.method} seed {record.seed}"
+    tags = {"mlflow.parentRunId": parent, "vadbench.folder": str(folder), **_tags(record)}
+    run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    undefined = {k: str(v.reason) for k, v in record.metrics.items() if v.value is None}
+    _send(
+        client,
+        run_id,
+        params={**_flat(record.config), "seed": record.seed},
+        metrics=[*_metrics(record), *_epochs(folder / TRAINING_LOG)],
+        tags={"vadbench.undefined": json.dumps(undefined)} if undefined else {},
+    )
+    split = record.data["test"]
+    source = json.dumps({"dataset": record.dataset, "videos": split.videos, "frames": split.frames})
+    client.log_inputs(
+        run_id, datasets=[DatasetInput(Dataset(record.dataset, split.manifest, "local", source), tags=[])]
+    )
+    for path in [folder / RESULT, *sorted(folder.glob("*.png"))]:
+        client.log_artifact(run_id, str(path))
+    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
+    # Last, so that a log that was cut off is made again.
+    client.set_tag(run_id, "vadbench.run", identity)
+
+
+def _tags(record: RunRecord) -> dict[str, str]:
+    return {
+        "vadbench.method": record.method,
+        "vadbench.key": record.key,
+        "vadbench.protocol": json.dumps(record.protocol),
+        "vadbench.fingerprint": json.dumps(record.fingerprint),
+        "vadbench.trained_on": record.trained_on,
+        "vadbench.notes": "; ".join(record.notes) or "none",
+        "vadbench.commit": str(record.environment.get("commit")),
+        "vadbench.device": str(record.environment.get("device")),
+    }
+
+
+def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
+    for name, value in record.metrics.items():
+        for suffix, number in (("", value.value), ("_low", value.low), ("_high", value.high)):
+            if number is not None:
+                yield metric_key(name) + suffix, number, 0
+    yield from ((f"seconds_{metric_key(stage)}", s, 0) for stage, s in record.seconds.items())
+
+
+def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
+    if not log.is_file():
+        return
+    for line in log.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        yield "learning_rate", entry["learning_rate"], entry["epoch"]
+        for term, number in entry["loss"].items():
+            yield f"loss_{metric_key(term)}", number, entry["epoch"]
+
+
+def _summary(records: Sequence[RunRecord]) -> Iterator[tuple[str, float, int]]:
+    for name, (mean, deviation) in summarise(records).items():
+        yield metric_key(name), mean, 0
+        if deviation is not None:
+            yield f"{metric_key(name)}_std", deviation, 0
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in config.items():
+        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return out
+
+
+def _send(
+    client: MlflowClient,
+    run_id: str,
+    params: Mapping[str, Any] | None = None,
+    metrics: Sequence[tuple[str, float, int]] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = int(time.time() * 1000)
+    entries = [Param(k, str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()]
+    for i in range(0, len(entries), BATCH_PARAMS):
+        client.log_batch(run_id, params=entries[i : i + BATCH_PARAMS])
+    points = [Metric(k, v, now, step) for k, v, step in metrics]
+    for i in range(0, len(points), BATCH_METRICS):
+        client.log_batch(run_id, metrics=points[i : i + BATCH_METRICS])
+    client.log_batch(run_id, tags=[RunTag(k, v[:TAG_LENGTH]) for k, v in (tags or {}).items()])

@@ -1,0 +1,201 @@
+"""The one training loop: batches, seeds, schedule, checkpoints every epoch and resuming from them.
+
+Every random draw of epoch ``e`` comes from a generator seeded with ``(seed, e)``, so an interrupted training needs no
+random state to go on: the weights after the last finished epoch are enough, and the end is bit-identical.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vadbench.config import Recipe
+from vadbench.dataset import Progress, silent
+from vadbench.errors import ConfigError, TrainingError
+from vadbench.files import replacing, write_text
+from vadbench.method import Batch, Method
+
+STATE = "training.safetensors"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A training video: rows ``(rows, dim)``, memory-mapped, and its weak labels ``(classes,)`` as 0 and 1."""
+
+    features: NDArray[np.floating[Any]]
+    labels: NDArray[np.float32]
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """Learning rate of an epoch; the rate changes between epochs, never within one.
+
+    ``warmup-cosine``: ``peak * e / w`` for ``e < w``, then ``peak * (1 + cos(pi * (e - w) / (E - w))) / 2``
+    (spec of AnomalyCLIP, section 4).
+
+    >>> [round(learning_rate(Recipe(epochs=4, schedule="warmup-cosine", warmup_epochs=1), e), 6) for e in range(4)]
+    [0.0, 0.0001, 7.5e-05, 2.5e-05]
+    """
+    peak = recipe.learning_rate
+    if recipe.schedule == "constant":
+        return peak
+    if recipe.schedule == "steps":
+        return peak * recipe.gamma ** sum(epoch >= m for m in recipe.milestones)
+    warmup = recipe.warmup_epochs
+    if epoch < warmup:
+        return peak * (epoch if recipe.warmup_from_zero else epoch + 1) / warmup
+    return peak * (1 + math.cos(math.pi * min(1.0, (epoch - warmup) / max(1, recipe.epochs - warmup)))) / 2
+
+
+def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Video indices of each batch of one epoch.
+
+    ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
+    shorter one is shuffled and started again; what does not fill a half batch is dropped. ``mixed``: all videos.
+
+    Raises:
+        ConfigError: too few videos for a half batch.
+    """
+    if recipe.sampler == "mixed":
+        order = rng.permutation(len(labels))
+        yield from (order[i : i + recipe.batch_size].tolist() for i in range(0, len(order), recipe.batch_size))
+        return
+    half = recipe.batch_size // 2
+    is_normal = labels[:, normal] > 0
+    groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
+    fewest = min(len(g) for g in groups)
+    if fewest < half:
+        raise ConfigError(
+            f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
+            f" {len(groups[0])} and {len(groups[1])}; use --set recipe.batch_size={2 * fewest} or less"
+        )
+    steps = max(len(g) // half for g in groups)
+    streams = [_endless(g, half, rng) for g in groups]
+    for _ in range(steps):
+        yield [*next(streams[0]), *next(streams[1])]
+
+
+def _endless(indices: NDArray[np.intp], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    while True:
+        order = rng.permutation(indices)
+        yield from (order[i : i + size].tolist() for i in range(0, len(order) - size + 1, size))
+
+
+def fit(
+    method: Method,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    progress: Progress = silent,
+) -> None:
+    """Train ``method`` in place, resuming from ``folder`` where an earlier call was interrupted.
+
+    Leaves ``training.jsonl`` (one line an epoch: learning rate, mean of each loss term) and ``training.safetensors``
+    (weights and optimiser after the last finished epoch) in ``folder``.
+
+    Raises:
+        TrainingError: the loss stopped being finite; says which term and when.
+        ConfigError: the batch does not fit the data.
+    """
+    device = method.task.device
+    optimiser = torch.optim.AdamW(
+        method.parameter_groups(),
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        eps=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
+    )
+    labels = np.stack([s.labels for s in samples])
+    log = _resume(method, optimiser, folder / STATE, device)
+    method.train()
+    for epoch in range(len(log), recipe.epochs):
+        progress("training", epoch, recipe.epochs)
+        rate = learning_rate(recipe, epoch)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(_epoch_seed(seed, epoch))
+        rng = np.random.default_rng([seed, epoch])
+        sums: dict[str, float] = {}
+        steps = 0
+        for indices in batches(labels, method.task.classes.normal, recipe, rng):
+            batch = _assemble(method, [samples[i] for i in indices], rng, device)
+            with arithmetic(recipe.precision, device):
+                terms = method.loss(batch)
+                total = torch.stack([t.float() for t in terms.values()]).sum()
+            _require_finite(terms, epoch, steps)
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            for name, term in {**terms, "total": total}.items():
+                sums[name] = sums.get(name, 0.0) + float(term.detach())
+            steps += 1
+        log.append(
+            {"epoch": epoch, "learning_rate": rate, "steps": steps, "loss": {k: v / steps for k, v in sums.items()}}
+        )
+        _save(method, optimiser, log, folder / STATE)
+        write_text(folder / "training.jsonl", "".join(json.dumps(line) + "\n" for line in log))
+    progress("training", recipe.epochs, recipe.epochs)
+    method.eval()
+
+
+def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Context in which a forward pass runs at the recipe's precision."""
+    # The setting is process-wide, so each call states it rather than trusting what an earlier run left behind.
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator, device: torch.device) -> Batch:
+    views = [method.view(s.features, rng) for s in chosen]
+    stacked = {name: torch.from_numpy(np.stack([v[name] for v in views])).to(device) for name in views[0]}
+    return Batch(stacked, torch.from_numpy(np.stack([s.labels for s in chosen])).to(device))
+
+
+def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:
+    bad = [name for name, term in terms.items() if not bool(torch.isfinite(term.detach()).all())]
+    if bad:
+        raise TrainingError(
+            f"loss term {', '.join(bad)} is not finite at epoch {epoch}, step {step}; lower recipe.learning_rate, or"
+            " check the features with vadbench data check"
+        )
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+def _save(method: Method, optimiser: torch.optim.Optimizer, log: list[dict[str, Any]], path: Path) -> None:
+    tensors = {f"method.{k}": v for k, v in method.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
+    with replacing(path) as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"log": json.dumps(log)})
+
+
+def _resume(method: Method, optimiser: torch.optim.Optimizer, path: Path, device: torch.device) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    with safe_open(os.fspath(path), "pt", device="cpu") as file:
+        log: list[dict[str, Any]] = json.loads(file.metadata()["log"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    method.load_state_dict({k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return log
