@@ -1,0 +1,350 @@
+"""Extraction: a row for every piece of every video, the same bytes however often it is killed, and honest reports."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save_file
+
+from vadbench.clip import ClipSource, load_clip
+from vadbench.dataset import Video
+from vadbench.errors import DataError, FeatureError, MediaError
+from vadbench.features.decoding import Decoder
+from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.store import FeatureStore, pool_rows
+from vadbench.media import declared_frames, lazy_frames, read_frames, write_video
+
+LENGTHS = {"a": 37, "b": 5, "c": 16, "d": 1, "e": 50}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clip") / "tiny.safetensors"
+    torch.manual_seed(0)
+    model = open_clip.CLIP(
+        embed_dim=8,
+        vision_cfg={"layers": 1, "width": 64, "patch_size": 16, "image_size": 32},
+        text_cfg={"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1},
+        quick_gelu=True,
+    )
+    save_file(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(weights):
+    return load_clip(ClipSource("", str(weights)))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    noise = np.random.default_rng(0)
+    made = []
+    for i, (name, length) in enumerate(LENGTHS.items()):
+        path = folder / f"{name}.mp4"
+        write_video(path, noise.integers(0, 255, (length, 48, 40 + 2 * i, 3), np.uint8), fps=25)
+        made.append(Video(name, ("x",), path))
+    return made
+
+
+def encode_frames(clip, path):
+    """One row per frame, a frame at a time."""
+    frames = [torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in read_frames(path)]
+    return np.concatenate([clip.encode_images(clip.preprocess(frame)).numpy() for frame in frames])
+
+
+def content(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if not p.name.startswith(".")}
+
+
+@pytest.mark.parametrize("pooling", ["first", "middle", "mean"])
+@pytest.mark.parametrize("stride", [1, 4, 16])
+def test_rows_are_those_of_the_frames_they_stand_for(tmp_path, clip, videos, stride, pooling):
+    report = extract_features(videos, clip, tmp_path, stride=stride, pooling=pooling, batch_size=7)
+    assert report.extracted == list(LENGTHS)
+    assert report.frames == sum(LENGTHS.values())
+    assert (report.present, report.failed, report.mismatches) == ([], [], [])
+    store = FeatureStore(tmp_path)
+    assert store.fingerprint == clip_fingerprint(clip, stride=stride, pooling=pooling)
+    for video in videos:
+        frames = encode_frames(clip, video.path)
+        assert store.frames(video.name) == len(frames) == LENGTHS[video.name]
+        expected = []
+        for start in range(0, len(frames), stride):
+            piece = frames[start : start + stride]
+            expected.append({"first": piece[0], "middle": piece[len(piece) // 2], "mean": piece.mean(0)}[pooling])
+        np.testing.assert_allclose(store.rows(video.name)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_extracted_means_are_bit_for_bit_the_pooled_rows_of_every_frame(tmp_path, clip, videos):
+    extract_features(videos, clip, tmp_path / "1", stride=1, pooling="mean", batch_size=7)
+    extract_features(videos, clip, tmp_path / "4", stride=4, pooling="mean", batch_size=7)
+    fine, coarse = FeatureStore(tmp_path / "1"), FeatureStore(tmp_path / "4")
+    for name, length in LENGTHS.items():
+        np.testing.assert_array_equal(coarse.rows(name)[0], pool_rows(fine.rows(name)[0], length, 1, 4, "mean"))
+
+
+def test_real_clips_have_a_row_for_every_frame(tmp_path, clip, test_data):
+    real = [Video(p.stem, ("x",), p) for p in sorted((test_data / "videos").glob("*.mp4"))]
+    report = extract_features(real, clip, tmp_path, stride=1, pooling="mean")
+    assert not report.mismatches
+    store = FeatureStore(tmp_path)
+    for video in real:
+        assert store.rows(video.name).shape == (1, declared_frames(video.path), clip.dim)
+        store.check(video.name)
+
+
+def test_a_folder_of_images_is_a_video(tmp_path, clip):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i in range(11):
+        Image.fromarray(np.full((40, 40), 20 * i, np.uint8)).save(folder / f"{i}.tif")
+    extract_features([Video("v", ("x",), folder)], clip, tmp_path / "s", stride=4, pooling="first")
+    store = FeatureStore(tmp_path / "s")
+    assert (store.frames("v"), store.rows("v").shape) == (11, (1, 3, clip.dim))
+    np.testing.assert_allclose(store.rows("v")[0], encode_frames(clip, folder)[::4], rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_call_finds_everything_there(tmp_path, clip, videos):
+    extract_features(videos, clip, tmp_path, stride=4, pooling="first")
+    before = content(tmp_path)
+    report = extract_features(videos, clip, tmp_path, stride=4, pooling="first")
+    assert (report.extracted, report.present, report.frames) == ([], list(LENGTHS), 0)
+    assert content(tmp_path) == before
+
+
+def test_a_changed_file_is_extracted_again(tmp_path, clip):
+    path = tmp_path / "v.mp4"
+    video = Video("v", ("x",), path)
+    write_video(path, np.zeros((5, 32, 32, 3), np.uint8), fps=25)
+    extract_features([video], clip, tmp_path / "s", stride=1, pooling="mean")
+    write_video(path, np.full((9, 32, 32, 3), 200, np.uint8), fps=25)
+    report = extract_features([video], clip, tmp_path / "s", stride=1, pooling="mean")
+    assert report.extracted == ["v"]
+    assert FeatureStore(tmp_path / "s").frames("v") == 9
+
+
+def test_rows_do_not_depend_on_what_else_is_extracted(tmp_path, clip, videos):
+    extract_features(videos, clip, tmp_path / "all", stride=4, pooling="mean")
+    extract_features(videos, clip, tmp_path / "two", stride=4, pooling="mean", shard=(1, 2))
+    extract_features(videos, clip, tmp_path / "two", stride=4, pooling="mean", shard=(0, 2))
+    one, two = FeatureStore(tmp_path / "all"), FeatureStore(tmp_path / "two")
+    assert one.names == two.names
+    for name in one.names:
+        np.testing.assert_array_equal(one.rows(name), two.rows(name))
+
+
+def test_mismatching_counts_are_reported_and_extracted(tmp_path, clip, videos):
+    claims = [Video("a", ("x",), videos[0].path, frames=38), Video("b", ("x",), videos[1].path, frames=5)]
+    report = extract_features(claims, clip, tmp_path, stride=4, pooling="first")
+    assert [str(m) for m in report.mismatches] == ["a: 37 frames decoded, 38 declared by its data set"]
+    assert FeatureStore(tmp_path).frames("a") == 37
+
+
+def test_a_container_that_declares_too_much_is_reported(tmp_path, clip, monkeypatch, videos):
+    monkeypatch.setattr("vadbench.features.extract.declared_frames", lambda path: 40)
+    report = extract_features(videos[:1], clip, tmp_path, stride=4, pooling="first")
+    assert [str(m) for m in report.mismatches] == ["a: 37 frames decoded, 40 declared by its container"]
+
+
+@pytest.fixture
+def with_damaged(tmp_path, videos):
+    text = tmp_path / "text.mp4"
+    text.write_text("no video\n" * 100)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(videos[0].path.read_bytes()[:-2000])
+    broken = [Video("text", ("x",), text), Video("cut", ("x",), cut), Video("gone", ("x",), tmp_path / "gone.mp4")]
+    return [videos[0], *broken, Video("fileless", ("x",)), videos[4]]
+
+
+def test_a_damaged_video_stops_it_and_keeps_what_is_done(tmp_path, clip, with_damaged):
+    with pytest.raises(MediaError, match=r"text\.mp4"):
+        extract_features(with_damaged[:2], clip, tmp_path / "s", stride=4, pooling="first")
+    assert FeatureStore(tmp_path / "s").names == ("a",)
+
+
+def test_keep_going_leaves_damaged_videos_out_and_says_which(tmp_path, clip, with_damaged):
+    report = extract_features(with_damaged, clip, tmp_path / "s", stride=4, pooling="first", keep_going=True)
+    assert report.extracted == ["a", "e"]
+    assert {name for name, _ in report.failed} == {"text", "cut", "gone", "fileless"}
+    assert "text.mp4" in dict(report.failed)["text"]
+    assert FeatureStore(tmp_path / "s").names == ("a", "e")
+
+
+def test_damage_in_the_middle_leaves_no_rows_behind(tmp_path, clip, monkeypatch, videos):
+    clean = tmp_path / "clean"
+    extract_features([videos[0], videos[2]], clip, clean, stride=1, pooling="mean", batch_size=4)
+
+    def breaks_at_thirty(path):
+        for i, frame in enumerate(real(path)):
+            if path == videos[4].path and i == 30:
+                raise MediaError(f"{path}: damaged at frame 30")
+            yield frame
+
+    real = lazy_frames
+    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", breaks_at_thirty)
+    torn = tmp_path / "torn"
+    order = [videos[0], videos[4], videos[2]]
+    report = extract_features(order, clip, torn, stride=1, pooling="mean", batch_size=4, keep_going=True)
+    assert [name for name, _ in report.failed] == ["e"]
+    assert content(torn) == content(clean)
+
+
+def test_an_encoder_that_gives_nan_is_an_error_naming_the_video(tmp_path, clip, monkeypatch, videos):
+    monkeypatch.setattr(clip, "encode_images", lambda frames: torch.full((len(frames), clip.dim), torch.nan))
+    with pytest.raises(FeatureError, match=r"video 'a'.*NaN"):
+        extract_features(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2)
+    report = extract_features(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2, keep_going=True)
+    assert len(report.failed) == len(videos)
+
+
+def test_repeated_names_are_refused(tmp_path, clip, videos):
+    with pytest.raises(DataError, match="more than once"):
+        extract_features([videos[0], videos[0]], clip, tmp_path, stride=1, pooling="mean")
+
+
+def test_progress_counts_up_to_the_end(tmp_path, clip, videos):
+    seen = []
+    extract_features(videos[:2], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
+    stage = "extracting features"
+    assert seen == [(stage, 0, 2), (stage, 1, 2), (stage, 2, 2)]
+    seen.clear()
+    extract_features(videos[:3], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
+    assert seen == [(stage, 2, 3), (stage, 3, 3)]
+
+
+# --- the decoding thread -------------------------------------------------------------------------------------------
+
+
+def numbered_decoder(monkeypatch, lengths, stride, pooling, batch_size):
+    """A decoder of made-up videos whose frames are their own number."""
+    monkeypatch.setattr(
+        "vadbench.features.decoding.lazy_frames",
+        lambda length: (lambda i=i: np.full((1, 1, 3), i, np.uint8) for i in range(length)),
+    )
+    return Decoder(lengths, lambda frame: frame, stride, pooling, batch_size)
+
+
+@given(
+    length=st.integers(1, 60),
+    stride=st.integers(1, 20),
+    pooling=st.sampled_from(["first", "middle", "mean"]),
+    batch_size=st.integers(1, 9),
+)
+def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batch_size):
+    pieces = [list(range(length))[start : start + stride] for start in range(0, length, stride)]
+    chosen = {
+        "first": [piece[0] for piece in pieces],
+        "middle": [piece[len(piece) // 2] for piece in pieces],
+        "mean": list(range(length)),
+    }[pooling]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        numbered_decoder(patch, [length], stride, pooling, batch_size) as decoder,
+    ):
+        batches = [batch[:, 0, 0, 0].tolist() for batch in decoder.batches(0)]
+        assert decoder.frames == length
+    assert [number for batch in batches for number in batch] == chosen
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+
+
+def test_frames_are_decoded_only_a_little_ahead(monkeypatch):
+    made = []
+
+    def frames(length):
+        for i in range(length):
+            made.append(i)
+            yield lambda: np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", frames)
+    with Decoder([10_000], lambda frame: frame, 1, "mean", 8) as decoder:
+        next(decoder.batches(0))
+        time.sleep(0.3)
+        assert len(made) <= 8 * 5
+    assert not [t for t in threading.enumerate() if t.name == "vadbench-decoder"]
+
+
+def test_an_unexpected_error_in_the_thread_reaches_the_reader(monkeypatch):
+    def fails(path):
+        raise RuntimeError("a defect")
+        yield
+
+    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", fails)
+    with Decoder(["x"], lambda frame: frame, 1, "mean", 8) as decoder, pytest.raises(RuntimeError, match="a defect"):
+        list(decoder.batches(0))
+
+
+# --- being killed --------------------------------------------------------------------------------------------------
+
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from vadbench.clip import ClipSource, load_clip
+from vadbench.dataset import Video
+from vadbench.features.extract import extract_features
+
+weights, folder, whole, torn = sys.argv[1:]
+torch.set_num_threads(1)
+clip = load_clip(ClipSource("", weights))
+videos = [Video(p.stem, ("x",), p) for p in sorted(Path(folder).glob("*.mp4"))]
+
+def start(store):
+    process = os.fork()
+    if not process:
+        extract_features(videos, clip, Path(store), stride=2, pooling="mean", batch_size=4)
+        os._exit(0)
+    return process
+
+def finish(process):
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+began = time.monotonic()
+assert finish(start(whole)) == 0
+took = time.monotonic() - began
+moments = random.Random(0)
+kills = 0
+while True:
+    process = start(torn)
+    time.sleep(moments.random() * took / 4)
+    os.kill(process, signal.SIGKILL)
+    code = finish(process)
+    if code == 0:
+        break
+    assert code == -signal.SIGKILL
+    kills += 1
+    if kills == 40:
+        assert finish(start(torn)) == 0
+        break
+    rows = Path(torn) / "rows-0-of-1.bin"
+    print(rows.stat().st_size if rows.exists() else 0)
+"""
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bytes(tmp_path, weights, videos):
+    folder, whole, torn = tmp_path / "videos", tmp_path / "whole", tmp_path / "torn"
+    folder.mkdir()
+    for i in range(30):
+        (folder / f"{i:02}.mp4").write_bytes(videos[(0, 2, 4)[i % 3]].path.read_bytes())
+    result = subprocess.run(
+        [sys.executable, "-c", KILLER, str(weights), str(folder), str(whole), str(torn)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=300,
+    )
+    complete = (whole / "rows-0-of-1.bin").stat().st_size
+    partial = {size for size in map(int, result.stdout.split()) if 0 < size < complete}
+    assert len(partial) >= 3, "too few kills fell into the extraction for the test to mean anything"
+    assert content(torn) == content(whole)
+    assert len(FeatureStore(torn).names) == 30

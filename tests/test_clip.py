@@ -1,0 +1,320 @@
+"""CLIP: the same numbers as the reference, weights told apart by value, and nothing loaded that could run code."""
+
+import importlib.util
+import json
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from vadbench.clip import SMALL, ClipSource, TextTower, load_clip, loading
+from vadbench.errors import ClipError, UnknownNameError
+
+GOLDEN = Path(__file__).parent / "golden" / "anomalyclip"
+TINY = {
+    "embed_dim": 24,
+    "vision_cfg": {"layers": 1, "width": 64, "patch_size": 16, "image_size": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
+    "quick_gelu": True,
+}
+
+
+def tiny_model(seed=0, **changes):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return open_clip.CLIP(**(TINY | changes)).eval()
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def tiny_file(tiny, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(tiny.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    spec = importlib.util.spec_from_file_location("golden_anomalyclip", GOLDEN / "load.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small_assets(monkeypatch, tmp_path):
+    """A small CLIP as it is shipped: float16, with the rows of two tokens alone."""
+    model = tiny_model(seed=3, quick_gelu=False, embed_dim=64).half()
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    rows = state.pop("token_embedding.weight")[[5, 49407]].contiguous()
+    config = TINY | {"embed_dim": 64, "quick_gelu": False}
+    asset = config | {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "token_seed": 11, "note": ""}
+    (tmp_path / "small_clip.json").write_text(json.dumps(asset))
+    vocabulary = {"token_embedding.ids": torch.tensor([5, 49407]), "token_embedding.rows": rows}
+    save_file(state | vocabulary, tmp_path / "small_clip.safetensors")
+    monkeypatch.setattr(loading, "ASSETS", tmp_path)
+    return rows
+
+
+# --- the reference's numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_golden_image_features_and_tokens(golden, tmp_path, suffix):
+    vectors = golden.Golden("public")
+    state = {key: torch.from_numpy(np.array(value)) for key, value in vectors.clip_state().items()}
+    path = tmp_path / f"clip{suffix}"
+    if suffix == ".pt":
+        torch.save(state | {"input_resolution": torch.tensor(32), "vocab_size": torch.tensor(49408)}, path)
+    else:
+        save_file(state, path)
+    clip = load_clip(ClipSource("", str(path)))
+    assert (clip.image_size, clip.dim, clip.activation) == (32, 128, "quickgelu")
+    images = torch.from_numpy(golden.draw(vectors.seed, "clip", "image", (3, 3, 32, 32)).astype(np.float32))
+    with torch.no_grad():
+        found = clip.visual(images).numpy()
+    np.testing.assert_allclose(found, vectors.expected("image")["features"], rtol=1e-5, atol=1e-6)
+    expected = vectors.expected("ucf_eval")
+    prompts = [f"{'X ' * 8}{name.replace('_', ' ')}." for name in expected["class_names"].tolist()]
+    tokens = clip.text.tokenize(prompts)
+    assert tokens.dtype == torch.int64
+    np.testing.assert_array_equal(tokens.numpy(), expected["tokenized_prompts"])
+
+
+# --- the text tower ------------------------------------------------------------------------------------------------
+
+
+def test_text_features_are_those_of_open_clip(tiny, tiny_file):
+    tower = load_clip(ClipSource("", tiny_file)).text
+    texts = ["a fight", "a very long description of a person who climbs over a fence at night", ""]
+    with torch.no_grad():
+        expected = tiny.encode_text(open_clip.tokenize(texts))
+    torch.testing.assert_close(tower(texts), expected, rtol=1e-5, atol=1e-6)
+    assert (tower.context_length, tower.width, tower.dim) == (77, 64, 24)
+
+
+def test_text_tower_takes_models_with_a_text_part(tiny):
+    custom = open_clip.CustomTextCLIP(**TINY).eval()
+    custom.load_state_dict(open_clip.model.convert_to_custom_text_state_dict(tiny.state_dict()))
+    texts = ["a fight", "a car"]
+    torch.testing.assert_close(TextTower(custom.text)(texts), TextTower(tiny)(texts))
+
+
+def test_what_lies_behind_the_last_end_is_not_computed_and_does_not_matter(tiny):
+    tower = TextTower(tiny)
+    tokens = tower.tokenize(["one", "one two three"])
+    ends = tokens.argmax(-1)
+    embeddings = tower.embed(tokens)
+    rows = tower.encode(embeddings, ends)
+    assert rows.shape == (2, 64)
+    embeddings[:, int(ends.max()) + 1 :] = float("nan")
+    torch.testing.assert_close(tower.encode(embeddings, ends), rows, rtol=0, atol=0)
+    # Positions were added inside: the same embeddings one place later give something else.
+    assert not torch.allclose(tower.encode(embeddings.roll(1, dims=1), ends + 1), rows)
+
+
+def test_text_tower_is_frozen_and_passes_gradients(tiny):
+    tower = TextTower(tiny)
+    assert not tower.training
+    assert not any(parameter.requires_grad for parameter in tower.parameters())
+    tokens = tower.tokenize(["a fight", "a"])
+    embeddings = tower.embed(tokens).requires_grad_()
+    tower.encode(embeddings, tokens.argmax(-1))[:, 0].sum().backward()
+    used = embeddings.grad.abs().sum(-1) > 0
+    # Each text reaches back from its own end and no further.
+    assert used.sum(-1).tolist() == [4, 3]
+
+
+# --- the image side ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(48, 64), (90, 50), (32, 32), (20, 31)])
+def test_preprocessing_is_within_two_steps_of_open_clips(tiny_file, size):
+    clip = load_clip(ClipSource("", tiny_file))
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    mine = clip.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None])
+    assert mine.dtype == torch.uint8
+    assert mine.shape == (1, 3, 32, 32)
+    transform = open_clip.image_transform(32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
+    theirs = transform(Image.fromarray(image)) * 255
+    assert (mine[0].float() - theirs).abs().max() <= 2
+
+
+def test_image_features_follow_the_models_normalisation(tiny, tiny_file):
+    clip = load_clip(ClipSource("", tiny_file))
+    images = torch.randint(0, 255, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean = np.array([0.48145466, 0.4578275, 0.40821073]).reshape(3, 1, 1)  # OpenAI's published values
+    std = np.array([0.26862954, 0.26130258, 0.27577711]).reshape(3, 1, 1)
+    normalised = torch.from_numpy((images.numpy() / 255 - mean) / std).float()
+    with torch.no_grad():
+        expected = tiny.encode_image(normalised)
+    found = clip.encode_images(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
+
+
+# --- weights -------------------------------------------------------------------------------------------------------
+
+
+def test_weights_are_told_apart_by_value_not_by_file(tiny, tmp_path):
+    half = {key: value.half() for key, value in tiny.state_dict().items()}
+    save_file(half, tmp_path / "half.safetensors")
+    save_file({key: value.float() for key, value in half.items()}, tmp_path / "full.safetensors")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in half.items()}}, tmp_path / "wrapped.pt")
+    other = half | {"ln_final.bias": half["ln_final.bias"] + 1}
+    save_file(other, tmp_path / "other.safetensors")
+    loaded = [load_clip(ClipSource("", str(p))) for p in sorted(tmp_path.iterdir())]
+    full, halved, changed, wrapped = (clip.weights_sha256 for clip in loaded)
+    assert full == halved == wrapped != changed
+    assert {clip.name for clip in loaded} == {"openai-vit-w64-l1-p16-32"}
+    for clip in loaded:
+        assert {p.dtype for p in [*clip.visual.parameters(), *clip.text.parameters()]} == {torch.float32}
+
+
+def test_an_inferred_architecture_gets_open_clips_name():
+    config = open_clip.get_model_config("ViT-B-32-quickgelu")
+    with torch.device("meta"):
+        state = open_clip.CLIP(**config).state_dict()
+    assert loading.infer_config(state, "file") == ("ViT-B-32-quickgelu", config)
+
+
+def test_random_weights_follow_their_seed(small_assets):
+    one, again, two = (load_clip(ClipSource(SMALL, f"random:{seed}")) for seed in (1, 1, 2))
+    assert one.weights_sha256 == again.weights_sha256 != two.weights_sha256
+    state = torch.get_rng_state()
+    load_clip(ClipSource(SMALL, "random:1"))
+    assert torch.equal(state, torch.get_rng_state()), "loading must leave the global random state alone"
+
+
+def test_the_small_clip_is_put_together_again(small_assets):
+    clip = load_clip()
+    assert (clip.name, clip.activation, clip.dim, clip.mean) == ("small", "gelu", 64, (0.1, 0.2, 0.3))
+    drawn = 0.02 * torch.randn((49408, 64), generator=torch.Generator().manual_seed(11))
+    drawn[[5, 49407]] = small_assets.float()
+    torch.testing.assert_close(clip.text.token_embedding.weight, drawn, rtol=0, atol=0)
+
+
+def test_a_named_model_loads_a_local_file(monkeypatch, tiny, tiny_file):
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    clip = load_clip(ClipSource("some-model", tiny_file))
+    assert (clip.name, clip.activation) == ("some-model", "quickgelu")
+    assert clip.weights_sha256 == load_clip(ClipSource("", tiny_file)).weights_sha256
+
+
+def test_a_tag_is_loaded_from_what_open_clip_downloads(monkeypatch, tiny, tiny_file):
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda entry: tiny_file)
+    clip = load_clip(ClipSource("ViT-B-16-quickgelu", "openai"))
+    torch.testing.assert_close(clip.visual.conv1.weight, tiny.visual.conv1.weight)
+
+
+# --- refusals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "tag", "right"),
+    [("ViT-B-16", "openai", "ViT-B-16-quickgelu"), ("ViT-B-16-quickgelu", "laion400m_e32", "'ViT-B-16'")],
+)
+def test_an_activation_mismatch_names_the_right_model(model, tag, right):
+    with pytest.raises(ClipError, match=f"another activation.*{right}"):
+        load_clip(ClipSource(model, tag))
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (ClipSource("ViT-B-16", "bogus"), "one of the tags: openai"),
+        (ClipSource("ViT-B-16", ""), "random:SEED"),
+        (ClipSource("ViT-B-16", "random:x"), "whole number"),
+        (ClipSource(SMALL, "openai"), "no pretrained tag"),
+        (ClipSource("", "gone.safetensors"), "found no file"),
+        (ClipSource("ViT-B-16-SigLIP", "webli"), "causal text tower"),
+        (ClipSource("coca_ViT-B-32", "random:0"), "causal text tower"),
+        (ClipSource("MobileCLIP-B", "datacompdr"), "resizing"),
+    ],
+)
+def test_what_cannot_be_loaded_says_why_in_one_line(source, reason):
+    with pytest.raises(ClipError, match=reason) as caught:
+        load_clip(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_model_offers_close_names():
+    with pytest.raises(UnknownNameError, match="did you mean 'ViT-B-16'"):
+        load_clip(ClipSource("ViT-B16", "openai"))
+
+
+def test_a_failed_download_is_one_line(monkeypatch):
+    def fails(entry):
+        raise RuntimeError("no route\nto host")
+
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    monkeypatch.setattr(open_clip, "download_pretrained", fails)
+    with pytest.raises(ClipError, match=r"none could be downloaded \(no route\).*local file"):
+        load_clip(ClipSource("ViT-B-16-quickgelu", "openai"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda s: s.pop("ln_final.bias"), "missing ln_final.bias"),
+        (lambda s: s.update({"extra.weight": torch.ones(1)}), "unexpected extra.weight"),
+        (lambda s: s.update({"visual.proj": torch.ones(3, 24)}), r"visual.proj is \(3, 24\) instead of \(64, 24\)"),
+    ],
+)
+def test_weights_must_fit_exactly(tiny, tmp_path, change, reason):
+    state = dict(tiny.state_dict())
+    change(state)
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(ClipError, match=reason):
+        load_clip(ClipSource("", str(tmp_path / "a.safetensors")))
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Bomb()}, "bomb.pt")
+    Path("raw.bin").write_bytes(pickle.dumps({"weight": Bomb()}))
+    for name in ("bomb.pt", "raw.bin"):
+        with pytest.raises(ClipError, match="as tensors only"):
+            load_clip(ClipSource("", name))
+    assert not Path("exploded").exists()
+
+
+def test_a_torchscript_archive_is_refused_with_a_way_out(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates its own writer
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "jit.pt"))
+    with pytest.raises(ClipError, match="TorchScript archive"):
+        load_clip(ClipSource("", str(tmp_path / "jit.pt")))
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
+def test_a_damaged_file_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x07" * 100)
+    with pytest.raises(ClipError, match="cannot read CLIP weights"):
+        load_clip(ClipSource("", str(tmp_path / name)))
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    torch.save([torch.ones(2)], tmp_path / "list.pt")
+    with pytest.raises(ClipError, match="dictionary of tensors"):
+        load_clip(ClipSource("", str(tmp_path / "list.pt")))
+    save_file({"weight": torch.ones(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ClipError, match="OpenAI's key names"):
+        load_clip(ClipSource("", str(tmp_path / "other.safetensors")))

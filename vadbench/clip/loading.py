@@ -1,0 +1,177 @@
+"""From a :class:`ClipSource` to a :class:`Clip`: architecture, activation check, weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from huggingface_hub import try_to_load_from_cache
+
+from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
+from vadbench.clip.weights import (
+    FILE_SUFFIXES,
+    State,
+    first_line,
+    hash_weights,
+    infer_config,
+    is_file,
+    load_strictly,
+    read_file,
+)
+from vadbench.errors import ClipError, UnknownNameError
+
+ASSETS = Path(__file__).parents[1] / "assets"
+"""Where ``small_clip.json`` and ``small_clip.safetensors`` lie."""
+
+_QUICK = "-quickgelu"
+_DEFAULT_IMAGES: dict[str, Any] = {
+    "mean": open_clip.OPENAI_DATASET_MEAN,
+    "std": open_clip.OPENAI_DATASET_STD,
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+_DEFAULT_SOURCE = ClipSource()
+
+
+def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device = "cpu") -> Clip:
+    """Load a CLIP, frozen, in evaluation mode and in float32.
+
+    Raises:
+        UnknownNameError: open_clip knows no model of that name.
+        ClipError: the weights are absent, unsafe to read, made for another architecture or activation, or the model
+            is not of CLIP's kind; says what to do.
+    """
+    images = dict(_DEFAULT_IMAGES)
+    if source.model == SMALL:
+        name, config, state, images = _small(source, images)
+    elif not source.model:
+        state = read_file(source.weights)
+        name, config = infer_config(state, source.weights)
+    else:
+        name, config = source.model, _named_config(source.model)
+        state = read_file(source.weights) if is_file(source.weights) else None
+        if state is None and not source.weights.startswith("random:"):
+            images |= _pretrained(source)
+    _check_kind(name, config, images)
+    model = _build(config, source.weights)
+    if state is not None:
+        load_strictly(model, state, source.weights or SMALL)
+    elif not source.weights.startswith("random:"):
+        _load_tag(model, source)
+    model = model.float().eval().requires_grad_(False)
+    size = model.visual.image_size
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    if height != width:
+        raise ClipError(f"CLIP '{name}' must take square images, found {height} x {width}; use another model")
+    return Clip(
+        source=source,
+        name=name,
+        weights_sha256=hash_weights(model.state_dict()),
+        activation="quickgelu" if config.get("quick_gelu", False) else "gelu",
+        image_size=height,
+        dim=config["embed_dim"],
+        mean=tuple(images["mean"]),
+        std=tuple(images["std"]),
+        visual=model.visual.to(device),
+        text=TextTower(getattr(model, "text", model)).to(device),
+    )
+
+
+def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], State | None, dict[str, Any]]:
+    try:
+        asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ClipError(f"this installation lacks the small CLIP ({error}); install vadbench again") from error
+    config = {key: asset[key] for key in ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu")}
+    images = images | {"mean": asset["image_mean"], "std": asset["image_std"]}
+    if source.weights.startswith("random:"):
+        return SMALL, config, None, images
+    if source.weights:
+        if not is_file(source.weights):
+            raise ClipError(f"CLIP '{SMALL}' has no pretrained tag '{source.weights}'; leave the weights out")
+        return SMALL, config, read_file(source.weights), images
+    state = read_file(str(ASSETS / "small_clip.safetensors"))
+    # Most of the vocabulary was never trained: those rows are drawn again instead of shipped.
+    ids, rows = state.pop("token_embedding.ids"), state.pop("token_embedding.rows").float()
+    generator = torch.Generator().manual_seed(asset["token_seed"])
+    embedding = 0.02 * torch.randn((49408, rows.shape[1]), generator=generator)
+    embedding[ids] = rows
+    return SMALL, config, state | {"token_embedding.weight": embedding}, images
+
+
+def _named_config(model: str) -> dict[str, Any]:
+    config: dict[str, Any] | None = open_clip.get_model_config(model)
+    if config is None:
+        raise UnknownNameError("CLIP model", model, [SMALL, *open_clip.list_models()])
+    return config
+
+
+def _pretrained(source: ClipSource) -> dict[str, Any]:
+    """What open_clip knows about a tag, the activation checked."""
+    model, tag = source.model, source.weights
+    twin = model.removesuffix(_QUICK) if model.endswith(_QUICK) else model + _QUICK
+    entry: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if tag else {}
+    if not entry and tag and open_clip.get_pretrained_cfg(twin, tag):
+        raise ClipError(f"weights '{tag}' need another activation than '{model}' has; use the model name '{twin}'")
+    if not entry:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+        raise ClipError(
+            f"CLIP '{model}' has no weights '{tag}': give a file ({', '.join(sorted(FILE_SUFFIXES))}), random:SEED"
+            f" or one of the tags: {tags}"
+        )
+    if bool(entry.get("quick_gelu", False)) != bool(_named_config(model).get("quick_gelu", False)):
+        raise ClipError(f"weights '{tag}' need another activation than '{model}' has; use the model name '{twin}'")
+    return {key: entry[key] for key in _DEFAULT_IMAGES if key in entry}
+
+
+def _check_kind(name: str, config: Mapping[str, Any], images: Mapping[str, Any]) -> None:
+    text = config["text_cfg"]
+    foreign = ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "embed_cls", "no_causal_mask", "proj_bias")
+    causal = text.get("pool_type", "argmax") in ("argmax", "eos") and text.get("proj_type", "linear") == "linear"
+    if "multimodal_cfg" in config or any(text.get(key) for key in foreign) or not causal:
+        raise ClipError(f"CLIP '{name}' must have CLIP's own tokenizer and causal text tower; use another model")
+    if images["resize_mode"] != "shortest" or images["interpolation"] != "bicubic":
+        raise ClipError(
+            f"the weights of '{name}' expect {images['interpolation']} resizing of the {images['resize_mode']} kind;"
+            " only bicubic resizing of the short side is built in; use other weights"
+        )
+
+
+def _build(config: Mapping[str, Any], weights: str) -> Any:
+    seed = 0
+    if weights.startswith("random:"):
+        try:
+            seed = int(weights.removeprefix("random:"))
+        except ValueError:
+            raise ClipError(f"random CLIP weights need a whole number, as in random:0, found '{weights}'") from None
+    arguments = dict(config)
+    kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return kind(**arguments)
+
+
+def _load_tag(model: Any, source: ClipSource) -> None:
+    try:
+        entry = open_clip.get_pretrained_cfg(source.model, source.weights)
+        path = _cached(entry) or open_clip.download_pretrained(entry)
+        open_clip.load_checkpoint(model, path)
+    except Exception as error:  # open_clip, the hub and urllib each have their own
+        raise ClipError(
+            f"no weights '{source.weights}' for CLIP '{source.model}' in the cache and none could be downloaded"
+            f" ({first_line(error)}); connect once, or give a local file"
+        ) from error
+
+
+def _cached(entry: Mapping[str, Any]) -> str | None:
+    """The file in the hub's cache; the hub itself first asks the network, for half a minute if there is none."""
+    repository, _, filename = entry.get("hf_hub", "").rpartition("/")
+    for name in [filename] if filename else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]:
+        path = try_to_load_from_cache(repository, name) if repository else None
+        if isinstance(path, str):
+            return path
+    return None

@@ -1,0 +1,154 @@
+"""A loaded CLIP: its image side, and the text side that prompts learn through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as transforms
+
+SMALL = "small"
+"""Name of the small CLIP that ships with vadbench."""
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Which CLIP to load.
+
+    Args:
+        model: an open_clip model name, :data:`SMALL`, or ``""`` to infer the architecture from a weights file with
+            OpenAI's key names.
+        weights: an open_clip pretrained tag, the path of a local file (``.safetensors``, ``.pt``, ``.pth``, ``.bin``),
+            ``random:SEED`` for untrained weights, or ``""`` for the weights of the small CLIP.
+    """
+
+    model: str = SMALL
+    weights: str = ""
+
+
+class TextTower(nn.Module):
+    """CLIP's text side, frozen and in evaluation mode.
+
+    Prompt learners call :meth:`embed`, replace some of the embeddings and call :meth:`encode`; everybody else calls
+    the module with texts.
+
+    Args:
+        model: an open_clip model, or its ``text`` part, whose text transformer is causal.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        text: Any = model
+        self.token_embedding: nn.Embedding = text.token_embedding
+        self.positional_embedding: nn.Parameter = text.positional_embedding
+        self.transformer: nn.Module = text.transformer
+        self.ln_final: nn.Module = text.ln_final
+        self.text_projection: Tensor
+        self.attn_mask: Tensor
+        self.register_buffer("text_projection", text.text_projection.detach())
+        self.register_buffer("attn_mask", text.attn_mask, persistent=False)
+        self.context_length: int = text.context_length
+        self.width, self.dim = self.text_projection.shape
+        self.requires_grad_(False).eval()
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Token ids ``(n, context_length)``, int64, padded with 0; a text that is too long loses its end."""
+        tokens: Tensor = open_clip.tokenize(list(texts), context_length=self.context_length)
+        return tokens.to(self.text_projection.device)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Token embeddings ``(n, length, width)`` without positions."""
+        embeddings: Tensor = self.token_embedding(tokens)
+        return embeddings
+
+    def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        """Run the transformer and take each text's row at its end-of-text token.
+
+        Attention is causal, so nothing behind the last end can matter and it is not computed.
+
+        Args:
+            embeddings: ``(n, length, width)`` without positions; gradients flow through.
+            ends: ``(n,)`` position of each end-of-text token.
+
+        Returns:
+            ``(n, width)`` after the final layer norm, before the projection.
+        """
+        length = int(ends.max()) + 1
+        x = embeddings[:, :length] + self.positional_embedding[:length]
+        x = self.transformer(x, attn_mask=self.attn_mask[:length, :length])
+        rows: Tensor = self.ln_final(x[torch.arange(len(x), device=x.device), ends])
+        return rows
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Text features ``(n, dim)``, not normalised."""
+        tokens = self.tokenize(texts)
+        # The end-of-text token has the highest id of all.
+        return self.encode(self.embed(tokens), tokens.argmax(dim=-1)) @ self.text_projection
+
+
+@dataclass
+class Clip:
+    """A loaded CLIP.
+
+    Args:
+        source: what was asked for.
+        name: the architecture: open_clip's name for it, or :data:`SMALL`. Says nothing about the weights.
+        weights_sha256: identifies the weights by their values: the same in float16 and float32 files.
+        activation: ``"gelu"`` or ``"quickgelu"``.
+        image_size: height and width of the image tower's input in pixels.
+        dim: width of image and text features.
+        mean: per-channel mean that pixel values between 0 and 1 are normalised with.
+        std: per-channel standard deviation, likewise.
+        visual: the image tower, frozen and in evaluation mode.
+        text: the text tower.
+    """
+
+    source: ClipSource
+    name: str
+    weights_sha256: str
+    activation: str
+    image_size: int
+    dim: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    visual: nn.Module
+    text: TextTower
+
+    def preprocess(self, frames: Tensor) -> Tensor:
+        """Resize the short side (bicubic, antialiased, on uint8) and cut out the centre.
+
+        Stays on the CPU whatever the device, because the resize of a GPU rounds differently.
+
+        Args:
+            frames: uint8 ``(n, 3, height, width)``.
+
+        Returns:
+            uint8 ``(n, 3, image_size, image_size)``.
+        """
+        resized = transforms.resize(frames, [self.image_size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+        cropped: Tensor = transforms.center_crop(resized, [self.image_size, self.image_size])
+        return cropped
+
+    @torch.no_grad()
+    def encode_images(self, frames: Tensor) -> Tensor:
+        """Image features.
+
+        Args:
+            frames: uint8 ``(n, 3, image_size, image_size)`` as :meth:`preprocess` makes them, on any device.
+
+        Returns:
+            float32 ``(n, dim)`` on the image tower's device, not normalised.
+        """
+        device = next(self.visual.parameters()).device
+        mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
+        images = (frames.to(device).float() / 255 - mean) / std
+        # cuDNN's default is TF32 convolutions, which would make a GPU's features differ from a CPU's.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            features: Tensor = self.visual(images)
+        return features

@@ -1,0 +1,138 @@
+"""Reading CLIP weights from local files as tensors and nothing else, and telling whose they are."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import convert_to_custom_text_state_dict
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vadbench.errors import ClipError
+
+FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
+
+_NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}
+_HEAD_WIDTH = 64
+
+State = dict[str, Tensor]
+
+
+def is_file(weights: str) -> bool:
+    """Whether ``weights`` means a file rather than an open_clip tag: decided by the suffix, not by what exists."""
+    return Path(weights).suffix in FILE_SUFFIXES
+
+
+def read_file(weights: str) -> State:
+    """The tensors of a safetensors file or of a PyTorch state dict, ``state_dict`` and ``module.`` wrappings removed.
+
+    Raises:
+        ClipError: the file is absent, damaged, or holds more than tensors.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        raise ClipError(f"expected a CLIP weights file ({', '.join(sorted(FILE_SUFFIXES))}), found no file '{path}'")
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about formats that are refused below anyway
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
+        if "TorchScript" in str(error):
+            raise ClipError(
+                f"{path} is a TorchScript archive, which holds code and is not loaded; use a model such as"
+                " ViT-B-16-quickgelu with the tag 'openai', or save the weights alone as .safetensors"
+            ) from error
+        reason = first_line(error)
+        raise ClipError(f"cannot read CLIP weights {path} as tensors only: {reason}; get the file again") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor | int) for value in content.values()):
+        raise ClipError(f"{path} must hold a dictionary of tensors, found {type(content).__name__}; save a state dict")
+    return {key.removeprefix("module."): value for key, value in content.items() if key not in _NOT_WEIGHTS}
+
+
+def infer_config(state: State, weights: str) -> tuple[str, dict[str, Any]]:
+    """The architecture of weights with OpenAI's key names, as open_clip's arguments, and its name.
+
+    OpenAI's rules hold: attention heads are 64 wide and the activation is QuickGELU.
+
+    Raises:
+        ClipError: the keys are not those of a ViT under OpenAI's names.
+    """
+    try:
+        patches = state["visual.conv1.weight"]
+        width, patch = patches.shape[0], patches.shape[-1]
+        grid = round((state["visual.positional_embedding"].shape[0] - 1) ** 0.5)
+        vocabulary, text_width = state["token_embedding.weight"].shape
+        layers = _count_layers(state, "visual.transformer.")
+        config: dict[str, Any] = {
+            "embed_dim": state["text_projection"].shape[1],
+            "quick_gelu": True,
+            "vision_cfg": {"image_size": patch * grid, "layers": layers, "width": width, "patch_size": patch},
+            "text_cfg": {
+                "context_length": state["positional_embedding"].shape[0],
+                "vocab_size": vocabulary,
+                "width": text_width,
+                "heads": text_width // _HEAD_WIDTH,
+                "layers": _count_layers(state, "transformer."),
+            },
+        }
+    except (KeyError, IndexError, ValueError) as error:
+        raise ClipError(
+            f"{weights} must be a ViT under OpenAI's key names for its architecture to be inferred, but {error} is"
+            " missing or misshapen; name the model"
+        ) from error
+    named = next((name for name in open_clip.list_models() if open_clip.get_model_config(name) == config), None)
+    return named or f"openai-vit-w{width}-l{layers}-p{patch}-{patch * grid}", config
+
+
+def _count_layers(state: State, prefix: str) -> int:
+    return sum(key.startswith(prefix) and key.endswith(".attn.in_proj_weight") for key in state)
+
+
+def load_strictly(model: Any, state: State, source: str) -> None:
+    """Copy every weight into an open_clip model.
+
+    Raises:
+        ClipError: a weight is missing, unexpected or of another shape; lists the first of them.
+    """
+    if isinstance(model, open_clip.CustomTextCLIP):
+        state = convert_to_custom_text_state_dict(state)
+    wanted = model.state_dict()
+    if "logit_scale" in state and state["logit_scale"].numel() == 1:
+        # Some writers store this scalar with one axis.
+        state = state | {"logit_scale": state["logit_scale"].reshape(wanted["logit_scale"].shape)}
+    wrong = [f"missing {key}" for key in wanted.keys() - state.keys()]
+    wrong += [f"unexpected {key}" for key in state.keys() - wanted.keys()]
+    wrong += [
+        f"{key} is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
+        raise ClipError(f"weights {source} do not fit the model: {'; '.join(sorted(wrong)[:6])}{more}; name its model")
+    model.load_state_dict(state)
+
+
+def hash_weights(state: Mapping[str, Tensor]) -> str:
+    """sha256 over names and values as float32, so that it does not depend on file format or stored precision."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of somebody else's error, short enough for ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,1 @@
+"""Features: making them, storing them, and knowing what made them."""

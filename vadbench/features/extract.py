@@ -1,0 +1,192 @@
+"""From videos to a feature store: decoding in one thread, encoding in another.
+
+A video is encoded in batches of its own, so its rows do not depend on which videos came before it, on shards or on
+where an earlier extraction was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from vadbench.clip import Clip
+from vadbench.dataset import Progress, Video, silent
+from vadbench.errors import DataError
+from vadbench.features.decoding import Decoder
+from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
+from vadbench.features.shard import Rows
+from vadbench.features.store import StoreWriter, pool_rows
+from vadbench.media import declared_frames, source_id
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A video whose decoded frames are not as many as somebody said.
+
+    ``declared_by`` is ``"container"``, the video file itself, or ``"data set"``, its annotation.
+    """
+
+    name: str
+    decoded: int
+    declared: int
+    declared_by: Literal["container", "data set"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.decoded} frames decoded, {self.declared} declared by its {self.declared_by}"
+
+
+@dataclass
+class ExtractionReport:
+    """What an extraction did.
+
+    Args:
+        extracted: names of the videos that were extracted now.
+        present: names of those that were in the store already.
+        failed: name and reason of those that were left out.
+        mismatches: extracted videos whose frame counts disagree.
+        frames: frames decoded.
+        seconds: how long it took.
+    """
+
+    extracted: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    frames: int = 0
+    seconds: float = 0.0
+
+
+def clip_fingerprint(clip: Clip, *, stride: int, pooling: Pooling, dtype: Precision = "float32") -> Fingerprint:
+    """The fingerprint of features that :func:`extract_features` makes with this CLIP."""
+    mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
+    return Fingerprint(
+        encoder=clip.name,
+        weights=clip.weights_sha256,
+        activation=clip.activation,
+        preprocessing=f"short side {clip.image_size}, bicubic, antialias, uint8, centre crop; mean {mean}, std {std}",
+        stride=stride,
+        pooling=pooling,
+        dim=clip.dim,
+        dtype=dtype,
+    )
+
+
+def extract_features(
+    videos: Sequence[Video],
+    clip: Clip,
+    store_folder: Path,
+    *,
+    stride: int,
+    pooling: Pooling,
+    dtype: Precision = "float32",
+    batch_size: int = 256,
+    shard: tuple[int, int] = (0, 1),
+    keep_going: bool = False,
+    progress: Progress = silent,
+) -> ExtractionReport:
+    """Encode videos into a feature store; what is there already is skipped, what is unfinished is done again.
+
+    Memory stays bounded however long a video is. Another batch size can change the last bits of a row.
+
+    Args:
+        videos: all of the data set's; each needs a path.
+        clip: encodes the frames, on the device it was loaded to.
+        store_folder: the store, created where there is none.
+        stride: frames from one row to the next.
+        pooling: which of a row's frames stand for it. ``mean`` encodes every frame, the others one in ``stride``.
+        dtype: how values are stored.
+        batch_size: frames encoded at once.
+        shard: ``(i, n)``: take every ``n``-th video from the ``i``-th on. Shards may run at the same time.
+        keep_going: leave out damaged videos and report them, instead of stopping at the first.
+
+    Raises:
+        MediaError: a video is damaged, and ``keep_going`` is off.
+        FeatureError: the store is of another fingerprint or in use.
+        StorageError: the disk is full; what is done is kept and the next call goes on from it.
+    """
+    began = time.monotonic()
+    report = ExtractionReport()
+    fingerprint = clip_fingerprint(clip, stride=stride, pooling=pooling, dtype=dtype)
+    if repeated := [name for name, count in Counter(v.name for v in videos).items() if count > 1]:
+        raise DataError(f"each video must have a name of its own, found {repeated[0]} more than once")
+    mine = videos[shard[0] :: shard[1]]
+    with StoreWriter(store_folder, fingerprint, shard) as writer:
+        jobs = [job for video in mine if (job := _plan(video, writer, report, keep_going)) is not None]
+        done = len(mine) - len(jobs)
+        with Decoder([job.path for job in jobs], clip.preprocess, stride, fingerprint.pooling, batch_size) as decoder:
+            for number, job in enumerate(jobs):
+                name = job.video.name
+                progress("extracting features", done + number, len(mine))
+                try:
+                    for rows in _encode(decoder.batches(number), clip, stride, fingerprint.pooling):
+                        writer.write_rows(name, rows)
+                    writer.finish(name, decoder.frames, job.source)
+                except DataError as error:
+                    writer.discard()
+                    _leave_out(name, error, report, keep_going)
+                    continue
+                report.extracted.append(name)
+                report.frames += decoder.frames
+                report.mismatches += _mismatches(job, decoder.frames)
+        progress("extracting features", len(mine), len(mine))
+    report.seconds = time.monotonic() - began
+    return report
+
+
+@dataclass(frozen=True)
+class _Job:
+    video: Video
+    path: Path
+    source: str
+
+
+def _plan(video: Video, writer: StoreWriter, report: ExtractionReport, keep_going: bool) -> _Job | None:
+    try:
+        if video.path is None:
+            raise DataError(f"video '{video.name}' has no file to extract features from; give its features instead")
+        source = source_id(video.path)
+    except DataError as error:
+        _leave_out(video.name, error, report, keep_going)
+        return None
+    if writer.has(video.name, source):
+        report.present.append(video.name)
+        return None
+    return _Job(video, video.path, source)
+
+
+def _leave_out(name: str, error: DataError, report: ExtractionReport, keep_going: bool) -> None:
+    if not keep_going:
+        raise error
+    report.failed.append((name, str(error)))
+
+
+def _mismatches(job: _Job, decoded: int) -> Iterator[Mismatch]:
+    declared = declared_frames(job.path)
+    if declared not in (None, decoded):
+        yield Mismatch(job.video.name, decoded, declared, "container")
+    if job.video.frames not in (None, decoded):
+        yield Mismatch(job.video.name, decoded, job.video.frames, "data set")
+
+
+def _encode(batches: Iterator[Tensor], clip: Clip, stride: int, pooling: Pooling) -> Iterator[Rows]:
+    """Rows of one video as they become complete, the same as :func:`pool_rows` makes of a row per frame."""
+    rest = np.empty((0, clip.dim), np.float32)
+    for batch in batches:
+        features = clip.encode_images(batch).cpu().numpy()
+        if pooling != "mean":
+            yield features
+            continue
+        rest = np.concatenate([rest, features])
+        full = len(rest) - len(rest) % stride
+        if full:
+            yield pool_rows(rest[:full], full, 1, stride, "mean")
+        rest = rest[full:]
+    if len(rest):
+        yield pool_rows(rest, len(rest), 1, stride, "mean")

@@ -1,0 +1,143 @@
+"""What made a set of features, and whether two sets may be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from vadbench.errors import FeatureError, did_you_mean
+from vadbench.files import write_json
+
+Pooling = Literal["first", "middle", "mean"]
+Precision = Literal["float32", "float16"]
+
+FINGERPRINT_FILE = "fingerprint.json"
+"""Its name in the folder of a feature store."""
+
+_SHORT = 12
+_RECORDED = ("av", "numpy", "open_clip_torch", "torch", "torchvision")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything that decides the numbers in a feature row, and nothing else.
+
+    Library versions are recorded beside it: they rarely change a number, and hashing them would part features that are
+    the same.
+
+    Args:
+        encoder: architecture, such as ``"ViT-B-16-quickgelu"``; ``"unknown"`` where nobody says.
+        weights: sha256 of the encoder's weights as float32, or ``"unknown"``.
+        activation: ``"gelu"``, ``"quickgelu"`` or ``"unknown"``.
+        preprocessing: from decoded frame to encoder input, in words.
+        stride: frames from one row to the next.
+        pooling: which of a row's ``n`` frames stand for it: the first, the middle one (frame ``n // 2``), or the mean
+            of all. Always ``"mean"`` at stride 1, where it makes no difference.
+        crops: names of the crops, in the order of the crop axis.
+        dim: width of a row.
+        dtype: how a value is stored.
+        normalised: whether rows have unit length.
+        decoder: what decoded the videos.
+
+    Raises:
+        FeatureError: a value outside its range.
+    """
+
+    encoder: str
+    weights: str
+    activation: str
+    preprocessing: str
+    stride: int
+    pooling: Pooling
+    dim: int
+    crops: tuple[str, ...] = ("center",)
+    dtype: Precision = "float32"
+    normalised: bool = False
+    decoder: str = "pyav"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "crops", tuple(self.crops))
+        if self.stride == 1:
+            # A single frame is its own first, middle and mean: one digest for all three.
+            object.__setattr__(self, "pooling", "mean")
+        if self.stride < 1 or self.dim < 1 or not self.crops:
+            raise FeatureError(
+                f"a fingerprint needs a stride, a dim and a number of crops of at least 1,"
+                f" found {self.stride}, {self.dim} and {len(self.crops)}"
+            )
+        for name, kind in (("pooling", Pooling), ("dtype", Precision)):
+            if getattr(self, name) not in get_args(kind):
+                raise FeatureError(
+                    f"a fingerprint's {name} must be one of {', '.join(get_args(kind))}, found '{getattr(self, name)}'"
+                )
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits that name exactly these features."""
+        return _hash(self.to_dict())
+
+    @property
+    def family(self) -> str:
+        """12 hex digits shared by all strides and poolings of one encoder: results within a family may be ranked."""
+        return _hash({k: v for k, v in self.to_dict().items() if k not in ("stride", "pooling")})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self) | {"crops": list(self.crops)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            FeatureError: a field is missing, unknown or outside its range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise FeatureError(f"unknown field '{name}' in a fingerprint{did_you_mean(name, known)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise FeatureError(f"a fingerprint must have the fields {', '.join(known)}: {error}") from error
+
+    def differences(self, other: Fingerprint) -> list[str]:
+        """One line for each field in which the two differ: ``stride: 1 here, 16 there``."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{name}: {mine[name]} here, {theirs[name]} there" for name in mine if mine[name] != theirs[name]]
+
+
+def write_fingerprint(folder: Path, fingerprint: Fingerprint) -> None:
+    """Write a store's fingerprint, with the library versions of the day beside it."""
+    record = {
+        "digest": fingerprint.digest,
+        "fingerprint": fingerprint.to_dict(),
+        "versions": {name: version(name) for name in _RECORDED},
+    }
+    write_json(folder / FINGERPRINT_FILE, record)
+
+
+def read_fingerprint(folder: Path) -> Fingerprint:
+    """Read a store's fingerprint.
+
+    Raises:
+        FeatureError: there is no store, or the file is damaged.
+    """
+    path = folder / FINGERPRINT_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
+    except FileNotFoundError as error:
+        raise FeatureError(f"no feature store in {folder}: expected a {FINGERPRINT_FILE}; extract features") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FeatureError(f"cannot read {path}: {error!r}; delete {folder} and extract again") from error
+    return Fingerprint.from_dict(values)
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_SHORT]

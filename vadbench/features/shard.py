@@ -1,0 +1,158 @@
+"""The two files of one shard of a feature store: names, lines, lengths, and what to do about unfinished ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.errors import FeatureError
+from vadbench.features.fingerprint import Fingerprint
+
+Rows = NDArray[np.floating[Any]]
+
+_INDEX = re.compile(r"index-(\d+)-of-(\d+)\.jsonl")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of an index: one finished video.
+
+    Args:
+        name: the video's name.
+        offset: rows, of all crops, that lie before it in the file.
+        rows: its rows in one crop.
+        frames: its frames.
+        source: id of the file it was made from.
+        revision: how often it was made again because that file had changed; the highest one counts.
+    """
+
+    name: str
+    offset: int
+    rows: int
+    frames: int
+    source: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The files of shard ``number`` of ``count``.
+
+    Raises:
+        FeatureError: ``number`` is not one of ``count``.
+    """
+
+    folder: Path
+    number: int
+    count: int
+    fingerprint: Fingerprint
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < self.count:
+            raise FeatureError(f"a shard is (i, n) with 0 <= i < n, found ({self.number}, {self.count})")
+
+    @classmethod
+    def all_in(cls, folder: Path, fingerprint: Fingerprint) -> list[Shard]:
+        """Every shard of a store, in the order of their file names."""
+        found = (_INDEX.fullmatch(path.name) for path in sorted(folder.iterdir()))
+        return [cls(folder, int(match[1]), int(match[2]), fingerprint) for match in found if match]
+
+    @property
+    def index(self) -> Path:
+        return self.folder / f"index-{self.number}-of-{self.count}.jsonl"
+
+    @property
+    def rows(self) -> Path:
+        return self.folder / f"rows-{self.number}-of-{self.count}.bin"
+
+    @property
+    def row_bytes(self) -> int:
+        """Length of one row in the file."""
+        return self.fingerprint.dim * value_type(self.fingerprint).itemsize
+
+    def read(self) -> tuple[list[Entry], int]:
+        """The finished videos, and the length in bytes of the lines that say so. An unfinished last line is ignored.
+
+        Raises:
+            FeatureError: a line is damaged, or rows are missing.
+        """
+        entries: list[Entry] = []
+        length = 0
+        lines = list(_complete_lines(self.index))
+        for number, line in enumerate(lines, start=1):
+            try:
+                entries.append(Entry(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                if number == len(lines):
+                    break
+                raise FeatureError(
+                    f"{self.index}: line {number} is damaged; delete the store and extract again"
+                ) from error
+            length += len(line)
+        expected = self._end(entries) * self.row_bytes
+        found = self.rows.stat().st_size if self.rows.exists() else 0
+        if found < expected:
+            raise FeatureError(
+                f"{self.rows} is truncated: its index speaks of {expected} bytes, found {found}; copy the store"
+                " again, or delete it and extract again"
+            )
+        return entries, length
+
+    def recover(self) -> int:
+        """Create the files, or cut off what a killed writer left unfinished.
+
+        Returns:
+            the number of rows, of all crops, that are finished.
+        """
+        self.rows.touch()
+        self.index.touch()
+        entries, length = self.read()
+        os.truncate(self.index, length)
+        os.truncate(self.rows, self._end(entries) * self.row_bytes)
+        return self._end(entries)
+
+    def _end(self, entries: list[Entry]) -> int:
+        return entries[-1].offset + len(self.fingerprint.crops) * entries[-1].rows if entries else 0
+
+
+def value_type(fingerprint: Fingerprint) -> np.dtype[Any]:
+    """How a value lies in the file: little-endian on every machine."""
+    return np.dtype(fingerprint.dtype).newbyteorder("<")
+
+
+def check_finite(rows: Rows, where: str, start: int) -> None:
+    """Refuse rows with NaN or infinity.
+
+    Args:
+        rows: ``(n, dim)``.
+        where: whose rows they are, for the message.
+        start: the number of the first one, for the message.
+
+    Raises:
+        FeatureError: there is such a value.
+    """
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if bad.size:
+        raise FeatureError(
+            f"{where}: values must be finite, found NaN or infinity in row {start + bad[0]}; extract again"
+        )
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte: the system may take fewer at a time, and a full disk shows only on the next try."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _complete_lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from (line for line in file if line.endswith(b"\n"))

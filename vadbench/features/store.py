@@ -1,0 +1,297 @@
+"""The feature store: a folder of packed rows that survives being killed, and the pooling of rows to coarser ones.
+
+A store holds ``fingerprint.json`` and, for each shard, two files that only ever grow::
+
+    rows-0-of-1.bin       little-endian values, video after video, each (crops, rows, dim)
+    index-0-of-1.jsonl    one line per finished video: name, offset, rows, frames, source, revision
+
+A video's rows are on disk before its line is, so a line is a promise: whatever follows the last complete line belongs
+to a video that was never finished, and the next writer cuts it off. Row ``i`` at stride ``s`` stands for the frames
+from ``i * s`` up to ``(i + 1) * s`` or the end of the video: tails are kept, and a video of ``T`` frames has
+``ceil(T / s)`` rows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from vadbench.errors import FeatureError, did_you_mean
+from vadbench.features.fingerprint import (
+    FINGERPRINT_FILE,
+    Fingerprint,
+    Pooling,
+    read_fingerprint,
+    write_fingerprint,
+)
+from vadbench.features.shard import Entry, Rows, Shard, check_finite, value_type, write_all
+from vadbench.files import make_folder, storage_errors
+
+_CHUNK_VALUES = 1 << 22
+
+
+class FeatureStore:
+    """A feature store opened for reading, its rows memory-mapped.
+
+    Reading while another process writes is fine: what it has not finished is not there yet.
+
+    Args:
+        folder: where the store is.
+
+    Raises:
+        FeatureError: there is no store, or its files contradict each other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fingerprint = read_fingerprint(folder)
+        self._entries: dict[str, tuple[Entry, Shard]] = {}
+        self._maps: dict[Shard, Rows] = {}
+        for shard in Shard.all_in(folder, self.fingerprint):
+            for entry in shard.read()[0]:
+                before = self._entries.get(entry.name)
+                if before is None or entry.revision >= before[0].revision:
+                    self._entries[entry.name] = (entry, shard)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the videos in the store, sorted."""
+        return tuple(sorted(self._entries))
+
+    def rows(self, name: str) -> Rows:
+        """``(crops, rows, dim)`` of one video: a read-only view of the file, nothing is copied.
+
+        Raises:
+            FeatureError: the store lacks the video.
+        """
+        entry, shard = self._find(name)
+        crops, dim = len(self.fingerprint.crops), self.fingerprint.dim
+        if shard not in self._maps:
+            values = np.memmap(shard.rows, dtype=value_type(self.fingerprint), mode="r")
+            self._maps[shard] = values[: values.size - values.size % dim].reshape(-1, dim)
+        start, count = entry.offset, crops * entry.rows
+        return self._maps[shard][start : start + count].reshape(crops, entry.rows, dim)
+
+    def frames(self, name: str) -> int:
+        """The number of frames that were decoded of a video."""
+        return self._find(name)[0].frames
+
+    def source(self, name: str) -> str:
+        """The id of the file that a video's features were made from (:func:`vadbench.media.source_id`)."""
+        return self._find(name)[0].source
+
+    def check(self, name: str) -> None:
+        """Look at every value of a video.
+
+        Raises:
+            FeatureError: one is NaN or infinite; names the row.
+        """
+        rows = self.rows(name)
+        step = max(_CHUNK_VALUES // self.fingerprint.dim, 1)
+        for crop, values in zip(self.fingerprint.crops, rows, strict=True):
+            for start in range(0, len(values), step):
+                check_finite(values[start : start + step], f"{self.folder}, video '{name}', crop {crop}", start)
+
+    def revision(self, name: str) -> int:
+        """How often a video was extracted again because its file had changed."""
+        return self._find(name)[0].revision
+
+    def _find(self, name: str) -> tuple[Entry, Shard]:
+        if name not in self._entries:
+            raise FeatureError(
+                f"no features of video '{name}' in {self.folder}{did_you_mean(name, self.names[:1000])}; extract them"
+            )
+        return self._entries[name]
+
+
+class StoreWriter:
+    """Adds videos to one shard of a store, which is created where there is none. Use it in a ``with`` block.
+
+    The shard is locked for as long, and free again when the process ends, however it ends.
+
+    Args:
+        folder: where the store is.
+        fingerprint: what makes the rows; must be that of the store.
+        shard: ``(i, n)``, which of how many writers this is.
+
+    Raises:
+        FeatureError: the store has another fingerprint, another process writes this shard, or the files are damaged.
+        StorageError: the disk is full or may not be written; what is done is kept and the next call goes on from it.
+    """
+
+    def __init__(self, folder: Path, fingerprint: Fingerprint, shard: tuple[int, int] = (0, 1)) -> None:
+        self.folder, self.fingerprint = folder, fingerprint
+        self._shard = Shard(folder, *shard, fingerprint)
+        self._lock = FileLock(folder / f".{self._shard.index.stem}.lock", timeout=0)
+        self._known: dict[str, tuple[str, int]] = {}
+        self._end = self._pending = 0
+
+    def __enter__(self) -> StoreWriter:
+        make_folder(self.folder)
+        with storage_errors(self.folder):
+            self._agree_on_fingerprint()
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise FeatureError(
+                    f"{self._shard.index} is being written by another process; wait for it, or use another shard"
+                ) from error
+            try:
+                self._end = self._shard.recover()
+                store = FeatureStore(self.folder)
+                self._known = {name: (store.source(name), store.revision(name)) for name in store.names}
+                self._rows = os.open(self._shard.rows, os.O_WRONLY | os.O_APPEND)
+                self._index = os.open(self._shard.index, os.O_WRONLY | os.O_APPEND)
+            except BaseException:
+                self._lock.release()
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._rows)
+        os.close(self._index)
+        self._lock.release()
+
+    def has(self, name: str, source: str) -> bool:
+        """Whether the store has this video in any shard, made from this very file."""
+        return name in self._known and self._known[name][0] == source
+
+    def write_rows(self, name: str, rows: Rows) -> None:
+        """Append ``(n, dim)`` rows of a video that :meth:`finish` will complete, all of one crop before the next.
+
+        Raises:
+            FeatureError: the rows have another width, or a value is NaN, infinite or too large for the dtype.
+            StorageError: the disk is full.
+        """
+        if rows.ndim != 2 or rows.shape[1] != self.fingerprint.dim:
+            raise FeatureError(
+                f"video '{name}': {self.folder} holds rows of width {self.fingerprint.dim}, found shape {rows.shape}"
+            )
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(rows, dtype=value_type(self.fingerprint))
+        check_finite(values, f"video '{name}' as {self.fingerprint.dtype}", self._pending)
+        with storage_errors(self._shard.rows):
+            write_all(self._rows, values.tobytes())
+        self._pending += len(rows)
+
+    def finish(self, name: str, frames: int, source: str) -> None:
+        """Make the rows written since the last call a video.
+
+        Args:
+            name: the video's name; a later video of the same name takes the place of an earlier one.
+            frames: how many frames were decoded.
+            source: id of the file they came from.
+
+        Raises:
+            FeatureError: the number of rows is not what ``frames`` at this stride and these crops make.
+            StorageError: the disk is full; the video is not in the store.
+        """
+        crops, stride = len(self.fingerprint.crops), self.fingerprint.stride
+        rows = math.ceil(frames / stride)
+        if rows < 1 or self._pending != crops * rows:
+            raise FeatureError(
+                f"video '{name}': {frames} frames at stride {stride} in {crops} crops must make {crops * rows} rows"
+                f" (at least one), found {self._pending}"
+            )
+        revision = self._known[name][1] + 1 if name in self._known else 0
+        entry = Entry(name, self._end, rows, frames, source, revision)
+        with storage_errors(self._shard.index):
+            os.fsync(self._rows)
+            write_all(self._index, (json.dumps(asdict(entry)) + "\n").encode())
+            os.fsync(self._index)
+        self._known[name] = (source, revision)
+        self._end += self._pending
+        self._pending = 0
+
+    def discard(self) -> None:
+        """Drop the rows written since the last :meth:`finish`."""
+        with storage_errors(self._shard.rows):
+            os.truncate(self._shard.rows, self._end * self._shard.row_bytes)
+        self._pending = 0
+
+    def append(self, name: str, crops: Sequence[Rows], frames: int, source: str) -> None:
+        """Add a whole video, ``(rows, dim)`` for each crop; other arguments and errors as for :meth:`finish`."""
+        try:
+            for rows in crops:
+                self.write_rows(name, rows)
+            self.finish(name, frames, source)
+        except FeatureError:
+            self.discard()
+            raise
+
+    def _agree_on_fingerprint(self) -> None:
+        with FileLock(self.folder / ".fingerprint.lock"):
+            if not (self.folder / FINGERPRINT_FILE).exists():
+                write_fingerprint(self.folder, self.fingerprint)
+            existing = read_fingerprint(self.folder)
+        if existing != self.fingerprint:
+            raise FeatureError(
+                f"{self.folder} holds other features ({'; '.join(existing.differences(self.fingerprint))});"
+                " choose another folder"
+            )
+
+
+def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
+    """Whether :func:`pool_rows` can make the rows wanted from those stored, without going back to the video.
+
+    Rows of every frame serve everything. Coarser ones serve themselves, and their multiples where pooling repeats
+    exactly: the first of firsts is a first, and the mean of means, weighted by frames, a mean. The middle of middles
+    is not a middle.
+    """
+    if have.stride == 1:
+        return True
+    return pooling == have.pooling and stride % have.stride == 0 and (stride == have.stride or pooling != "middle")
+
+
+def pool_rows(rows: Rows, frames: int, stride: int, to_stride: int, pooling: Pooling) -> Rows:
+    """Pool rows to a coarser stride, the tail included.
+
+    Args:
+        rows: ``(ceil(frames / stride), dim)``.
+        frames: the video's length; says how many frames the last row stands for.
+        stride: frames from one given row to the next.
+        to_stride: the same for the rows wanted, a multiple of ``stride``.
+        pooling: ``first`` and ``middle`` pick a row, of ``n`` frames that of the frame ``n // 2``; ``mean`` weights
+            each row by the frames it stands for and is computed in float32.
+
+    Returns:
+        ``(ceil(frames / to_stride), dim)``; the rows given where the stride does not change.
+
+    Raises:
+        FeatureError: the rows do not fit the frames, or the stride wanted cannot be made from them.
+    """
+    if to_stride % stride or (pooling == "middle" and stride not in (1, to_stride)):
+        raise FeatureError(f"rows of stride {stride} cannot be pooled ({pooling}) to stride {to_stride}; extract again")
+    if frames < 1 or len(rows) != math.ceil(frames / stride):
+        raise FeatureError(
+            f"{frames} frames at stride {stride} must have {math.ceil(frames / stride)} rows (at least one),"
+            f" found {len(rows)}"
+        )
+    if to_stride == stride:
+        return rows
+    factor = to_stride // stride
+    starts = np.arange(0, len(rows), factor)
+    if pooling != "mean":
+        offsets = np.minimum(factor, len(rows) - starts) // 2 if pooling == "middle" else 0
+        picked: Rows = rows[starts + offsets]
+        return picked
+    pooled: Rows = np.empty((len(starts), rows.shape[1]), np.float32)
+    full = frames // to_stride
+    groups = rows[: full * factor].reshape(full, factor, rows.shape[1])
+    np.mean(groups, axis=1, dtype=np.float32, out=pooled[:full])
+    if full < len(starts):
+        tail = rows[full * factor :].astype(np.float32)
+        weights = np.full(len(tail), stride, np.float32)
+        weights[-1] = frames - (len(rows) - 1) * stride
+        pooled[-1] = weights @ tail / weights.sum()
+    return pooled
