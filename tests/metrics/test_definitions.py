@@ -1,0 +1,72 @@
+"""Every metric that is stored has a written definition, and reading definitions stays cheap."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vadbench.errors import UnknownNameError
+from vadbench.metrics.definitions import DEFINITIONS, definition
+from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.rows import ScoredRows
+
+
+def test_all_keys_of_the_interface_are_defined_in_order():
+    assert list(DEFINITIONS) == [
+        *("AUC", "AP", "prevalence", "AnoAUC", "mAUC", "mAP"),
+        *("mAP@0.1", "mAP@0.2", "mAP@0.3", "mAP@0.4", "mAP@0.5", "mAP@IoU", "FAR"),
+    ]
+
+
+def test_what_evaluate_gives_is_defined_and_in_range():
+    counts = np.array([[16, 0], [8, 8], [0, 16]])
+    rows = ScoredRows(
+        video=np.array([0, 1, 1]),
+        names=("a", "b"),
+        scores=np.array([0.6, 0.4, 0.7]),
+        frames=np.full(3, 16),
+        positives=counts[:, 1],
+        class_scores=np.array([[0.4, 0.6], [0.6, 0.4], [0.3, 0.7]]),
+        class_positives=counts,
+        class_names=("Normal", "Road Accidents"),
+        normal=0,
+    )
+    metrics = evaluate(rows)
+    assert "AUC/Road Accidents" in metrics
+    for key, value in metrics.items():
+        meaning = definition(key)
+        assert meaning.key == key
+        assert meaning.low <= value["value"] <= meaning.high
+
+
+def test_two_metrics_never_share_a_definition():
+    texts = [d.text for d in DEFINITIONS.values()]
+    assert len(set(texts)) == len(texts)
+    assert all(text.endswith(".") for text in texts)
+
+
+def test_directions():
+    directions = {key: d.better for key, d in DEFINITIONS.items() if d.better != "higher"}
+    assert directions == {"prevalence": None, "FAR": "lower"}
+
+
+@pytest.mark.parametrize("key", ["mAP@", "AUC/", "FAR/Abuse", "auc", ""])
+def test_an_unknown_key_is_refused(key):
+    with pytest.raises(UnknownNameError, match="unknown metric"):
+        definition(key)
+
+
+def test_reading_definitions_imports_no_numpy():
+    code = "import sys, vadbench.metrics.definitions; print(sorted({'numpy', 'torch', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_computing_metrics_imports_neither_torch_nor_scikit_learn():
+    code = (
+        "import sys; from vadbench.metrics import bootstrap, ranking, recognition;"
+        "print(sorted({'torch', 'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,126 @@
+"""The written definition of every metric key, for ``vadbench list metrics`` and the notes below tables.
+
+Two numbers share a column only if they share a definition: ``mAP`` (frames) and ``mAP@IoU`` (segments) do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vadbench.errors import UnknownNameError
+
+IOU_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a metric key means.
+
+    Args:
+        key: as in result.json, MLflow, tables and ``--json``; a fraction there, whatever ``unit`` says.
+        title: column heading.
+        text: the definition, in full sentences.
+        better: which direction is better, ``None`` for a property of the data rather than of a method.
+        low, high: the range of the stored value.
+        unit: what tables print it in.
+    """
+
+    key: str
+    title: str
+    text: str
+    better: Literal["higher", "lower"] | None = "higher"
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = "%"
+
+
+_ALL = (
+    Definition(
+        "AUC",
+        "AUC",
+        "Area under the ROC curve of the anomaly score over all frames of the split, concatenated (micro): the chance "
+        "that a random anomalous frame scores higher than a random normal one, ties counting half. 0.5 is chance.",
+    ),
+    Definition(
+        "AP",
+        "AP",
+        "Average precision of the anomaly score over all frames of the split, concatenated (micro): the sum of "
+        "precision times the gain in recall over every distinct score, without interpolation. Chance is the "
+        "prevalence.",
+    ),
+    Definition(
+        "prevalence",
+        "prevalence",
+        "Share of the split's frames that lie inside an annotated segment; the AP of a random score.",
+        better=None,
+    ),
+    Definition(
+        "AnoAUC",
+        "Ano-AUC",
+        "AUC over the frames of abnormal videos only, those with at least one anomalous frame: it asks for the place "
+        "in a video and gives no credit for telling abnormal videos from normal ones.",
+    ),
+    Definition(
+        "mAUC",
+        "mAUC",
+        "Mean over the abnormal classes of AUC/<class>. The normal class and classes without an anomalous frame in the "
+        "split are left out.",
+    ),
+    Definition(
+        "mAP",
+        "mAP",
+        "Mean over the abnormal classes of AP/<class>, a frame-level metric. The normal class and classes without an "
+        "anomalous frame in the split are left out. Not to be confused with mAP@IoU.",
+    ),
+    *(
+        Definition(
+            f"mAP@{iou}",
+            f"mAP@{iou}",
+            "Temporal localisation: mean over classes of the average precision of predicted segments, where a "
+            "prediction is right if it overlaps a not yet matched annotated segment of its class and video with an "
+            f"intersection over union of at least {iou}.",
+        )
+        for iou in IOU_THRESHOLDS
+    ),
+    Definition(
+        "mAP@IoU",
+        "mAP@IoU",
+        "Temporal localisation: mean of mAP@0.1, mAP@0.2, mAP@0.3, mAP@0.4 and mAP@0.5. Segments, not frames.",
+    ),
+    Definition(
+        "FAR",
+        "FAR",
+        "False-alarm rate: share of the frames of normal videos whose score is above 0.5. Only for scores between 0 "
+        "and 1.",
+        better="lower",
+    ),
+)
+DEFINITIONS: dict[str, Definition] = {d.key: d for d in _ALL}
+"""Every key but those per class, in the order in which they are listed."""
+
+_PER_CLASS = {
+    "AUC": "AUC of one class against the rest: the class's probability ranks all frames of the split, those of normal "
+    "videos included; frames inside a segment of the class count as positive.",
+    "AP": "Average precision of one class against the rest: the class's probability ranks all frames of the split, "
+    "those of normal videos included; frames inside a segment of the class count as positive.",
+}
+
+
+def definition(key: str) -> Definition:
+    """The definition of a key, per-class keys such as ``AUC/Abuse`` included.
+
+    >>> definition("FAR").better
+    'lower'
+    >>> definition("AP/Road Accidents").title
+    'AP Road Accidents'
+
+    Raises:
+        UnknownNameError: no metric is called that.
+    """
+    if key in DEFINITIONS:
+        return DEFINITIONS[key]
+    metric, _, name = key.partition("/")
+    if name and metric in _PER_CLASS:
+        return replace(DEFINITIONS[metric], key=key, title=f"{metric} {name}", text=_PER_CLASS[metric])
+    raise UnknownNameError("metric", key, [*DEFINITIONS, *(f"{m}/<class>" for m in _PER_CLASS)])

@@ -1,0 +1,222 @@
+"""Frame-level ranking metrics: AUC, AP and what is built from them.
+
+All of them come from one sort of weighted rows. Every distinct score is one threshold, so ties are exact: AUC is the
+trapezoidal area under the ROC curve and AP the step sum over recall, as in scikit-learn.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vadbench.metrics.rows import Floats, Ints, ScoredRows
+
+Weights = NDArray[Any]
+ALARM = 0.5
+"""Score above which a frame raises an alarm (for the false-alarm rate)."""
+
+
+class Value(TypedDict):
+    """A metric as it is stored: a fraction with its interval, or ``None`` with a reason."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None
+
+
+class Curve(NamedTuple):
+    """Points of a curve, one per distinct score in descending order; both axes between 0 and 1."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+
+
+class Ranking:
+    """Rows in descending order of score, equal scores grouped; made once, it serves every weighting of the rows.
+
+    Attributes:
+        order: ``(rows,)`` row indices.
+        ends: ``(groups,)`` position in ``order`` of the last row of each group of equal scores.
+    """
+
+    def __init__(self, scores: Floats) -> None:
+        self.order = _descending(scores)
+        ranked = scores[self.order]
+        self.ends: Ints = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)[: len(ranked)]
+        self.thresholds: Floats = ranked[self.ends]
+
+    def cumulative(self, weights: Weights) -> NDArray[np.float64]:
+        """``(groups,)`` weight of the rows that score at least as much as each group."""
+        return np.cumsum(weights[self.order], dtype=np.float64)[self.ends]
+
+    def auc(self, positives: Weights, negatives: Weights) -> float | None:
+        """Area under the ROC curve; ``None`` where one kind has no weight."""
+        if not (positives.any() and negatives.any()):
+            return None
+        tp, fp = self.cumulative(positives), self.cumulative(negatives)
+        gained, passed = np.diff(tp, prepend=0.0), np.diff(fp, prepend=0.0)
+        return float(gained @ (fp[-1] - fp + passed / 2) / (tp[-1] * fp[-1]))
+
+    def ap(self, positives: Weights, negatives: Weights) -> float | None:
+        """Average precision; ``None`` where positives have no weight."""
+        if not positives.any():
+            return None
+        tp, fp = self.cumulative(positives), self.cumulative(negatives)
+        gained = np.diff(tp, prepend=0.0)
+        hit = gained > 0
+        return float(gained[hit] @ (tp[hit] / (tp[hit] + fp[hit])) / tp[-1])
+
+
+def _descending(scores: Floats) -> NDArray[np.int64]:
+    """Row indices by descending score, equal scores in any order.
+
+    A float32 score and its row number fit one 64-bit integer, and sorting integers is about twice as fast as sorting
+    indices by score.
+    """
+    if scores.dtype != np.float32:
+        return np.argsort(-scores)
+    bits = (-scores).view(np.int32)
+    # The integers of negative floats run backwards; flipping all bits but the sign turns them round.
+    keys = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64) << 32
+    keys |= np.arange(len(scores))
+    keys.sort()
+    return keys & 0xFFFFFFFF
+
+
+def roc_auc(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
+    """Area under the ROC curve of weighted rows, between 0 and 1; 0.5 is chance.
+
+    Args:
+        scores: ``(rows,)``.
+        positives, negatives: ``(rows,)`` frames of each kind that share the score.
+
+    Returns:
+        ``None`` where there are only positives or only negatives.
+
+    >>> roc_auc([0.1, 0.4, 0.35, 0.8], positives=[0, 0, 1, 1], negatives=[1, 1, 0, 0])
+    0.75
+    >>> roc_auc([0.7, 0.7], positives=[16, 4], negatives=[0, 12])  # one score for all is chance
+    0.5
+    """
+    return Ranking(np.asarray(scores)).auc(np.asarray(positives), np.asarray(negatives))
+
+
+def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
+    """Average precision of weighted rows, without interpolation; chance is the share of positives.
+
+    Args:
+        scores: ``(rows,)``.
+        positives, negatives: ``(rows,)`` frames of each kind that share the score.
+
+    Returns:
+        ``None`` where there are no positives; 1 where there are no negatives.
+
+    >>> round(average_precision([0.1, 0.4, 0.35, 0.8], positives=[0, 0, 1, 1], negatives=[1, 1, 0, 0]), 4)
+    0.8333
+    >>> average_precision([0.7, 0.7], positives=[16, 4], negatives=[0, 60])  # one score for all is chance
+    0.25
+    """
+    return Ranking(np.asarray(scores)).ap(np.asarray(positives), np.asarray(negatives))
+
+
+def roc_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> Curve | None:
+    """False-positive rate (x) and true-positive rate (y) at every distinct score, from (0, 0) at infinity to (1, 1).
+
+    >>> roc_curve([0.9, 0.5, 0.5], positives=[2, 1, 0], negatives=[0, 0, 4]).y.tolist()
+    [0.0, 0.6666666666666666, 1.0]
+
+    Returns:
+        ``None`` where there are only positives or only negatives.
+    """
+    ranking = Ranking(np.asarray(scores))
+    tp, fp = ranking.cumulative(np.asarray(positives)), ranking.cumulative(np.asarray(negatives))
+    if not (len(tp) and tp[-1] and fp[-1]):
+        return None
+    return Curve(
+        np.append(0.0, fp / fp[-1]), np.append(0.0, tp / tp[-1]), np.append(np.inf, ranking.thresholds.astype(float))
+    )
+
+
+def pr_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> Curve | None:
+    """Recall (x) and precision (y) at every distinct score, from (0, 1) at infinity to recall 1.
+
+    Returns:
+        ``None`` where there are no positives.
+    """
+    ranking = Ranking(np.asarray(scores))
+    tp, fp = ranking.cumulative(np.asarray(positives)), ranking.cumulative(np.asarray(negatives))
+    if not (len(tp) and tp[-1]):
+        return None
+    seen = tp + fp > 0  # rows that stand for no frame have no precision
+    tp, fp, thresholds = tp[seen], fp[seen], ranking.thresholds[seen].astype(float)
+    return Curve(np.append(0.0, tp / tp[-1]), np.append(1.0, tp / (tp + fp)), np.append(np.inf, thresholds))
+
+
+def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, Value]:
+    """All ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
+
+    Per-class keys (``AUC/<class>``, ``AP/<class>``) are there if the method has class scores and the data set
+    annotates classes; the normal class has none.
+
+    Args:
+        drop_zeros: leave classes whose AUC (or AP) is exactly 0 out of the mean, as AnomalyCLIP's evaluation does.
+            There a 0 marks a class without frames; a true 0 is dropped as well.
+    """
+    video, scores, positives, negatives = rows.binary()
+    ranking = Ranking(scores)
+    single = "the split has only normal frames" if not positives.any() else "the split has only anomalous frames"
+    metrics = {
+        "AUC": value_of(ranking.auc(positives, negatives), single),
+        "AP": value_of(ranking.ap(positives, negatives), single),
+        "prevalence": value_of(rows.prevalence, "the split has no frames"),
+        "AnoAUC": value_of(
+            ranking.auc(positives, negatives * rows.abnormal[video]),
+            "abnormal videos have only anomalous frames" if rows.abnormal.any() else "the split has no abnormal video",
+        ),
+    }
+    per_class, lacking = _per_class(rows)
+    for mean, metric in (("mAUC", "AUC"), ("mAP", "AP")):
+        values = [per_class[key]["value"] for key in per_class if key.startswith(f"{metric}/")]
+        kept = [v for v in values if v is not None and not (drop_zeros and v == 0)]
+        metrics[mean] = value_of(float(np.mean(kept)) if kept else None, lacking)
+    return metrics | {"FAR": _false_alarm_rate(rows)} | per_class
+
+
+def value_of(value: float | None, reason: str) -> Value:
+    """A stored metric without an interval; ``reason`` is kept only where the value is undefined."""
+    return Value(value=value, low=None, high=None, reason=reason if value is None else None)
+
+
+def _per_class(rows: ScoredRows) -> tuple[dict[str, Value], str]:
+    """AUC and AP of each abnormal class, and why their mean is undefined if it is."""
+    if rows.class_scores is None:
+        return {}, "the method gives no class probabilities"
+    if rows.class_positives is None:
+        return {}, "the data set annotates no classes"
+    aucs, aps = {}, {}
+    for class_id, name in enumerate(rows.class_names):
+        if class_id == rows.normal:
+            continue
+        _, scores, positives, negatives = rows.one_vs_rest(class_id)
+        ranking = Ranking(scores)
+        reason = f"the split has no frame {'of' if not positives.any() else 'outside'} class {name}"
+        aucs[f"AUC/{name}"] = value_of(ranking.auc(positives, negatives), reason)
+        aps[f"AP/{name}"] = value_of(ranking.ap(positives, negatives), reason)
+    return aucs | aps, "no abnormal class can be ranked: none has frames in the split"
+
+
+def _false_alarm_rate(rows: ScoredRows) -> Value:
+    if len(rows.scores) and not (rows.scores.min() >= 0 and rows.scores.max() <= 1):
+        return value_of(None, "scores are not between 0 and 1")
+    alarms, normal = normal_video_alarms(rows)
+    return value_of(float(alarms.sum() / normal.sum()) if normal.any() else None, "the split has no normal video")
+
+
+def normal_video_alarms(rows: ScoredRows) -> tuple[Ints, Ints]:
+    """``(videos,)`` frames above the alarm threshold and all frames, of normal videos; 0 for abnormal ones."""
+    alarms = rows.per_video(rows.frames * (rows.scores > ALARM))
+    return np.where(rows.abnormal, 0, alarms), np.where(rows.abnormal, 0, rows.video_frames)
