@@ -36,7 +36,7 @@ class VideoClass:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The classes of a data set with stable ids: a class's id is its position, ``normal`` the id of the normal class."""
+    """The classes of a data set with stable ids: a class's id is its position, ``normal`` that of the normal class."""
 
     classes: tuple[VideoClass, ...]
     normal: int

@@ -29,7 +29,7 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            f"--device cuda: torch {torch.__version__} finds no usable GPU here; use --device cpu, or see vadbench doctor"
+            f"--device cuda: torch {torch.__version__} finds no usable GPU; use --device cpu, or see vadbench doctor"
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -64,8 +64,8 @@ def commit() -> str:
         return "unknown"
     try:
         head, changed = (
-            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -77,8 +77,8 @@ class Experiment:
         return {"model": self.clip.source.model, "weights": self.clip.source.weights}
 
     def notes(self) -> list[str]:
-        small = [SMALL_CLIP_NOTE] if self.clip.source.model == SMALL else []
-        return small + self.provision.notes
+        """What a reader of the results must know before comparing them."""
+        return clip_notes(self.clip.source) + self.provision.notes
 
 
 def open_experiment(request: Request, registry: Registry, progress: Progress = silent) -> Experiment:
@@ -119,6 +119,13 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     dataset = dataset_class(root)
     provision = provide(dataset, config.rows, clip, cache_root(), request.features, progress)
     return Experiment(method_name, method, config, dataset, provision, clip, rules, device, request.out, trained)
+
+
+def clip_notes(source: ClipSource) -> list[str]:
+    """What must be said of features made by CLIPs that no paper uses."""
+    if source.weights.startswith("random:"):
+        return ["features come from an untrained CLIP: this is a control, not a result"]
+    return [SMALL_CLIP_NOTE] if source.model == SMALL else []
 
 
 def clip_source(model: str | None, weights: str | None) -> ClipSource:

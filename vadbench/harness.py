@@ -19,7 +19,8 @@ from vadbench.files import locked
 from vadbench.method import Method, Task
 from vadbench.metrics.bootstrap import with_intervals
 from vadbench.metrics.ranking import evaluate
-from vadbench.metrics.recognition import diagnose
+from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
+from vadbench.metrics.rows import ScoredRows
 from vadbench.plots import save_curves
 from vadbench.runs import SCORES, Outcome, RunFolder, RunRecord, Value, digest, training_key, write_record
 from vadbench.scoring import align, save_scores, score_videos
@@ -188,7 +189,7 @@ def _evaluate(
     with meter.stage("metrics"):
         rows = align(scores, videos, stride, classes)
         metrics = with_intervals(rows, evaluate(rows))
-        diagnostics = diagnose(rows)
+        diagnostics = _diagnostics(rows)
     save_scores(place / SCORES, scores, stride, method.task.classes)
     save_curves(rows, place, f"{experiment.method_name} on {experiment.dataset.name}")
     return {
@@ -197,6 +198,26 @@ def _evaluate(
         "frames": int(rows.frames.sum()),
         "positives": int(rows.positives.sum()),
         "notes": notes,
+    }
+
+
+def _diagnostics(rows: ScoredRows) -> dict[str, Any]:
+    """Class recognition at a threshold chosen on the test split: to look at, never to rank by."""
+    if rows.class_scores is None or not rows.positives.any() or rows.prevalence == 1:
+        return {}
+    found = recognise(rows)
+    shares = {
+        name: {
+            class_name: None if np.isnan(value) else float(value)
+            for class_name, value in zip(rows.class_names, values, strict=True)
+        }
+        for name, values in (("top1", found.top1), ("top5", found.top5))
+    }
+    return {
+        "threshold_chosen_on_test": found.threshold,
+        **shares,
+        "confusion": found.confusion.tolist(),
+        "f1": {str(t): float(f) for t, f in zip(F1_THRESHOLDS, found.f1, strict=True)},
     }
 
 

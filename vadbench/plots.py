@@ -11,6 +11,7 @@ from vadbench.files import replacing
 from vadbench.metrics.ranking import pr_curve, roc_curve
 from vadbench.metrics.rows import ScoredRows
 
+
 def save_curves(rows: ScoredRows, folder: Path, title: str) -> list[Path]:
     """Draw ``roc.png`` and ``pr.png``; nothing where the split has frames of one kind only.
 

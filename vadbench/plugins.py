@@ -131,7 +131,7 @@ class Registry:
                 plugin.error = "implements no vadbench hook"
         except (Exception, SystemExit) as error:
             plugin.specs = {}
-            plugin.error = f"{type(error).__name__}: {error}".splitlines()[0]
+            plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @cache

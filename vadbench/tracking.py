@@ -7,6 +7,7 @@ that alone takes seconds.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,6 +89,9 @@ def _client(address: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
+    # How a database is migrated is not what somebody who started a run wants to read.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     client = MlflowClient(tracking_uri=address)
     if address.startswith(SQLITE):
         folder = make_folder(_sqlite_folder(address))

@@ -8,16 +8,11 @@ from collections.abc import Sequence
 import click
 
 import vadbench
-from vadbench.cli import doctor, extract, listing, log, plugins, run, show
-from vadbench.cli.options import Command
+from vadbench.cli import doctor, extract, listing, log, options, plugins, run, show
 from vadbench.errors import VadbenchError
 
 
-class Group(click.Group):
-    command_class = Command
-
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(vadbench.__version__, prog_name="vadbench")
 def cli() -> None:
     """Compare CLIP-based video anomaly detection methods under one harness.
@@ -32,6 +27,7 @@ def cli() -> None:
 
 
 for module in (run, listing, show, plugins, extract, log, doctor):
+    module.command.params.append(options.debug)
     cli.add_command(module.command)
 
 

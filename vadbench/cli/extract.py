@@ -13,6 +13,7 @@ from vadbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from vadbench.dataset import Progress, Video
+    from vadbench.features.fingerprint import Pooling, Precision
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -53,8 +54,8 @@ def command(
     clip_model: str | None,
     clip_weights: str | None,
     stride: int,
-    pooling: str,
-    dtype: str,
+    pooling: Pooling,
+    dtype: Precision,
     shard: tuple[int, int],
     keep_going: bool,
     device: str,
@@ -75,16 +76,16 @@ def command(
         raise ConfigError("extract needs either PATHS or --dataset NAME")
     from dataclasses import asdict
 
-    from vadbench.clip import SMALL, load_clip
+    from vadbench.clip import load_clip
     from vadbench.environment import choose_device
-    from vadbench.experiment import SMALL_CLIP_NOTE, clip_source
+    from vadbench.experiment import clip_notes, clip_source
     from vadbench.features.extract import extract_features
 
     with progress_bar() as progress:
         videos = _dataset_videos(dataset, data_root, plugin_files, progress) if dataset else find_videos(paths)
         clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
-        if clip.source.model == SMALL:
-            note(f"note: {SMALL_CLIP_NOTE}")
+        for text in clip_notes(clip.source):
+            note(f"note: {text}")
         report = extract_features(
             videos,
             clip,
@@ -98,8 +99,17 @@ def command(
         )
     if as_json:
         print_json({"store": str(store), **asdict(report)})
-    else:
-        click.echo(f"{report} in {store}")
+        return
+    click.echo(
+        f"{store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
+        f" {report.frames} frames in {report.seconds:.1f} s"
+    )
+    for mismatch in report.mismatches:
+        note(f"note: {mismatch}")
+    for name, reason in report.failed:
+        note(f"left out: {name}: {reason}")
+    if report.failed:
+        click.get_current_context().exit(1)
 
 
 def find_videos(paths: tuple[Path, ...]) -> list[Video]:

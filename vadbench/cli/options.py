@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from vadbench.locations import DATA_VARIABLE, DEFAULT_OUT
 
-
-class Command(click.Command):
-    """A command that also takes ``--debug``."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params.append(
-            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
-        )
-
-
+debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
 device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )

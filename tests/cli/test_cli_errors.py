@@ -1,0 +1,220 @@
+"""Bad input: one clear line, exit status 2, nothing half-written."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vadbench.cli import main
+from vadbench.features.store import FeatureStore, StoreWriter
+from vadbench.media import write_video
+
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that must be refused and return its one line."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        found = capsys.readouterr()
+        lines = [line for line in found.err.splitlines() if not line.startswith(("note:", "Usage:", "Try ", "seed "))]
+        lines = [line for line in lines if line]
+        assert end.value.code == 2, found
+        assert len(lines) == 1, found.err
+        assert not found.out
+        return lines[0]
+
+    return call
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Arguments of a run on the tiny data set."""
+    return ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--out", tmp_path / "runs"]
+
+
+@pytest.fixture
+def tiny_store(tiny, tmp_path, capsys):
+    """A feature store of the tiny data set."""
+    store = tmp_path / "store"
+    arguments = ["extract", "--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0"]
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in [*arguments, "--stride", "1", "--out", store]])
+    assert end.value.code == 0, capsys.readouterr().err
+    capsys.readouterr()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "-m", "anomalyclop", "-d", "synthetic"], "unknown method 'anomalyclop'; did you mean 'anomalyclip'?"),
+        (["run", "-m", "random", "-d", "syntetic"], "unknown dataset 'syntetic'; did you mean 'synthetic'?"),
+        (["run", "-m", "random"], "run needs --method and --dataset"),
+        (["run", "-m", "random", "-d", "synthetic", "--protocol", "nativ"], "did you mean 'native'"),
+        (["run", "-m", "random", "-d", "synthetic", "--seeds", "2-0"], "expected 0, 0-2 or 0,3,5"),
+        (["run", "-m", "zero-shot", "-d", "synthetic", "--set", "temprature=1"], "did you mean 'temperature'"),
+        (
+            ["run", "-m", "zero-shot", "-d", "synthetic", "--set", "temperature=warm"],
+            "setting 'temperature' from --set",
+        ),
+        (["run", "-m", "zero-shot", "-d", "synthetic", "--config", "absent.toml"], "cannot read absent.toml as TOML"),
+        (["run", "-m", "random", "-d", "ucsdped2"], "no data root for ucsdped2: give --data-root"),
+        (["run", "-m", "random", "-d", "ucsdped2", "--data-root", "absent"], "expected there: the 28 clips"),
+        (["run", "--from", "nothing"], "no single run called 'nothing'"),
+        (["run", "-m", "random", "-d", "synthetic", "--plugin", "absent.py"], "no such file: absent.py"),
+        (["runn"], "No such command 'runn'"),
+        (["show", "method", "zeroshot"], "did you mean 'zero-shot'"),
+        (["show", "run", "abc"], "no single run called 'abc'"),
+        (["extract", "--out", "x"], "either PATHS or --dataset"),
+        (["extract", "absent.mp4", "--out", "x"], "no such file or folder: absent.mp4"),
+        (["extract", "a", "--out", "x", "--shard", "4/4"], "expected i/n"),
+        (["log", "abc"], "no single run called 'abc'"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(refused, monkeypatch, tmp_path, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(*arguments)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_debug_shows_where_it_came_from():
+    from vadbench.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError):
+        main(["run", "-m", "x", "-d", "synthetic", "--debug"])
+
+
+def test_cuda_asked_for_and_absent(refused, monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    line = refused("run", "-m", "random", "-d", "synthetic", "--device", "cuda", "--out", tmp_path)
+    assert "finds no usable GPU" in line
+
+
+@pytest.mark.parametrize("kind", ["text", "corrupt", "truncated", "empty"])
+def test_a_damaged_video_is_named(refused, tmp_path, kind):
+    path = tmp_path / "videos" / "bad.mp4"
+    path.parent.mkdir()
+    write_video(path, (np.full((48, 64, 3), t, np.uint8) for t in range(60)), fps=10)
+    content = path.read_bytes()
+    damaged = {
+        "text": b"not a video at all\n" * 100,
+        "corrupt": content[:1000] + bytes(400) + content[1400:],
+        "truncated": content[: len(content) // 2],
+        "empty": b"",
+    }
+    path.write_bytes(damaged[kind])
+    store = tmp_path / "store"
+    line = refused("extract", path, "--clip", "small", "--clip-weights", "random:0", "--out", store)
+    assert "bad.mp4" in line
+    assert FeatureStore(store).names == ()
+
+
+def test_features_with_nan_are_refused(refused, tiny, tiny_store):
+    (rows,) = tiny_store.glob("rows-*.bin")
+    values = np.memmap(rows, np.float32, "r+")
+    values[100] = np.nan
+    values.flush()
+    assert "train-0" in (line := refused(*tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store)), line
+
+
+def test_features_of_another_clip_are_refused(refused, tiny, tiny_store):
+    line = refused(*tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store, "--clip-weights", "random:1")
+    assert "--clip" in line and str(tiny_store) in line
+
+
+def test_features_of_the_wrong_width_are_refused(refused, tiny, tiny_store):
+    path = tiny_store / "fingerprint.json"
+    path.write_text(path.read_text().replace('"dim": ', '"dim": 1'))
+    assert str(tiny_store) in refused(*tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store)
+
+
+def test_features_that_lack_a_video_are_refused(refused, tiny, tiny_store):
+    (index,) = tiny_store.glob("index-*.jsonl")
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:-1]))
+    assert "lack 1 videos, the first is test-5" in refused(
+        *tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store
+    )
+
+
+def test_features_coarser_than_asked_are_refused(refused, tiny, tmp_path, capsys):
+    store = tmp_path / "coarse"
+    with pytest.raises(SystemExit):
+        main([str(a) for a in ["extract", "--plugin", PLUGIN, "-d", "tiny", *tiny[3:7], "--stride", 4, "--out", store]])
+    capsys.readouterr()
+    line = refused(*tiny, "-m", "linear", "-d", "tiny", "--features", store)
+    assert "wants a row every 1 frames" in line and "one every 4" in line
+
+
+def test_a_checkpoint_is_not_scored_on_other_features(refused, tiny, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main([str(a) for a in [*tiny, "-m", "linear", "-d", "tiny"]])
+    capsys.readouterr()
+    (info,) = (tmp_path / "runs").rglob("checkpoint.json")
+    line = refused(*tiny, "--from", info.parent, "--clip-weights", "random:1")
+    assert "another fingerprint" in line and "weights" in line
+
+
+def test_a_damaged_checkpoint_is_refused(refused, tiny, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main([str(a) for a in [*tiny, "-m", "linear", "-d", "tiny"]])
+    capsys.readouterr()
+    (weights,) = (tmp_path / "runs").rglob("checkpoint.safetensors")
+    weights.write_bytes(weights.read_bytes()[:50])
+    (weights.parent / "result.json").unlink()
+    assert str(weights) in refused(*tiny, "-m", "linear", "-d", "tiny")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; run again as another user below")
+def test_no_permission_to_write(refused, tiny, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert "no permission" in refused(*tiny, "-m", "linear", "-d", "tiny")
+
+
+@pytest.mark.parametrize("stage", ["extracting", "training", "scores"])
+def test_a_full_disk_loses_nothing_and_the_next_call_goes_on(refused, tiny, tmp_path, monkeypatch, capsys, stage):
+    real = os.fsync
+    calls = {"n": 0}
+    allowed = {"extracting": 6, "training": 34, "scores": 45}[stage]
+
+    def full(descriptor):
+        calls["n"] += 1
+        if calls["n"] > allowed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    line = refused(*tiny, "-m", "linear", "-d", "tiny")
+    assert "disk is full" in line and "again" in line
+    monkeypatch.setattr(os, "fsync", real)
+    leftovers = [p for p in tmp_path.rglob("*") if p.is_file() and p.name.startswith(".") and p.name != ".lock"]
+    assert not leftovers
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in [*tiny, "-m", "linear", "-d", "tiny"]])
+    assert end.value.code == 0, capsys.readouterr().err
+
+
+def test_a_process_prints_the_line_and_exits_with_2():
+    command = [sys.executable, "-m", "vadbench", "run", "-m", "x", "-d", "synthetic"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("vadbench: unknown method 'x'")
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_store_in_use_is_refused(refused, tiny_store):
+    with StoreWriter(tiny_store, FeatureStore(tiny_store).fingerprint):
+        line = refused(
+            "extract", "--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0",
+            "--stride", 1, "--out", tiny_store,
+        )  # fmt: skip
+    assert str(tiny_store) in line and "process" in line

@@ -1,0 +1,203 @@
+"""``vadbench run`` as a user types it: real videos, real sqlite, a process of its own where it matters."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from vadbench.cli import main
+
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+BASE = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
+
+
+@pytest.fixture
+def vadbench(capsys, tmp_path):
+    """Run a command in this process: exit status, stdout, stderr."""
+
+    def call(*arguments, status=0):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        found = capsys.readouterr()
+        assert end.value.code == status, found.err + found.out
+        return found.out, found.err
+
+    return call
+
+
+@pytest.fixture
+def run(vadbench, tmp_path):
+    """``vadbench run`` on the tiny data set, its results as JSON."""
+
+    def call(*arguments, status=0):
+        out, err = vadbench(*BASE, "--out", tmp_path / "runs", "--json", *arguments, status=status)
+        return json.loads(out) if out else None, err
+
+    return call
+
+
+def test_a_run_trains_scores_and_records(run, tmp_path):
+    found, err = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=8", "--set", "recipe.learning_rate=0.1")
+    (record,) = found
+    folder = Path(record["folder"])
+    assert folder.parent == tmp_path / "runs" / "tiny" / "linear"
+    assert folder.name == record["key"]
+    names = {p.name for p in folder.iterdir() if p.name != ".lock"}
+    assert names == {
+        "result.json", "scores.npz", "checkpoint.safetensors", "checkpoint.json", "training.jsonl", "roc.png", "pr.png",
+    }  # fmt: skip
+    assert record["metrics"]["AUC"]["value"] > 0.9
+    assert record["config"]["width"] == 5
+    assert record["config"]["recipe"]["epochs"] == 8
+    assert record["data"]["test"] == record["data"]["test"] | {
+        "videos": 6,
+        "frames": 180,
+        "positives": 30,
+        "abnormal": 3,
+    }
+    assert record["metrics"]["prevalence"]["value"] == pytest.approx(30 / 180)
+    assert any("untrained CLIP" in n for n in record["notes"])
+    assert "logged to MLflow" in err
+
+
+def test_the_scores_kept_give_the_metrics_reported(run):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    from vadbench.scoring import load_scores
+
+    found, _ = run("-m", "linear", "-d", "tiny")
+    scores, stride = load_scores(Path(found[0]["folder"]) / "scores.npz")
+    assert stride == 1 * found[0]["config"]["rows"]["stride"]
+    frames = np.concatenate([np.repeat(s.anomaly, stride)[: s.frames] for s in scores])
+    truth = np.concatenate([[int(i in ("0", "2", "4") and 10 <= t < 20) for t in range(30)] for i in "012345"])
+    assert [s.name for s in scores] == [f"test-{i}" for i in range(6)]
+    assert found[0]["metrics"]["AUC"]["value"] == pytest.approx(roc_auc_score(truth, frames), abs=1e-12)
+    assert found[0]["metrics"]["AP"]["value"] == pytest.approx(average_precision_score(truth, frames), abs=1e-12)
+
+
+def test_a_finished_run_is_returned_not_repeated(run):
+    first, _ = run("-m", "linear", "-d", "tiny")
+    before = (Path(first[0]["folder"]) / "result.json").stat().st_mtime_ns
+    second, _ = run("-m", "linear", "-d", "tiny")
+    assert second == first
+    assert (Path(first[0]["folder"]) / "result.json").stat().st_mtime_ns == before
+
+
+def test_what_changes_weights_changes_the_key_and_nothing_else_does(run):
+    keys = {
+        name: run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", *more)[0][0]["key"]
+        for name, more in {
+            "same": [],
+            "again": [],
+            "seed": ["--seeds", "1"],
+            "setting": ["--set", "width=6"],
+            "clip": ["--clip-weights", "random:1"],
+        }.items()
+    }
+    assert keys["same"] == keys["again"]
+    assert len(set(keys.values())) == 4
+
+
+def test_several_seeds_print_mean_and_deviation(vadbench, tmp_path):
+    arguments = [*BASE, "--out", tmp_path, "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", "--seeds", "0-2"]
+    out, _ = vadbench(*arguments)
+    assert "seed 0" in out and "seed 2" in out and "mean ± std" in out
+
+
+def test_rows_are_pooled_to_what_a_method_wants(run):
+    found, _ = run("-m", "linear", "-d", "tiny", "--set", "rows.stride=16", "--set", "width=2")
+    assert found[0]["fingerprint"]["stride"] == 16
+    assert found[0]["data"]["test"]["frames"] == 180
+
+
+def test_from_evaluates_without_training_and_names_both_data_sets(run):
+    trained, _ = run("-m", "linear", "-d", "tiny")
+    folder = trained[0]["folder"]
+    again, _ = run("--from", folder)
+    assert again == trained
+    moved, _ = run("--from", folder, "-d", "other")
+    assert (moved[0]["trained_on"], moved[0]["dataset"]) == ("tiny", "other")
+    assert Path(moved[0]["folder"]).parent == Path(folder) / "evaluations"
+    assert moved[0]["metrics"]["AUC"]["value"] == trained[0]["metrics"]["AUC"]["value"]
+    assert moved[0]["metrics"]["mAUC"]["value"] is None
+    assert any("other classes" in n for n in moved[0]["notes"])
+    assert json.loads((Path(folder) / "result.json").read_text())["dataset"] == "tiny"
+
+
+def test_one_failing_seed_is_recorded_and_the_others_go_on(run, tmp_path):
+    found, err = run("-m", "diverges", "-d", "tiny", "--seeds", "0-2", status=2)
+    assert [r["seed"] for r in found] == [0, 2]
+    assert "loss term bce is not finite" in err
+    records = [json.loads(p.read_text()) for p in (tmp_path / "runs").rglob("result.json")]
+    assert sorted((r["seed"], r["status"]) for r in records) == [(0, "finished"), (1, "failed"), (2, "finished")]
+
+
+def test_a_method_that_breaks_its_contract_is_named(run):
+    _, err = run("-m", "wrong-shape", "-d", "tiny", status=2)
+    assert "WrongShape: anomaly scores of test-0 must be (30,), found (29,)" in err
+
+
+def test_a_run_survives_mlflow_being_away_and_is_logged_later(run, vadbench, monkeypatch, tmp_path):
+    good = os.environ["MLFLOW_TRACKING_URI"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    found, err = run("-m", "linear", "-d", "tiny")
+    assert found[0]["status"] == "finished"
+    assert f"vadbench log {found[0]['folder']}" in err
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", good)
+    out, _ = vadbench("log", found[0]["folder"])
+    assert good in out
+
+
+KILL = [*BASE, "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=12", "--set", "pause=0.1"]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_bit_identical(tmp_path):
+    environment = os.environ | {"VADBENCH_CACHE": str(tmp_path / "cache-a")}
+    command = [sys.executable, "-m", "vadbench", *KILL]
+    subprocess.run([*command, "--out", tmp_path / "a"], env=environment, check=True, capture_output=True)
+    environment["VADBENCH_CACHE"] = str(tmp_path / "cache-b")
+
+    def epochs():
+        return sum(len(p.read_text().splitlines()) for p in (tmp_path / "b").rglob("training.jsonl"))
+
+    rng = np.random.default_rng(0)
+    reached = []
+    for kill in range(5):
+        process = subprocess.Popen(
+            [*command, "--out", tmp_path / "b"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # The first kill falls anywhere in start-up, rendering and extraction, the others into the training.
+        before = epochs()
+        while kill and epochs() == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.5, 4) if kill == 0 else rng.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        reached.append(epochs())
+    assert 0 < reached[-1] < 12 and reached[1] < reached[-1]
+    subprocess.run([*command, "--out", tmp_path / "b"], env=environment, check=True, capture_output=True)
+    for name in ("checkpoint.safetensors", "scores.npz"):
+        a, b = (next((tmp_path / side).rglob(name)) for side in "ab")
+        x, y = (load_file(p) if name.endswith("s") else dict(np.load(p)) for p in (a, b))
+        assert x.keys() == y.keys()
+        for key in x:
+            assert np.array_equal(x[key], y[key]), (name, key)
+    assert not list((tmp_path / "b").rglob("training.safetensors"))
+
+
+def test_two_processes_on_one_run_folder_cannot_mix(run, held_by_another_process):
+    found, _ = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")
+    folder = Path(found[0]["folder"])
+    (folder / "result.json").unlink()
+    with held_by_another_process(folder):
+        _, err = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", status=2)
+    assert f"run {folder.name} is in use by another process" in err

@@ -1,0 +1,65 @@
+"""Shared pieces: a tiny data set and methods as scratch plugins, and a home folder of their own for every test run."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+# Workers of a parallel test run would otherwise fight over the cores within each small product.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TEST_DATA = Path(os.environ.get("VADBENCH_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Real clips and annotations that are not part of the repository."""
+    if not TEST_DATA.is_dir():
+        pytest.skip(f"no real data at {TEST_DATA}; set VADBENCH_TEST_DATA to its folder")
+    return TEST_DATA
+
+
+@pytest.fixture(scope="session")
+def tracking_address(tmp_path_factory):
+    """One store for all tests: making a fresh database takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def away_from_home(monkeypatch, tmp_path_factory, tracking_address):
+    """Nothing a test does may touch the user's cache, config or tracking store, or depend on them."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("VADBENCH_CACHE", str(home / "cache"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_address)
+    for name in [n for n in os.environ if n.startswith("VADBENCH_SET__") or n == "VADBENCH_DATA"]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def held_by_another_process():
+    """A context in which another process holds a folder's lock."""
+    code = """
+import sys, time
+from pathlib import Path
+from vadbench.files import locked
+with locked(Path(sys.argv[1]), "it"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+    @contextmanager
+    def hold(folder):
+        process = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout.readline().strip() == "held"
+            yield
+        finally:
+            process.kill()
+            process.communicate()
+
+    return hold

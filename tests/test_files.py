@@ -1,0 +1,58 @@
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from vadbench.errors import RunError, StorageError
+from vadbench.files import locked, make_folder, read_json, replacing, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_json(tmp_path / "a.json", {"x": 1})
+    with pytest.raises(RuntimeError), replacing(tmp_path / "a.json") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert read_json(tmp_path / "a.json") == {"x": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only")]
+)
+def test_refusals_of_the_system_say_what_to_do(tmp_path, monkeypatch, number, words):
+    write_json(tmp_path / "a.json", {"x": 1})
+
+    def refuse(self, *args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(StorageError, match=words) as error:
+        write_json(tmp_path / "a.json", {"x": 2})
+    assert str(tmp_path / "a.json") in str(error.value)
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"x": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_where_a_file_stands_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="a file stands"):
+        make_folder(tmp_path / "file" / "folder")
+
+
+def test_nan_never_reaches_a_file(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path, held_by_another_process):
+    with (
+        held_by_another_process(tmp_path),
+        pytest.raises(RunError, match="in use by another process"),
+        locked(tmp_path, "run abc"),
+    ):
+        pass
+    with locked(tmp_path, "run abc"):
+        pass

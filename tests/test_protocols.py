@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vadbench.dataset import ClassTable, Segment, VideoClass
+from vadbench.errors import DataError, UnknownNameError
+from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, row_frames
+
+TABLE = ClassTable((VideoClass("A"), VideoClass("B"), VideoClass("Normal")), normal=2)
+
+
+@st.composite
+def annotated(draw):
+    frames = draw(st.integers(1, 80))
+    stride = draw(st.integers(1, 20))
+    pairs = draw(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 40), st.sampled_from("AB")), max_size=5))
+    return frames, stride, [Segment(label, a, a + n) for a, n, label in pairs]
+
+
+@given(annotated())
+def test_rows_count_the_frames_a_frame_by_frame_reading_counts(case):
+    frames, stride, segments = case
+    rows = -(-frames // stride)
+    literal = np.zeros((rows, 4), int)
+    for f in range(frames):
+        inside = {s.label for s in segments if s.start <= f < s.end}
+        literal[f // stride] += ["A" in inside, "B" in inside, not inside, 1]
+    assert row_frames(rows, stride, frames).tolist() == literal[:, 3].tolist()
+    assert positives_per_row(segments, rows, stride, frames).tolist() == (literal[:, 3] - literal[:, 2]).tolist()
+    assert class_positives_per_row(segments, TABLE, rows, stride, frames).tolist() == literal[:, :3].tolist()
+
+
+def test_an_empty_or_negative_segment_cannot_be_made():
+    with pytest.raises(DataError, match=r"0 <= start < end, found \[5, 5\)"):
+        Segment("A", 5, 5)
+
+
+def test_an_unknown_protocol_is_offered_a_close_one():
+    with pytest.raises(UnknownNameError, match="did you mean 'native'"):
+        protocol("nativ")

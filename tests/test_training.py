@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vadbench.config import MethodConfig, Recipe
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.errors import ConfigError, TrainingError
+from vadbench.method import Method, Task
+from vadbench.training import STATE, Sample, batches, fit, learning_rate
+
+TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
+
+
+class Linear(Method):
+    """Mean of a few random rows, one linear layer with dropout: everything random comes from the harness."""
+
+    def __init__(self, config, task):
+        super().__init__(config, task)
+        self.layer = nn.Linear(task.dim, 1)
+        self.calls = 0
+        self.stop_after = None
+
+    def view(self, features, rng):
+        return {"x": features[rng.integers(len(features), size=3)].mean(0)}
+
+    def loss(self, batch):
+        self.calls += 1
+        if self.stop_after is not None and self.calls > self.stop_after:
+            raise KeyboardInterrupt
+        x = nn.functional.dropout(batch.views["x"], 0.3)
+        target = 1 - batch.labels[:, 1]
+        return {"bce": nn.functional.binary_cross_entropy_with_logits(self.layer(x)[:, 0], target)}
+
+
+def make(recipe, seed=0):
+    torch.manual_seed(seed)
+    task = Task(TABLE, 4, torch.device("cpu"), lambda: pytest.fail("no text needed"))
+    return Linear(MethodConfig(recipe=recipe), task)
+
+
+def samples(abnormal=6, normal=9):
+    rng = np.random.default_rng(0)
+    return [
+        Sample(
+            rng.normal(size=(20, 4)).astype(np.float32) + (i < abnormal),
+            np.eye(2, dtype=np.float32)[int(i >= abnormal)],
+        )
+        for i in range(abnormal + normal)
+    ]
+
+
+RECIPE = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
+    whole = make(RECIPE)
+    fit(whole, samples(), RECIPE, 3, tmp_path / "whole")
+    stopped = make(RECIPE)
+    stopped.stop_after = 10
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, samples(), RECIPE, 3, tmp_path / "stopped")
+    assert (tmp_path / "stopped" / STATE).is_file()
+    again = make(RECIPE, seed=99)
+    fit(again, samples(), RECIPE, 3, tmp_path / "stopped")
+    assert again.calls < whole.calls
+    assert torch.equal(whole.layer.weight, again.layer.weight)
+    logs = [(tmp_path / n / "training.jsonl").read_text() for n in ("whole", "stopped")]
+    assert logs[0] == logs[1]
+    assert [json.loads(line)["epoch"] for line in logs[0].splitlines()] == [0, 1, 2, 3]
+
+
+def test_the_seed_decides_the_result(tmp_path):
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        method = make(RECIPE)
+        fit(method, samples(), RECIPE, seed, tmp_path / name)
+        weights.append(method.layer.weight.detach().clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_balanced_batches_hold_abnormal_then_normal_videos():
+    labels = np.stack([s.labels for s in samples(5, 9)])
+    found = list(batches(labels, 1, RECIPE, np.random.default_rng(0)))
+    assert len(found) == 9 // 2
+    for batch in found:
+        assert [labels[i, 1] for i in batch] == [0, 0, 1, 1]
+    normal = [i for b in found for i in b[2:]]
+    assert len(set(normal)) == len(normal)
+
+
+def test_mixed_batches_hold_every_video_once():
+    labels = np.stack([s.labels for s in samples()])
+    recipe = RECIPE.model_copy(update={"sampler": "mixed"})
+    found = [i for b in batches(labels, 1, recipe, np.random.default_rng(0)) for i in b]
+    assert sorted(found) == list(range(15))
+
+
+def test_too_few_videos_say_which_batch_size_fits(tmp_path):
+    with pytest.raises(ConfigError, match=r"found 1 and 9; use --set recipe.batch_size=2"):
+        fit(make(RECIPE), samples(1, 9), RECIPE, 0, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_is_named(tmp_path):
+    bad = samples()
+    bad[0].features[:] = np.nan
+    with pytest.raises(TrainingError, match=r"loss term bce is not finite at epoch 0"):
+        fit(make(RECIPE), bad, RECIPE, 0, tmp_path)
+
+
+@pytest.mark.parametrize("from_zero", [True, False])
+def test_warmup_cosine_equals_its_formula(from_zero):
+    recipe = Recipe(epochs=50, learning_rate=2.0, schedule="warmup-cosine", warmup_epochs=5, warmup_from_zero=from_zero)
+    found = np.array([learning_rate(recipe, e) for e in range(50)])
+    e = np.arange(50)
+    warm = 2.0 * (e if from_zero else e + 1) / 5
+    expected = np.where(e < 5, warm, 2.0 * 0.5 * (1 + np.cos(np.pi * (e - 5) / 45)))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_steps_multiply_at_each_milestone():
+    recipe = Recipe(epochs=9, learning_rate=1.0, schedule="steps", milestones=(4, 8), gamma=0.1)
+    expected = [1.0] * 4 + [0.1] * 4 + [0.01]
+    assert [learning_rate(recipe, e) for e in range(9)] == pytest.approx(expected)
+
+
+def test_bf16_trains_and_differs_from_fp32(tmp_path):
+    weights = []
+    for precision in ("fp32", "bf16"):
+        recipe = RECIPE.model_copy(update={"precision": precision})
+        method = make(recipe)
+        fit(method, samples(), recipe, 0, tmp_path / precision)
+        weights.append(method.layer.weight.detach())
+    assert not torch.equal(*weights)
+    assert torch.allclose(*weights, atol=0.05)
