@@ -92,17 +92,27 @@ def _client(address: str) -> MlflowClient:
     # How a database is migrated is not what somebody who started a run wants to read.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    client = MlflowClient(tracking_uri=address)
     if address.startswith(SQLITE):
-        folder = make_folder(_sqlite_folder(address))
-        # Two processes creating the schema at once leave a database that neither can use.
-        with FileLock(folder / ".mlflow.lock", timeout=120):
-            client.search_experiments(max_results=1)
-    return client
+        _create_database(_sqlite_path(address))
+    return MlflowClient(tracking_uri=address)
 
 
-def _sqlite_folder(address: str) -> Path:
-    return Path(address.removeprefix(SQLITE)).resolve().parent
+def _create_database(path: Path) -> None:
+    """Create the schema once: two processes at it, or one that is killed, would leave a database nobody can use."""
+    from mlflow import MlflowClient
+
+    make_folder(path.parent)
+    with FileLock(path.with_name(f".{path.name}.lock"), timeout=120):
+        if path.exists():
+            return
+        draft = path.with_name(f".{path.name}.new")
+        draft.unlink(missing_ok=True)
+        MlflowClient(tracking_uri=f"{SQLITE}{draft}").search_experiments(max_results=1)
+        draft.rename(path)
+
+
+def _sqlite_path(address: str) -> Path:
+    return Path(address.removeprefix(SQLITE)).resolve()
 
 
 def _experiment(client: MlflowClient, address: str, name: str) -> str:
@@ -111,7 +121,7 @@ def _experiment(client: MlflowClient, address: str, name: str) -> str:
         return str(found.experiment_id)
     location = None
     if address.startswith(SQLITE):
-        location = (_sqlite_folder(address) / "mlflow-artifacts" / name).as_uri()
+        location = (_sqlite_path(address).parent / "mlflow-artifacts" / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,11 +31,11 @@ class Random(Method):
 
     def _score(self, rows: Tensor) -> Scores:
         content = zlib.crc32(rows.cpu().contiguous().numpy().tobytes())
-        generator = torch.Generator().manual_seed(int(self.key) * 2**32 + content)
+        # numpy's generator takes both numbers; torch's keeps only the lower 32 bits of a seed.
+        rng = np.random.default_rng([int(self.key), content])
         table = self.task.classes
-        anomaly = torch.rand(len(rows), generator=generator)
-        share = -torch.rand(len(rows), len(table.abnormal), generator=generator).clamp_min(1e-12).log()
-        classes = torch.empty(len(rows), len(table))
-        classes[:, list(table.abnormal)] = anomaly[:, None] * share / share.sum(1, keepdim=True)
+        anomaly = rng.random(len(rows))
+        classes = np.empty((len(rows), len(table)))
+        classes[:, table.abnormal] = anomaly[:, None] * rng.dirichlet(np.ones(len(table.abnormal)), len(rows))
         classes[:, table.normal] = 1 - anomaly
-        return Scores(anomaly, classes)
+        return Scores(torch.from_numpy(anomaly).float(), torch.from_numpy(classes).float())

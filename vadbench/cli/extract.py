@@ -99,11 +99,11 @@ def command(
         )
     if as_json:
         print_json({"store": str(store), **asdict(report)})
-        return
-    click.echo(
-        f"{store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
-        f" {report.frames} frames in {report.seconds:.1f} s"
-    )
+    else:
+        click.echo(
+            f"{store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
+            f" {report.frames} frames in {report.seconds:.1f} s"
+        )
     for mismatch in report.mismatches:
         note(f"note: {mismatch}")
     for name, reason in report.failed:

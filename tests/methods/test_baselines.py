@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from vadbench_baselines.chance import Random
+from vadbench_baselines.zero_shot import ZeroShot
+
+from vadbench.clip import ClipSource, load_clip
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.errors import ConfigError
+from vadbench.method import Task
+
+TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal", "street"), VideoClass("Fall", "fallen person")), normal=1)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clip(ClipSource("small", "random:0"))
+
+
+@pytest.fixture
+def make(clip):
+    def build(cls, seed=0, **settings):
+        torch.manual_seed(seed)
+        return cls(cls.Config(**settings), Task(TABLE, clip.dim, torch.device("cpu"), lambda: clip.text)).eval()
+
+    return build
+
+
+@pytest.fixture
+def videos(clip):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(n, clip.dim, generator=generator) for n in (1, 2, 15, 16, 17, 300)]
+
+
+@pytest.mark.parametrize("cls", [Random, ZeroShot])
+def test_scores_are_probabilities_and_do_not_depend_on_company(make, videos, cls):
+    method = make(cls)
+    with torch.inference_mode():
+        together = method.score(videos)
+        alone = [method.score([v])[0] for v in reversed(videos)][::-1]
+    for rows, a, b in zip(videos, together, alone, strict=True):
+        assert a.anomaly.shape == (len(rows),)
+        assert a.classes.shape == (len(rows), 3)
+        assert torch.all((a.anomaly >= 0) & (a.anomaly <= 1))
+        torch.testing.assert_close(a.classes.sum(1), torch.ones(len(rows)))
+        torch.testing.assert_close(a.classes[:, 1], 1 - a.anomaly)
+        torch.testing.assert_close(a.anomaly, b.anomaly)
+
+
+def test_random_scores_follow_the_seed(make, videos):
+    first, same, other = (make(Random, seed).score(videos[-1:])[0].anomaly for seed in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+    assert abs(float(first.mean()) - 0.5) < 0.1
+
+
+def test_zero_shot_equals_its_equation_in_numpy(make, clip, videos):
+    found = make(ZeroShot, temperature=0.05, template="a photo of {class}.").score(videos[-1:])[0]
+    text = clip.text(["a photo of Fire.", "a photo of street.", "a photo of fallen person."]).double().numpy()
+    rows = videos[-1].double().numpy()
+    cosine = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ (
+        text / np.linalg.norm(text, axis=1, keepdims=True)
+    ).T
+    expected = np.exp(cosine / 0.05) / np.exp(cosine / 0.05).sum(1, keepdims=True)
+    np.testing.assert_allclose(found.classes.numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(found.anomaly.numpy(), 1 - expected[:, 1], atol=1e-5)
+
+
+def test_a_template_without_a_place_for_the_class_is_refused(make):
+    with pytest.raises(ConfigError, match="must contain"):
+        make(ZeroShot, template="a photo")

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from vadbench.errors import RunError
+from vadbench.runs import (
+    RunFolder,
+    RunRecord,
+    Value,
+    digest,
+    find_run,
+    read_record,
+    summarise,
+    training_key,
+    write_record,
+)
+
+
+def record(**changes):
+    values = {
+        "status": "finished",
+        "method": "m",
+        "method_version": "1",
+        "dataset": "d",
+        "trained_on": "d",
+        "seed": 0,
+        "key": "k",
+        "evaluation": "e",
+        "protocol": {"name": "native"},
+        "config": {},
+        "fingerprint": {},
+        "clip": {},
+        "data": {},
+        "environment": {},
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    return RunRecord(**(values | changes))
+
+
+def test_a_record_reads_back_as_written(tmp_path):
+    written = record(metrics={"AUC": Value(value=0.5, low=0.4, high=0.6), "mAP": Value(value=None, reason="none")})
+    write_record(tmp_path, written)
+    assert read_record(tmp_path) == written
+    assert json.loads((tmp_path / "result.json").read_text())["metrics"]["AUC"] == {
+        "value": 0.5, "low": 0.4, "high": 0.6, "reason": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"schema_version": 99}', "has schema 99, this vadbench reads up to 1; upgrade"),
+        ('{"schema_version": 1, "status"', "cannot read"),
+        ("[]", "not a run record"),
+        ('{"schema_version": 1, "status": "done"}', "status"),
+    ],
+)
+def test_records_that_cannot_be_read_are_named(tmp_path, content, words):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunError, match=words) as error:
+        read_record(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_other_evaluations_lie_beside_the_first(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.evaluation("one") == tmp_path
+    write_record(tmp_path, record(evaluation="one"))
+    assert folder.evaluation("one") == tmp_path
+    assert folder.evaluation("two") == tmp_path / "evaluations" / "two"
+    assert folder.finished("one") is not None
+    assert folder.finished("two") is None
+
+
+def test_a_failed_run_gives_way_to_the_next_try(tmp_path):
+    write_record(tmp_path, record(evaluation="one", status="failed", error="no"))
+    assert RunFolder(tmp_path).finished("one") is None
+    assert RunFolder(tmp_path).evaluation("two") == tmp_path
+
+
+def test_every_part_of_the_key_matters():
+    parts = {
+        "method": "m", "version": "1", "config": {"a": 1}, "manifest": "x", "fingerprint": "f", "subset": "all",
+        "selection": "last", "seed": 0,
+    }  # fmt: skip
+    keys = {training_key(**parts)}
+    for name, value in parts.items():
+        keys.add(training_key(**(parts | {name: {"a": 2} if name == "config" else f"{value}!"})))
+    assert len(keys) == len(parts) + 1
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys():
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1}) != digest({"a": 1, "b": [2, 1]})
+
+
+def test_runs_are_found_by_the_start_of_their_key(tmp_path):
+    for key in ("abc1", "abd2"):
+        write_record(tmp_path / "d" / "m" / key, record(key=key))
+    assert find_run("abc", tmp_path).name == "abc1"
+    assert find_run(str(tmp_path / "d" / "m" / "abd2"), tmp_path).name == "abd2"
+    with pytest.raises(RunError, match=r"abc1.*abd2"):
+        find_run("ab", tmp_path)
+
+
+def test_means_leave_out_what_a_seed_lacks():
+    runs = [
+        record(seed=i, metrics={"AUC": Value(value=v), "mAP": Value(value=None if i else 1.0, reason="")})
+        for i, v in enumerate((0.5, 0.7, 0.9))
+    ]
+    assert summarise(runs) == {"AUC": (pytest.approx(0.7), pytest.approx(0.2))}
+    assert summarise(runs[:1])["AUC"] == (0.5, None)
+    with pytest.raises(RunError, match="one method"):
+        summarise([runs[0], record(method="other")])

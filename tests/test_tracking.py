@@ -1,0 +1,132 @@
+"""What lands in a real sqlite store, read back through MLflow's own client and through SQL."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from vadbench.errors import TrackingError
+from vadbench.runs import Outcome, RunRecord, SplitRecord, Value, write_record
+from vadbench.tracking import check_store, log_runs, metric_key
+
+
+@pytest.fixture
+def outcome(tmp_path):
+    def make(seed, dataset, value=0.8, **changes):
+        folder = tmp_path / dataset / str(seed)
+        record = RunRecord(
+            status="finished",
+            method="m",
+            method_version="1",
+            dataset=dataset,
+            trained_on=dataset,
+            seed=seed,
+            key=f"key{seed}",
+            evaluation="e",
+            protocol={"name": "native"},
+            metrics={
+                "AUC": Value(value=value, low=value - 0.1, high=value + 0.1),
+                "mAP@0.1": Value(value=0.25),
+                "mAP": Value(value=None, reason="the method gives no class probabilities"),
+                "AUC/Car (parked)": Value(value=0.5),
+            },
+            config={"recipe": {"epochs": 2, "text": "x" * 9000}, "n_ctx": 8},
+            fingerprint={"encoder": "small"},
+            clip={"model": "small", "weights": ""},
+            data={"test": SplitRecord(videos=4, expected=4, abnormal=2, manifest="abc", frames=100, positives=10)},
+            environment={"commit": "c", "device": "cpu"},
+            seconds={"training": 1.5},
+            created="2026-01-01T00:00:00+00:00",
+            **changes,
+        )
+        write_record(folder, record)
+        lines = [{"epoch": e, "learning_rate": 0.1, "steps": 1, "loss": {"total": 1.0 / (e + 1)}} for e in range(3)]
+        (folder / "training.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+        (folder / "roc.png").write_bytes(b"png")
+        return Outcome(folder, record, reused=False)
+
+    return make
+
+
+@pytest.fixture
+def client(tracking_address):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_address)
+
+
+def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
+    outcomes = [outcome(seed, "seeds", value=0.7 + seed / 10) for seed in range(2)]
+    assert log_runs(outcomes) == tracking_address
+    experiment = client.get_experiment_by_name("seeds")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert (len(parents), len(children)) == (1, 2)
+    assert {c.data.tags["mlflow.parentRunId"] for c in children} == {parents[0].info.run_id}
+    assert parents[0].data.metrics["AUC"] == pytest.approx(0.75)
+    assert parents[0].data.metrics["AUC_std"] == pytest.approx(0.0707, abs=1e-4)
+    assert all(r.info.status == "FINISHED" for r in runs)
+    child = next(c for c in children if c.data.params["seed"] == "0")
+    assert child.data.metrics["AUC"] == 0.7
+    assert child.data.metrics["AUC_low"] == pytest.approx(0.6)
+    assert child.data.metrics["mAP_at_0.1"] == 0.25
+    assert child.data.metrics["AUC/Car _parked_"] == 0.5
+    assert child.data.metrics["seconds_training"] == 1.5
+    assert "mAP" not in child.data.metrics
+    assert "no class probabilities" in child.data.tags["vadbench.undefined"]
+    assert child.data.params["recipe.epochs"] == "2"
+    assert len(child.data.params["recipe.text"]) == 6000
+    assert json.loads(child.data.tags["vadbench.fingerprint"]) == {"encoder": "small"}
+    history = client.get_metric_history(child.info.run_id, "loss_total")
+    assert [(m.step, m.value) for m in history] == [(0, 1.0), (1, 0.5), (2, pytest.approx(1 / 3))]
+    assert {a.path for a in client.list_artifacts(child.info.run_id)} == {"result.json", "roc.png"}
+    (given,) = client.get_run(child.info.run_id).inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("seeds", "abc")
+
+
+def test_logging_twice_adds_nothing(outcome, client):
+    log_runs([outcome(0, "twice")])
+    log_runs([outcome(0, "twice")])
+    assert len(client.search_runs([client.get_experiment_by_name("twice").experiment_id])) == 2
+
+
+def test_the_store_is_a_database_anybody_can_read(outcome, tracking_address):
+    log_runs([outcome(0, "plain", value=0.625)])
+    with sqlite3.connect(tracking_address.removeprefix("sqlite:///")) as database:
+        query = (
+            "select m.value from metrics m join runs r on m.run_uuid = r.run_uuid"
+            " join experiments e on e.experiment_id = r.experiment_id where e.name = 'plain' and m.key = 'AUC'"
+        )
+        assert set(database.execute(query).fetchall()) == {(0.625,)}
+    database.close()
+
+
+def test_a_store_that_cannot_be_reached_says_why(outcome, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=r"MLflow at http://127.0.0.1:9"):
+        log_runs([outcome(0, "away")])
+    with pytest.raises(TrackingError):
+        check_store()
+
+
+def test_a_folder_that_is_not_a_store_says_why(outcome, monkeypatch, tmp_path):
+    (tmp_path / "broken.db").write_text("this is no database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
+    with pytest.raises(TrackingError, match="database"):
+        log_runs([outcome(0, "broken")])
+
+
+@pytest.mark.slow
+def test_four_processes_may_meet_at_a_fresh_store(tmp_path):
+    code = "from vadbench.tracking import check_store; check_store()"
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/fresh.db", "PATH": "", "HOME": str(tmp_path)}
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
+    assert [p.wait() for p in processes] == [0, 0, 0, 0]
+
+
+def test_metric_names_with_the_same_text_stay_apart():
+    assert len({metric_key(n) for n in ("mAP", "mAP@0.1", "mAP@IoU", "AUC/a", "AP/a")}) == 5
