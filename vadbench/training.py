@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,11 +151,16 @@ def fit(
     method.eval()
 
 
-def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Context in which a forward pass runs at the recipe's precision."""
-    # The setting is process-wide, so each call states it rather than trusting what an earlier run left behind.
+@contextmanager
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """Run a forward pass at the recipe's precision."""
+    # Process-wide settings, and on a GPU fp32 convolutions are TF32 by default: state both rather than trust them.
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    with (
+        torch.backends.cudnn.flags(allow_tf32=precision == "tf32"),
+        torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        yield
 
 
 def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator, device: torch.device) -> Batch:

@@ -1,0 +1,90 @@
+"""The axial transformer (paper, section 3.3; spec 2.6): attention over segments, attention over the rows of a segment,
+and convolutions over the grid of both.
+
+The authors use a reversible network, which keeps two streams; plain automatic differentiation through the same two
+streams gives the same gradients and needs a third less time, for more memory. Grids are ``(B, N, L, E)``: B windows of
+N segments of L rows, width E.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vadbench_anomalyclip.config import HEADS
+
+
+class AxialTransformer(nn.Module):
+    """Grid to grid of the same shape. Each level adds attention over N to one stream and attention over L to the
+    other, then a feed-forward to each; every addition reads the other stream. The result is the streams' mean."""
+
+    def __init__(self, width: int, depth: int, segments: int, length: int) -> None:
+        super().__init__()
+        self.segment_position = nn.Parameter(torch.randn(1, segments, 1, width))
+        self.row_position = nn.Parameter(torch.randn(1, 1, length, width))
+        self.over_segments = nn.ModuleList(AxialAttention(width, over_segments=True) for _ in range(depth))
+        self.over_rows = nn.ModuleList(AxialAttention(width, over_segments=False) for _ in range(depth))
+        self.feed_first = nn.ModuleList(GridFeedForward(width) for _ in range(depth))
+        self.feed_second = nn.ModuleList(GridFeedForward(width) for _ in range(depth))
+
+    def forward(self, grid: Tensor) -> Tensor:
+        first = second = grid + self.segment_position + self.row_position
+        for f, g, feed_f, feed_g in zip(
+            self.over_segments, self.over_rows, self.feed_first, self.feed_second, strict=True
+        ):
+            first = first + f(second)
+            second = second + g(first)
+            first = first + feed_f(second)
+            second = second + feed_g(first)
+        return (first + second) / 2
+
+
+class AxialAttention(nn.Module):
+    """Pre-normalised self-attention along one axis of the grid; the other axis is batch."""
+
+    def __init__(self, width: int, over_segments: bool) -> None:
+        super().__init__()
+        self.swap = over_segments
+        self.norm = nn.LayerNorm(width)
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_kv = nn.Linear(width, 2 * width, bias=False)
+        self.to_out = nn.Linear(width, width)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        lines = grid.transpose(1, 2) if self.swap else grid
+        x = self.norm(lines)
+        q, k, v = (
+            part.unflatten(-1, (HEADS, -1)).transpose(-2, -3) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1))
+        )
+        out = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(-2, -3).flatten(-2))
+        return out.transpose(1, 2) if self.swap else out
+
+
+class GridFeedForward(nn.Module):
+    """Channel norm and two 3 x 3 convolutions over the grid, four times as wide between them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.widen = nn.Conv2d(width, 4 * width, 3, padding=1)
+        self.narrow = nn.Conv2d(4 * width, width, 3, padding=1)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        # Permuting makes a channels-last image without copying.
+        hidden = F.leaky_relu(self.widen(self.norm(grid).permute(0, 3, 1, 2)))
+        return self.narrow(hidden).permute(0, 2, 3, 1)
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm whose epsilon is added to the standard deviation, not to the variance (spec 2.6)."""
+
+    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, grid: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(grid, dim=-1, correction=0, keepdim=True)
+        return (grid - mean) / (variance.sqrt() + self.epsilon) * self.weight + self.bias

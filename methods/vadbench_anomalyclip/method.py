@@ -1,0 +1,178 @@
+"""AnomalyCLIP: Zanella et al., "Delving into CLIP latent space for Video Anomaly Recognition", CVIU 2024.
+
+A row of features is compared with learned text directions that start at the mean of normal rows; the segments of a
+video that point furthest along its class's direction are trained to be that class, those that point least and the most
+suspicious ones of normal videos to be normal. A transformer over time gives the probability of being abnormal, the
+similarities which class it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vadbench.errors import DataError
+from vadbench.method import Batch, Method, Scores, Task
+from vadbench_anomalyclip.checkpoint import to_ours
+from vadbench_anomalyclip.config import DATASET_DEFAULTS, AnomalyClipConfig
+from vadbench_anomalyclip.losses import weighted_terms
+from vadbench_anomalyclip.prompts import FreeDirections, TextDirections
+from vadbench_anomalyclip.sampling import from_windows, to_windows, training_rows
+from vadbench_anomalyclip.selector import Chosen, Selector, choose, draw_masks
+from vadbench_anomalyclip.temporal import TemporalModel
+
+WINDOW_ROWS = 8192
+"""Rows that go through the temporal model at once when scoring; bounds memory."""
+
+
+class AnomalyClip(Method):
+    """The method; see :class:`AnomalyClipConfig` for what can be switched.
+
+    State beyond the parameters: the selector's running statistics and ``centroid`` ``(dim,)``, the mean row of normal
+    training videos, zero where features are not centred. The CLIP text tower is the task's and not part of the state.
+    """
+
+    Config = AnomalyClipConfig
+    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = DATASET_DEFAULTS
+    centroid: Tensor
+    _directions: Tensor | None
+
+    def __init__(self, config: AnomalyClipConfig, task: Task) -> None:
+        super().__init__(config, task)
+        classes = len(task.classes) - 1
+        inputs = {"features": task.dim, "selector": classes, "both": classes + task.dim}[config.temporal_features]
+        self.directions = (
+            FreeDirections(classes, task.dim) if config.directions == "free" else TextDirections(config, task)
+        )
+        self.selector = Selector(config, classes)
+        self.temporal = TemporalModel(config, inputs)
+        self.register_buffer("centroid", torch.zeros(task.dim))
+        self.register_buffer("_directions", None, persistent=False)
+        self.register_load_state_dict_post_hook(_forget_directions)
+
+    def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
+        """Compute the centroid: the mean of all rows of all normal videos, so that long videos count more (spec 2.4).
+
+        Raises:
+            DataError: there are no normal rows.
+        """
+        if not self.config.centre_features:
+            return
+        total, rows = np.zeros(self.task.dim), 0
+        for features in normal_features:
+            total += features.sum(0, dtype=np.float64)
+            rows += len(features)
+        if not rows:
+            raise DataError(
+                "the centroid needs at least one normal training video, found none; check the training split"
+            )
+        self.centroid.copy_(torch.from_numpy(total / rows))
+
+    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """One sample: ``features`` ``(segments * segment_length, dim)``, float32."""
+
+        def draw(high: int, size: int) -> NDArray[np.integer[Any]]:
+            return rng.integers(high, size=size)
+
+        index = training_rows(len(features), self.config.segments, self.config.segment_length, draw)
+        return {"features": np.asarray(features[index], np.float32)}
+
+    def forward(self, features: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Similarity ``(B, N, L, C')`` and logits ``(B, N, L)`` of centred samples ``(B, N, L, D)``."""
+        similarity = self.selector(features, directions, batch_statistics=self.training)
+        return similarity, self.temporal(self.temporal.projection(self._inputs(features, similarity)))
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The weighted terms of a batch whose first half is abnormal; of several labels the first counts (spec 1.2)."""
+        grid = (self.config.segments, self.config.segment_length)
+        features = batch.views["features"].unflatten(1, grid) - self.centroid
+        directions = self.directions(self.centroid)
+        similarity, logits = self(features, directions)
+        columns = self.columns(batch.labels)
+        chosen = self.choose(features, directions, similarity, columns)
+        class_logits = self.selector.class_logits(similarity)
+        return weighted_terms(self.config.loss, similarity, class_logits, logits, columns, chosen)
+
+    def columns(self, labels: Tensor) -> Tensor:
+        """Column among the abnormal classes of each video of the abnormal half: ``(B, C)`` to ``(B/2,)``."""
+        abnormal = labels[: len(labels) // 2, list(self.task.classes.abnormal)] > 0
+        return (abnormal.cumsum(1) == 0).sum(1)
+
+    def choose(self, features: Tensor, directions: Tensor, similarity: Tensor, columns: Tensor) -> Chosen:
+        """Draw masks and choose the segments that the losses look at."""
+        scores = self.selector.segment_scores(features, directions, similarity)
+        masks = draw_masks(len(features), self.config, scores.device)
+        return choose(scores, columns, masks, self.config)
+
+    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+        """Probability of being abnormal of each row, and of each class: normal has the rest."""
+        directions = self._current_directions()
+        grid = (self.config.segments, self.config.segment_length)
+        similarities, windows = [], []
+        for rows in videos:
+            features = rows.float() - self.centroid
+            similarity = self.selector(features, directions, batch_statistics=False)
+            similarities.append(similarity)
+            windows.append(to_windows(self.temporal.projection(self._inputs(features, similarity)), *grid))
+        at_once = max(1, WINDOW_ROWS // (grid[0] * grid[1]))
+        logits = torch.cat([self.temporal(chunk) for chunk in torch.cat(windows).split(at_once)])
+        per_video = logits.split([len(w) for w in windows])
+        return [
+            self._scores(similarity, from_windows(values, len(similarity)))
+            for similarity, values in zip(similarities, per_video, strict=True)
+        ]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The authors' groups, all at one learning rate (spec 4): temporal model, prompts, text projection."""
+        prompts = dict(self.directions.named_parameters())
+        projection = prompts.pop("text_projection", None)
+        groups = [
+            ("temporal", list(self.temporal.parameters())),
+            ("directions", list(prompts.values())),
+            ("text_projection", [] if projection is None else [projection]),
+        ]
+        return [{"name": name, "params": parameters} for name, parameters in groups if parameters]
+
+    def import_reference(self, state: Mapping[str, Tensor]) -> None:
+        """Load the authors' weights; the centroid is not among them and is computed by :meth:`prepare`.
+
+        Raises:
+            CheckpointError: keys or shapes differ, or the checkpoint is of another CLIP or other classes.
+        """
+        own = self.state_dict()
+        self.load_state_dict({"centroid": self.centroid, **to_ours(state, own, self.directions, self.config)})
+
+    def train(self, mode: bool = True) -> AnomalyClip:
+        """Switch between training and evaluation, which starts with fresh text features."""
+        _forget_directions(self)
+        return super().train(mode)
+
+    def _current_directions(self) -> Tensor:
+        """Class directions, computed once per evaluation: nothing trains between two scores in evaluation mode."""
+        if self._directions is not None:
+            return self._directions
+        directions = self.directions(self.centroid)
+        if not self.training:
+            self._directions = directions
+        return directions
+
+    def _inputs(self, features: Tensor, similarity: Tensor) -> Tensor:
+        if self.config.temporal_features == "features":
+            return features
+        return similarity if self.config.temporal_features == "selector" else torch.cat([similarity, features], -1)
+
+    def _scores(self, similarity: Tensor, logits: Tensor) -> Scores:
+        anomaly = logits.sigmoid()
+        joint = F.softmax(self.selector.class_logits(similarity), -1) * anomaly[:, None]
+        normal = self.task.classes.normal
+        return Scores(anomaly, torch.cat([joint[:, :normal], 1 - anomaly[:, None], joint[:, normal:]], 1))
+
+
+def _forget_directions(method: AnomalyClip, _: object = None) -> None:
+    method._directions = None
