@@ -147,7 +147,7 @@ class Clip:
         device = next(self.visual.parameters()).device
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
-        images = (frames.to(device).float() / 255 - mean) / std
+        images = ((frames.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
         # cuDNN's default is TF32 convolutions, which would make a GPU's features differ from a CPU's.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             features: Tensor = self.visual(images)
