@@ -56,7 +56,8 @@ def main() -> None:
         roots = {"synthetic": None} | ({"ucsdped2": options.ped2} if options.ped2 else {})
         for dataset, root in roots.items():
             measured["results"][dataset] = {
-                method: _seeds(Request(method, dataset, data_root=root, out=options.out)) for method in METHODS
+                method: _seeds(Request(method, dataset, data_root=root, device="cpu", out=options.out))
+                for method in METHODS
             }
         measured["controls"] = _controls(options.out)
         measured["made"] = datetime.now(UTC).date().isoformat()
@@ -83,7 +84,7 @@ def _seeds(request: Request) -> list[dict[str, Any]]:
 
 def _controls(out: Path) -> dict[str, list[float]]:
     shuffled, untrained = [], []
-    experiment = open_experiment(Request("anomalyclip", "synthetic", out=out / "controls"), installed())
+    experiment = open_experiment(Request("anomalyclip", "synthetic", device="cpu", out=out / "controls"), installed())
     for seed in CONTROL_SEEDS:
         record = run(_shuffled(experiment, seed), seed).record
         shuffled.append(_value(record.metrics["AUC"].value))
@@ -117,7 +118,7 @@ def _untrained(experiment: Experiment, seed: int) -> float:
 
 def _zero_shot(weights: str, out: Path) -> float:
     """AUC of the prompts through a CLIP; only the test videos are encoded."""
-    experiment = open_experiment(Request("zero-shot", "synthetic", out=out), installed())
+    experiment = open_experiment(Request("zero-shot", "synthetic", device="cpu", out=out), installed())
     clip = load_clip(ClipSource(weights=weights))
     folder = cache_root() / "controls" / clip.weights_sha256[:12]
     extract_features(experiment.provision.videos["test"], clip, folder, stride=1, pooling="mean")

@@ -276,3 +276,13 @@ def test_source_id_of_a_folder_follows_its_images(tmp_path):
     second = source_id(tmp_path)
     (tmp_path / "2.png").write_bytes(b"12")
     assert len({first, second, source_id(tmp_path)}) == 3
+
+
+def test_folders_of_equal_sized_frames_have_ids_of_their_own(tmp_path):
+    ids = set()
+    for name, value in (("a", 1), ("b", 2), ("c", 1)):
+        (tmp_path / name).mkdir()
+        for t in range(30):
+            Image.fromarray(np.full((8, 8), value + t, np.uint8)).save(tmp_path / name / f"{t:03d}.bmp")
+        ids.add(source_id(tmp_path / name))
+    assert len(ids) == 2

@@ -93,6 +93,29 @@ def test_logging_twice_adds_nothing(outcome, client):
     assert len(client.search_runs([client.get_experiment_by_name("twice").experiment_id])) == 2
 
 
+def test_means_hold_all_seeds_however_they_were_logged(outcome, client):
+    for seed in range(3):
+        log_runs([outcome(seed, "apart", value=0.6 + seed / 10)])
+    log_runs([outcome(0, "apart", value=0.6)])
+    runs = client.search_runs([client.get_experiment_by_name("apart").experiment_id])
+    (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    assert parent.data.metrics["AUC"] == pytest.approx(0.7)
+    assert parent.data.metrics["AUC_std"] == pytest.approx(0.1)
+    assert parent.data.tags["vadbench.seeds"] == "0, 1, 2"
+    assert not [m for m in parent.data.metrics if m.startswith(("loss_", "seconds_"))]
+
+
+def test_a_link_in_a_run_folder_is_not_followed(outcome, client, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    given = outcome(0, "links")
+    (given.folder / "roc.png").unlink()
+    (given.folder / "roc.png").symlink_to(tmp_path / "secret")
+    log_runs([given])
+    runs = client.search_runs([client.get_experiment_by_name("links").experiment_id])
+    paths = {a.path for r in runs for a in client.list_artifacts(r.info.run_id)}
+    assert paths == {"result.json"}
+
+
 def test_the_store_is_a_database_anybody_can_read(outcome, tracking_address):
     log_runs([outcome(0, "plain", value=0.625)])
     with sqlite3.connect(tracking_address.removeprefix("sqlite:///")) as database:

@@ -14,7 +14,10 @@ from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
 from vadbench.media import write_video
 from vadbench.method import Method, Scores
 
-TRAIN, TEST = 8, 6
+# Tests change these by the environment, because the file is executed again for every registry.
+TRAIN, TEST = int(os.environ.get("TINY_TRAIN", 8)), int(os.environ.get("TINY_TEST", 6))
+END = int(os.environ.get("TINY_END", 20))
+WORDS = os.environ.get("TINY_WORDS", "a bright square")
 
 
 @hookimpl
@@ -38,7 +41,7 @@ class Tiny(Dataset):
     """Grey noise; in abnormal videos a bright square from frame 10 to 20."""
 
     name = "tiny"
-    classes = ClassTable((VideoClass("Normal"), VideoClass("Square", "a bright square")), normal=0)
+    classes = ClassTable((VideoClass("Normal"), VideoClass("Square", WORDS)), normal=0)
     expected = {"train": TRAIN, "test": TEST}
     files = "nothing"
     makes_itself = True
@@ -55,7 +58,7 @@ class Tiny(Dataset):
         videos = []
         for i in range(self.expected[split]):
             abnormal = i % 2 == 0
-            segments = (Segment("Square", 10, 20),) if abnormal and split == "test" else ()
+            segments = (Segment("Square", 10, END),) if abnormal and split == "test" else ()
             name = f"{split}-{i}"
             labels = ("Square" if abnormal else "Normal",)
             videos.append(Video(name, labels, self.root / f"{name}.mp4", 30, segments))
@@ -110,7 +113,8 @@ class Linear(Method):
         self.register_buffer("center", torch.zeros(task.dim))
 
     def prepare(self, normal_features):
-        self.center = torch.from_numpy(np.concatenate([f for f in normal_features]).mean(0))
+        if rows := list(normal_features):
+            self.center = torch.from_numpy(np.concatenate(rows).mean(0))
 
     def view(self, features, rng):
         return {"x": np.asarray(features[rng.integers(len(features), size=self.config.width)])}
@@ -144,8 +148,6 @@ class Diverges(Linear):
 
     def loss(self, batch):
         terms = super().loss(batch)
+        if self.bad and os.environ.get("TINY_BUG"):
+            raise ZeroDivisionError("a bug")
         return {name: term * (float("nan") if self.bad else 1) for name, term in terms.items()}
-
-
-if os.environ.get("TINY_PLUGIN_BREAKS"):
-    raise RuntimeError("asked to")

@@ -7,50 +7,71 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import CheckpointError
-from vadbench.files import read_json, replacing, write_json
+from vadbench.files import read_json, write_json, write_tensors
 from vadbench.method import Method
-from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO
+from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
+
+
+class ClassEntry(BaseModel):
+    """One class of the data set that a checkpoint was trained on, by its id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    words: str
+    aliases: list[str]
+
+
+class ClipEntry(BaseModel):
+    """The CLIP that made a checkpoint's features, as :class:`vadbench.clip.ClipSource` names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str
+    weights: str
 
 
 class CheckpointInfo(BaseModel):
     """What a checkpoint belongs to: enough to build its method again without the data set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    method: str
+    key: Name
+    method: Name
     version: str
     config: dict[str, Any]
-    dataset: str
-    classes: list[dict[str, Any]]
+    dataset: Name
+    train: SplitRecord
+    classes: list[ClassEntry]
     normal: int
     dim: int
     fingerprint: dict[str, Any]
-    clip: dict[str, str]
+    clip: ClipEntry
     seed: int
+
+    @model_validator(mode="after")
+    def _normal_is_a_class(self) -> CheckpointInfo:
+        if not 0 <= self.normal < len(self.classes):
+            raise ValueError(f"normal must be the id of one of {len(self.classes)} classes, found {self.normal}")
+        return self
 
     def class_table(self) -> ClassTable:
         """The class table of the data set it was trained on."""
-        return ClassTable(
-            tuple(VideoClass(c["name"], c["words"], tuple(c["aliases"])) for c in self.classes), self.normal
-        )
+        return ClassTable(tuple(VideoClass(c.name, c.words, tuple(c.aliases)) for c in self.classes), self.normal)
 
 
-def class_entries(table: ClassTable) -> list[dict[str, Any]]:
-    """The classes as plain values, for :class:`CheckpointInfo`."""
-    return [{"name": c.name, "words": c.words, "aliases": list(c.aliases)} for c in table.classes]
+def class_entries(table: ClassTable) -> list[ClassEntry]:
+    """The classes of a table, for :class:`CheckpointInfo`."""
+    return [ClassEntry(name=c.name, words=c.words, aliases=list(c.aliases)) for c in table.classes]
 
 
 def save_checkpoint(folder: Path, method: Method, info: CheckpointInfo) -> None:
     """Write ``checkpoint.json`` and then ``checkpoint.safetensors``; the latter's presence means both are whole."""
     write_json(folder / CHECKPOINT_INFO, info.model_dump(mode="json"))
-    tensors = {k: v.detach().cpu().contiguous() for k, v in method.state_dict().items()}
-    with replacing(folder / CHECKPOINT) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(folder / CHECKPOINT, method.state_dict())
 
 
 def read_info(folder: Path) -> CheckpointInfo:

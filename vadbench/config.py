@@ -6,9 +6,9 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from vadbench.errors import ConfigError, did_you_mean
 
@@ -18,16 +18,26 @@ ENVIRONMENT_PREFIX = "VADBENCH_SET__"
 class Settings(BaseModel):
     """Base of all settings: frozen, and a field nobody declared is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
 
 
 class Rows(Settings):
     """Which feature rows a method wants; the harness pools finer stored rows to this."""
 
-    stride: int = Field(1, ge=1, description="frames from one row to the next")
+    stride: int = Field(1, ge=1, le=100_000, description="frames from one row to the next")
     pooling: Literal["first", "middle", "mean"] = Field(
         "mean", description="which of a row's frames stand for it: the first, the middle one, or the mean of all"
     )
+
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Recipe(Settings):
@@ -41,7 +51,7 @@ class Recipe(Settings):
         " mixed: all videos shuffled",
     )
     learning_rate: float = Field(1e-4, gt=0, description="AdamW learning rate at its peak")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW moment decay rates")
+    betas: tuple[Share, Share] = Field((0.9, 0.999), description="AdamW moment decay rates")
     epsilon: float = Field(1e-8, gt=0, description="AdamW term in the denominator")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay, on every parameter")
     schedule: Literal["constant", "warmup-cosine", "steps"] = Field(
@@ -58,6 +68,13 @@ class Recipe(Settings):
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers"
     )
+
+    @field_validator("batch_size")
+    @classmethod
+    def _two_halves(cls, size: int) -> int:
+        if size % 2:
+            raise ValueError("must be even, one half of it for each kind of video")
+        return size
 
 
 class MethodConfig(Settings):

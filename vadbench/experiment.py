@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
-from vadbench.checkpoints import read_info
+from vadbench.checkpoints import CheckpointInfo, read_info
 from vadbench.clip import SMALL, Clip, ClipSource, load_clip
-from vadbench.config import MethodConfig, resolve
+from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
 from vadbench.dataset import Dataset, Progress, silent
 from vadbench.environment import choose_device
-from vadbench.errors import ConfigError
+from vadbench.errors import CheckpointError, ConfigError
 from vadbench.features.provision import Provision, provide
 from vadbench.files import make_folder
 from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
@@ -59,6 +62,7 @@ class Experiment:
 
     method_name: str
     method: type[Method]
+    version: str
     config: MethodConfig
     dataset: Dataset
     provision: Provision
@@ -74,11 +78,11 @@ class Experiment:
 
     @property
     def clip_source(self) -> dict[str, str]:
-        return {"model": self.clip.source.model, "weights": self.clip.source.weights}
+        return dataclasses.asdict(self.clip.source)
 
     def notes(self) -> list[str]:
         """What a reader of the results must know before comparing them."""
-        return clip_notes(self.clip.source) + self.provision.notes
+        return [*clip_notes(self.clip.source), *self.provision.notes]
 
 
 def open_experiment(request: Request, registry: Registry, progress: Progress = silent) -> Experiment:
@@ -87,38 +91,51 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     Raises:
         VadbenchError: whatever cannot be resolved, cheapest checks first.
     """
-    trained = find_run(request.trained, request.out) if request.trained else None
+    trained = find_run(request.trained, request.out).resolve() if request.trained is not None else None
     info = read_info(trained) if trained else None
     method_name = request.method or (info.method if info else None)
     dataset_name = request.dataset or (info.dataset if info else None)
     if method_name is None or dataset_name is None:
         raise ConfigError("run needs --method and --dataset, or --from with a finished run")
     method, dataset_class = registry.method(method_name), registry.dataset(dataset_name)
+    version = registry.version(method_name)
     if info is not None:
-        if method_name != info.method:
-            raise ConfigError(
-                f"--from names a run of '{info.method}', --method says '{method_name}'; leave --method out"
-            )
-        if request.assignments or request.config_file:
-            raise ConfigError(
-                "--from evaluates a finished training with its own settings; leave --set and --config out"
-            )
-        config: MethodConfig = method.Config.model_validate(info.config)
+        config = _config_of(info, method, version, request)
     else:
-        config = resolve(
-            method.Config,
-            method.dataset_defaults.get(dataset_name, {}),
-            request.config_file,
-            assignments=request.assignments,
-        )
+        defaults = method.dataset_defaults.get(dataset_name, {})
+        config = resolve(method.Config, defaults, request.config_file, assignments=request.assignments)
     rules = protocol(request.protocol_name)
     device = choose_device(request.device)
     make_folder(request.out)
     root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
-    clip = load_clip(_clip_source(request, info.clip if info else None), device)
+    clip = load_clip(_clip_source(request, info), device)
     dataset = dataset_class(root)
     provision = provide(dataset, config.rows, clip, cache_root(), request.features, progress)
-    return Experiment(method_name, method, config, dataset, provision, clip, rules, device, request.out, trained)
+    return Experiment(
+        method_name, method, version, config, dataset, provision, clip, rules, device, request.out, trained
+    )
+
+
+def _config_of(info: CheckpointInfo, method: type[Method], version: str, request: Request) -> MethodConfig:
+    """The settings a finished training was made with; nothing else may be asked for."""
+    if request.method not in (None, info.method):
+        raise ConfigError(
+            f"--from names a run of '{info.method}', --method says '{request.method}'; leave --method out"
+        )
+    layered = [n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX)]
+    if request.assignments or request.config_file or layered:
+        raise ConfigError(
+            "--from evaluates a finished training with its own settings; leave out --set, --config"
+            f" and variables {ENVIRONMENT_PREFIX}*"
+        )
+    if version != info.version:
+        raise CheckpointError(
+            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
+        )
+    try:
+        return method.Config.model_validate(info.config)
+    except ValidationError as error:
+        raise CheckpointError(f"the run's settings do not fit '{info.method}': {error.errors()[0]['msg']}") from error
 
 
 def clip_notes(source: ClipSource) -> list[str]:
@@ -135,7 +152,7 @@ def clip_source(model: str | None, weights: str | None) -> ClipSource:
     return ClipSource(model or SMALL, weights or "")
 
 
-def _clip_source(request: Request, trained: dict[str, str] | None) -> ClipSource:
-    if trained is not None and request.clip_model is None and request.clip_weights is None:
-        return ClipSource(trained["model"], trained["weights"])
+def _clip_source(request: Request, info: CheckpointInfo | None) -> ClipSource:
+    if info is not None and request.clip_model is None and request.clip_weights is None:
+        return ClipSource(info.clip.model, info.clip.weights)
     return clip_source(request.clip_model, request.clip_weights)

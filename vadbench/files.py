@@ -6,14 +6,17 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from vadbench.errors import RunError, StorageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -31,10 +34,9 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.ENOTDIR: "a file stands where a folder is needed; choose another folder",
             errno.EEXIST: "a file stands where a folder is needed; choose another folder",
         }
-        if error.errno not in reasons:
-            raise
+        reason = reasons.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
         raise StorageError(
-            f"cannot write {path}: {reasons[error.errno]} and run the same command again; what is done is kept"
+            f"cannot write {path}: {reason} and run the same command again; what is done is kept"
         ) from error
 
 
@@ -78,6 +80,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors atomically as safetensors, wherever they live and whatever memory they share."""
+    from safetensors.torch import save
+
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    # Written by Python rather than by safetensors, whose own error for a full disk is no OSError.
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(copies, dict(metadata or {})))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, keys in the order given; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -92,19 +104,24 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}; delete its folder and run again") from error
+        raise RunError(f"cannot read {path}: {error}; delete this file and run again") from error
 
 
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path, what: str, wait: bool = False) -> Iterator[None]:
     """Hold ``folder`` for this process; the lock goes with the process, however it ends.
+
+    Args:
+        folder: created where it is missing.
+        what: what the folder is, for the message.
+        wait: wait for another process instead of refusing.
 
     Raises:
         RunError: another process holds it.
     """
     make_folder(folder)
     with storage_errors(folder):
-        lock = FileLock(folder / ".lock", timeout=0)
+        lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except Timeout as error:

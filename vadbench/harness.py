@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vadbench import environment
-from vadbench.checkpoints import CheckpointInfo, class_entries, load_checkpoint, read_info, save_checkpoint
+from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, load_checkpoint, read_info, save_checkpoint
 from vadbench.dataset import ClassTable, Progress, Video, silent
 from vadbench.errors import CheckpointError, StorageError, VadbenchError
 from vadbench.experiment import Experiment
@@ -39,14 +39,17 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
     info = read_info(experiment.trained) if experiment.trained else None
     if info is not None and experiment.trained is not None:
         _require_same_features(experiment, info)
-        key, seed = experiment.trained.name, info.seed
+        key, seed = info.key, info.seed
         folder = RunFolder(experiment.trained)
     else:
         key = _training_key(experiment, seed)
         folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     test = experiment.provision.record(experiment.dataset, "test")
     rules = experiment.protocol.model_dump(mode="json")
-    evaluation = digest({"protocol": rules, "dataset": experiment.dataset.name, "manifest": test.manifest})
+    classes = _classes(experiment)
+    evaluation = digest(
+        {"protocol": rules, "dataset": experiment.dataset.name, "classes": classes, "manifest": test.manifest}
+    )
     if record := folder.finished(evaluation):
         return Outcome(folder.evaluation(evaluation), record, reused=True)
 
@@ -57,7 +60,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
         meter = environment.Meter(experiment.device)
         base: dict[str, Any] = {
             "method": experiment.method_name,
-            "method_version": experiment.method.version,
+            "method_version": experiment.version,
             "dataset": experiment.dataset.name,
             "trained_on": info.dataset if info else experiment.dataset.name,
             "seed": seed,
@@ -69,9 +72,10 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
             "clip": experiment.clip_source,
             "environment": environment.describe(experiment.device),
         }
-        data = {"train": experiment.provision.record(experiment.dataset, "train"), "test": test}
+        train = info.train if info else experiment.provision.record(experiment.dataset, "train")
+        data = {"train": train, "test": test}
         try:
-            method = _method(experiment, info, folder.path, seed, meter, progress)
+            method = _method(experiment, info, folder.path, key, seed, meter, progress)
             results = _evaluate(experiment, method, place, meter, progress)
         except Exception as error:
             reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
@@ -106,14 +110,21 @@ def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
 def _training_key(experiment: Experiment, seed: int) -> str:
     return training_key(
         method=experiment.method_name,
-        version=experiment.method.version,
+        version=experiment.version,
         config=experiment.config.model_dump(mode="json"),
+        classes=_classes(experiment),
         manifest=experiment.provision.record(experiment.dataset, "train").manifest,
         fingerprint=experiment.provision.store.fingerprint.digest,
         subset=experiment.protocol.subset,
         selection=experiment.protocol.selection,
         seed=seed,
     )
+
+
+def _classes(experiment: Experiment) -> list[Any]:
+    """The class table as part of a key: prompts are made of its words."""
+    table = experiment.dataset.classes
+    return [table.normal, *([c.name, c.words] for c in table.classes)]
 
 
 def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
@@ -129,6 +140,7 @@ def _method(
     experiment: Experiment,
     info: CheckpointInfo | None,
     folder: Path,
+    key: str,
     seed: int,
     meter: environment.Meter,
     progress: Progress,
@@ -151,15 +163,17 @@ def _method(
         folder,
         method,
         CheckpointInfo(
+            key=key,
             method=experiment.method_name,
-            version=experiment.method.version,
+            version=experiment.version,
             config=experiment.config.model_dump(mode="json"),
             dataset=dataset.name,
+            train=experiment.provision.record(dataset, "train"),
             classes=class_entries(dataset.classes),
             normal=normal,
             dim=experiment.clip.dim,
             fingerprint=experiment.fingerprint,
-            clip=experiment.clip_source,
+            clip=ClipEntry(**experiment.clip_source),
             seed=seed,
         ),
     )
@@ -187,7 +201,7 @@ def _evaluate(
         scores = [s.without_classes() for s in scores]
         notes.append("trained on other classes: class metrics are undefined")
     with meter.stage("metrics"):
-        rows = align(scores, videos, stride, classes)
+        rows = align(scores, videos, stride, classes, experiment.protocol.tolerance)
         metrics = with_intervals(rows, evaluate(rows))
         diagnostics = _diagnostics(rows)
     save_scores(place / SCORES, scores, stride, method.task.classes)

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 import pluggy
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a method or a data set may be called; the name becomes that of a folder."""
+
 hookspec = pluggy.HookspecMarker("vadbench")
 hookimpl = pluggy.HookimplMarker("vadbench")
 

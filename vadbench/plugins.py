@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ import pluggy
 
 from vadbench import hookspecs
 from vadbench.errors import PluginError, UnknownNameError
-from vadbench.hookspecs import DatasetSpec, MethodSpec
+from vadbench.hookspecs import NAME, DatasetSpec, MethodSpec
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset
@@ -36,7 +38,8 @@ HOOKS: dict[Kind, tuple[str, type]] = {
 class Plugin:
     """One plugin and how its loading went.
 
-    ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out.
+    ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out. ``digest`` is a
+    hash of a scratch plugin's text, which stands in for the version that nobody raises while writing it.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Plugin:
     distribution: str
     file: str = ""
     error: str = ""
+    digest: str = ""
     specs: dict[Kind, list[Spec]] = field(default_factory=dict)
 
 
@@ -64,7 +68,7 @@ class Registry:
             distribution = point.dist.name if point.dist else "unknown"
             self._load(manager, Plugin(point.name, point.value, distribution), point.load)
         for file in files:
-            plugin = Plugin(file.stem, str(file), "--plugin", str(file))
+            plugin = Plugin(file.stem, str(file), "--plugin", str(file), digest=_file_digest(file))
             self._load(manager, plugin, lambda file=file: _import_file(file))
             if plugin.error:
                 raise PluginError(f"cannot load --plugin {file}: {plugin.error}")
@@ -104,11 +108,20 @@ class Registry:
 
         return _target(self.spec("method", name), Method)
 
+    def version(self, name: str) -> str:
+        """The version of a method that goes into a run's key."""
+        self.spec("method", name)
+        plugin, _ = self._owners("method")[name][0]
+        return "+".join(filter(None, (self.method(name).version, plugin.digest)))
+
     def dataset(self, name: str) -> type[Dataset]:
         """The class of a data set, imported now."""
         from vadbench.dataset import Dataset
 
-        return _target(self.spec("dataset", name), Dataset)  # type: ignore[type-abstract]
+        found = _target(self.spec("dataset", name), Dataset)  # type: ignore[type-abstract]
+        if found.name != name:
+            raise PluginError(f"data set '{name}' names {found.__name__}, which calls itself '{found.name}'")
+        return found
 
     def _owners(self, kind: Kind) -> dict[str, list[tuple[Plugin, Spec]]]:
         owners: dict[str, list[tuple[Plugin, Spec]]] = {}
@@ -146,6 +159,9 @@ def _checked(results: list[Any], hook: str, spec_type: type) -> list[Spec]:
         if not isinstance(result, list) or not all(isinstance(s, spec_type) for s in result):
             raise PluginError(f"{hook} must return a list of {spec_type.__name__}, found {result!r}")
         specs.extend(result)
+    for spec in specs:
+        if not re.fullmatch(NAME, spec.name):
+            raise PluginError(f"a name must be letters, digits, '.', '_' and '-', found '{spec.name}'")
     return specs
 
 
@@ -153,24 +169,31 @@ def _target(spec: Spec, base: type[T]) -> type[T]:
     module, _, name = spec.target.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise PluginError(f"'{spec.name}' names {spec.target}, which cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PluginError(f"'{spec.name}' names {spec.target}, which is not a subclass of {base.__name__}")
     return found
 
 
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise PluginError(f"no such file: {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"not a Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     # A scratch plugin's target is "<file's stem>:Class", so that it reads the same once the file is installed.
     present = sys.modules.get(path.stem)
-    if present is not None and getattr(present, "__file__", None) != module.__file__:
+    if present is not None and getattr(present, "__file__", None) != str(path.resolve()):
         raise PluginError(f"a module called '{path.stem}' exists already; rename {path}")
-    sys.modules[path.stem] = module
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise PluginError(f"not a Python file: {path}")
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
     return module

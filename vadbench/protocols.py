@@ -24,6 +24,7 @@ class Protocol(Settings):
     boundaries: Literal["native"] = Field("native", description="official intervals made half-open and 0-based")
     tail: Literal["hold"] = Field("hold", description="a row's score holds for its own frames, the last row's too")
     crop: Literal["center"] = Field("center", description="which crop of the features is scored")
+    tolerance: int = Field(2, ge=0, description="frames that an official interval may end past its video; cut off")
     subset: Literal["all"] = Field("all", description="which videos take part")
     selection: Literal["last"] = Field("last", description="which epoch's weights are evaluated")
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vadbench.errors import RunError
 from vadbench.files import read_json, write_json
+from vadbench.hookspecs import NAME
 
 SCHEMA = 1
 RESULT = "result.json"
@@ -21,6 +22,11 @@ SCORES = "scores.npz"
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
 TRAINING_LOG = "training.jsonl"
+CURVES = ("roc.png", "pr.png")
+
+
+Name = Annotated[str, Field(pattern=NAME)]
+"""What may become the name of a folder: a record comes from anywhere, and must not point elsewhere."""
 
 
 class Value(BaseModel):
@@ -56,13 +62,13 @@ class RunRecord(BaseModel):
     schema_version: int = SCHEMA
     status: Literal["finished", "failed"]
     error: str | None = None
-    method: str
+    method: Name
     method_version: str
-    dataset: str
-    trained_on: str
+    dataset: Name
+    trained_on: Name
     seed: int
-    key: str
-    evaluation: str
+    key: Name
+    evaluation: Name
     protocol: dict[str, Any]
     metrics: dict[str, Value] = {}
     diagnostics: dict[str, Any] = {}
@@ -92,6 +98,7 @@ def training_key(
     method: str,
     version: str,
     config: Mapping[str, Any],
+    classes: Sequence[Any],
     manifest: str,
     fingerprint: str,
     subset: str,
@@ -104,6 +111,7 @@ def training_key(
             "method": method,
             "version": version,
             "config": config,
+            "classes": classes,
             "manifest": manifest,
             "fingerprint": fingerprint,
             "subset": subset,
@@ -134,10 +142,6 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / CHECKPOINT
-
-    @property
-    def training_log(self) -> Path:
-        return self.path / TRAINING_LOG
 
     def evaluation(self, key: str) -> Path:
         """The folder of the evaluation called ``key``, existing or not."""
@@ -172,7 +176,7 @@ def read_record(folder: Path) -> RunRecord:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{path} is not a run record: {where}: {first['msg']}; delete its folder and run again"
+            f"{path} is not a run record: {where}: {first['msg']}; delete this file and run again"
         ) from error
 
 

@@ -127,20 +127,29 @@ def load_scores(path: Path) -> tuple[list[VideoScores], int]:
         raise RunError(f"cannot read {path}: {error}; run the method again") from error
 
 
-def align(scores: Sequence[VideoScores], videos: Mapping[str, Video], stride: int, classes: ClassTable) -> ScoredRows:
+def align(
+    scores: Sequence[VideoScores], videos: Mapping[str, Video], stride: int, classes: ClassTable, tolerance: int = 0
+) -> ScoredRows:
     """Lay scores beside the ground truth built from each video's own segments, keyed by name.
 
+    Args:
+        scores: of the videos of a split.
+        videos: the split's videos by name.
+        stride: frames from one row to the next.
+        classes: the data set's class table.
+        tolerance: frames that a segment may end past its video; what is past the end is cut off.
+
     Raises:
-        DataError: a video's annotated frame count differs from its features', or a segment starts past its end.
+        DataError: a video's annotated frame count differs from its features', or a segment lies past its end.
     """
     for s in scores:
         stated = videos[s.name].frames
         if stated is not None and stated != s.frames:
             raise DataError(f"{s.name}: the data set states {stated} frames, its features stand for {s.frames}")
         for segment in videos[s.name].segments:
-            if segment.start >= s.frames:
+            if segment.start >= s.frames or segment.end > s.frames + tolerance:
                 raise DataError(
-                    f"{s.name}: segment [{segment.start}, {segment.end}) starts past its {s.frames} frames;"
+                    f"{s.name}: segment [{segment.start}, {segment.end}) lies past its {s.frames} frames;"
                     " the annotation and the video do not belong together"
                 )
     lengths = [len(s.anomaly) for s in scores]

@@ -1,4 +1,4 @@
-"""MLflow: where runs are looked at. The run folder stays the record; nothing here is ever read back.
+"""MLflow: where runs are looked at. The run folder stays the record; only a parent's means are made from children.
 
 Experiment = data set, parent run = method with its settings, child run = seed. MLflow is imported on first use because
 that alone takes seconds.
@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -19,7 +20,7 @@ from filelock import FileLock
 from vadbench.errors import TrackingError
 from vadbench.files import make_folder
 from vadbench.locations import tracking_store
-from vadbench.runs import RESULT, TRAINING_LOG, Outcome, RunRecord, digest, summarise
+from vadbench.runs import CURVES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,21 +46,21 @@ def log_runs(outcomes: Sequence[Outcome]) -> str:
         parent = _parent(client, experiment, outcomes[0].record)
         for outcome in outcomes:
             _child(client, experiment, parent, outcome)
-        records = [o.record for o in outcomes]
-        _send(client, parent, metrics=list(_summary(records)), tags={"vadbench.seeds": str([r.seed for r in records])})
-        client.set_terminated(parent)
+        _summarise(client, experiment, parent)
     except Exception as error:
         raise _refused(address, error) from error
     return address
 
 
 def check_store() -> str:
-    """The address of the store, reached just now.
+    """The address of the store, reached just now; a database that is not there yet is not made.
 
     Raises:
         TrackingError: it cannot be reached; says why.
     """
     address = tracking_store()
+    if address.startswith(SQLITE) and not _sqlite_path(address).exists():
+        return f"{address} (made by the first run)"
     try:
         _client(address).search_experiments(max_results=1)
     except Exception as error:
@@ -159,8 +160,10 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
     client.log_inputs(
         run_id, datasets=[DatasetInput(Dataset(record.dataset, split.manifest, "local", source), tags=[])]
     )
-    for path in [folder / RESULT, *sorted(folder.glob("*.png"))]:
-        client.log_artifact(run_id, str(path))
+    for path in (folder / name for name in (RESULT, *CURVES)):
+        # A folder may come from a stranger: a link in it could name any file of this machine.
+        if path.is_file() and not path.is_symlink():
+            client.log_artifact(run_id, str(path))
     client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
     # Last, so that a log that was cut off is made again.
     client.set_tag(run_id, "vadbench.run", identity)
@@ -197,11 +200,20 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
             yield f"loss_{metric_key(term)}", number, entry["epoch"]
 
 
-def _summary(records: Sequence[RunRecord]) -> Iterator[tuple[str, float, int]]:
-    for name, (mean, deviation) in summarise(records).items():
-        yield metric_key(name), mean, 0
-        if deviation is not None:
-            yield f"{metric_key(name)}_std", deviation, 0
+def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
+    """Give the parent the mean and the standard deviation of its seeds, those logged earlier included."""
+    children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["start_time"])
+    # Of a seed that was run again, the last counts.
+    seeds = {child.data.params["seed"]: child.data.metrics for child in children if "vadbench.run" in child.data.tags}
+    names = set.intersection(*(set(metrics) for metrics in seeds.values())) if seeds else set()
+    metrics = []
+    for name in sorted(n for n in names if not n.startswith(("loss_", "seconds_", "learning_rate"))):
+        values = [m[name] for m in seeds.values()]
+        metrics.append((name, fmean(values), 0))
+        if len(values) > 1:
+            metrics.append((f"{name}_std", stdev(values), 0))
+    _send(client, parent, metrics=metrics, tags={"vadbench.seeds": ", ".join(sorted(seeds, key=int))})
+    client.set_terminated(parent)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vadbench.config import Recipe
 from vadbench.dataset import Progress, silent
-from vadbench.errors import ConfigError, TrainingError
-from vadbench.files import replacing, write_text
+from vadbench.errors import CheckpointError, ConfigError, TrainingError
+from vadbench.files import write_tensors, write_text
 from vadbench.method import Batch, Method
 
 STATE = "training.safetensors"
@@ -77,9 +76,12 @@ def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.ra
     groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
     fewest = min(len(g) for g in groups)
     if fewest < half:
+        remedy = (
+            f"use --set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
+        )
         raise ConfigError(
             f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
-            f" {len(groups[0])} and {len(groups[1])}; use --set recipe.batch_size={2 * fewest} or less"
+            f" {len(groups[0])} and {len(groups[1])}; {remedy}"
         )
     steps = max(len(g) // half for g in groups)
     streams = [_endless(g, half, rng) for g in groups]
@@ -118,14 +120,15 @@ def fit(
         eps=recipe.epsilon,
         weight_decay=recipe.weight_decay,
     )
+    own_rates = [group["lr"] / recipe.learning_rate for group in optimiser.param_groups]
     labels = np.stack([s.labels for s in samples])
     log = _resume(method, optimiser, folder / STATE, device)
     method.train()
     for epoch in range(len(log), recipe.epochs):
         progress("training", epoch, recipe.epochs)
         rate = learning_rate(recipe, epoch)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        for group, factor in zip(optimiser.param_groups, own_rates, strict=True):
+            group["lr"] = rate * factor
         torch.manual_seed(_epoch_seed(seed, epoch))
         rng = np.random.default_rng([seed, epoch])
         sums: dict[str, float] = {}
@@ -173,8 +176,7 @@ def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:
     bad = [name for name, term in terms.items() if not bool(torch.isfinite(term.detach()).all())]
     if bad:
         raise TrainingError(
-            f"loss term {', '.join(bad)} is not finite at epoch {epoch}, step {step}; lower recipe.learning_rate, or"
-            " check the features with vadbench data check"
+            f"loss term {', '.join(bad)} is not finite at epoch {epoch}, step {step}; lower recipe.learning_rate"
         )
 
 
@@ -186,16 +188,18 @@ def _save(method: Method, optimiser: torch.optim.Optimizer, log: list[dict[str, 
     tensors = {f"method.{k}": v for k, v in method.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
-    with replacing(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"log": json.dumps(log)})
+    write_tensors(path, tensors, {"log": json.dumps(log)})
 
 
 def _resume(method: Method, optimiser: torch.optim.Optimizer, path: Path, device: torch.device) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    with safe_open(os.fspath(path), "pt", device="cpu") as file:
-        log: list[dict[str, Any]] = json.loads(file.metadata()["log"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safe_open(os.fspath(path), "pt", device="cpu") as file:
+            log: list[dict[str, Any]] = json.loads(file.metadata()["log"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
     method.load_state_dict({k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from vadbench.config import MethodConfig, Recipe, Settings
+from vadbench.config import MethodConfig, Recipe, Settings, Share
 
 HEADS = 8
 """Attention heads of every temporal model."""
@@ -21,7 +21,7 @@ class AnomalyClipRecipe(Recipe):
 
     epochs: int = Field(50, ge=0, description="passes over the training split (paper and code; ShanghaiTech 100)")
     learning_rate: float = Field(1e-5, gt=0, description="AdamW learning rate at its peak (paper: tuned per data set)")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW moment decay rates (code); paper: 0.9, 0.98")
+    betas: tuple[Share, Share] = Field((0.9, 0.999), description="AdamW moment decay rates (code); paper: 0.9, 0.98")
     weight_decay: float = Field(0.2, ge=0, description="AdamW weight decay, on every parameter (paper and code)")
     schedule: Literal["constant", "warmup-cosine", "steps"] = Field(
         "warmup-cosine", description="learning rate over epochs (paper and code)"
@@ -169,9 +169,11 @@ _SMALL: dict[str, Any] = {
     "emb_size": 64,
     "segments": 16,
     "segment_length": 4,
+    "segment_dropout": 0.3,
     "recipe": {"epochs": 20, "batch_size": 16, "learning_rate": 1e-3, "warmup_epochs": 2, "warmup_from_zero": False},
 }
-"""Our decision: a model that trains in well under a minute on two CPU cores."""
+"""Our decision: a model that trains in seconds on two CPU cores. ``segment_dropout`` was chosen on another copy of the
+synthetic data set (seed 1000), where 0.3 gave an AUC of 0.942 and the paper's 0.7 gave 0.919."""
 
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "ucfcrime": {"prompt_words": "name"},

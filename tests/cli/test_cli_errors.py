@@ -77,6 +77,15 @@ def tiny_store(tiny, tmp_path, capsys):
         (["extract", "absent.mp4", "--out", "x"], "no such file or folder: absent.mp4"),
         (["extract", "a", "--out", "x", "--shard", "4/4"], "expected i/n"),
         (["log", "abc"], "no single run called 'abc'"),
+        (["run", "--from", ""], "no single run called ''"),
+        (["run", "-m", "anomalyclip", "-d", "synthetic", "--set", "recipe=5"], "setting 'recipe"),
+        (["run", "-m", "anomalyclip", "-d", "synthetic", "--set", "recipe.epochs=true"], "must not be true or false"),
+        (["run", "-m", "anomalyclip", "-d", "synthetic", "--set", "recipe.batch_size=5"], "must be even"),
+        (["run", "-m", "anomalyclip", "-d", "synthetic", "--set", "recipe.learning_rate=inf"], "finite number"),
+        (["run", "-m", "anomalyclip", "-d", "synthetic", "--set", "recipe.betas=[2,3]"], "less than 1"),
+        (["run", "-m", "random", "-d", "synthetic", "--seeds", "99999999999999"], "seeds up to 999999"),
+        (["run", "-m", "random", "-d", "synthetic", "--out", "/proc/x"], "cannot write /proc/x"),
+        (["run", "-m", "random", "-d", "synthetic", "--out", "x" * 300], "cannot write x"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(refused, monkeypatch, tmp_path, arguments, words):
@@ -136,6 +145,28 @@ def test_features_of_the_wrong_width_are_refused(refused, tiny, tiny_store):
     assert str(tiny_store) in refused(*tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store)
 
 
+def test_features_of_other_videos_are_refused(refused, tiny, tiny_store):
+    (index,) = tiny_store.glob("index-*.jsonl")
+    index.write_text(index.read_text().replace('"source": "', '"source": "f'))
+    line = refused(*tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store)
+    assert "were not made from" in line and "train-0.mp4" in line
+
+
+@pytest.mark.parametrize(
+    ("test", "train", "words"),
+    [(0, 8, "has no test videos"), (6, 0, "has no train videos"), (6, 1, "the training split needs both kinds")],
+)
+def test_a_split_without_videos_is_refused(refused, tiny, monkeypatch, test, train, words):
+    monkeypatch.setenv("TINY_TRAIN", str(train))
+    monkeypatch.setenv("TINY_TEST", str(test))
+    assert words in refused(*tiny, "-m", "linear", "-d", "tiny")
+
+
+def test_a_segment_past_the_end_of_its_video_is_refused(refused, tiny, monkeypatch):
+    monkeypatch.setenv("TINY_END", "33")
+    assert "segment [10, 33) lies past its 30 frames" in refused(*tiny, "-m", "linear", "-d", "tiny")
+
+
 def test_features_that_lack_a_video_are_refused(refused, tiny, tiny_store):
     (index,) = tiny_store.glob("index-*.jsonl")
     index.write_text("".join(index.read_text().splitlines(keepends=True)[:-1]))
@@ -176,6 +207,21 @@ def test_no_permission_to_write(refused, tiny):
     # A place where not even root may make a folder.
     line = refused(*tiny[:-1], "/sys/vadbench", "-m", "linear", "-d", "tiny")
     assert line.startswith("vadbench: cannot write /sys/vadbench") and "choose another folder" in line
+
+
+def test_a_checkpoint_of_another_version_is_not_scored(refused, tiny, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main([str(a) for a in [*tiny, "-m", "linear", "-d", "tiny"]])
+    capsys.readouterr()
+    (info,) = (tmp_path / "runs").rglob("checkpoint.json")
+    content = info.read_text()
+    info.write_text(content.replace('"version": "1', '"version": "0'))
+    assert "made with version 0" in refused(*tiny, "--from", info.parent)
+    info.write_text(content.replace('"normal": 0', '"normal": 9'))
+    assert "normal must be the id of one of 2 classes" in refused(*tiny, "--from", info.parent)
+    info.write_text(content)
+    assert "leave --seeds out" in refused(*tiny, "--from", info.parent, "--seeds", "5")
+    assert "leave out --set" in refused(*tiny, "--from", info.parent, "--set", "width=3")
 
 
 @pytest.mark.parametrize("stage", ["extracting", "training", "scores"])

@@ -36,8 +36,9 @@ def vadbench(capsys, tmp_path):
 def run(vadbench, tmp_path):
     """``vadbench run`` on the tiny data set, its results as JSON."""
 
-    def call(*arguments, status=0):
-        out, err = vadbench(*BASE, "--out", tmp_path / "runs", "--json", *arguments, status=status)
+    def call(*arguments, status=0, plugin=True):
+        base = BASE if plugin else ["run", *BASE[3:]]
+        out, err = vadbench(*base, "--out", tmp_path / "runs", "--json", *arguments, status=status)
         return json.loads(out) if out else None, err
 
     return call
@@ -111,6 +112,62 @@ def test_several_seeds_print_mean_and_deviation(vadbench, tmp_path):
     assert "seed 0" in out and "seed 2" in out and "mean ± std" in out
 
 
+def test_an_edited_scratch_plugin_is_another_method(run, tmp_path):
+    source = PLUGIN.read_text().replace("tiny_plugin:", "tiny_edited:")
+    keys = []
+    for change in ("", "\n# a change\n"):
+        file = tmp_path / "tiny_edited.py"
+        file.write_text(source + change)
+        sys.modules.pop("tiny_edited", None)
+        found, _ = run("--plugin", file, "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", plugin=False)
+        keys.append(found[0]["key"])
+    assert keys[0] != keys[1]
+
+
+def test_the_words_of_the_classes_are_part_of_the_key(run, monkeypatch):
+    before, _ = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")
+    monkeypatch.setenv("TINY_WORDS", "other words")
+    after, _ = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")
+    assert before[0]["key"] != after[0]["key"]
+    assert before[0]["evaluation"] != after[0]["evaluation"]
+
+
+def test_features_that_are_given_never_pass_for_those_of_the_cache(run, vadbench, tmp_path):
+    arguments = ["-m", "linear", "-d", "tiny", "--set", "rows.stride=4", "--set", "width=2", "--set", "recipe.epochs=1"]
+    vadbench("extract", *BASE[1:], "-d", "tiny", "--stride", 1, "--out", tmp_path / "store")
+    (rows,) = (tmp_path / "store").glob("rows-*.bin")
+    values = np.memmap(rows, np.float32, "r+")
+    values[:] = np.random.default_rng(0).normal(size=values.shape)
+    values.flush()
+    given, _ = run(*arguments, "--features", tmp_path / "store")
+    own, _ = run(*arguments)
+    again, _ = run(*arguments, "--features", tmp_path / "store")
+    assert given == again
+    assert given[0]["key"] != own[0]["key"]
+    assert given[0]["metrics"]["AUC"] != own[0]["metrics"]["AUC"]
+
+
+def test_a_second_run_that_needs_the_same_features_waits_for_them(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "vadbench",
+        *BASE,
+        "-d",
+        "tiny",
+        "--set",
+        "recipe.epochs=1",
+        "--out",
+        tmp_path,
+        "-m",
+    ]
+    processes = [
+        subprocess.Popen([*command, m], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for m in ("linear", "diverges")
+    ]
+    assert [p.communicate()[1] and p.returncode for p in processes] == [0, 0]
+
+
 def test_rows_are_pooled_to_what_a_method_wants(run):
     found, _ = run("-m", "linear", "-d", "tiny", "--set", "rows.stride=16", "--set", "width=2")
     assert found[0]["fingerprint"]["stride"] == 16
@@ -127,6 +184,7 @@ def test_from_evaluates_without_training_and_names_both_data_sets(run):
     assert Path(moved[0]["folder"]).parent == Path(folder) / "evaluations"
     assert moved[0]["metrics"]["AUC"]["value"] == trained[0]["metrics"]["AUC"]["value"]
     assert moved[0]["metrics"]["mAUC"]["value"] is None
+    assert moved[0]["data"]["train"] == trained[0]["data"]["train"]
     assert any("other classes" in n for n in moved[0]["notes"])
     assert json.loads((Path(folder) / "result.json").read_text())["dataset"] == "tiny"
 
@@ -137,6 +195,13 @@ def test_one_failing_seed_is_recorded_and_the_others_go_on(run, tmp_path):
     assert "loss term bce is not finite" in err
     records = [json.loads(p.read_text()) for p in (tmp_path / "runs").rglob("result.json")]
     assert sorted((r["seed"], r["status"]) for r in records) == [(0, "finished"), (1, "failed"), (2, "finished")]
+
+
+def test_a_method_with_a_bug_does_not_take_the_other_seeds_along(run, monkeypatch):
+    monkeypatch.setenv("TINY_BUG", "1")
+    found, err = run("-m", "diverges", "-d", "tiny", "--seeds", "0-2", status=2)
+    assert [r["seed"] for r in found] == [0, 2]
+    assert "seed 1: ZeroDivisionError: a bug (see --debug)" in err
 
 
 def test_a_method_that_breaks_its_contract_is_named(run):

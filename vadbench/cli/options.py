@@ -27,7 +27,7 @@ clip_model = click.option(
 clip_weights = click.option(
     "--clip-weights",
     metavar="TAG|FILE",
-    help="Weights of that CLIP: an open_clip tag such as openai, or a local .safetensors or .pt file.",
+    help="Weights of that CLIP: an open_clip tag such as openai, a local .safetensors or .pt file, or random:SEED.",
 )
 out = click.option(
     "--out",

@@ -10,7 +10,7 @@ import click
 
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_results, progress_bar
-from vadbench.errors import StorageError, TrackingError, VadbenchError
+from vadbench.errors import ConfigError, RunError, StorageError, TrackingError, VadbenchError
 
 if TYPE_CHECKING:
     from vadbench.dataset import Progress
@@ -18,21 +18,23 @@ if TYPE_CHECKING:
     from vadbench.runs import Outcome
 
 
-def parse_seeds(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
-    """Seeds from ``0``, ``0-2`` or ``0,3,5``."""
+def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> list[int]:
+    """Seeds from ``0``, ``0-2`` or ``0,3,5``; none where the option is not given."""
     seeds: list[int] = []
-    for part in text.split(","):
+    for part in text.split(",") if text is not None else []:
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5, found '{text}'")
-        seeds.extend(range(int(first), int(last or first) + 1))
+        numbers = [first, last] if dash else [first]
+        # More digits than any seed needs would only turn into an endless range or an overflow.
+        if not all(n.isdecimal() and len(n) <= 6 for n in numbers) or int(numbers[-1]) < int(first):
+            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5 with seeds up to 999999, found '{text}'")
+        seeds.extend(range(int(first), int(numbers[-1]) + 1))
     return list(dict.fromkeys(seeds))
 
 
 @click.command("run", short_help="Train and evaluate a method on a data set.")
 @click.option("--method", "-m", help="Method to run (vadbench list methods).")
 @click.option("--dataset", "-d", help="Data set to run it on (vadbench list datasets).")
-@click.option("--seeds", default="0", show_default=True, callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.")
+@click.option("--seeds", callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: 0]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--protocol", "protocol_name", default="native", show_default=True, help="Rules of the evaluation.")
@@ -61,35 +63,47 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
     from vadbench.plugins import Registry
 
     asked = Request(**request)
+    if asked.trained is not None and seeds:
+        raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
     with progress_bar() as progress:
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         if not as_json:
             for text in experiment.notes():
                 note(f"note: {text}")
-        outcomes, failures = _run_seeds(experiment, seeds[:1] if asked.trained else seeds, progress)
+        outcomes, failures = _run_seeds(experiment, seeds or [0], progress)
     if outcomes:
         _report(outcomes, as_json)
     if failures:
-        raise failures[0]
+        raise _summed_up(failures, len(outcomes)) from next(iter(failures.values()))
 
 
 def _run_seeds(
     experiment: Experiment, seeds: Sequence[int], progress: Progress
-) -> tuple[list[Outcome], list[VadbenchError]]:
-    """Run every seed; one that fails is recorded and the others go on."""
+) -> tuple[list[Outcome], dict[int, Exception]]:
+    """Run every seed; one that fails is recorded and the others go on, unless nothing can be written any more."""
     from vadbench.harness import run
 
     outcomes: list[Outcome] = []
-    failures: list[VadbenchError] = []
+    failures: dict[int, Exception] = {}
     for seed in seeds:
         try:
             outcomes.append(run(experiment, seed, progress))
-        except StorageError:
-            raise
-        except VadbenchError as error:
-            note(f"seed {seed} failed: {error}")
-            failures.append(error)
+        except Exception as error:
+            failures[seed] = error
+            if isinstance(error, StorageError):
+                break
     return outcomes, failures
+
+
+def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
+    """One error for all seeds that failed."""
+    reasons = {
+        seed: str(error) if isinstance(error, VadbenchError) else f"{type(error).__name__}: {error} (see --debug)"
+        for seed, error in failures.items()
+    }
+    if len(set(reasons.values())) == 1 and not finished:
+        return RunError(next(iter(reasons.values())))
+    return RunError("; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items()))
 
 
 def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:

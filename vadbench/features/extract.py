@@ -22,7 +22,7 @@ from vadbench.errors import DataError
 from vadbench.features.decoding import Decoder
 from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
 from vadbench.features.shard import Rows
-from vadbench.features.store import StoreWriter, pool_rows
+from vadbench.features.store import FeatureStore, StoreWriter, pool_rows
 from vadbench.media import declared_frames, source_id
 
 
@@ -127,17 +127,28 @@ def extract_features(
                 try:
                     for rows in _encode(decoder.batches(number), clip, stride, fingerprint.pooling):
                         writer.write_rows(name, rows)
-                    writer.finish(name, decoder.frames, job.source)
+                    writer.finish(name, decoder.frames, job.source, declared_frames(job.path))
                 except DataError as error:
                     writer.discard()
                     _leave_out(name, error, report, keep_going)
                     continue
                 report.extracted.append(name)
                 report.frames += decoder.frames
-                report.mismatches += _mismatches(job, decoder.frames)
         progress("extracting features", len(mine), len(mine))
+    done_now = set(report.extracted)
+    report.mismatches = frame_mismatches(FeatureStore(store_folder), [v for v in mine if v.name in done_now])
     report.seconds = time.monotonic() - began
     return report
+
+
+def frame_mismatches(store: FeatureStore, videos: Sequence[Video]) -> list[Mismatch]:
+    """Videos whose decoded frames are not as many as their container or their data set says."""
+    return [
+        Mismatch(v.name, store.frames(v.name), declared, by)
+        for v in videos
+        for declared, by in _declarations(store, v)
+        if declared not in (None, store.frames(v.name))
+    ]
 
 
 @dataclass(frozen=True)
@@ -167,12 +178,8 @@ def _leave_out(name: str, error: DataError, report: ExtractionReport, keep_going
     report.failed.append((name, str(error)))
 
 
-def _mismatches(job: _Job, decoded: int) -> Iterator[Mismatch]:
-    declared = declared_frames(job.path)
-    if declared not in (None, decoded):
-        yield Mismatch(job.video.name, decoded, declared, "container")
-    if job.video.frames not in (None, decoded):
-        yield Mismatch(job.video.name, decoded, job.video.frames, "data set")
+def _declarations(store: FeatureStore, video: Video) -> list[tuple[int | None, Literal["container", "data set"]]]:
+    return [(store.declared(video.name), "container"), (video.frames, "data set")]
 
 
 def _encode(batches: Iterator[Tensor], clip: Clip, stride: int, pooling: Pooling) -> Iterator[Rows]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vadbench.clip import Clip
 from vadbench.config import Rows
 from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
-from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore, StoreWriter, can_serve, pool_rows
+from vadbench.files import locked
+from vadbench.media import source_id
 from vadbench.runs import SplitRecord, digest
 
 
@@ -23,18 +26,20 @@ class Provision:
     Args:
         videos: the videos of each split that take part.
         store: their features at the stride and pooling that the method asked for.
+        identity: what each video's features were made of: the id of its file, or of the values of given features.
         notes: what a reader of the results must know about the data.
     """
 
-    videos: dict[Split, Sequence[Video]]
+    videos: Mapping[Split, Sequence[Video]]
     store: FeatureStore
-    notes: list[str]
+    identity: Mapping[str, str]
+    notes: Sequence[str]
 
     def record(self, dataset: Dataset, split: Split) -> SplitRecord:
         """What a run's record keeps of a split; its manifest is part of the run's key."""
         videos = self.videos[split]
         entries = [
-            [v.name, list(v.labels), self.store.frames(v.name), self.store.source(v.name)]
+            [v.name, list(v.labels), self.store.frames(v.name), self.identity[v.name]]
             + [[s.label, s.start, s.end] for s in v.segments]
             for v in videos
         ]
@@ -60,64 +65,85 @@ def provide(
         dataset: the data set in its place on disk.
         rows: stride and pooling wanted.
         clip: the CLIP that extracts what is not in the cache.
-        cache: folder under which feature stores are kept, one per data set and fingerprint.
+        cache: folder under which feature stores are kept, one per data set and fingerprint. A second process that
+            needs the same data set waits until the first has made it ready.
         given: a feature store to use instead of extracting.
 
     Raises:
         DataError: files are missing or contradict each other.
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
-    dataset.prepare(progress)
-    videos: dict[Split, Sequence[Video]] = {split: dataset.videos(split) for split in SPLITS}
-    everything = [v for split in SPLITS for v in videos[split]]
-    names = [v.name for v in everything]
-    if repeated := sorted({n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else ()):
-        raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
+    folder = cache / "features" / dataset.name
+    with locked(folder, f"cache of {dataset.name}", wait=True):
+        dataset.prepare(progress)
+        videos = {split: dataset.videos(split) for split in SPLITS}
+        everything = _all(dataset, videos)
+        if given is not None:
+            source = FeatureStore(given)
+            identity = _checked(source, everything, clip, progress)
+            pooled = folder / f"given-{digest(identity)}"
+        else:
+            source = _extracted(dataset, everything, rows, clip, folder, progress)
+            identity = {v.name: source.source(v.name) for v in everything}
+            pooled = folder
+        store = _pooled(source, identity, rows, pooled, progress)
     notes = [
         f"incomplete: {len(videos[s])} of {dataset.expected[s]} {s} videos"
         for s in SPLITS
         if len(videos[s]) != dataset.expected[s]
     ]
-    folder = cache / "features" / dataset.name
-    if given is not None:
-        source = _given(given, everything, clip, progress)
-    else:
-        wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
-        if not can_serve(wanted, rows.stride, rows.pooling):
-            wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
-        report = extract_features(
-            everything,
-            clip,
-            folder / wanted.digest,
-            stride=wanted.stride,
-            pooling=wanted.pooling,
-            progress=progress,
-        )
-        notes += [f"{m}" for m in report.mismatches]
-        source = FeatureStore(folder / wanted.digest)
-    return Provision(videos, _pooled(source, everything, rows, folder, progress), notes)
+    return Provision(videos, store, identity, notes + [str(m) for m in frame_mismatches(source, everything)])
 
 
-def _given(path: Path, videos: Sequence[Video], clip: Clip, progress: Progress) -> FeatureStore:
-    store = FeatureStore(path)
-    if store.fingerprint.weights != clip.weights_sha256:
+def _all(dataset: Dataset, videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
+    for split in SPLITS:
+        if not videos[split]:
+            raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
+    everything = [v for split in SPLITS for v in videos[split]]
+    repeated = [name for name, count in Counter(v.name for v in everything).items() if count > 1]
+    if repeated:
+        raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
+    return everything
+
+
+def _extracted(
+    dataset: Dataset, videos: Sequence[Video], rows: Rows, clip: Clip, folder: Path, progress: Progress
+) -> FeatureStore:
+    wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
+    if not can_serve(wanted, rows.stride, rows.pooling):
+        wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
+    store = folder / wanted.digest
+    extract_features(videos, clip, store, stride=wanted.stride, pooling=wanted.pooling, progress=progress)
+    return FeatureStore(store)
+
+
+def _checked(store: FeatureStore, videos: Sequence[Video], clip: Clip, progress: Progress) -> dict[str, str]:
+    """The id of each video's values, after making sure that they are this CLIP's features of these very files."""
+    have = store.fingerprint
+    expected = clip_fingerprint(clip, stride=have.stride, pooling=have.pooling, dtype=have.dtype)
+    if have != expected:
         raise FeatureError(
-            f"features in {path} were made by {store.fingerprint.encoder}, the CLIP in use is {clip.name};"
+            f"features in {store.folder} are not those of CLIP {clip.name} ({'; '.join(have.differences(expected))});"
             " name the right one with --clip and --clip-weights, or extract again"
         )
     present = set(store.names)
     missing = [v.name for v in videos if v.name not in present]
     if missing:
-        raise FeatureError(f"features in {path} lack {len(missing)} videos, the first is {missing[0]}; extract them")
+        raise FeatureError(f"features in {store.folder} lack {len(missing)} videos, the first is {missing[0]}")
+    identity = {}
     for done, video in enumerate(videos):
         progress("checking features", done, len(videos))
-        store.check(video.name)
+        if video.path is not None and video.path.exists() and source_id(video.path) != store.source(video.name):
+            raise FeatureError(
+                f"features of {video.name} in {store.folder} were not made from {video.path}; extract them again"
+            )
+        identity[video.name] = store.check(video.name)
     progress("checking features", len(videos), len(videos))
-    return store
+    return identity
 
 
 def _pooled(
-    source: FeatureStore, videos: Sequence[Video], rows: Rows, folder: Path, progress: Progress
+    source: FeatureStore, identity: Mapping[str, str], rows: Rows, folder: Path, progress: Progress
 ) -> FeatureStore:
     have = source.fingerprint
     if not can_serve(have, rows.stride, rows.pooling):
@@ -127,15 +153,14 @@ def _pooled(
         )
     if have.stride == rows.stride:
         return source
-    target = Fingerprint(**{**have.to_dict(), "stride": rows.stride, "pooling": rows.pooling})
+    target: Fingerprint = replace(have, stride=rows.stride, pooling=rows.pooling)
     with StoreWriter(folder / target.digest, target) as writer:
-        for done, video in enumerate(videos):
-            name = video.name
-            if writer.has(name, source.source(name)):
+        for done, (name, made_of) in enumerate(identity.items()):
+            if writer.has(name, made_of):
                 continue
-            progress("pooling features", done, len(videos))
-            crops = [
-                pool_rows(c, source.frames(name), have.stride, rows.stride, rows.pooling) for c in source.rows(name)
-            ]
-            writer.append(name, crops, source.frames(name), source.source(name))
+            progress("pooling features", done, len(identity))
+            frames = source.frames(name)
+            crops = [pool_rows(c, frames, have.stride, rows.stride, rows.pooling) for c in source.rows(name)]
+            writer.append(name, crops, frames, made_of)
+        progress("pooling features", len(identity), len(identity))
     return FeatureStore(folder / target.digest)

@@ -32,6 +32,7 @@ class Entry:
         frames: its frames.
         source: id of the file it was made from.
         revision: how often it was made again because that file had changed; the highest one counts.
+        declared: frame count that the file's container states, where it does.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     frames: int
     source: str
     revision: int
+    declared: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ``i * s`` up to ``(i + 1) * s`` or the end of the video: tails are kept, an
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -88,17 +89,27 @@ class FeatureStore:
         """The id of the file that a video's features were made from (:func:`vadbench.media.source_id`)."""
         return self._find(name)[0].source
 
-    def check(self, name: str) -> None:
+    def declared(self, name: str) -> int | None:
+        """The frame count that the container of a video states, where it does."""
+        return self._find(name)[0].declared
+
+    def check(self, name: str) -> str:
         """Look at every value of a video.
+
+        Returns:
+            16 hex digits that name exactly these values.
 
         Raises:
             FeatureError: one is NaN or infinite; names the row.
         """
         rows = self.rows(name)
+        digest = hashlib.sha256()
         step = max(_CHUNK_VALUES // self.fingerprint.dim, 1)
         for crop, values in zip(self.fingerprint.crops, rows, strict=True):
             for start in range(0, len(values), step):
                 check_finite(values[start : start + step], f"{self.folder}, video '{name}', crop {crop}", start)
+                digest.update(values[start : start + step].tobytes())
+        return digest.hexdigest()[:16]
 
     def revision(self, name: str) -> int:
         """How often a video was extracted again because its file had changed."""
@@ -184,13 +195,14 @@ class StoreWriter:
             write_all(self._rows, values.tobytes())
         self._pending += len(rows)
 
-    def finish(self, name: str, frames: int, source: str) -> None:
+    def finish(self, name: str, frames: int, source: str, declared: int | None = None) -> None:
         """Make the rows written since the last call a video.
 
         Args:
             name: the video's name; a later video of the same name takes the place of an earlier one.
             frames: how many frames were decoded.
             source: id of the file they came from.
+            declared: frame count that its container states, where it does.
 
         Raises:
             FeatureError: the number of rows is not what ``frames`` at this stride and these crops make.
@@ -204,7 +216,7 @@ class StoreWriter:
                 f" (at least one), found {self._pending}"
             )
         revision = self._known[name][1] + 1 if name in self._known else 0
-        entry = Entry(name, self._end, rows, frames, source, revision)
+        entry = Entry(name, self._end, rows, frames, source, revision, declared)
         with storage_errors(self._shard.index):
             os.fsync(self._rows)
             write_all(self._index, (json.dumps(asdict(entry)) + "\n").encode())
