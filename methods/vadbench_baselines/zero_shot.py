@@ -45,4 +45,4 @@ class ZeroShot(Method):
     def _score(self, rows: Tensor, prompts: Tensor) -> Scores:
         classes = torch.softmax(normalize(rows, dim=-1) @ prompts.T / self.config.temperature, dim=-1)
         # The sum of the abnormal ones, not 1 - p[normal], which rounds to 0 where CLIP is sure.
-        return Scores(classes[:, list(self.task.classes.abnormal)].sum(dim=-1), classes)
+        return Scores(classes[:, list(self.task.classes.abnormal)].sum(dim=-1).clamp(max=1), classes)

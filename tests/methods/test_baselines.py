@@ -47,6 +47,12 @@ def test_scores_are_probabilities_and_do_not_depend_on_company(make, videos, cls
         torch.testing.assert_close(a.anomaly, b.anomaly)
 
 
+def test_sure_zero_shot_scores_stay_probabilities(make, clip):
+    rows = torch.randn(4000, clip.dim, generator=torch.Generator().manual_seed(0))
+    anomaly = make(ZeroShot, temperature=0.002).score([rows])[0].anomaly
+    assert anomaly.max() == 1 and anomaly.min() >= 0
+
+
 def test_random_scores_follow_the_seed(make, videos):
     first, same, other = (make(Random, seed).score(videos[-1:])[0].anomaly for seed in (0, 0, 1))
     assert torch.equal(first, same)
