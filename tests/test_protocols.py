@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.dataset import ClassTable, Segment, VideoClass
+from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import DataError, UnknownNameError
 from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, row_frames
 
@@ -27,8 +27,15 @@ def test_rows_count_the_frames_a_frame_by_frame_reading_counts(case):
         inside = {s.label for s in segments if s.start <= f < s.end}
         literal[f // stride] += ["A" in inside, "B" in inside, not inside, 1]
     assert row_frames(rows, stride, frames).tolist() == literal[:, 3].tolist()
-    assert positives_per_row(segments, rows, stride, frames).tolist() == (literal[:, 3] - literal[:, 2]).tolist()
-    assert class_positives_per_row(segments, TABLE, rows, stride, frames).tolist() == literal[:, :3].tolist()
+    video = Video("v", ("A",), segments=tuple(segments))
+    assert positives_per_row(video.runs, rows, stride, frames).tolist() == (literal[:, 3] - literal[:, 2]).tolist()
+    assert class_positives_per_row(video, TABLE, rows, stride, frames).tolist() == literal[:, :3].tolist()
+
+
+def test_binary_truth_counts_where_it_differs_from_the_segments():
+    video = Video("v", ("A",), segments=(Segment("A", 2, 5),), binary=((0, 3),))
+    assert positives_per_row(video.runs, 2, 4, 8).tolist() == [3, 0]
+    assert class_positives_per_row(video, TABLE, 2, 4, 8).tolist() == [[2, 0, 1], [1, 0, 4]]
 
 
 def test_an_empty_or_negative_segment_cannot_be_made():

@@ -54,7 +54,7 @@ class Tiny(Dataset):
                 if not video.path.is_file():
                     write_video(video.path, self._frames(video), fps=10)
 
-    def videos(self, split):
+    def videos(self, split, boundaries="native"):
         videos = []
         for i in range(self.expected[split]):
             abnormal = i % 2 == 0
@@ -79,7 +79,7 @@ class Other(Tiny):
     name = "other"
     classes = ClassTable((VideoClass("Calm"), VideoClass("Blob")), normal=0)
 
-    def videos(self, split):
+    def videos(self, split, boundaries="native"):
         names = {"Square": "Blob", "Normal": "Calm"}
         return [
             Video(

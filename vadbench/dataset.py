@@ -7,7 +7,7 @@ into this one when it reads the official files.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -16,6 +16,8 @@ from vadbench.errors import DataError, UnknownNameError
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+Boundaries = Literal["native", "anomalyclip", "vadclip"]
+"""Whose reading of the official intervals: the data set's own convention, or the one in a paper's code."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Video:
         path: the video file or the folder of frames; ``None`` where only features exist.
         frames: the true frame count where the data set states it; otherwise the decoder's count is used.
         segments: annotated anomalies, test split only; never shown to a method.
+        binary: the anomalous frames as merged half-open runs, where the data set annotates them apart from its classes
+            and the two differ; ``()`` means none. ``None`` where they are the union of the segments.
     """
 
     name: str
@@ -99,6 +103,27 @@ class Video:
     path: Path | None = None
     frames: int | None = None
     segments: tuple[Segment, ...] = ()
+    binary: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """The anomalous frames, whatever their class, as ascending half-open runs."""
+        return merged(self.segments) if self.binary is None else self.binary
+
+
+def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
+    """The frames that segments cover, as ascending half-open runs that neither overlap nor touch.
+
+    >>> merged([Segment("Riot", 5, 9), Segment("Riot", 0, 3), Segment("Abuse", 3, 4)])
+    ((0, 4), (5, 9))
+    """
+    union: list[tuple[int, int]] = []
+    for start, end in sorted((s.start, s.end) for s in segments):
+        if union and start <= union[-1][1]:
+            union[-1] = (union[-1][0], max(union[-1][1], end))
+        else:
+            union.append((start, end))
+    return tuple(union)
 
 
 class Progress(Protocol):
@@ -138,6 +163,8 @@ class Dataset(ABC):
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.problems: list[str] = []
+        """What :meth:`videos` met that does not stop a run, each in one line; every result repeats them."""
 
     def prepare(self, progress: Progress = silent) -> None:
         """Make the files ready, or say what is missing.
@@ -149,8 +176,12 @@ class Dataset(ABC):
             raise DataError(f"data root of {self.name} not found: {self.root}; expected there: {self.files}")
 
     @abstractmethod
-    def videos(self, split: Split) -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
         """The videos of one split in a stable order.
+
+        Args:
+            split: which one.
+            boundaries: how annotated intervals are read; a data set that no paper's code reads otherwise ignores it.
 
         Raises:
             DataError: a list or annotation is missing or contradicts itself; names the file and what to do.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vadbench.config import Settings
-from vadbench.dataset import ClassTable, Segment
+from vadbench.dataset import Boundaries, ClassTable, Video, merged
 from vadbench.errors import UnknownNameError
 
 
@@ -21,7 +21,7 @@ class Protocol(Settings):
     """
 
     name: str = Field(description="what the rules are called in tables")
-    boundaries: Literal["native"] = Field("native", description="official intervals made half-open and 0-based")
+    boundaries: Boundaries = Field("native", description="whose reading of the official intervals")
     tail: Literal["hold"] = Field("hold", description="a row's score holds for its own frames, the last row's too")
     crop: Literal["center"] = Field("center", description="which crop of the features is scored")
     tolerance: int = Field(2, ge=0, description="frames that an official interval may end past its video; cut off")
@@ -53,37 +53,27 @@ def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
     return np.clip(frames - starts, 0, stride)
 
 
-def positives_per_row(segments: Sequence[Segment], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
-    """Frames of each row that lie inside any of the segments; overlapping segments count once.
+def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
+    """Frames of each row that lie inside any of the half-open runs, which must not overlap.
 
-    >>> positives_per_row([Segment("Fire", 3, 6), Segment("Fire", 5, 9)], 3, 4, 10).tolist()
+    >>> positives_per_row([(3, 9)], 3, 4, 10).tolist()
     [1, 4, 1]
     """
     starts = np.arange(rows, dtype=np.int64) * stride
     ends = np.minimum(starts + stride, frames)
     total = np.zeros(rows, dtype=np.int64)
-    for first, last in _union(segments):
+    for first, last in runs:
         total += np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0, None)
     return total
 
 
 def class_positives_per_row(
-    segments: Sequence[Segment], classes: ClassTable, rows: int, stride: int, frames: int
+    video: Video, classes: ClassTable, rows: int, stride: int, frames: int
 ) -> NDArray[np.int64]:
-    """``(rows, classes)`` frames of each row inside a segment of each class; the normal column holds the rest."""
+    """``(rows, classes)`` frames of each row inside a segment of each class; normal has the rest."""
     table = np.zeros((rows, len(classes)), dtype=np.int64)
-    for label in {s.label for s in segments}:
-        own = [s for s in segments if s.label == label]
+    for label in {s.label for s in video.segments}:
+        own = merged(s for s in video.segments if s.label == label)
         table[:, classes.id(label)] += positives_per_row(own, rows, stride, frames)
-    table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(segments, rows, stride, frames)
+    table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(video.runs, rows, stride, frames)
     return table
-
-
-def _union(segments: Sequence[Segment]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted((s.start, s.end) for s in segments):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-        else:
-            merged.append((first, last))
-    return merged

@@ -146,23 +146,23 @@ def align(
         stated = videos[s.name].frames
         if stated is not None and stated != s.frames:
             raise DataError(f"{s.name}: the data set states {stated} frames, its features stand for {s.frames}")
-        for segment in videos[s.name].segments:
-            if segment.start >= s.frames or segment.end > s.frames + tolerance:
+        for start, end in [*videos[s.name].runs, *((g.start, g.end) for g in videos[s.name].segments)]:
+            if start >= s.frames or end > s.frames + tolerance:
                 raise DataError(
-                    f"{s.name}: segment [{segment.start}, {segment.end}) lies past its {s.frames} frames;"
+                    f"{s.name}: segment [{start}, {end}) lies past its {s.frames} frames;"
                     " the annotation and the video do not belong together"
                 )
     lengths = [len(s.anomaly) for s in scores]
-    truth = [(videos[s.name].segments, len(s.anomaly), stride, s.frames) for s in scores]
+    truth = [(videos[s.name], len(s.anomaly), stride, s.frames) for s in scores]
     with_classes = all(s.classes is not None for s in scores)
     return ScoredRows(
         video=np.repeat(np.arange(len(scores)), lengths),
         names=tuple(s.name for s in scores),
         scores=np.concatenate([s.anomaly for s in scores]).astype(np.float64),
         frames=np.concatenate([row_frames(r, k, f) for _, r, k, f in truth]),
-        positives=np.concatenate([positives_per_row(g, r, k, f) for g, r, k, f in truth]),
+        positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
         class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,
-        class_positives=np.concatenate([class_positives_per_row(g, classes, r, k, f) for g, r, k, f in truth])
+        class_positives=np.concatenate([class_positives_per_row(v, classes, r, k, f) for v, r, k, f in truth])
         if with_classes
         else None,
         class_names=classes.names,

@@ -9,7 +9,18 @@ from typing import ClassVar
 
 from filelock import FileLock
 
-from vadbench.dataset import SPLITS, ClassTable, Dataset, Progress, Segment, Split, Video, VideoClass, silent
+from vadbench.dataset import (
+    SPLITS,
+    Boundaries,
+    ClassTable,
+    Dataset,
+    Progress,
+    Segment,
+    Split,
+    Video,
+    VideoClass,
+    silent,
+)
 from vadbench.errors import ConfigError
 from vadbench.files import make_folder, write_json
 from vadbench_synthetic.events import EVENTS
@@ -78,7 +89,7 @@ class Synthetic(Dataset):
             scripts[f"{split}_{i:03d}"] = write(kind, (self.seed, 1 + SPLITS.index(split), i), places, self.frames)
         return scripts
 
-    def videos(self, split: Split) -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
         """The videos of one split, abnormal ones first; segments are given for the test split only."""
         return [self._video(split, name, script) for name, script in self.scripts(split).items()]
 

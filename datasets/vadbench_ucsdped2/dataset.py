@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadbench.dataset import ClassTable, Dataset, Progress, Segment, Split, Video, VideoClass, silent
+from vadbench.dataset import Boundaries, ClassTable, Dataset, Progress, Segment, Split, Video, VideoClass, silent
 from vadbench.errors import DataError
 from vadbench.media import VIDEO_SUFFIXES
 
@@ -50,7 +50,7 @@ class UcsdPed2(Dataset):
         self.videos("train")
         self._intervals()
 
-    def videos(self, split: Split) -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
         official = [f"Test{i:03d}" for i in range(1, OFFICIAL_TEST + 1)]
         official += [f"Train{i:03d}" for i in range(1, OFFICIAL_TRAIN + 1)]
         training = TRAIN_ABNORMAL + TRAIN_NORMAL

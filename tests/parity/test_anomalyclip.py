@@ -27,7 +27,7 @@ from vadbench_anomalyclip.selector import draw_masks
 
 from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.config import resolve
-from vadbench.dataset import ClassTable, Segment, VideoClass
+from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import CheckpointError
 from vadbench.method import Batch, Task
 from vadbench.protocols import class_positives_per_row
@@ -208,7 +208,7 @@ def test_frame_labels(name):
         pairs = zip(bounds[::2], bounds[1::2], strict=True)
         segments = [Segment("Z", max(s, 0), e + 1) for s, e in pairs]
         rows = end - start + 1
-        found = class_positives_per_row(segments, classes, rows, 1, rows)
+        found = class_positives_per_row(Video("v", (), segments=tuple(segments)), classes, rows, 1, rows)
         labels = golden(name).expected("sampling")[f"labels_{video}"]
         np.testing.assert_array_equal(found.argmax(1) == 1, labels != labels[0])
 
@@ -246,7 +246,7 @@ def test_evaluation_labels(case):
     label = (case.meta["normal_id"] + 1) % len(case.classes)
     for length in case.meta["eval_lengths"]:
         segment = Segment(case.classes.names[label], length // 4, length // 2 + 1)
-        found = class_positives_per_row([segment], case.classes, length, 1, length).argmax(1)
+        found = class_positives_per_row(Video("v", (), segments=(segment,)), case.classes, length, 1, length).argmax(1)
         np.testing.assert_array_equal(found, case.expected("eval")[f"v{length}_labels"])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vadbench.clip import Clip
 from vadbench.config import Rows
-from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
+from vadbench.dataset import SPLITS, Boundaries, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
@@ -41,6 +41,7 @@ class Provision:
         entries = [
             [v.name, list(v.labels), self.store.frames(v.name), self.identity[v.name]]
             + [[s.label, s.start, s.end] for s in v.segments]
+            + ([] if v.binary is None else [["binary", *v.binary]])
             for v in videos
         ]
         return SplitRecord(
@@ -56,6 +57,7 @@ def provide(
     rows: Rows,
     clip: Clip,
     cache: Path,
+    boundaries: Boundaries = "native",
     given: Path | None = None,
     progress: Progress = silent,
 ) -> Provision:
@@ -67,6 +69,7 @@ def provide(
         clip: the CLIP that extracts what is not in the cache.
         cache: folder under which feature stores are kept, one per data set and fingerprint. A second process that
             needs the same data set waits until the first has made it ready.
+        boundaries: how annotated intervals are read.
         given: a feature store to use instead of extracting.
 
     Raises:
@@ -76,7 +79,7 @@ def provide(
     folder = cache / "features" / dataset.name
     with locked(folder, f"cache of {dataset.name}", wait=True):
         dataset.prepare(progress)
-        videos = {split: dataset.videos(split) for split in SPLITS}
+        videos = {split: dataset.videos(split, boundaries) for split in SPLITS}
         everything = _all(dataset, videos)
         if given is not None:
             source = FeatureStore(given)
@@ -92,7 +95,8 @@ def provide(
         for s in SPLITS
         if len(videos[s]) != dataset.expected[s]
     ]
-    return Provision(videos, store, identity, notes + [str(m) for m in frame_mismatches(source, everything)])
+    notes += [*dataset.problems, *map(str, frame_mismatches(source, everything))]
+    return Provision(videos, store, identity, notes)
 
 
 def _all(dataset: Dataset, videos: Mapping[Split, Sequence[Video]]) -> list[Video]:

@@ -1,0 +1,101 @@
+"""UCF-Crime from its official lists, or from the lists that come with AnomalyCLIP's or VadCLIP's features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.annotations.finding import find_files
+from vadbench.annotations.reading import Entry, read_counts, read_temporal
+from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass
+from vadbench.errors import DataError
+
+COUNT_FILES = "*_Annotation.txt"
+
+
+class UcfCrime(ListedDataset):
+    """1,900 untrimmed surveillance videos, half of them with one of 13 kinds of anomaly.
+
+    A video's label is the folder its list names. Official intervals are 1-based with both ends inside; five end one or
+    two frames past their video, which ``problems`` tells where frame counts are known.
+    """
+
+    name = "ucfcrime"
+    classes = ClassTable(
+        (
+            VideoClass("Abuse", "abuse", ("abuse",)),
+            VideoClass("Arrest", "arrest", ("arrest",)),
+            VideoClass("Arson", "arson", ("arson",)),
+            VideoClass("Assault", "assault", ("assault",)),
+            VideoClass("Burglary", "burglary", ("burglary",)),
+            VideoClass("Explosion", "explosion", ("explosion",)),
+            VideoClass("Fighting", "fighting", ("fighting",)),
+            VideoClass(
+                "Normal",
+                "normal",
+                (
+                    "normal",
+                    "Training_Normal_Videos_Anomaly",
+                    "Testing_Normal_Videos_Anomaly",
+                    "Normal_Videos_event",
+                    "Training-Normal-Videos-Part-1",
+                    "Training-Normal-Videos-Part-2",
+                ),
+            ),
+            VideoClass("RoadAccidents", "road accidents", ("roadAccidents", "roadaccidents", "Road_Accidents")),
+            VideoClass("Robbery", "robbery", ("robbery",)),
+            VideoClass("Shooting", "shooting", ("shooting",)),
+            VideoClass("Shoplifting", "shoplifting", ("shoplifting",)),
+            VideoClass("Stealing", "stealing", ("stealing",)),
+            VideoClass("Vandalism", "vandalism", ("vandalism",)),
+        ),
+        normal=7,
+    )
+    expected = {"train": 1610, "test": 290}
+    files = (
+        "Anomaly_Train.txt and Anomaly_Test.txt (the data set's page; VadCLIP's csv lists or AnomalyCLIP's"
+        " Anomaly_Train_Abnormal.txt, Anomaly_Train_Normal.txt and Anomaly_Test.txt do as well) and"
+        f" {TEMPORAL_FILE} (the data set's page), in the root or one folder below; optionally frame counts as"
+        " Train_Annotation.txt and Test_Annotation.txt (lines 'path frames ...', as in ekosman's PyTorch port);"
+        " videos anywhere below the root, such as Abuse/Abuse001_x264.mp4, or as folders of frames of that name"
+    )
+    homepage = "https://www.crcv.ucf.edu/projects/real-world/"
+    licence = "none stated; for research"
+    citation = "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018"
+    native_shift = (-1, 0)
+    official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
+
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+        """The videos of one split in the order of its list; frame counts where an annotation gives them.
+
+        Args:
+            boundaries: how interval numbers are read: ``native`` [first - 1, last), ``anomalyclip`` [first, last + 1)
+                counted from the first frame in its own list, ``vadclip`` [first, last).
+
+        Raises:
+            DataError: a list or annotation is missing or contradicts another.
+        """
+        entries = self.entries(split, boundaries)
+        paths = self.paths(entries, split)
+        labels = {e.name: self._labels(e) for e in entries}
+        counts = {n: frames for p in find_files(self.root, COUNT_FILES) for n, frames in read_counts(p).items()}
+        if split == "train":
+            return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
+        temporal = self.required(TEMPORAL_FILE)
+        truth = read_temporal(temporal)
+        self.note_strangers(truth, entries, temporal)
+        videos = []
+        for e in entries:
+            frames = counts.get(e.name)
+            segments = self.annotated(e, labels[e.name], truth, temporal, boundaries, frames)
+            videos.append(Video(e.name, labels[e.name], paths[e.name], frames, segments))
+        return videos
+
+    def _labels(self, entry: Entry) -> tuple[str, ...]:
+        called = entry.label or entry.folder
+        if not called:
+            raise DataError(f"{entry.where}: expected 'class folder/video', found {entry.name!r} alone")
+        labels = self.class_names([called], entry.where)
+        if entry.ids and self.listed_classes(entry) != labels:
+            raise DataError(f"{entry.where}: folder {called!r} and class id {entry.ids[0]} are not the same class")
+        return labels

@@ -1,0 +1,180 @@
+"""XD-Violence: labels from file names, binary truth and class truth from its two annotation files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.annotations.finding import VideoFiles, find_files
+from vadbench.annotations.reading import (
+    Entry,
+    Interval,
+    add_once,
+    pairs,
+    read_counts,
+    read_lines,
+    read_temporal,
+    video_name,
+)
+from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass, merged
+from vadbench.errors import DataError
+
+BINARY_FILE = "annotations.txt"
+CLASS_FILE = "annotations_multiclasses.txt"
+COUNT_FILES = "*tframes.txt"
+CODES_IN_A_NAME = 3
+
+_CODES = re.compile(r"_label_(?P<codes>\S+)$")
+_ANNOTATED = re.compile(r"(?P<name>.*_label_\S+)\s+(?P<rest>.+)")
+
+
+class XdViolence(ListedDataset):
+    """4,754 videos from films, the web, games and surveillance, with up to three of six kinds of violence each.
+
+    A video's labels are the codes in its name. Whether a frame is violent comes from ``annotations.txt``, of which
+    class from the multi-class file; where the frames of the two differ, ``Video.binary`` holds the former.
+    """
+
+    name = "xdviolence"
+    classes = ClassTable(
+        (
+            VideoClass("Abuse", "abuse", ("B5", "abuse")),
+            VideoClass("Car_accident", "car accident", ("B6", "car accident", "CarAccident")),
+            VideoClass("Explosion", "explosion", ("G", "explosion")),
+            VideoClass("Fighting", "fighting", ("B1", "fighting")),
+            VideoClass("Normal", "normal", ("A", "normal")),
+            VideoClass("Riot", "riot", ("B4", "riot")),
+            VideoClass("Shooting", "shooting", ("B2", "shooting")),
+        ),
+        normal=4,
+    )
+    expected = {"train": 3954, "test": 800}
+    files = (
+        f"{BINARY_FILE} (the data set's page) and {CLASS_FILE} (VadCLIP's repository), and optionally frame counts as"
+        " tframes.txt (lines 'name@frames'; any name that ends so), in the root or one folder below; for the split"
+        " VadCLIP's two csv lists (the one with 'test' in its name is the test list) or AnomalyCLIP's three lists"
+        " there, else the videos in their folders, the test videos in folders of their own"
+    )
+    homepage = "https://roc-ng.github.io/XD-Violence/"
+    licence = "none stated; for research"
+    citation = (
+        "Wu, Liu, Shi, Sun, Shao, Wu, Yang: Not only Look, but also Listen: Learning Multimodal Violence Detection"
+        " under Weak Supervision, ECCV 2020"
+    )
+    native_shift = (0, 1)
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._folders: dict[Split, list[Entry]] | None = None
+
+    @staticmethod
+    def is_single(video: Video) -> bool:
+        """True in the single-anomaly subset, one code in the file name: 4,464 of 4,754 (AnomalyCLIP states 4,463)."""
+        return len(video.labels) == 1
+
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+        """The videos of one split in the order of its list; frame counts where a file gives them.
+
+        Args:
+            boundaries: how interval numbers are read: ``native`` and ``anomalyclip`` [first, last + 1), the latter
+                from AnomalyCLIP's own lists and temporal annotation where they are there; ``vadclip`` [first, last).
+
+        Raises:
+            DataError: a list or annotation is missing or contradicts another.
+        """
+        entries = self.entries(split, boundaries)
+        paths = self.paths(entries, split)
+        labels = {e.name: self._labels(e) for e in entries}
+        counts = {n: frames for p in find_files(self.root, COUNT_FILES) for n, frames in read_counts(p).items()}
+        if split == "train":
+            return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
+        temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
+        if temporal:
+            class_path = binary_path = temporal
+            class_truth = binary_truth = read_temporal(temporal)
+        else:
+            class_path, binary_path = self.required(CLASS_FILE), self.required(BINARY_FILE)
+            class_truth, binary_truth = _read_classes(class_path), _read_binary(binary_path)
+        for path, truth in ((class_path, class_truth), (binary_path, binary_truth)):
+            self.note_strangers(truth, entries, path)
+        videos = []
+        for e in entries:
+            frames = counts.get(e.name)
+            segments = self.annotated(e, labels[e.name], class_truth, class_path, boundaries, frames)
+            binary = merged(self.annotated(e, labels[e.name], binary_truth, binary_path, boundaries, frames))
+            differs = binary != merged(segments)
+            videos.append(
+                Video(e.name, labels[e.name], paths[e.name], frames, segments, binary=binary if differs else None)
+            )
+        return videos
+
+    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[Entry]:
+        return self.lists(split, boundaries) or self._from_folders()[split]
+
+    def _labels(self, entry: Entry) -> tuple[str, ...]:
+        match = _CODES.search(entry.name)
+        if not match:
+            raise DataError(f"{entry.where}: expected a name that ends in '_label_' and codes, found {entry.name!r}")
+        if entry.label not in ("", match["codes"]):
+            raise DataError(f"{entry.where}: {entry.name!r} is labelled {entry.label!r}, its name says otherwise")
+        codes = match["codes"].split("-")
+        labels = self.class_names([c for c in codes if c != "0"], entry.where)
+        normal = self.classes.names[self.classes.normal]
+        if not labels or (normal in labels and len(labels) > 1):
+            raise DataError(f"{entry.where}: expected A or codes of violence, found {match['codes']!r}")
+        if len(codes) != CODES_IN_A_NAME and labels != (normal,):
+            self.note(f"{entry.where}: odd label {match['codes']!r}, read as {' and '.join(labels)}")
+        if entry.ids and self.listed_classes(entry) != labels:
+            raise DataError(f"{entry.where}: class id {entry.ids[0]} is not the class in the name {entry.name!r}")
+        return labels
+
+    def _from_folders(self) -> dict[Split, list[Entry]]:
+        """Both splits without lists: a folder with a video of ``annotations.txt`` is a test folder, as a whole."""
+        if self._folders is None:
+            videos = {video_name(p.name): p for p in VideoFiles(self.root).videos if _CODES.search(video_name(p.name))}
+            if not videos:
+                raise DataError(f"{self.name}: neither lists nor videos in {self.root}; expected there: {self.files}")
+            annotated = _read_binary(self.required(BINARY_FILE))
+            test = {path.parent for name, path in videos.items() if name in annotated}
+            self._folders = {"train": [], "test": []}
+            for name, path in videos.items():
+                split: Split = "test" if path.parent in test else "train"
+                if split == "test" and name not in annotated and not name.endswith("_label_A"):
+                    raise DataError(
+                        f"{path.parent}: train and test videos lie together ({name!r} is not in {BINARY_FILE}); add"
+                        " VadCLIP's csv lists or put the test videos in a folder of their own"
+                    )
+                self._folders[split].append(Entry(name, str(path), path.parent.name))
+        return self._folders
+
+
+def _read_binary(path: Path) -> dict[str, list[Interval]]:
+    """Intervals of ``name first last [first last ...]``, labelled with the first code of the name."""
+    found: dict[str, list[Interval]] = {}
+    for where, name, rest in _annotated_lines(path):
+        code = name.rsplit("_label_", 1)[1].split("-")[0]
+        add_once(found, name, pairs(rest, code, where), where)
+    return found
+
+
+def _read_classes(path: Path) -> dict[str, list[Interval]]:
+    """Intervals of ``name code first last [code first last ...]``."""
+    found: dict[str, list[Interval]] = {}
+    for where, name, rest in _annotated_lines(path):
+        if len(rest) % 3:
+            raise DataError(f"{where}: expected 'code first last' groups, found {' '.join(rest)!r}")
+        groups = [pairs(rest[i + 1 : i + 3], rest[i], where) for i in range(0, len(rest), 3)]
+        add_once(found, name, [interval for group in groups for interval in group], where)
+    return found
+
+
+def _annotated_lines(path: Path) -> list[tuple[str, str, list[str]]]:
+    lines = []
+    for where, text in read_lines(path):
+        match = _ANNOTATED.fullmatch(text)
+        if not match:
+            raise DataError(f"{where}: expected a name that ends in '_label_' and codes, then frames; found {text!r}")
+        lines.append((where, video_name(match["name"]), match["rest"].split()))
+    return lines

@@ -1,0 +1,1 @@
+"""What adapters of data sets with official lists share: reading lists and annotations, and finding videos by name."""

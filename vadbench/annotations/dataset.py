@@ -1,0 +1,231 @@
+"""A data set described by official lists: what its adapters do alike."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from vadbench.annotations.finding import VideoFiles, find_files
+from vadbench.annotations.reading import Entry, Interval, read_csv_list, read_list
+from vadbench.dataset import SPLITS, Boundaries, Dataset, Progress, Segment, Split, Video, silent
+from vadbench.errors import DataError, UnknownNameError
+
+TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
+SHIFTS: dict[Boundaries, tuple[int, int]] = {"anomalyclip": (0, 1), "vadclip": (0, 0)}
+"""What each paper's code adds to an interval's two numbers to make it half-open and 0-based, whatever the data set:
+AnomalyCLIP takes both ends as inside and 0-based, VadCLIP takes [first, last) (spec: 1.4 and 5.2)."""
+
+
+class ListedDataset(Dataset):
+    """A data set whose videos, labels and intervals come from lists; a subclass says which and what a line means.
+
+    A video of the list without a file is handed out without a path: its features may exist.
+    """
+
+    native_shift: ClassVar[tuple[int, int]]
+    """What the data set's own convention adds to an interval's two numbers to make it half-open and 0-based."""
+    official_lists: ClassVar[dict[Split, str]] = {}
+    """File name of the official list of each split, one path a line."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._files: VideoFiles | None = None
+
+    def prepare(self, progress: Progress = silent) -> None:
+        super().prepare(progress)
+        for split in SPLITS:
+            self.videos(split)
+
+    @abstractmethod
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]: ...
+
+    def note(self, problem: str) -> None:
+        """Keep a problem that does not stop a run, once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def optional(self, pattern: str) -> Path | None:
+        """A file in the root or one folder below, if there is one."""
+        return next(iter(find_files(self.root, pattern)), None)
+
+    def required(self, pattern: str) -> Path:
+        """A file in the root or one folder below.
+
+        Raises:
+            DataError: it is in neither; says where to get it.
+        """
+        if path := self.optional(pattern):
+            return path
+        raise DataError(
+            f"{self.name}: {pattern} not found in {self.root} or one folder below; expected there: {self.files}"
+        )
+
+    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[Entry]:
+        """The videos of a split as the first list found names them.
+
+        Raises:
+            DataError: no list, or a damaged one.
+        """
+        if entries := self.lists(split, boundaries):
+            return entries
+        raise DataError(
+            f"{self.name}: no {split} list in {self.root} or one folder below; expected there: {self.files}"
+        )
+
+    def lists(self, split: Split, boundaries: Boundaries) -> list[Entry]:
+        """The entries of the first list there is, in this order: the official one, VadCLIP's csv, AnomalyCLIP's.
+
+        The last come first with AnomalyCLIP's boundaries: its rule counts from the first frame its own lists state.
+        Empty where there is no list.
+        """
+        own = self._anomalyclip_entries(split)
+        if boundaries == "anomalyclip" and own:
+            return own
+        if split in self.official_lists and (path := self.optional(self.official_lists[split])):
+            return read_list(path, self.root)
+        if path := self._csv_list(split):
+            return read_csv_list(path)
+        return own
+
+    def _csv_list(self, split: Split) -> Path | None:
+        """VadCLIP's list of a split: the test list has "test" in its name; AnomalyCLIP's class csv is no list."""
+        lists = [p for p in find_files(self.root, "*.csv") if "label" not in p.name.lower()]
+        lists = [p for p in lists if ("test" in p.name.lower()) == (split == "test")]
+        if len(lists) > 1:
+            raise DataError(
+                f"{self.name}: expected one csv list of the {split} split, found {lists[0]} and {lists[1]}; keep one"
+            )
+        return lists[0] if lists else None
+
+    def _anomalyclip_entries(self, split: Split) -> list[Entry]:
+        names = ["Anomaly_Test.txt"] if split == "test" else ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"]
+        found = []
+        for name in names:
+            lists = (read_list(path, self.root) for path in find_files(self.root, name))
+            own = next((entries for entries in lists if all(e.ids for e in entries)), None)
+            if own is None:
+                return []
+            found += own
+        return found
+
+    def class_names(self, found: Iterable[str], where: str) -> tuple[str, ...]:
+        """Official names of the classes that a file calls otherwise, each once.
+
+        Raises:
+            DataError: one of them is no class.
+        """
+        try:
+            return tuple(dict.fromkeys(self.classes.names[self.classes.id(name)] for name in found))
+        except UnknownNameError as error:
+            raise DataError(f"{where}: {error}") from None
+
+    def listed_classes(self, entry: Entry) -> tuple[str, ...]:
+        """Names of the classes whose ids AnomalyCLIP's list gives a video.
+
+        Raises:
+            DataError: an id beyond the class table.
+        """
+        if beyond := [i for i in entry.ids if i >= len(self.classes)]:
+            raise DataError(f"{entry.where}: expected class ids below {len(self.classes)}, found {beyond[0]}")
+        return tuple(self.classes.names[i] for i in dict.fromkeys(entry.ids))
+
+    def shift(self, boundaries: Boundaries, first: int = 0) -> tuple[int, int]:
+        """What turns the two numbers of an interval into a half-open, 0-based one.
+
+        Args:
+            first: the video's first frame in absolute numbers; only AnomalyCLIP's rule counts from it.
+        """
+        start, end = SHIFTS.get(boundaries, self.native_shift)
+        return (start - first, end - first) if boundaries == "anomalyclip" else (start, end)
+
+    def place(
+        self, name: str, intervals: Sequence[Interval], boundaries: Boundaries, frames: int | None, first: int = 0
+    ) -> tuple[Segment, ...]:
+        """Segments from annotated intervals.
+
+        Only ``native`` cuts at the video's end, and notes it: with the others the features decide how long a video is.
+
+        Raises:
+            DataError: an interval starts past the video's end, or is of no class.
+        """
+        segments = []
+        before, behind = self.shift(boundaries, first)
+        for i in intervals:
+            start, end = max(i.first + before, 0), i.last + behind
+            if frames is not None and start >= frames:
+                raise DataError(
+                    f"{i.where}: interval {i.first} {i.last} of {name!r} starts past its {frames} frames;"
+                    " the annotation and the frame counts do not belong together"
+                )
+            if frames is not None and end > frames and boundaries == "native":
+                self.note(
+                    f"{i.where}: interval {i.first} {i.last} of {name!r} ends past its {frames} frames; cut there"
+                )
+                end = frames
+            (label,) = self.class_names([i.label], i.where)
+            if start < end:
+                segments.append(Segment(label, start, end))
+        return tuple(segments)
+
+    def paths(self, entries: Sequence[Entry], split: Split) -> dict[str, Path | None]:
+        """Each video's file or folder of frames; what is missing, double or in no list is noted."""
+        if self._files is None:
+            self._files = VideoFiles(self.root, [e.name for s in SPLITS for e in self.entries(s)])
+            if extra := self._files.unlisted():
+                self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
+        found: dict[str, Path | None] = {}
+        for e in entries:
+            here = self._files.candidates(e.name, e.folder)
+            found[e.name] = here[0] if here else None
+            files = [p for p in here if p.is_file()]
+            if len(files) > 1:
+                self.note(f"{e.name!r} has {len(files)} files; {str(files[0])!r} is used, not {str(files[1])!r}")
+        missing = [e for e in entries if found[e.name] is None]
+        if len(missing) not in (0, len(entries)):
+            self.note(
+                f"{len(missing)} of {len(entries)} {split} videos have no file under {self.root},"
+                f" the first is {missing[0].name!r} of {missing[0].where}"
+            )
+        return found
+
+    def annotated(
+        self,
+        entry: Entry,
+        labels: tuple[str, ...],
+        table: Mapping[str, Sequence[Interval]],
+        path: Path,
+        boundaries: Boundaries,
+        frames: int | None,
+    ) -> tuple[Segment, ...]:
+        """Segments of a test video from an annotation file.
+
+        Args:
+            labels: the video's classes; a segment of another one is noted.
+            table: intervals by video name, as read from ``path``.
+            frames: the video's frame count where it is known.
+
+        Raises:
+            DataError: an abnormal video without a line, a normal one with intervals, or an interval out of place.
+        """
+        intervals = table.get(entry.name, ())
+        if labels == (self.classes.names[self.classes.normal],):
+            if intervals:
+                raise DataError(f"{intervals[0].where}: {entry.name!r} is normal by {entry.where}, found an interval")
+            return ()
+        if entry.name not in table:
+            raise DataError(
+                f"{path}: expected a line for {entry.name!r}, abnormal by {entry.where}, found none; fetch it again"
+            )
+        if not intervals:
+            self.note(f"{path}: {entry.name!r} is abnormal by {entry.where} and has no interval")
+        segments = self.place(entry.name, intervals, boundaries, frames, entry.first)
+        for other in sorted({s.label for s in segments} - set(labels)):
+            self.note(f"{path}: {entry.name!r} has a segment of {other}, its label is {' and '.join(labels)}")
+        return segments
+
+    def note_strangers(self, annotated: Iterable[str], entries: Collection[Entry], path: Path) -> None:
+        """Note the videos of an annotation file that the test list does not name."""
+        if strangers := sorted(set(annotated) - {e.name for e in entries}):
+            self.note(f"{path}: {len(strangers)} videos are not in the test list, the first is {strangers[0]!r}")

@@ -1,0 +1,83 @@
+"""Files of a data set found under its root: lists by their official names, videos by their own."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from vadbench.annotations.reading import video_name
+from vadbench.errors import DataError
+from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+
+def find_files(root: Path, pattern: str) -> list[Path]:
+    """Files of a name (or glob pattern) in the root and one folder below, the root's first, else by path."""
+    return [p for folder in ("", "*/") for p in sorted(root.glob(folder + pattern)) if p.is_file()]
+
+
+class VideoFiles:
+    """The video files and folders of frames below a root, found in one scan and looked up by name.
+
+    A folder that is called like a video and holds an image is a folder of frames and is not listed any further: a data
+    set may have millions of them. Names are compared in Unicode's composed form, because file systems differ in it.
+
+    Args:
+        root: where to look; links are followed.
+        names: the videos whose folders of frames are looked for.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+
+    def __init__(self, root: Path, names: Iterable[str] = ()) -> None:
+        self._wanted = {_key(n) for n in names}
+        self._found: dict[str, list[Path]] = {}
+        seen: set[tuple[int, int]] = set()
+        folders = [root]
+        while folders:
+            folders += self._scan(folders.pop(), seen)
+
+    @property
+    def videos(self) -> list[Path]:
+        """All video files found, by path."""
+        return sorted(p for paths in self._found.values() for p in paths if p.suffix.lower() in VIDEO_SUFFIXES)
+
+    def candidates(self, name: str, folder: str = "") -> list[Path]:
+        """What bears a video's name, the most likely first: in the folder its list names, a file before frames."""
+        paths = self._found.get(_key(name), [])
+        return sorted(paths, key=lambda p: (p.parent.name != folder, p.suffix.lower() not in VIDEO_SUFFIXES, p))
+
+    def unlisted(self) -> list[Path]:
+        """Video files that bear none of the names."""
+        return [p for p in self.videos if _key(video_name(p.name)) not in self._wanted]
+
+    def _scan(self, folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
+        below = []
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                return []
+            seen.add((status.st_dev, status.st_ino))
+            frames_wanted = _key(folder.name) in self._wanted
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    suffix = os.path.splitext(entry.name)[1].lower()
+                    if entry.name.startswith("."):
+                        continue
+                    if suffix in VIDEO_SUFFIXES and entry.is_file():
+                        self._found.setdefault(_key(video_name(entry.name)), []).append(folder / entry.name)
+                    elif suffix in IMAGE_SUFFIXES:
+                        if frames_wanted:
+                            self._found.setdefault(_key(folder.name), []).append(folder)
+                            return []
+                    elif entry.is_dir():
+                        below.append(folder / entry.name)
+        except OSError as error:
+            raise DataError(f"cannot read {folder}: {error.strerror}; make it readable or move it away") from error
+        return below
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,246 @@
+"""Official lists and annotations as users have them.
+
+Files come from many hands: every line may be wrong. All messages name the file and the line. A list's paths are never
+opened: they are checked and reduced to a name, and :mod:`vadbench.annotations.finding` looks the name up.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from vadbench.errors import DataError
+from vadbench.media import VIDEO_SUFFIXES
+
+_SUFFIXES = VIDEO_SUFFIXES | {".npy"}
+_LISTED = re.compile(r"(?P<path>.+?)(?:\s+(?P<first>\d+)\s+\d+(?P<ids>(?:\s+\d+)+))?")
+_TEMPORAL = re.compile(r"(?P<path>.+?)\s+(?P<label>\S+)(?P<numbers>(?:\s+-?\d+)+)")
+_BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
+_CROP = re.compile(r"__\d+$")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A video as a list names it.
+
+    Args:
+        name: file name without its suffix; the key of the video.
+        where: file and line, for messages.
+        folder: name of the folder it lies in, "" where the list gives none.
+        label: the list's own label column, "" where it has none.
+        first: absolute number of the video's first frame (AnomalyCLIP's lists).
+        ids: class ids (AnomalyCLIP's lists).
+    """
+
+    name: str
+    where: str
+    folder: str = ""
+    label: str = ""
+    first: int = 0
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An annotated interval with its two numbers as the file gives them."""
+
+    label: str
+    first: int
+    last: int
+    where: str
+
+
+def read_lines(path: Path) -> list[tuple[str, str]]:
+    """The lines of a text file that are not blank, each with its place ("file, line n") for messages.
+
+    Raises:
+        DataError: the file cannot be read, is not UTF-8 text, or has no lines.
+    """
+    lines = []
+    for number, raw in enumerate(_read(path).removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+        where = f"{path}, line {number}"
+        try:
+            text = raw.decode().strip()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{where}: expected UTF-8 text, found byte {raw[error.start]:#04x}; fetch it again"
+            ) from None
+        if "\0" in text:
+            raise DataError(f"{where}: expected text, found binary data; fetch it again")
+        if text:
+            lines.append((where, text))
+    if not lines:
+        raise DataError(f"{path}: the list is empty; fetch it again")
+    return lines
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's content.
+
+    Raises:
+        DataError: it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(_read(path))
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON: {error}; fetch it again") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def video_name(file_name: str) -> str:
+    """A file's name without the suffix of a video or feature file; names are full of dots, so no other is taken off.
+
+    >>> video_name("Bad.Boys.1995__#00-10-00_label_A"), video_name("Abuse001_x264.mp4")
+    ('Bad.Boys.1995__#00-10-00_label_A', 'Abuse001_x264')
+    """
+    path = PurePosixPath(file_name)
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
+
+
+def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
+    """Folder ("" where there is none) and video name of a path in a list.
+
+    Args:
+        root: the data root; ``None`` for a list of another machine's absolute paths, of which only the name counts.
+
+    Raises:
+        DataError: the path climbs with ``..``, or is absolute and outside the root.
+    """
+    parts = re.split(r"[\\/]", text)
+    if ".." in parts:
+        raise DataError(f"{where}: path {text!r} must not contain '..'; write it relative to the data root")
+    absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
+    if absolute and root is not None and not Path(text).is_relative_to(root.absolute()):
+        raise DataError(f"{where}: path {text!r} lies outside the data root {root}; write it relative to the root")
+    name = video_name(parts[-1])
+    if not name:
+        raise DataError(f"{where}: expected the path of a video, found {text!r}")
+    return parts[-2] if len(parts) > 1 else "", name
+
+
+def read_list(path: Path, root: Path) -> list[Entry]:
+    """A list of one video a line: its path, and in AnomalyCLIP's lists ``first last id [id ...]`` behind it.
+
+    Raises:
+        DataError: empty, a path that leaves the root, something else behind it, or a video listed twice.
+    """
+    entries = []
+    for where, text in read_lines(path):
+        match = _LISTED.fullmatch(text)
+        assert match, "a line that is not blank always matches"
+        if _BEHIND_SUFFIX.search(match["path"]):
+            raise DataError(f"{where}: expected a path alone or 'path first last id', found {text!r}")
+        folder, name = listed_path(match["path"], where, root)
+        ids = tuple(int(i) for i in (match["ids"] or "").split())
+        entries.append(Entry(name, where, folder, first=int(match["first"] or 0), ids=ids))
+    return _unique(entries)
+
+
+def read_csv_list(path: Path) -> list[Entry]:
+    """VadCLIP's form of a list, ``path,label`` with a header and a row for each crop of a video, as one entry a video.
+
+    Raises:
+        DataError: no header, a row without both columns, a ``..``, or a video with two labels.
+    """
+    lines = read_lines(path)
+    expected = "expected the header 'path,label'"
+    entries: dict[str, Entry] = {}
+    for number, (where, text) in enumerate(lines):
+        try:
+            row = next(csv.reader([text], strict=True))
+        except csv.Error as error:
+            raise DataError(f"{where}: not a row of a csv file: {error}") from error
+        if number == 0:
+            if row != ["path", "label"]:
+                raise DataError(f"{where}: {expected}, found {text!r}; add it or fetch the list again")
+            continue
+        if len(row) != 2 or not all(row):
+            raise DataError(f"{where}: expected a path and a label, found {text!r}")
+        _, name = listed_path(row[0], where, None)
+        name = video_name(_CROP.sub("", name))
+        entry = entries.setdefault(name, Entry(name, where, label=row[1]))
+        if entry.label != row[1]:
+            raise DataError(f"{where}: {name!r} is labelled {row[1]!r} here and {entry.label!r} in {entry.where}")
+    if not entries:
+        raise DataError(f"{path}: the list is empty; fetch it again")
+    return list(entries.values())
+
+
+def read_counts(path: Path) -> dict[str, int]:
+    """Frame counts of videos from lines ``name@frames`` or ``path frames ...``.
+
+    Raises:
+        DataError: a line without a positive count.
+    """
+    counts = {}
+    for where, text in read_lines(path):
+        match = re.fullmatch(r"(.+)@([1-9]\d*)|(\S.*?)\s+([1-9]\d*)(?:\s.*)?", text)
+        if not match:
+            raise DataError(f"{where}: expected a video and its number of frames, found {text!r}")
+        counts[video_name((match[1] or match[3]).rsplit("/", 1)[-1])] = int(match[2] or match[4])
+    return counts
+
+
+def pairs(numbers: Sequence[str], label: str, where: str) -> list[Interval]:
+    """Intervals from the numbers of an annotation line; ``-1 -1`` stands for none.
+
+    Raises:
+        DataError: not whole numbers, not in pairs, or not ``0 <= first <= last``.
+    """
+    try:
+        values = [int(n) for n in numbers]
+    except ValueError:
+        raise DataError(f"{where}: expected frame numbers, found {' '.join(numbers)!r}") from None
+    if len(values) % 2:
+        raise DataError(f"{where}: expected pairs of first and last frame, found {len(values)} numbers")
+    found = [pair for pair in zip(values[::2], values[1::2], strict=True) if pair != (-1, -1)]
+    for first, last in found:
+        if not 0 <= first <= last:
+            raise DataError(f"{where}: expected 0 <= first <= last frame, found {first} {last}")
+    return [Interval(label, first, last, where) for first, last in found]
+
+
+def read_temporal(path: Path) -> dict[str, list[Interval]]:
+    """Annotation lines ``name class first last [first last ...]`` by video name; a normal video's list is empty.
+
+    Raises:
+        DataError: a line of another form, or two for one video.
+    """
+    found: dict[str, list[Interval]] = {}
+    for where, text in read_lines(path):
+        match = _TEMPORAL.fullmatch(text)
+        if not match:
+            raise DataError(f"{where}: expected 'video class first last [first last ...]', found {text!r}")
+        add_once(found, video_name(match["path"]), pairs(match["numbers"].split(), match["label"], where), where)
+    return found
+
+
+def add_once(table: dict[str, list[Interval]], name: str, intervals: list[Interval], where: str) -> None:
+    """Add a video's intervals to a table of them.
+
+    Raises:
+        DataError: the video is there already.
+    """
+    if name in table:
+        raise DataError(f"{where}: {name!r} has a line already; keep one of the two")
+    table[name] = intervals
+
+
+def _unique(entries: list[Entry]) -> list[Entry]:
+    seen: dict[str, str] = {}
+    for entry in entries:
+        if entry.name in seen:
+            raise DataError(f"{entry.where}: {entry.name!r} is listed already in {seen[entry.name]}; keep one of them")
+        seen[entry.name] = entry.where
+    return entries
