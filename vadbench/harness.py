@@ -196,7 +196,12 @@ def _evaluate(
     precision = experiment.config.recipe.precision if experiment.config.recipe else "fp32"
     with meter.stage("scoring"):
         scores = score_videos(method, store, list(videos), precision, progress)
-    notes = []
+    notes = [
+        f"{s.name}: segment [{g.start}, {g.end}) ends past its {s.frames} frames; cut there"
+        for s in scores
+        for g in videos[s.name].segments
+        if g.end > s.frames
+    ]
     if method.task.classes.names != classes.names:
         scores = [s.without_classes() for s in scores]
         notes.append("trained on other classes: class metrics are undefined")

@@ -1,0 +1,74 @@
+"""A method on a data set in its official form, videos and lists generated: from the command line to the counts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vadbench.cli import main
+from vadbench.media import write_video
+
+
+@pytest.fixture
+def ucf(tmp_path):
+    """Four training and three test videos in UCF-Crime's layout, 40 frames each."""
+    root = tmp_path / "UCF"
+    train = ["Abuse/Abuse001_x264.mp4", "Fighting/Fighting002_x264.mp4"]
+    train += [f"Training_Normal_Videos_Anomaly/Normal_Videos{i:03d}_x264.mp4" for i in (1, 2)]
+    test = ["Abuse/Abuse028_x264.mp4", "RoadAccidents/RoadAccidents001_x264.mp4"]
+    test += ["Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4"]
+    for number, name in enumerate(train + test):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number)
+        write_video(root / name, (noise.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(40)), 10)
+    (root / "Anomaly_Train.txt").write_text("\n".join(train) + "\n")
+    (root / "Anomaly_Test.txt").write_text("\n".join(test) + "\n")
+    (root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text(
+        "Abuse028_x264.mp4  Abuse  11  20  31  35\n"
+        "RoadAccidents001_x264.mp4  RoadAccidents  30  41  -1  -1\n"
+        "Normal_Videos_003_x264.mp4  Normal  -1  -1  -1  -1\n"
+    )
+    return root
+
+
+@pytest.mark.parametrize("method", ["random", "zero-shot"])
+def test_official_lists_and_videos_give_the_annotated_counts(ucf, tmp_path, capsys, method):
+    arguments = [
+        "run",
+        "-m",
+        method,
+        "-d",
+        "ucfcrime",
+        "--data-root",
+        ucf,
+        "--clip",
+        "small",
+        "--out",
+        tmp_path / "runs",
+    ]
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in [*arguments, "--set", "rows.stride=16", "--json"]])
+    found = capsys.readouterr()
+    assert end.value.code == 0, found.err
+    (record,) = json.loads(found.out)
+    test = record["data"]["test"]
+    # 11-20 and 31-35 are 15 frames; 30-41 ends one frame past the video and counts 11.
+    assert (test["videos"], test["frames"], test["positives"]) == (3, 120, 26)
+    assert "incomplete: 4 of 1610 train videos" in record["notes"]
+    assert "incomplete: 3 of 290 test videos" in record["notes"]
+    assert "RoadAccidents001_x264: segment [29, 41) ends past its 40 frames; cut there" in record["notes"]
+    per_class = {n for n, v in record["metrics"].items() if n.startswith("AUC/") and v["value"] is not None}
+    assert per_class == {"AUC/Abuse", "AUC/RoadAccidents"}
+
+
+def test_a_video_the_annotation_lacks_is_named(ucf, tmp_path, capsys):
+    path = ucf / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[1:]))
+    with pytest.raises(SystemExit) as end:
+        main(
+            [str(a) for a in ["run", "-m", "random", "-d", "ucfcrime", "--data-root", ucf, "--out", tmp_path / "runs"]]
+        )
+    found = capsys.readouterr()
+    assert end.value.code == 2
+    assert "Abuse028_x264" in found.err and path.name in found.err
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("result.json"))
