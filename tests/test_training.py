@@ -9,7 +9,7 @@ from vadbench.config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import ConfigError, TrainingError
 from vadbench.method import Method, Task
-from vadbench.training import STATE, Sample, batches, fit, learning_rate
+from vadbench.training import STATE, Sample, arithmetic, batches, fit, learning_rate
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 
@@ -136,3 +136,33 @@ def test_bf16_trains_and_differs_from_fp32(tmp_path):
         weights.append(method.layer.weight.detach())
     assert not torch.equal(*weights)
     assert torch.allclose(*weights, atol=0.05)
+
+
+def test_precision_holds_inside_and_is_restored():
+    with arithmetic("tf32"):
+        assert torch.get_float32_matmul_precision() == "high"
+        assert torch.backends.cudnn.enabled and torch.backends.cudnn.allow_tf32
+    with arithmetic("fp32"):
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.backends.cudnn.enabled and not torch.backends.cudnn.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_backward_runs_at_the_precision_of_forward(tmp_path):
+    seen = []
+
+    class Looks(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return gradient
+
+    method = make(RECIPE)
+    method.layer.register_forward_hook(lambda module, inputs, output: Looks.apply(output))
+    fit(method, samples(), RECIPE.model_copy(update={"epochs": 1}), 0, tmp_path)
+    assert seen and not any(seen)

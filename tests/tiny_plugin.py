@@ -17,6 +17,7 @@ from vadbench.method import Method, Scores
 # Tests change these by the environment, because the file is executed again for every registry.
 TRAIN, TEST = int(os.environ.get("TINY_TRAIN", 8)), int(os.environ.get("TINY_TEST", 6))
 END = int(os.environ.get("TINY_END", 20))
+STATED = int(os.environ.get("TINY_STATED", 30))
 WORDS = os.environ.get("TINY_WORDS", "a bright square")
 
 
@@ -61,7 +62,7 @@ class Tiny(Dataset):
             segments = (Segment("Square", 10, END),) if abnormal and split == "test" else ()
             name = f"{split}-{i}"
             labels = ("Square" if abnormal else "Normal",)
-            videos.append(Video(name, labels, self.root / f"{name}.mp4", 30, segments))
+            videos.append(Video(name, labels, self.root / f"{name}.mp4", STATED, segments))
         return videos
 
     def _frames(self, video):

@@ -110,7 +110,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
     clip = load_clip(_clip_source(request, info), device)
     dataset = dataset_class(root)
-    provision = provide(dataset, config.rows, clip, cache_root(), rules.boundaries, request.features, progress)
+    provision = provide(dataset, config.rows, clip, cache_root(), rules, request.features, progress)
     return Experiment(
         method_name, method, version, config, dataset, provision, clip, rules, device, request.out, trained
     )

@@ -15,6 +15,7 @@ from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, load_
 from vadbench.dataset import ClassTable, Progress, Video, silent
 from vadbench.errors import CheckpointError, StorageError, VadbenchError
 from vadbench.experiment import Experiment
+from vadbench.features.fingerprint import Fingerprint
 from vadbench.files import locked
 from vadbench.method import Method, Task
 from vadbench.metrics.bootstrap import with_intervals
@@ -128,10 +129,10 @@ def _classes(experiment: Experiment) -> list[Any]:
 
 
 def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
-    if info.fingerprint != experiment.fingerprint:
-        differing = sorted(k for k, v in experiment.fingerprint.items() if info.fingerprint.get(k) != v)
+    differing = Fingerprint.from_dict(info.fingerprint).differences(experiment.provision.store.fingerprint)
+    if differing:
         raise CheckpointError(
-            f"the training in {experiment.trained} used features of another fingerprint: {', '.join(differing)} differ;"
+            f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
             " evaluate it on features made the same way"
         )
 
@@ -183,7 +184,8 @@ def _method(
 def _sample(experiment: Experiment, video: Video) -> Sample:
     table = experiment.dataset.classes
     labels = np.zeros(len(table), np.float32)
-    labels[[table.id(label) for label in video.labels]] = 1
+    for place, label in enumerate(dict.fromkeys(video.labels), start=1):
+        labels[table.id(label)] = 1 / place
     return Sample(experiment.provision.store.rows(video.name)[0], labels)
 
 

@@ -51,7 +51,8 @@ class Batch:
 
     Args:
         views: what :meth:`Method.view` returned for each video, stacked: ``(videos, ...)``.
-        labels: ``(videos, classes)`` float, 1 where a video carries the class; weak labels only.
+        labels: ``(videos, classes)`` float, the weak labels: 1 for the class that a video names first, 1/2 for the
+            second and so on, 0 for those it lacks. ``labels > 0`` says which it carries, ``argmax`` which comes first.
     """
 
     views: Mapping[str, Tensor]

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vadbench.config import Settings
 from vadbench.dataset import Boundaries, ClassTable, Video, merged
-from vadbench.errors import UnknownNameError
+from vadbench.errors import DataError, UnknownNameError
 
 
 class Protocol(Settings):
@@ -24,7 +24,9 @@ class Protocol(Settings):
     boundaries: Boundaries = Field("native", description="whose reading of the official intervals")
     tail: Literal["hold"] = Field("hold", description="a row's score holds for its own frames, the last row's too")
     crop: Literal["center"] = Field("center", description="which crop of the features is scored")
-    tolerance: int = Field(2, ge=0, description="frames that an official interval may end past its video; cut off")
+    tolerance: int = Field(
+        2, ge=0, description="frames by which a stated count may be off and an interval may end past its video"
+    )
     subset: Literal["all"] = Field("all", description="which videos take part")
     selection: Literal["last"] = Field("last", description="which epoch's weights are evaluated")
 
@@ -41,6 +43,19 @@ def protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise UnknownNameError("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def require_frames(name: str, stated: int | None, found: int, tolerance: int) -> None:
+    """Refuse a video whose frames are not as many as its annotation was made for.
+
+    Raises:
+        DataError: the counts differ by more than the tolerance; names the video.
+    """
+    if stated is not None and abs(stated - found) > tolerance:
+        raise DataError(
+            f"{name}: the data set states {stated} frames, found {found}; the annotation and the video do not belong"
+            " together"
+        )
 
 
 def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:

@@ -17,8 +17,8 @@ from vadbench.features.store import FeatureStore
 from vadbench.files import replacing
 from vadbench.method import Method, Scores
 from vadbench.metrics.rows import ScoredRows
-from vadbench.protocols import class_positives_per_row, positives_per_row, row_frames
-from vadbench.training import arithmetic
+from vadbench.protocols import class_positives_per_row, positives_per_row, require_frames, row_frames
+from vadbench.training import arithmetic, autocast
 
 ROWS_AT_ONCE = 16384
 
@@ -50,7 +50,7 @@ def score_videos(
     for group in _groups(names, store):
         progress("scoring", len(out), len(names))
         tensors = [torch.from_numpy(np.array(store.rows(n)[0], np.float32)).to(method.task.device) for n in group]
-        with torch.inference_mode(), arithmetic(precision, method.task.device):
+        with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
             scores = method.score(tensors)
         if len(scores) != len(group):
             raise PluginError(
@@ -137,15 +137,15 @@ def align(
         videos: the split's videos by name.
         stride: frames from one row to the next.
         classes: the data set's class table.
-        tolerance: frames that a segment may end past its video; what is past the end is cut off.
+        tolerance: frames by which a stated frame count may be off, and a segment may end past its video; what is past
+            the end is cut off.
 
     Raises:
         DataError: a video's annotated frame count differs from its features', or a segment lies past its end.
     """
     for s in scores:
         stated = videos[s.name].frames
-        if stated is not None and stated != s.frames:
-            raise DataError(f"{s.name}: the data set states {stated} frames, its features stand for {s.frames}")
+        require_frames(s.name, stated, s.frames, tolerance)
         for start, end in [*videos[s.name].runs, *((g.start, g.end) for g in videos[s.name].segments)]:
             if start >= s.frames or end > s.frames + tolerance:
                 raise DataError(

@@ -32,7 +32,7 @@ STATE = "training.safetensors"
 
 @dataclass(frozen=True)
 class Sample:
-    """A training video: rows ``(rows, dim)``, memory-mapped, and its weak labels ``(classes,)`` as 0 and 1."""
+    """A training video: rows ``(rows, dim)``, memory-mapped, and its weak labels ``(classes,)`` as in a batch."""
 
     features: NDArray[np.floating[Any]]
     labels: NDArray[np.float32]
@@ -135,12 +135,13 @@ def fit(
         steps = 0
         for indices in batches(labels, method.task.classes.normal, recipe, rng):
             batch = _assemble(method, [samples[i] for i in indices], rng, device)
-            with arithmetic(recipe.precision, device):
-                terms = method.loss(batch)
+            with arithmetic(recipe.precision):
+                with autocast(recipe.precision, device):
+                    terms = method.loss(batch)
                 total = torch.stack([t.float() for t in terms.values()]).sum()
-            _require_finite(terms, epoch, steps)
-            optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
+                _require_finite(terms, epoch, steps)
+                optimiser.zero_grad(set_to_none=True)
+                total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             for name, term in {**terms, "total": total}.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach())
@@ -155,15 +156,21 @@ def fit(
 
 
 @contextmanager
-def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Run a forward pass at the recipe's precision."""
-    # Process-wide settings, and on a GPU fp32 convolutions are TF32 by default: state both rather than trust them.
+def arithmetic(precision: str) -> Iterator[None]:
+    """Matrix products and convolutions at the recipe's precision, forward and backward; restored afterwards."""
+    # On a GPU, fp32 convolutions are TF32 by default, and both settings are the process's: state them, then restore.
+    before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    with (
-        torch.backends.cudnn.flags(allow_tf32=precision == "tf32"),
-        torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        yield
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=precision == "tf32"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Context of a forward pass: bfloat16 where the recipe says so."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator, device: torch.device) -> Batch:

@@ -62,6 +62,7 @@ class AnomalyClip(Method):
         Raises:
             DataError: there are no normal rows.
         """
+        _forget_directions(self)
         if not self.config.centre_features:
             return
         total, rows = np.zeros(self.task.dim), 0
@@ -93,7 +94,9 @@ class AnomalyClip(Method):
         grid = (self.config.segments, self.config.segment_length)
         features = batch.views["features"].unflatten(1, grid) - self.centroid
         directions = self.directions(self.centroid)
+        # Under autocast it is bfloat16, too coarse for logarithms.
         similarity, logits = self(features, directions)
+        similarity = similarity.float()
         columns = self.columns(batch.labels)
         chosen = self.choose(features, directions, similarity, columns)
         class_logits = self.selector.class_logits(similarity)
@@ -101,8 +104,7 @@ class AnomalyClip(Method):
 
     def columns(self, labels: Tensor) -> Tensor:
         """Column among the abnormal classes of each video of the abnormal half: ``(B, C)`` to ``(B/2,)``."""
-        abnormal = labels[: len(labels) // 2, list(self.task.classes.abnormal)] > 0
-        return (abnormal.cumsum(1) == 0).sum(1)
+        return labels[: len(labels) // 2, list(self.task.classes.abnormal)].argmax(1)
 
     def choose(self, features: Tensor, directions: Tensor, similarity: Tensor, columns: Tensor) -> Chosen:
         """Draw masks and choose the segments that the losses look at."""
@@ -118,7 +120,7 @@ class AnomalyClip(Method):
         for rows in videos:
             features = rows.float() - self.centroid
             similarity = self.selector(features, directions, batch_statistics=False)
-            similarities.append(similarity)
+            similarities.append(similarity.float())
             windows.append(to_windows(self.temporal.projection(self._inputs(features, similarity)), *grid))
         at_once = max(1, WINDOW_ROWS // (grid[0] * grid[1]))
         logits = torch.cat([self.temporal(chunk) for chunk in torch.cat(windows).split(at_once)])

@@ -31,8 +31,11 @@ class TemporalModel(nn.Module):
         self.linear = nn.Linear(width, 1)
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Logits ``(B, N, L)`` from projected rows ``(B, N, L, E)``."""
-        return self.linear(self.norm(self.body(grid))).squeeze(-1)
+        """Logits ``(B, N, L)``, always float32, from projected rows ``(B, N, L, E)``."""
+        rows = self.body(grid)
+        # A bfloat16 logit has 8 bits: a few hundred scores for thousands of rows, too few to rank them.
+        with torch.autocast(rows.device.type, enabled=False):
+            return self.linear(self.norm(rows.float())).squeeze(-1)
 
 
 def _body(config: AnomalyClipConfig) -> nn.Module:
@@ -42,7 +45,7 @@ def _body(config: AnomalyClipConfig) -> nn.Module:
     if config.temporal == "short":
         return ShortTransformer(width, depth, length)
     if config.temporal == "long":
-        return OverSegments(LongTransformer(width, depth, segments))
+        return OverSegments(Encoder(width, depth, segments))
     if config.temporal == "mtn":
         return OverSegments(MultiScaleNetwork(width))
     return RowMlp(width)
@@ -96,10 +99,6 @@ class Encoder(nn.Module):
         for layer in self.layers:
             sequence = layer(sequence)
         return sequence
-
-
-class LongTransformer(Encoder):
-    """Self-attention among the segments of a window."""
 
 
 class MultiScaleNetwork(nn.Module):

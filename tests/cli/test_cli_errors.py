@@ -162,6 +162,13 @@ def test_a_split_without_videos_is_refused(refused, tiny, monkeypatch, test, tra
     assert words in refused(*tiny, "-m", "linear", "-d", "tiny")
 
 
+def test_a_video_of_another_length_is_refused_before_training(refused, tiny, monkeypatch, tmp_path):
+    monkeypatch.setenv("TINY_STATED", "35")
+    line = refused(*tiny, "-m", "linear", "-d", "tiny")
+    assert "test-0: the data set states 35 frames, found 30" in line
+    assert not list((tmp_path / "runs").rglob("training*"))
+
+
 def test_a_segment_past_the_end_of_its_video_is_refused(refused, tiny, monkeypatch):
     monkeypatch.setenv("TINY_END", "33")
     assert "segment [10, 33) lies past its 30 frames" in refused(*tiny, "-m", "linear", "-d", "tiny")

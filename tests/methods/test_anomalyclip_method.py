@@ -28,7 +28,7 @@ from vadbench.config import field_descriptions, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import CheckpointError, ConfigError, DataError, FeatureError
 from vadbench.method import Batch, Task
-from vadbench.training import Sample, fit
+from vadbench.training import Sample, autocast, fit
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -247,8 +247,29 @@ def test_centroid_is_the_mean_of_all_rows():
 
 
 def test_first_of_several_labels_counts():
-    labels = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 0]]).float()
-    assert build().columns(labels).tolist() == [1, 2]
+    labels = torch.tensor([[0, 0.5, 0, 1], [0, 1, 0, 0.5], [0, 0, 1, 0], [0, 0, 1, 0]])
+    assert build().columns(labels).tolist() == [2, 1]
+
+
+def test_bf16_leaves_scores_fine_enough_to_rank():
+    method = build().eval()
+    rows = torch.randn(3000, method.task.dim, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), autocast("bf16", torch.device("cpu")):
+        found = method.score([rows])[0]
+    assert len(found.anomaly.unique()) > 1000
+    torch.testing.assert_close(found.classes.sum(1), torch.ones(len(rows)), atol=1e-5, rtol=0)
+
+
+def test_a_new_centroid_gives_new_directions():
+    method = build().eval()
+    rows = torch.randn(50, method.task.dim, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = method.score([rows])[0].classes
+        method.prepare([3 + rows.numpy()])
+        after = method.score([rows])[0].classes
+        fresh = method.train().eval().score([rows])[0].classes
+    assert not torch.allclose(before, after)
+    assert torch.equal(after, fresh)
 
 
 def test_one_abnormal_class_is_enough():

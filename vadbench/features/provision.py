@@ -9,13 +9,14 @@ from pathlib import Path
 
 from vadbench.clip import Clip
 from vadbench.config import Rows
-from vadbench.dataset import SPLITS, Boundaries, Dataset, Progress, Split, Video, silent
+from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore, StoreWriter, can_serve, pool_rows
 from vadbench.files import locked
 from vadbench.media import source_id
+from vadbench.protocols import Protocol, require_frames
 from vadbench.runs import SplitRecord, digest
 
 
@@ -57,7 +58,7 @@ def provide(
     rows: Rows,
     clip: Clip,
     cache: Path,
-    boundaries: Boundaries = "native",
+    rules: Protocol,
     given: Path | None = None,
     progress: Progress = silent,
 ) -> Provision:
@@ -69,7 +70,7 @@ def provide(
         clip: the CLIP that extracts what is not in the cache.
         cache: folder under which feature stores are kept, one per data set and fingerprint. A second process that
             needs the same data set waits until the first has made it ready.
-        boundaries: how annotated intervals are read.
+        rules: how annotated intervals are read, and how far a test video's stated frame count may be off.
         given: a feature store to use instead of extracting.
 
     Raises:
@@ -79,7 +80,7 @@ def provide(
     folder = cache / "features" / dataset.name
     with locked(folder, f"cache of {dataset.name}", wait=True):
         dataset.prepare(progress)
-        videos = {split: dataset.videos(split, boundaries) for split in SPLITS}
+        videos = {split: dataset.videos(split, rules.boundaries) for split in SPLITS}
         everything = _all(dataset, videos)
         if given is not None:
             source = FeatureStore(given)
@@ -90,6 +91,8 @@ def provide(
             identity = {v.name: source.source(v.name) for v in everything}
             pooled = folder
         store = _pooled(source, identity, rows, pooled, progress)
+    for video in videos["test"]:
+        require_frames(video.name, video.frames, store.frames(video.name), rules.tolerance)
     notes = [
         f"incomplete: {len(videos[s])} of {dataset.expected[s]} {s} videos"
         for s in SPLITS
