@@ -1,6 +1,5 @@
-"""CLIP: the same numbers as the reference, weights told apart by value, and nothing loaded that could run code."""
+"""CLIP: the same numbers as open_clip, weights told apart by value, and nothing loaded that could run code."""
 
-import importlib.util
 import json
 import pickle
 import warnings
@@ -13,10 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from vadbench.clip import SMALL, ClipSource, TextTower, load_clip, loading
+from vadbench.clip import SMALL, ClipSource, TextTower, load_clip, loading, weights
 from vadbench.errors import ClipError, UnknownNameError
 
-GOLDEN = Path(__file__).parent / "golden" / "anomalyclip"
 TINY = {
     "embed_dim": 24,
     "vision_cfg": {"layers": 1, "width": 64, "patch_size": 16, "image_size": 32},
@@ -43,14 +41,6 @@ def tiny_file(tiny, tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def golden():
-    spec = importlib.util.spec_from_file_location("golden_anomalyclip", GOLDEN / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def small_assets(monkeypatch, tmp_path):
     """A small CLIP as it is shipped: float16, with the rows of two tokens alone."""
@@ -64,31 +54,6 @@ def small_assets(monkeypatch, tmp_path):
     save_file(state | vocabulary, tmp_path / "small_clip.safetensors")
     monkeypatch.setattr(loading, "ASSETS", tmp_path)
     return rows
-
-
-# --- the reference's numbers ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
-def test_golden_image_features_and_tokens(golden, tmp_path, suffix):
-    vectors = golden.Golden("public")
-    state = {key: torch.from_numpy(np.array(value)) for key, value in vectors.clip_state().items()}
-    path = tmp_path / f"clip{suffix}"
-    if suffix == ".pt":
-        torch.save(state | {"input_resolution": torch.tensor(32), "vocab_size": torch.tensor(49408)}, path)
-    else:
-        save_file(state, path)
-    clip = load_clip(ClipSource("", str(path)))
-    assert (clip.image_size, clip.dim, clip.activation) == (32, 128, "quickgelu")
-    images = torch.from_numpy(golden.draw(vectors.seed, "clip", "image", (3, 3, 32, 32)).astype(np.float32))
-    with torch.no_grad():
-        found = clip.visual(images).numpy()
-    np.testing.assert_allclose(found, vectors.expected("image")["features"], rtol=1e-5, atol=1e-6)
-    expected = vectors.expected("ucf_eval")
-    prompts = [f"{'X ' * 8}{name.replace('_', ' ')}." for name in expected["class_names"].tolist()]
-    tokens = clip.text.tokenize(prompts)
-    assert tokens.dtype == torch.int64
-    np.testing.assert_array_equal(tokens.numpy(), expected["tokenized_prompts"])
 
 
 # --- the text tower ------------------------------------------------------------------------------------------------
@@ -164,6 +129,27 @@ def test_image_features_follow_the_models_normalisation(tiny, tiny_file):
     assert not found.requires_grad
 
 
+@pytest.mark.parametrize("left", ["high", "highest"])
+def test_image_features_are_never_tf32_whatever_somebody_left_set(tiny_file, left):
+    clip = load_clip(ClipSource("", tiny_file))
+    found = []
+
+    def look(*_):
+        found.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+
+    clip.visual.register_forward_pre_hook(look)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(left)
+    try:
+        clip.encode_images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        with pytest.raises(RuntimeError, match="input size"):
+            clip.encode_images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+        assert torch.get_float32_matmul_precision() == left
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert found == [("highest", False)] * 2
+
+
 # --- weights -------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +166,31 @@ def test_weights_are_told_apart_by_value_not_by_file(tiny, tmp_path):
     assert {clip.name for clip in loaded} == {"openai-vit-w64-l1-p16-32"}
     for clip in loaded:
         assert {p.dtype for p in [*clip.visual.parameters(), *clip.text.parameters()]} == {torch.float32}
+
+
+OPENAI_SIZES = {"input_resolution": 32, "context_length": 77, "vocab_size": 49408}
+
+
+@pytest.mark.parametrize("kind", [int, torch.tensor])
+def test_openais_sizes_beside_the_weights_are_no_weights(tiny, tiny_file, tmp_path, kind):
+    sizes = {key: kind(value) for key, value in OPENAI_SIZES.items()}
+    torch.save(tiny.state_dict() | sizes, tmp_path / "openai.pt")
+    state, openai = weights.read_file(str(tmp_path / "openai.pt"))
+    assert openai
+    assert state.keys() == tiny.state_dict().keys()
+    assert not weights.read_file(tiny_file)[1]
+    clip = load_clip(ClipSource("", str(tmp_path / "openai.pt")))
+    assert clip.weights_sha256 == load_clip(ClipSource("", tiny_file)).weights_sha256
+
+
+def test_an_openai_file_under_a_model_of_another_activation_is_refused(monkeypatch, tiny, tiny_file, tmp_path):
+    torch.save(tiny.state_dict() | OPENAI_SIZES, tmp_path / "openai.pt")
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: TINY | {"quick_gelu": "quick" in name})
+    with pytest.raises(ClipError, match=r"another activation than 'some-model' has; use .*'some-model-quickgelu'"):
+        load_clip(ClipSource("some-model", str(tmp_path / "openai.pt")))
+    clip = load_clip(ClipSource("some-model-quickgelu", str(tmp_path / "openai.pt")))
+    assert clip.activation == "quickgelu"
+    assert load_clip(ClipSource("some-model", tiny_file)).activation == "gelu"
 
 
 def test_an_inferred_architecture_gets_open_clips_name():
@@ -237,6 +248,9 @@ def test_an_activation_mismatch_names_the_right_model(model, tag, right):
         (ClipSource("ViT-B-16", "bogus"), "one of the tags: openai"),
         (ClipSource("ViT-B-16", ""), "random:SEED"),
         (ClipSource("ViT-B-16", "random:x"), "whole number"),
+        (ClipSource("ViT-B-16", "random:"), "whole number"),
+        (ClipSource("ViT-B-16", "random:" + "9" * 30), "at most 18 digits"),
+        (ClipSource("ViT-B-16", "random:-1"), "whole number"),
         (ClipSource(SMALL, "openai"), "no pretrained tag"),
         (ClipSource("", "gone.safetensors"), "found no file"),
         (ClipSource("ViT-B-16-SigLIP", "webli"), "causal text tower"),
@@ -253,6 +267,17 @@ def test_what_cannot_be_loaded_says_why_in_one_line(source, reason):
 def test_an_unknown_model_offers_close_names():
     with pytest.raises(UnknownNameError, match="did you mean 'ViT-B-16'"):
         load_clip(ClipSource("ViT-B16", "openai"))
+
+
+@pytest.mark.parametrize("scheme", ["local-dir", "hf-hub"])
+@pytest.mark.parametrize("tag", ["", "openai", "random:0", "weights.pt"])
+def test_a_scheme_of_open_clip_is_no_model_name_and_is_not_followed(monkeypatch, tmp_path, scheme, tag):
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY}))
+    monkeypatch.setattr(open_clip.factory, "download_pretrained_from_hf", lambda *_, **__: pytest.fail("downloads"))
+    for place in (str(tmp_path), ""):
+        with pytest.raises(UnknownNameError, match=f"unknown CLIP model '{scheme}:") as caught:
+            load_clip(ClipSource(f"{scheme}:{place}", tag))
+        assert "\n" not in str(caught.value)
 
 
 def test_a_failed_download_is_one_line(monkeypatch):
@@ -279,6 +304,39 @@ def test_weights_must_fit_exactly(tiny, tmp_path, change, reason):
     save_file(state, tmp_path / "a.safetensors")
     with pytest.raises(ClipError, match=reason):
         load_clip(ClipSource("", str(tmp_path / "a.safetensors")))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{5: torch.ones(1)}, {None: torch.ones(1)}, {"visual.conv1.weight": 3}, {"ln_final.bias": 1.5}]
+)
+def test_a_state_dict_must_map_names_to_tensors(monkeypatch, tiny, tmp_path, small_assets, wrong):
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    state = {**tiny.state_dict(), **wrong}
+    path = str(tmp_path / "a.pt")
+    torch.save(state, path)
+    key = repr(next(iter(wrong)))
+    for model in ("", "some-model", SMALL):
+        with pytest.raises(ClipError, match=f"must map names to tensors, found {key}: "):
+            load_clip(ClipSource(model, path))
+    with pytest.raises(ClipError, match="names to tensors"):
+        weights.infer_config(state, path)
+    with pytest.raises(ClipError, match="names to tensors"):
+        weights.load_strictly(tiny_model(), state, path)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "reason"),
+    [
+        ("visual.conv1.weight", (32, 3, 16, 16), "width 32.*0 heads"),
+        ("visual.conv1.weight", (193, 3, 16, 16), "width 193.*3 heads"),
+        ("token_embedding.weight", (100, 63), "width 63.*0 heads"),
+        ("visual.positional_embedding", (0, 64), "missing or misshapen"),
+        ("text_projection", (64,), "missing or misshapen"),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_not_inferred(tiny, key, shape, reason):
+    with pytest.raises(ClipError, match=reason):
+        weights.infer_config({**tiny.state_dict(), key: torch.zeros(shape)}, "a.safetensors")
 
 
 class Bomb:

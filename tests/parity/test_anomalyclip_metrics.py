@@ -1,6 +1,7 @@
 """The metrics against AnomalyCLIP's own test-time output on recorded cases, in every folder of that form."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -13,38 +14,51 @@ from vadbench.metrics.rows import ScoredRows
 
 ROOT = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "anomalyclip"
 SETS = sorted(p.parent.name for p in ROOT.glob("*/meta.json"))
-CLASSES, NORMAL = 14, 7
+NORMAL = 7
+"""Id of the normal class in every recorded case whose own recipe states no other (the README beside ``load.py``)."""
 
 
 def test_there_is_a_recorded_set():
     assert SETS, f"no folder with a meta.json in {ROOT}"
 
 
-@pytest.fixture(scope="module", params=[(s, tag) for s in SETS for tag in ("main", "few")], ids="-".join)
-def case(request):
-    """Rows of one frame each, made from the recipe, and what the reference computed from them."""
+def load_recipe():
     spec = importlib.util.spec_from_file_location("anomalyclip_golden", ROOT / "load.py")
     load = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(load)
+    return load
+
+
+def recorded():
+    """Every (set, tag) of every set."""
+    return [(s, tag) for s in SETS for tag in json.loads((ROOT / s / "meta.json").read_text("utf-8"))["metrics"]]
+
+
+@pytest.fixture(scope="module", params=recorded(), ids="-".join)
+def case(request):
+    """Rows of one frame each, made from the recipe, and what the reference computed from them."""
     name, tag = request.param
-    golden = load.Golden(name, root=str(ROOT))
-    inputs = golden.metric_inputs(**golden.meta["metrics"][tag], num_classes=CLASSES, normal_id=NORMAL)
+    golden = load_recipe().Golden(name, root=str(ROOT))
+    expected = golden.expected(f"metrics_{tag}")
+    classes = len(expected["mc_auroc"])
+    recipe = {"num_classes": classes, "normal_id": int(expected.get("normal_id", NORMAL))} | golden.meta["metrics"][tag]
+    inputs, normal = golden.metric_inputs(**recipe), recipe["normal_id"]
     scores, labels = inputs["scores"], inputs["labels"]
     similarity = np.exp(inputs["similarity"] - inputs["similarity"].max(1, keepdims=True))
     joint = similarity / similarity.sum(1, keepdims=True) * scores[:, None]
-    one_hot = (labels[:, None] == np.arange(CLASSES)).astype(int)
+    one_hot = (labels[:, None] == np.arange(classes)).astype(int)
     rows = ScoredRows(
         video=np.zeros(len(scores), dtype=int),
         names=("all",),
         scores=scores,
         frames=np.ones(len(scores), dtype=int),
-        positives=(labels != NORMAL).astype(int),
-        class_scores=np.insert(joint, NORMAL, 1 - scores, axis=1),
+        positives=(labels != normal).astype(int),
+        class_scores=np.insert(joint, normal, 1 - scores, axis=1),
         class_positives=one_hot,
-        class_names=tuple(f"class {c}" for c in range(CLASSES)),
-        normal=NORMAL,
+        class_names=tuple(f"class {c}" for c in range(classes)),
+        normal=normal,
     )
-    return rows, golden.expected(f"metrics_{tag}")
+    return rows, expected
 
 
 def test_split_metrics(case):
@@ -59,8 +73,8 @@ def test_per_class_metrics(case):
     """The reference writes 0 and NaN for a class without frames, where ours is undefined."""
     rows, expected = case
     metrics = evaluate(rows)
-    for c in range(CLASSES):
-        if c == NORMAL:
+    for c in range(len(rows.class_names)):
+        if c == rows.normal:
             columns = rows.class_scores[:, c], rows.class_positives[:, c], rows.positives
             auc, ap = roc_auc(*columns), average_precision(*columns)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,19 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
     if source.model == SMALL:
         name, config, state, images = _small(source, images)
     elif not source.model:
-        state = read_file(source.weights)
+        state, _ = read_file(source.weights)
         name, config = infer_config(state, source.weights)
     else:
         name, config = source.model, _named_config(source.model)
-        state = read_file(source.weights) if is_file(source.weights) else None
-        if state is None and not source.weights.startswith("random:"):
+        state = None
+        if is_file(source.weights):
+            state, openai = read_file(source.weights)
+            if openai and not config.get("quick_gelu", False):
+                raise ClipError(
+                    f"{source.weights} has the form of OpenAI's files, whose weights need another activation than"
+                    f" '{name}' has; use the model name '{name}{_QUICK}'"
+                )
+        elif not source.weights.startswith("random:"):
             images |= _pretrained(source)
     _check_kind(name, config, images)
     model = _build(config, source.weights)
@@ -94,8 +102,8 @@ def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, A
     if source.weights:
         if not is_file(source.weights):
             raise ClipError(f"CLIP '{SMALL}' has no pretrained tag '{source.weights}'; leave the weights out")
-        return SMALL, config, read_file(source.weights), images
-    state = read_file(str(ASSETS / "small_clip.safetensors"))
+        return SMALL, config, read_file(source.weights)[0], images
+    state, _ = read_file(str(ASSETS / "small_clip.safetensors"))
     # Most of the vocabulary was never trained: those rows are drawn again instead of shipped.
     ids, rows = state.pop("token_embedding.ids"), state.pop("token_embedding.rows").float()
     generator = torch.Generator().manual_seed(asset["token_seed"])
@@ -105,7 +113,8 @@ def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, A
 
 
 def _named_config(model: str) -> dict[str, Any]:
-    config: dict[str, Any] | None = open_clip.get_model_config(model)
+    # open_clip would follow local-dir: and hf-hub: to configurations that somebody else wrote.
+    config: dict[str, Any] | None = None if ":" in model else open_clip.get_model_config(model)
     if config is None:
         raise UnknownNameError("CLIP model", model, [SMALL, *open_clip.list_models()])
     return config
@@ -143,16 +152,17 @@ def _check_kind(name: str, config: Mapping[str, Any], images: Mapping[str, Any])
 
 
 def _build(config: Mapping[str, Any], weights: str) -> Any:
-    seed = 0
+    seed = "0"
     if weights.startswith("random:"):
-        try:
-            seed = int(weights.removeprefix("random:"))
-        except ValueError:
-            raise ClipError(f"random CLIP weights need a whole number, as in random:0, found '{weights}'") from None
+        seed = weights.removeprefix("random:")
+        if not re.fullmatch("[0-9]{1,18}", seed):
+            raise ClipError(
+                f"random CLIP weights need a whole number of at most 18 digits, as in random:0, found '{weights}'"
+            )
     arguments = dict(config)
     kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(seed))
         return kind(**arguments)
 
 

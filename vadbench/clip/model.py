@@ -148,7 +148,12 @@ class Clip:
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
         images = ((frames.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
-        # cuDNN's default is TF32 convolutions, which would make a GPU's features differ from a CPU's.
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            features: Tensor = self.visual(images)
+        # TF32, cuDNN's default and perhaps somebody's for matrix products, makes a GPU's features differ from a CPU's.
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+                features: Tensor = self.visual(images)
+        finally:
+            torch.set_float32_matmul_precision(before)
         return features

@@ -18,7 +18,7 @@ from vadbench.errors import ClipError
 
 FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
 
-_NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}
+_OPENAI_SIZES = {"input_resolution", "context_length", "vocab_size"}
 _HEAD_WIDTH = 64
 
 State = dict[str, Tensor]
@@ -29,8 +29,11 @@ def is_file(weights: str) -> bool:
     return Path(weights).suffix in FILE_SUFFIXES
 
 
-def read_file(weights: str) -> State:
+def read_file(weights: str) -> tuple[State, bool]:
     """The tensors of a safetensors file or of a PyTorch state dict, ``state_dict`` and ``module.`` wrappings removed.
+
+    Returns:
+        the tensors, and whether the file also had the sizes that OpenAI's own files have beside them.
 
     Raises:
         ClipError: the file is absent, damaged, or holds more than tensors.
@@ -55,9 +58,20 @@ def read_file(weights: str) -> State:
         raise ClipError(f"cannot read CLIP weights {path} as tensors only: {reason}; get the file again") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor | int) for value in content.values()):
+    if not isinstance(content, dict):
         raise ClipError(f"{path} must hold a dictionary of tensors, found {type(content).__name__}; save a state dict")
-    return {key.removeprefix("module."): value for key, value in content.items() if key not in _NOT_WEIGHTS}
+    sizes = content.keys() & _OPENAI_SIZES
+    state = {key: value for key, value in content.items() if key not in sizes}
+    _require_tensors(state, weights)
+    return {key.removeprefix("module."): value for key, value in state.items()}, bool(sizes)
+
+
+def _require_tensors(state: Mapping[Any, Any], weights: str) -> None:
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ClipError(
+                f"{weights} must map names to tensors, found {key!r}: {type(value).__name__}; save a state dict"
+            )
 
 
 def infer_config(state: State, weights: str) -> tuple[str, dict[str, Any]]:
@@ -66,8 +80,9 @@ def infer_config(state: State, weights: str) -> tuple[str, dict[str, Any]]:
     OpenAI's rules hold: attention heads are 64 wide and the activation is QuickGELU.
 
     Raises:
-        ClipError: the keys are not those of a ViT under OpenAI's names.
+        ClipError: the keys are not those of a ViT under OpenAI's names, or a tower cannot be split into heads.
     """
+    _require_tensors(state, weights)
     try:
         patches = state["visual.conv1.weight"]
         width, patch = patches.shape[0], patches.shape[-1]
@@ -86,11 +101,18 @@ def infer_config(state: State, weights: str) -> tuple[str, dict[str, Any]]:
                 "layers": _count_layers(state, "transformer."),
             },
         }
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, TypeError) as error:
         raise ClipError(
             f"{weights} must be a ViT under OpenAI's key names for its architecture to be inferred, but {error} is"
             " missing or misshapen; name the model"
         ) from error
+    for tower in (width, text_width):
+        heads = tower // _HEAD_WIDTH
+        if heads < 1 or tower % heads:
+            raise ClipError(
+                f"{weights} has a tower of width {tower}, which OpenAI's rule of {_HEAD_WIDTH} for each attention head"
+                f" splits into {heads} heads; name the model"
+            )
     named = next((name for name in open_clip.list_models() if open_clip.get_model_config(name) == config), None)
     return named or f"openai-vit-w{width}-l{layers}-p{patch}-{patch * grid}", config
 
@@ -105,6 +127,7 @@ def load_strictly(model: Any, state: State, source: str) -> None:
     Raises:
         ClipError: a weight is missing, unexpected or of another shape; lists the first of them.
     """
+    _require_tensors(state, source)
     if isinstance(model, open_clip.CustomTextCLIP):
         state = convert_to_custom_text_state_dict(state)
     wanted = model.state_dict()

@@ -130,12 +130,20 @@ def read_fingerprint(folder: Path) -> Fingerprint:
     """
     path = folder / FINGERPRINT_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
-    except FileNotFoundError as error:
-        raise FeatureError(f"no feature store in {folder}: expected a {FINGERPRINT_FILE}; extract features") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FeatureError(f"cannot read {path}: {error!r}; delete {folder} and extract again") from error
-    return Fingerprint.from_dict(values)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        fingerprint, digest = Fingerprint.from_dict(content["fingerprint"]), content["digest"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FeatureError(
+            f"{folder} is no feature store: expected a folder with {FINGERPRINT_FILE}; make one with vadbench extract"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FeatureError(f"cannot read {path}: {error!r}; extract again into another folder") from error
+    if fingerprint.digest != digest:
+        raise FeatureError(
+            f"{path} was edited: its digest is {digest}, that of its fields {fingerprint.digest}; extract again into"
+            " another folder"
+        )
+    return fingerprint
 
 
 def _hash(values: Mapping[str, Any]) -> str:

@@ -76,6 +76,11 @@ class Shard:
         return self.folder / f"rows-{self.number}-of-{self.count}.bin"
 
     @property
+    def crops(self) -> int:
+        """How many crops each video has."""
+        return len(self.fingerprint.crops)
+
+    @property
     def row_bytes(self) -> int:
         """Length of one row in the file."""
         return self.fingerprint.dim * value_type(self.fingerprint).itemsize
@@ -84,22 +89,30 @@ class Shard:
         """The finished videos, and the length in bytes of the lines that say so. An unfinished last line is ignored.
 
         Raises:
-            FeatureError: a line is damaged, or rows are missing.
+            FeatureError: a line is damaged or contradicts those before it, or rows are missing.
         """
         entries: list[Entry] = []
-        length = 0
+        length = end = 0
         lines = list(_complete_lines(self.index))
         for number, line in enumerate(lines, start=1):
             try:
-                entries.append(Entry(**json.loads(line)))
-            except (ValueError, TypeError) as error:
+                fields = json.loads(line)
+            except (ValueError, RecursionError):
                 if number == len(lines):
                     break
+                fields = None
+            try:
+                entry = Entry(**fields)
+                self.check(entry, end)
+            except (TypeError, FeatureError) as error:
+                reason = error if isinstance(error, FeatureError) else "its fields are not those of a video"
                 raise FeatureError(
-                    f"{self.index}: line {number} is damaged; delete the store and extract again"
+                    f"{self.index}: line {number} is damaged: {reason}; delete the store and extract again"
                 ) from error
+            entries.append(entry)
             length += len(line)
-        expected = self._end(entries) * self.row_bytes
+            end += self.crops * entry.rows
+        expected = end * self.row_bytes
         found = self.rows.stat().st_size if self.rows.exists() else 0
         if found < expected:
             raise FeatureError(
@@ -107,6 +120,26 @@ class Shard:
                 " again, or delete it and extract again"
             )
         return entries, length
+
+    def check(self, entry: Entry, end: int) -> None:
+        """Refuse an entry that cannot follow ``end`` rows.
+
+        Raises:
+            FeatureError: a value is not of its type, or its rows are not those that its frames make, from there on.
+        """
+        declared = 0 if entry.declared is None else entry.declared
+        # True is an int as well.
+        whole = all(type(n) is int for n in (entry.offset, entry.rows, entry.frames, entry.revision, declared))
+        if not whole or not isinstance(entry.name, str) or not isinstance(entry.source, str):
+            raise FeatureError(f"name and source must be text and all else whole numbers, found {entry}")
+        if not entry.name or entry.revision < 0 or entry.offset != end:
+            raise FeatureError(f"expected a name, a revision of at least 0 and offset {end}, found {entry}")
+        rows = -(-entry.frames // self.fingerprint.stride)
+        if rows < 1 or entry.rows != rows:
+            raise FeatureError(
+                f"{entry.frames} frames at stride {self.fingerprint.stride} must make {rows} rows (at least one),"
+                f" found {entry.rows}"
+            )
 
     def recover(self) -> int:
         """Create the files, or cut off what a killed writer left unfinished.
@@ -118,11 +151,9 @@ class Shard:
         self.index.touch()
         entries, length = self.read()
         os.truncate(self.index, length)
-        os.truncate(self.rows, self._end(entries) * self.row_bytes)
-        return self._end(entries)
-
-    def _end(self, entries: list[Entry]) -> int:
-        return entries[-1].offset + len(self.fingerprint.crops) * entries[-1].rows if entries else 0
+        end = entries[-1].offset + self.crops * entries[-1].rows if entries else 0
+        os.truncate(self.rows, end * self.row_bytes)
+        return end
 
 
 def value_type(fingerprint: Fingerprint) -> np.dtype[Any]:

@@ -74,7 +74,7 @@ class FeatureStore:
             FeatureError: the store lacks the video.
         """
         entry, shard = self._find(name)
-        crops, dim = len(self.fingerprint.crops), self.fingerprint.dim
+        crops, dim = shard.crops, self.fingerprint.dim
         if shard not in self._maps:
             values = np.memmap(shard.rows, dtype=value_type(self.fingerprint), mode="r")
             self._maps[shard] = values[: values.size - values.size % dim].reshape(-1, dim)
@@ -205,10 +205,11 @@ class StoreWriter:
             declared: frame count that its container states, where it does.
 
         Raises:
-            FeatureError: the number of rows is not what ``frames`` at this stride and these crops make.
+            FeatureError: the number of rows is not what ``frames`` at this stride and these crops make, or a value is
+                one that the index cannot hold, such as an empty name.
             StorageError: the disk is full; the video is not in the store.
         """
-        crops, stride = len(self.fingerprint.crops), self.fingerprint.stride
+        crops, stride = self._shard.crops, self.fingerprint.stride
         rows = math.ceil(frames / stride)
         if rows < 1 or self._pending != crops * rows:
             raise FeatureError(
@@ -217,6 +218,7 @@ class StoreWriter:
             )
         revision = self._known[name][1] + 1 if name in self._known else 0
         entry = Entry(name, self._end, rows, frames, source, revision, declared)
+        self._shard.check(entry, self._end)
         with storage_errors(self._shard.index):
             os.fsync(self._rows)
             write_all(self._index, (json.dumps(asdict(entry)) + "\n").encode())
