@@ -1,6 +1,7 @@
 import itertools
 import re
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,22 @@ def test_a_missing_file_or_damaged_json_is_refused(tmp_path):
     refused(lambda: read_json(path), str(path), "expected JSON")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[Infinity]", "a whole number of at most nine digits, found 'Infinity'"),
+        ("[1e400]", "found '1e400'"),
+        ("[10000000000000]", "found '10000000000000'"),
+        ("[" + "7" * 5000 + "]", "found '777"),
+        ("[" * 200_000, "expected JSON"),
+        (b'"\xff"', "expected JSON"),
+    ],
+)
+def test_json_that_would_break_a_reader_is_refused(tmp_path, content, words):
+    path = write(tmp_path / "spans.json", content)
+    assert len(refused(lambda: read_json(path), str(path), words)) < len(str(path)) + 300
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 @pytest.mark.parametrize("suffix", ["", ".mp4", ".AVI", ".npy"])
 def test_odd_names_survive_every_form_of_list(tmp_path, name, suffix):
@@ -140,10 +157,12 @@ def test_a_csv_list_is_checked(tmp_path, content, words):
     refused(lambda: read_csv_list(path), str(path), *words)
 
 
-@pytest.mark.parametrize("content", ["a@0", "a@", "a@x", "a", "a b", "a.mp4 -3"])
+@pytest.mark.parametrize(
+    "content", ["a@0", "a@", "a@x", "a", "a b", "a.mp4 -3", "@3", "7", "a@1234567890", "a " + "7" * 5000]
+)
 def test_frame_counts_must_be_positive(tmp_path, content):
     path = write(tmp_path / "counts.txt", f"good@1\n{content}\n")
-    refused(lambda: read_counts(path), "line 2", "number of frames")
+    refused(lambda: read_counts(path), "line 2", " number of ")
 
 
 def test_frame_counts_are_read_from_lines_with_more_behind(tmp_path):
@@ -156,7 +175,8 @@ def test_frame_counts_are_read_from_lines_with_more_behind(tmp_path):
     [
         (["1"], "expected pairs"),
         (["1", "2", "3"], "expected pairs"),
-        (["1", "two"], "expected frame numbers"),
+        (["1", "two"], "at most nine digits, found 'two'"),
+        (["1", "1234567890"], "at most nine digits"),
         (["5", "4"], "found 5 4"),
         (["-1", "4"], "found -1 4"),
         (["4", "-1"], "found 4 -1"),
@@ -172,6 +192,67 @@ def test_temporal_lines_are_checked(tmp_path):
     refused(lambda: read_temporal(path), "line 2", "expected 'video class first last")
     path = write(tmp_path / "temporal.txt", "a.mp4 Riot 1 2\na.avi Riot 1 2\n")
     refused(lambda: read_temporal(path), "line 2", "'a' has a line already")
+
+
+LONG = 600_000
+SLOW_TO_MATCH = {
+    "numbers": "a " + "1 " * (LONG // 2) + "x",
+    "spaces": "a" + " " * LONG + "x",
+    "tabs and words": "a b\t" * (LONG // 4) + ".",
+    "marks": "_label_" * (LONG // 7) + " @",
+    "digits": "a " + "1" * LONG + " x",
+}
+
+
+@pytest.mark.parametrize("read", [read_temporal, read_counts])
+@pytest.mark.parametrize("text", SLOW_TO_MATCH.values(), ids=SLOW_TO_MATCH)
+def test_a_long_line_costs_no_more_than_its_length(tmp_path, read, text):
+    """Reading that tries every split of such a line would not end before the time limit of the tests."""
+    path = write(tmp_path / "lines.txt", text)
+    if read is read_counts and "1 " in text[:4]:
+        assert read(path) == {"a": 1}
+    else:
+        refused(lambda: read(path), f"{path}, line 1")
+
+
+@pytest.mark.parametrize("text", SLOW_TO_MATCH.values(), ids=SLOW_TO_MATCH)
+def test_a_long_line_of_a_list_is_a_name(tmp_path, text):
+    (entry,) = read_list(write(tmp_path / "lines.txt", text), tmp_path)
+    assert entry.name == text
+
+
+def test_a_long_name_before_many_numbers_is_kept(tmp_path):
+    name = "two  words " * (LONG // 11) + "end"
+    path = write(tmp_path / "temporal.txt", f"{name}.mp4 Riot {'3 4 ' * 5000}")
+    assert {n: len(found) for n, found in read_temporal(path).items()} == {name: 5000}
+    path = write(tmp_path / "ranged.txt", f"{name}.mp4 1 300{' 4' * 5000}")
+    (entry,) = read_list(path, tmp_path)
+    assert (entry.name, entry.first, entry.ids) == (name, 1, (4,) * 5000)
+
+
+@pytest.mark.parametrize("numbers", ["1234567890 3 4", "1 3 1234567890", "1 3 -4", "-1 3 4", "1 3 " + "7" * 5000])
+def test_numbers_of_a_list_are_checked(tmp_path, numbers):
+    path = write(tmp_path / "list.txt", f"Abuse/good.mp4\nAbuse/a.mp4 {numbers}\n")
+    refused(lambda: read_list(path, tmp_path), f"{path}, line 2")
+
+
+PIECES = st.one_of(
+    st.sampled_from(
+        ["7" * 5000, "9" * 9, "1" * 10, " 1 2", " -1 -1", "a.mp4", "@", "_label_B1", "/", ",", "[", "]", '"']
+    ),
+    st.text(max_size=6),
+)
+CONTENT = st.one_of(st.lists(PIECES, max_size=8).map("".join), st.lists(PIECES, max_size=8).map("\n".join))
+
+
+@given(CONTENT, st.sampled_from(["", "path,label\n"]))
+def test_any_file_is_read_or_refused_in_one_line(tmp_path_factory, content, header):
+    path = write(tmp_path_factory.getbasetemp() / "any.txt", header + content)
+    for read in (partial(read_list, root=path.parent), read_csv_list, read_counts, read_temporal, read_json):
+        try:
+            read(path)
+        except DataError as error:
+            assert str(path) in str(error) and len(str(error).splitlines()) == 1
 
 
 def test_only_known_suffixes_are_taken_off():

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.annotations.reading import Interval, read_json
+from vadbench.annotations.reading import Interval, brief, read_json, whole
 from vadbench.errors import DataError
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""
 
 MASK_FOLDER = "test_frame_mask"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+MOST_FRAMES = 10_000_000
+"""Longest video that a file may state (our decision, four days at 30 frames a second): damage must not cost memory."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,19 @@ def read_masks(path: Path) -> dict[str, tuple[int, Runs]]:
 
 def _read_mask(path: Path) -> np.ndarray:
     try:
-        mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: expected an array of 0 and 1, found {error}; fetch it again") from error
-    if not isinstance(mask, np.ndarray) or mask.ndim != 1 or not len(mask) or not np.isin(mask, (0, 1)).all():
-        shape = getattr(mask, "shape", "an archive")
-        raise DataError(f"{path}: expected one 0 or 1 a frame, found {shape} with other values or axes; fetch it again")
+        with path.open("rb") as file:
+            shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+            fits = dtype.kind in "biuf" and len(shape) == 1 and 1 <= shape[0] <= MOST_FRAMES
+            file.seek(0)
+            mask = np.lib.format.read_array(file, allow_pickle=False) if fits else None
+    # On a damaged header NumPy raises what its tokenizer, its literal parser and Python's parser raise.
+    except Exception as error:
+        raise DataError(f"{path}: expected an array of 0 and 1, found {brief(error)}; fetch it again") from error
+    if mask is None or not np.isin(mask, (0, 1)).all():
+        raise DataError(
+            f"{path}: expected one 0 or 1 a frame, at most {MOST_FRAMES} frames, found {brief(dtype)} of shape"
+            f" {brief(shape)} with other values or axes; fetch it again"
+        )
     return mask
 
 
@@ -64,18 +74,25 @@ def _runs_of(mask: np.ndarray) -> tuple[int, Runs]:
 
 
 def _stated_runs(name: str, entry: Any, path: Path) -> tuple[int, Runs]:
+    where = f"{path}, {brief(name)!r}"
     try:
-        frames, stated = int(entry["n"]), [(int(start), int(end)) for start, end in entry["runs"]]
+        frames, stated = entry["n"], [(whole(start, where), whole(end, where)) for start, end in entry["runs"]]
     except (TypeError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: expected {{'n': frames, 'runs': [[start, end], ...]}} for {name!r}") from error
-    if frames < 1:
-        raise DataError(f"{path}: expected the number of frames of {name!r}, found {frames}")
+        raise DataError(f"{where}: expected {{'n': frames, 'runs': [[start, end], ...]}}") from error
+    frames = _frames(frames, where)
     mask = np.zeros(frames, np.int8)
     for start, end in stated:
         if not 0 <= start < end <= frames:
-            raise DataError(f"{path}: run [{start}, {end}) of {name!r} must lie within its {frames} frames")
+            raise DataError(f"{where}: run [{start}, {end}) must lie within its {frames} frames")
         mask[start:end] = 1
     return _runs_of(mask)
+
+
+def _frames(stated: Any, where: str) -> int:
+    frames = whole(stated, where)
+    if not 1 <= frames <= MOST_FRAMES:
+        raise DataError(f"{where}: expected a number of frames from 1 to {MOST_FRAMES}, found {frames}")
+    return frames
 
 
 def read_spans(path: Path) -> dict[str, Spans]:
@@ -88,11 +105,11 @@ def read_spans(path: Path) -> dict[str, Spans]:
 
 
 def _spans(clip: str, entry: Any, path: Path) -> Spans:
-    where = f"{path}, '{clip}'"
+    where = f"{path}, {brief(clip)!r}"
     try:
-        frames = int(entry["length"])
+        frames = _frames(entry["length"], where)
         intervals = tuple(
-            Interval(label, int(first), int(last), where)
+            Interval(label, whole(first, where), whole(last, where), where)
             for anomaly in entry["anomalies"]
             for label, spans in anomaly.items()
             for first, last in spans

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from vadbench.annotations.reading import read_json, read_lines, whole
 from vadbench.dataset import Boundaries, ClassTable, Dataset, Progress, Segment, Split, Video, VideoClass, silent
 from vadbench.errors import DataError
 from vadbench.media import VIDEO_SUFFIXES
@@ -16,6 +16,7 @@ TRAIN_NORMAL = ("Train007", "Train008", "Train014", "Train015")
 OFFICIAL_TEST, OFFICIAL_TRAIN = 12, 16
 INTERVALS_JSON = "ped2_mat_gt.json"
 INTERVALS_MATLAB = "UCSDped2.m"
+_RANGE = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*\]")
 
 
 class UcsdPed2(Dataset):
@@ -83,19 +84,29 @@ class UcsdPed2(Dataset):
             if (path := parent / INTERVALS_JSON).is_file():
                 pairs = _from_json(path)
             elif (path := parent / INTERVALS_MATLAB).is_file():
-                pairs = [(int(a), int(b)) for a, b in re.findall(r"\[\s*(\d+)\s*:\s*(\d+)\s*\]", path.read_text())]
+                pairs = _from_matlab(path)
             else:
                 continue
             if len(pairs) != OFFICIAL_TEST:
                 raise DataError(
                     f"{path}: expected one interval for each of {OFFICIAL_TEST} test clips, found {len(pairs)}"
                 )
-            return {f"Test{i:03d}": (first - 1, last) for i, (first, last) in enumerate(pairs, start=1)}
+            intervals = {f"Test{i:03d}": pair for i, pair in enumerate(pairs, start=1)}
+            for name, (first, last) in intervals.items():
+                if not 1 <= first <= last:
+                    raise DataError(f"{path}: expected 1 <= first <= last frame of {name}, found {first} {last}")
+            return {name: (first - 1, last) for name, (first, last) in intervals.items()}
         raise DataError(f"no abnormal intervals of {self.name} under {self.root}; expected there: {self.files}")
 
 
 def _from_json(path: Path) -> list[tuple[int, int]]:
+    content, where = read_json(path), str(path)
     try:
-        return [(int(first), int(last)) for (first,), (last,) in json.loads(path.read_text())]
+        return [(whole(first, where), whole(last, where)) for (first,), (last,) in content]
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: expected a list of [[first], [last]] pairs, one a test clip: {error}") from error
+
+
+def _from_matlab(path: Path) -> list[tuple[int, int]]:
+    found = [(where, pair) for where, text in read_lines(path) for pair in _RANGE.findall(text)]
+    return [(whole(first, where), whole(last, where)) for where, (first, last) in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from vadbench.annotations.reading import (
     Entry,
     Interval,
     add_once,
+    brief,
     pairs,
     read_counts,
     read_lines,
@@ -26,8 +26,7 @@ CLASS_FILE = "annotations_multiclasses.txt"
 COUNT_FILES = "*tframes.txt"
 CODES_IN_A_NAME = 3
 
-_CODES = re.compile(r"_label_(?P<codes>\S+)$")
-_ANNOTATED = re.compile(r"(?P<name>.*_label_\S+)\s+(?P<rest>.+)")
+_MARK = "_label_"
 
 
 class XdViolence(ListedDataset):
@@ -114,18 +113,18 @@ class XdViolence(ListedDataset):
         return self.lists(split, boundaries) or self._from_folders()[split]
 
     def _labels(self, entry: Entry) -> tuple[str, ...]:
-        match = _CODES.search(entry.name)
-        if not match:
+        stated = _codes(entry.name)
+        if not stated:
             raise DataError(f"{entry.where}: expected a name that ends in '_label_' and codes, found {entry.name!r}")
-        if entry.label not in ("", match["codes"]):
+        if entry.label not in ("", stated):
             raise DataError(f"{entry.where}: {entry.name!r} is labelled {entry.label!r}, its name says otherwise")
-        codes = match["codes"].split("-")
+        codes = stated.split("-")
         labels = self.class_names([c for c in codes if c != "0"], entry.where)
         normal = self.classes.names[self.classes.normal]
         if not labels or (normal in labels and len(labels) > 1):
-            raise DataError(f"{entry.where}: expected A or codes of violence, found {match['codes']!r}")
+            raise DataError(f"{entry.where}: expected A or codes of violence, found {stated!r}")
         if len(codes) != CODES_IN_A_NAME and labels != (normal,):
-            self.note(f"{entry.where}: odd label {match['codes']!r}, read as {' and '.join(labels)}")
+            self.note(f"{entry.where}: odd label {stated!r}, read as {' and '.join(labels)}")
         if entry.ids and self.listed_classes(entry) != labels:
             raise DataError(f"{entry.where}: class id {entry.ids[0]} is not the class in the name {entry.name!r}")
         return labels
@@ -133,7 +132,7 @@ class XdViolence(ListedDataset):
     def _from_folders(self) -> dict[Split, list[Entry]]:
         """Both splits without lists: a folder with a video of ``annotations.txt`` is a test folder, as a whole."""
         if self._folders is None:
-            videos = {video_name(p.name): p for p in VideoFiles(self.root).videos if _CODES.search(video_name(p.name))}
+            videos = {video_name(p.name): p for p in VideoFiles(self.root).videos if _codes(video_name(p.name))}
             if not videos:
                 raise DataError(f"{self.name}: neither lists nor videos in {self.root}; expected there: {self.files}")
             annotated = _read_binary(self.required(BINARY_FILE))
@@ -150,12 +149,17 @@ class XdViolence(ListedDataset):
         return self._folders
 
 
+def _codes(name: str) -> str:
+    """The codes at the end of a video's name; "" where it has none."""
+    codes = name.rpartition(_MARK)[2] if _MARK in name else ""
+    return codes if codes.split() == [codes] else ""
+
+
 def _read_binary(path: Path) -> dict[str, list[Interval]]:
     """Intervals of ``name first last [first last ...]``, labelled with the first code of the name."""
     found: dict[str, list[Interval]] = {}
     for where, name, rest in _annotated_lines(path):
-        code = name.rsplit("_label_", 1)[1].split("-")[0]
-        add_once(found, name, pairs(rest, code, where), where)
+        add_once(found, name, pairs(rest, _codes(name).split("-")[0], where), where)
     return found
 
 
@@ -164,7 +168,7 @@ def _read_classes(path: Path) -> dict[str, list[Interval]]:
     found: dict[str, list[Interval]] = {}
     for where, name, rest in _annotated_lines(path):
         if len(rest) % 3:
-            raise DataError(f"{where}: expected 'code first last' groups, found {' '.join(rest)!r}")
+            raise DataError(f"{where}: expected 'code first last' groups, found {brief(' '.join(rest))!r}")
         groups = [pairs(rest[i + 1 : i + 3], rest[i], where) for i in range(0, len(rest), 3)]
         add_once(found, name, [interval for group in groups for interval in group], where)
     return found
@@ -173,8 +177,12 @@ def _read_classes(path: Path) -> dict[str, list[Interval]]:
 def _annotated_lines(path: Path) -> list[tuple[str, str, list[str]]]:
     lines = []
     for where, text in read_lines(path):
-        match = _ANNOTATED.fullmatch(text)
-        if not match:
-            raise DataError(f"{where}: expected a name that ends in '_label_' and codes, then frames; found {text!r}")
-        lines.append((where, video_name(match["name"]), match["rest"].split()))
+        before, mark, behind = text.rpartition(_MARK)
+        codes, *rest = behind.split() if behind and not behind[0].isspace() else [""]
+        name = video_name(before + mark + codes)
+        if not (_codes(name) and rest):
+            raise DataError(
+                f"{where}: expected a name that ends in '_label_' and codes, then frames; found {brief(text)!r}"
+            )
+        lines.append((where, name, rest))
     return lines

@@ -145,6 +145,10 @@ def test_bad_files_are_refused_in_one_line(tmp_path, changes, words):
         ({"jumping": [[3, 2]]}, ["'0015'", "found 3 2"]),
         ({"flying": [[3, 4]]}, ["'0015'", "unknown class 'flying'"]),
         ({"jumping": [[18, 20]]}, ["'0015'", "starts past its 17 frames"]),
+        ({"jumping": [[1, 20]]}, ["'0015'", "'01_0015' ends more than 2 frames past its 17 frames"]),
+        ({"jumping": [[1, "7" * 5000]]}, ["'0015'", "at most nine digits"]),
+        ({"jumping": [[1, float("inf")]]}, ["semantic_annotation.json", "at most nine digits"]),
+        ({"jum\n\u2028ping": [[1, 2]]}, ["'0015'", "unknown class 'jum ping'"]),
     ],
 )
 def test_bad_spans_are_refused(tmp_path, span, words):
@@ -163,10 +167,37 @@ def write_pickle(path):
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
 
 
+def write_archive(path):
+    with path.open("wb") as file:
+        np.savez(file, np.zeros(3))
+
+
+def header_of(text):
+    """A file with the magic of an array file and a header of one's own."""
+    raw = text.encode("latin1") + b"\n"
+    return lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw + b"\1\0\1")
+
+
+def damaged_header(text):
+    return header_of(text), "expected an array of 0 and 1"
+
+
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (write_pickle, "expected an array of 0 and 1"),
+        (lambda p: p.write_bytes(b"PK\3\4 and no archive"), "expected an array of 0 and 1"),
+        (write_archive, "expected an array of 0 and 1"),
+        (header_of("{'descr': '|u1', 'fortran_order': False, 'shape': (10000001,), }"), "(10000001,)"),
+        (header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000,), }"), "(10000000000000,)"),
+        (header_of("{'descr': '<U999999', 'fortran_order': False, 'shape': (3,), }"), "<U999999"),
+        damaged_header("{'descr': '|u1', 'fortran_order': False, 'shape': (9,), }"),
+        damaged_header("{'descr': '|u1', 'fortran_order': False, 'shape': (3,"),
+        damaged_header("{'descr': (), 'fortran_order': False, 'shape': (3,), }"),
+        damaged_header("{'descr': '"),
+        damaged_header("(" * 9000),
+        damaged_header("x" * 20_000),
+        damaged_header("\0"),
+        (write_pickle, "found object of shape (1,)"),
         (lambda p: p.write_text("this is text"), "expected an array of 0 and 1"),
         (lambda p: p.write_bytes(b""), "expected an array of 0 and 1"),
         (lambda p: np.save(p, np.zeros((3, 1, 2))), "(3, 1, 2)"),
@@ -185,7 +216,12 @@ def test_a_mask_that_is_none_is_refused(tmp_path, write, words):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"n": 0, "runs": []}, "the number of frames"),
+        ({"n": 0, "runs": []}, "a number of frames from 1 to"),
+        ({"n": 10_000_001, "runs": []}, "a number of frames from 1 to"),
+        ({"n": 10**13, "runs": []}, "at most nine digits"),
+        ({"n": float("inf"), "runs": []}, "at most nine digits, found 'Infinity'"),
+        ({"n": None, "runs": []}, "at most nine digits"),
+        ({"n": 17, "runs": [[3, "7" * 5000]]}, "at most nine digits"),
         ({"n": 17}, "expected {'n': frames"),
         ({"n": 17, "runs": [[3, 18]]}, "within its 17 frames"),
         ({"n": 17, "runs": [[5, 5]]}, "within its 17 frames"),
@@ -193,7 +229,9 @@ def test_a_mask_that_is_none_is_refused(tmp_path, write, words):
     ],
 )
 def test_masks_as_runs_are_checked(tmp_path, entry, words):
-    refused(make_root(tmp_path, None, **{"frame_masks.json": json.dumps({"01_0015": entry})}), "'01_0015'", words)
+    refused(
+        make_root(tmp_path, None, **{"frame_masks.json": json.dumps({"01_0015": entry})}), "frame_masks.json", words
+    )
 
 
 def test_an_empty_folder_of_masks_is_refused(tmp_path):

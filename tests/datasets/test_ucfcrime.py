@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from vadbench_ucfcrime.dataset import UcfCrime
 
+from vadbench.annotations.reading import read_list
 from vadbench.errors import DataError
 
 NAMES = "Abuse Arrest Arson Assault Burglary Explosion Fighting Normal RoadAccidents Robbery Shooting Shoplifting"
@@ -18,7 +19,7 @@ TEST = [
 TEMPORAL = [
     "Normal_Videos_003_x264.mp4  Normal  -1  -1  -1  -1  ",
     "RoadAccidents010_x264.mp4  RoadAccidents  1  20  31  40  ",
-    "Shooting015_x264.mp4  Shooting  5  53  -1  -1  ",
+    "Shooting015_x264.mp4  Shooting  5  52  -1  -1  ",
 ]
 COUNTS = {"RoadAccidents010_x264": 60, "Shooting015_x264": 50, "Normal_Videos_003_x264": 17}
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
@@ -106,8 +107,8 @@ def test_each_protocol_has_its_boundaries(tmp_path):
     }
     assert spans == {
         "native": [(0, 20), (30, 40), (4, 50)],
-        "anomalyclip": [(1, 21), (31, 41), (5, 54)],
-        "vadclip": [(1, 20), (31, 40), (5, 53)],
+        "anomalyclip": [(1, 21), (31, 41), (5, 53)],
+        "vadclip": [(1, 20), (31, 40), (5, 52)],
     }
 
 
@@ -126,9 +127,55 @@ def test_anomalyclip_counts_from_the_first_frame_of_its_own_lists(tmp_path, firs
     }
     dataset = UcfCrime(make_root(tmp_path, **lists))
     assert [v.name for v in dataset.videos("train")] == ["Abuse001_x264", "Normal_Videos001_x264"]
-    for video, pairs in zip(dataset.videos("test", "anomalyclip"), [[(1, 20), (31, 40)], [(5, 53)], []], strict=True):
+    for video, pairs in zip(dataset.videos("test", "anomalyclip"), [[(1, 20), (31, 40)], [(5, 52)], []], strict=True):
         rule = [int(any(s <= i + first <= e for s, e in pairs)) for i in range(60)]
         assert frames_of(video, 60).tolist() == rule
+
+
+@pytest.mark.parametrize("boundaries", ["anomalyclip", "vadclip"])
+def test_an_interval_far_past_the_end_is_refused_whatever_the_boundaries(tmp_path, boundaries):
+    root = make_root(tmp_path, **{TEMPORAL_FILE: [*TEMPORAL[:2], "Shooting015_x264.mp4 Shooting 5 54"]})
+    with pytest.raises(DataError, match=r"line 3: .*Shooting015_x264' ends more than 2 frames past its 50 frames"):
+        UcfCrime(root).videos("test", boundaries)
+
+
+@pytest.fixture
+def anomalyclip_root(tmp_path):
+    """The official lists, and AnomalyCLIP's with a video in each split that those do not name."""
+    test = [f"{TEST[0]} 0 59 8", f"{TEST[1]} 0 49 10", f"{TEST[2]} 0 16 7", "Normal/only_test 0 16 7"]
+    lists = {
+        "Own/Anomaly_Train_Abnormal.txt": ["Abuse/only_train 0 99 0"],
+        "Own/Anomaly_Train_Normal.txt": ["Training_Normal_Videos_Anomaly/Normal_Videos001_x264 0 9 7"],
+        "Own/Anomaly_Test.txt": test,
+    }
+    return make_root(tmp_path, **lists)
+
+
+@pytest.mark.parametrize("before", ["native", "anomalyclip"])
+def test_frames_of_videos_that_only_anomalyclip_lists_are_found(anomalyclip_root, before):
+    for name in ("only_train", "only_test", "Abuse001_x264"):
+        (anomalyclip_root / "frames" / name).mkdir(parents=True)
+        (anomalyclip_root / "frames" / name / "1.jpg").touch()
+    dataset = UcfCrime(anomalyclip_root)
+    dataset.videos("test", before)
+    own = {v.name: v.path for s in ("train", "test") for v in dataset.videos(s, "anomalyclip")}
+    assert own["only_train"] == anomalyclip_root / "frames" / "only_train"
+    assert own["only_test"] == anomalyclip_root / "frames" / "only_test"
+    assert dataset.videos("train")[0].path == anomalyclip_root / "frames" / "Abuse001_x264"
+
+
+def test_each_list_is_parsed_once(anomalyclip_root, monkeypatch):
+    parsed = Counter()
+
+    def counting(path, root):
+        parsed[path.relative_to(root)] += 1
+        return read_list(path, root)
+
+    monkeypatch.setattr("vadbench.annotations.dataset.read_list", counting)
+    dataset = UcfCrime(anomalyclip_root)
+    for boundaries in ("native", "anomalyclip", "vadclip"):
+        dataset.videos("train", boundaries), dataset.videos("test", boundaries)
+    assert len(parsed) == 5 and set(parsed.values()) == {1}
 
 
 def test_vadclip_lists_do_as_well(tmp_path):
@@ -220,6 +267,13 @@ def test_odd_names(tmp_path, name):
             [*TEMPORAL[:2], "Shooting015_x264.mp4 Shooting 51 60"],
             ["line 3", "starts past its 50 frames"],
         ),
+        (
+            TEMPORAL_FILE,
+            [*TEMPORAL[:2], "Shooting015_x264.mp4 Shooting 5 53"],
+            [f"{TEMPORAL_FILE}, line 3", "'Shooting015_x264' ends more than 2 frames past its 50 frames"],
+        ),
+        (TEMPORAL_FILE, [*TEMPORAL, "b.mp4 Abuse 1 " + "7" * 5000], ["line 4", "at most nine digits"]),
+        ("Test_Annotation.txt", ["a.mp4 " + "7" * 5000], ["Test_Annotation.txt, line 1", "at most nine digits"]),
         (TEMPORAL_FILE, [*TEMPORAL[:2], "Shooting015_x264.mp4 Shoot 5 6"], ["line 3", "unknown class 'Shoot'"]),
         (TEMPORAL_FILE, [*TEMPORAL[:2], "Shooting015_x264.mp4 Shooting 6 5"], ["line 3", "found 6 5"]),
         (TEMPORAL_FILE, [*TEMPORAL[1:], "Normal_Videos_003_x264.mp4 Abuse 6 8"], ["line 3", "is normal by"]),

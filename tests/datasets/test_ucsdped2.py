@@ -50,7 +50,15 @@ def test_videos_and_the_interval_list_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("[1, 2]", "expected a list of"), (json.dumps(INTERVALS[:5]), "found 5"), (None, "no abnormal intervals")],
+    [
+        ("[1, 2]", "expected a list of"),
+        (json.dumps(INTERVALS[:5]), "found 5"),
+        (None, "no abnormal intervals"),
+        ("[[[Infinity], [3]]]", "at most nine digits, found 'Infinity'"),
+        ("[" * 200_000, "expected JSON"),
+        (json.dumps([*INTERVALS[:11], [[0], [4]]]), "first <= last frame of Test012, found 0 4"),
+        (json.dumps([[[5], [4]], *INTERVALS[1:]]), "first <= last frame of Test001, found 5 4"),
+    ],
 )
 def test_missing_or_damaged_intervals_are_named(tmp_path, content, words):
     (tmp_path / "Train007.mp4").touch()
@@ -59,6 +67,24 @@ def test_missing_or_damaged_intervals_are_named(tmp_path, content, words):
         (tmp_path / "ped2_mat_gt.json").write_text(content)
     with pytest.raises(DataError, match=words):
         UcsdPed2(tmp_path).prepare()
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (b"[12:21] % caf\xe9", "UCSDped2.m, line 13: expected UTF-8 text, found byte 0xe9"),
+        (b"[21:12]", "UCSDped2.m: expected 1 <= first <= last frame of Test012, found 21 12"),
+        (b"[0:12]", "UCSDped2.m: expected 1 <= first <= last frame of Test012, found 0 12"),
+        (b"[1:" + b"7" * 5000 + b"]", "UCSDped2.m, line 13: expected a whole number of at most nine digits"),
+    ],
+)
+def test_a_damaged_matlab_file_is_named(root, last, words):
+    path = root / "UCSDped2" / "Test" / "UCSDped2.m"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([*lines[:-1], last]))
+    with pytest.raises(DataError) as caught:
+        UcsdPed2(root).prepare()
+    assert words in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
 def test_an_empty_root_says_what_is_expected(tmp_path):

@@ -3,6 +3,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from vadbench_xdviolence.dataset import XdViolence
 
 from vadbench.dataset import merged
@@ -183,6 +185,13 @@ def test_anomalyclip_reads_its_own_lists_and_temporal_annotation(tmp_path):
         ("annotations.txt", [*BINARY, "v=dd__#1_label_A 3 4"], ["annotations.txt, line 3", "is normal by"]),
         ("annotations.txt", [*BINARY, BINARY[0]], ["annotations.txt, line 3", "has a line already"]),
         ("annotations.txt", [*BINARY, "nothing 3 4"], ["annotations.txt, line 3", "'_label_' and codes"]),
+        ("annotations.txt", [*BINARY, "a_label_ 3 4"], ["annotations.txt, line 3", "'_label_' and codes"]),
+        ("annotations.txt", [*BINARY, "a_label_"], ["annotations.txt, line 3", "'_label_' and codes"]),
+        ("annotations.txt", [*BINARY, "_label_" * 90_000], ["annotations.txt, line 3", "'_label_' and codes"]),
+        ("annotations.txt", [*BINARY, "a_label_G 3 " + "7" * 5000], ["annotations.txt, line 3", "nine digits"]),
+        ("annotations_multiclasses.txt", [*CLASSES, "a_label_G G 3 " + "7" * 5000], ["line 3", "nine digits"]),
+        ("xd_tframes.txt", [f"{TEST[0]}@" + "7" * 5000], ["xd_tframes.txt, line 1", "nine digits"]),
+        ("xd_tframes.txt", [f"{TEST[0]}@22"], ["line 1", "20 24", "ends more than 2 frames past its 22 frames"]),
         ("annotations.txt", [BINARY[0] + " 7", BINARY[1]], ["annotations.txt, line 1", "expected pairs"]),
         ("annotations.txt", [BINARY[0] + " 40 41", BINARY[1]], ["line 1", "40 41", "starts past its 40 frames"]),
         ("annotations_multiclasses.txt", [*CLASSES, "a_label_A B4 1"], ["line 3", "'code first last' groups"]),
@@ -204,6 +213,18 @@ def test_anomalyclip_reads_its_own_lists_and_temporal_annotation(tmp_path):
 )
 def test_bad_files_are_refused_in_one_line(tmp_path, file, lines, words):
     refused(make_root(tmp_path, **{file: lines}), *words)
+
+
+PIECES = st.sampled_from(["7" * 5000, "9" * 9, " 1 2", " G 1 2", " -1 -1", "a_label_G", "_label_", "@", " ", "é\u2028"])
+
+
+@given(st.sampled_from(sorted(EVERY_FILE)), st.lists(PIECES, max_size=7).map("".join))
+def test_any_line_is_read_or_refused_in_one_line(tmp_path_factory, file, line):
+    root = make_root(tmp_path_factory.mktemp("root"), **{file: [*EVERY_FILE[file], line]})
+    try:
+        XdViolence(root).prepare()
+    except DataError as error:
+        assert file in str(error) and len(str(error).splitlines()) == 1
 
 
 def test_a_text_list_must_stay_in_the_root(tmp_path):

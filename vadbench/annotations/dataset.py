@@ -16,6 +16,9 @@ TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
 SHIFTS: dict[Boundaries, tuple[int, int]] = {"anomalyclip": (0, 1), "vadclip": (0, 0)}
 """What each paper's code adds to an interval's two numbers to make it half-open and 0-based, whatever the data set:
 AnomalyCLIP takes both ends as inside and 0-based, VadCLIP takes [first, last) (spec: 1.4 and 5.2)."""
+OVERRUN = 2
+"""Frames that an interval may end past its video: five of UCF-Crime's and one of XD-Violence's do, by no more than this
+(our decision: further, the annotation and the frame counts do not belong together)."""
 
 
 class ListedDataset(Dataset):
@@ -32,6 +35,7 @@ class ListedDataset(Dataset):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._files: VideoFiles | None = None
+        self._read: dict[Path, list[Entry]] = {}
 
     def prepare(self, progress: Progress = silent) -> None:
         super().prepare(progress)
@@ -84,10 +88,16 @@ class ListedDataset(Dataset):
         if boundaries == "anomalyclip" and own:
             return own
         if split in self.official_lists and (path := self.optional(self.official_lists[split])):
-            return read_list(path, self.root)
+            return self._list(path)
         if path := self._csv_list(split):
-            return read_csv_list(path)
+            return self._list(path)
         return own
+
+    def _list(self, path: Path) -> list[Entry]:
+        """A list's entries, parsed once."""
+        if path not in self._read:
+            self._read[path] = read_csv_list(path) if path.suffix.lower() == ".csv" else read_list(path, self.root)
+        return self._read[path]
 
     def _csv_list(self, split: Split) -> Path | None:
         """VadCLIP's list of a split: the test list has "test" in its name; AnomalyCLIP's class csv is no list."""
@@ -103,7 +113,7 @@ class ListedDataset(Dataset):
         names = ["Anomaly_Test.txt"] if split == "test" else ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"]
         found = []
         for name in names:
-            lists = (read_list(path, self.root) for path in find_files(self.root, name))
+            lists = (self._list(path) for path in find_files(self.root, name))
             own = next((entries for entries in lists if all(e.ids for e in entries)), None)
             if own is None:
                 return []
@@ -119,7 +129,7 @@ class ListedDataset(Dataset):
         try:
             return tuple(dict.fromkeys(self.classes.names[self.classes.id(name)] for name in found))
         except UnknownNameError as error:
-            raise DataError(f"{where}: {error}") from None
+            raise DataError(f"{where}: {' '.join(str(error).split())}") from None
 
     def listed_classes(self, entry: Entry) -> tuple[str, ...]:
         """Names of the classes whose ids AnomalyCLIP's list gives a video.
@@ -148,15 +158,19 @@ class ListedDataset(Dataset):
         Only ``native`` cuts at the video's end, and notes it: with the others the features decide how long a video is.
 
         Raises:
-            DataError: an interval starts past the video's end, or is of no class.
+            DataError: an interval starts past the video's end or ends further past it than ``OVERRUN`` frames, or is of
+                no class.
         """
         segments = []
+        # A paper's reading may put an interval's end one frame behind the native one.
+        most = OVERRUN if boundaries == "native" else OVERRUN + 1
         before, behind = self.shift(boundaries, first)
         for i in intervals:
             start, end = max(i.first + before, 0), i.last + behind
-            if frames is not None and start >= frames:
+            if frames is not None and (start >= frames or end > frames + most):
+                side = "starts" if start >= frames else f"ends more than {OVERRUN} frames"
                 raise DataError(
-                    f"{i.where}: interval {i.first} {i.last} of {name!r} starts past its {frames} frames;"
+                    f"{i.where}: interval {i.first} {i.last} of {name!r} {side} past its {frames} frames;"
                     " the annotation and the frame counts do not belong together"
                 )
             if frames is not None and end > frames and boundaries == "native":
@@ -172,7 +186,8 @@ class ListedDataset(Dataset):
     def paths(self, entries: Sequence[Entry], split: Split) -> dict[str, Path | None]:
         """Each video's file or folder of frames; what is missing, double or in no list is noted."""
         if self._files is None:
-            self._files = VideoFiles(self.root, [e.name for s in SPLITS for e in self.entries(s)])
+            lists = [entries for s in SPLITS for entries in (self.entries(s), self.entries(s, "anomalyclip"))]
+            self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
             if extra := self._files.unlisted():
                 self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}

@@ -7,10 +7,12 @@ opened: they are checked and reduced to a name, and :mod:`vadbench.annotations.f
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -18,8 +20,10 @@ from vadbench.errors import DataError
 from vadbench.media import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
-_LISTED = re.compile(r"(?P<path>.+?)(?:\s+(?P<first>\d+)\s+\d+(?P<ids>(?:\s+\d+)+))?")
-_TEMPORAL = re.compile(r"(?P<path>.+?)\s+(?P<label>\S+)(?P<numbers>(?:\s+-?\d+)+)")
+_DIGITS = re.compile(r"-?[0-9]+")
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+_LONGEST_QUOTE = 100
+_NUMBERS_BEFORE_IDS = 2
 _BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
 _CROP = re.compile(r"__\d+$")
 
@@ -80,15 +84,33 @@ def read_lines(path: Path) -> list[tuple[str, str]]:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's content.
+    """A JSON file's content, whose numbers are all whole.
 
     Raises:
-        DataError: it cannot be read or is not JSON.
+        DataError: it cannot be read, is not JSON, is nested too deeply, or has a number that :func:`whole` refuses.
     """
+    number = partial(whole, where=str(path))
     try:
-        return json.loads(_read(path))
-    except ValueError as error:
+        return json.loads(_read(path), parse_int=number, parse_float=number, parse_constant=number)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON: {error}; fetch it again") from error
+
+
+def whole(value: object, where: str) -> int:
+    """A whole number of a file, from its text or as JSON holds it.
+
+    Raises:
+        DataError: it is none, or has more than nine digits: no frame number does, and longer ones cost memory and time.
+    """
+    if type(value) not in (int, str) or not _WHOLE.fullmatch(str(value)):
+        raise DataError(f"{where}: expected a whole number of at most nine digits, found {brief(value)!r}")
+    return int(str(value))
+
+
+def brief(found: object) -> str:
+    """What a damaged file holds, or what a library says of it, on one line and cut where it is long."""
+    line = " ".join(str(found).split())
+    return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "..."
 
 
 def _read(path: Path) -> bytes:
@@ -137,14 +159,23 @@ def read_list(path: Path, root: Path) -> list[Entry]:
     """
     entries = []
     for where, text in read_lines(path):
-        match = _LISTED.fullmatch(text)
-        assert match, "a line that is not blank always matches"
-        if _BEHIND_SUFFIX.search(match["path"]):
-            raise DataError(f"{where}: expected a path alone or 'path first last id', found {text!r}")
-        folder, name = listed_path(match["path"], where, root)
-        ids = tuple(int(i) for i in (match["ids"] or "").split())
-        entries.append(Entry(name, where, folder, first=int(match["first"] or 0), ids=ids))
+        listed, numbers = _split_numbers(text)
+        if len(numbers) < _NUMBERS_BEFORE_IDS + 1:
+            listed, numbers = text, []
+        values = [whole(n, where) for n in numbers]
+        if _BEHIND_SUFFIX.search(listed) or min(values, default=0) < 0:
+            raise DataError(f"{where}: expected a path alone or 'path first last id', found {brief(text)!r}")
+        folder, name = listed_path(listed, where, root)
+        first = values[0] if values else 0
+        entries.append(Entry(name, where, folder, first=first, ids=tuple(values[_NUMBERS_BEFORE_IDS:])))
     return _unique(entries)
+
+
+def _split_numbers(text: str) -> tuple[str, list[str]]:
+    """A line's text and the numbers at its end; the first word never counts as one, and the text may contain spaces."""
+    words = text.split()
+    behind = list(itertools.takewhile(_DIGITS.fullmatch, reversed(words[1:])))
+    return text.rsplit(None, len(behind))[0], behind[::-1]
 
 
 def read_csv_list(path: Path) -> list[Entry]:
@@ -163,10 +194,10 @@ def read_csv_list(path: Path) -> list[Entry]:
             raise DataError(f"{where}: not a row of a csv file: {error}") from error
         if number == 0:
             if row != ["path", "label"]:
-                raise DataError(f"{where}: {expected}, found {text!r}; add it or fetch the list again")
+                raise DataError(f"{where}: {expected}, found {brief(text)!r}; add it or fetch the list again")
             continue
         if len(row) != 2 or not all(row):
-            raise DataError(f"{where}: expected a path and a label, found {text!r}")
+            raise DataError(f"{where}: expected a path and a label, found {brief(text)!r}")
         _, name = listed_path(row[0], where, None)
         name = video_name(_CROP.sub("", name))
         entry = entries.setdefault(name, Entry(name, where, label=row[1]))
@@ -185,10 +216,15 @@ def read_counts(path: Path) -> dict[str, int]:
     """
     counts = {}
     for where, text in read_lines(path):
-        match = re.fullmatch(r"(.+)@([1-9]\d*)|(\S.*?)\s+([1-9]\d*)(?:\s.*)?", text)
-        if not match:
-            raise DataError(f"{where}: expected a video and its number of frames, found {text!r}")
-        counts[video_name((match[1] or match[3]).rsplit("/", 1)[-1])] = int(match[2] or match[4])
+        video, _, count = text.rpartition("@")
+        if not (video and _DIGITS.fullmatch(count)):
+            words = itertools.islice(re.finditer(r"\S+", text), 1, None)
+            number = next((word for word in words if _DIGITS.fullmatch(word[0])), None)
+            video, count = (text[: number.start()].rstrip(), number[0]) if number else ("", "0")
+        frames = whole(count, where)
+        if frames < 1:
+            raise DataError(f"{where}: expected a video and its number of frames, found {brief(text)!r}")
+        counts[video_name(video.rsplit("/", 1)[-1])] = frames
     return counts
 
 
@@ -198,10 +234,7 @@ def pairs(numbers: Sequence[str], label: str, where: str) -> list[Interval]:
     Raises:
         DataError: not whole numbers, not in pairs, or not ``0 <= first <= last``.
     """
-    try:
-        values = [int(n) for n in numbers]
-    except ValueError:
-        raise DataError(f"{where}: expected frame numbers, found {' '.join(numbers)!r}") from None
+    values = [whole(n, where) for n in numbers]
     if len(values) % 2:
         raise DataError(f"{where}: expected pairs of first and last frame, found {len(values)} numbers")
     found = [pair for pair in zip(values[::2], values[1::2], strict=True) if pair != (-1, -1)]
@@ -219,10 +252,11 @@ def read_temporal(path: Path) -> dict[str, list[Interval]]:
     """
     found: dict[str, list[Interval]] = {}
     for where, text in read_lines(path):
-        match = _TEMPORAL.fullmatch(text)
-        if not match:
-            raise DataError(f"{where}: expected 'video class first last [first last ...]', found {text!r}")
-        add_once(found, video_name(match["path"]), pairs(match["numbers"].split(), match["label"], where), where)
+        named, numbers = _split_numbers(text)
+        video, *label = named.rsplit(None, 1)
+        if not (label and numbers):
+            raise DataError(f"{where}: expected 'video class first last [first last ...]', found {brief(text)!r}")
+        add_once(found, video_name(video), pairs(numbers, label[0], where), where)
     return found
 
 
