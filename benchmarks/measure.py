@@ -1,6 +1,6 @@
 """Measure the committed results again: every method on ``synthetic`` and ``ucsdped2``, and the controls.
 
-    python benchmarks/measure.py --ped2 DIR
+    OMP_NUM_THREADS=1 python benchmarks/measure.py --ped2 DIR
 
 writes ``results/vadbench_results/measured.json`` and, from it, the tables in ``results/README.md`` and ``README.md``.
 Without ``--ped2`` the figures of ``ucsdped2`` stay as they are. ``--tables`` only writes the tables again.
@@ -143,10 +143,11 @@ def tables(measured: dict[str, Any]) -> dict[Path, str]:
     """The files that show the measured figures, with their tables made new."""
     shown = {dataset: _result_table(methods) for dataset, methods in measured["results"].items()}
     where = measured["environment"]
+    packages = where["packages"]
     made = (
-        f"Measured {measured['made']} on {where['processor']}, no GPU, torch {where['packages']['torch']},"
-        f" open_clip {where['packages']['open_clip_torch']}. Mean ± standard deviation of three seeds, in percent; in"
-        " brackets the 95 % interval of seed 0 from resampling test videos."
+        f"Measured {measured['made']} on {where['processor']}, {where['threads']} of them used, no GPU,"
+        f" torch {packages['torch']}, open_clip {packages['open_clip_torch']}. Mean ± standard deviation of three seeds,"
+        " in percent; in brackets the 95 % interval of seed 0 from resampling test videos."
     )
     blocks = [f"**{dataset}**\n\n{table}" for dataset, table in shown.items()]
     controls = tabulate(

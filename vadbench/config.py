@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from vadbench.errors import ConfigError, did_you_mean
 
@@ -141,17 +142,28 @@ def field_names(model: type[Settings]) -> list[str]:
     return [key for key, _ in flatten(defaults(model))]
 
 
-def field_descriptions(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
+def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
     """Dotted name to description, for ``vadbench show method``."""
-    out: dict[str, str] = {}
+    return {name: info.description or "" for name, info in _fields(model)}
+
+
+def field_choices(model: type[BaseModel]) -> dict[str, str]:
+    """Dotted name to the values a setting may take, where these can be counted."""
+    return {
+        name: " | ".join(map(str, get_args(info.annotation)))
+        for name, info in _fields(model)
+        if get_origin(info.annotation) is Literal
+    }
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     instance = model()
-    for name, info in type(instance).model_fields.items():
+    for name, info in model.model_fields.items():
         value = getattr(instance, name)
         if isinstance(value, BaseModel):
-            out.update(field_descriptions(type(value), f"{prefix}{name}."))
+            yield from _fields(type(value), f"{prefix}{name}.")
         else:
-            out[prefix + name] = info.description or ""
-    return out
+            yield prefix + name, info
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

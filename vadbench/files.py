@@ -87,7 +87,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     # Written by Python rather than by safetensors, whose own error for a full disk is no OSError.
     with replacing(path) as temporary:
-        temporary.write_bytes(save(copies, dict(metadata or {})))
+        # safetensors 0.8 writes a header it cannot read where there are no tensors and the metadata is empty.
+        temporary.write_bytes(save(copies, dict(metadata) if metadata else None))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,8 +5,16 @@ A plugin is an importable module named by an entry point of the group ``vadbench
     [project.entry-points.vadbench]
     mymethod = "vadbench_mymethod"
 
+or, not installed yet, a file given as ``--plugin FILE``,
 and implements one or more of the hooks below with ``@vadbench.hookimpl``. Importing it must stay cheap: a spec only
-names the class that does the work, as ``"package.module:Class"``, and that class is imported when it is used.
+names the class that does the work, as ``"package.module:Class"``, and that class is imported when it is used. In a
+scratch file ``my_method.py`` it is ``"my_method:Class"``::
+
+    from vadbench import MethodSpec, hookimpl
+
+    @hookimpl
+    def vadbench_methods():
+        return [MethodSpec("mine", "what it does in a line", "my_method:MyMethod")]
 """
 
 from __future__ import annotations

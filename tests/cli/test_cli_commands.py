@@ -61,6 +61,7 @@ def test_a_method_shows_every_setting_with_its_meaning(vadbench):
     shown = json.loads(vadbench("show", "method", "anomalyclip", "--dataset", "ucfcrime", "--json"))
     settings = {s["name"]: s for s in shown["settings"]}
     assert float(settings["recipe.learning_rate"]["value"]) == 1e-5
+    assert settings["temporal"]["choices"] == "mlp | short | long | mtn | axial"
     assert all(s["meaning"] for s in shown["settings"]), [s["name"] for s in shown["settings"] if not s["meaning"]]
 
 

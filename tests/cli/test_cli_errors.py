@@ -72,6 +72,7 @@ def tiny_store(tiny, tmp_path, capsys):
         (["run", "-m", "random", "-d", "synthetic", "--plugin", "absent.py"], "no such file: absent.py"),
         (["runn"], "No such command 'runn'"),
         (["show", "method", "zeroshot"], "did you mean 'zero-shot'"),
+        (["show", "method", "anomalyclip", "--dataset", "ucf-crime"], "did you mean 'ucfcrime'"),
         (["show", "run", "abc"], "no single run called 'abc'"),
         (["extract", "--out", "x"], "either PATHS or --dataset"),
         (["extract", "absent.mp4", "--out", "x"], "no such file or folder: absent.mp4"),

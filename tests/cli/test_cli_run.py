@@ -189,6 +189,13 @@ def test_from_evaluates_without_training_and_names_both_data_sets(run):
     assert json.loads((Path(folder) / "result.json").read_text())["dataset"] == "tiny"
 
 
+@pytest.mark.parametrize("method", ["zero-shot", "random"])
+def test_a_training_free_run_can_be_evaluated_elsewhere(run, method):
+    trained, _ = run("-m", method, "-d", "tiny")
+    moved, _ = run("--from", trained[0]["folder"], "-d", "other")
+    assert (moved[0]["trained_on"], moved[0]["dataset"]) == ("tiny", "other")
+
+
 def test_one_failing_seed_is_recorded_and_the_others_go_on(run, tmp_path):
     found, err = run("-m", "diverges", "-d", "tiny", "--seeds", "0-2", status=2)
     assert [r["seed"] for r in found] == [0, 2]

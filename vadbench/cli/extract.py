@@ -41,7 +41,9 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Stored as."
 )
-@click.option("--shard", default="0/1", callback=parse_shard, help="Do the i-th of n parts, to share the work.")
+@click.option(
+    "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."
+)
 @click.option("--keep-going", is_flag=True, help="Record a damaged video and go on with the next.")
 @options.device
 @click.option("--out", "store", type=click.Path(path_type=Path), required=True, help="Folder of the feature store.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ def command(
     spec = registry.spec("method" if what == "method" else "dataset", name)
     facts: dict[str, Any] = {"name": spec.name, "summary": spec.summary, "paper": spec.paper}
     if what == "method":
+        if dataset is not None:
+            registry.spec("dataset", dataset)
         settings = _settings(registry.method(name), dataset)
-        table = (["setting", "value", "meaning"], [[s["name"], s["value"], s["meaning"]] for s in settings])
+        table = (["setting", "value", "choices", "meaning"], [list(s.values()) for s in settings])
         facts["settings"] = settings
     else:
         more, classes = _dataset(registry.dataset(name))
@@ -56,14 +59,19 @@ def command(
 
 
 def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
-    from vadbench.config import field_descriptions, flatten, resolve
+    from vadbench.config import field_choices, field_descriptions, flatten, resolve
 
     values = resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
-    meanings = field_descriptions(method.Config)
+    meanings, choices = field_descriptions(method.Config), field_choices(method.Config)
     return [
-        {"name": key, "value": str(value), "meaning": meanings.get(key, "")}
-        for key, value in flatten(values.model_dump())
+        {"name": key, "value": _typed(value), "choices": choices.get(key, ""), "meaning": meanings.get(key, "")}
+        for key, value in flatten(values.model_dump(mode="json"))
     ]
+
+
+def _typed(value: Any) -> str:
+    """A value as ``--set`` takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

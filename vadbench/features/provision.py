@@ -120,6 +120,12 @@ def _extracted(
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     store = folder / wanted.digest
+    lost = [v.name for v in videos if v.path is None]
+    if lost:
+        raise DataError(
+            f"{dataset.name}: {len(lost)} of {len(videos)} videos have no file under {dataset.root}, the first is"
+            f" {lost[0]}; put them there, or give a feature store with --features; expected there: {dataset.files}"
+        )
     extract_features(videos, clip, store, stride=wanted.stride, pooling=wanted.pooling, progress=progress)
     return FeatureStore(store)
 
@@ -136,7 +142,10 @@ def _checked(store: FeatureStore, videos: Sequence[Video], clip: Clip, progress:
     present = set(store.names)
     missing = [v.name for v in videos if v.name not in present]
     if missing:
-        raise FeatureError(f"features in {store.folder} lack {len(missing)} videos, the first is {missing[0]}")
+        raise FeatureError(
+            f"features in {store.folder} lack {len(missing)} videos, the first is {missing[0]}; extract them into the"
+            " same folder"
+        )
     identity = {}
     for done, video in enumerate(videos):
         progress("checking features", done, len(videos))
