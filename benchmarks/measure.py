@@ -146,8 +146,8 @@ def tables(measured: dict[str, Any]) -> dict[Path, str]:
     packages = where["packages"]
     made = (
         f"Measured {measured['made']} on {where['processor']}, {where['threads']} of them used, no GPU,"
-        f" torch {packages['torch']}, open_clip {packages['open_clip_torch']}. Mean ± standard deviation of three seeds,"
-        " in percent; in brackets the 95 % interval of seed 0 from resampling test videos."
+        f" torch {packages['torch']}, open_clip {packages['open_clip_torch']}. Mean ± standard deviation of three"
+        " seeds, in percent; in brackets the 95 % interval of seed 0 from resampling test videos."
     )
     blocks = [f"**{dataset}**\n\n{table}" for dataset, table in shown.items()]
     controls = tabulate(
