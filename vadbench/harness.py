@@ -23,7 +23,7 @@ from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.metrics.rows import ScoredRows
 from vadbench.plots import save_curves
-from vadbench.runs import SCORES, Outcome, RunFolder, RunRecord, Value, digest, training_key, write_record
+from vadbench.runs import SCORES, Outcome, RunFolder, RunRecord, SplitRecord, Value, digest, training_key, write_record
 from vadbench.scoring import align, save_scores, score_videos
 from vadbench.training import STATE, Sample, fit
 
@@ -40,10 +40,11 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
     info = read_info(experiment.trained) if experiment.trained else None
     if info is not None and experiment.trained is not None:
         _require_same_features(experiment, info)
-        key, seed = info.key, info.seed
+        train, key, seed = info.train, info.key, info.seed
         folder = RunFolder(experiment.trained)
     else:
-        key = _training_key(experiment, seed)
+        train = experiment.provision.record(experiment.dataset, "train")
+        key = _training_key(experiment, train, seed)
         folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     test = experiment.provision.record(experiment.dataset, "test")
     rules = experiment.protocol.model_dump(mode="json")
@@ -73,10 +74,9 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
             "clip": experiment.clip_source,
             "environment": environment.describe(experiment.device),
         }
-        train = info.train if info else experiment.provision.record(experiment.dataset, "train")
         data = {"train": train, "test": test}
         try:
-            method = _method(experiment, info, folder.path, key, seed, meter, progress)
+            method = _method(experiment, info, train, folder.path, key, seed, meter, progress)
             results = _evaluate(experiment, method, place, meter, progress)
         except Exception as error:
             reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
@@ -108,13 +108,13 @@ def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     return experiment.method(experiment.config, task).to(experiment.device)
 
 
-def _training_key(experiment: Experiment, seed: int) -> str:
+def _training_key(experiment: Experiment, train: SplitRecord, seed: int) -> str:
     return training_key(
         method=experiment.method_name,
         version=experiment.version,
         config=experiment.config.model_dump(mode="json"),
         classes=_classes(experiment),
-        manifest=experiment.provision.record(experiment.dataset, "train").manifest,
+        manifest=train.manifest,
         fingerprint=experiment.provision.store.fingerprint.digest,
         subset=experiment.protocol.subset,
         selection=experiment.protocol.selection,
@@ -140,6 +140,7 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
 def _method(
     experiment: Experiment,
     info: CheckpointInfo | None,
+    train: SplitRecord,
     folder: Path,
     key: str,
     seed: int,
@@ -169,7 +170,7 @@ def _method(
             version=experiment.version,
             config=experiment.config.model_dump(mode="json"),
             dataset=dataset.name,
-            train=experiment.provision.record(dataset, "train"),
+            train=train,
             classes=class_entries(dataset.classes),
             normal=normal,
             dim=experiment.clip.dim,

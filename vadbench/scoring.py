@@ -144,8 +144,7 @@ def align(
         DataError: a video's annotated frame count differs from its features', or a segment lies past its end.
     """
     for s in scores:
-        stated = videos[s.name].frames
-        require_frames(s.name, stated, s.frames, tolerance)
+        require_frames(s.name, videos[s.name].frames, s.frames, tolerance)
         for start, end in [*videos[s.name].runs, *((g.start, g.end) for g in videos[s.name].segments)]:
             if start >= s.frames or end > s.frames + tolerance:
                 raise DataError(

@@ -26,6 +26,7 @@ from vadbench.dataset import Progress, silent
 from vadbench.errors import CheckpointError, ConfigError, TrainingError
 from vadbench.files import write_tensors, write_text
 from vadbench.method import Batch, Method
+from vadbench.runs import TRAINING_LOG
 
 STATE = "training.safetensors"
 
@@ -150,7 +151,7 @@ def fit(
             {"epoch": epoch, "learning_rate": rate, "steps": steps, "loss": {k: v / steps for k, v in sums.items()}}
         )
         _save(method, optimiser, log, folder / STATE)
-        write_text(folder / "training.jsonl", "".join(json.dumps(line) + "\n" for line in log))
+        write_text(folder / TRAINING_LOG, "".join(json.dumps(line) + "\n" for line in log))
     progress("training", recipe.epochs, recipe.epochs)
     method.eval()
 
