@@ -36,6 +36,11 @@ class Rows(Settings):
     pooling: Literal["first", "middle", "mean"] = Field(
         "mean", description="which of a row's frames stand for it: the first, the middle one, or the mean of all"
     )
+    crops: Literal["one", "all"] = Field(
+        "one",
+        description="what a training video of several crops gives: one sample, its center crop (the first where none is"
+        " called so), or a sample a crop; which crop is scored is the protocol's",
+    )
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -46,10 +51,10 @@ class Recipe(Settings):
 
     epochs: int = Field(50, ge=0, description="passes over the training split")
     batch_size: int = Field(64, ge=2, description="videos in a batch; half of them normal where balanced")
-    sampler: Literal["balanced", "mixed"] = Field(
+    sampler: Literal["balanced", "paired", "mixed"] = Field(
         "balanced",
-        description="balanced: half abnormal, half normal, the shorter list starting again within an epoch;"
-        " mixed: all videos shuffled",
+        description="balanced: half abnormal, half normal, the shorter list starting again within an epoch; paired: the"
+        " same, but an epoch ends with the shorter list; mixed: all videos shuffled",
     )
     learning_rate: float = Field(1e-4, gt=0, description="AdamW learning rate at its peak")
     betas: tuple[Share, Share] = Field((0.9, 0.999), description="AdamW moment decay rates")

@@ -7,7 +7,7 @@ rows become scores.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,10 +66,13 @@ class Scores:
     Args:
         anomaly: ``(rows,)``, larger means more anomalous. Between 0 and 1 where the method gives probabilities.
         classes: ``(rows, classes)`` probabilities with the normal class in its place, or ``None``.
+        branches: anomaly scores ``(rows,)`` by branch, where a method has several ways to one; ``anomaly`` is the one
+            that the method's settings choose.
     """
 
     anomaly: Tensor
     classes: Tensor | None = None
+    branches: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Method(nn.Module):

@@ -15,6 +15,9 @@ from vadbench.files import write_json
 
 Pooling = Literal["first", "middle", "mean"]
 Precision = Literal["float32", "float16"]
+Arithmetic = Literal["fp32", "bf16", "fp16"]
+UNKNOWN = "unknown"
+"""Stands in a fingerprint for what nobody recorded."""
 
 FINGERPRINT_FILE = "fingerprint.json"
 """Its name in the folder of a feature store."""
@@ -37,12 +40,13 @@ class Fingerprint:
         preprocessing: from decoded frame to encoder input, in words.
         stride: frames from one row to the next.
         pooling: which of a row's ``n`` frames stand for it: the first, the middle one (frame ``n // 2``), or the mean
-            of all. Always ``"mean"`` at stride 1, where it makes no difference.
+            of all; or ``"unknown"``. Always ``"mean"`` at stride 1, where it makes no difference.
         crops: names of the crops, in the order of the crop axis.
         dim: width of a row.
         dtype: how a value is stored.
         normalised: whether rows have unit length.
         decoder: what decoded the videos.
+        arithmetic: of the encoder.
 
     Raises:
         FeatureError: a value outside its range.
@@ -53,12 +57,13 @@ class Fingerprint:
     activation: str
     preprocessing: str
     stride: int
-    pooling: Pooling
+    pooling: Pooling | Literal["unknown"]
     dim: int
     crops: tuple[str, ...] = ("center",)
     dtype: Precision = "float32"
     normalised: bool = False
     decoder: str = "pyav"
+    arithmetic: Arithmetic | Literal["unknown"] = "fp32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "crops", tuple(self.crops))
@@ -70,11 +75,17 @@ class Fingerprint:
                 f"a fingerprint needs a stride, a dim and a number of crops of at least 1,"
                 f" found {self.stride}, {self.dim} and {len(self.crops)}"
             )
-        for name, kind in (("pooling", Pooling), ("dtype", Precision)):
-            if getattr(self, name) not in get_args(kind):
+        for name, kind in (("pooling", Pooling), ("dtype", Precision), ("arithmetic", Arithmetic)):
+            known = (*get_args(kind), *(() if kind is Precision else (UNKNOWN,)))
+            if getattr(self, name) not in known:
                 raise FeatureError(
-                    f"a fingerprint's {name} must be one of {', '.join(get_args(kind))}, found '{getattr(self, name)}'"
+                    f"a fingerprint's {name} must be one of {', '.join(known)}, found '{getattr(self, name)}'"
                 )
+
+    @property
+    def known(self) -> bool:
+        """Whether it is on record which encoder made the features."""
+        return not self.weights.startswith(UNKNOWN)
 
     @property
     def digest(self) -> str:

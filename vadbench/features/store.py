@@ -13,7 +13,6 @@ from ``i * s`` up to ``(i + 1) * s`` or the end of the video: tails are kept, an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -28,18 +27,18 @@ from filelock import FileLock, Timeout
 from vadbench.errors import FeatureError, did_you_mean
 from vadbench.features.fingerprint import (
     FINGERPRINT_FILE,
+    UNKNOWN,
     Fingerprint,
     Pooling,
     read_fingerprint,
     write_fingerprint,
 )
 from vadbench.features.shard import Entry, Rows, Shard, check_finite, value_type, write_all
+from vadbench.features.source import FeatureSource
 from vadbench.files import make_folder, storage_errors
 
-_CHUNK_VALUES = 1 << 22
 
-
-class FeatureStore:
+class FeatureStore(FeatureSource):
     """A feature store opened for reading, its rows memory-mapped.
 
     Reading while another process writes is fine: what it has not finished is not there yet.
@@ -81,6 +80,16 @@ class FeatureStore:
         start, count = entry.offset, crops * entry.rows
         return self._maps[shard][start : start + count].reshape(crops, entry.rows, dim)
 
+    def crops(self, name: str) -> tuple[str, ...]:
+        self._find(name)
+        return self.fingerprint.crops
+
+    def crop_rows(self, name: str, crop: str) -> Rows:
+        crops = self.crops(name)
+        if crop not in crops:
+            raise FeatureError(f"no crop '{crop}' of video '{name}' in {self.folder}; there are {', '.join(crops)}")
+        return self.rows(name)[crops.index(crop)]
+
     def frames(self, name: str) -> int:
         """The number of frames that were decoded of a video."""
         return self._find(name)[0].frames
@@ -93,23 +102,10 @@ class FeatureStore:
         """The frame count that the container of a video states, where it does."""
         return self._find(name)[0].declared
 
-    def check(self, name: str) -> str:
-        """Look at every value of a video.
-
-        Returns:
-            16 hex digits that name exactly these values.
-
-        Raises:
-            FeatureError: one is NaN or infinite; names the row.
-        """
-        rows = self.rows(name)
-        digest = hashlib.sha256()
-        step = max(_CHUNK_VALUES // self.fingerprint.dim, 1)
-        for crop, values in zip(self.fingerprint.crops, rows, strict=True):
-            for start in range(0, len(values), step):
-                check_finite(values[start : start + step], f"{self.folder}, video '{name}', crop {crop}", start)
-                digest.update(values[start : start + step].tobytes())
-        return digest.hexdigest()[:16]
+    def stamp(self, name: str) -> str:
+        entry, shard = self._find(name)
+        status = shard.rows.stat()
+        return f"{shard.rows.name} {entry.offset} {entry.revision} {status.st_size} {status.st_mtime_ns}"
 
     def revision(self, name: str) -> int:
         """How often a video was extracted again because its file had changed."""
@@ -260,11 +256,13 @@ def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
 
     Rows of every frame serve everything. Coarser ones serve themselves, and their multiples where pooling repeats
     exactly: the first of firsts is a first, and the mean of means, weighted by frames, a mean. The middle of middles
-    is not a middle.
+    is not a middle. Rows of unknown pooling serve themselves.
     """
     if have.stride == 1:
         return True
-    return pooling == have.pooling and stride % have.stride == 0 and (stride == have.stride or pooling != "middle")
+    if stride == have.stride:
+        return have.pooling in (pooling, UNKNOWN)
+    return pooling == have.pooling and stride % have.stride == 0 and pooling != "middle"
 
 
 def pool_rows(rows: Rows, frames: int, stride: int, to_stride: int, pooling: Pooling) -> Rows:
