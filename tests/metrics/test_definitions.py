@@ -8,6 +8,7 @@ import pytest
 
 from vadbench.errors import UnknownNameError
 from vadbench.metrics.definitions import DEFINITIONS, definition
+from vadbench.metrics.localization import KEYS
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.rows import ScoredRows
 
@@ -40,6 +41,12 @@ def test_what_evaluate_gives_is_defined_and_in_range():
         assert meaning.low <= value["value"] <= meaning.high
 
 
+def test_every_localisation_key_is_defined_and_told_from_the_frame_level_map():
+    assert [definition(key).key for key in KEYS] == list(KEYS)
+    assert "whereas mAP ranks frames" in definition("mAP@IoU").text
+    assert "mAP@IoU" in definition("mAP").text
+
+
 def test_two_metrics_never_share_a_definition():
     texts = [d.text for d in DEFINITIONS.values()]
     assert len(set(texts)) == len(texts)
@@ -65,7 +72,7 @@ def test_reading_definitions_imports_no_numpy():
 
 def test_computing_metrics_imports_neither_torch_nor_scikit_learn():
     code = (
-        "import sys; from vadbench.metrics import bootstrap, ranking, recognition;"
+        "import sys; from vadbench.metrics import bootstrap, localization, ranking, recognition;"
         "print(sorted({'torch', 'sklearn', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ the rows between two of them are added up per video before any resample is looke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -143,6 +143,7 @@ def with_intervals(
     drop_zeros: bool = False,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    others: Callable[[Draws], Mapping[str, NDArray[np.float64]]] | None = None,
 ) -> dict[str, Value]:
     """The same metrics with 95 % percentile intervals.
 
@@ -153,8 +154,12 @@ def with_intervals(
     Args:
         metrics: from :func:`vadbench.metrics.ranking.evaluate` on the same rows.
         drop_zeros: as given there.
+        resamples: how many.
+        seed: of the draws.
+        others: values of further metrics in resamples of the same videos, NaN where undefined.
     """
-    samples = _resample(rows, metrics, draw_videos(len(rows.names), resamples, seed), drop_zeros)
+    draws = draw_videos(len(rows.names), resamples, seed)
+    samples = _resample(rows, metrics, draws, drop_zeros) | dict(others(draws) if others else {})
     one_video = len(rows.names) < 2
     return {
         key: _interval(value, samples[key], one_video) if key in samples and value["value"] is not None else value
@@ -203,7 +208,7 @@ def _interval(value: Value, samples: NDArray[np.float64], one_video: bool) -> Va
         reason = f"no interval: defined in only {len(defined)} of {len(samples)} resamples"
         return Value(**{**value, "reason": reason})
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Value(value=value["value"], low=float(low), high=float(high), reason=None)
+    return Value(**{**value, "low": float(low), "high": float(high)})
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

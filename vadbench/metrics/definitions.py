@@ -77,16 +77,22 @@ _ALL = (
         Definition(
             f"mAP@{iou}",
             f"mAP@{iou}",
-            "Temporal localisation: mean over classes of the average precision of predicted segments, where a "
-            "prediction is right if it overlaps a not yet matched annotated segment of its class and video with an "
-            f"intersection over union of at least {iou}.",
+            f"The part of mAP@IoU in which a predicted segment must overlap an annotated one with an intersection over "
+            f"union of at least {iou}.",
         )
         for iou in IOU_THRESHOLDS
     ),
     Definition(
         "mAP@IoU",
         "mAP@IoU",
-        "Temporal localisation: mean of mAP@0.1, mAP@0.2, mAP@0.3, mAP@0.4 and mAP@0.5. Segments, not frames.",
+        "Temporal localisation, the mean of mAP@0.1, mAP@0.2, mAP@0.3, mAP@0.4 and mAP@0.5. It ranks segments, whereas "
+        "mAP ranks frames: they are two metrics. A predicted segment of a class is a longest run of rows above "
+        "max - 0.6 (max - min) of the class's probability in the video; its score is its highest probability plus 0.7 "
+        "times the mean over the best sixteenth of the video. From the best score down over all videos, a prediction "
+        "is right if it overlaps enough with a segment of its class and video that no better one has taken. Average "
+        "precision is interpolated as in ActivityNet's evaluation, and its mean is over the abnormal classes that have "
+        "an annotated segment. Under the protocol 'vadclip' it is not interpolated, the mean is over all classes, "
+        "normal included, a class without segments has 0, and all is 0 if any class is never predicted.",
     ),
     Definition(
         "FAR",
