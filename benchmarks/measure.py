@@ -30,6 +30,7 @@ from vadbench import environment
 from vadbench.clip import ClipSource, load_clip
 from vadbench.experiment import Experiment, Request, open_experiment
 from vadbench.features.extract import extract_features
+from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.files import read_json, write_json, write_text
 from vadbench.harness import build, run
@@ -112,8 +113,9 @@ def _shuffled(experiment: Experiment, seed: int) -> Experiment:
 def _untrained(experiment: Experiment, seed: int) -> float:
     method = build(experiment, experiment.dataset.classes, seed)
     normal = [v for v in experiment.provision.videos["train"] if experiment.dataset.is_normal(v)]
-    method.prepare(experiment.provision.store.rows(v.name)[0] for v in normal)
-    return _auc(experiment, method, experiment.provision.store)
+    features = experiment.provision.features
+    method.prepare(features.crop_rows(v.name, "center") for v in normal)
+    return _auc(experiment, method, features)
 
 
 def _zero_shot(weights: str, out: Path) -> float:
@@ -126,10 +128,11 @@ def _zero_shot(weights: str, out: Path) -> float:
     return _auc(other, build(other, other.dataset.classes, 0), FeatureStore(folder))
 
 
-def _auc(experiment: Experiment, method: Any, store: FeatureStore) -> float:
-    videos = {v.name: v for v in experiment.provision.videos["test"]}
-    scores = score_videos(method, store, list(videos))
-    rows = align(scores, videos, store.fingerprint.stride, experiment.dataset.classes)
+def _auc(experiment: Experiment, method: Any, features: FeatureSource) -> float:
+    provision = experiment.provision
+    videos = {v.name: v for v in provision.videos["test"]}
+    scores = score_videos(method, features, provision.scored, provision.frames)
+    rows = align(scores, videos, features.fingerprint.stride, experiment.dataset.classes, experiment.protocol)
     return _value(evaluate(rows)["AUC"]["value"])
 
 

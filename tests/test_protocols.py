@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import DataError, UnknownNameError
-from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, row_frames
+from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, require_rows, row_frames
 
 TABLE = ClassTable((VideoClass("A"), VideoClass("B"), VideoClass("Normal")), normal=2)
 
@@ -15,17 +15,17 @@ def annotated(draw):
     frames = draw(st.integers(1, 80))
     stride = draw(st.integers(1, 20))
     pairs = draw(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 40), st.sampled_from("AB")), max_size=5))
-    return frames, stride, [Segment(label, a, a + n) for a, n, label in pairs]
+    rows = max(-(-frames // stride) + draw(st.integers(-2, 2)), 1)
+    return frames, stride, rows, [Segment(label, a, a + n) for a, n, label in pairs]
 
 
 @given(annotated())
 def test_rows_count_the_frames_a_frame_by_frame_reading_counts(case):
-    frames, stride, segments = case
-    rows = -(-frames // stride)
+    frames, stride, rows, segments = case
     literal = np.zeros((rows, 4), int)
     for f in range(frames):
         inside = {s.label for s in segments if s.start <= f < s.end}
-        literal[f // stride] += ["A" in inside, "B" in inside, not inside, 1]
+        literal[min(f // stride, rows - 1)] += ["A" in inside, "B" in inside, not inside, 1]
     assert row_frames(rows, stride, frames).tolist() == literal[:, 3].tolist()
     video = Video("v", ("A",), segments=tuple(segments))
     assert positives_per_row(video.runs, rows, stride, frames).tolist() == (literal[:, 3] - literal[:, 2]).tolist()
@@ -46,3 +46,38 @@ def test_an_empty_or_negative_segment_cannot_be_made():
 def test_an_unknown_protocol_is_offered_a_close_one():
     with pytest.raises(UnknownNameError, match="did you mean 'native'"):
         protocol("nativ")
+
+
+def test_a_protocol_takes_the_papers_crop_of_a_data_set_and_the_users_before_it():
+    crops = {"vadclip": "5"}
+    assert protocol("vadclip", crops).crop == "5"
+    assert protocol("native", crops).crop == "center"
+    mine = protocol("vadclip", crops, crop="mean", subset="single-anomaly")
+    assert (mine.crop, mine.subset, mine.tail, mine.boundaries) == ("mean", "single-anomaly", "rows", "vadclip")
+    assert protocol("vadclip", crops, crop=None, subset=None) == protocol("vadclip", crops)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stride", "frames"),
+    [
+        (100, 16, 1600),
+        (99, 16, 1600),
+        (100, 16, 1601),
+        (100, 16, 1598),
+        (101, 16, 1600),
+        (7, 1, 7),
+        (5, 1, 7),
+        (9, 1, 7),
+    ],
+)
+def test_rows_that_fit_a_video_are_accepted(rows, stride, frames):
+    require_rows("v", rows, stride, frames, tolerance=2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stride", "frames"),
+    [(98, 16, 1600), (103, 16, 1600), (4, 1, 7), (10, 1, 7), (1600, 16, 1600), (100, 1, 1600)],
+)
+def test_rows_that_do_not_fit_a_video_are_refused_by_name(rows, stride, frames):
+    with pytest.raises(DataError, match=f"^v: {rows} feature rows of {stride} frames each do not fit"):
+        require_rows("v", rows, stride, frames, tolerance=2)

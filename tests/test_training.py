@@ -43,13 +43,9 @@ def make(recipe, seed=0):
 
 def samples(abnormal=6, normal=9):
     rng = np.random.default_rng(0)
-    return [
-        Sample(
-            rng.normal(size=(20, 4)).astype(np.float32) + (i < abnormal),
-            np.eye(2, dtype=np.float32)[int(i >= abnormal)],
-        )
-        for i in range(abnormal + normal)
-    ]
+    rows = [rng.normal(size=(20, 4)).astype(np.float32) + (i < abnormal) for i in range(abnormal + normal)]
+    labels = [np.eye(2, dtype=np.float32)[int(i >= abnormal)] for i in range(abnormal + normal)]
+    return [Sample(lambda x=x: x, y) for x, y in zip(rows, labels, strict=True)]
 
 
 RECIPE = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
@@ -92,6 +88,15 @@ def test_balanced_batches_hold_abnormal_then_normal_videos():
     assert len(set(normal)) == len(normal)
 
 
+def test_paired_batches_end_with_the_shorter_list_and_repeat_nothing():
+    labels = np.stack([s.labels for s in samples(5, 9)])
+    recipe = RECIPE.model_copy(update={"sampler": "paired"})
+    found = list(batches(labels, 1, recipe, np.random.default_rng(0)))
+    assert len(found) == 5 // 2
+    assert all([labels[i, 1] for i in batch] == [0, 0, 1, 1] for batch in found)
+    assert len({i for b in found for i in b}) == 8
+
+
 def test_mixed_batches_hold_every_video_once():
     labels = np.stack([s.labels for s in samples()])
     recipe = RECIPE.model_copy(update={"sampler": "mixed"})
@@ -105,8 +110,7 @@ def test_too_few_videos_say_which_batch_size_fits(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path):
-    bad = samples()
-    bad[0].features[:] = np.nan
+    bad = [Sample(lambda: np.full((20, 4), np.nan, np.float32), s.labels) for s in samples()]
     with pytest.raises(TrainingError, match=r"loss term bce is not finite at epoch 0"):
         fit(make(RECIPE), bad, RECIPE, 0, tmp_path)
 
@@ -166,3 +170,62 @@ def test_backward_runs_at_the_precision_of_forward(tmp_path):
     method.layer.register_forward_hook(lambda module, inputs, output: Looks.apply(output))
     fit(method, samples(), RECIPE.model_copy(update={"epochs": 1}), 0, tmp_path)
     assert seen and not any(seen)
+
+
+class Judge:
+    """Gives prepared values, and remembers what the weights were."""
+
+    def __init__(self, *values):
+        self.values, self.seen = list(values), []
+
+    def __call__(self, method):
+        method.eval()
+        self.seen.append(method.layer.weight.detach().clone())
+        return self.values[len(self.seen) - 1]
+
+
+def test_a_judge_ends_the_training_with_the_weights_it_liked_best(tmp_path):
+    judge = Judge(0.1, 0.7, 0.7, 0.3)
+    method = make(RECIPE)
+    fit(method, samples(), RECIPE, 0, tmp_path, judge=judge)
+    assert len(judge.seen) == 4
+    assert torch.equal(method.layer.weight, judge.seen[1])
+    assert not torch.equal(judge.seen[1], judge.seen[2])
+
+
+def test_looks_come_every_so_many_steps_of_an_epoch(tmp_path):
+    # VadCLIP on UCF-Crime: 125 steps of 128 rows, a look every 10 steps but the first, 12 an epoch (spec, section 4).
+    recipe = RECIPE.model_copy(update={"sampler": "paired", "look_every": 10, "epochs": 2, "batch_size": 2})
+    judge = Judge(*range(24))
+    fit(make(recipe), samples(125, 125), recipe, 0, tmp_path, judge=judge)
+    assert len(judge.seen) == 24
+
+
+def test_rollback_begins_each_epoch_from_the_best_weights(tmp_path):
+    recipe = RECIPE.model_copy(update={"rollback": True, "epochs": 3, "learning_rate": 0.1})
+    judge = Judge(0.5, 0.2, 0.1)
+    method = make(recipe)
+    first_of_epoch = []
+    loss = method.loss
+    method.loss = lambda batch: first_of_epoch.append(method.layer.weight.detach().clone()) or loss(batch)
+    fit(method, samples(), recipe, 0, tmp_path, judge=judge)
+    steps = len(first_of_epoch) // 3
+    assert torch.equal(first_of_epoch[steps], judge.seen[0])
+    assert torch.equal(first_of_epoch[2 * steps], judge.seen[0])
+    assert torch.equal(method.layer.weight, judge.seen[0])
+
+
+def test_an_interrupted_selection_ends_with_the_same_weights(tmp_path):
+    recipe = RECIPE.model_copy(update={"rollback": True})
+
+    def judge(method):
+        return float(method.layer.weight.detach().sum())
+
+    whole, stopped, again = make(recipe), make(recipe), make(recipe, seed=99)
+    fit(whole, samples(), recipe, 3, tmp_path / "whole", judge=judge)
+    stopped.stop_after = 10
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, samples(), recipe, 3, tmp_path / "stopped", judge=judge)
+    fit(again, samples(), recipe, 3, tmp_path / "stopped", judge=judge)
+    assert again.calls < whole.calls
+    assert torch.equal(whole.layer.weight, again.layer.weight)

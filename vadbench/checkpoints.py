@@ -15,6 +15,7 @@ from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import CheckpointError
 from vadbench.files import read_json, write_json, write_tensors
 from vadbench.method import Method
+from vadbench.protocols import Selection
 from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
 
 
@@ -36,7 +37,10 @@ class ClipEntry(BaseModel):
 
 
 class CheckpointInfo(BaseModel):
-    """What a checkpoint belongs to: enough to build its method again without the data set."""
+    """What a checkpoint belongs to: enough to build its method again without the data set.
+
+    ``imported`` names the authors' file that the weights come from, if they do.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     key: Name
@@ -51,6 +55,8 @@ class CheckpointInfo(BaseModel):
     fingerprint: dict[str, Any]
     clip: ClipEntry
     seed: int
+    selection: Selection = "last"
+    imported: str = ""
 
     @model_validator(mode="after")
     def _normal_is_a_class(self) -> CheckpointInfo:

@@ -71,6 +71,17 @@ class Recipe(Settings):
     )
     milestones: tuple[int, ...] = Field((), description="epochs at which the rate is multiplied by gamma (steps)")
     gamma: float = Field(0.1, gt=0, description="factor at each milestone (steps)")
+    look_every: int = Field(
+        0,
+        ge=0,
+        description="under a selection rule: training steps from one look at the model to the next, counted anew in"
+        " each epoch; 0, or an epoch too short for one: at its end",
+    )
+    rollback: bool = Field(
+        False,
+        description="under a selection rule: every epoch begins from the best weights so far, the optimiser going on,"
+        " as VadCLIP's authors train",
+    )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers"
     )

@@ -106,6 +106,14 @@ class Video:
     binary: tuple[tuple[int, int], ...] | None = None
 
     @property
+    def single(self) -> bool:
+        """True where the video is normal or carries one anomaly class: the single-anomaly subset.
+
+        By this rule, one code in the file name, XD-Violence has 4,464 of 4,754; AnomalyCLIP's authors state 4,463.
+        """
+        return len(self.labels) == 1
+
+    @property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """The anomalous frames, whatever their class, as ascending half-open runs."""
         return merged(self.segments) if self.binary is None else self.binary
@@ -127,12 +135,12 @@ def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
 
 
 class Progress(Protocol):
-    """Reports how far a long stage is: ``stage`` in words, ``done`` of ``total`` items."""
+    """Reports how far a long stage is: ``stage`` in words, ``done`` of ``total`` items, and what else can be told."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None: ...
+    def __call__(self, stage: str, done: int, total: int, detail: str = "") -> None: ...
 
 
-def silent(stage: str, done: int, total: int) -> None:
+def silent(stage: str, done: int, total: int, detail: str = "") -> None:
     """A :class:`Progress` that shows nothing."""
 
 
@@ -158,6 +166,13 @@ class Dataset(ABC):
     citation: ClassVar[str] = ""
     makes_itself: ClassVar[bool] = False
     """True where no download is needed and :meth:`prepare` creates the files."""
+    headline: ClassVar[Literal["AUC", "AP"]] = "AUC"
+    """The metric that papers report first on this data set; ``best-on-test`` looks at it."""
+    paper_crops: ClassVar[Mapping[str, str]] = {}
+    """Which of ten crops a paper's code scores on this data set, by the name of the protocol."""
+    localises_normal: ClassVar[bool] = False
+    """Whether VadCLIP's mAP@IoU counts a normal video as a segment of the normal class: its authors' code knows the
+    class under the label it uses on XD-Violence, and does not on UCF-Crime."""
     extraction_stride: ClassVar[int] = 16
     """Frames between two rows when ``run`` extracts features for this data set itself."""
 

@@ -18,6 +18,8 @@ from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
 from vadbench.dataset import Dataset, Progress, silent
 from vadbench.environment import choose_device
 from vadbench.errors import CheckpointError, ConfigError
+from vadbench.features.given import GivenFeatures
+from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
 from vadbench.files import make_folder
 from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
@@ -46,6 +48,11 @@ class Request:
     protocol_name: str = "native"
     data_root: Path | None = None
     features: Path | None = None
+    features_layout: Layout | None = None
+    crop: str | None = None
+    subset: str | None = None
+    selection: str | None = None
+    allow_incomplete: bool = False
     clip_model: str | None = None
     clip_weights: str | None = None
     device: str = "auto"
@@ -73,8 +80,13 @@ class Experiment:
     trained: Path | None = None
 
     @property
+    def precision(self) -> str:
+        """Arithmetic of training and scoring."""
+        return self.config.recipe.precision if self.config.recipe else "fp32"
+
+    @property
     def fingerprint(self) -> dict[str, Any]:
-        return self.provision.store.fingerprint.to_dict()
+        return self.provision.fingerprint.to_dict()
 
     @property
     def clip_source(self) -> dict[str, str]:
@@ -104,13 +116,33 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     else:
         defaults = method.dataset_defaults.get(dataset_name, {})
         config = resolve(method.Config, defaults, request.config_file, assignments=request.assignments)
-    rules = protocol(request.protocol_name)
+    rules = protocol(
+        request.protocol_name,
+        dataset_class.paper_crops,
+        crop=request.crop,
+        subset=request.subset,
+        selection=info.selection if info else request.selection,
+    )
+    if config.recipe is None and rules.selection != "last":
+        raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
+    if request.features is None and request.features_layout is not None:
+        raise ConfigError("--features-layout says how the files in --features lie; give both")
     device = choose_device(request.device)
     make_folder(request.out)
     root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
     clip = load_clip(_clip_source(request, info), device)
     dataset = dataset_class(root)
-    provision = provide(dataset, config.rows, clip, cache_root(), rules, request.features, progress)
+    provision = provide(
+        dataset,
+        config.rows,
+        clip,
+        cache_root(),
+        rules,
+        None if request.features is None else GivenFeatures(request.features, request.features_layout),
+        crop_asked=request.crop is not None,
+        allow_incomplete=request.allow_incomplete,
+        progress=progress,
+    )
     return Experiment(
         method_name, method, version, config, dataset, provision, clip, rules, device, request.out, trained
     )
@@ -123,9 +155,9 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
             f"--from names a run of '{info.method}', --method says '{request.method}'; leave --method out"
         )
     layered = [n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX)]
-    if request.assignments or request.config_file or layered:
+    if request.assignments or request.config_file or request.selection or layered:
         raise ConfigError(
-            "--from evaluates a finished training with its own settings; leave out --set, --config"
+            "--from evaluates a finished training with its own settings; leave out --set, --config, --selection"
             f" and variables {ENVIRONMENT_PREFIX}*"
         )
     if version != info.version:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +17,14 @@ from vadbench import environment
 from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, load_checkpoint, read_info, save_checkpoint
 from vadbench.dataset import ClassTable, Progress, Video, silent
 from vadbench.errors import CheckpointError, StorageError, VadbenchError
+from vadbench.evaluation import evaluate_method
 from vadbench.experiment import Experiment
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.provision import training_crops
 from vadbench.files import locked
 from vadbench.method import Method, Task
-from vadbench.metrics.bootstrap import with_intervals
-from vadbench.metrics.ranking import evaluate
-from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
-from vadbench.metrics.rows import ScoredRows
-from vadbench.plots import save_curves
-from vadbench.runs import SCORES, Outcome, RunFolder, RunRecord, SplitRecord, Value, digest, training_key, write_record
-from vadbench.scoring import align, save_scores, score_videos
+from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, digest, training_key, write_record
+from vadbench.selection import choose_judge, selection_notes
 from vadbench.training import STATE, Sample, fit
 
 
@@ -41,17 +41,18 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
     if info is not None and experiment.trained is not None:
         _require_same_features(experiment, info)
         train, key, seed = info.train, info.key, info.seed
-        folder = RunFolder(experiment.trained)
+        folder: RunFolder | None = RunFolder(experiment.trained)
     else:
-        train = experiment.provision.record(experiment.dataset, "train")
-        key = _training_key(experiment, train, seed)
-        folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
+        train, folder = experiment.provision.record(experiment.dataset, "train"), None
     test = experiment.provision.record(experiment.dataset, "test")
     rules = experiment.protocol.model_dump(mode="json")
     classes = _classes(experiment)
     evaluation = digest(
         {"protocol": rules, "dataset": experiment.dataset.name, "classes": classes, "manifest": test.manifest}
     )
+    if folder is None:
+        key = _training_key(experiment, train, evaluation, seed)
+        folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     if record := folder.finished(evaluation):
         return Outcome(folder.evaluation(evaluation), record, reused=True)
 
@@ -77,7 +78,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
         data = {"train": train, "test": test}
         try:
             method = _method(experiment, info, train, folder.path, key, seed, meter, progress)
-            results = _evaluate(experiment, method, place, meter, progress)
+            results = evaluate_method(experiment, method, place, meter, progress)
         except Exception as error:
             reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
             if not isinstance(error, StorageError):
@@ -88,7 +89,12 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
         record = RunRecord(
             status="finished",
             data=data,
-            notes=experiment.notes() + results.pop("notes"),
+            notes=[
+                *experiment.notes(),
+                *([f"weights imported from the authors' file {info.imported}"] if info and info.imported else []),
+                *selection_notes(experiment, folder.path),
+                *results.pop("notes"),
+            ],
             seconds=meter.seconds,
             peak_memory_mb=meter.peak_memory_mb,
             created=_now(),
@@ -108,16 +114,18 @@ def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     return experiment.method(experiment.config, task).to(experiment.device)
 
 
-def _training_key(experiment: Experiment, train: SplitRecord, seed: int) -> str:
+def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, seed: int) -> str:
+    selection = experiment.protocol.selection
     return training_key(
         method=experiment.method_name,
         version=experiment.version,
         config=experiment.config.model_dump(mode="json"),
         classes=_classes(experiment),
         manifest=train.manifest,
-        fingerprint=experiment.provision.store.fingerprint.digest,
+        fingerprint=experiment.provision.fingerprint.digest,
         subset=experiment.protocol.subset,
-        selection=experiment.protocol.selection,
+        # Weights chosen on the test split depend on it and on how it is evaluated.
+        selection=f"{selection} {evaluation}" if selection == "best-on-test" else selection,
         seed=seed,
     )
 
@@ -129,8 +137,11 @@ def _classes(experiment: Experiment) -> list[Any]:
 
 
 def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
-    differing = Fingerprint.from_dict(info.fingerprint).differences(experiment.provision.store.fingerprint)
-    if differing:
+    trained, here = Fingerprint.from_dict(info.fingerprint), experiment.provision.fingerprint
+    if not (trained.known or here.known):
+        # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
+        here = replace(here, weights=trained.weights)
+    if differing := trained.differences(here):
         raise CheckpointError(
             f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
             " evaluate it on features made the same way"
@@ -154,13 +165,14 @@ def _method(
         return method
     if info is not None:
         raise CheckpointError(f"no weights in {folder}; --from needs the folder of a finished run")
-    samples = [_sample(experiment, v) for v in experiment.provision.videos["train"]]
+    videos, judge = choose_judge(experiment, seed)
+    samples = _samples(experiment, videos)
     normal = dataset.classes.normal
     with meter.stage("prepare"):
-        method.prepare(s.features for s in samples if s.labels[normal])
+        method.prepare(s.read() for s in samples if s.labels[normal])
     if recipe is not None:
         with meter.stage("training"):
-            fit(method, samples, recipe, seed, folder, progress)
+            fit(method, samples, recipe, seed, folder, progress, judge)
     save_checkpoint(
         folder,
         method,
@@ -177,70 +189,22 @@ def _method(
             fingerprint=experiment.fingerprint,
             clip=ClipEntry(**experiment.clip_source),
             seed=seed,
+            selection=experiment.protocol.selection,
         ),
     )
     return method
 
 
-def _sample(experiment: Experiment, video: Video) -> Sample:
-    table = experiment.dataset.classes
-    labels = np.zeros(len(table), np.float32)
-    for place, label in enumerate(dict.fromkeys(video.labels), start=1):
-        labels[table.id(label)] = 1 / place
-    return Sample(experiment.provision.store.rows(video.name)[0], labels)
-
-
-def _evaluate(
-    experiment: Experiment, method: Method, place: Path, meter: environment.Meter, progress: Progress
-) -> dict[str, Any]:
-    videos = {v.name: v for v in experiment.provision.videos["test"]}
-    store, classes = experiment.provision.store, experiment.dataset.classes
-    stride = store.fingerprint.stride
-    precision = experiment.config.recipe.precision if experiment.config.recipe else "fp32"
-    with meter.stage("scoring"):
-        scores = score_videos(method, store, list(videos), precision, progress)
-    notes = [
-        f"{s.name}: segment [{g.start}, {g.end}) ends past its {s.frames} frames; cut there"
-        for s in scores
-        for g in videos[s.name].segments
-        if g.end > s.frames
-    ]
-    if method.task.classes.names != classes.names:
-        scores = [s.without_classes() for s in scores]
-        notes.append("trained on other classes: class metrics are undefined")
-    with meter.stage("metrics"):
-        rows = align(scores, videos, stride, classes, experiment.protocol.tolerance)
-        metrics = with_intervals(rows, evaluate(rows))
-        diagnostics = _diagnostics(rows)
-    save_scores(place / SCORES, scores, stride, method.task.classes)
-    save_curves(rows, place, f"{experiment.method_name} on {experiment.dataset.name}")
-    return {
-        "metrics": {name: Value(**value) for name, value in metrics.items()},
-        "diagnostics": diagnostics,
-        "frames": int(rows.frames.sum()),
-        "positives": int(rows.positives.sum()),
-        "notes": notes,
-    }
-
-
-def _diagnostics(rows: ScoredRows) -> dict[str, Any]:
-    """Class recognition at a threshold chosen on the test split: to look at, never to rank by."""
-    if rows.class_scores is None or not rows.positives.any() or rows.prevalence == 1:
-        return {}
-    found = recognise(rows)
-    shares = {
-        name: {
-            class_name: None if np.isnan(value) else float(value)
-            for class_name, value in zip(rows.class_names, values, strict=True)
-        }
-        for name, values in (("top1", found.top1), ("top5", found.top5))
-    }
-    return {
-        "threshold_chosen_on_test": found.threshold,
-        **shares,
-        "confusion": found.confusion.tolist(),
-        "f1": {str(t): float(f) for t, f in zip(F1_THRESHOLDS, found.f1, strict=True)},
-    }
+def _samples(experiment: Experiment, videos: Sequence[Video]) -> list[Sample]:
+    provision, table = experiment.provision, experiment.dataset.classes
+    samples = []
+    for video in videos:
+        labels = np.zeros(len(table), np.float32)
+        for place, label in enumerate(dict.fromkeys(video.labels), start=1):
+            labels[table.id(label)] = 1 / place
+        for crop in training_crops(provision.features, video.name, experiment.config.rows.crops):
+            samples.append(Sample(partial(provision.features.crop_rows, video.name, crop), labels))
+    return samples
 
 
 def _now() -> str:

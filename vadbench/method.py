@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -90,6 +90,8 @@ class Method(nn.Module):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     version: ClassVar[str] = "1"
     """Raise it when a change makes old results incomparable: it is part of every run's key."""
+    reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "last"
+    """How the authors chose the weights that they released."""
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from vadbench.config import Settings
 from vadbench.dataset import Boundaries, ClassTable, Video, merged
 from vadbench.errors import DataError, UnknownNameError
 
+Selection = Literal["last", "validation", "best-on-test"]
+"""Which weights of a training are evaluated."""
+
 
 class Protocol(Settings):
     """The rules of an evaluation; every result carries them.
@@ -22,27 +26,58 @@ class Protocol(Settings):
 
     name: str = Field(description="what the rules are called in tables")
     boundaries: Boundaries = Field("native", description="whose reading of the official intervals")
-    tail: Literal["hold"] = Field("hold", description="a row's score holds for its own frames, the last row's too")
-    crop: Literal["center"] = Field("center", description="which crop of the features is scored")
+    tail: Literal["hold", "rows"] = Field(
+        "hold",
+        description="how many frames a video has; hold: its true number, each row's score held for its own frames and"
+        " the last one's to the end; rows: rows times stride, as the papers' code counts",
+    )
+    crop: str = Field(
+        "center", description="which crop of the features is scored, or mean: the mean of all crops' scores"
+    )
     tolerance: int = Field(
         2, ge=0, description="frames by which a stated count may be off and an interval may end past its video"
     )
-    subset: Literal["all"] = Field("all", description="which videos take part")
-    selection: Literal["last"] = Field("last", description="which epoch's weights are evaluated")
+    subset: Literal["all", "single-anomaly"] = Field(
+        "all", description="which videos take part; single-anomaly: those of at most one anomaly class"
+    )
+    selection: Selection = Field(
+        "last",
+        description="which weights are evaluated; last: those after the last epoch; validation: the best on training"
+        " videos held out; best-on-test: the best on the test split, as several papers do, never ranked beside others",
+    )
+    localization: Literal["native", "vadclip"] = Field(
+        "native", description="whose average precision and mean over classes mAP@IoU takes"
+    )
+    drop_zeros: bool = Field(
+        False, description="leave classes whose AUC or AP is exactly 0 out of mAUC and mAP, as AnomalyCLIP's code does"
+    )
 
 
-PROTOCOLS = {"native": Protocol(name="native")}
+PROTOCOLS = {
+    "native": Protocol(name="native"),
+    "anomalyclip": Protocol(
+        name="anomalyclip", boundaries="anomalyclip", tail="rows", subset="single-anomaly", drop_zeros=True
+    ),
+    "vadclip": Protocol(name="vadclip", boundaries="vadclip", tail="rows", localization="vadclip"),
+}
 
 
-def protocol(name: str) -> Protocol:
-    """A protocol by name.
+def protocol(name: str, paper_crops: Mapping[str, str] = MappingProxyType({}), **changes: str | None) -> Protocol:
+    """A protocol by name, with what the user wants otherwise.
+
+    Args:
+        name: one of :data:`PROTOCOLS`.
+        paper_crops: which crop of a data set a protocol scores, by the protocol's name.
+        changes: fields to change; ``None`` leaves one as it is.
 
     Raises:
         UnknownNameError: there is none of that name.
     """
     if name not in PROTOCOLS:
         raise UnknownNameError("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    rules = PROTOCOLS[name]
+    fields = {"crop": paper_crops.get(name)} | {k: v for k, v in changes.items() if v is not None}
+    return Protocol.model_validate(rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
 
 
 def require_frames(name: str, stated: int | None, found: int, tolerance: int) -> None:
@@ -58,14 +93,32 @@ def require_frames(name: str, stated: int | None, found: int, tolerance: int) ->
         )
 
 
-def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
-    """Number of frames each row stands for: row ``i`` covers ``[i*stride, min((i+1)*stride, frames))``.
+def require_rows(name: str, rows: int, stride: int, frames: int, tolerance: int) -> None:
+    """Refuse features that cannot be those of a video of so many frames.
 
-    >>> row_frames(3, 4, 10).tolist()
-    [4, 4, 2]
+    Feature sets differ in what they do with a video's last frames: a row for them, none, or one row less even where
+    none are left over. More than that is another video.
+
+    Raises:
+        DataError: the rows are too few or too many; names the video.
     """
-    starts = np.arange(rows, dtype=np.int64) * stride
-    return np.clip(frames - starts, 0, stride)
+    left_over = frames - rows * stride
+    if not -(stride - 1) - tolerance <= left_over <= (stride if stride > 1 else 0) + tolerance:
+        raise DataError(
+            f"{name}: {rows} feature rows of {stride} frames each do not fit a video of {frames} frames; the features"
+            " and the annotation do not belong together"
+        )
+
+
+def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
+    """Number of frames each row stands for: its own ``stride``, the last row up to the end of the video.
+
+    >>> row_frames(3, 4, 10).tolist(), row_frames(2, 4, 10).tolist()
+    ([4, 4, 2], [4, 6])
+    """
+    starts, ends = _bounds(rows, stride, frames)
+    counts: NDArray[np.int64] = np.maximum(ends - starts, 0)
+    return counts
 
 
 def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
@@ -74,12 +127,20 @@ def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, f
     >>> positives_per_row([(3, 9)], 3, 4, 10).tolist()
     [1, 4, 1]
     """
-    starts = np.arange(rows, dtype=np.int64) * stride
-    ends = np.minimum(starts + stride, frames)
+    starts, ends = _bounds(rows, stride, frames)
     total = np.zeros(rows, dtype=np.int64)
     for first, last in runs:
         total += np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0, None)
     return total
+
+
+def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First frame and one past the last frame of each row."""
+    starts = np.arange(rows, dtype=np.int64) * stride
+    ends = np.minimum(starts + stride, frames)
+    if rows:
+        ends[-1] = frames
+    return starts, ends
 
 
 def class_positives_per_row(

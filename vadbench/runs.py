@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -185,20 +185,17 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RESULT, record.model_dump(mode="json"))
 
 
-def run_folders(out: Path) -> Iterator[Path]:
-    """Folders under ``out`` that hold a record, in a stable order."""
-    return (path.parent for path in sorted(out.rglob(RESULT)))
-
-
 def find_run(name: str, out: Path) -> Path:
-    """A run folder by its path, or by the beginning of its key under ``out``.
+    """A folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its key
+    under ``out``.
 
     Raises:
         RunError: nothing or more than one run matches.
     """
-    if (Path(name) / RESULT).is_file():
+    if any((Path(name) / file).is_file() for file in (RESULT, CHECKPOINT_INFO)):
         return Path(name)
-    matches = [f for f in run_folders(out) if f.name.startswith(name) and f.parent.name != "evaluations"]
+    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in out.rglob(file)}
+    matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != "evaluations")
     if len(matches) == 1:
         return matches[0]
     found = "none" if not matches else ", ".join(str(m) for m in matches[:5])

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,13 @@ STATE = "training.safetensors"
 
 @dataclass(frozen=True)
 class Sample:
-    """A training video: rows ``(rows, dim)``, memory-mapped, and its weak labels ``(classes,)`` as in a batch."""
+    """A training video, or one crop of it.
 
-    features: NDArray[np.floating[Any]]
+    ``read`` gives its rows ``(rows, dim)``, mapped afresh at each call: a data set has more files than a process may
+    hold open. ``labels`` ``(classes,)`` are its weak labels as in a batch.
+    """
+
+    read: Callable[[], NDArray[np.floating[Any]]]
     labels: NDArray[np.float32]
 
 
@@ -63,7 +67,8 @@ def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.ra
     """Video indices of each batch of one epoch.
 
     ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
-    shorter one is shuffled and started again; what does not fill a half batch is dropped. ``mixed``: all videos.
+    shorter one is shuffled and started again; what does not fill a half batch is dropped. ``paired``: the same, but
+    the epoch ends with the shorter list. ``mixed``: all videos, the last batch as large as what is left.
 
     Raises:
         ConfigError: too few videos for a half batch.
@@ -84,7 +89,7 @@ def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.ra
             f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
             f" {len(groups[0])} and {len(groups[1])}; {remedy}"
         )
-    steps = max(len(g) // half for g in groups)
+    steps = (min if recipe.sampler == "paired" else max)(len(g) // half for g in groups)
     streams = [_endless(g, half, rng) for g in groups]
     for _ in range(steps):
         yield [*next(streams[0]), *next(streams[1])]
@@ -103,11 +108,15 @@ def fit(
     seed: int,
     folder: Path,
     progress: Progress = silent,
+    judge: Judge | None = None,
 ) -> None:
     """Train ``method`` in place, resuming from ``folder`` where an earlier call was interrupted.
 
-    Leaves ``training.jsonl`` (one line an epoch: learning rate, mean of each loss term) and ``training.safetensors``
-    (weights and optimiser after the last finished epoch) in ``folder``.
+    With a judge it ends with the weights of the best look, otherwise with the last. The recipe says when to look, and
+    whether every epoch begins from the best weights so far, as VadCLIP's authors' does: the optimiser is not set back.
+
+    Leaves ``training.jsonl`` (one line an epoch: learning rate, mean of each loss term, value of each look) and
+    ``training.safetensors`` (weights and optimiser after the last finished epoch) in ``folder``.
 
     Raises:
         TrainingError: the loss stopped being finite; says which term and when.
@@ -123,8 +132,7 @@ def fit(
     )
     own_rates = [group["lr"] / recipe.learning_rate for group in optimiser.param_groups]
     labels = np.stack([s.labels for s in samples])
-    log = _resume(method, optimiser, folder / STATE, device)
-    method.train()
+    log, best = _resume(method, optimiser, folder / STATE, device)
     for epoch in range(len(log), recipe.epochs):
         progress("training", epoch, recipe.epochs)
         rate = learning_rate(recipe, epoch)
@@ -133,7 +141,9 @@ def fit(
         torch.manual_seed(_epoch_seed(seed, epoch))
         rng = np.random.default_rng([seed, epoch])
         sums: dict[str, float] = {}
+        looks: list[float] = []
         steps = 0
+        method.train()
         for indices in batches(labels, method.task.classes.normal, recipe, rng):
             batch = _assemble(method, [samples[i] for i in indices], rng, device)
             with arithmetic(recipe.precision):
@@ -146,14 +156,40 @@ def fit(
             optimiser.step()
             for name, term in {**terms, "total": total}.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach())
+            if judge and recipe.look_every and steps and steps % recipe.look_every == 0:
+                looks.append(best.look(method, judge))
             steps += 1
-        log.append(
-            {"epoch": epoch, "learning_rate": rate, "steps": steps, "loss": {k: v / steps for k, v in sums.items()}}
-        )
-        _save(method, optimiser, log, folder / STATE)
+        line = {"epoch": epoch, "learning_rate": rate, "steps": steps, "loss": {k: v / steps for k, v in sums.items()}}
+        if judge:
+            looks = looks or [best.look(method, judge)]
+            if recipe.rollback:
+                method.load_state_dict(best.weights)
+        log.append(line | ({"looks": looks} if judge else {}))
+        _save(method, optimiser, log, best, folder / STATE)
         write_text(folder / TRAINING_LOG, "".join(json.dumps(line) + "\n" for line in log))
     progress("training", recipe.epochs, recipe.epochs)
+    if best.weights:
+        method.load_state_dict(best.weights)
     method.eval()
+
+
+Judge = Callable[[Method], float]
+"""Says how good a method is at the moment; larger is better. Must leave it as it was, but for its training mode."""
+
+
+@dataclass
+class _Best:
+    """The best weights that a judge has seen."""
+
+    value: float = -math.inf
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def look(self, method: Method, judge: Judge) -> float:
+        value = judge(method)
+        method.train()
+        if value > self.value:
+            self.value, self.weights = value, {k: v.clone() for k, v in method.state_dict().items()}
+        return value
 
 
 @contextmanager
@@ -175,7 +211,7 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator, device: torch.device) -> Batch:
-    views = [method.view(s.features, rng) for s in chosen]
+    views = [method.view(s.read(), rng) for s in chosen]
     stacked = {name: torch.from_numpy(np.stack([v[name] for v in views])).to(device) for name in views[0]}
     return Batch(stacked, torch.from_numpy(np.stack([s.labels for s in chosen])).to(device))
 
@@ -192,27 +228,32 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-def _save(method: Method, optimiser: torch.optim.Optimizer, log: list[dict[str, Any]], path: Path) -> None:
+def _save(method: Method, optimiser: torch.optim.Optimizer, log: list[dict[str, Any]], best: _Best, path: Path) -> None:
     tensors = {f"method.{k}": v for k, v in method.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in best.weights.items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
-    write_tensors(path, tensors, {"log": json.dumps(log)})
+    write_tensors(path, tensors, {"log": json.dumps(log), "best": repr(best.value)})
 
 
-def _resume(method: Method, optimiser: torch.optim.Optimizer, path: Path, device: torch.device) -> list[dict[str, Any]]:
+def _resume(
+    method: Method, optimiser: torch.optim.Optimizer, path: Path, device: torch.device
+) -> tuple[list[dict[str, Any]], _Best]:
     if not path.is_file():
-        return []
+        return [], _Best()
     try:
         with safe_open(os.fspath(path), "pt", device="cpu") as file:
             log: list[dict[str, Any]] = json.loads(file.metadata()["log"])
+            value = float(file.metadata()["best"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
     method.load_state_dict({k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")})
+    best = {k.removeprefix("best."): v.to(device) for k, v in tensors.items() if k.startswith("best.")}
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimiser."):
             _, index, key = name.split(".")
             state.setdefault(int(index), {})[key] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return log
+    return log, _Best(value, best)

@@ -62,6 +62,7 @@ class UcfCrime(ListedDataset):
     homepage = "https://www.crcv.ucf.edu/projects/real-world/"
     licence = "none stated; for research"
     citation = "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018"
+    paper_crops = {"vadclip": "5"}
     native_shift = (-1, 0)
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 

@@ -62,16 +62,14 @@ class XdViolence(ListedDataset):
         "Wu, Liu, Shi, Sun, Shao, Wu, Yang: Not only Look, but also Listen: Learning Multimodal Violence Detection"
         " under Weak Supervision, ECCV 2020"
     )
+    headline = "AP"
+    localises_normal = True
+    paper_crops = {"vadclip": "0"}
     native_shift = (0, 1)
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._folders: dict[Split, list[Entry]] | None = None
-
-    @staticmethod
-    def is_single(video: Video) -> bool:
-        """True in the single-anomaly subset, one code in the file name: 4,464 of 4,754 (AnomalyCLIP states 4,463)."""
-        return len(video.labels) == 1
 
     def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
         """The videos of one split in the order of its list; frame counts where a file gives them.

@@ -30,6 +30,7 @@ CHANGES = {
     "dtype": "float16",
     "normalised": True,
     "decoder": "decord",
+    "arithmetic": "bf16",
 }
 
 
@@ -49,13 +50,19 @@ def test_every_field_is_in_the_digest_and_shown_as_a_difference(name):
 def test_digest_is_twelve_hex_digits_and_stable():
     # Changing how it is computed would orphan every store on disk.
     text = (
-        '{"activation":"quickgelu","crops":["center"],"decoder":"pyav","dim":512,"dtype":"float32",'
-        '"encoder":"ViT-B-16-quickgelu","normalised":false,"pooling":"middle","preprocessing":"short side 224",'
+        '{"activation":"quickgelu","arithmetic":"fp32","crops":["center"],"decoder":"pyav","dim":512,'
+        '"dtype":"float32","encoder":"ViT-B-16-quickgelu","normalised":false,"pooling":"middle","preprocessing":"short side 224",'
         f'"stride":16,"weights":"{"ab" * 32}"}}'
     )
     assert BASE.digest == hashlib.sha256(text.encode()).hexdigest()[:12]
     assert len(BASE.family) == 12
     assert BASE.differences(dataclasses.replace(BASE)) == []
+
+
+def test_unknown_weights_of_any_digest_are_unknown():
+    assert BASE.known
+    assert not dataclasses.replace(BASE, weights="unknown").known
+    assert not dataclasses.replace(BASE, weights="unknown-0123456789ab").known
 
 
 def test_round_trip_through_json():
@@ -76,8 +83,9 @@ def test_pooling_of_single_frames_makes_no_difference():
         ({"stride": 0}, "at least 1"),
         ({"dim": 0}, "at least 1"),
         ({"crops": []}, "at least 1"),
-        ({"pooling": "max"}, "pooling must be one of first, middle, mean, found 'max'"),
-        ({"dtype": "int8"}, "dtype must be one of"),
+        ({"pooling": "max"}, "pooling must be one of first, middle, mean, unknown, found 'max'"),
+        ({"dtype": "unknown"}, "dtype must be one of float32, float16, found"),
+        ({"arithmetic": "int8"}, "arithmetic must be one of fp32, bf16, fp16, unknown"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, reason):

@@ -17,6 +17,21 @@ data_root = click.option(
     type=click.Path(path_type=Path),
     help=f"Folder of the data set's files; otherwise the user's config file, then {DATA_VARIABLE}/<dataset>.",
 )
+allow_incomplete = click.option(
+    "--allow-incomplete", is_flag=True, help="Go on without the videos that are missing; the result says incomplete."
+)
+features = click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    help="Folder of features to use instead of extracting them: a feature store, or .npy files as AnomalyCLIP, VadCLIP"
+    " and others publish them.",
+)
+features_layout = click.option(
+    "--features-layout",
+    type=click.Choice(["store", "anomalyclip", "vadclip", "rows-crops", "crops-rows"]),
+    help="How they lie there: vadbench's store, a file a video with a row per frame (anomalyclip), a file a crop with a"
+    " row per 16 frames (vadclip), or all crops in one array.  [default: found out]",
+)
 clip_model = click.option(
     "--clip",
     "clip_model",

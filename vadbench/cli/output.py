@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vadbench.dataset import Progress
     from vadbench.runs import RunRecord
 
-HEADLINE = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "FAR", "prevalence")
+HEADLINE = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR", "prevalence")
 
 
 def print_json(value: Any) -> None:
@@ -58,14 +58,15 @@ def progress_bar() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
-        def report(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int, detail: str = "") -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total, visible=done < total)
+                tasks[stage] = bars.add_task(stage, total=total, detail=detail)
+            bars.update(tasks[stage], completed=done, total=total, detail=detail, visible=done < total)
 
         yield report
 
@@ -86,8 +87,10 @@ def print_results(records: Sequence[RunRecord]) -> None:
     means = summarise(records)
     several = len(records) > 1
     seeds = [f"seed {r.seed}" for r in records]
+    branches = {n.partition("/")[2] for n in records[0].metrics if n.startswith("AnoAUC/")}
+    of_branches = [n for n in records[0].metrics if n.partition("/")[2] in branches]
     rows = []
-    for name in (n for n in HEADLINE if n in records[0].metrics):
+    for name in (*(n for n in HEADLINE if n in records[0].metrics), *of_branches):
         values = [r.metrics[name] for r in records]
         cells = [
             f"{percent(v.value)} [{percent(v.low)}, {percent(v.high)}]" if v.low is not None else percent(v.value)
@@ -98,7 +101,7 @@ def print_results(records: Sequence[RunRecord]) -> None:
     for name, value in records[0].metrics.items():
         if value.value is None and "/" not in name:
             note(f"{name} is undefined: {value.reason}")
-    per_class = sorted({n.partition("/")[2] for n in records[0].metrics if "/" in n})
+    per_class = sorted({n.partition("/")[2] for n in records[0].metrics if "/" in n} - branches)
     if per_class:
         click.echo()
         print_table(

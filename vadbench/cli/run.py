@@ -37,9 +37,29 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--seeds", callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: 0]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
-@click.option("--protocol", "protocol_name", default="native", show_default=True, help="Rules of the evaluation.")
+@click.option(
+    "--protocol",
+    "protocol_name",
+    default="native",
+    show_default=True,
+    help="Rules of the evaluation: native, anomalyclip or vadclip.",
+)
+@click.option("--crop", help="Crop of the features to score: its name, its number, or mean.  [default: the protocol's]")
+@click.option(
+    "--subset",
+    type=click.Choice(["all", "single-anomaly"]),
+    help="Videos that take part; single-anomaly: those of at most one anomaly class.  [default: the protocol's]",
+)
+@click.option(
+    "--selection",
+    type=click.Choice(["last", "validation", "best-on-test"]),
+    help="Weights to evaluate: the last epoch's, the best on training videos held out, or the best on the test split"
+    " (as several papers do; marked in the result).  [default: last]",
+)
 @options.data_root
-@click.option("--features", type=click.Path(path_type=Path), help="Feature store to use instead of extracting.")
+@options.allow_incomplete
+@options.features
+@options.features_layout
 @options.clip_model
 @options.clip_weights
 @options.device
@@ -54,6 +74,7 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
       vadbench run --method anomalyclip --dataset synthetic
       vadbench run --method zero-shot --dataset synthetic --seeds 0-2 --json
       vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
+      vadbench run -m anomalyclip -d ucfcrime --features UCFCrime/Image-Features --protocol anomalyclip
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment

@@ -1,4 +1,4 @@
-"""Features of a data set as a method wants them: found in the cache, extracted from its videos, or pooled."""
+"""Features of a data set as a method wants them: found in the cache, extracted from its videos, given, or pooled."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.given import GivenFeatures, holds_features, open_given, true_frames
+from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter, can_serve, pool_rows
 from vadbench.files import locked
-from vadbench.media import source_id
-from vadbench.protocols import Protocol, require_frames
+from vadbench.protocols import Protocol, require_frames, require_rows
 from vadbench.runs import SplitRecord, digest
 
 
@@ -26,13 +27,19 @@ class Provision:
 
     Args:
         videos: the videos of each split that take part.
-        store: their features at the stride and pooling that the method asked for.
+        features: their features at the stride and pooling that the method asked for.
+        fingerprint: what made the features; where nobody knows, the digest of their values stands in for it.
+        frames: how long each video is.
+        scored: which crops of a test video are scored; of several, the mean counts.
         identity: what each video's features were made of: the id of its file, or of the values of given features.
         notes: what a reader of the results must know about the data.
     """
 
     videos: Mapping[Split, Sequence[Video]]
-    store: FeatureStore
+    features: FeatureSource
+    fingerprint: Fingerprint
+    frames: Mapping[str, int]
+    scored: Mapping[str, Sequence[str]]
     identity: Mapping[str, str]
     notes: Sequence[str]
 
@@ -40,7 +47,7 @@ class Provision:
         """What a run's record keeps of a split; its manifest is part of the run's key."""
         videos = self.videos[split]
         entries = [
-            [v.name, list(v.labels), self.store.frames(v.name), self.identity[v.name]]
+            [v.name, list(v.labels), self.frames[v.name], self.identity[v.name]]
             + [[s.label, s.start, s.end] for s in v.segments]
             + ([] if v.binary is None else [["binary", *v.binary]])
             for v in videos
@@ -59,7 +66,10 @@ def provide(
     clip: Clip,
     cache: Path,
     rules: Protocol,
-    given: Path | None = None,
+    given: GivenFeatures | None = None,
+    *,
+    crop_asked: bool = False,
+    allow_incomplete: bool = False,
     progress: Progress = silent,
 ) -> Provision:
     """Make a data set ready: its files, its features, and those features at the rows a method wants.
@@ -70,47 +80,136 @@ def provide(
         clip: the CLIP that extracts what is not in the cache.
         cache: folder under which feature stores are kept, one per data set and fingerprint. A second process that
             needs the same data set waits until the first has made it ready.
-        rules: how annotated intervals are read, and how far a test video's stated frame count may be off.
-        given: a feature store to use instead of extracting.
+        rules: how annotated intervals are read, which videos and crops take part, how far a count may be off.
+        given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
+            and the root holds features, these are used.
+        crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
+        allow_incomplete: go on without the videos that have neither features nor a file.
 
     Raises:
         DataError: files are missing or contradict each other.
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
     folder = cache / "features" / dataset.name
+    notes: list[str] = []
     with locked(folder, f"cache of {dataset.name}", wait=True):
         dataset.prepare(progress)
-        videos = {split: dataset.videos(split, rules.boundaries) for split in SPLITS}
-        everything = _all(dataset, videos)
+        videos = _participants(dataset, rules, notes)
+        if given is None and not any(v.path for v in _both(videos)) and holds_features(dataset.root):
+            given = GivenFeatures(dataset.root)
         if given is not None:
-            source = FeatureStore(given)
-            identity = _checked(source, everything, clip, progress)
-            pooled = folder / f"given-{digest(identity)}"
+            source, fingerprint, identity, origin = open_given(
+                given, _both(videos), clip, dataset.classes, folder, progress
+            )
+            notes.append(origin)
+            videos = _present(dataset, videos, set(identity), f"features in {source.folder}", allow_incomplete, notes)
         else:
-            source = _extracted(dataset, everything, rows, clip, folder, progress)
-            identity = {v.name: source.source(v.name) for v in everything}
-            pooled = folder
-        store = _pooled(source, identity, rows, pooled, progress)
-    for video in videos["test"]:
-        require_frames(video.name, video.frames, store.frames(video.name), rules.tolerance)
-    notes = [
-        f"incomplete: {len(videos[s])} of {dataset.expected[s]} {s} videos"
-        for s in SPLITS
-        if len(videos[s]) != dataset.expected[s]
-    ]
-    notes += [*dataset.problems, *map(str, frame_mismatches(source, everything))]
-    return Provision(videos, store, identity, notes)
+            files = {v.name for v in _both(videos) if v.path is not None}
+            videos = _present(dataset, videos, files, f"a file under {dataset.root}", allow_incomplete, notes)
+            source = _extracted(dataset, _both(videos), rows, clip, folder, progress)
+            identity, fingerprint = {v.name: source.source(v.name) for v in _both(videos)}, source.fingerprint
+        frames = _frames(source, videos, rules, notes)
+        pooled = folder / fingerprint.digest if given is None else folder / f"given-{digest(identity)}"
+        features = _pooled(source, fingerprint, identity, frames, rows, pooled, progress)
+    scored = scored_crops(features, [v.name for v in videos["test"]], rules.crop, crop_asked, notes)
+    if isinstance(source, FeatureStore):
+        notes += map(str, frame_mismatches(source, _both(videos)))
+    if features is not source:
+        fingerprint = features.fingerprint
+    return Provision(videos, features, fingerprint, frames, scored, identity, [*notes, *dataset.problems])
 
 
-def _all(dataset: Dataset, videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
+def scored_crops(
+    features: FeatureSource, names: Sequence[str], wanted: str, asked: bool, notes: list[str]
+) -> dict[str, Sequence[str]]:
+    """Which crops of each video are scored.
+
+    Args:
+        wanted: a crop's name, its number in the order of the features' crops, or ``mean`` for all of them.
+        asked: whether the user named it; otherwise a single crop is scored whatever it is called, with a note.
+        notes: grows by what a reader of the results must know.
+
+    Raises:
+        FeatureError: a video lacks the crop, or two videos differ in their crops and their mean is wanted.
+    """
+    chosen: dict[str, Sequence[str]] = {}
+    other: set[str] = set()
+    for name in names:
+        crops = features.crops(name)
+        if wanted == "mean":
+            chosen[name] = crops
+            if crops != chosen[names[0]]:
+                raise FeatureError(
+                    f"the mean of crops needs the same crops of every video: {names[0]!r} has"
+                    f" {', '.join(chosen[names[0]])}, {name!r} has {', '.join(crops)}; name one with --crop"
+                )
+        elif wanted in crops:
+            chosen[name] = (wanted,)
+        elif wanted.isdecimal() and int(wanted) < len(crops) and not any(c.isdecimal() for c in crops):
+            chosen[name] = (crops[int(wanted)],)
+        elif len(crops) == 1 and not asked:
+            chosen[name] = crops
+            other.add(crops[0])
+        else:
+            raise FeatureError(
+                f"no crop '{wanted}' of {name!r} in {features.folder}, found {', '.join(crops)}; name one of them with"
+                " --crop, or --crop mean"
+            )
+    if other:
+        notes.append(f"the protocol scores crop {wanted}; the features have one crop, {', '.join(sorted(other))}")
+    return chosen
+
+
+def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[str]:
+    """The crops of a training video that are samples: every one, or the center one (else the first)."""
+    crops = features.crops(name)
+    return crops if which == "all" else ("center" if "center" in crops else crops[0],)
+
+
+def _participants(dataset: Dataset, rules: Protocol, notes: list[str]) -> dict[Split, list[Video]]:
+    videos: dict[Split, list[Video]] = {}
     for split in SPLITS:
-        if not videos[split]:
+        listed = dataset.videos(split, rules.boundaries)
+        if not listed:
             raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
-    everything = [v for split in SPLITS for v in videos[split]]
-    repeated = [name for name, count in Counter(v.name for v in everything).items() if count > 1]
+        if len(listed) != dataset.expected[split]:
+            notes.append(f"incomplete: {len(listed)} of {dataset.expected[split]} {split} videos")
+        videos[split] = [v for v in listed if rules.subset == "all" or v.single]
+        if len(videos[split]) != len(listed):
+            notes.append(f"subset {rules.subset}: {len(videos[split])} of {len(listed)} {split} videos")
+    repeated = [name for name, count in Counter(v.name for v in _both(videos)).items() if count > 1]
     if repeated:
         raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
-    return everything
+    return videos
+
+
+def _both(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
+    return [v for split in SPLITS for v in videos[split]]
+
+
+def _present(
+    dataset: Dataset,
+    videos: Mapping[Split, Sequence[Video]],
+    present: set[str],
+    what: str,
+    allowed: bool,
+    notes: list[str],
+) -> dict[Split, list[Video]]:
+    """The videos that can be used; the others stop the run unless the user allowed them to be missing."""
+    kept = {split: [v for v in videos[split] if v.name in present] for split in SPLITS}
+    missing = [v.name for v in _both(videos) if v.name not in present]
+    if missing and (not allowed or not all(kept.values())):
+        go_on = "" if allowed or not all(kept.values()) else ", or go on without them with --allow-incomplete"
+        raise DataError(
+            f"{dataset.name}: {len(missing)} of {len(_both(videos))} videos lack {what}, the first is {missing[0]!r};"
+            f" add them{go_on} (vadbench data check {dataset.name} lists them all); expected there: {dataset.files}"
+        )
+    for split in SPLITS:
+        if len(kept[split]) < len(videos[split]):
+            notes.append(
+                f"incomplete: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
+            )
+    return kept
 
 
 def _extracted(
@@ -120,48 +219,48 @@ def _extracted(
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     store = folder / wanted.digest
-    lost = [v.name for v in videos if v.path is None]
-    if lost:
-        raise DataError(
-            f"{dataset.name}: {len(lost)} of {len(videos)} videos have no file under {dataset.root}, the first is"
-            f" {lost[0]}; put them there, or give a feature store with --features; expected there: {dataset.files}"
-        )
-    extract_features(videos, clip, store, stride=wanted.stride, pooling=wanted.pooling, progress=progress)
+    extract_features(videos, clip, store, stride=wanted.stride, pooling=rows.pooling, progress=progress)
     return FeatureStore(store)
 
 
-def _checked(store: FeatureStore, videos: Sequence[Video], clip: Clip, progress: Progress) -> dict[str, str]:
-    """The id of each video's values, after making sure that they are this CLIP's features of these very files."""
-    have = store.fingerprint
-    expected = clip_fingerprint(clip, stride=have.stride, pooling=have.pooling, dtype=have.dtype)
-    if have != expected:
-        raise FeatureError(
-            f"features in {store.folder} are not those of CLIP {clip.name} ({'; '.join(have.differences(expected))});"
-            " name the right one with --clip and --clip-weights, or extract again"
+def _frames(
+    source: FeatureSource, videos: Mapping[Split, Sequence[Video]], rules: Protocol, notes: list[str]
+) -> dict[str, int]:
+    """How long each video is, after making sure that annotation and features belong together."""
+    stride = source.fingerprint.stride
+    frames, guessed, odd = {}, [], []
+    for video in _both(videos):
+        rows = len(source.crop_rows(video.name, source.crops(video.name)[0]))
+        known = true_frames(source, video)
+        frames[video.name] = rows * stride if known is None else known
+        if known is None:
+            guessed.append(video.name)
+        try:
+            require_frames(video.name, video.frames, frames[video.name], rules.tolerance)
+            require_rows(video.name, rows, stride, frames[video.name], rules.tolerance)
+        except DataError as error:
+            if rules.tail == "hold" and video in videos["test"]:
+                raise
+            odd.append(str(error))
+    if guessed:
+        notes.append(
+            f"nobody states how long {len(guessed)} videos are, the first is {guessed[0]!r}: taken as rows x {stride}"
         )
-    present = set(store.names)
-    missing = [v.name for v in videos if v.name not in present]
-    if missing:
-        raise FeatureError(
-            f"features in {store.folder} lack {len(missing)} videos, the first is {missing[0]}; extract them into the"
-            " same folder"
-        )
-    identity = {}
-    for done, video in enumerate(videos):
-        progress("checking features", done, len(videos))
-        if video.path is not None and video.path.exists() and source_id(video.path) != store.source(video.name):
-            raise FeatureError(
-                f"features of {video.name} in {store.folder} were not made from {video.path}; extract them again"
-            )
-        identity[video.name] = store.check(video.name)
-    progress("checking features", len(videos), len(videos))
-    return identity
+    if odd:
+        notes.append(f"{len(odd)} videos of doubtful length, the first: {odd[0]}")
+    return frames
 
 
 def _pooled(
-    source: FeatureStore, identity: Mapping[str, str], rows: Rows, folder: Path, progress: Progress
-) -> FeatureStore:
-    have = source.fingerprint
+    source: FeatureSource,
+    fingerprint: Fingerprint,
+    identity: Mapping[str, str],
+    frames: Mapping[str, int],
+    rows: Rows,
+    folder: Path,
+    progress: Progress,
+) -> FeatureSource:
+    have = fingerprint
     if not can_serve(have, rows.stride, rows.pooling):
         raise FeatureError(
             f"the method wants a row every {rows.stride} frames ({rows.pooling}), the features in {source.folder} have"
@@ -169,14 +268,17 @@ def _pooled(
         )
     if have.stride == rows.stride:
         return source
-    target: Fingerprint = replace(have, stride=rows.stride, pooling=rows.pooling)
+    target = replace(have, stride=rows.stride, pooling=rows.pooling)
     with StoreWriter(folder / target.digest, target) as writer:
         for done, (name, made_of) in enumerate(identity.items()):
             if writer.has(name, made_of):
                 continue
             progress("pooling features", done, len(identity))
-            frames = source.frames(name)
-            crops = [pool_rows(c, frames, have.stride, rows.stride, rows.pooling) for c in source.rows(name)]
-            writer.append(name, crops, frames, made_of)
+            crops = [source.crop_rows(name, crop) for crop in source.crops(name)]
+            # What the rows given can stand for: they may be one more or less than the video's true length makes.
+            most = len(crops[0]) * have.stride
+            length = min(max(frames[name], most - have.stride + 1), most)
+            pooled = [pool_rows(c, length, have.stride, rows.stride, rows.pooling) for c in crops]
+            writer.append(name, pooled, length, made_of)
         progress("pooling features", len(identity), len(identity))
     return FeatureStore(folder / target.digest)

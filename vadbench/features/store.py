@@ -88,7 +88,8 @@ class FeatureStore(FeatureSource):
         crops = self.crops(name)
         if crop not in crops:
             raise FeatureError(f"no crop '{crop}' of video '{name}' in {self.folder}; there are {', '.join(crops)}")
-        return self.rows(name)[crops.index(crop)]
+        rows: Rows = self.rows(name)[crops.index(crop)]
+        return rows
 
     def frames(self, name: str) -> int:
         """The number of frames that were decoded of a video."""

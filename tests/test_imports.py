@@ -1,0 +1,222 @@
+"""Released checkpoints: read as tensors, refused where they hold code, made runs that can be evaluated."""
+
+import json
+import os
+import pickle
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from vadbench_anomalyclip.checkpoint import _frozen, reference_names
+
+from vadbench.cli import main
+from vadbench.errors import CheckpointError
+from vadbench.experiment import Request, open_experiment
+from vadbench.harness import build
+from vadbench.imports import read_reference
+from vadbench.plugins import Registry
+
+PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
+STATE = {"net.a": torch.arange(6.0).reshape(2, 3), "net.b": torch.tensor(1)}
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """A class of a package that is not installed where the file is read."""
+
+    def make(package, name="Thing"):
+        kind = type(name, (), {"__module__": package})
+        parts = package.split(".")
+        for end in range(1, len(parts) + 1):
+            monkeypatch.setitem(sys.modules, ".".join(parts[:end]), types.ModuleType(".".join(parts[:end])))
+        setattr(sys.modules[package], name, kind)
+        return kind
+
+    return make
+
+
+@pytest.fixture
+def lightning(tmp_path, foreign):
+    """A file as a training framework writes it: tensors among objects of the authors' classes."""
+
+    def write(state, path=tmp_path / "last.ckpt"):
+        loss = foreign("src.models.loss", "ComputeLoss")()
+        loss.weights = {"top": 1.0}
+        extra = {"loss": loss, "solver": foreign("omegaconf.dictconfig", "DictConfig")(), "kind": type(loss)}
+        torch.save({"epoch": 49, "state_dict": state, "hyper_parameters": extra, "callbacks": {}}, path)
+        return path
+
+    return write
+
+
+def test_tensors_are_read_from_among_foreign_objects(lightning):
+    path = lightning(STATE)
+    for name in [n for n in sys.modules if n.split(".")[0] in ("src", "omegaconf")]:
+        del sys.modules[name]
+    found = read_reference(path)
+    assert found.keys() == STATE.keys()
+    assert all(torch.equal(found[k], v) for k, v in STATE.items())
+    assert "src" not in sys.modules and "src.models.loss" not in sys.modules
+
+
+@pytest.mark.parametrize("wrapping", [None, "state_dict", "model_state_dict"])
+def test_bare_and_wrapped_state_dicts_are_the_same(tmp_path, wrapping):
+    path = tmp_path / "model.pth"
+    torch.save({wrapping: STATE, "epoch": 3} if wrapping else STATE, path)
+    assert read_reference(path).keys() == STATE.keys()
+
+
+class Attack:
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [(os.system, "touch {}"), (eval, "open('{}', 'w')"), (exec, "open('{}', 'w')"), (os.mkdir, "{}")],
+)
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_an_attackers_pickle_is_refused_and_nothing_runs(tmp_path, function, argument, zipped):
+    trace = tmp_path / "trace"
+    path = tmp_path / "model.pth"
+    attack = Attack(function, argument.format(trace))
+    torch.save({"state_dict": STATE, "x": attack}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError):
+        read_reference(path)
+    assert not trace.exists()
+    with pytest.raises((TypeError, pickle.UnpicklingError, EOFError, AttributeError)):
+        pickle.loads(b"")  # the module is there: the refusal above is not for want of it
+
+
+def test_an_attack_is_named(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"x": Attack(os.system, "true")}, path)
+    with pytest.raises(CheckpointError, match=r"names posix.system, which no checkpoint needs"):
+        read_reference(path)
+
+
+def test_calls_of_known_packages_make_nothing_happen(tmp_path):
+    trace = tmp_path / "trace"
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": STATE, "x": Attack(np.save, str(trace), np.ones(3))}, path)
+    assert read_reference(path).keys() == STATE.keys()
+    assert not list(tmp_path.glob("trace*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<!DOCTYPE html><html>Quota exceeded</html>", "cannot read"),
+        (b"", "cannot read"),
+        (b"PK\x03\x04 and no more", "cannot read"),
+        (None, "found no file"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path, content, reason):
+    path = tmp_path / "model.pth"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=reason) as refused:
+        read_reference(path)
+    assert str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(CheckpointError, match="cannot read"):
+        read_reference(path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"a": 1}, {1: torch.ones(2)}, {"state_dict": {}}])
+def test_what_holds_no_tensors_is_refused(tmp_path, content):
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=r"dictionary of tensors|names to tensors"):
+        read_reference(path)
+
+
+CLIP = ("--clip", "small", "--clip-weights", "random:0")
+SMALLER = ("emb_size=16", "depth=1", "segments=4", "segment_length=4", "recipe.epochs=1", "recipe.batch_size=4")
+SETTINGS = [part for s in SMALLER for part in ("--set", s)]
+
+
+def command(capsys, *arguments, status=0):
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    found = capsys.readouterr()
+    assert end.value.code == status, found.err
+    return found
+
+
+@pytest.fixture
+def released(tmp_path, lightning):
+    """Weights of the authors' names for the tiny data set, and the method they belong to."""
+    request = Request("anomalyclip", "tiny", SMALLER, clip_model="small", clip_weights="random:0", device="cpu")
+    experiment = open_experiment(request, Registry(files=(PLUGIN,)))
+    method = build(experiment, experiment.dataset.classes, seed=7)
+    state = {}
+    for ours, theirs in reference_names(experiment.config).items():
+        value = method.state_dict()[ours]
+        if ours.endswith("_position"):
+            value = value.movedim(-1, 1)
+        elif ".feed_" in ours and ".norm." in ours:
+            value = value.reshape(1, -1, 1, 1)
+        state[f"net.{theirs}"] = value.clone()
+    state |= {f"net.{k}": v.clone() for k, v in _frozen(method.directions).items()}
+    return state | {"net.image_encoder.proj": torch.ones(2, 2)}, method
+
+
+def test_a_released_checkpoint_becomes_a_run_that_can_be_evaluated(released, lightning, capsys, tmp_path):
+    state, method = released
+    base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    found = command(capsys, "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, lightning(state))
+    folder = Path(json.loads(found.out)["folder"])
+    kept = load_file(folder / "checkpoint.safetensors")
+    assert torch.equal(kept["directions.ctx"], method.state_dict()["directions.ctx"])
+    assert kept["centroid"].abs().sum() > 0, "the centroid is not in the file and must have been computed"
+    (record,) = json.loads(command(capsys, "run", "--from", folder, *base).out)
+    assert record["status"] == "finished"
+    assert any("imported from the authors' file last.ckpt, sha256 " in n for n in record["notes"])
+
+
+def test_another_data_sets_checkpoint_is_refused(released, lightning, capsys, tmp_path, monkeypatch):
+    state, _ = released
+    monkeypatch.setenv("TINY_WORDS", "a dark circle")
+    base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
+    path = lightning(state)
+    found = command(capsys, "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, path, status=2)
+    assert "is not that of this CLIP and these classes" in found.err
+    assert not list((tmp_path / "runs").rglob("checkpoint*"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "extra", "shape"])
+def test_every_key_and_shape_is_matched(released, lightning, capsys, tmp_path, damage):
+    state, _ = released
+    if damage == "missing":
+        del state["net.prompt_learner.ctx"]
+    elif damage == "extra":
+        state["net.head.weight"] = torch.ones(1)
+    else:
+        state["net.prompt_learner.ctx"] = torch.ones(2, 3, 4)
+    base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
+    found = command(
+        capsys, "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, lightning(state), status=2
+    )
+    words = {"missing": "missing prompt_learner.ctx", "extra": "unexpected head.weight", "shape": "(2, 3, 4)"}
+    assert words[damage] in found.err
+
+
+def test_a_method_without_released_weights_says_so(capsys, tmp_path):
+    torch.save(STATE, tmp_path / "model.pth")
+    base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
+    found = command(capsys, "import-checkpoint", "-m", "linear", "-d", "tiny", *base, tmp_path / "model.pth", status=2)
+    assert "'linear' has no released checkpoints to import" in found.err

@@ -1,0 +1,126 @@
+"""Which weights are evaluated: looks while training, held-out videos, and what a result says of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from vadbench.cli import main
+from vadbench.dataset import ClassTable, Video, VideoClass
+from vadbench.errors import ConfigError
+from vadbench.scoring import VideoScores
+from vadbench.selection import hold_out, video_auc
+
+PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
+
+
+class Listed:
+    """As much of a data set as holding out asks for."""
+
+    name = "listed"
+    classes = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Riot")), normal=0)
+
+    def is_normal(self, video):
+        return video.labels == ("Normal",)
+
+
+def videos(**counts):
+    return [Video(f"{label}-{i}", (label,)) for label, n in counts.items() for i in range(n)]
+
+
+def test_a_fifth_of_every_class_is_held_out_and_nothing_is_lost():
+    everything = videos(Normal=50, Fire=10, Riot=3)
+    kept, held = hold_out(Listed(), everything, seed=0)
+    assert sorted(v.name for v in kept + held) == sorted(v.name for v in everything)
+    counts = {label: sum(v.labels == (label,) for v in held) for label in ("Normal", "Fire", "Riot")}
+    assert counts == {"Normal": 10, "Fire": 2, "Riot": 1}
+
+
+def test_the_seed_decides_what_is_held_out_and_a_lone_video_never_is():
+    everything = videos(Normal=50, Fire=10, Riot=1)
+    draws = [hold_out(Listed(), everything, seed)[1] for seed in (0, 0, 1)]
+    assert draws[0] == draws[1] != draws[2]
+    assert all(v.labels != ("Riot",) for held in draws for v in held)
+
+
+def test_too_few_videos_to_hold_out_are_counted():
+    with pytest.raises(ConfigError, match="listed has 1 Fire, 9 Normal"):
+        hold_out(Listed(), videos(Normal=9, Fire=1), 0)
+
+
+def test_video_auc_ranks_videos_by_the_mean_of_their_top_rows():
+    rng = np.random.default_rng(0)
+    scores = [VideoScores(str(i), 100, rng.random(int(rng.integers(1, 90))).astype(np.float32), None) for i in range(30)]
+    abnormal = {s.name: i % 3 == 0 for i, s in enumerate(scores)}
+    tops = []
+    for s in scores:
+        ranked = sorted((float(x) for x in s.anomaly), reverse=True)
+        count = int(len(ranked) / 16) + 1
+        tops.append(sum(ranked[:count]) / count)
+    expected = roc_auc_score([abnormal[s.name] for s in scores], tops)
+    assert video_auc(scores, abnormal) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.fixture
+def run(capsys, tmp_path):
+    base = ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--json"]
+
+    def call(*arguments, status=0):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in [*base, "--out", tmp_path / "runs", *arguments]])
+        found = capsys.readouterr()
+        assert end.value.code == status, found.err
+        return json.loads(found.out)[0] if status == 0 else found.err
+
+    return call
+
+
+TINY = ("-m", "linear", "-d", "tiny", "--set", "recipe.learning_rate=0.1")
+
+
+def test_best_on_test_keeps_the_best_look_and_says_so(run):
+    last = run(*TINY)
+    best = run(*TINY, "--selection", "best-on-test", "--set", "recipe.look_every=1")
+    assert best["key"] != last["key"]
+    assert best["protocol"]["selection"] == "best-on-test"
+    lines = [json.loads(x) for x in (Path(best["folder"]) / "training.jsonl").read_text().splitlines()]
+    looks = [look for line in lines for look in line["looks"]]
+    # Four epochs of two steps each; the first step of an epoch is not looked at, as in VadCLIP's loop.
+    assert [len(line["looks"]) for line in lines] == [line["steps"] - 1 for line in lines]
+    assert best["metrics"]["AUC"]["value"] == pytest.approx(max(looks), abs=1e-12)
+    (note,) = [n for n in best["notes"] if "selected on the test split" in n]
+    assert f"{len(looks)} looks" in note and "not comparable" in note
+    assert not any("looks" in json.loads(x) for x in (Path(last["folder"]) / "training.jsonl").read_text().splitlines())
+
+
+def test_weights_chosen_on_the_test_split_depend_on_how_it_is_evaluated(run):
+    keys = {
+        (selection, protocol): run(*TINY, "--selection", selection, "--protocol", protocol)["key"]
+        for selection in ("last", "best-on-test")
+        for protocol in ("native", "vadclip")
+    }
+    assert keys["last", "native"] == keys["last", "vadclip"]
+    assert len(set(keys.values())) == 3
+
+
+def test_validation_trains_on_fewer_videos_and_never_sees_the_test_split(run, monkeypatch):
+    found = run(*TINY, "--selection", "validation")
+    assert any("selected on training videos held out" in n for n in found["notes"])
+    monkeypatch.setenv("TINY_TEST", "4")
+    other = run(*TINY, "--selection", "validation")
+    assert other["key"] == found["key"], "the test split changed and the training must not have noticed"
+
+
+def test_an_evaluation_of_selected_weights_says_how_they_were_selected(run):
+    best = run(*TINY, "--selection", "best-on-test")
+    again = run("--from", best["folder"], "--protocol", "vadclip")
+    assert again["protocol"]["selection"] == "best-on-test"
+    assert any("selected on the test split" in n for n in again["notes"])
+    assert "leave out --set" in run("--from", best["folder"], "--selection", "last", status=2)
+
+
+def test_what_is_not_trained_has_no_weights_to_select(run):
+    assert "is not trained" in run("-m", "zero-shot", "-d", "tiny", "--selection", "validation", status=2)

@@ -1,0 +1,142 @@
+"""``vadbench data``: is a data set complete?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import print_json, print_table, progress_bar
+from vadbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vadbench.inspection import Report
+
+SHOWN = 5
+"""Lines of each kind of problem that are printed; the rest is counted."""
+EXIT_STATUS = {"complete": 0, "incomplete": 1, "unusable": 2}
+
+
+@click.group("data", short_help="Check the files of a data set.")
+def command() -> None:
+    """Check the files of a data set."""
+
+
+@command.command("check", short_help="Compare a data set's files with its lists.")
+@click.argument("dataset")
+@options.data_root
+@options.features
+@options.features_layout
+@options.clip_model
+@options.clip_weights
+@options.device
+@options.plugin
+@options.as_json
+def check(
+    dataset: str,
+    data_root: Path | None,
+    features: Path | None,
+    features_layout: Any,
+    clip_model: str | None,
+    clip_weights: str | None,
+    device: str,
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Compare a data set's files with its official lists: what is missing, damaged, of another length or left over.
+
+    \b
+      vadbench data check ucfcrime --data-root UCF-Crime
+      vadbench data check xdviolence --data-root XD --features XD/clip --clip ViT-B-16-quickgelu --clip-weights openai
+      vadbench data check shanghaitech --data-root SH --json
+
+    Videos are looked at, or the features in --features, or those in the root where it has no video. Features are read
+    whole; of a video only the container is opened, vadbench extract --keep-going finds damage within. With --clip, the
+    features are compared with the class names, which tells features of another encoder.
+
+    The exit status is 0 where everything is there, 1 where a run can be made without the rest (--allow-incomplete), 2
+    where none can. With --json the report is an object with: status (complete, incomplete, unusable), counts (problems
+    by kind), dataset, root, source (features, videos, none), splits (by name: videos, listed, normal, abnormal,
+    classes, each with expected, found and usable; frames_stated, stating, frames_found, positive_frames), features
+    (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null) and problems (kind,
+    name, text), all of them.
+    """
+    from vadbench.clip import load_clip
+    from vadbench.environment import choose_device
+    from vadbench.experiment import clip_source
+    from vadbench.features.given import GivenFeatures
+    from vadbench.inspection import inspect
+    from vadbench.locations import find_data_root
+    from vadbench.plugins import Registry
+
+    if features is None and features_layout is not None:
+        raise ConfigError("--features-layout says how the files in --features lie; give both")
+    kind = Registry(files=plugin_files).dataset(dataset)
+    root = find_data_root(dataset, kind.makes_itself, data_root)
+    named = clip_model is not None or clip_weights is not None
+    clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device)) if named else None
+    given = GivenFeatures(features, features_layout) if features is not None else None
+    with progress_bar() as progress:
+        report = inspect(kind(root), given, clip, progress)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print(report)
+    click.get_current_context().exit(EXIT_STATUS[report.status])
+
+
+def _print(report: Report) -> None:
+    from vadbench.inspection import MEANINGS
+
+    if report.splits:
+        print_table(list(_split_rows(report)), ["split", "", "expected", "found", "usable"])
+        click.echo()
+    rows = [[meaning, report.counts[kind]] for kind, (_, meaning) in MEANINGS.items()]
+    print_table(rows, ["problems", "found"])
+    click.echo()
+    _print_features(report)
+    for kind, total in report.counts.items():
+        for problem in [p for p in report.problems if p.kind == kind][:SHOWN]:
+            click.echo(f"{kind}: {problem.text}")
+        if total > SHOWN:
+            click.echo(f"{kind}: and {total - SHOWN} more (--json lists all)")
+    click.echo(f"{report.dataset} in {report.root}: {_verdict(report)}")
+
+
+def _split_rows(report: Report) -> Any:
+    for name, split in report.splits.items():
+        tallies = {"videos": split.videos, "normal": split.normal, "abnormal": split.abnormal}
+        shown = {label: tally for label, tally in split.classes.items() if tally.expected}
+        for what, tally in (tallies | {f"  {label}": tally for label, tally in shown.items()}).items():
+            yield [name, what, f"{tally.expected:,}", f"{tally.found:,}", f"{tally.usable:,}"]
+        stated = f"{split.frames_stated:,}" if split.stating else "-"
+        partly = f" ({split.stating} videos)" if 0 < split.stating < split.listed else ""
+        yield [name, "frames", stated + partly, "", f"{split.frames_found:,}"]
+        if split.positive_frames:
+            yield [name, "anomalous frames", f"{split.positive_frames:,}", "", ""]
+
+
+def _print_features(report: Report) -> None:
+    if report.features is not None:
+        made = report.features.made_by
+        every = "frame" if made["stride"] == 1 else f"{made['stride']} frames"
+        click.echo(
+            f"features in {report.features.folder}: layout {report.features.layout}, {made['dim']} wide,"
+            f" {made['dtype']}, a row every {every}, crops {', '.join(made['crops'])};"
+            f" fingerprint {report.features.fingerprint}, encoder {made['encoder']}"
+        )
+        if report.preflight is not None:
+            click.echo(
+                f"preflight: mean cosine with the class names {report.preflight.cosine:.3f} under CLIP"
+                f" {report.preflight.clip}: {report.preflight.verdict}"
+            )
+        else:
+            click.echo("preflight: not done")
+
+
+def _verdict(report: Report) -> str:
+    listed = sum(split.listed for split in report.splits.values())
+    usable = sum(split.videos.usable for split in report.splits.values())
+    return f"{report.status}, {usable:,} of {listed:,} videos can be used"

@@ -1,0 +1,53 @@
+"""``vadbench import-checkpoint``: the authors' released weights as one of our run folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, print_json, progress_bar
+
+
+@click.command("import-checkpoint", short_help="Make the authors' released weights one of our runs.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--method", "-m", required=True, help="Method the weights are of: anomalyclip or vadclip.")
+@click.option("--dataset", "-d", required=True, help="Data set they were trained on.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
+@options.data_root
+@options.allow_incomplete
+@options.features
+@options.features_layout
+@options.clip_model
+@options.clip_weights
+@options.device
+@options.out
+@options.plugin
+@options.as_json
+def command(file: Path, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+    """Make a checkpoint that a method's authors released one of our run folders.
+
+    \b
+      vadbench import-checkpoint -m anomalyclip -d ucfcrime last.ckpt --data-root UCFCrime \\
+          --clip ViT-B-16-quickgelu --clip-weights openai
+      vadbench run --from results/runs/ucfcrime/anomalyclip/KEY --protocol anomalyclip --data-root UCFCrime
+
+    Only tensors are read, and nothing in the file is run. Every name and shape must be this method's. The data set is
+    needed for its classes, and for what the file lacks: AnomalyCLIP's centroid of normal training features.
+    """
+    from vadbench.experiment import Request, open_experiment
+    from vadbench.imports import import_checkpoint, read_reference
+    from vadbench.plugins import Registry
+
+    state = read_reference(file)
+    with progress_bar() as progress:
+        experiment = open_experiment(Request(**request), Registry(files=plugin_files), progress)
+        folder = import_checkpoint(experiment, file, state, progress)
+    if as_json:
+        print_json({"folder": str(folder)})
+        return
+    click.echo(f"{file} is now {folder}")
+    note(f"evaluate it with: vadbench run --from {folder}")

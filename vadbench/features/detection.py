@@ -1,0 +1,134 @@
+"""Which layout .npy files of features have: told by the shapes of some of them and the lengths of their videos."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from vadbench.errors import FeatureError
+from vadbench.features.finding import Files, require_inside
+from vadbench.features.npy import Header, read_header
+
+NpyLayout = Literal["anomalyclip", "vadclip", "rows-crops", "crops-rows"]
+
+SNIPPET = 16
+"""Frames that a row stands for in every layout but AnomalyCLIP's."""
+
+AXES: Mapping[NpyLayout, tuple[str, ...]] = {
+    "anomalyclip": ("rows", "dim"),
+    "vadclip": ("rows", "dim"),
+    "rows-crops": ("rows", "crops", "dim"),
+    "crops-rows": ("crops", "rows", "dim"),
+}
+"""What the axes of an array are, by layout."""
+
+NAME_IT = "name it with --features-layout"
+"""What to do where the layout is in doubt."""
+
+_LOOKED_AT = 256
+"""Headers of so many videos, evenly spread, decide on the layout; all others are held to it when they are read."""
+_FRAMES_OFF = 4
+"""Authors' decoders find a few frames more or less than the annotation states."""
+
+
+class Sample(NamedTuple):
+    """What the header of one of a video's files says."""
+
+    name: str
+    path: str
+    header: Header
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.header.shape
+
+
+def read_samples(files: Files, outside: Collection[str]) -> list[Sample]:
+    """Read the headers of some files, one a video, evenly spread.
+
+    Damaged files are left out: they are refused when they are read.
+
+    Raises:
+        FeatureError: all are damaged; says what is wrong with the first.
+    """
+    samples: list[Sample] = []
+    refused: FeatureError | None = None
+    videos = sorted(files)
+    taken = min(len(videos), _LOOKED_AT)
+    for name in (videos[i * len(videos) // taken] for i in range(taken)):
+        path = next(iter(files[name].values()))
+        try:
+            require_inside(path, outside)
+            samples.append(Sample(name, path, read_header(path)))
+        except FeatureError as error:
+            refused = refused or error
+    if refused and not samples:
+        raise refused
+    return samples
+
+
+def detect(folder: Path, samples: Sequence[Sample], frames: Mapping[str, int]) -> NpyLayout:
+    """The layout of files that are each called like a video.
+
+    Args:
+        folder: where they are, for messages.
+        samples: what some of them say.
+        frames: how long videos are, as far as that is known.
+
+    Raises:
+        FeatureError: they have different numbers of axes, or nothing tells.
+    """
+    flat, cubes = ([s for s in samples if len(s.shape) == n] for n in (2, 3))
+    if flat and cubes:
+        raise FeatureError(
+            f"expected arrays of one kind, found {flat[0].path} of shape {flat[0].shape} and {cubes[0].path} of shape"
+            f" {cubes[0].shape}; name the folder of one kind"
+        )
+    usable = flat or cubes
+    if not usable:
+        raise FeatureError(
+            f"{samples[0].path}: expected an array of 2 dimensions, or of 3 with crops, found shape"
+            f" {samples[0].shape}; fetch it again"
+        )
+    options: tuple[NpyLayout, NpyLayout] = ("anomalyclip", "vadclip") if flat else ("rows-crops", "crops-rows")
+    # Videos differ in length, and all have the same crops.
+    alike = [o for o in options if (axis := crop_axis(o)) is not None and len({s.shape[axis] for s in usable}) == 1]
+    chosen = alike[0] if len(alike) == 1 else _elected(options, usable, frames)
+    if chosen is None:
+        first, last = usable[0], usable[-1]
+        stated = f"of {frames[first.name]} frames" if first.name in frames else "of unknown length"
+        other = f", {last.path} {last.shape}" if last.shape != first.shape else ""
+        raise FeatureError(
+            f"cannot tell the layout of {folder}: {first.path} has shape {first.shape}{other}, the first is of a video"
+            f" {stated}; {NAME_IT} {' or '.join(options)}"
+        )
+    return chosen
+
+
+def _elected(options: Sequence[NpyLayout], samples: Sequence[Sample], frames: Mapping[str, int]) -> NpyLayout | None:
+    """The layout in which most videos have as many rows as their frames make, at least half of them."""
+    stated = [s for s in samples if s.name in frames]
+    votes = {
+        o: sum(_fits(s.shape[AXES[o].index("rows")], stride_of(o), frames[s.name]) for s in stated) for o in options
+    }
+    best = max(options, key=votes.__getitem__)
+    unique = sum(v == votes[best] for v in votes.values()) == 1
+    return best if unique and 2 * votes[best] >= len(stated) else None
+
+
+def stride_of(layout: NpyLayout) -> int:
+    """Frames from one row to the next."""
+    return 1 if layout == "anomalyclip" else SNIPPET
+
+
+def crop_axis(layout: NpyLayout) -> int | None:
+    """Which axis has the crops; ``None`` where an array is of one crop."""
+    axes = AXES[layout]
+    return axes.index("crops") if "crops" in axes else None
+
+
+def _fits(rows: int, stride: int, frames: int) -> bool:
+    """Whether a video makes so many rows: its last frames may have one or none, and authors may leave one out."""
+    most_left_over = stride if stride > 1 else 0
+    return -(stride - 1) - _FRAMES_OFF <= frames - rows * stride <= most_left_over + _FRAMES_OFF

@@ -1,0 +1,124 @@
+"""Features that somebody made before: opening them, and making sure that they are what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vadbench.clip import Clip
+from vadbench.dataset import ClassTable, Progress, Video
+from vadbench.errors import FeatureError
+from vadbench.features.extract import clip_fingerprint
+from vadbench.features.fingerprint import UNKNOWN, Fingerprint
+from vadbench.features.layouts import Layout, open_features
+from vadbench.features.preflight import preflight
+from vadbench.features.source import FeatureSource
+from vadbench.features.store import FeatureStore
+from vadbench.features.verified import Verified
+from vadbench.media import declared_frames, source_id
+from vadbench.runs import digest
+
+
+@dataclass(frozen=True)
+class GivenFeatures:
+    """A folder of features and, where the user names it, the layout they lie in."""
+
+    folder: Path
+    layout: Layout | None = None
+
+
+def open_given(
+    given: GivenFeatures, videos: Sequence[Video], clip: Clip, classes: ClassTable, cache: Path, progress: Progress
+) -> tuple[FeatureSource, Fingerprint, dict[str, str], str]:
+    """Open features and look at every value of those of the videos, once.
+
+    Args:
+        given: where they are.
+        videos: of both splits; some may lack features.
+        clip: the CLIP that they are said to come from.
+        classes: whose words the preflight compares with the rows.
+        cache: folder for what was looked at before.
+        progress: told how far that is.
+
+    Returns:
+        the features; their fingerprint, with a digest of all values for weights where nobody knows these; what names
+        the values of each video that has any; and a sentence on their origin for the reader of a result.
+
+    Raises:
+        FeatureError: another CLIP made them, they were made from other files, or a value is damaged.
+    """
+    stated = {v.name: v.frames for v in videos if v.frames is not None}
+    source = open_features(given.folder, {v.name for v in videos}, stated, given.layout)
+    present = set(source.names)
+    here = [v for v in videos if v.name in present]
+    if not here:
+        raise FeatureError(f"{given.folder} has features of none of the {len(videos)} videos; check the folder")
+    fingerprint = source.fingerprint
+    _require_clip(source, clip)
+    verified = Verified(cache / "verified.jsonl")
+    identity = {}
+    for done, video in enumerate(here):
+        progress("checking features", done, len(here))
+        if isinstance(source, FeatureStore):
+            _require_file(source, video)
+        identity[video.name] = verified.digest(source, video.name)
+    progress("checking features", len(here), len(here))
+    if fingerprint.known:
+        return source, fingerprint, identity, f"features given: {source.folder}, fingerprint {fingerprint.digest}"
+    found = preflight(source, sorted(identity), clip, classes)
+    if found.verdict == "other encoder":
+        raise FeatureError(
+            f"features in {source.folder} are not those of CLIP {clip.name}: their mean cosine with its text features"
+            f" is {found.cosine:.2f}, the right encoder gives 0.18 to 0.29; name theirs with --clip and --clip-weights"
+        )
+    origin = (
+        f"features given: {source.folder}, of unknown origin; a row every {fingerprint.stride} frames,"
+        f" mean cosine with the class names {found.cosine:.2f}"
+    )
+    return source, replace(fingerprint, weights=f"{UNKNOWN}-{digest(identity)}"), identity, origin
+
+
+def holds_features(folder: Path) -> bool:
+    """Whether there is a .npy file in a folder or below."""
+    return next(folder.rglob("*.npy"), None) is not None
+
+
+def true_frames(source: FeatureSource, video: Video) -> int | None:
+    """How long a video is: as decoded for our own features, else by the annotation, by features of every frame, or by
+    the container, in this order; ``None`` where nobody says.
+
+    Raises:
+        MediaError: the video's file is damaged.
+    """
+    made = source.frames(video.name)
+    if made is not None and (source.fingerprint.known or video.frames is None):
+        return made
+    if video.frames is not None:
+        return video.frames
+    return declared_frames(video.path) if video.path is not None else None
+
+
+def _require_clip(source: FeatureSource, clip: Clip) -> None:
+    have = source.fingerprint
+    if have.dim != clip.dim:
+        raise FeatureError(
+            f"features in {source.folder} are {have.dim} wide, those of CLIP {clip.name} {clip.dim}; name the one they"
+            " come from, such as --clip ViT-B-16-quickgelu --clip-weights openai"
+        )
+    if not have.known:
+        return
+    made = clip_fingerprint(clip, stride=have.stride, pooling="mean")
+    expected = replace(made, pooling=have.pooling, dtype=have.dtype, crops=have.crops, arithmetic=have.arithmetic)
+    if have != expected:
+        raise FeatureError(
+            f"features in {source.folder} are not those of CLIP {clip.name} ({'; '.join(have.differences(expected))});"
+            " name the right one with --clip and --clip-weights, or extract again"
+        )
+
+
+def _require_file(source: FeatureStore, video: Video) -> None:
+    if video.path is not None and video.path.exists() and source_id(video.path) != source.source(video.name):
+        raise FeatureError(
+            f"features of {video.name} in {source.folder} were not made from {video.path}; extract them again"
+        )

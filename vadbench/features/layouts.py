@@ -1,0 +1,220 @@
+"""Features that others published: .npy files in the layouts in circulation, found by the names of their videos.
+
+=============  ============================================  =================  ==============
+layout         files                                         shape              a row every
+=============  ============================================  =================  ==============
+anomalyclip    ``<video>.npy``                               (frames, dim)      frame
+vadclip        ``<video>__<crop>.npy``, or ``<video>.npy``   (rows, dim)        16 frames
+rows-crops     ``<video>.npy``, ``<video>_i3d.npy``          (rows, crops, dim)  16 frames
+crops-rows     the same                                      (crops, rows, dim)  16 frames
+=============  ============================================  =================  ==============
+
+In whatever folders they lie: lists name the authors' own paths, so a file belongs to a video by its name alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vadbench.errors import FeatureError, did_you_mean
+from vadbench.features.detection import AXES, NAME_IT, NpyLayout, Sample, crop_axis, detect, read_samples, stride_of
+from vadbench.features.finding import Files, assign, find_npy, require_inside
+from vadbench.features.fingerprint import FINGERPRINT_FILE, UNKNOWN, Fingerprint
+from vadbench.features.npy import map_npy
+from vadbench.features.shard import Rows
+from vadbench.features.source import FeatureSource
+from vadbench.features.store import FeatureStore
+
+Layout = Literal["store", NpyLayout]
+"""A feature store, or .npy files as in the table above."""
+
+_UNIT = 2e-3
+"""Rows whose lengths differ from 1 by no more are normalised; rounding to float16 takes 2e-4."""
+
+
+class WidthError(FeatureError):
+    """Rows that are wider or narrower than those of the other videos."""
+
+
+class NpyFeatures(FeatureSource):
+    """Features in .npy files, each opened when it is read.
+
+    Args:
+        folder: what holds them all.
+        layout: how they lie there.
+        fingerprint: what most of the files say; a file unlike it is refused when it is read.
+        files: by video and crop. With all crops in one array it is the only entry, whatever its crop.
+        extra: .npy files of no video.
+        outside: files that are links leading out of the folder; refused when read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        layout: NpyLayout,
+        fingerprint: Fingerprint,
+        files: Files,
+        extra: Iterable[str],
+        outside: Collection[str],
+    ) -> None:
+        self.folder, self.layout, self.fingerprint = folder, layout, fingerprint
+        self.extra = [Path(p) for p in extra]
+        self._files, self._outside = files, outside
+        self._names = tuple(sorted(files))
+        self._crop_axis = crop_axis(layout)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
+
+    def crops(self, name: str) -> tuple[str, ...]:
+        files = self._find(name)
+        return tuple(files) if self._crop_axis is None else self.fingerprint.crops
+
+    def path(self, name: str, crop: str) -> Path:
+        """The file that holds a crop of a video.
+
+        Raises:
+            FeatureError: the video or the crop is not there.
+        """
+        return Path(self._file(name, crop))
+
+    def crop_rows(self, name: str, crop: str) -> Rows:
+        """``(rows, dim)`` of one crop of a video: a read-only view of its file, nothing is copied.
+
+        Raises:
+            WidthError: its rows are not as wide as those of the others.
+            FeatureError: the video or the crop is not there, or its file is damaged or unlike the others.
+        """
+        path = self._file(name, crop)
+        require_inside(path, self._outside)
+        array = map_npy(path)
+        self._require_alike(path, array)
+        if self._crop_axis is None:
+            return array
+        rows: Rows = array[int(crop)] if self._crop_axis == 0 else array[:, int(crop)]
+        return rows
+
+    def frames(self, name: str) -> int | None:
+        """The number of rows where each is a frame, else ``None``."""
+        return len(self.crop_rows(name, self.crops(name)[0])) if self.fingerprint.stride == 1 else None
+
+    def stamp(self, name: str) -> str:
+        digest = hashlib.sha256()
+        for path in self._find(name).values():
+            try:
+                status = os.stat(path)
+            except OSError as error:
+                raise FeatureError(f"cannot read {path}: {error.strerror}; fetch it again") from error
+            fields = (os.path.relpath(path, self.folder), status.st_size, status.st_mtime_ns)
+            digest.update(repr(fields).encode())
+        return digest.hexdigest()[:16]
+
+    def _find(self, name: str) -> Mapping[str, str]:
+        if name not in self._files:
+            raise FeatureError(
+                f"no features of video {name!r} in {self.folder}{did_you_mean(name, self.names[:1000])}; fetch them"
+            )
+        return self._files[name]
+
+    def _file(self, name: str, crop: str) -> str:
+        crops = self.crops(name)
+        if crop not in crops:
+            raise FeatureError(f"no crop '{crop}' of video {name!r} in {self.folder}; there are {', '.join(crops)}")
+        files = self._files[name]
+        return files[crop] if self._crop_axis is None else next(iter(files.values()))
+
+    def _require_alike(self, path: str, array: Rows) -> None:
+        have, shape = self.fingerprint, array.shape
+        axes = AXES[self.layout]
+        expected = f"{path}: layout {self.layout} has axes {', '.join(axes)}"
+        if len(shape) != len(axes):
+            raise FeatureError(f"{expected}, found shape {shape}; fetch it again, or {NAME_IT}")
+        if shape[-1] != have.dim:
+            raise WidthError(f"{expected}, the others are {have.dim} wide, found shape {shape}; fetch it again")
+        if self._crop_axis is not None and shape[self._crop_axis] != len(have.crops):
+            raise FeatureError(
+                f"{expected}, the others have {len(have.crops)} crops, found shape {shape}; fetch it again, or"
+                f" {NAME_IT}"
+            )
+        if array.dtype != have.dtype:
+            raise FeatureError(f"{path}: expected {have.dtype} like the others, found {array.dtype}; save it as that")
+
+
+def open_features(
+    folder: Path, names: Collection[str] | None, frames: Mapping[str, int], layout: Layout | None = None
+) -> FeatureSource:
+    """Open the features in a folder, whatever their layout. Of .npy files a few headers and rows are read.
+
+    Args:
+        folder: a feature store, or what holds .npy files, in any folder below.
+        names: the videos that features are looked for; ``None`` takes each file's own name.
+        frames: how long videos are, as far as that is known; tells rows of every frame from those of every sixteenth.
+        layout: how the files lie; found out where ``None``.
+
+    Raises:
+        FeatureError: there are none, no file can be read, the layout cannot be told or contradicts the files, or two
+            files claim one crop of a video.
+    """
+    if layout == "store" or (layout is None and (folder / FINGERPRINT_FILE).is_file()):
+        return FeatureStore(folder)
+    found = find_npy(folder)
+    assigned = assign(folder, found, names)
+    samples = read_samples(assigned.files, found.outside)
+    if layout is None:
+        layout = "vadclip" if assigned.numbered else detect(folder, samples, frames)
+    elif assigned.numbered and layout != "vadclip":
+        raise FeatureError(
+            f"layout {layout} has one file for each video, found {assigned.numbered}, named like a single crop; name"
+            " layout vadclip, or another folder"
+        )
+    files = assigned.files
+    if layout == "anomalyclip":
+        files = {name: {"center": crops["0"]} for name, crops in files.items()}
+    fingerprint = _fingerprint(layout, files, samples)
+    return NpyFeatures(folder, layout, fingerprint, files, assigned.extra, found.outside)
+
+
+def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[Sample]) -> Fingerprint:
+    """What most files say."""
+    axes, axis = AXES[layout], crop_axis(layout)
+    usable = [s for s in samples if len(s.shape) == len(axes)]
+    if not usable:
+        raise FeatureError(
+            f"{samples[0].path}: layout {layout} has axes {', '.join(axes)}, found shape {samples[0].shape}; {NAME_IT}"
+        )
+    crops = {crop for of_video in files.values() for crop in of_video}
+    if axis is not None:
+        crops = {str(i) for i in range(_most_common([s.shape[axis] for s in usable]))}
+    return Fingerprint(
+        encoder=UNKNOWN,
+        weights=UNKNOWN,
+        activation=UNKNOWN,
+        preprocessing=UNKNOWN,
+        stride=stride_of(layout),
+        pooling="unknown",
+        crops=tuple(sorted(crops, key=lambda c: (len(c), c))),
+        dim=_most_common([s.shape[-1] for s in usable]),
+        dtype=_most_common([s.header.dtype.name for s in usable]),
+        normalised=all(_is_unit(s.path) for s in usable[:8]),
+        decoder=UNKNOWN,
+        arithmetic="unknown",
+    )
+
+
+def _most_common(values: Sequence[Any]) -> Any:
+    return Counter(values).most_common(1)[0][0]
+
+
+def _is_unit(path: str) -> bool:
+    """Whether the first rows of a file have unit length."""
+    array = map_npy(path)
+    lengths = np.linalg.norm(array[(slice(4),) * (array.ndim - 1)].astype(np.float64), axis=-1)
+    return bool((abs(lengths - 1) < _UNIT).all())

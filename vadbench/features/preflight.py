@@ -1,0 +1,101 @@
+"""Whether features can come from a CLIP: a cheap look at some rows before hours of training on the wrong ones.
+
+Every pair of an image and a text that one CLIP encodes lies at about the same angle, related or not. Rows of OpenAI's
+ViT-B/16 have a cosine of 0.18 to 0.29 with its class names whatever the video (measured on UCF-Crime); rows of another
+encoder of the same width have 0.00 to 0.07.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vadbench.clip import SMALL, Clip
+from vadbench.dataset import ClassTable
+from vadbench.errors import FeatureError
+from vadbench.features.source import FeatureSource
+
+OTHER_BELOW = 0.1
+"""A mean cosine below this is another encoder's (our decision: between the two ranges measured)."""
+
+Values = NDArray[np.float64]
+
+_VIDEOS, _ROWS = 64, 16
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """How features and a CLIP's text tower go together.
+
+    Args:
+        clip: the CLIP's architecture.
+        cosine: mean image-text cosine, -1 to 1.
+        verdict: ``untold`` where the CLIP is none whose cosine tells: the small one and untrained ones.
+    """
+
+    clip: str
+    cosine: float
+    verdict: Literal["right encoder", "other encoder", "untold"]
+
+
+def image_text_cosine(source: FeatureSource, names: Sequence[str], text_features: Tensor) -> float:
+    """Mean cosine between rows of features and texts: 16 rows, evenly spread, of each of 64 videos at most.
+
+    Args:
+        source: the features.
+        names: videos that have rows; evenly spread ones are looked at.
+        text_features: ``(texts, dim)`` of the CLIP in question, of any length.
+
+    Raises:
+        FeatureError: there is no row, or the texts are of another width.
+    """
+    texts = _unit(text_features.detach().cpu().numpy().astype(np.float64))
+    sampled = [_sample(source, names[i]) for i in _spread(len(names), _VIDEOS)]
+    if not sum(map(len, sampled)):
+        raise FeatureError(f"{source.folder}: expected rows to compare with a CLIP's texts, found none")
+    width = sampled[0].shape[1]
+    if width != texts.shape[1]:
+        raise FeatureError(
+            f"features in {source.folder} are {width} wide, the CLIP's text features {texts.shape[1]}; name the CLIP"
+            " they come from, such as --clip ViT-B-16-quickgelu --clip-weights openai"
+        )
+    return float((_unit(np.concatenate(sampled)) @ texts.T).mean())
+
+
+def is_other_encoder(cosine: float) -> bool:
+    """Whether a mean image-text cosine says that the rows come from another encoder than the texts."""
+    return cosine < OTHER_BELOW
+
+
+def preflight(source: FeatureSource, names: Sequence[str], clip: Clip, classes: ClassTable) -> Preflight:
+    """Compare features with the class names under the CLIP they are said to come from.
+
+    Raises:
+        FeatureError: as :func:`image_text_cosine`.
+    """
+    cosine = image_text_cosine(source, names, clip.text(classes.words))
+    if clip.name == SMALL or clip.source.weights.startswith("random:"):
+        return Preflight(clip.name, cosine, "untold")
+    return Preflight(clip.name, cosine, "other encoder" if is_other_encoder(cosine) else "right encoder")
+
+
+def _sample(source: FeatureSource, name: str) -> Values:
+    rows = source.crop_rows(name, source.crops(name)[0])
+    return np.asarray(rows[_spread(len(rows), _ROWS)], np.float64)
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """At most ``wanted`` of ``count`` positions, evenly spread, the first among them."""
+    taken = min(count, wanted)
+    return [i * count // taken for i in range(taken)]
+
+
+def _unit(rows: Values) -> Values:
+    """Rows at unit length; one of zeros stays as it is."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)

@@ -1,0 +1,159 @@
+"""The authors' released weights: read as tensors and nothing else, and made one of our run folders.
+
+Such files pickle whatever their training held: settings, optimisers, classes of the authors' code. Names of packages
+that are known to occur become objects that do nothing; a name of any other package is refused, and in no case is
+anything from the file called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
+from vadbench.dataset import Progress, silent
+from vadbench.errors import CheckpointError
+from vadbench.experiment import Experiment
+from vadbench.files import locked
+from vadbench.harness import build
+from vadbench.runs import RunFolder, digest
+
+FOREIGN = frozenset(
+    {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}
+    | {"src", "torch", "torchmetrics", "typing"}
+)
+"""Packages whose names occur in released training checkpoints (spec of AnomalyCLIP, section 7)."""
+HARMLESS_BUILTINS = frozenset(
+    f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "set", "str", "tuple")
+)
+_WRAPPINGS = ("state_dict", "model_state_dict")
+
+
+class Stub:
+    """Stands for an object of a class that is not loaded; takes whatever a pickle does to it, and forgets it."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Stub:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+    def __setitem__(self, _: Any, __: Any) -> None: ...
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def read_reference(path: Path) -> dict[str, Tensor]:
+    """The tensors of a released checkpoint: a bare state dict, or one inside a training checkpoint.
+
+    Raises:
+        CheckpointError: the file is absent, damaged, no checkpoint, or names code that has no place in one.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"expected a released checkpoint (.ckpt, .pth or .pt), found no file {path}")
+    try:
+        foreign = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
+        refused = [n for n in foreign if n.split(".")[0] not in FOREIGN and n not in HARMLESS_BUILTINS]
+        if refused:
+            raise CheckpointError(
+                f"{path} names {', '.join(refused[:3])}, which no checkpoint needs and which could run code; nothing"
+                " was loaded: get the file from its authors again"
+            )
+        with safe_globals([(Stub, name) for name in foreign]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about formats that are refused below anyway
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise CheckpointError(f"cannot read {path} as a checkpoint of tensors: {reason}; get the file again") from error
+    for name in _WRAPPINGS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not content:
+        raise CheckpointError(f"{path} must hold a dictionary of tensors, found {type(content).__name__}")
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"{path} must map names to tensors, found {key!r}: {type(value).__name__}")
+    return dict(content)
+
+
+def import_checkpoint(
+    experiment: Experiment, path: Path, state: Mapping[str, Tensor], progress: Progress = silent
+) -> Path:
+    """Make a released checkpoint one of our run folders, ready for ``run --from``.
+
+    What the file lacks and the method prepares from normal training videos, AnomalyCLIP's centroid, is computed.
+
+    Args:
+        experiment: the method with its settings, and the data set the weights were trained on.
+        path: the authors' file.
+        state: what :func:`read_reference` read in it.
+        progress: told how far the preparation is.
+
+    Returns:
+        the run folder.
+
+    Raises:
+        CheckpointError: the weights are not of this method, its settings, this CLIP or these classes.
+    """
+    made_of = _sha256(path)
+    classes, provision = experiment.dataset.classes, experiment.provision
+    method = build(experiment, classes, seed=0)
+    try:
+        method.import_reference(state)
+    except NotImplementedError as error:
+        raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
+    normal = [v for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
+    progress("preparing", 0, 1)
+    method.prepare(provision.features.crop_rows(v.name, provision.features.crops(v.name)[0]) for v in normal)
+    progress("preparing", 1, 1)
+    config = experiment.config.model_dump(mode="json")
+    train = provision.record(experiment.dataset, "train")
+    identity: Mapping[str, Any] = {
+        "imported": made_of,
+        "method": experiment.method_name,
+        "version": experiment.version,
+        "config": config,
+        "manifest": train.manifest,
+        "fingerprint": provision.fingerprint.digest,
+    }
+    key = digest(identity)
+    folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
+    with locked(folder.path, f"run {key}"):
+        save_checkpoint(
+            folder.path,
+            method,
+            CheckpointInfo(
+                key=key,
+                method=experiment.method_name,
+                version=experiment.version,
+                config=config,
+                dataset=experiment.dataset.name,
+                train=train,
+                classes=class_entries(classes),
+                normal=classes.normal,
+                dim=experiment.clip.dim,
+                fingerprint=experiment.fingerprint,
+                clip=ClipEntry(**experiment.clip_source),
+                seed=0,
+                selection=method.reference_selection,
+                imported=f"{path.name}, sha256 {made_of}",
+            ),
+        )
+    return folder.path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,120 @@
+"""A data set held against its lists: what is looked at, and how the findings add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from vadbench.annotations.dataset import OVERRUN
+from vadbench.clip import Clip
+from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
+from vadbench.errors import DataError
+from vadbench.features.given import GivenFeatures, holds_features
+from vadbench.inspection.looking import Length, line, look_at_features, look_at_videos
+from vadbench.inspection.report import MEANINGS, Problem, Report, SplitReport, Tally
+
+
+def inspect(
+    dataset: Dataset, given: GivenFeatures | None = None, clip: Clip | None = None, progress: Progress = silent
+) -> Report:
+    """Look at every file of a data set. A damaged one is reported and the others are looked at all the same.
+
+    Of a video only its container is opened: damage within shows when it is decoded. Of features every value is read.
+
+    Args:
+        dataset: the data set in its place on disk. One that makes its own files makes those that are not there.
+        given: features to look at instead of videos. Without, as in a run, they are the root's where it has no video.
+        clip: the CLIP that the features are said to come from.
+        progress: told how far the looking is.
+    """
+    report = Report(dataset.name, str(dataset.root))
+    listed = _listed(dataset, report.problems, progress)
+    videos = [v for split in SPLITS for v in listed.get(split, ())]
+    if given is None and not any(v.path for v in videos) and holds_features(dataset.root):
+        given = GivenFeatures(dataset.root)
+    lengths: dict[str, Length] = {}
+    if videos and given is not None:
+        report.source = "features"
+        lengths = look_at_features(given, videos, dataset.classes, clip, report, progress)
+    elif videos:
+        report.source = "videos"
+        lengths = look_at_videos(dataset.root, videos, report, progress)
+    opened = report.source == "videos" or report.features is not None
+    found = {v.name for v in videos if opened} - {p.name for p in report.problems if p.kind == "missing"}
+    for split, members in listed.items():
+        report.splits[split] = _counted(dataset, split, members, found, lengths)
+        report.problems += _shortages(split, report.splits[split]) if opened else []
+    report.problems += _overruns(videos, lengths)
+    report.problems += [Problem("annotation", "", text) for text in dataset.problems]
+    order = list(MEANINGS)
+    report.problems.sort(key=lambda p: order.index(p.kind))
+    return report
+
+
+def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> dict[Split, Sequence[Video]]:
+    """The videos of each split whose lists and annotation can be read."""
+    listed: dict[Split, Sequence[Video]] = {}
+    errors = []
+    try:
+        dataset.prepare(progress)
+    except DataError as error:
+        errors.append(line(error))
+    for split in SPLITS if dataset.root.is_dir() else ():
+        try:
+            listed[split] = dataset.videos(split)
+        except DataError as error:
+            errors.append(line(error))
+    names = Counter(v.name for videos in listed.values() for v in videos)
+    twice = [name for name, count in names.items() if count > 1]
+    errors += [f"{name!r} is listed more than once; keep one line of the lists" for name in twice]
+    problems += [Problem("list", "", text) for text in dict.fromkeys(errors)]
+    return listed
+
+
+def _counted(
+    dataset: Dataset, split: Split, videos: Sequence[Video], found: Collection[str], lengths: Mapping[str, Length]
+) -> SplitReport:
+    counted = SplitReport(Tally(expected=dataset.expected[split]), len(videos))
+    counted.classes = {name: Tally() for name in dataset.classes.names}
+    for v in videos:
+        kind = counted.normal if dataset.is_normal(v) else counted.abnormal
+        tallies = [kind, *(counted.classes[label] for label in v.labels)]
+        for tally in tallies:
+            tally.expected += 1
+        for tally in (counted.videos, *tallies):
+            tally.found += v.name in found
+            tally.usable += v.name in lengths
+        counted.frames_stated += v.frames or 0
+        counted.stating += v.frames is not None
+        counted.frames_found += (lengths[v.name].frames or 0) if v.name in lengths else 0
+        counted.positive_frames += sum(end - start for start, end in v.runs)
+    return counted
+
+
+def _shortages(split: Split, counted: SplitReport) -> Iterator[Problem]:
+    expected, usable = counted.videos.expected, counted.videos.usable
+    if counted.listed != expected:
+        yield Problem(
+            "count",
+            "",
+            f"the {split} list names {counted.listed} videos, a complete copy's {expected}; fetch the official lists",
+        )
+    kinds = {"normal": counted.normal, "abnormal": counted.abnormal}
+    for kind in [k for k, tally in kinds.items() if usable and tally.expected and not tally.usable]:
+        text = f"none of {kinds[kind].expected} {kind} {split} videos can be used; add some of them"
+        yield Problem("nothing", "", text)
+    if not usable:
+        yield Problem("nothing", "", f"none of {counted.listed} {split} videos can be used; add some of them")
+
+
+def _overruns(videos: Sequence[Video], lengths: Mapping[str, Length]) -> Iterator[Problem]:
+    """Annotated intervals that end past what the files hold, where the annotation itself states no length."""
+    for v in videos:
+        most = lengths[v.name].most if v.name in lengths else None
+        end = max((end for _, end in v.runs), default=0)
+        if v.frames is None and most is not None and end > most:
+            text = f"an interval of {v.name!r} ends at frame {end}, past its {most} frames"
+            if end - most > OVERRUN:
+                yield Problem("frames", v.name, f"{text}; fetch the video and the annotation again")
+            else:
+                yield Problem("annotation", v.name, f"{text}; cut there")

@@ -1,0 +1,228 @@
+"""Looking at every file of a data set: a damaged one is reported, and the next one is looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vadbench.annotations.finding import VideoFiles
+from vadbench.clip import Clip
+from vadbench.dataset import ClassTable, Progress, Video
+from vadbench.errors import DataError
+from vadbench.features.fingerprint import UNKNOWN
+from vadbench.features.given import GivenFeatures
+from vadbench.features.layouts import NpyFeatures, WidthError, open_features
+from vadbench.features.npy import EmptyFileError
+from vadbench.features.preflight import preflight
+from vadbench.features.source import FeatureSource
+from vadbench.inspection.report import FeaturesReport, Kind, Problem, Report
+from vadbench.media import declared_frames, list_images
+from vadbench.protocols import PROTOCOLS, require_frames, require_rows
+
+_TOLERANCE = PROTOCOLS["native"].tolerance
+_WITHOUT = "run without it under --allow-incomplete"
+_FETCH = f"fetch it, or {_WITHOUT}"
+_INSTEAD = f"or take it away and {_WITHOUT}"
+_MEND = f"fetch it again, {_INSTEAD}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """A video's number of frames as far as its files tell, and the most that it can be; ``None`` where they do not."""
+
+    frames: int | None
+    most: int | None
+
+
+class _DefectError(DataError):
+    """A video that cannot be used, for a reason that has a kind of its own."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind: Kind = kind
+
+
+def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress: Progress) -> dict[str, Length]:
+    """Open the container of each video file and list each folder of frames.
+
+    Returns:
+        how long each video is that can be used; the others are in the report.
+    """
+
+    def length(video: Video) -> Length:
+        if video.path is None or not video.path.exists():
+            raise _DefectError("missing", f"{video.name!r} has no file under {root}; {_FETCH}")
+        if empty := _empty_file(video.path):
+            raise _DefectError("zero-length", f"{empty} is empty; {_MEND}")
+        frames = declared_frames(video.path)
+        if frames is not None:
+            with _defect("frames", _MEND):
+                require_frames(video.name, video.frames, frames, _TOLERANCE)
+        return Length(frames, frames)
+
+    lengths = _look(videos, length, "checking videos", report, progress)
+    try:
+        report.problems += _extras([str(p) for p in VideoFiles(root, {v.name for v in videos}).unlisted()])
+    except DataError as error:
+        report.problems.append(Problem("unreadable", "", line(error)))
+    report.problems += _links(root, {str(v.path) for v in videos})
+    return lengths
+
+
+def look_at_features(
+    given: GivenFeatures,
+    videos: Sequence[Video],
+    classes: ClassTable,
+    clip: Clip | None,
+    report: Report,
+    progress: Progress,
+) -> dict[str, Length]:
+    """Look at every value of the features of each video, and compare some with the class names under a CLIP.
+
+    Returns:
+        how long each video is whose features can be used; the others are in the report.
+    """
+    listed = {v.name for v in videos}
+    try:
+        stated = {v.name: v.frames for v in videos if v.frames is not None}
+        source = open_features(given.folder, listed, stated, given.layout)
+    except DataError as error:
+        report.problems.append(Problem("features", "", line(error)))
+        return {}
+    present, made_by = set(source.names), source.fingerprint
+    folder = f"the features in {source.folder}"
+
+    def length(video: Video) -> Length:
+        if video.name not in present:
+            raise _DefectError("missing", f"{video.name!r} has no features in {source.folder}; {_FETCH}")
+        rows = _count_rows(source, video.name)
+        with _defect("not-finite", _INSTEAD):
+            source.check(video.name)
+        frames = source.frames(video.name)
+        with _defect("frames", f"found in {folder}; {_MEND}"):
+            if frames is not None:
+                require_frames(video.name, video.frames, frames, _TOLERANCE)
+            elif video.frames is not None:
+                require_rows(video.name, rows, made_by.stride, video.frames, _TOLERANCE)
+        if frames is not None:
+            return Length(frames, frames)
+        return Length(rows * made_by.stride, (rows + 1) * made_by.stride - 1)
+
+    lengths = _look(videos, length, "checking features", report, progress)
+    report.features = FeaturesReport(
+        folder=str(source.folder),
+        layout=source.layout if isinstance(source, NpyFeatures) else "store",
+        fingerprint=made_by.digest if made_by.known else UNKNOWN,
+        made_by=made_by.to_dict(),
+    )
+    extra = [str(p) for p in source.extra] if isinstance(source, NpyFeatures) else sorted(present - listed)
+    report.problems += _extras(extra)
+    report.problems += _links(source.folder, ())
+    report.problems += _encoder_problems(source, sorted(lengths), classes, clip, report)
+    return lengths
+
+
+def line(error: Exception) -> str:
+    """An error's text on one line."""
+    return " ".join(str(error).splitlines())
+
+
+def _look(
+    videos: Sequence[Video], length: Callable[[Video], Length], stage: str, report: Report, progress: Progress
+) -> dict[str, Length]:
+    lengths = {}
+    for done, video in enumerate(videos):
+        progress(stage, done, len(videos))
+        try:
+            lengths[video.name] = length(video)
+        except (DataError, OSError) as error:
+            kind = error.kind if isinstance(error, _DefectError) else "unreadable"
+            report.problems.append(Problem(kind, video.name, line(error)))
+    progress(stage, len(videos), len(videos))
+    return lengths
+
+
+@contextmanager
+def _defect(kind: Kind, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise _DefectError(kind, f"{error}; {advice}") from error
+
+
+def _empty_file(path: Path) -> Path | None:
+    """The first file of a video that has no bytes."""
+    return next((p for p in (list_images(path) if path.is_dir() else [path]) if not p.stat().st_size), None)
+
+
+def _count_rows(source: FeatureSource, name: str) -> int:
+    """How many rows a video has in each crop."""
+    try:
+        counts = {crop: len(source.crop_rows(name, crop)) for crop in source.crops(name)}
+    except (EmptyFileError, WidthError) as error:
+        kind: Kind = "width" if isinstance(error, WidthError) else "zero-length"
+        raise _DefectError(kind, f"{error}, {_INSTEAD}") from error
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} in crop {crop}" for crop, count in counts.items())
+        raise _DefectError(
+            "frames", f"{source.folder}: {name!r} must have as many rows in each crop, found {found}; {_MEND}"
+        )
+    return next(iter(counts.values()))
+
+
+def _extras(found: Sequence[str]) -> list[Problem]:
+    return [Problem("extra", name, f"{name} is of no video in the lists and left out") for name in found]
+
+
+def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
+    """Symbolic links below a folder whose end is not below it; folders of frames are not listed."""
+    root, problems, folders = os.path.realpath(folder), [], [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if not os.path.exists(target):
+                        text = f"{entry.path} is a link to {target}, where nothing is; mend or remove it"
+                        problems.append(Problem("link", entry.path, text))
+                    elif not Path(target).is_relative_to(root):
+                        text = f"{entry.path} is a link to {target}, outside of {folder}; the folder alone is no copy"
+                        problems.append(Problem("link", entry.path, text))
+                elif entry.is_dir() and entry.path not in left_out:
+                    folders.append(entry.path)
+    return problems
+
+
+def _encoder_problems(
+    source: FeatureSource, names: Sequence[str], classes: ClassTable, clip: Clip | None, report: Report
+) -> Iterator[Problem]:
+    have = source.fingerprint
+    advice = "name theirs with --clip and --clip-weights, or fetch features of this one"
+    if clip is None:
+        if not have.known:
+            yield Problem(
+                "origin",
+                "",
+                f"nobody recorded what made the features in {source.folder}; compare them with a CLIP: --clip"
+                " ViT-B-16-quickgelu --clip-weights openai",
+            )
+        return
+    if have.known and have.weights != clip.weights_sha256:
+        text = f"{source.folder} was made by {have.encoder} {have.weights[:12]}, CLIP {clip.name} is"
+        yield Problem("encoder", "", f"{text} {clip.weights_sha256[:12]}; {advice}")
+    elif names:
+        try:
+            report.preflight = preflight(source, names, clip, classes)
+        except DataError as error:
+            yield Problem("encoder", "", line(error))
+            return
+        if report.preflight.verdict == "other encoder":
+            yield Problem(
+                "encoder",
+                "",
+                f"features in {source.folder} have a mean cosine of {report.preflight.cosine:.2f} with the class names"
+                f" under CLIP {clip.name}, the right encoder's have 0.18 to 0.29; {advice}",
+            )

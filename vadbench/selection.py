@@ -1,0 +1,113 @@
+"""Which weights of a training are evaluated: the last, or the best by a rule that every result states."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from vadbench.dataset import Dataset, Video, silent
+from vadbench.errors import ConfigError
+from vadbench.evaluation import split_rows, split_scores
+from vadbench.experiment import Experiment
+from vadbench.features.provision import training_crops
+from vadbench.method import Method
+from vadbench.metrics.ranking import Ranking, evaluate
+from vadbench.runs import TRAINING_LOG
+from vadbench.scoring import VideoScores, score_videos
+from vadbench.training import Judge
+
+HELD_OUT = 0.2
+"""Share of each class's training videos that ``validation`` holds out (our decision)."""
+TOP_SHARE = 16
+"""A video's score is the mean of its top ``rows // TOP_SHARE + 1`` rows, the number that MIL losses look at
+(spec of VadCLIP, section 2)."""
+
+
+def choose_judge(experiment: Experiment, seed: int) -> tuple[Sequence[Video], Judge | None]:
+    """The training videos to train on, and what says how good the weights are; nothing where the last ones count.
+
+    Raises:
+        ConfigError: the data set does not allow the selection.
+    """
+    dataset, provision = experiment.dataset, experiment.provision
+    videos, rule = provision.videos["train"], experiment.protocol.selection
+    if rule == "last":
+        return videos, None
+    if rule == "best-on-test":
+        return videos, partial(_headline, experiment)
+    kept, held = hold_out(dataset, videos, seed)
+    crops = {v.name: training_crops(provision.features, v.name, "one") for v in held}
+    abnormal = {v.name: not dataset.is_normal(v) for v in held}
+
+    def judge(method: Method) -> float:
+        scores = score_videos(method, provision.features, crops, provision.frames, experiment.precision)
+        return video_auc(scores, abnormal)
+
+    return kept, judge
+
+
+def selection_notes(experiment: Experiment, folder: Path) -> list[str]:
+    """What a reader of a result must know about how its weights were chosen."""
+    if experiment.protocol.selection == "last":
+        return []
+    log = folder / TRAINING_LOG
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    looks = [look for line in lines for look in json.loads(line).get("looks", [])]
+    where = "the test split" if experiment.protocol.selection == "best-on-test" else "training videos held out"
+    seen = f" ({len(looks)} looks, the best {max(looks):.4f})" if looks else ""
+    return [f"weights selected on {where}{seen}: not comparable with weights of the last epoch"]
+
+
+def _headline(experiment: Experiment, method: Method) -> float:
+    rows = split_rows(experiment, [s.without_classes() for s in split_scores(experiment, method, silent)])
+    value = evaluate(rows)[experiment.dataset.headline]["value"]
+    if value is None:
+        raise ConfigError(
+            f"selection 'best-on-test' needs normal and anomalous test frames, {experiment.dataset.name} has one kind"
+        )
+    return value
+
+
+def hold_out(dataset: Dataset, videos: Sequence[Video], seed: int) -> tuple[list[Video], list[Video]]:
+    """Split training videos into those trained on and those held out, the same share of every class.
+
+    A video counts for the class it names first; of a class with a single video none is held out.
+
+    Raises:
+        ConfigError: normal or abnormal videos are too few to hold one out.
+    """
+    groups: dict[str, list[Video]] = defaultdict(list)
+    for video in videos:
+        groups[video.labels[0]].append(video)
+    rng = np.random.default_rng([seed, len(videos)])
+    held: set[str] = set()
+    for label in sorted(groups):
+        members = groups[label]
+        count = min(max(1, round(HELD_OUT * len(members))), len(members) - 1)
+        held |= {members[i].name for i in rng.permutation(len(members))[:count]}
+    kinds = {dataset.is_normal(v) for v in videos if v.name in held}
+    if len(kinds) < 2:
+        raise ConfigError(
+            "selection 'validation' holds out normal and abnormal training videos and needs two of a class for that;"
+            f" {dataset.name} has {', '.join(f'{len(m)} {label}' for label, m in sorted(groups.items()))}"
+        )
+    return [v for v in videos if v.name not in held], [v for v in videos if v.name in held]
+
+
+def video_auc(scores: Sequence[VideoScores], abnormal: Mapping[str, bool]) -> float:
+    """AUC of whole videos, abnormal against normal, each scored by the mean of its top rows."""
+    tops = np.array([_top_mean(s) for s in scores], np.float64)
+    positive = np.array([abnormal[s.name] for s in scores], np.int64)
+    value = Ranking(tops).auc(positive, 1 - positive)
+    assert value is not None  # hold_out leaves both kinds
+    return value
+
+
+def _top_mean(scores: VideoScores) -> float:
+    count = len(scores.anomaly) // TOP_SHARE + 1
+    return float(np.sort(scores.anomaly)[-count:].mean())
