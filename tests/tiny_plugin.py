@@ -124,13 +124,16 @@ class Linear(Method):
         if self.config.pause:
             time.sleep(self.config.pause)
         s = self._logits(nn.functional.dropout(batch.views["x"], 0.1)).amax(1)
-        return {"bce": nn.functional.binary_cross_entropy_with_logits(s, 1 - batch.labels[:, 0])}
+        target = 1 - batch.labels[:, self.task.classes.normal]
+        return {"bce": nn.functional.binary_cross_entropy_with_logits(s, target)}
 
     def score(self, videos):
-        out = []
+        out, normal, others = [], self.task.classes.normal, len(self.task.classes) - 1
         for rows in videos:
             s = torch.sigmoid(self._logits(rows))
-            out.append(Scores(s, torch.stack([1 - s, s], 1)))
+            classes = (s / others)[:, None].repeat(1, others + 1)
+            classes[:, normal] = 1 - s
+            out.append(Scores(s, classes))
         return out
 
     def _logits(self, x):

@@ -213,6 +213,8 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator, device: torch.device) -> Batch:
     views = [method.view(s.read(), rng) for s in chosen]
     stacked = {name: torch.from_numpy(np.stack([v[name] for v in views])).to(device) for name in views[0]}
+    # Features may be stored in float16; weights are float32.
+    stacked = {name: t.float() if t.dtype == torch.float16 else t for name, t in stacked.items()}
     return Batch(stacked, torch.from_numpy(np.stack([s.labels for s in chosen])).to(device))
 
 

@@ -72,11 +72,18 @@ class VideoFiles:
                         if frames_wanted:
                             self._found.setdefault(_key(folder.name), []).append(folder)
                             return []
-                    elif entry.is_dir():
+                    elif _is_folder(entry):
                         below.append(folder / entry.name)
         except OSError as error:
             raise DataError(f"cannot read {folder}: {error.strerror}; make it readable or move it away") from error
         return below
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself leads nowhere, like one to nothing
+        return False
 
 
 def _key(name: str) -> str:

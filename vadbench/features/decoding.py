@@ -1,11 +1,17 @@
-"""Decoding and preprocessing in a thread of their own, a few batches ahead of the encoder."""
+"""Decoding and preprocessing in threads of their own, a few batches ahead of the encoder.
+
+One thread reads the videos in order; the codec spreads that over the cores by itself. Workers turn its frames into
+encoder input. Threads do, because PyAV and torchvision release the interpreter lock, and they work on the frames of one
+video, because videos are long and batches few; benchmarks/speed/README.md has the figures.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,13 +23,23 @@ from vadbench.features.fingerprint import Pooling
 from vadbench.media import Frame, lazy_frames
 
 _QUEUED_BATCHES = 2
+_FRAMES_PER_WORKER = 2
 _POLL_SECONDS = 0.1
 
 
 class Decoder:
-    """Decodes and preprocesses videos one after the other in a thread, a few batches ahead of the encoder.
+    """Decodes and preprocesses videos one after the other, a few batches ahead of the encoder.
 
-    PyAV and torchvision release the interpreter lock, so decoding hides behind encoding.
+    Whatever the number of workers, batches and their order are the same, and about four batches are held in memory.
+
+    Args:
+        paths: the videos.
+        preprocess: makes encoder input of uint8 ``(1, 3, height, width)``; called in the workers.
+        stride: frames from one row to the next.
+        pooling: which of a row's frames are wanted.
+        batch_size: frames in a batch; fewer at the end of a video and before a frame of another size.
+        workers: threads that preprocess.
+        pin: put batches into pinned memory, from where a GPU copies faster.
     """
 
     def __init__(
@@ -33,15 +49,20 @@ class Decoder:
         stride: int,
         pooling: Pooling,
         batch_size: int,
+        workers: int = 1,
+        pin: bool = False,
     ) -> None:
         self._paths, self._preprocess = paths, preprocess
         self._stride, self._pooling, self._batch_size = stride, pooling, batch_size
+        self._workers, self._pin = workers, pin
         # Tagged with the video's number: a batch, or at the end of a video its frame count or what went wrong.
         self._queue: queue.Queue[tuple[int, Tensor | int | Exception]] = queue.Queue(_QUEUED_BATCHES)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vadbench-decoder", daemon=True)
         self.frames = 0
         """Frames of the video whose batches were read last."""
+        self.decoded = 0
+        """Frames of all videos decoded so far."""
 
     def __enter__(self) -> Decoder:
         self._thread.start()
@@ -69,28 +90,37 @@ class Decoder:
             yield item
 
     def _run(self) -> None:
-        with suppress(_Stopped):
+        with suppress(_Stopped), ThreadPoolExecutor(self._workers, "vadbench-decoder") as pool:
             for number, path in enumerate(self._paths):
                 try:
-                    self._put(number, self._decode(number, path))
+                    self._put(number, self._decode(number, path, pool))
                 except Exception as error:  # for the reader to raise
                     self._put(number, error)
 
-    def _decode(self, number: int, path: Path) -> int:
-        frames = _select(lazy_frames(path), self._stride, self._pooling)
+    def _decode(self, number: int, path: Path, pool: Executor) -> int:
+        before = self.decoded
         batch: list[Tensor] = []
-        while True:
-            try:
-                frame = next(frames)
-            except StopIteration as end:
-                if batch:
-                    self._put(number, torch.cat(batch))
-                count: int = end.value
-                return count
-            batch.append(self._preprocess(torch.from_numpy(frame).permute(2, 0, 1)[None]))
-            if len(batch) == self._batch_size:
-                self._put(number, torch.cat(batch))
+        chosen = _select(self._count(path), self._stride, self._pooling)
+        for frame in _in_order(pool, self._prepare, chosen, _FRAMES_PER_WORKER * self._workers):
+            if batch and (len(batch) == self._batch_size or frame.shape != batch[0].shape):
+                self._put(number, self._join(batch))
                 batch = []
+            batch.append(frame)
+        if batch:
+            self._put(number, self._join(batch))
+        return self.decoded - before
+
+    def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
+        for frame in lazy_frames(path):
+            self.decoded += 1
+            yield frame
+
+    def _prepare(self, frame: Callable[[], Frame]) -> Tensor:
+        return self._preprocess(torch.from_numpy(frame()).permute(2, 0, 1)[None])
+
+    def _join(self, batch: list[Tensor]) -> Tensor:
+        joined = torch.cat(batch)
+        return joined.pin_memory() if self._pin else joined
 
     def _put(self, number: int, item: Tensor | int | Exception) -> None:
         while not self._stop.is_set():
@@ -102,26 +132,36 @@ class Decoder:
         raise _Stopped
 
 
-def _select(frames: Iterator[Callable[[], Frame]], stride: int, pooling: Pooling) -> Generator[Frame, None, int]:
-    """The frames that a row needs, in order; returns how many there were in all."""
-    count = 0
+def _select(frames: Iterable[Callable[[], Frame]], stride: int, pooling: Pooling) -> Iterator[Callable[[], Frame]]:
+    """The frames that a row needs, in order."""
     held: deque[Callable[[], Frame]] = deque()
-    for frame in frames:
+    for count, frame in enumerate(frames):
         place = count % stride
-        count += 1
         if pooling == "middle":
             # How long the last row is shows only at its end: keep what can still turn out to be a middle.
             if place == 0 and held:
-                yield held[0]()
+                yield held[0]
                 held.clear()
             held.append(frame)
             if place % 2:
                 held.popleft()
         elif pooling == "mean" or place == 0:
-            yield frame()
+            yield frame
     if held:
-        yield held[0]()
-    return count
+        yield held[0]
+
+
+def _in_order(
+    pool: Executor, work: Callable[[Callable[[], Frame]], Tensor], frames: Iterable[Callable[[], Frame]], ahead: int
+) -> Iterator[Tensor]:
+    """``work`` done on every frame by the pool, at most ``ahead`` frames early."""
+    waiting: deque[Future[Tensor]] = deque()
+    for frame in frames:
+        waiting.append(pool.submit(work, frame))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 class _Stopped(BaseException):

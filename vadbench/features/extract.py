@@ -1,4 +1,4 @@
-"""From videos to a feature store: decoding in one thread, encoding in another.
+"""From videos to a feature store: decoding in threads of its own, encoding in this one.
 
 A video is encoded in batches of its own, so its rows do not depend on which videos came before it, on shards or on
 where an earlier extraction was killed.
@@ -9,21 +9,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
-from vadbench.clip import Clip
+from vadbench.clip import CROPS, Clip
 from vadbench.dataset import Progress, Video, silent
 from vadbench.errors import DataError
 from vadbench.features.decoding import Decoder
-from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
-from vadbench.features.shard import Rows
+from vadbench.features.fingerprint import Arithmetic, Fingerprint, Pooling, Precision
+from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter, pool_rows
+from vadbench.files import storage_errors
 from vadbench.media import declared_frames, source_id
+
+_COPIED_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -63,18 +68,29 @@ class ExtractionReport:
     seconds: float = 0.0
 
 
-def clip_fingerprint(clip: Clip, *, stride: int, pooling: Pooling, dtype: Precision = "float32") -> Fingerprint:
+def clip_fingerprint(
+    clip: Clip,
+    *,
+    stride: int,
+    pooling: Pooling,
+    dtype: Precision = "float32",
+    crops: Sequence[str] = CROPS[:1],
+    arithmetic: Arithmetic = "fp32",
+) -> Fingerprint:
     """The fingerprint of features that :func:`extract_features` makes with this CLIP."""
     mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
+    cut = "centre crop" if tuple(crops) == CROPS[:1] else "square crops"
     return Fingerprint(
         encoder=clip.name,
         weights=clip.weights_sha256,
         activation=clip.activation,
-        preprocessing=f"short side {clip.image_size}, bicubic, antialias, uint8, centre crop; mean {mean}, std {std}",
+        preprocessing=f"short side {clip.image_size}, bicubic, antialias, uint8, {cut}; mean {mean}, std {std}",
         stride=stride,
         pooling=pooling,
         dim=clip.dim,
+        crops=tuple(crops),
         dtype=dtype,
+        arithmetic=arithmetic,
     )
 
 
@@ -86,14 +102,18 @@ def extract_features(
     stride: int,
     pooling: Pooling,
     dtype: Precision = "float32",
+    crops: Sequence[str] = CROPS[:1],
+    arithmetic: Arithmetic = "fp32",
     batch_size: int = 256,
+    workers: int = 1,
     shard: tuple[int, int] = (0, 1),
     keep_going: bool = False,
     progress: Progress = silent,
 ) -> ExtractionReport:
     """Encode videos into a feature store; what is there already is skipped, what is unfinished is done again.
 
-    Memory stays bounded however long a video is. Another batch size can change the last bits of a row.
+    Memory stays bounded however long a video is. Another batch size can change the last bits of a row, another number
+    of crops or workers changes nothing in those of the center crop.
 
     Args:
         videos: all of the data set's; each needs a path.
@@ -102,7 +122,10 @@ def extract_features(
         stride: frames from one row to the next.
         pooling: which of a row's frames stand for it. ``mean`` encodes every frame, the others one in ``stride``.
         dtype: how values are stored.
+        crops: names of those wanted, of :data:`vadbench.clip.CROPS`.
+        arithmetic: of the encoder.
         batch_size: frames encoded at once.
+        workers: threads that prepare frames for the encoder.
         shard: ``(i, n)``: take every ``n``-th video from the ``i``-th on. Shards may run at the same time.
         keep_going: leave out damaged videos and report them, instead of stopping at the first.
 
@@ -113,20 +136,30 @@ def extract_features(
     """
     began = time.monotonic()
     report = ExtractionReport()
-    fingerprint = clip_fingerprint(clip, stride=stride, pooling=pooling, dtype=dtype)
+    fingerprint = clip_fingerprint(
+        clip, stride=stride, pooling=pooling, dtype=dtype, crops=crops, arithmetic=arithmetic
+    )
     if repeated := [name for name, count in Counter(v.name for v in videos).items() if count > 1]:
         raise DataError(f"each video must have a name of its own, found {repeated[0]} more than once")
     mine = videos[shard[0] :: shard[1]]
+    # A single crop is cut out by the decoder, so that nothing else is carried along.
+    preprocess = clip.preprocess if tuple(crops) == CROPS[:1] else clip.resize
     with StoreWriter(store_folder, fingerprint, shard) as writer:
         jobs = [job for video in mine if (job := _plan(video, writer, report, keep_going)) is not None]
-        done = len(mine) - len(jobs)
-        with Decoder([job.path for job in jobs], clip.preprocess, stride, fingerprint.pooling, batch_size) as decoder:
+        done, paths, pin = len(mine) - len(jobs), [job.path for job in jobs], clip.device.type == "cuda"
+        with Decoder(paths, preprocess, stride, pooling, batch_size, workers, pin) as decoder:
+            started = time.monotonic()
+
+            def batches(number: int) -> Iterator[Tensor]:
+                for batch in decoder.batches(number):
+                    rate = decoder.decoded / (time.monotonic() - started)
+                    progress("extracting features", done + number, len(mine), f"{rate:,.0f} frames/s")
+                    yield batch
+
             for number, job in enumerate(jobs):
                 name = job.video.name
-                progress("extracting features", done + number, len(mine))
                 try:
-                    for rows in _encode(decoder.batches(number), clip, stride, fingerprint.pooling):
-                        writer.write_rows(name, rows)
+                    _write(writer, name, _encode(batches(number), clip, crops, stride, pooling, arithmetic))
                     writer.finish(name, decoder.frames, job.source, declared_frames(job.path))
                 except DataError as error:
                     writer.discard()
@@ -182,18 +215,45 @@ def _declarations(store: FeatureStore, video: Video) -> list[tuple[int | None, L
     return [(store.declared(video.name), "container"), (video.frames, "data set")]
 
 
-def _encode(batches: Iterator[Tensor], clip: Clip, stride: int, pooling: Pooling) -> Iterator[Rows]:
-    """Rows of one video as they become complete, the same as :func:`pool_rows` makes of a row per frame."""
-    rest = np.empty((0, clip.dim), np.float32)
+def _encode(
+    batches: Iterator[Tensor], clip: Clip, crops: Sequence[str], stride: int, pooling: Pooling, arithmetic: Arithmetic
+) -> Iterator[tuple[int, Rows]]:
+    """Numbers of crops with rows as they become complete, the same as :func:`pool_rows` makes of a row per frame."""
+    rests = [np.empty((0, clip.dim), np.float32) for _ in crops]
     for batch in batches:
-        features = clip.encode_images(batch).cpu().numpy()
-        if pooling != "mean":
-            yield features
-            continue
-        rest = np.concatenate([rest, features])
-        full = len(rest) - len(rest) % stride
-        if full:
-            yield pool_rows(rest[:full], full, 1, stride, "mean")
-        rest = rest[full:]
-    if len(rest):
-        yield pool_rows(rest, len(rest), 1, stride, "mean")
+        frames = batch.to(clip.device, non_blocking=True)
+        for number, crop in enumerate(crops):
+            features = clip.encode_images(clip.crop(frames, crop), arithmetic).cpu().numpy()
+            if pooling != "mean":
+                yield number, features
+                continue
+            rest = np.concatenate([rests[number], features])
+            full = len(rest) - len(rest) % stride
+            if full:
+                yield number, pool_rows(rest[:full], full, 1, stride, "mean")
+            rests[number] = rest[full:]
+    for number, rest in enumerate(rests):
+        if len(rest):
+            yield number, pool_rows(rest, len(rest), 1, stride, "mean")
+
+
+def _write(writer: StoreWriter, name: str, encoded: Iterator[tuple[int, Rows]]) -> None:
+    """Write a video's rows crop after crop, though they come batch after batch.
+
+    Rows of all crops but the first wait in files without a name, which are gone however the process ends.
+    """
+    with ExitStack() as stack:
+        with storage_errors(writer.folder):
+            later = [
+                stack.enter_context(TemporaryFile(dir=writer.folder, buffering=0)) for _ in writer.fingerprint.crops[1:]
+            ]
+        for number, rows in encoded:
+            if number == 0:
+                writer.write_rows(name, rows)
+                continue
+            with storage_errors(writer.folder):
+                write_all(later[number - 1].fileno(), rows.tobytes())
+        for file in later:
+            kept: Rows = np.memmap(file, np.float32, mode="r").reshape(-1, writer.fingerprint.dim)
+            for start in range(0, len(kept), _COPIED_ROWS):
+                writer.write_rows(name, kept[start : start + _COPIED_ROWS])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vadbench.clip import Clip
-from vadbench.dataset import ClassTable, Progress, Video
+from vadbench.dataset import Dataset, Progress, Video
 from vadbench.errors import FeatureError
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
@@ -28,22 +28,51 @@ class GivenFeatures:
     layout: Layout | None = None
 
 
+@dataclass(frozen=True)
+class Opened:
+    """Features that were looked at.
+
+    Args:
+        source: the features.
+        fingerprint: theirs, with a digest of all values for weights where nobody knows these.
+        identity: what names the values of each video that has features, none of them damaged.
+        damaged: why others are left out.
+        origin: a sentence for the reader of a result.
+    """
+
+    source: FeatureSource
+    fingerprint: Fingerprint
+    identity: Mapping[str, str]
+    damaged: Sequence[str]
+    origin: str
+
+
+def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatures | None) -> GivenFeatures | None:
+    """The features to use: those the user names, else those in the root where it holds no video, else none."""
+    if given is None and not any(v.path for v in videos) and next(dataset.root.rglob("*.npy"), None):
+        return GivenFeatures(dataset.root)
+    return given
+
+
 def open_given(
-    given: GivenFeatures, videos: Sequence[Video], clip: Clip, classes: ClassTable, cache: Path, progress: Progress
-) -> tuple[FeatureSource, Fingerprint, dict[str, str], str]:
+    given: GivenFeatures,
+    dataset: Dataset,
+    videos: Sequence[Video],
+    clip: Clip,
+    cache: Path,
+    leave_out: bool,
+    progress: Progress,
+) -> Opened:
     """Open features and look at every value of those of the videos, once.
 
     Args:
         given: where they are.
+        dataset: whose class words the preflight compares with the rows.
         videos: of both splits; some may lack features.
         clip: the CLIP that they are said to come from.
-        classes: whose words the preflight compares with the rows.
         cache: folder for what was looked at before.
-        progress: told how far that is.
-
-    Returns:
-        the features; their fingerprint, with a digest of all values for weights where nobody knows these; what names
-        the values of each video that has any; and a sentence on their origin for the reader of a result.
+        leave_out: go on without damaged videos.
+        progress: told how far the looking is.
 
     Raises:
         FeatureError: another CLIP made them, they were made from other files, or a value is damaged.
@@ -52,36 +81,33 @@ def open_given(
     source = open_features(given.folder, {v.name for v in videos}, stated, given.layout)
     present = set(source.names)
     here = [v for v in videos if v.name in present]
-    if not here:
-        raise FeatureError(f"{given.folder} has features of none of the {len(videos)} videos; check the folder")
-    fingerprint = source.fingerprint
     _require_clip(source, clip)
     verified = Verified(cache / "verified.jsonl")
-    identity = {}
+    identity: dict[str, str] = {}
+    damaged = []
     for done, video in enumerate(here):
         progress("checking features", done, len(here))
         if isinstance(source, FeatureStore):
             _require_file(source, video)
-        identity[video.name] = verified.digest(source, video.name)
+        try:
+            identity[video.name] = verified.digest(source, video.name)
+        except FeatureError as error:
+            if not leave_out:
+                raise
+            damaged.append(str(error))
     progress("checking features", len(here), len(here))
-    if fingerprint.known:
-        return source, fingerprint, identity, f"features given: {source.folder}, fingerprint {fingerprint.digest}"
-    found = preflight(source, sorted(identity), clip, classes)
-    if found.verdict == "other encoder":
-        raise FeatureError(
-            f"features in {source.folder} are not those of CLIP {clip.name}: their mean cosine with its text features"
-            f" is {found.cosine:.2f}, the right encoder gives 0.18 to 0.29; name theirs with --clip and --clip-weights"
+    if not identity:
+        raise FeatureError(f"{given.folder} has features of none of the {len(videos)} videos; check the folder")
+    fingerprint = source.fingerprint
+    origin = f"features given: {source.folder}, fingerprint {fingerprint.digest}"
+    if not fingerprint.known:
+        cosine = _require_encoder(source, sorted(identity), clip, dataset)
+        fingerprint = replace(fingerprint, weights=f"{UNKNOWN}-{digest(identity)}")
+        origin = (
+            f"features given: {source.folder}, of unknown origin; a row every {fingerprint.stride} frames,"
+            f" mean cosine with the class names {cosine:.2f}"
         )
-    origin = (
-        f"features given: {source.folder}, of unknown origin; a row every {fingerprint.stride} frames,"
-        f" mean cosine with the class names {found.cosine:.2f}"
-    )
-    return source, replace(fingerprint, weights=f"{UNKNOWN}-{digest(identity)}"), identity, origin
-
-
-def holds_features(folder: Path) -> bool:
-    """Whether there is a .npy file in a folder or below."""
-    return next(folder.rglob("*.npy"), None) is not None
+    return Opened(source, fingerprint, identity, damaged, origin)
 
 
 def true_frames(source: FeatureSource, video: Video) -> int | None:
@@ -122,3 +148,13 @@ def _require_file(source: FeatureStore, video: Video) -> None:
         raise FeatureError(
             f"features of {video.name} in {source.folder} were not made from {video.path}; extract them again"
         )
+
+
+def _require_encoder(source: FeatureSource, names: Sequence[str], clip: Clip, dataset: Dataset) -> float:
+    found = preflight(source, names, clip, dataset.classes)
+    if found.verdict == "other encoder":
+        raise FeatureError(
+            f"features in {source.folder} are not those of CLIP {clip.name}: their mean cosine with its text features"
+            f" is {found.cosine:.2f}, the right encoder gives 0.18 to 0.29; name theirs with --clip and --clip-weights"
+        )
+    return found.cosine

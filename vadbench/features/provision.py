@@ -13,7 +13,7 @@ from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.given import GivenFeatures, holds_features, open_given, true_frames
+from vadbench.features.given import GivenFeatures, choose_features, open_given, true_frames
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter, can_serve, pool_rows
 from vadbench.files import locked
@@ -95,19 +95,18 @@ def provide(
     with locked(folder, f"cache of {dataset.name}", wait=True):
         dataset.prepare(progress)
         videos = _participants(dataset, rules, notes)
-        if given is None and not any(v.path for v in _both(videos)) and holds_features(dataset.root):
-            given = GivenFeatures(dataset.root)
+        given = choose_features(dataset, _both(videos), given)
         if given is not None:
-            source, fingerprint, identity, origin = open_given(
-                given, _both(videos), clip, dataset.classes, folder, progress
-            )
-            notes.append(origin)
+            opened = open_given(given, dataset, _both(videos), clip, folder, allow_incomplete, progress)
+            source, fingerprint, identity = opened.source, opened.fingerprint, opened.identity
+            notes += [opened.origin, *opened.damaged]
             videos = _present(dataset, videos, set(identity), f"features in {source.folder}", allow_incomplete, notes)
         else:
             files = {v.name for v in _both(videos) if v.path is not None}
             videos = _present(dataset, videos, files, f"a file under {dataset.root}", allow_incomplete, notes)
-            source = _extracted(dataset, _both(videos), rows, clip, folder, progress)
-            identity, fingerprint = {v.name: source.source(v.name) for v in _both(videos)}, source.fingerprint
+            store = _extracted(dataset, _both(videos), rows, clip, folder, progress)
+            identity = {v.name: store.source(v.name) for v in _both(videos)}
+            source, fingerprint = store, store.fingerprint
         frames = _frames(source, videos, rules, notes)
         pooled = folder / fingerprint.digest if given is None else folder / f"given-{digest(identity)}"
         features = _pooled(source, fingerprint, identity, frames, rows, pooled, progress)

@@ -9,7 +9,7 @@ from vadbench.annotations.dataset import OVERRUN
 from vadbench.clip import Clip
 from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError
-from vadbench.features.given import GivenFeatures, holds_features
+from vadbench.features.given import GivenFeatures, choose_features
 from vadbench.inspection.looking import Length, line, look_at_features, look_at_videos
 from vadbench.inspection.report import MEANINGS, Problem, Report, SplitReport, Tally
 
@@ -30,8 +30,7 @@ def inspect(
     report = Report(dataset.name, str(dataset.root))
     listed = _listed(dataset, report.problems, progress)
     videos = [v for split in SPLITS for v in listed.get(split, ())]
-    if given is None and not any(v.path for v in videos) and holds_features(dataset.root):
-        given = GivenFeatures(dataset.root)
+    given = choose_features(dataset, videos, given)
     lengths: dict[str, Length] = {}
     if videos and given is not None:
         report.source = "features"

@@ -1,0 +1,220 @@
+"""The layers that methods share, each against its definition written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vadbench.errors import ConfigError
+from vadbench.nn.attention import Attention, Block, Mlp, quick_gelu
+from vadbench.nn.graph import GraphConvolution, distance_graph, similarity_graph
+from vadbench.nn.linear import Linear, linear
+from vadbench.nn.pooling import row_mask, top_mean
+
+torch.set_default_dtype(torch.float32)
+
+
+def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 5, 6), (40, 64, 6), (2, 3, 4, 6)], ids=str)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_linear_is_torchs_with_its_gradients(shape, with_bias):
+    found, wanted = [], []
+    for function, results in ((linear, found), (F.linear, wanted)):
+        x, weight, bias = (seeded(*s, seed=i).requires_grad_() for i, s in enumerate((shape, (8, 6), (8,))))
+        out = function(x, weight, bias if with_bias else None)
+        (out * seeded(*out.shape, seed=3)).sum().backward()
+        results += [out, x.grad, weight.grad] + ([bias.grad] if with_bias else [])
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_linear_layer_is_torchs():
+    torch.manual_seed(0)
+    ours = Linear(6, 8)
+    torch.manual_seed(0)
+    theirs = nn.Linear(6, 8)
+    torch.testing.assert_close(ours(seeded(2, 5, 6)), theirs(seeded(2, 5, 6)))
+
+
+def test_scoring_does_not_depend_on_the_number_of_samples():
+    x, weight = seeded(200, 64, 32), seeded(16, 32, seed=1)
+    with torch.inference_mode():
+        assert torch.equal(linear(x, weight)[:1], linear(x[:1], weight))
+
+
+def test_quick_gelu_is_clips():
+    x = torch.linspace(-20, 20, 999)
+    torch.testing.assert_close(quick_gelu(x), x * torch.sigmoid(1.702 * x))
+
+
+def test_mlp_against_its_layers():
+    torch.manual_seed(0)
+    mlp, x, readout = Mlp(6), seeded(2, 5, 6), seeded(3, 6, seed=2)
+    assert mlp.widen.weight.shape == (24, 6)
+    hidden = F.linear(x, mlp.widen.weight, mlp.widen.bias)
+    wanted = F.linear(hidden * torch.sigmoid(1.702 * hidden), mlp.narrow.weight, mlp.narrow.bias)
+    torch.testing.assert_close(mlp(x), wanted)
+    torch.testing.assert_close(mlp(x, readout), wanted @ readout.T)
+
+
+def test_mlp_read_out_has_the_gradients_of_the_whole():
+    torch.manual_seed(0)
+    mlp, x = Mlp(6), seeded(2, 5, 6)
+    grads = []
+    for whole in (True, False):
+        readout = seeded(1, 6, seed=2).requires_grad_()
+        mlp.zero_grad()
+        (mlp(x) @ readout.T if whole else mlp(x, readout)).square().sum().backward()
+        grads.append([readout.grad, *(p.grad.clone() for p in mlp.parameters())])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def reference_attention(attention: Attention, mask: torch.Tensor) -> nn.MultiheadAttention:
+    """torch's own layer with the same weights."""
+    width = attention.inputs.in_features
+    theirs = nn.MultiheadAttention(width, attention.heads, batch_first=True)
+    own = attention.state_dict()
+    theirs.load_state_dict(
+        {
+            "in_proj_weight": own["inputs.weight"],
+            "in_proj_bias": own["inputs.bias"],
+            "out_proj.weight": own["output.weight"],
+            "out_proj.bias": own["output.bias"],
+        }
+    )
+    return theirs
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return module
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+@pytest.mark.parametrize("window", [None, 1, 3, 4, 12])
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_is_torchs_under_a_block_diagonal_mask(heads, window, padded):
+    attention = randomised(Attention(8, heads, window))
+    x, valid = seeded(2, 12, 8), row_mask(torch.tensor([12, 7]), 12)
+    block = torch.arange(12) // (window or 12)
+    mask = (block[:, None] == block)[None].repeat(2, 1, 1)
+    if padded:
+        seen = mask & valid[:, None]
+        mask = torch.where(seen.any(-1, keepdim=True), seen, mask)
+    theirs = reference_attention(attention, mask)
+    wanted, _ = theirs(x, x, x, attn_mask=~mask.repeat_interleave(heads, 0), need_weights=False)
+    torch.testing.assert_close(attention(x, valid if padded else None), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_attention_starts_as_torchs():
+    """Within its bounds: Xavier's for the inputs, none for biases."""
+    torch.manual_seed(0)
+    attention = Attention(64, 2)
+    bound = math.sqrt(6 / (64 + 3 * 64))
+    assert 0.9 * bound < attention.inputs.weight.abs().max() <= bound
+    assert not attention.inputs.bias.any() and not attention.output.bias.any()
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(ConfigError, match="must divide the width 8 of a row, found 3"):
+        Attention(8, 3)
+
+
+def test_block_adds_attention_and_mlp_to_normalised_rows():
+    block = randomised(Block(8, 2, 4))
+    x = seeded(2, 12, 8)
+    a, m = block.norm_attention, block.norm_mlp
+    middle = x + block.attention(F.layer_norm(x, (8,), a.weight, a.bias, 1e-5))
+    wanted = middle + block.mlp(F.layer_norm(middle, (8,), m.weight, m.bias, 1e-5))
+    torch.testing.assert_close(block(x), wanted)
+
+
+@given(length=st.integers(1, 9), threshold=st.floats(-0.5, 0.9), data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_similarity_graph_against_loops(length, threshold, data):
+    valid_rows = data.draw(st.integers(1, length))
+    rows = np.random.default_rng(length).standard_normal((length, 3))
+    wanted = np.zeros((length, length))
+    for i in range(valid_rows):
+        cosine = [rows[i] @ rows[j] / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j]) for j in range(valid_rows)]
+        weights = np.exp([c if c > threshold else 0.0 for c in cosine])
+        wanted[i, :valid_rows] = weights / weights.sum()
+    if any(abs(c - threshold) < 1e-4 for c in (rows @ rows.T).ravel()):
+        return
+    x = torch.from_numpy(rows).float()[None]
+    found = similarity_graph(x, row_mask(torch.tensor([valid_rows]), length), threshold)
+    np.testing.assert_allclose(found[0], wanted, atol=1e-5)
+
+
+def test_similarity_graph_of_a_row_without_a_direction():
+    """A row of zeros is similar to nothing, and its gradient is a number."""
+    x = seeded(1, 4, 3)
+    x[0, 1] = 0
+    x.requires_grad_()
+    graph = similarity_graph(x, torch.ones(1, 4, dtype=torch.bool), 0.7)
+    torch.testing.assert_close(graph[0, 1], torch.full((4,), 0.25))
+    graph.square().sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_similarity_graph_is_exact_under_autocast():
+    x, valid = seeded(2, 6, 4), torch.ones(2, 6, dtype=torch.bool)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = similarity_graph(x, valid, 0.5)
+    assert torch.equal(found, similarity_graph(x, valid, 0.5))
+
+
+def test_distance_graph():
+    wanted = [[math.exp(-abs(i - j) / math.e) for j in range(5)] for i in range(5)]
+    np.testing.assert_allclose(distance_graph(5), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("outputs", [4, 6], ids=["narrower", "same-width"])
+def test_graph_convolution_against_loops(outputs):
+    layer = randomised(GraphConvolution(6, outputs))
+    x, graph = seeded(2, 7, 6), seeded(2, 7, 7, seed=1)
+    wanted = torch.zeros(2, 7, outputs)
+    for b in range(2):
+        for i in range(7):
+            wanted[b, i] = sum(graph[b, i, j] * (x[b, j] @ layer.weight) for j in range(7))
+            if outputs == 6:
+                wanted[b, i] += x[b, i]
+                continue
+            wanted[b, i] += layer.residual.bias
+            for k in range(-2, 3):
+                if 0 <= i + k < 7:
+                    wanted[b, i] += layer.residual.weight[:, :, k + 2] @ x[b, i + k]
+    torch.testing.assert_close(layer(x, graph), wanted.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(layer(x, graph[:1])[0], layer(x, graph[0])[0])
+
+
+@given(data=st.data(), length=st.integers(1, 8), columns=st.sampled_from([None, 1, 3]))
+@settings(max_examples=40, deadline=None)
+def test_top_mean_against_sorting(data, length, columns):
+    lengths = data.draw(st.lists(st.integers(1, length), min_size=1, max_size=4))
+    counts = [data.draw(st.integers(1, n)) for n in lengths]
+    shape = (len(lengths), length) if columns is None else (len(lengths), length, columns)
+    values = np.random.default_rng(length).standard_normal(shape).round(1)
+    wanted = [np.sort(v[:n], axis=0)[::-1][:k].mean(0) for v, n, k in zip(values, lengths, counts, strict=True)]
+    found = top_mean(torch.from_numpy(values), torch.tensor(lengths), torch.tensor(counts))
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_top_mean_sends_gradients_to_what_it_averaged():
+    values = torch.tensor([[1.0, 5.0, 3.0, 9.0]], requires_grad=True)
+    top_mean(values, torch.tensor([3]), torch.tensor([2])).sum().backward()
+    assert values.grad.tolist() == [[0.0, 0.5, 0.5, 0.0]]
