@@ -281,3 +281,72 @@ def test_an_evaluation_elsewhere_may_use_features_of_unknown_origin(run, root, t
 
 def test_the_layout_needs_features(run):
     assert "give both" in run("--features-layout", "vadclip", status=2)
+
+
+class Attack:
+    def __reduce__(self):
+        return (Path.touch, (Path("attacked"),))
+
+
+def one(root):
+    """The features of a test video."""
+    (path,) = (root / "some features").rglob("Abuse007_x264.npy")
+    return path
+
+
+def empty_list(root):
+    (root / "Anomaly_Test.txt").write_text("")
+
+
+def climbing_list(root):
+    with (root / "Anomaly_Train.txt").open("a") as file:
+        file.write("\n../outside/Abuse999_x264.mp4\n")
+
+
+def absolute_list(root):
+    with (root / "Anomaly_Train.txt").open("a") as file:
+        file.write("\n/etc/Abuse999_x264.mp4\n")
+
+
+def headless_csv(root):
+    (root / "Anomaly_Test.txt").rename(root / "was_a_list.bak")
+    (root / "ucf_test.csv").write_text("/home/them/Abuse007_x264__5.npy,Abuse\n")
+
+
+SPOILT = {
+    "pickled object": (lambda r: np.save(one(r), np.array([Attack()]), allow_pickle=True), "pickled Python objects"),
+    "text renamed": (lambda r: one(r).write_text("0.1 0.2 0.3"), "is no .npy file"),
+    "web page renamed": (lambda r: one(r).write_text("<!DOCTYPE html><title>Quota</title>"), "is no .npy file"),
+    "nothing": (lambda r: one(r).write_bytes(b""), "is empty"),
+    "no rows": (lambda r: np.save(one(r), np.empty((0, DIM), np.float32)), "holds no rows"),
+    "truncated": (lambda r: one(r).write_bytes(one(r).read_bytes()[:-9]), "truncated"),
+    "three axes": (lambda r: np.save(one(r), np.zeros((200, 2, DIM), np.float32)), "(200, 2, 64)"),
+    "one axis": (lambda r: np.save(one(r), np.zeros(200, np.float32)), "(200,)"),
+    "another width": (lambda r: np.save(one(r), np.zeros((200, 32), np.float32)), "(200, 32)"),
+    "whole numbers": (lambda r: np.save(one(r), np.zeros((200, DIM), np.int64)), "float16 or float32"),
+    "infinity": (lambda r: np.save(one(r), np.full((200, DIM), np.inf, np.float32)), "row 0"),
+    "a link outside": (lambda r: (one(r).rename(r.parent / "x.npy"), one_link(r)), "is a link to"),
+    "empty list": (empty_list, "the list is empty"),
+    "a list that climbs": (climbing_list, "must not contain '..'"),
+    "a list of outside paths": (absolute_list, "lies outside the data root"),
+    "a csv without its header": (headless_csv, "expected the header 'path,label'"),
+}
+
+
+def one_link(root):
+    (root / "some features" / "Abuse" / "Abuse007_x264.npy").symlink_to(root.parent / "x.npy")
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_what_is_spoilt_is_refused_in_one_line_and_nothing_is_written(run, root, tmp_path, monkeypatch, what):
+    monkeypatch.chdir(tmp_path)
+    folder = write(root, "anomalyclip")
+    spoil, words = SPOILT[what]
+    spoil(root)
+    error = run("--features", folder, status=2)
+    lines = [line for line in error.splitlines() if not line.startswith("note:")]
+    assert len(lines) == 1 and words in lines[0]
+    named = ("Abuse007_x264", "Anomaly_T", "ucf_test.csv")
+    assert any(name in lines[0] for name in named)
+    assert not (tmp_path / "attacked").exists()
+    assert not [p for p in (tmp_path / "runs").rglob("*") if p.is_file()]
