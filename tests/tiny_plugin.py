@@ -114,8 +114,12 @@ class Linear(Method):
         self.register_buffer("center", torch.zeros(task.dim))
 
     def prepare(self, normal_features):
-        if rows := list(normal_features):
-            self.center = torch.from_numpy(np.concatenate(rows).mean(0))
+        total, count = np.zeros(self.task.dim), 0
+        for rows in normal_features:
+            total += rows.sum(0, dtype=np.float64)
+            count += len(rows)
+        if count:
+            self.center = torch.from_numpy((total / count).astype(np.float32))
 
     def view(self, features, rng):
         return {"x": np.asarray(features[rng.integers(len(features), size=self.config.width)])}
