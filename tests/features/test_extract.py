@@ -1,10 +1,13 @@
 """Extraction: a row for every piece of every video, the same bytes however often it is killed, and honest reports."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import open_clip
@@ -14,10 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as torchvision
 
-from vadbench.clip import ClipSource, load_clip
+from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.dataset import Video
-from vadbench.errors import DataError, FeatureError, MediaError
+from vadbench.errors import DataError, FeatureError, MediaError, StorageError
 from vadbench.features.decoding import Decoder
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.store import FeatureStore, pool_rows
@@ -201,7 +206,9 @@ def test_damage_in_the_middle_leaves_no_rows_behind(tmp_path, clip, monkeypatch,
 
 
 def test_an_encoder_that_gives_nan_is_an_error_naming_the_video(tmp_path, clip, monkeypatch, videos):
-    monkeypatch.setattr(clip, "encode_images", lambda frames: torch.full((len(frames), clip.dim), torch.nan))
+    monkeypatch.setattr(
+        clip, "encode_images", lambda frames, arithmetic: torch.full((len(frames), clip.dim), torch.nan)
+    )
     with pytest.raises(FeatureError, match=r"video 'a'.*NaN"):
         extract_features(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2)
     report = extract_features(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2, keep_going=True)
@@ -217,22 +224,213 @@ def test_progress_counts_up_to_the_end(tmp_path, clip, videos):
     seen = []
     extract_features(videos[:2], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
     stage = "extracting features"
-    assert seen == [(stage, 0, 2), (stage, 1, 2), (stage, 2, 2)]
+    assert [call[:3] for call in seen] == [(stage, 0, 2), (stage, 1, 2), (stage, 2, 2)]
+    assert all(re.fullmatch(r"[1-9][\d,]* frames/s", call[3]) for call in seen[:-1])
     seen.clear()
     extract_features(videos[:3], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
-    assert seen == [(stage, 2, 3), (stage, 3, 3)]
+    assert [call[:3] for call in seen] == [(stage, 2, 3), (stage, 3, 3)]
 
 
-# --- the decoding thread -------------------------------------------------------------------------------------------
+def test_progress_moves_within_a_long_video(tmp_path, clip, videos):
+    seen = []
+    many = {"stride": 1, "pooling": "mean", "batch_size": 10}
+    extract_features(videos[4:], clip, tmp_path, **many, progress=lambda *args: seen.append(args))
+    assert [call[1] for call in seen] == [0] * 5 + [1]
 
 
-def numbered_decoder(monkeypatch, lengths, stride, pooling, batch_size):
+# --- crops and arithmetic ------------------------------------------------------------------------------------------
+
+SIDES = st.integers(8, 90)
+TORCHVISION_ORDER = [1, 2, 3, 4, 0, 6, 7, 8, 9, 5]  # corners before the center
+
+
+@given(height=SIDES, width=SIDES)
+def test_crops_are_torchvisions(clip, height, width):
+    pixels = np.random.default_rng(height * 100 + width).integers(0, 255, (2, 3, height, width), np.uint8)
+    resized = clip.resize(torch.from_numpy(pixels))
+    assert min(resized.shape[-2:]) == clip.image_size
+    found = [clip.crop(resized, name) for name in CROPS]
+    for count, reference in ((5, torchvision.five_crop), (10, torchvision.ten_crop)):
+        expected = reference(resized, [clip.image_size, clip.image_size])
+        for place, crop in zip(TORCHVISION_ORDER, expected, strict=False):
+            torch.testing.assert_close(found[place], crop, rtol=0, atol=0)
+        assert len(expected) == count
+    torch.testing.assert_close(clip.preprocess(torch.from_numpy(pixels)), found[0], rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Landscape and portrait, with an odd and an even number of pixels to spare."""
+    folder, noise, made = tmp_path_factory.mktemp("wide"), np.random.default_rng(1), []
+    for i, (height, width) in enumerate([(36, 74), (36, 64), (90, 40)]):
+        path = folder / f"{i}.mp4"
+        write_video(path, noise.integers(0, 255, (7 + 6 * i, height, width, 3), np.uint8), fps=25)
+        made.append(Video(path.stem, ("x",), path))
+    return made
+
+
+def encode_ten_crops(clip, path):
+    """(10, frames, dim): a frame and a crop at a time, cut out by torchvision."""
+    size, rows = clip.image_size, []
+    for frame in read_frames(path):
+        image = torch.from_numpy(frame).permute(2, 0, 1)[None]
+        resized = torchvision.resize(image, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+        crops = torchvision.ten_crop(resized, [size, size])
+        rows.append([clip.encode_images(crops[TORCHVISION_ORDER.index(i)])[0].numpy() for i in range(10)])
+    return np.array(rows).transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize("crops", [5, 10])
+@pytest.mark.parametrize(("stride", "pooling"), [(1, "mean"), (4, "first"), (4, "middle"), (4, "mean")])
+def test_rows_of_crops_are_those_of_what_torchvision_cuts_out(tmp_path, clip, wide, crops, stride, pooling):
+    chosen = CROPS[:crops]
+    extract_features(wide, clip, tmp_path, stride=stride, pooling=pooling, crops=chosen, batch_size=5)
+    store = FeatureStore(tmp_path)
+    assert store.fingerprint.crops == chosen
+    assert store.fingerprint == clip_fingerprint(clip, stride=stride, pooling=pooling, crops=chosen)
+    for video in wide:
+        every = encode_ten_crops(clip, video.path)[:crops]
+        frames = every.shape[1]
+        expected = [pool_rows(rows, frames, 1, stride, pooling) for rows in every]
+        assert store.frames(video.name) == frames
+        np.testing.assert_allclose(store.rows(video.name), expected, rtol=1e-4, atol=1e-5)
+        # Far enough apart for the order of the crops to show.
+        assert np.ptp(store.rows(video.name), axis=0).max() > 1e-2
+    assert {p.name for p in tmp_path.iterdir() if not p.name.startswith(".")} == {
+        "fingerprint.json", "rows-0-of-1.bin", "index-0-of-1.jsonl",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_the_center_is_the_same_bytes_whatever_other_crops_there_are(tmp_path, clip, wide, pooling):
+    for crops in (1, 5, 10):
+        chosen = CROPS[:crops]
+        extract_features(wide, clip, tmp_path / str(crops), stride=2, pooling=pooling, crops=chosen, batch_size=5)
+    one, five, ten = (FeatureStore(tmp_path / str(crops)) for crops in (1, 5, 10))
+    for name in one.names:
+        np.testing.assert_array_equal(one.rows(name), five.rows(name)[:1])
+        np.testing.assert_array_equal(five.rows(name), ten.rows(name)[:5])
+    assert len({store.fingerprint.digest for store in (one, five, ten)}) == 3
+
+
+def test_crops_do_not_depend_on_shards(tmp_path, clip, wide):
+    extract_features(wide, clip, tmp_path / "all", stride=4, pooling="mean", crops=CROPS[:5])
+    for shard in ((1, 2), (0, 2)):
+        extract_features(wide, clip, tmp_path / "two", stride=4, pooling="mean", crops=CROPS[:5], shard=shard)
+    one, two = FeatureStore(tmp_path / "all"), FeatureStore(tmp_path / "two")
+    assert one.names == two.names
+    for name in one.names:
+        np.testing.assert_array_equal(one.rows(name), two.rows(name))
+
+
+def test_images_of_different_sizes_are_cropped_each_on_its_own(tmp_path, clip):
+    folder, noise = tmp_path / "frames", np.random.default_rng(0)
+    folder.mkdir()
+    for i, width in enumerate([40, 40, 70, 70, 70, 40]):
+        Image.fromarray(noise.integers(0, 255, (40, width, 3), np.uint8)).save(folder / f"{i}.png")
+    store = tmp_path / "s"
+    extract_features([Video("v", ("x",), folder)], clip, store, stride=1, pooling="mean", crops=CROPS)
+    expected = encode_ten_crops(clip, folder)
+    np.testing.assert_allclose(FeatureStore(store).rows("v"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_a_long_video_wait_on_disk_not_in_memory(tmp_path, clip, monkeypatch, videos):
+    length, dim = 3000, 1024
+    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", lambda path: (lambda: FRAME for _ in range(length)))
+    FRAME = np.zeros((4, 4, 3), np.uint8)
+    monkeypatch.setattr(clip, "dim", dim)
+    monkeypatch.setattr(clip, "resize", lambda frames: frames)
+    monkeypatch.setattr(clip, "crop", lambda frames, name: frames)
+    monkeypatch.setattr(clip, "encode_images", lambda frames, arithmetic: torch.ones(len(frames), dim))
+    tracemalloc.start()
+    try:
+        extract_features(videos[:1], clip, tmp_path, stride=1, pooling="mean", crops=CROPS, batch_size=100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert FeatureStore(tmp_path).rows("a").shape == (10, length, dim)
+    assert peak < length * dim * 4, "a whole crop was in memory"
+
+
+def test_a_full_disk_while_crops_wait_says_so_and_keeps_what_is_done(tmp_path, clip, monkeypatch, wide):
+    extract_features(wide[:1], clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
+    before = content(tmp_path)
+
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("vadbench.features.extract.write_all", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        extract_features(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
+    monkeypatch.undo()
+    assert FeatureStore(tmp_path).names == ("0",)
+    extract_features(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
+    after = content(tmp_path)
+    assert all(after[name].startswith(before[name]) for name in before)
+    assert len(FeatureStore(tmp_path).names) == 3
+
+
+@pytest.mark.parametrize("arithmetic", ["bf16", "fp16"])
+def test_reduced_arithmetic_points_the_same_way_and_says_so(tmp_path, clip, videos, arithmetic):
+    exact, reduced = tmp_path / "exact", tmp_path / "reduced"
+    extract_features(videos, clip, exact, stride=1, pooling="mean")
+    extract_features(videos, clip, reduced, stride=1, pooling="mean", arithmetic=arithmetic)
+    one, two = FeatureStore(exact), FeatureStore(reduced)
+    assert (one.fingerprint.arithmetic, two.fingerprint.arithmetic) == ("fp32", arithmetic)
+    for name in one.names:
+        a, b = one.rows(name)[0], two.rows(name)[0]
+        cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+        assert cosine.min() > 0.999
+        assert not np.array_equal(a, b)
+        assert b.dtype == np.float32
+
+
+# --- the decoding threads ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_workers_change_neither_bytes_nor_order(tmp_path, clip, videos, wide, crops):
+    several = [*videos, *wide]
+    for workers in (1, 2, 5):
+        extract_features(
+            several, clip, tmp_path / str(workers), stride=2, pooling="mean", crops=CROPS[:crops], batch_size=6,
+            workers=workers,
+        )  # fmt: skip
+    assert content(tmp_path / "1") == content(tmp_path / "2") == content(tmp_path / "5")
+
+
+def numbered_decoder(monkeypatch, lengths, stride, pooling, batch_size, workers=1, preprocess=lambda frame: frame):
     """A decoder of made-up videos whose frames are their own number."""
     monkeypatch.setattr(
         "vadbench.features.decoding.lazy_frames",
         lambda length: (lambda i=i: np.full((1, 1, 3), i, np.uint8) for i in range(length)),
     )
-    return Decoder(lengths, lambda frame: frame, stride, pooling, batch_size)
+    return Decoder(lengths, preprocess, stride, pooling, batch_size, workers)
+
+
+def test_frames_stay_in_order_however_long_each_takes(monkeypatch):
+    def slow(frame):
+        time.sleep(0.004 if frame.max() % 3 == 0 else 0)
+        return frame
+
+    with numbered_decoder(monkeypatch, [40, 1, 25], 1, "mean", 7, workers=4, preprocess=slow) as decoder:
+        for number, length in enumerate([40, 1, 25]):
+            batches = [batch[:, 0, 0, 0].tolist() for batch in decoder.batches(number)]
+            assert [i for batch in batches for i in batch] == list(range(length))
+            assert [len(batch) for batch in batches[:-1]] == [7] * (len(batches) - 1)
+            assert decoder.frames == length
+        assert decoder.decoded == 66
+
+
+def test_several_workers_prepare_at_the_same_time(monkeypatch):
+    meeting = threading.Barrier(3, timeout=10)
+
+    def together(frame):
+        meeting.wait()
+        return frame
+
+    with numbered_decoder(monkeypatch, [6], 1, "mean", 6, workers=3, preprocess=together) as decoder:
+        assert [len(batch) for batch in decoder.batches(0)] == [6]
 
 
 @given(
@@ -240,8 +438,9 @@ def numbered_decoder(monkeypatch, lengths, stride, pooling, batch_size):
     stride=st.integers(1, 20),
     pooling=st.sampled_from(["first", "middle", "mean"]),
     batch_size=st.integers(1, 9),
+    workers=st.integers(1, 3),
 )
-def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batch_size):
+def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batch_size, workers):
     pieces = [list(range(length))[start : start + stride] for start in range(0, length, stride)]
     chosen = {
         "first": [piece[0] for piece in pieces],
@@ -250,7 +449,7 @@ def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batc
     }[pooling]
     with (
         pytest.MonkeyPatch.context() as patch,
-        numbered_decoder(patch, [length], stride, pooling, batch_size) as decoder,
+        numbered_decoder(patch, [length], stride, pooling, batch_size, workers) as decoder,
     ):
         batches = [batch[:, 0, 0, 0].tolist() for batch in decoder.batches(0)]
         assert decoder.frames == length
@@ -258,7 +457,8 @@ def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batc
     assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
 
 
-def test_frames_are_decoded_only_a_little_ahead(monkeypatch):
+@pytest.mark.parametrize("workers", [1, 4])
+def test_frames_are_decoded_only_a_little_ahead(monkeypatch, workers):
     made = []
 
     def frames(length):
@@ -267,11 +467,40 @@ def test_frames_are_decoded_only_a_little_ahead(monkeypatch):
             yield lambda: np.zeros((1, 1, 3), np.uint8)
 
     monkeypatch.setattr("vadbench.features.decoding.lazy_frames", frames)
-    with Decoder([10_000], lambda frame: frame, 1, "mean", 8) as decoder:
+    with Decoder([10_000], lambda frame: frame, 1, "mean", 8, workers) as decoder:
         next(decoder.batches(0))
         time.sleep(0.3)
-        assert len(made) <= 8 * 5
-    assert not [t for t in threading.enumerate() if t.name == "vadbench-decoder"]
+        assert len(made) <= 8 * 4 + 2 * workers + 2
+    assert not [t for t in threading.enumerate() if t.name.startswith("vadbench-decoder")]
+
+
+def test_a_damaged_image_names_its_file_and_frame_though_a_worker_reads_it(tmp_path, clip, videos):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i in range(9):
+        Image.fromarray(np.full((40, 40), 20 * i, np.uint8)).save(folder / f"{i}.png")
+    (folder / "6.png").write_bytes((folder / "6.png").read_bytes()[:40])
+    both = [Video("images", ("x",), folder), videos[1]]
+    wanted = {"stride": 1, "pooling": "mean", "crops": CROPS[:5], "workers": 3}
+    with pytest.raises(MediaError, match=r"6\.png.*frame 6"):
+        extract_features(both, clip, tmp_path / "s", **wanted)
+    for present in ([], ["b"]):
+        report = extract_features(both, clip, tmp_path / "s", **wanted, keep_going=True)
+        assert report.present == present
+        assert [name for name, _ in report.failed] == ["images"]
+        assert re.search(r"6\.png.*frame 6", report.failed[0][1])
+    assert FeatureStore(tmp_path / "s").names == ("b",)
+
+
+def test_an_unexpected_error_in_a_worker_reaches_the_reader(monkeypatch):
+    def fails(frame):
+        raise RuntimeError("a defect")
+
+    with (
+        numbered_decoder(monkeypatch, [3], 1, "mean", 8, workers=2, preprocess=fails) as decoder,
+        pytest.raises(RuntimeError, match="a defect"),
+    ):
+        list(decoder.batches(0))
 
 
 def test_an_unexpected_error_in_the_thread_reaches_the_reader(monkeypatch):
@@ -290,11 +519,11 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from vadbench.clip import ClipSource, load_clip
+from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.dataset import Video
 from vadbench.features.extract import extract_features
 
-weights, folder, whole, torn = sys.argv[1:]
+weights, folder, whole, torn, crops, workers = sys.argv[1:]
 torch.set_num_threads(1)
 clip = load_clip(ClipSource("", weights))
 videos = [Video(p.stem, ("x",), p) for p in sorted(Path(folder).glob("*.mp4"))]
@@ -302,7 +531,8 @@ videos = [Video(p.stem, ("x",), p) for p in sorted(Path(folder).glob("*.mp4"))]
 def start(store):
     process = os.fork()
     if not process:
-        extract_features(videos, clip, Path(store), stride=2, pooling="mean", batch_size=4)
+        wanted = {"crops": CROPS[: int(crops)], "workers": int(workers)}
+        extract_features(videos, clip, Path(store), stride=2, pooling="mean", batch_size=4, **wanted)
         os._exit(0)
     return process
 
@@ -331,13 +561,14 @@ while True:
 """
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_bytes(tmp_path, weights, videos):
+@pytest.mark.parametrize(("crops", "workers"), [(1, 1), (5, 2)])
+def test_killed_at_any_moment_it_resumes_to_the_same_bytes(tmp_path, weights, videos, crops, workers):
     folder, whole, torn = tmp_path / "videos", tmp_path / "whole", tmp_path / "torn"
     folder.mkdir()
     for i in range(30):
         (folder / f"{i:02}.mp4").write_bytes(videos[(0, 2, 4)[i % 3]].path.read_bytes())
     result = subprocess.run(
-        [sys.executable, "-c", KILLER, str(weights), str(folder), str(whole), str(torn)],
+        [sys.executable, "-c", KILLER, str(weights), str(folder), str(whole), str(torn), str(crops), str(workers)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         check=True,
@@ -345,6 +576,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bytes(tmp_path, weights, vi
     )
     complete = (whole / "rows-0-of-1.bin").stat().st_size
     partial = {size for size in map(int, result.stdout.split()) if 0 < size < complete}
-    assert len(partial) >= 3, "too few kills fell into the extraction for the test to mean anything"
+    assert len(partial) >= 5, "too few kills fell into the extraction for the test to mean anything"
     assert content(torn) == content(whole)
+    assert {p.name for p in torn.iterdir()} == {p.name for p in whole.iterdir()}
     assert len(FeatureStore(torn).names) == 30

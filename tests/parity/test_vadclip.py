@@ -27,6 +27,7 @@ from vadbench_vadclip.checkpoint import reference_names
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss
 from vadbench_vadclip.method import VadClip
+from vadbench_vadclip.prompts import class_words
 from vadbench_vadclip.sampling import chunk_lengths, to_chunks, training_sample
 from vadbench_xdviolence.dataset import XdViolence
 
@@ -261,7 +262,7 @@ def test_labels(name, dataset, names):
 def test_prompts_and_text_features(case):
     method = case.method()
     tokens = arrays(case.set, "tools")[f"tokens_{case.sizes['dataset']}"]
-    found = method.align.prompts.tokens[case.order].cpu()
+    found = method.task.text.tokenize(class_words(case.classes, method.config))[case.order].cpu()
     np.testing.assert_array_equal(found[:, : tokens.shape[1]], tokens)
     assert not found[:, tokens.shape[1] :].any()
     assert_close(method.text_features()[case.order], case.expected["text_features"])

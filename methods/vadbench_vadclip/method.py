@@ -1,0 +1,218 @@
+"""VadCLIP: Wu et al., "VadCLIP: Adapting Vision-Language Models for Weakly Supervised Video Anomaly Detection",
+AAAI 2024.
+
+Rows that have been related to each other in time are seen by two branches: a classifier says how abnormal a row is, and
+a map of rows against prompts of the classes which class it is. The prompts are learned, and each video adds to them
+what the classifier looks at in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vadbench.method import Batch, Method, Scores, Task
+from vadbench.nn.attention import Mlp
+from vadbench.nn.pooling import row_mask
+from vadbench_vadclip.checkpoint import to_ours
+from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
+from vadbench_vadclip.losses import align_loss, coarse_loss, divergence, most_suspicious
+from vadbench_vadclip.prompts import Prompts
+from vadbench_vadclip.sampling import chunk_lengths, to_chunks, training_sample
+from vadbench_vadclip.temporal import TemporalAdapter
+
+ROWS_AT_ONCE = 16384
+"""Rows that go through the model at once when scoring; bounds memory."""
+TEMPERATURE = 0.07
+"""Divides the cosine similarities of the alignment map (paper and code)."""
+_MEMORY = 0.98
+"""Share of what earlier batches said in the comparison of the branches."""
+
+
+class VadClip(Method):
+    """The method; see :class:`VadClipConfig` for what can be switched.
+
+    The CLIP text tower is the task's and not part of the state. ``separation`` ``(2,)``, where the score branch is
+    "best", is how well the coarse and the align branch have told abnormal training videos from normal ones: a running
+    mean of the AUC within a batch.
+    """
+
+    Config = VadClipConfig
+    reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "best-on-test"
+    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = DATASET_DEFAULTS
+    separation: Tensor
+    _text: Tensor | None
+
+    def __init__(self, config: VadClipConfig, task: Task) -> None:
+        super().__init__(config, task)
+        self.adapter = TemporalAdapter(config, task.dim)
+        self.coarse = CoarseBranch(task.dim) if config.branches != "align" else None
+        self.align = AlignBranch(config, task) if config.branches != "coarse" else None
+        if config.score_branch == "best":
+            self.register_buffer("separation", torch.zeros(2))
+        self.register_buffer("_text", None, persistent=False)
+        self.register_load_state_dict_post_hook(_forget_text)
+
+    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """One sample: ``features`` ``(length, dim)``, float32, and how many of them are the video's, ``length`` ``()``;
+        nothing is random."""
+        length = self.config.length
+        return {"features": training_sample(features, length), "length": np.array(min(len(features), length))}
+
+    def forward(self, features: Tensor, lengths: Tensor, text: Tensor | None) -> dict[str, Tensor]:
+        """Logits of the branches: ``coarse`` ``(B, L)`` and ``align`` ``(B, L, C)``, always float32.
+
+        Args:
+            features: ``(B, L, D)``.
+            lengths: ``(B,)`` how many rows are the video's.
+            text: ``(C, D)`` from :meth:`text_features`.
+        """
+        rows = self.adapter(features, lengths)
+        logits: dict[str, Tensor] = {}
+        # A bfloat16 logit has 8 bits: a few hundred scores for thousands of rows, too few to rank them.
+        with torch.autocast(rows.device.type, enabled=False):
+            rows = rows.float()
+            if self.coarse is not None:
+                logits["coarse"] = self.coarse(rows)
+            if self.align is not None and text is not None:
+                logits["align"] = self.align(rows, lengths, text.float(), logits.get("coarse"))
+        return logits
+
+    def text_features(self) -> Tensor | None:
+        """Text features of the classes ``(C, D)``, ``None`` without the align branch."""
+        return None if self.align is None else self.align.prompts()
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The terms ``coarse``, ``align`` and ``divergence``, as far as the settings have them."""
+        lengths, labels = batch.views["length"], batch.labels > 0
+        abnormal = ~labels[:, self.task.classes.normal]
+        text = self.text_features()
+        logits = self.forward(batch.views["features"], lengths, text)
+        if self.training and self.config.score_branch == "best":
+            self._compare_branches(logits, lengths, abnormal)
+        terms: dict[str, Tensor] = {}
+        with torch.autocast(labels.device.type, enabled=False):
+            if "coarse" in logits:
+                terms["coarse"] = coarse_loss(logits["coarse"], lengths, abnormal)
+            if "align" in logits:
+                terms["align"] = align_loss(logits["align"], lengths, labels)
+            if text is not None and text.requires_grad and self.config.divergence_weight:
+                terms["divergence"] = self.config.divergence_weight * divergence(text.float(), self.task.classes.normal)
+        return terms
+
+    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+        """Scores of both branches of each row, and the align branch's class probabilities."""
+        length = self.config.length
+        text = self._current_text()
+        chunks = torch.cat([to_chunks(rows.float(), length) for rows in videos])
+        lengths = torch.cat([chunk_lengths(len(rows), length) for rows in videos]).to(chunks.device)
+        at_once = max(1, ROWS_AT_ONCE // length)
+        parts = [self.forward(*part, text) for part in zip(chunks.split(at_once), lengths.split(at_once), strict=True)]
+        counts = [math.ceil(len(rows) / length) for rows in videos]
+        split = {name: torch.cat([p[name] for p in parts]).split(counts) for name in parts[0]}
+        return [
+            self._scores({name: logits[i].flatten(0, 1)[: len(rows)] for name, logits in split.items()})
+            for i, rows in enumerate(videos)
+        ]
+
+    def import_reference(self, state: Mapping[str, Tensor]) -> None:
+        """Load the authors' weights.
+
+        Raises:
+            CheckpointError: keys or shapes differ, or the checkpoint is of another CLIP.
+        """
+        own = self.state_dict()
+        self.load_state_dict(own | to_ours(state, own, self.config, self.task))
+
+    def train(self, mode: bool = True) -> VadClip:
+        """Switch between training and evaluation, which starts with fresh text features."""
+        _forget_text(self)
+        return super().train(mode)
+
+    def _current_text(self) -> Tensor | None:
+        """Text features, computed once per evaluation: nothing trains between two scores in evaluation mode."""
+        if self._text is not None:
+            return self._text
+        text = self.text_features()
+        if not self.training:
+            self._text = text
+        return text
+
+    def _scores(self, logits: Mapping[str, Tensor]) -> Scores:
+        branches: dict[str, Tensor] = {}
+        classes = None
+        if "coarse" in logits:
+            branches["coarse"] = logits["coarse"].sigmoid()
+        if "align" in logits:
+            classes = logits["align"].softmax(-1)
+            branches["align"] = 1 - classes[:, self.task.classes.normal]
+        return Scores(branches[self._score_branch()], classes, branches if len(branches) == 2 else {})
+
+    def _score_branch(self) -> str:
+        if self.config.score_branch != "best":
+            return str(self.config.score_branch)
+        return "align" if self.separation[1] > self.separation[0] else "coarse"
+
+    @torch.no_grad()
+    def _compare_branches(self, logits: Mapping[str, Tensor], lengths: Tensor, abnormal: Tensor) -> None:
+        normal = self.task.classes.normal
+        rows = (logits["coarse"].sigmoid(), 1 - logits["align"].softmax(-1)[..., normal])
+        videos = torch.stack([most_suspicious(scores, lengths) for scores in rows])
+        higher = videos[:, abnormal, None] - videos[:, None, ~abnormal]
+        if higher.numel():
+            auc = (higher.sign() + 1).mean((1, 2)) / 2
+            self.separation.lerp_(auc, 1 - _MEMORY if self.separation.any() else 1.0)
+
+
+class CoarseBranch(nn.Module):
+    """How abnormal each row is (spec 1.3): an MLP added to the row, and a linear classifier."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = Mlp(width)
+        self.classifier = nn.Linear(width, 1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """``(B, L, D)`` to logits ``(B, L)``."""
+        logits: Tensor = self.classifier(rows) + self.mlp(rows, readout=self.classifier.weight)
+        return logits.squeeze(-1)
+
+
+class AlignBranch(nn.Module):
+    """How much each row is of each class (spec 1.5): cosine similarity with the class's text feature, to which a
+    prompt of what is in the video is added."""
+
+    def __init__(self, config: VadClipConfig, task: Task) -> None:
+        super().__init__()
+        self.config = config
+        self.prompts = Prompts(config, task)
+        self.mlp = Mlp(task.dim) if config.visual_prompt != "none" else None
+
+    def forward(self, rows: Tensor, lengths: Tensor, text: Tensor, coarse: Tensor | None) -> Tensor:
+        """Logits ``(B, L, C)`` of rows ``(B, L, D)`` from text features ``(C, D)`` and coarse logits ``(B, L)``."""
+        targets = text.expand(len(rows), -1, -1)
+        if self.mlp is not None:
+            targets = targets + self._visual_prompt(rows, lengths, coarse)[:, None]
+            targets = targets + self.mlp(targets)
+        # The norms are divided out of the products, which are far fewer than the rows' entries.
+        norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(1e-12)
+        return rows @ F.normalize(targets, dim=-1).mT / (norms * TEMPERATURE)
+
+    def _visual_prompt(self, rows: Tensor, lengths: Tensor, coarse: Tensor | None) -> Tensor:
+        weights = rows.new_ones(rows.shape[:2])
+        if coarse is not None and self.config.visual_prompt == "focus":
+            weights = coarse.sigmoid() if self.config.focus_weights == "confidence" else coarse
+        if self.config.mask_padding:
+            weights = weights * row_mask(lengths, rows.shape[1])
+        return F.normalize((weights[:, None] @ rows).squeeze(1), dim=-1)
+
+
+def _forget_text(method: VadClip, _: object = None) -> None:
+    method._text = None

@@ -1,0 +1,70 @@
+"""``vadbench extract``: what its options say about the features, and damaged videos that are told of every time."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from vadbench.cli import main
+from vadbench.features.store import FeatureStore
+from vadbench.media import write_video
+
+
+@pytest.fixture
+def extract(capsys, tmp_path):
+    """``vadbench extract`` from ``in`` with untrained weights: its report, and what it told on stderr."""
+    (tmp_path / "in").mkdir()
+
+    def call(*arguments, status=0):
+        base = ["extract", tmp_path / "in", "--clip", "small", "--clip-weights", "random:0", "--json"]
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in (*base, *arguments)])
+        found = capsys.readouterr()
+        assert end.value.code == status, found.err
+        return json.loads(found.out), found.err
+
+    return call
+
+
+def write_noise(path, frames):
+    write_video(path, np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), np.uint8), fps=25)
+
+
+def test_crops_precision_and_workers_reach_the_features(extract, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    five = ["--crops", 5, "--precision", "bf16", "--stride", 4]
+    extract(*five, "--workers", 1, "--out", tmp_path / "one")
+    extract(*five, "--workers", 3, "--out", tmp_path / "three")
+    store = FeatureStore(tmp_path / "one")
+    assert store.fingerprint.crops == ("center", "top-left", "top-right", "bottom-left", "bottom-right")
+    assert store.fingerprint.arithmetic == "bf16"
+    assert store.rows("a").shape[:2] == (5, 5)
+    np.testing.assert_array_equal(store.rows("a"), FeatureStore(tmp_path / "three").rows("a"))
+    extract("--crops", 10, "--stride", 4, "--out", tmp_path / "ten")
+    ten = FeatureStore(tmp_path / "ten")
+    assert ten.rows("a").shape[:2] == (10, 5)
+    assert ten.fingerprint.crops[5:] == tuple(f"{name}-mirrored" for name in ten.fingerprint.crops[:5])
+    extract("--stride", 4, "--out", tmp_path / "plain")
+    plain = FeatureStore(tmp_path / "plain")
+    assert (plain.fingerprint.crops, plain.fingerprint.arithmetic) == (("center",), "fp32")
+    np.testing.assert_array_equal(plain.rows("a")[0], ten.rows("a")[0])
+
+
+def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_path):
+    write_noise(tmp_path / "in" / "good.mp4", 20)
+    bad = tmp_path / "in" / "bad.mp4"
+    write_noise(bad, 40)
+    data = bytearray(bad.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 500] = bytes(500)
+    bad.write_bytes(data)
+    for extracted, present in ((["good"], []), ([], ["good"])):
+        report, told = extract("--keep-going", "--out", tmp_path / "store", status=1)
+        assert (report["extracted"], report["present"]) == (extracted, present)
+        [(name, reason)] = report["failed"]
+        assert name == "bad"
+        frame = int(re.search(r"bad\.mp4: damaged at frame (\d+)", reason)[1])
+        assert 0 < frame < 40
+        assert f"left out: bad: {reason}" in told
+    assert FeatureStore(tmp_path / "store").names == ("good",)
