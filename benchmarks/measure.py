@@ -7,8 +7,8 @@ Without ``--ped2`` the figures of ``ucsdped2`` stay as they are. ``--tables`` on
 
 The controls ask whether a score can come from anywhere but the labels and the pretraining:
 
-- labels shuffled: AnomalyCLIP trained on permuted training labels, ten seeds, beside its own untrained scores, with its
-  text and without: text chooses the segments it learns from, so with it some of what CLIP knows survives any labels;
+- labels shuffled: each trained method on permuted training labels, ten seeds, beside its own untrained scores, with its
+  text and without: text chooses what is learnt from, so with it some of what CLIP knows survives any labels;
 - untrained CLIP: zero-shot prompts through ten CLIPs of the embedded one's shape with random weights.
 """
 
@@ -41,10 +41,15 @@ from vadbench.scoring import align, score_videos
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "vadbench_results" / "measured.json"
-METHODS = ("random", "zero-shot", "anomalyclip")
-METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "FAR")
+METHODS = ("random", "zero-shot", "anomalyclip", "vadclip")
+METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
 SEEDS, CONTROL_SEEDS = range(3), range(10)
-SHUFFLED = {"anomalyclip": (), "anomalyclip without text": ("directions=free", "text_encoder=none")}
+SHUFFLED = {
+    "anomalyclip": ("anomalyclip", ()),
+    "anomalyclip without text": ("anomalyclip", ("directions=free", "text_encoder=none")),
+    "vadclip": ("vadclip", ()),
+    "vadclip, coarse branch alone": ("vadclip", ("branches=coarse", "score_branch=coarse")),
+}
 BEGIN, END = "<!-- results: written by benchmarks/measure.py -->", "<!-- end of results -->"
 
 
@@ -87,8 +92,8 @@ def _seeds(request: Request) -> list[dict[str, Any]]:
 
 def _controls(out: Path) -> dict[str, list[float]]:
     controls: dict[str, list[float]] = {}
-    for name, settings in SHUFFLED.items():
-        request = Request("anomalyclip", "synthetic", settings, device="cpu", out=out / "controls")
+    for name, (method, settings) in SHUFFLED.items():
+        request = Request(method, "synthetic", settings, device="cpu", out=out / "controls")
         experiment = open_experiment(request, installed())
         controls[f"{name}, labels shuffled"] = [
             _value(run(_shuffled(experiment, seed), seed).record.metrics["AUC"].value) for seed in CONTROL_SEEDS

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from vadbench_anomalyclip.checkpoint import _frozen, reference_names
+from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 
 from vadbench.cli import main
 from vadbench.errors import CheckpointError
@@ -220,3 +221,29 @@ def test_a_method_without_released_weights_says_so(capsys, tmp_path):
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
     found = command(capsys, "import-checkpoint", "-m", "linear", "-d", "tiny", *base, tmp_path / "model.pth", status=2)
     assert "'linear' has no released checkpoints to import" in found.err
+
+
+def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_split(capsys, tmp_path):
+    settings = ("length=16", "window=8", "recipe.epochs=1", "recipe.batch_size=4")
+    request = Request("vadclip", "tiny", settings, clip_model="small", clip_weights="random:0", device="cpu")
+    experiment = open_experiment(request, Registry(files=(PLUGIN,)))
+    method = build(experiment, experiment.dataset.classes, seed=7)
+    state = {theirs: method.state_dict()[ours] for ours, theirs in vadclip_names(experiment.config).items()}
+    state |= {f"clipmodel.{k}": v for k, v in method.task.text.state_dict().items()}
+    path = tmp_path / "model_ucf.pth"
+    torch.save(state | {"clipmodel.visual.proj": torch.ones(2, 2), "clipmodel.logit_scale": torch.zeros(())}, path)
+    base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    chosen = [part for s in settings for part in ("--set", s)]
+    found = command(capsys, "import-checkpoint", "-m", "vadclip", "-d", "tiny", *chosen, *base, path)
+    folder = json.loads(found.out)["folder"]
+    (record,) = json.loads(command(capsys, "run", "--from", folder, "--protocol", "vadclip", *base).out)
+    assert record["protocol"]["selection"] == "best-on-test"
+    assert any("weights selected on the test split" in n for n in record["notes"])
+    expected = method.eval().score(
+        [torch.from_numpy(experiment.provision.features.crop_rows("test-0", "center").copy())]
+    )
+    from vadbench.scoring import load_scores
+
+    scores, _ = load_scores(Path(record["folder"]) / "scores.npz")
+    np.testing.assert_allclose(scores[0].anomaly, expected[0].anomaly.detach().numpy(), rtol=1e-5)
+    assert {"AUC/coarse", "AUC/align", "AP/coarse", "AP/align", "mAP@IoU"} <= record["metrics"].keys()

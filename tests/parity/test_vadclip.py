@@ -36,6 +36,7 @@ from vadbench.config import resolve
 from vadbench.dataset import ClassTable
 from vadbench.errors import CheckpointError, UnknownNameError
 from vadbench.method import Batch, Task
+from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.nn.attention import Attention
 from vadbench.nn.graph import distance_graph, similarity_graph
 from vadbench.training import arithmetic
@@ -395,6 +396,32 @@ def test_scores_of_a_small_split(case):
         assert average_precision_score(truth, frames) == pytest.approx(case.expected["e2e_ap1_ap2"][place], abs=1e-4)
     headline = {"ucf": "coarse", "xd": "align"}[case.sizes["dataset"]]
     assert all(torch.equal(s.anomaly, s.branches[headline]) for s in scores)
+
+
+def test_localisation_of_a_small_split(case):
+    """mAP@IoU by the authors' rule of the same videos; the tolerance is the README's, of a discrete metric."""
+    method = case.method().eval()
+    videos = load().e2e_set(seed(case.set), case.name)
+    with torch.inference_mode():
+        scores = method.score([torch.from_numpy(v["feature"]).to(case.device) for v in videos])
+    localised = [
+        LocalisedVideo(
+            str(i),
+            s.classes.cpu().numpy(),
+            16 * len(s.classes),
+            [
+                (case.classes.id(label), int(start), int(end))
+                for (start, end), label in zip(v["segments"], v["seg_labels"], strict=True)
+                if label != "A"
+            ],
+        )
+        for i, (v, s) in enumerate(zip(videos, scores, strict=True))
+    ]
+    whole = case.sizes["dataset"] == "xd"
+    found = localise(localised, 16, case.classes.names, case.classes.normal, "vadclip", normal_segments=whole).metrics()
+    values = [100 * found[key]["value"] for key in KEYS]
+    np.testing.assert_allclose(values[:-1], case.expected["e2e_dmap"], atol=0.1)
+    assert values[-1] == pytest.approx(case.expected["e2e_dmap"].mean(), abs=0.1)
 
 
 def test_import_takes_every_tensor(case):
