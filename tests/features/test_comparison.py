@@ -184,11 +184,11 @@ def test_pooling_and_a_dropped_tail():
 
 
 def test_pooling_of_rows_that_are_no_frames_uses_the_length_on_record():
-    fine = Held({"v": {"0": walk(5)}}, replace(PRINT, stride=8), lengths={"v": 33})
-    # Rows of frames 0-15, 16-31 and the single frame 32.
-    rows = fine.values["v"]["0"]
-    coarse = np.stack([rows[:2].mean(0), rows[2:4].mean(0), rows[4]])
-    assert kinds(compare(fine, one(coarse)))[0] == "pooled"
+    rows = walk(4, step=1)
+    fine = Held({"v": {"0": rows}}, replace(PRINT, stride=8), lengths={"v": 28})
+    # Two rows of 8 frames each, then one of 8 and one of the last 4.
+    coarse = np.stack([(rows[0] + rows[1]) / 2, (2 * rows[2] + rows[3]) / 3])
+    assert "the mean of 2 of these" in texts(compare(fine, one(coarse)))
 
 
 def test_no_pooling_fits_and_strides_that_are_no_multiples():
@@ -226,6 +226,8 @@ def test_rows_of_zeros_agree_with_themselves_only():
     rows = ROWS.copy()
     rows[-2:] = 0
     assert compare(one(rows), one(rows.copy())).same
+    result = agreement(rows, rows * 2)
+    assert (result.lowest, result.cause().kind) == (pytest.approx(1), "rescaled")
     result = agreement(rows, ROWS)
     assert result.lowest == 0 and result.mean == pytest.approx(38 / 40)
 

@@ -156,16 +156,17 @@ def test_whole_files_of_sixteenths_have_one_crop(tmp_path):
         ([(10, DIM), (20, DIM)], {}, "anomalyclip or vadclip"),
         ([(20, DIM), (40, DIM)], {"a": 160, "b": 320}, "anomalyclip or vadclip"),  # a row every 8 frames
         ([(1, DIM), (1, DIM)], {"a": 1, "b": 1}, "anomalyclip or vadclip"),
+        ([(20, DIM), (20, DIM), (20, DIM)], {"a": 160, "b": 160, "c": 320}, "anomalyclip or vadclip"),
         ([(10, 10, DIM), (10, 10, DIM)], {}, "rows-crops or crops-rows"),
         ([(10, 10, DIM), (10, 10, DIM)], {"a": 160, "b": 160}, "rows-crops or crops-rows"),
         ([(10, 5, DIM), (20, 6, DIM)], {}, "rows-crops or crops-rows"),
     ],
 )
 def test_what_nothing_tells_must_be_named(tmp_path, shapes, frames, options):
-    for name, shape in zip("ab", shapes, strict=True):
+    for name, shape in zip("abc", shapes, strict=False):
         save(tmp_path / f"{name}.npy", some_rows(*shape))
     with pytest.raises(FeatureError, match=r"cannot tell the layout of .*a\.npy has shape") as refused:
-        open_features(tmp_path, {"a", "b"}, frames)
+        open_features(tmp_path, {"a", "b", "c"}, frames)
     assert str(refused.value).endswith(f"name it with --features-layout {options}")
     first = options.split()[0]
     assert open_features(tmp_path, {"a", "b"}, frames, first).layout == first
@@ -225,6 +226,8 @@ def test_normalised_rows_are_noticed(tmp_path):
         save(tmp_path / folder / "a.npy", values.astype(np.float16 if folder == "half" else np.float32))
         source = open_features(tmp_path / folder, {"a"}, {"a": 160})
         assert source.fingerprint.normalised == (folder in ("unit", "half"))
+    save(tmp_path / "unit" / "b.npy", rows.astype(np.float32))
+    assert not open_features(tmp_path / "unit", None, {}, "anomalyclip").fingerprint.normalised
 
 
 def test_the_stamp_follows_the_files(tmp_path):

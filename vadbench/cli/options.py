@@ -20,6 +20,7 @@ data_root = click.option(
 allow_incomplete = click.option(
     "--allow-incomplete", is_flag=True, help="Go on without the videos that are missing; the result says incomplete."
 )
+LAYOUTS = click.Choice(["store", "anomalyclip", "vadclip", "rows-crops", "crops-rows"])
 features = click.option(
     "--features",
     type=click.Path(path_type=Path),
@@ -28,7 +29,7 @@ features = click.option(
 )
 features_layout = click.option(
     "--features-layout",
-    type=click.Choice(["store", "anomalyclip", "vadclip", "rows-crops", "crops-rows"]),
+    type=LAYOUTS,
     help="How they lie there: vadbench's store, a file a video with a row per frame (anomalyclip), a file a crop with a"
     " row per 16 frames (vadclip), or all crops in one array.  [default: found out]",
 )

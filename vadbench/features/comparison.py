@@ -1,98 +1,47 @@
 """Two sets of features of the same videos: how far they agree, and the likely cause where they do not.
 
-The question behind most threads on reproducing a number is why one's own features differ from released ones. Each
-cause leaves a mark that can be measured: the rows are tried shifted, pooled, and against the other crops, and the
-cosines of what is left are read against those measured on real features (OpenAI's ViT-B/16, UCF-Crime):
-
-===========================================  ===============
-rows that belong together                    mean cosine
-===========================================  ===============
-the same, rounded to float16                 above 0.9999
-first or middle frame against the mean of 16  0.98 to 0.99
-one row against the next                     0.98 to 0.99
-rows of one video in another order           0.91 to 0.93
-another video                                0.66
-another encoder of the same width            -0.04
-===========================================  ===============
-
-Users report about 0.9 between their own and VadCLIP's released features. The bounds between the bands are our decision.
+Why one's own features differ from released ones is the question behind most failed attempts to reproduce a number. Each
+cause leaves a mark that can be measured: rows are tried pooled, shifted and against the other crops, and where nothing
+makes them fit, their cosines are read against those of :mod:`vadbench.features.agreement`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
-
-import numpy as np
+from typing import Any
 
 from vadbench.dataset import Progress, silent
 from vadbench.errors import FeatureError
+from vadbench.features.agreement import Agreement, Cause, agreement
 from vadbench.features.fingerprint import Pooling
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import pool_rows
 
-Kind = Literal[
-    "same",
-    "rounded",
-    "normalised",
-    "rescaled",
-    "length",
-    "crop",
-    "pooled",
-    "shifted",
-    "preprocessing",
-    "frames",
-    "content",
-    "encoder",
-    "not-finite",
-    "unaligned",
-    "unreadable",
-]
+Shape = tuple[int, int, int]
+Matched = tuple[Agreement | None, list[Cause]]
 
-CLOSE = 0.9999
-"""Rows with a higher cosine point the same way: rounding, not another input."""
-
-_BANDS: Sequence[tuple[float, Kind, str]] = (
-    (0.97, "preprocessing", "another resize, decoder or CLIP arithmetic, or another pooling of the same frames"),
-    (0.8, "frames", "other frames or another crop or resize; users report about 0.9 to VadCLIP's released features"),
-    (0.3, "content", "another video under this name, or a relative of the encoder"),
-    (-1.0, "encoder", "another encoder"),
-)
-_SHIFTS = range(1, 9)
-_LOOK = 2048
-"""Rows that are tried shifted and against other crops."""
-_CHUNK = 8192
-_UNIT = 2e-3
-_SCALE = 1e-2
-"""Lengths of the same rows that differ by more are no rounding; bfloat16 arithmetic stays below."""
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a video's features differ, as far as the values tell; or that they do not."""
-
-    kind: Kind
-    text: str
+_SHIFTS = tuple(k for size in range(1, 9) for k in (size, -size))
+_LOOK = 256
+"""Rows that are tried against other crops and poolings, or shifted; what fits is then compared whole."""
+_POOLINGS: Sequence[Pooling] = ("mean", "first", "middle")
 
 
 @dataclass(frozen=True)
 class VideoComparison:
-    """One video of both sets.
+    """One video that both sets have.
 
     Args:
         name: of the video.
-        shape: (crops, rows, dim) in the first set and in the second; ``None`` where it cannot be read.
-        rows: how many pairs of rows were compared, over all crops.
-        cosine: their mean, and ``lowest`` the lowest; ``None`` where no two rows belong together.
-        causes: the likely ones; a single "same" where all values are equal.
+        shapes: (crops, rows, dim) in A and in B; ``None`` where one cannot be read.
+        cosine: mean over the rows compared, ``lowest`` of them; ``None`` where no two rows belong together.
+        causes: the likely ones; a single one of kind ``same`` where all values are equal.
     """
 
     name: str
-    shape: tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]
-    rows: int
+    shapes: tuple[Shape, Shape] | None
     cosine: float | None
     lowest: float | None
     causes: tuple[Cause, ...]
@@ -100,32 +49,34 @@ class VideoComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets of features.
+    """Two sets of features, A and B.
 
     Args:
-        videos: those in both.
-        only: names of those in the first alone, and in the second alone.
-        fingerprint: fields in which the fingerprints differ.
+        videos: those that both have, by name.
+        only_a: names of those in A alone.
+        only_b: names of those in B alone.
+        fingerprint: a line for each field in which the fingerprints differ.
     """
 
     videos: Sequence[VideoComparison]
-    only: tuple[Sequence[str], Sequence[str]]
+    only_a: Sequence[str]
+    only_b: Sequence[str]
     fingerprint: Sequence[str]
 
     @property
     def same(self) -> bool:
-        """Whether both hold the same values of the same videos."""
-        return not any(self.only) and all(c.kind == "same" for v in self.videos for c in v.causes)
+        """Whether both have the same values of the same videos."""
+        return not (self.only_a or self.only_b) and all(cause.kind == "same" for cause, _ in self.causes)
 
     @property
     def causes(self) -> list[tuple[Cause, int]]:
-        """Each cause with the number of its videos, the most frequent first."""
-        return Counter(c for v in self.videos for c in v.causes).most_common()
+        """Each cause and the number of its videos, the most frequent first."""
+        return Counter(cause for video in self.videos for cause in video.causes).most_common()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        causes = [asdict(cause) | {"videos": count} for cause, count in self.causes]
-        return {"same": self.same, "causes": causes} | asdict(self)
+        causes = [{**asdict(cause), "videos": count} for cause, count in self.causes]
+        return {"same": self.same, "causes": causes, **asdict(self)}
 
 
 def compare(a: FeatureSource, b: FeatureSource, progress: Progress = silent) -> Comparison:
@@ -134,32 +85,127 @@ def compare(a: FeatureSource, b: FeatureSource, progress: Progress = silent) -> 
     Raises:
         FeatureError: they share none.
     """
-    names_a, names_b = set(a.names), set(b.names)
-    both = sorted(names_a & names_b)
+    both = sorted({*a.names} & {*b.names})
     if not both:
+        found = " and ".join(repr(s.names[0]) if s.names else "none" for s in (a, b))
         raise FeatureError(
-            f"{a.folder} and {b.folder} share no video: expected the same names, found {_one_of(a)} and {_one_of(b)};"
-            " name two folders with features of the same videos"
+            f"expected features of the same videos in {a.folder} and {b.folder}, found no name in both (the first"
+            f" are {found}); name two folders of one data set"
         )
     videos = []
     for done, name in enumerate(both):
         progress("comparing features", done, len(both))
-        videos.append(_compare_video(name, a, b))
+        try:
+            videos.append(_compare_video(name, a, b))
+        except FeatureError as error:
+            videos.append(VideoComparison(name, None, None, None, (Cause("unreadable", str(error)),)))
     progress("comparing features", len(both), len(both))
-    only = (sorted(names_a - names_b), sorted(names_b - names_a))
-    return Comparison(videos, only, a.fingerprint.differences(b.fingerprint))
-
-
-def _one_of(source: FeatureSource) -> str:
-    return repr(source.names[0]) if source.names else "none"
+    only_a, only_b = sorted({*a.names} - {*both}), sorted({*b.names} - {*both})
+    return Comparison(videos, only_a, only_b, a.fingerprint.differences(b.fingerprint))
 
 
 def _compare_video(name: str, a: FeatureSource, b: FeatureSource) -> VideoComparison:
-    try:
-        ours, theirs = ({c: s.crop_rows(name, c) for c in s.crops(name)} for s in (a, b))
-    except FeatureError as error:
-        return VideoComparison(name, (None, None), 0, None, None, (Cause("unreadable", str(error)),))
-    shape = (_shape(ours), _shape(theirs))
-    if shape[0][2] != shape[1][2]:
-        text = f"another encoder: rows are {shape[0][2]} wide in A, {shape[1][2]} in B"
-        return VideoComparison(name, shape, 0, None, None, (Cause("encoder", text),))
+    of_a, of_b = ({crop: s.crop_rows(name, crop) for crop in s.crops(name)} for s in (a, b))
+    shapes = _shape(of_a), _shape(of_b)
+    if shapes[0][2] != shapes[1][2]:
+        text = f"another encoder: rows are {shapes[0][2]} wide in A, {shapes[1][2]} in B"
+        return VideoComparison(name, shapes, None, None, (Cause("encoder", text),))
+    strides = a.fingerprint.stride, b.fingerprint.stride
+    frames = [s.frames(name) or shape[1] * s.fingerprint.stride for s, shape in zip((a, b), shapes, strict=True)]
+    pairs, causes = _pair_crops(of_a, of_b, strides)
+    agreements = []
+    for crop_a, crop_b in pairs:
+        found, why = _match(of_a[crop_a], of_b[crop_b], strides, frames)
+        if found is not None and not found.close and strides[0] == strides[1]:
+            found, why = _other_crop(crop_a, of_a[crop_a], of_b) or (found, why)
+        agreements += [found] if found is not None else []
+        causes += why
+    unlike = [c for c in causes if c.kind != "same"]
+    kept = tuple(dict.fromkeys(unlike or causes))
+    if not agreements or not all(x.finite for x in agreements):
+        return VideoComparison(name, shapes, None, None, kept)
+    cosine = sum(x.mean * x.rows for x in agreements) / sum(x.rows for x in agreements)
+    return VideoComparison(name, shapes, cosine, min(x.lowest for x in agreements), kept)
+
+
+def _shape(crops: Mapping[str, Rows]) -> Shape:
+    first = next(iter(crops.values()))
+    return len(crops), *first.shape
+
+
+def _pair_crops(
+    of_a: Mapping[str, Rows], of_b: Mapping[str, Rows], strides: tuple[int, int]
+) -> tuple[list[tuple[str, str]], list[Cause]]:
+    """Crops that should be the same: those of one name, else the two that agree best."""
+    pairs = [(crop, crop) for crop in of_a if crop in of_b]
+    if pairs:
+        alone = [([c for c in x if c not in y], side) for x, y, side in ((of_a, of_b, "A"), (of_b, of_a, "B"))]
+        return pairs, [Cause("crop", f"crops {', '.join(crops)} are in {side} only") for crops, side in alone if crops]
+    every = [(x, y) for x in of_a for y in of_b]
+    if len(every) == 1 or strides[0] != strides[1]:
+        return every[:1], []
+    best = max(every, key=lambda pair: _trial(of_a[pair[0]], of_b[pair[1]]).mean)
+    return [best], [Cause("crop", f"crops have other names: {best[0]} of A is closest to {best[1]} of B")]
+
+
+def _along(a: Rows, b: Rows) -> Agreement:
+    """Compare rows from the first on, as far as both go."""
+    rows = min(len(a), len(b))
+    return agreement(a[:rows], b[:rows])
+
+
+def _trial(a: Rows, b: Rows) -> Agreement:
+    return _along(a[:_LOOK], b[:_LOOK])
+
+
+def _other_crop(crop: str, rows: Rows, of_b: Mapping[str, Rows]) -> Matched | None:
+    """The crop of B that a crop of A is, where it is not the one of its own name."""
+    for other, candidate in of_b.items():
+        if _trial(rows, candidate).close and (found := _along(rows, candidate)).close:
+            return found, [Cause("crop", f"crop {crop} of A is crop {other} of B")]
+    return None
+
+
+def _match(a: Rows, b: Rows, strides: tuple[int, int], frames: Sequence[int]) -> Matched:
+    """Lay rows of one crop beside each other and say what differs."""
+    if strides[0] == strides[1]:
+        return _match_rows(a, b)
+    if strides[0] > strides[1]:
+        coarse, fine, names = a, b, "AB"
+        stride, to_stride, length = strides[1], strides[0], frames[1]
+    else:
+        coarse, fine, names = b, a, "BA"
+        stride, to_stride, length = strides[0], strides[1], frames[0]
+    what = f"{names[0]} has a row every {to_stride} frames, {names[1]} one every {stride}"
+    if to_stride % stride:
+        return None, [Cause("unaligned", f"{what}: no rows of one stand for those of the other")]
+    possible = [p for p in _POOLINGS if p != "middle" or stride == 1]
+    pooled = {p: pool_rows(fine, length, stride, to_stride, p) for p in possible}
+    best = max(possible, key=lambda p: _trial(pooled[p], coarse).mean)
+    found, causes = _match_rows(*((coarse, pooled[best]) if names == "AB" else (pooled[best], coarse)))
+    if found is not None and found.close:
+        how = {"mean": "the mean", "first": "the first", "middle": "the middle one"}[best]
+        return found, [Cause("pooled", f"{what}: {how} of {to_stride // stride} of these"), *causes]
+    return found, [Cause("unaligned", f"{what}: no pooling makes them agree, the closest is {best}"), *causes]
+
+
+def _match_rows(a: Rows, b: Rows) -> Matched:
+    """Lay rows of one stride beside each other, shifted where that makes them agree."""
+    found, causes = _along(a, b), []
+    for shift in _SHIFTS if found.finite and not found.close else ():
+        x, y = (a[shift:], b) if shift > 0 else (a, b[-shift:])
+        if min(len(x), len(y)) > 1 and _trial(x, y).close and (moved := _along(x, y)).close:
+            lacking, number = ("B", shift) if shift > 0 else ("A", -shift)
+            causes.append(Cause("shifted", f"shifted: {lacking} lacks the first {_count(number)} of the other"))
+            a, b, found = x, y, moved
+            break
+    causes.append(found.cause())
+    if len(a) != len(b):
+        shorter, other = ("B", "A") if len(b) < len(a) else ("A", "B")
+        less = _count(abs(len(a) - len(b)))
+        causes.append(Cause("length", f"{shorter} ends {less} before {other}"))
+    return found, causes
+
+
+def _count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"

@@ -7,6 +7,7 @@ video, because videos are long and batches few; benchmarks/speed/README.md has t
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections import deque
@@ -21,6 +22,9 @@ from torch import Tensor
 from vadbench.errors import DataError
 from vadbench.features.fingerprint import Pooling
 from vadbench.media import Frame, lazy_frames
+
+WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
+"""How many threads preprocess unless somebody says otherwise: our decision, the encoder needs cores as well."""
 
 _QUEUED_BATCHES = 2
 _FRAMES_PER_WORKER = 2
@@ -49,7 +53,7 @@ class Decoder:
         stride: int,
         pooling: Pooling,
         batch_size: int,
-        workers: int = 1,
+        workers: int = WORKERS,
         pin: bool = False,
     ) -> None:
         self._paths, self._preprocess = paths, preprocess

@@ -21,14 +21,14 @@ from torch import Tensor
 from vadbench.clip import CROPS, Clip
 from vadbench.dataset import Progress, Video, silent
 from vadbench.errors import DataError
-from vadbench.features.decoding import Decoder
+from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Arithmetic, Fingerprint, Pooling, Precision
 from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter, pool_rows
 from vadbench.files import storage_errors
 from vadbench.media import declared_frames, source_id
 
-_COPIED_ROWS = 4096
+_COPIED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def extract_features(
     crops: Sequence[str] = CROPS[:1],
     arithmetic: Arithmetic = "fp32",
     batch_size: int = 256,
-    workers: int = 1,
+    workers: int = WORKERS,
     shard: tuple[int, int] = (0, 1),
     keep_going: bool = False,
     progress: Progress = silent,
@@ -125,7 +125,7 @@ def extract_features(
         crops: names of those wanted, of :data:`vadbench.clip.CROPS`.
         arithmetic: of the encoder.
         batch_size: frames encoded at once.
-        workers: threads that prepare frames for the encoder.
+        workers: threads that prepare frames for the encoder, beside the one that decodes.
         shard: ``(i, n)``: take every ``n``-th video from the ``i``-th on. Shards may run at the same time.
         keep_going: leave out damaged videos and report them, instead of stopping at the first.
 

@@ -134,8 +134,8 @@ def _require_clip(source: FeatureSource, clip: Clip) -> None:
         )
     if not have.known:
         return
-    made = clip_fingerprint(clip, stride=have.stride, pooling="mean")
-    expected = replace(made, pooling=have.pooling, dtype=have.dtype, crops=have.crops, arithmetic=have.arithmetic)
+    made = clip_fingerprint(clip, stride=have.stride, pooling="mean", crops=have.crops)
+    expected = replace(made, pooling=have.pooling, dtype=have.dtype, arithmetic=have.arithmetic)
     if have != expected:
         raise FeatureError(
             f"features in {source.folder} are not those of CLIP {clip.name} ({'; '.join(have.differences(expected))});"
