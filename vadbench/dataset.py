@@ -173,6 +173,8 @@ class Dataset(ABC):
     localises_normal: ClassVar[bool] = False
     """Whether VadCLIP's mAP@IoU counts a normal video as a segment of the normal class: its authors' code knows the
     class under the label it uses on XD-Violence, and does not on UCF-Crime."""
+    truth_folders: ClassVar[frozenset[str]] = frozenset()
+    """Names of folders whose .npy files are ground truth under the videos' names, not features."""
     extraction_stride: ClassVar[int] = 16
     """Frames between two rows when ``run`` extracts features for this data set itself."""
 

@@ -10,7 +10,7 @@ from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.annotations.reading import Entry, read_temporal
 from vadbench.dataset import Boundaries, ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench.errors import DataError
-from vadbench_shanghaitech.truth import Spans, mask_folder, read_masks, read_spans
+from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 
 SPANS_FILE = "semantic_annotation.json"
 MASKS_FILE = "frame_masks.json"
@@ -64,6 +64,7 @@ class ShanghaiTech(ListedDataset):
         "Luo, Liu, Gao: A Revisit of Sparse Coding Based Anomaly Detection in Stacked RNN Framework, ICCV 2017; split:"
         " Zhong, Li, Kong, Liu, Li, Li: Graph Convolutional Label Noise Cleaner, CVPR 2019"
     )
+    truth_folders = frozenset({MASK_FOLDER})
     native_shift = (-1, 0)
     official_lists = {"train": "SH_Train.txt", "test": "SH_Test.txt"}
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from vadbench_shanghaitech.dataset import ShanghaiTech
 
-from vadbench.dataset import merged
+from vadbench.dataset import Video, merged
 from vadbench.errors import DataError
+from vadbench.features.given import choose_features
+from vadbench.features.layouts import open_features
 
 TRAIN = ["01_001", "01_0014"]
 TEST = ["01_0015", "12_0142", "02_003"]
@@ -278,3 +280,15 @@ def test_every_real_video_has_the_documented_truth_if_it_were_a_test_video(test_
     assert sum(v.frames for v in abnormal) == 40_791
     assert sum(end - start for v in abnormal for start, end in merged(v.segments)) == 17_326
     assert all(v.binary is None for v in videos)
+
+
+def test_masks_beside_features_of_the_same_names_are_no_features(tmp_path):
+    for folder, array in (("testing/test_frame_mask", np.zeros(5, np.uint8)), ("clip", np.ones((5, 4), np.float32))):
+        (tmp_path / folder).mkdir(parents=True)
+        np.save(tmp_path / folder / "01_0014.npy", array)
+    dataset, video = ShanghaiTech(tmp_path), Video("01_0014", ("car",), frames=5)
+    given = choose_features(dataset, [video], None)
+    source = open_features(given.folder, {"01_0014"}, {"01_0014": 5}, given.layout, given.without)
+    assert source.crop_rows("01_0014", "center").shape == (5, 4)
+    (tmp_path / "clip" / "01_0014.npy").unlink()
+    assert choose_features(dataset, [video], None) is None

@@ -35,10 +35,14 @@ class Found:
     outside: set[str] = field(default_factory=set)
 
 
-def find_npy(folder: Path) -> Found:
+def find_npy(folder: Path, without: Collection[str] = ()) -> Found:
     """List the .npy files of a folder and all folders below, hidden ones left out. No file is opened.
 
     Links are followed within the folder, each folder once; files behind links that lead out of it are listed as well.
+
+    Args:
+        folder: where to look.
+        without: names of folders that are left out.
 
     Raises:
         FeatureError: it is no folder, or a folder cannot be read.
@@ -66,7 +70,7 @@ def find_npy(folder: Path) -> Found:
                 found.outside.add(entry.path)
             if is_npy:
                 found.files.append(entry.path)
-            elif is_folder and not leads_out:
+            elif is_folder and not leads_out and entry.name not in without:
                 folders.append(entry.path)
     found.files.sort()
     return found

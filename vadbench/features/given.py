@@ -10,6 +10,7 @@ from vadbench.clip import Clip
 from vadbench.dataset import Dataset, Progress, Video
 from vadbench.errors import FeatureError
 from vadbench.features.extract import clip_fingerprint
+from vadbench.features.finding import find_npy
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.features.layouts import Layout, open_features
 from vadbench.features.preflight import preflight
@@ -22,10 +23,12 @@ from vadbench.runs import digest
 
 @dataclass(frozen=True)
 class GivenFeatures:
-    """A folder of features and, where the user names it, the layout they lie in."""
+    """A folder of features and, where the user names it, the layout they lie in; folders called as in ``without`` hold
+    none."""
 
     folder: Path
     layout: Layout | None = None
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,12 @@ class Opened:
 
 def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatures | None) -> GivenFeatures | None:
     """The features to use: those the user names, else those in the root where it holds no video, else none."""
-    if given is None and not any(v.path for v in videos) and next(dataset.root.rglob("*.npy"), None):
-        return GivenFeatures(dataset.root)
-    return given
+    without = dataset.truth_folders
+    if given is not None:
+        return replace(given, without=without)
+    if any(v.path for v in videos) or not dataset.root.is_dir() or not find_npy(dataset.root, without).files:
+        return None
+    return GivenFeatures(dataset.root, without=without)
 
 
 def open_given(
@@ -78,7 +84,7 @@ def open_given(
         FeatureError: another CLIP made them, they were made from other files, or a value is damaged.
     """
     stated = {v.name: v.frames for v in videos if v.frames is not None}
-    source = open_features(given.folder, {v.name for v in videos}, stated, given.layout)
+    source = open_features(given.folder, {v.name for v in videos}, stated, given.layout, given.without)
     present = set(source.names)
     here = [v for v in videos if v.name in present]
     _require_clip(source, clip)

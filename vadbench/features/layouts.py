@@ -149,7 +149,11 @@ class NpyFeatures(FeatureSource):
 
 
 def open_features(
-    folder: Path, names: Collection[str] | None, frames: Mapping[str, int], layout: Layout | None = None
+    folder: Path,
+    names: Collection[str] | None,
+    frames: Mapping[str, int],
+    layout: Layout | None = None,
+    without: Collection[str] = (),
 ) -> FeatureSource:
     """Open the features in a folder, whatever their layout. Of .npy files a few headers and rows are read.
 
@@ -158,6 +162,7 @@ def open_features(
         names: the videos that features are looked for; ``None`` takes each file's own name.
         frames: how long videos are, as far as that is known; tells rows of every frame from those of every sixteenth.
         layout: how the files lie; found out where ``None``.
+        without: names of folders below that hold no features.
 
     Raises:
         FeatureError: there are none, no file can be read, the layout cannot be told or contradicts the files, or two
@@ -165,7 +170,7 @@ def open_features(
     """
     if layout == "store" or (layout is None and (folder / FINGERPRINT_FILE).is_file()):
         return FeatureStore(folder)
-    found = find_npy(folder)
+    found = find_npy(folder, without)
     assigned = assign(folder, found, names)
     samples = read_samples(assigned.files, found.outside)
     if layout is None:

@@ -88,7 +88,7 @@ def look_at_features(
     listed = {v.name for v in videos}
     try:
         stated = {v.name: v.frames for v in videos if v.frames is not None}
-        source = open_features(given.folder, listed, stated, given.layout)
+        source = open_features(given.folder, listed, stated, given.layout, given.without)
     except DataError as error:
         report.problems.append(Problem("features", "", line(error)))
         return {}
