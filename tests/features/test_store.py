@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from vadbench.errors import FeatureError, StorageError
 from vadbench.features import store as store_module
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.store import FeatureStore, StoreWriter, can_serve, pool_rows
+from vadbench.features.pooling import can_serve, pool_rows
+from vadbench.features.store import FeatureStore, StoreWriter
 
 DIM = 5
 PRINT = Fingerprint("tiny", "0" * 64, "gelu", "none", stride=4, pooling="mean", dim=DIM)

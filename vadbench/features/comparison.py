@@ -16,9 +16,9 @@ from vadbench.dataset import Progress, silent
 from vadbench.errors import FeatureError
 from vadbench.features.agreement import Agreement, Cause, agreement
 from vadbench.features.fingerprint import Pooling
+from vadbench.features.pooling import pool_rows
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
-from vadbench.features.store import pool_rows
 
 Shape = tuple[int, int, int]
 Matched = tuple[Agreement | None, list[Cause]]

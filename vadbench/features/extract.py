@@ -23,8 +23,9 @@ from vadbench.dataset import Progress, Video, silent
 from vadbench.errors import DataError
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Arithmetic, Fingerprint, Pooling, Precision
+from vadbench.features.pooling import pool_rows
 from vadbench.features.shard import Rows, write_all
-from vadbench.features.store import FeatureStore, StoreWriter, pool_rows
+from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import storage_errors
 from vadbench.media import declared_frames, source_id
 

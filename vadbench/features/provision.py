@@ -14,8 +14,9 @@ from vadbench.errors import DataError, FeatureError
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.given import GivenFeatures, choose_features, open_given, true_frames
+from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
-from vadbench.features.store import FeatureStore, StoreWriter, can_serve, pool_rows
+from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import locked
 from vadbench.protocols import Protocol, require_frames, require_rows
 from vadbench.runs import SplitRecord, digest

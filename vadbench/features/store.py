@@ -1,4 +1,4 @@
-"""The feature store: a folder of packed rows that survives being killed, and the pooling of rows to coarser ones.
+"""The feature store: a folder of packed rows that survives being killed.
 
 A store holds ``fingerprint.json`` and, for each shard, two files that only ever grow::
 
@@ -27,9 +27,7 @@ from filelock import FileLock, Timeout
 from vadbench.errors import FeatureError, did_you_mean
 from vadbench.features.fingerprint import (
     FINGERPRINT_FILE,
-    UNKNOWN,
     Fingerprint,
-    Pooling,
     read_fingerprint,
     write_fingerprint,
 )
@@ -250,61 +248,3 @@ class StoreWriter:
                 f"{self.folder} holds other features ({'; '.join(existing.differences(self.fingerprint))});"
                 " choose another folder"
             )
-
-
-def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
-    """Whether :func:`pool_rows` can make the rows wanted from those stored, without going back to the video.
-
-    Rows of every frame serve everything. Coarser ones serve themselves, and their multiples where pooling repeats
-    exactly: the first of firsts is a first, and the mean of means, weighted by frames, a mean. The middle of middles
-    is not a middle. Rows of unknown pooling serve themselves.
-    """
-    if have.stride == 1:
-        return True
-    if stride == have.stride:
-        return have.pooling in (pooling, UNKNOWN)
-    return pooling == have.pooling and stride % have.stride == 0 and pooling != "middle"
-
-
-def pool_rows(rows: Rows, frames: int, stride: int, to_stride: int, pooling: Pooling) -> Rows:
-    """Pool rows to a coarser stride, the tail included.
-
-    Args:
-        rows: ``(ceil(frames / stride), dim)``.
-        frames: the video's length; says how many frames the last row stands for.
-        stride: frames from one given row to the next.
-        to_stride: the same for the rows wanted, a multiple of ``stride``.
-        pooling: ``first`` and ``middle`` pick a row, of ``n`` frames that of the frame ``n // 2``; ``mean`` weights
-            each row by the frames it stands for and is computed in float32.
-
-    Returns:
-        ``(ceil(frames / to_stride), dim)``; the rows given where the stride does not change.
-
-    Raises:
-        FeatureError: the rows do not fit the frames, or the stride wanted cannot be made from them.
-    """
-    if to_stride % stride or (pooling == "middle" and stride not in (1, to_stride)):
-        raise FeatureError(f"rows of stride {stride} cannot be pooled ({pooling}) to stride {to_stride}; extract again")
-    if frames < 1 or len(rows) != math.ceil(frames / stride):
-        raise FeatureError(
-            f"{frames} frames at stride {stride} must have {math.ceil(frames / stride)} rows (at least one),"
-            f" found {len(rows)}"
-        )
-    if to_stride == stride:
-        return rows
-    factor = to_stride // stride
-    starts = np.arange(0, len(rows), factor)
-    if pooling != "mean":
-        offsets = np.minimum(factor, len(rows) - starts) // 2 if pooling == "middle" else 0
-        picked: Rows = rows[starts + offsets]
-        return picked
-    pooled: Rows = np.empty((len(starts), rows.shape[1]), np.float32)
-    full = frames // to_stride
-    groups = rows[: full * factor].reshape(full, factor, rows.shape[1])
-    np.mean(groups, axis=1, dtype=np.float32, out=pooled[:full])
-    if full < len(starts):
-        tail = rows[full * factor :].astype(np.float32)
-        weights = np.full(len(tail), stride, np.float32)
-        weights[-1] = frames - (len(rows) - 1) * stride
-        pooled[-1] = weights @ tail / weights.sum()
-    return pooled
