@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_p
     write_noise(bad, 40)
     data = bytearray(bad.read_bytes())
     middle = len(data) // 2
-    data[middle : middle + 500] = bytes(500)
+    data[middle : middle + 4000] = np.random.default_rng(0).bytes(4000)
     bad.write_bytes(data)
     for extracted, present in ((["good"], []), ([], ["good"])):
         report, told = extract("--keep-going", "--out", tmp_path / "store", status=1)
@@ -68,3 +69,24 @@ def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_p
         assert 0 < frame < 40
         assert f"left out: bad: {reason}" in told
     assert FeatureStore(tmp_path / "store").names == ("good",)
+
+
+def test_a_run_takes_features_of_several_crops(capsys, tmp_path):
+    plugin = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+    clip = ["--plugin", plugin, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
+    store = tmp_path / "store"
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        found = capsys.readouterr()
+        assert not end.value.code, found.err
+        return found.out
+
+    call("extract", *clip, "--stride", 4, "--crops", 10, "--out", store)
+    wanted = ["-m", "linear", "--set", "rows.stride=4", "--set", "recipe.epochs=1", "--features", store]
+    scored = {
+        crop: json.loads(call("run", *clip, *wanted, "--crop", crop, "--out", tmp_path / "runs", "--json"))[0]
+        for crop in ("center", "top-left-mirrored", "mean")
+    }
+    assert len({record["evaluation"] for record in scored.values()}) == 3

@@ -13,7 +13,7 @@ from vadbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from vadbench.dataset import Progress, Video
-    from vadbench.features.fingerprint import Pooling, Precision
+    from vadbench.features.fingerprint import Arithmetic, Pooling, Precision
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -42,6 +42,25 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Stored as."
 )
 @click.option(
+    "--crops",
+    type=click.Choice(["1", "5", "10"]),
+    default="1",
+    show_default=True,
+    help="The center of each frame, its four corners too, or all five mirrored as well.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the encoder; bf16 and fp16 are faster on a GPU and change the features a little.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Threads that prepare frames for the encoder; they change no value.  [default: half the cores, at most 4]",
+)
+@click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."
 )
 @click.option("--keep-going", is_flag=True, help="Record a damaged video and go on with the next.")
@@ -58,6 +77,9 @@ def command(
     stride: int,
     pooling: Pooling,
     dtype: Precision,
+    crops: str,
+    precision: Arithmetic,
+    workers: int | None,
     shard: tuple[int, int],
     keep_going: bool,
     device: str,
@@ -78,9 +100,10 @@ def command(
         raise ConfigError("extract needs either PATHS or --dataset NAME")
     from dataclasses import asdict
 
-    from vadbench.clip import load_clip
+    from vadbench.clip import CROPS, load_clip
     from vadbench.environment import choose_device
     from vadbench.experiment import clip_notes, clip_source
+    from vadbench.features.decoding import WORKERS
     from vadbench.features.extract import extract_features
 
     with progress_bar() as progress:
@@ -95,6 +118,9 @@ def command(
             stride=stride,
             pooling=pooling,
             dtype=dtype,
+            crops=CROPS[: int(crops)],
+            arithmetic=precision,
+            workers=workers or WORKERS,
             shard=shard,
             keep_going=keep_going,
             progress=progress,
@@ -104,7 +130,7 @@ def command(
     else:
         click.echo(
             f"{store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
-            f" {report.frames} frames in {report.seconds:.1f} s"
+            f" {report.frames} frames in {report.seconds:.1f} s ({report.frames / report.seconds:,.0f} a second)"
         )
     for mismatch in report.mismatches:
         note(f"note: {mismatch}")

@@ -5,6 +5,6 @@ CLIP that ships with vadbench. Whatever precision they are stored in, they are u
 """
 
 from vadbench.clip.loading import load_clip
-from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
+from vadbench.clip.model import CROPS, SMALL, Clip, ClipSource, TextTower
 
-__all__ = ["SMALL", "Clip", "ClipSource", "TextTower", "load_clip"]
+__all__ = ["CROPS", "SMALL", "Clip", "ClipSource", "TextTower", "load_clip"]

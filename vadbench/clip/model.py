@@ -12,8 +12,17 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from vadbench.features.fingerprint import Arithmetic
+
 SMALL = "small"
 """Name of the small CLIP that ships with vadbench."""
+
+_PLACES = ("center", "top-left", "top-right", "bottom-left", "bottom-right")
+_MIRRORED = "-mirrored"
+
+CROPS = (*_PLACES, *(place + _MIRRORED for place in _PLACES))
+"""Names of the ten crops: the first is CLIP's own, the first five are torchvision's ``five_crop``, all of them its
+``ten_crop``, with the center before the corners. Those of the second half are cut from the mirrored frame."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +128,13 @@ class Clip:
     visual: nn.Module
     text: TextTower
 
-    def preprocess(self, frames: Tensor) -> Tensor:
-        """Resize the short side (bicubic, antialiased, on uint8) and cut out the centre.
+    @property
+    def device(self) -> torch.device:
+        """Where the image tower is."""
+        return next(self.visual.parameters()).device
 
-        Stays on the CPU whatever the device, because the resize of a GPU rounds differently.
+    def preprocess(self, frames: Tensor) -> Tensor:
+        """Resize the short side and cut out the centre: what CLIP does to an image.
 
         Args:
             frames: uint8 ``(n, 3, height, width)``.
@@ -130,30 +142,66 @@ class Clip:
         Returns:
             uint8 ``(n, 3, image_size, image_size)``.
         """
-        resized = transforms.resize(frames, [self.image_size], interpolation=InterpolationMode.BICUBIC, antialias=True)
-        cropped: Tensor = transforms.center_crop(resized, [self.image_size, self.image_size])
-        return cropped
+        return self.crop(self.resize(frames), CROPS[0])
+
+    def resize(self, frames: Tensor) -> Tensor:
+        """Resize the short side to ``image_size`` (bicubic, antialiased, on uint8).
+
+        Stays on the CPU whatever the device, because the resize of a GPU rounds differently.
+
+        Args:
+            frames: uint8 ``(n, 3, height, width)``.
+        """
+        resized: Tensor = transforms.resize(
+            frames, [self.image_size], interpolation=InterpolationMode.BICUBIC, antialias=True
+        )
+        return resized
+
+    def crop(self, resized: Tensor, name: str) -> Tensor:
+        """Cut a square out of frames whose short side is ``image_size``; only along the long side do crops differ.
+
+        Args:
+            resized: ``(n, 3, height, width)`` as :meth:`resize` makes them; frames cropped already stay as they are.
+            name: one of :data:`CROPS`.
+
+        Returns:
+            ``(n, 3, image_size, image_size)``, a view unless it is mirrored.
+        """
+        place, size = name.removesuffix(_MIRRORED), self.image_size
+        spare_height, spare_width = resized.shape[-2] - size, resized.shape[-1] - size
+        # Rounds as torchvision does.
+        top = round(spare_height / 2) if place == "center" else 0 if place.startswith("top") else spare_height
+        left = round(spare_width / 2) if place == "center" else 0 if place.endswith("left") else spare_width
+        if place == name:
+            return resized[..., top : top + size, left : left + size]
+        left = spare_width - left
+        return resized[..., top : top + size, left : left + size].flip(-1)
 
     @torch.no_grad()
-    def encode_images(self, frames: Tensor) -> Tensor:
+    def encode_images(self, frames: Tensor, arithmetic: Arithmetic = "fp32") -> Tensor:
         """Image features.
 
         Args:
             frames: uint8 ``(n, 3, image_size, image_size)`` as :meth:`preprocess` makes them, on any device.
+            arithmetic: of the matrix products and convolutions; all but fp32 change the features a little.
 
         Returns:
             float32 ``(n, dim)`` on the image tower's device, not normalised.
         """
-        device = next(self.visual.parameters()).device
+        device = self.device
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
         images = ((frames.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
         # TF32, cuDNN's default and perhaps somebody's for matrix products, makes a GPU's features differ from a CPU's.
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
+        reduced = torch.float16 if arithmetic == "fp16" else torch.bfloat16
         try:
-            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            with (
+                torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+                torch.autocast(device.type, dtype=reduced, enabled=arithmetic != "fp32"),
+            ):
                 features: Tensor = self.visual(images)
         finally:
             torch.set_float32_matmul_precision(before)
-        return features
+        return features.float()
