@@ -81,7 +81,7 @@ def test_a_failed_run_gives_way_to_the_next_try(tmp_path):
 
 def test_every_part_of_the_key_matters():
     parts = {"config": {"a": 1}, "classes": [0], "seed": 0}
-    parts |= {name: name for name in ("method", "version", "manifest", "fingerprint", "subset", "selection")}
+    parts |= {name: name for name in ("method", "version", "manifest", "fingerprint", "clip", "subset", "selection")}
     keys = {training_key(**parts)}
     for name in parts:
         keys.add(training_key(**(parts | {name: [1] if name == "classes" else "another"})))

@@ -29,11 +29,12 @@ class ClassEntry(BaseModel):
 
 
 class ClipEntry(BaseModel):
-    """The CLIP that made a checkpoint's features, as :class:`vadbench.clip.ClipSource` names it."""
+    """The CLIP of a checkpoint's features and prompts: as :class:`vadbench.clip.ClipSource` names it, and its hash."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     model: str
     weights: str
+    sha256: str
 
 
 class CheckpointInfo(BaseModel):
@@ -55,6 +56,7 @@ class CheckpointInfo(BaseModel):
     fingerprint: dict[str, Any]
     clip: ClipEntry
     seed: int
+    subset: str = "all"
     selection: Selection = "last"
     imported: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Request:
     method: str | None = None
     dataset: str | None = None
     assignments: Sequence[str] = ()
+    descriptions: Path | None = None
     config_file: Path | None = None
     protocol_name: str = "native"
     data_root: Path | None = None
@@ -90,7 +92,7 @@ class Experiment:
 
     @property
     def clip_source(self) -> dict[str, str]:
-        return dataclasses.asdict(self.clip.source)
+        return dataclasses.asdict(self.clip.source) | {"sha256": self.clip.weights_sha256}
 
     def notes(self) -> list[str]:
         """What a reader of the results must know before comparing them."""
@@ -115,7 +117,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         config = _config_of(info, method, version, request)
     else:
         defaults = method.dataset_defaults.get(dataset_name, {})
-        config = resolve(method.Config, defaults, request.config_file, assignments=request.assignments)
+        config = resolve(method.Config, defaults, request.config_file, assignments=_assignments(request, method))
     rules = protocol(
         request.protocol_name,
         dataset_class.paper_crops,
@@ -148,6 +150,15 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     )
 
 
+def _assignments(request: Request, method: type[Method]) -> Sequence[str]:
+    """What ``--set`` says, and ``--descriptions`` as a setting."""
+    if request.descriptions is None:
+        return request.assignments
+    if "descriptions" not in method.Config.model_fields:
+        raise ConfigError(f"'{request.method}' reads no descriptions; leave --descriptions out")
+    return [*request.assignments, f"descriptions={json.dumps(str(request.descriptions))}"]
+
+
 def _config_of(info: CheckpointInfo, method: type[Method], version: str, request: Request) -> MethodConfig:
     """The settings a finished training was made with; nothing else may be asked for."""
     if request.method not in (None, info.method):
@@ -155,10 +166,10 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
             f"--from names a run of '{info.method}', --method says '{request.method}'; leave --method out"
         )
     layered = [n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX)]
-    if request.assignments or request.config_file or request.selection or layered:
+    if request.assignments or request.descriptions or request.config_file or request.selection or layered:
         raise ConfigError(
-            "--from evaluates a finished training with its own settings; leave out --set, --config, --selection"
-            f" and variables {ENVIRONMENT_PREFIX}*"
+            "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
+            f" --selection and variables {ENVIRONMENT_PREFIX}*"
         )
     if version != info.version:
         raise CheckpointError(

@@ -91,7 +91,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
             data=data,
             notes=[
                 *experiment.notes(),
-                *([f"weights imported from the authors' file {info.imported}"] if info and info.imported else []),
+                *(_origin_notes(info, experiment) if info else []),
                 *selection_notes(experiment, folder.path),
                 *results.pop("notes"),
             ],
@@ -104,6 +104,13 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
         write_record(place, record)
         (folder.path / STATE).unlink(missing_ok=True)
         return Outcome(place, record, reused=False)
+
+
+def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
+    notes = [f"weights imported from the authors' file {info.imported}"] if info.imported else []
+    if info.subset != experiment.protocol.subset:
+        notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
+    return notes
 
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
@@ -123,6 +130,7 @@ def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, s
         classes=_classes(experiment),
         manifest=train.manifest,
         fingerprint=experiment.provision.fingerprint.digest,
+        clip=experiment.clip.weights_sha256,
         subset=experiment.protocol.subset,
         # Weights chosen on the test split depend on it and on how it is evaluated.
         selection=f"{selection} {evaluation}" if selection == "best-on-test" else selection,
@@ -141,6 +149,11 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
     if not (trained.known or here.known):
         # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
         here = replace(here, weights=trained.weights)
+        if info.clip.sha256 != experiment.clip.weights_sha256:
+            raise CheckpointError(
+                f"the training in {experiment.trained} used the CLIP {info.clip.model} {info.clip.weights}; name it"
+                " with --clip and --clip-weights"
+            )
     if differing := trained.differences(here):
         raise CheckpointError(
             f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
@@ -189,6 +202,7 @@ def _method(
             fingerprint=experiment.fingerprint,
             clip=ClipEntry(**experiment.clip_source),
             seed=seed,
+            subset=experiment.protocol.subset,
             selection=experiment.protocol.selection,
         ),
     )

@@ -8,6 +8,7 @@ anything from the file called.
 from __future__ import annotations
 
 import hashlib
+import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -74,6 +75,11 @@ def read_reference(path: Path) -> dict[str, Tensor]:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"cannot read {path} as a checkpoint of tensors: it is none, or holds more than tensors, which could run code;"
+            " get the file from its authors again"
+        ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(f"cannot read {path} as a checkpoint of tensors: {reason}; get the file again") from error
@@ -85,7 +91,20 @@ def read_reference(path: Path) -> dict[str, Tensor]:
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path} must map names to tensors, found {key!r}: {type(value).__name__}")
+        _require_numbers(path, key, value)
     return dict(content)
+
+
+def _require_numbers(path: Path, key: str, value: Tensor) -> None:
+    """Refuse weights that are not plain numbers; a whole number alone counts something."""
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    if not plain or not (value.is_floating_point() or (value.dtype == torch.int64 and value.numel() == 1)):
+        raise CheckpointError(
+            f"{path}: expected dense floating-point weights, found {value.dtype} ({value.layout}, {value.device}) in"
+            f" {key!r}; get the file from its authors again"
+        )
+    if not bool(torch.isfinite(value).all()):
+        raise CheckpointError(f"{path}: {key!r} holds NaN or infinity; get the file from its authors again")
 
 
 def import_checkpoint(
@@ -127,6 +146,7 @@ def import_checkpoint(
         "config": config,
         "manifest": train.manifest,
         "fingerprint": provision.fingerprint.digest,
+        "clip": experiment.clip.weights_sha256,
     }
     key = digest(identity)
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
@@ -147,6 +167,7 @@ def import_checkpoint(
                 fingerprint=experiment.fingerprint,
                 clip=ClipEntry(**experiment.clip_source),
                 seed=0,
+                subset=experiment.protocol.subset,
                 selection=method.reference_selection,
                 imported=f"{path.name}, sha256 {made_of}",
             ),

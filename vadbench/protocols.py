@@ -106,7 +106,7 @@ def require_rows(name: str, rows: int, stride: int, frames: int, tolerance: int)
     if not -(stride - 1) - tolerance <= left_over <= (stride if stride > 1 else 0) + tolerance:
         raise DataError(
             f"{name}: {rows} feature rows of {stride} frames each do not fit a video of {frames} frames; the features"
-            " and the annotation do not belong together"
+            " and the annotation do not belong together (vadbench data check shows all such videos)"
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vadbench.dataset import ClassTable, Progress, Video, silent
-from vadbench.errors import DataError, FeatureError, PluginError, RunError
+from vadbench.errors import DataError, PluginError, RunError
 from vadbench.features.source import FeatureSource
 from vadbench.files import replacing
 from vadbench.method import Method, Scores
@@ -105,8 +105,6 @@ def _mean(crops: Sequence[VideoScores]) -> VideoScores:
     first = crops[0]
     if len(crops) == 1:
         return first
-    if len({len(c.anomaly) for c in crops}) > 1:
-        raise FeatureError(f"the crops of {first.name!r} differ in their number of rows; extract them again")
     classes = [c.classes for c in crops if c.classes is not None]
     return VideoScores(
         first.name,

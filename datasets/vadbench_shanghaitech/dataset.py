@@ -82,13 +82,15 @@ class ShanghaiTech(ListedDataset):
         temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
         needed = not (temporal or split == "train") or any(not e.ids for e in entries)
         spans = read_spans(self.required(SPANS_FILE)) if needed else {}
-        masks = self._masks()
+        masks, counts = self._masks(), self.counts(split)
         table = read_temporal(temporal) if temporal and split == "test" else {}
         videos = []
         for e in entries:
             own = self._own_spans(e, spans) if needed else None
             labels = self.listed_classes(e) or self._labels(own)
-            frames, runs = masks.get(e.name, (own.frames if own else None, None))
+            if boundaries == "anomalyclip":
+                labels = labels[:1]  # its authors give each video of this data set one class
+            frames, runs = masks.get(e.name, (own.frames if own else counts.get(e.name), None))
             segments: tuple[Segment, ...] = ()
             binary = None
             if split == "test" and temporal:

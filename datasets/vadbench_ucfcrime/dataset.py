@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.annotations.finding import find_files
-from vadbench.annotations.reading import Entry, read_counts, read_temporal
+from vadbench.annotations.reading import Entry, read_temporal
 from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass
 from vadbench.errors import DataError
-
-COUNT_FILES = "*_Annotation.txt"
 
 
 class UcfCrime(ListedDataset):
@@ -64,6 +61,7 @@ class UcfCrime(ListedDataset):
     citation = "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018"
     paper_crops = {"vadclip": "5"}
     native_shift = (-1, 0)
+    count_files = "*_Annotation.txt"
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 
     def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
@@ -79,7 +77,7 @@ class UcfCrime(ListedDataset):
         entries = self.entries(split, boundaries)
         paths = self.paths(entries, split)
         labels = {e.name: self._labels(e) for e in entries}
-        counts = {n: frames for p in find_files(self.root, COUNT_FILES) for n, frames in read_counts(p).items()}
+        counts = self.counts(split)
         if split == "train":
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
         temporal = self.required(TEMPORAL_FILE)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.annotations.finding import VideoFiles, find_files
+from vadbench.annotations.finding import VideoFiles
 from vadbench.annotations.reading import (
     Entry,
     Interval,
     add_once,
     brief,
     pairs,
-    read_counts,
     read_lines,
     read_temporal,
     video_name,
@@ -23,7 +22,6 @@ from vadbench.errors import DataError
 
 BINARY_FILE = "annotations.txt"
 CLASS_FILE = "annotations_multiclasses.txt"
-COUNT_FILES = "*tframes.txt"
 CODES_IN_A_NAME = 3
 
 _MARK = "_label_"
@@ -66,6 +64,7 @@ class XdViolence(ListedDataset):
     localises_normal = True
     paper_crops = {"vadclip": "0"}
     native_shift = (0, 1)
+    count_files = "*tframes.txt"
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -84,7 +83,7 @@ class XdViolence(ListedDataset):
         entries = self.entries(split, boundaries)
         paths = self.paths(entries, split)
         labels = {e.name: self._labels(e) for e in entries}
-        counts = {n: frames for p in find_files(self.root, COUNT_FILES) for n, frames in read_counts(p).items()}
+        counts = self.counts(split)
         if split == "train":
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
         temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None

@@ -207,7 +207,9 @@ def test_frames_are_guessed_only_where_nobody_knows_them_and_the_result_says_so(
     folder = write(root, "vadclip")
     (root / "Test_Annotation.txt").unlink()
     found = run("--features", folder, *SNIPPETS, "--crop", "0", "--features-layout", "vadclip")
-    assert found["data"]["test"]["frames"] == sum(16 * snippets(n) for n in LENGTHS)
+    # The video of 49 frames has three rows of 16 and an interval that ends with frame 49.
+    assert found["data"]["test"]["frames"] == sum(16 * snippets(n) for n in LENGTHS) + 1
+    assert found["data"]["test"]["positives"] == 11 + 5 + 10 + 81
     assert any("nobody states how long 8 videos are" in n for n in found["notes"])
 
 
@@ -281,6 +283,67 @@ def test_an_evaluation_elsewhere_may_use_features_of_unknown_origin(run, root, t
 
 def test_the_layout_needs_features(run):
     assert "give both" in run("--features-layout", "vadclip", status=2)
+
+
+def test_the_clip_whose_texts_are_used_is_part_of_the_key(run, root):
+    folder = write(root, "anomalyclip")
+    first = run("--features", folder)
+    other = run("--features", folder, "--clip-weights", "random:1")
+    assert first["fingerprint"] == other["fingerprint"]
+    assert first["key"] != other["key"]
+    line = run("--from", first["folder"], "--features", folder, "--clip-weights", "random:1", status=2)
+    assert "used the CLIP small random:0" in line
+
+
+def test_a_crop_of_another_length_is_refused(run, root):
+    folder = write(root, "vadclip")
+    (path,) = folder.rglob("Abuse007_x264__7.npy")
+    np.save(path, values("x", 5))
+    line = run("--features", folder, *SNIPPETS, "--crop", "0", status=2)
+    assert "'Abuse007_x264' must have as many rows in each crop" in line and "5 in crop 7" in line
+
+
+def test_what_is_not_trained_on_does_not_change_the_training(run, root):
+    folder = write(root, "anomalyclip")
+    first = run("--features", folder)
+    (path,) = folder.rglob("Abuse007_x264.npy")
+    np.save(path, values("other", 200))
+    again = run("--features", folder)
+    assert again["key"] == first["key"] and again["evaluation"] != first["evaluation"]
+    (path,) = folder.rglob("Abuse101_x264.npy")
+    np.save(path, values("other", len(np.load(path))))
+    assert run("--features", folder)["key"] != first["key"]
+
+
+def test_anomalyclips_own_lists_say_how_long_videos_are(run, root):
+    folder = write(root, "anomalyclip")
+    test, train = all_videos()
+    for path in root.glob("*_Annotation.txt"):
+        path.unlink()
+    for split in ("Train", "Test"):
+        (root / f"Anomaly_{split}.txt").unlink()
+    lists = {"Anomaly_Test": test}
+    lists["Anomaly_Train_Abnormal"] = {n: t for n, t in train.items() if n.startswith("Abuse")}
+    lists["Anomaly_Train_Normal"] = {n: t for n, t in train.items() if not n.startswith("Abuse")}
+    for name, videos in lists.items():
+        lines = [
+            f"{'Abuse' if n.startswith('Abuse') else 'Normal'}/{n} 0 {t - 1} {0 if n.startswith('Abuse') else 7}"
+            for n, t in videos.items()
+        ]
+        (root / f"{name}.txt").write_text("\n".join(lines))
+    found = run("--features", folder, "--protocol", "anomalyclip")
+    assert found["data"]["test"]["frames"] == sum(LENGTHS)
+    (path,) = folder.rglob("Abuse007_x264.npy")
+    np.save(path, values("x", 150))
+    line = run("--features", folder, status=2)
+    assert "Abuse007_x264: 150 feature rows of 1 frames each do not fit a video of 200 frames" in line
+
+
+def test_a_damaged_video_beside_features_does_no_harm(run, root):
+    folder = write(root, "vadclip")
+    (root / "Test_Annotation.txt").unlink()
+    (root / "Abuse007_x264.mp4").write_bytes(b"no video")
+    assert run("--features", folder, *SNIPPETS, "--crop", "0")["status"] == "finished"
 
 
 class Attack:

@@ -70,7 +70,8 @@ def test_masks_and_spans_give_the_truth(tmp_path, masks, boundaries):
         ("01_0014", ("vehicle",), 16, ()),
     ]
     assert [(v.name, v.labels, v.frames) for v in test] == [
-        ("01_0015", ("jumping", "chasing"), 17),
+        # AnomalyCLIP's authors know one class a video.
+        ("01_0015", ("jumping", "chasing")[: 1 if boundaries == "anomalyclip" else 2], 17),
         ("12_0142", ("throwing object",), 1),
         ("02_003", ("normal",), None),
     ]

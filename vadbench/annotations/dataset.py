@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vadbench.annotations.finding import VideoFiles, find_files
-from vadbench.annotations.reading import Entry, Interval, read_csv_list, read_list
+from vadbench.annotations.reading import Entry, Interval, read_counts, read_csv_list, read_list
 from vadbench.dataset import SPLITS, Boundaries, Dataset, Progress, Segment, Split, Video, silent
 from vadbench.errors import DataError, UnknownNameError
 
@@ -31,6 +31,8 @@ class ListedDataset(Dataset):
     """What the data set's own convention adds to an interval's two numbers to make it half-open and 0-based."""
     official_lists: ClassVar[dict[Split, str]] = {}
     """File name of the official list of each split, one path a line."""
+    count_files: ClassVar[str] = ""
+    """Name pattern of files with frame counts, where such are around."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -92,6 +94,13 @@ class ListedDataset(Dataset):
         if path := self._csv_list(split):
             return self._list(path)
         return own
+
+    def counts(self, split: Split) -> dict[str, int]:
+        """How many frames videos have: by the frame counts of ``count_files``, else by AnomalyCLIP's lists."""
+        counts = {e.name: e.frames for e in self._anomalyclip_entries(split) if e.frames}
+        for path in find_files(self.root, self.count_files) if self.count_files else ():
+            counts |= read_counts(path)
+        return counts
 
     def _list(self, path: Path) -> list[Entry]:
         """A list's entries, parsed once."""

@@ -38,6 +38,7 @@ class Entry:
         folder: name of the folder it lies in, "" where the list gives none.
         label: the list's own label column, "" where it has none.
         first: absolute number of the video's first frame (AnomalyCLIP's lists).
+        frames: how many frames it has, where the list says so (AnomalyCLIP's lists).
         ids: class ids (AnomalyCLIP's lists).
     """
 
@@ -47,6 +48,7 @@ class Entry:
     label: str = ""
     first: int = 0
     ids: tuple[int, ...] = ()
+    frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,11 @@ def read_list(path: Path, root: Path) -> list[Entry]:
         if _BEHIND_SUFFIX.search(listed) or min(values, default=0) < 0:
             raise DataError(f"{where}: expected a path alone or 'path first last id', found {brief(text)!r}")
         folder, name = listed_path(listed, where, root)
-        first = values[0] if values else 0
-        entries.append(Entry(name, where, folder, first=first, ids=tuple(values[_NUMBERS_BEFORE_IDS:])))
+        first, last, *ids = values or [0, 0]
+        if last < first:
+            raise DataError(f"{where}: expected first <= last frame, found {first} {last}")
+        frames = last - first + 1 if values else None
+        entries.append(Entry(name, where, folder, first=first, ids=tuple(ids), frames=frames))
     return _unique(entries)
 
 

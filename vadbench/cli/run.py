@@ -36,6 +36,12 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--dataset", "-d", help="Data set to run it on (vadbench list datasets).")
 @click.option("--seeds", callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: 0]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@click.option(
+    "--descriptions",
+    type=click.Path(path_type=Path),
+    help="TOML file that describes what is normal and what is not, for a method that reads one (vadbench descriptions"
+    " check); short for --set descriptions=FILE.",
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option(
     "--protocol",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vadbench.clip import Clip
-from vadbench.dataset import Dataset, Progress, Video
+from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video
 from vadbench.errors import FeatureError
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.finding import find_npy
@@ -17,7 +17,7 @@ from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.features.verified import Verified
-from vadbench.media import declared_frames, source_id
+from vadbench.media import source_id
 from vadbench.runs import digest
 
 
@@ -37,7 +37,7 @@ class Opened:
 
     Args:
         source: the features.
-        fingerprint: theirs, with a digest of all values for weights where nobody knows these.
+        fingerprint: theirs, with a digest of the training videos' values for weights where nobody knows these.
         identity: what names the values of each video that has features, none of them damaged.
         damaged: why others are left out.
         origin: a sentence for the reader of a result.
@@ -63,7 +63,7 @@ def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatu
 def open_given(
     given: GivenFeatures,
     dataset: Dataset,
-    videos: Sequence[Video],
+    videos: Mapping[Split, Sequence[Video]],
     clip: Clip,
     cache: Path,
     leave_out: bool,
@@ -74,7 +74,7 @@ def open_given(
     Args:
         given: where they are.
         dataset: whose class words the preflight compares with the rows.
-        videos: of both splits; some may lack features.
+        videos: of each split; some may lack features.
         clip: the CLIP that they are said to come from.
         cache: folder for what was looked at before.
         leave_out: go on without damaged videos.
@@ -83,10 +83,11 @@ def open_given(
     Raises:
         FeatureError: another CLIP made them, they were made from other files, or a value is damaged.
     """
-    stated = {v.name: v.frames for v in videos if v.frames is not None}
-    source = open_features(given.folder, {v.name for v in videos}, stated, given.layout, given.without)
+    everything = [v for split in SPLITS for v in videos[split]]
+    stated = {v.name: v.frames for v in everything if v.frames is not None}
+    source = open_features(given.folder, {v.name for v in everything}, stated, given.layout, given.without)
     present = set(source.names)
-    here = [v for v in videos if v.name in present]
+    here = [v for v in everything if v.name in present]
     _require_clip(source, clip)
     verified = Verified(cache / "verified.jsonl")
     identity: dict[str, str] = {}
@@ -103,32 +104,18 @@ def open_given(
             damaged.append(str(error))
     progress("checking features", len(here), len(here))
     if not identity:
-        raise FeatureError(f"{given.folder} has features of none of the {len(videos)} videos; check the folder")
+        raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos; check the folder")
     fingerprint = source.fingerprint
     origin = f"features given: {source.folder}, fingerprint {fingerprint.digest}"
     if not fingerprint.known:
         cosine = _require_encoder(source, sorted(identity), clip, dataset)
-        fingerprint = replace(fingerprint, weights=f"{UNKNOWN}-{digest(identity)}")
+        train = {v.name: identity[v.name] for v in videos["train"] if v.name in identity}
+        fingerprint = replace(fingerprint, weights=f"{UNKNOWN}-{digest(train)}")
         origin = (
             f"features given: {source.folder}, of unknown origin; a row every {fingerprint.stride} frames,"
             f" mean cosine with the class names {cosine:.2f}"
         )
     return Opened(source, fingerprint, identity, damaged, origin)
-
-
-def true_frames(source: FeatureSource, video: Video) -> int | None:
-    """How long a video is: as decoded for our own features, else by the annotation, by features of every frame, or by
-    the container, in this order; ``None`` where nobody says.
-
-    Raises:
-        MediaError: the video's file is damaged.
-    """
-    made = source.frames(video.name)
-    if made is not None and (source.fingerprint.known or video.frames is None):
-        return made
-    if video.frames is not None:
-        return video.frames
-    return declared_frames(video.path) if video.path is not None else None
 
 
 def _require_clip(source: FeatureSource, clip: Clip) -> None:

@@ -13,12 +13,13 @@ from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.given import GivenFeatures, choose_features, open_given, true_frames
+from vadbench.features.given import GivenFeatures, choose_features, open_given
+from vadbench.features.lengths import video_lengths
 from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import locked
-from vadbench.protocols import Protocol, require_frames, require_rows
+from vadbench.protocols import Protocol
 from vadbench.runs import SplitRecord, digest
 
 
@@ -98,7 +99,7 @@ def provide(
         videos = _participants(dataset, rules, notes)
         given = choose_features(dataset, _both(videos), given)
         if given is not None:
-            opened = open_given(given, dataset, _both(videos), clip, folder, allow_incomplete, progress)
+            opened = open_given(given, dataset, videos, clip, folder, allow_incomplete, progress)
             source, fingerprint, identity = opened.source, opened.fingerprint, opened.identity
             notes += [opened.origin, *opened.damaged]
             videos = _present(dataset, videos, set(identity), f"features in {source.folder}", allow_incomplete, notes)
@@ -108,14 +109,13 @@ def provide(
             store = _extracted(dataset, _both(videos), rows, clip, folder, progress)
             identity = {v.name: store.source(v.name) for v in _both(videos)}
             source, fingerprint = store, store.fingerprint
-        frames = _frames(source, videos, rules, notes)
-        pooled = folder / fingerprint.digest if given is None else folder / f"given-{digest(identity)}"
-        features = _pooled(source, fingerprint, identity, frames, rows, pooled, progress)
+        frames = video_lengths(source, videos, rules, notes, progress)
+        pooled = folder if given is None else folder / f"given-{digest([str(given.folder.resolve()), given.layout])}"
+        features = _pooled(source, identity, frames, rows, pooled, progress)
     scored = scored_crops(features, [v.name for v in videos["test"]], rules.crop, crop_asked, notes)
     if isinstance(source, FeatureStore):
         notes += map(str, frame_mismatches(source, _both(videos)))
-    if features is not source:
-        fingerprint = features.fingerprint
+    fingerprint = replace(features.fingerprint, weights=fingerprint.weights)
     return Provision(videos, features, fingerprint, frames, scored, identity, [*notes, *dataset.problems])
 
 
@@ -126,7 +126,7 @@ def scored_crops(
 
     Args:
         wanted: a crop's name, its number in the order of the features' crops, or ``mean`` for all of them.
-        asked: whether the user named it; otherwise a single crop is scored whatever it is called, with a note.
+        asked: whether the user named it; otherwise the center, or a single crop whatever it is called, does as well.
         notes: grows by what a reader of the results must know.
 
     Raises:
@@ -145,18 +145,20 @@ def scored_crops(
                 )
         elif wanted in crops:
             chosen[name] = (wanted,)
-        elif wanted.isdecimal() and int(wanted) < len(crops) and not any(c.isdecimal() for c in crops):
+        elif asked and wanted.isdecimal() and int(wanted) < len(crops) and not any(c.isdecimal() for c in crops):
             chosen[name] = (crops[int(wanted)],)
-        elif len(crops) == 1 and not asked:
-            chosen[name] = crops
-            other.add(crops[0])
+            other.add(crops[int(wanted)])
+        elif not asked and (len(crops) == 1 or "center" in crops):
+            # A number of the authors' crops says nothing about crops that others made.
+            chosen[name] = ("center",) if "center" in crops else crops
+            other.add(chosen[name][0])
         else:
             raise FeatureError(
                 f"no crop '{wanted}' of {name!r} in {features.folder}, found {', '.join(crops)}; name one of them with"
                 " --crop, or --crop mean"
             )
     if other:
-        notes.append(f"the protocol scores crop {wanted}; the features have one crop, {', '.join(sorted(other))}")
+        notes.append(f"crop {wanted} is scored by the rules; of these features it is {', '.join(sorted(other))}")
     return chosen
 
 
@@ -223,44 +225,15 @@ def _extracted(
     return FeatureStore(store)
 
 
-def _frames(
-    source: FeatureSource, videos: Mapping[Split, Sequence[Video]], rules: Protocol, notes: list[str]
-) -> dict[str, int]:
-    """How long each video is, after making sure that annotation and features belong together."""
-    stride = source.fingerprint.stride
-    frames, guessed, odd = {}, [], []
-    for video in _both(videos):
-        rows = len(source.crop_rows(video.name, source.crops(video.name)[0]))
-        known = true_frames(source, video)
-        frames[video.name] = rows * stride if known is None else known
-        if known is None:
-            guessed.append(video.name)
-        try:
-            require_frames(video.name, video.frames, frames[video.name], rules.tolerance)
-            require_rows(video.name, rows, stride, frames[video.name], rules.tolerance)
-        except DataError as error:
-            if rules.tail == "hold" and video in videos["test"]:
-                raise
-            odd.append(str(error))
-    if guessed:
-        notes.append(
-            f"nobody states how long {len(guessed)} videos are, the first is {guessed[0]!r}: taken as rows x {stride}"
-        )
-    if odd:
-        notes.append(f"{len(odd)} videos of doubtful length, the first: {odd[0]}")
-    return frames
-
-
 def _pooled(
     source: FeatureSource,
-    fingerprint: Fingerprint,
     identity: Mapping[str, str],
     frames: Mapping[str, int],
     rows: Rows,
     folder: Path,
     progress: Progress,
 ) -> FeatureSource:
-    have = fingerprint
+    have = source.fingerprint
     if not can_serve(have, rows.stride, rows.pooling):
         raise FeatureError(
             f"the method wants a row every {rows.stride} frames ({rows.pooling}), the features in {source.folder} have"

@@ -1,0 +1,94 @@
+"""How long videos are, and whether features can be theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vadbench.dataset import SPLITS, Progress, Split, Video
+from vadbench.errors import DataError, FeatureError, MediaError
+from vadbench.features.source import FeatureSource
+from vadbench.media import declared_frames
+from vadbench.protocols import Protocol, require_frames, require_rows
+
+
+def video_lengths(
+    source: FeatureSource,
+    videos: Mapping[Split, Sequence[Video]],
+    rules: Protocol,
+    notes: list[str],
+    progress: Progress,
+) -> dict[str, int]:
+    """Frames of each video, after making sure that annotation and features belong together.
+
+    Where nobody states them they are taken as rows times stride, or up to the last annotated frame where that lies in
+    the row that layouts without tails leave out. Only a test video whose true length matters stops the run.
+
+    Args:
+        source: the features.
+        videos: of both splits.
+        rules: whether true lengths matter, and how far a count may be off.
+        notes: grows by what a reader of the results must know.
+        progress: told how far the looking is.
+
+    Raises:
+        DataError: a test video has another length than its annotation was made for.
+        FeatureError: the crops of a video differ in their rows.
+    """
+    stride = source.fingerprint.stride
+    lengths: dict[str, int] = {}
+    guessed, odd = [], []
+    everything = [(split, v) for split in SPLITS for v in videos[split]]
+    for done, (split, video) in enumerate(everything):
+        progress("reading lengths", done, len(everything))
+        rows = count_rows(source, video.name)
+        known = true_frames(source, video)
+        if known is None:
+            guessed.append(video.name)
+            last = max((end for _, end in [*video.runs, *((s.start, s.end) for s in video.segments)]), default=0)
+            known = max(rows * stride, min(last, (rows + 1) * stride - 1))
+        lengths[video.name] = known
+        try:
+            require_frames(video.name, video.frames, known, rules.tolerance)
+            require_rows(video.name, rows, stride, known, rules.tolerance)
+        except DataError as error:
+            if rules.tail == "hold" and split == "test":
+                raise
+            odd.append(str(error))
+    progress("reading lengths", len(everything), len(everything))
+    if guessed:
+        notes.append(
+            f"nobody states how long {len(guessed)} videos are, the first is {guessed[0]!r}: taken as rows x {stride},"
+            " or up to the last annotated frame"
+        )
+    if odd:
+        notes.append(f"{len(odd)} videos of doubtful length, the first: {odd[0]}")
+    return lengths
+
+
+def true_frames(source: FeatureSource, video: Video) -> int | None:
+    """How long a video is: as decoded for our own features, else by the annotation, by features of every frame, or by
+    the container, in this order; ``None`` where nobody says."""
+    made = source.frames(video.name)
+    if made is not None and (source.fingerprint.known or video.frames is None):
+        return made
+    if video.frames is not None or video.path is None:
+        return video.frames
+    try:
+        return declared_frames(video.path)
+    except MediaError:  # its features are what is used
+        return None
+
+
+def count_rows(source: FeatureSource, name: str) -> int:
+    """Rows of a video, the same in each crop.
+
+    Raises:
+        FeatureError: they differ.
+    """
+    counts = {crop: len(source.crop_rows(name, crop)) for crop in source.crops(name)}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} in crop {crop}" for crop, count in counts.items())
+        raise FeatureError(
+            f"{source.folder}: {name!r} must have as many rows in each crop, found {found}; fetch or extract it again"
+        )
+    return next(iter(counts.values()))
