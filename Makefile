@@ -8,6 +8,7 @@ READY := .venv/.ready
 demo: $(READY)
 	$(BIN)/vadbench run --method random --dataset synthetic
 	$(BIN)/vadbench run --method zero-shot --dataset synthetic
+	$(BIN)/vadbench run --method vadclip --dataset synthetic
 	$(BIN)/vadbench run --method anomalyclip --dataset synthetic
 
 test: $(READY)

@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/measure.py --ped2 DIR
 
 writes ``results/vadbench_results/measured.json`` and, from it, the tables in ``results/README.md`` and ``README.md``.
-Without ``--ped2`` the figures of ``ucsdped2`` stay as they are. ``--tables`` only writes the tables again.
+Without ``--ped2`` the figures of ``ucsdped2`` stay as they are; with ``--only`` those of all other methods do.
+``--tables`` only writes the tables again.
 
 The controls ask whether a score can come from anywhere but the labels and the pretraining:
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
@@ -41,7 +42,10 @@ from vadbench.scoring import align, score_videos
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "vadbench_results" / "measured.json"
-METHODS = ("random", "zero-shot", "anomalyclip", "vadclip")
+METHODS = (
+    *("random", "zero-shot", "clip-linear", "clip-temporal-linear", "mil"),
+    *("descriptions-frame", "descriptions-video", "anomalyclip", "vadclip"),
+)
 METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
 SEEDS, CONTROL_SEEDS = range(3), range(10)
 SHUFFLED = {
@@ -49,6 +53,8 @@ SHUFFLED = {
     "anomalyclip without text": ("anomalyclip", ("directions=free", "text_encoder=none")),
     "vadclip": ("vadclip", ()),
     "vadclip, coarse branch alone": ("vadclip", ("branches=coarse", "score_branch=coarse")),
+    **{name: (name, ()) for name in ("clip-linear", "clip-temporal-linear", "mil")},
+    **{name: (name, ()) for name in ("descriptions-frame", "descriptions-video")},
 }
 BEGIN, END = "<!-- results: written by benchmarks/measure.py -->", "<!-- end of results -->"
 
@@ -57,17 +63,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ped2", type=Path, help="folder of UCSD Ped2")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "runs", help="where run folders go")
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS, help="methods to measure")
     parser.add_argument("--tables", action="store_true", help="only write the tables again")
     options = parser.parse_args()
     measured = read_json(MEASURED) if MEASURED.is_file() else {"results": {}, "controls": {}}
     if not options.tables:
         roots = {"synthetic": None} | ({"ucsdped2": options.ped2} if options.ped2 else {})
         for dataset, root in roots.items():
-            measured["results"][dataset] = {
-                method: _seeds(Request(method, dataset, data_root=root, device="cpu", out=options.out))
-                for method in METHODS
-            }
-        measured["controls"] = _controls(options.out)
+            found = measured["results"].setdefault(dataset, {})
+            for method in options.only:
+                found[method] = _seeds(Request(method, dataset, data_root=root, device="cpu", out=options.out))
+            measured["results"][dataset] = {m: found[m] for m in METHODS if m in found}
+        measured["controls"] |= _controls(options.only, options.out)
         measured["made"] = datetime.now(UTC).date().isoformat()
         measured["environment"] = environment.describe(torch.device("cpu"))
         write_json(MEASURED, measured)
@@ -90,17 +97,20 @@ def _seeds(request: Request) -> list[dict[str, Any]]:
     ]
 
 
-def _controls(out: Path) -> dict[str, list[float]]:
+def _controls(only: Collection[str], out: Path) -> dict[str, list[float]]:
     controls: dict[str, list[float]] = {}
     for name, (method, settings) in SHUFFLED.items():
+        if method not in only:
+            continue
         request = Request(method, "synthetic", settings, device="cpu", out=out / "controls")
         experiment = open_experiment(request, installed())
         controls[f"{name}, labels shuffled"] = [
             _value(run(_shuffled(experiment, seed), seed).record.metrics["AUC"].value) for seed in CONTROL_SEEDS
         ]
         controls[f"{name}, untrained"] = [_untrained(experiment, seed) for seed in CONTROL_SEEDS]
-    controls["zero-shot, untrained CLIP"] = [_zero_shot(f"random:{seed}", out) for seed in CONTROL_SEEDS]
-    controls["zero-shot, embedded CLIP"] = [_zero_shot("", out)]
+    if "zero-shot" in only:
+        controls["zero-shot, untrained CLIP"] = [_zero_shot(f"random:{seed}", out) for seed in CONTROL_SEEDS]
+        controls["zero-shot, embedded CLIP"] = [_zero_shot("", out)]
     for name, values in controls.items():
         print(name, _spread(values), flush=True)
     return controls

@@ -52,7 +52,9 @@ def test_too_few_videos_to_hold_out_are_counted():
 
 def test_video_auc_ranks_videos_by_the_mean_of_their_top_rows():
     rng = np.random.default_rng(0)
-    scores = [VideoScores(str(i), 100, rng.random(int(rng.integers(1, 90))).astype(np.float32), None) for i in range(30)]
+    scores = [
+        VideoScores(str(i), 100, rng.random(int(rng.integers(1, 90))).astype(np.float32), None) for i in range(30)
+    ]
     abnormal = {s.name: i % 3 == 0 for i, s in enumerate(scores)}
     tops = []
     for s in scores:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vadbench.nn.linear import Linear
 from vadbench_anomalyclip.config import HEADS
 
 
@@ -47,9 +48,9 @@ class AxialAttention(nn.Module):
         super().__init__()
         self.swap = over_segments
         self.norm = nn.LayerNorm(width)
-        self.to_q = nn.Linear(width, width, bias=False)
-        self.to_kv = nn.Linear(width, 2 * width, bias=False)
-        self.to_out = nn.Linear(width, width)
+        self.to_q = Linear(width, width, bias=False)
+        self.to_kv = Linear(width, 2 * width, bias=False)
+        self.to_out = Linear(width, width)
 
     def forward(self, grid: Tensor) -> Tensor:
         lines = grid.transpose(1, 2) if self.swap else grid

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vadbench.nn.linear import Linear
 from vadbench_anomalyclip.axial import AxialTransformer
 from vadbench_anomalyclip.config import HEADS, AnomalyClipConfig
 
@@ -25,7 +26,7 @@ class TemporalModel(nn.Module):
     def __init__(self, config: AnomalyClipConfig, inputs: int) -> None:
         super().__init__()
         width = config.emb_size
-        self.projection = nn.Linear(inputs, width)
+        self.projection = Linear(inputs, width)
         self.body = _body(config)
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, 1)

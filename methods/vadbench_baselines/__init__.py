@@ -13,4 +13,22 @@ def vadbench_methods() -> list[MethodSpec]:
             "vadbench_baselines.zero_shot:ZeroShot",
             "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
         ),
+        MethodSpec(
+            "clip-linear",
+            "a linear classifier of CLIP's rows, trained on the highest rows of each class",
+            "vadbench_baselines.linear:ClipLinear",
+            "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024, table 4: CLIP+Classifier",
+        ),
+        MethodSpec(
+            "clip-temporal-linear",
+            "the same behind attention within windows and two graphs over time",
+            "vadbench_baselines.linear:ClipTemporalLinear",
+            "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024, table 4: CLIP+Local+Global+Classifier",
+        ),
+        MethodSpec(
+            "mil",
+            "ranks the highest segment of an abnormal video above the highest of a normal one",
+            "vadbench_baselines.mil:Mil",
+            "Sultani, Chen and Shah, Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
+        ),
     ]

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from vadbench.method import Batch, Method, Scores, Task
 from vadbench.nn.attention import Mlp
 from vadbench.nn.pooling import row_mask
+from vadbench.nn.sampling import chunk_lengths, to_chunks
 from vadbench_vadclip.checkpoint import to_ours
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss, coarse_loss, divergence, most_suspicious
 from vadbench_vadclip.prompts import Prompts
-from vadbench_vadclip.sampling import chunk_lengths, to_chunks, training_sample
+from vadbench_vadclip.sampling import training_sample
 from vadbench_vadclip.temporal import TemporalAdapter
 
 ROWS_AT_ONCE = 16384

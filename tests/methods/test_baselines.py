@@ -1,7 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from vadbench_baselines.chance import Random
+from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
+from vadbench_baselines.mil import Mil
 from vadbench_baselines.zero_shot import ZeroShot
 
 from vadbench.clip import ClipSource, load_clip
@@ -70,6 +75,23 @@ def test_zero_shot_equals_its_equation_in_numpy(make, clip, videos):
     expected = np.exp(cosine / 0.05) / np.exp(cosine / 0.05).sum(1, keepdims=True)
     np.testing.assert_allclose(found.classes.numpy(), expected, atol=1e-5)
     np.testing.assert_allclose(found.anomaly.numpy(), 1 - expected[:, 1], atol=1e-5)
+
+
+def test_default_template_is_the_published_one(make, clip, videos):
+    """AnomalyCLIP's zero-shot CLIP rows, and CLIP's own temperature at the end of its training."""
+    found = make(ZeroShot).score(videos[-1:])[0]
+    prompts = [f"a video from a CCTV camera of a {words}" for words in ("Fire", "street", "fallen person")]
+    text = torch.nn.functional.normalize(clip.text(prompts), dim=-1)
+    expected = (torch.nn.functional.normalize(videos[-1], dim=-1) @ text.T / 0.01).softmax(-1)
+    torch.testing.assert_close(found.classes, expected, rtol=0, atol=1e-5)
+
+
+def test_registering_imports_no_torch_and_names_what_exists():
+    check = "assert 'torch' not in sys.modules; print(*(m.target for m in p.vadbench_methods()))"
+    code = f"import sys, vadbench_baselines as p; {check}"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil]
+    assert out.split() == [f"{cls.__module__}:{cls.__name__}" for cls in expected]
 
 
 def test_a_template_without_a_place_for_the_class_is_refused(make):

@@ -28,7 +28,7 @@ from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss
 from vadbench_vadclip.method import VadClip
 from vadbench_vadclip.prompts import class_words
-from vadbench_vadclip.sampling import chunk_lengths, to_chunks, training_sample
+from vadbench_vadclip.sampling import training_sample
 from vadbench_xdviolence.dataset import XdViolence
 
 from vadbench.clip import TextTower
@@ -39,6 +39,7 @@ from vadbench.method import Batch, Task
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.nn.attention import Attention
 from vadbench.nn.graph import distance_graph, similarity_graph
+from vadbench.nn.sampling import chunk_lengths, to_chunks
 from vadbench.training import arithmetic
 
 GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "vadclip"

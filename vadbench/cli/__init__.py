@@ -8,7 +8,20 @@ from collections.abc import Sequence
 import click
 
 import vadbench
-from vadbench.cli import data, doctor, extract, features, import_checkpoint, listing, log, options, plugins, run, show
+from vadbench.cli import (
+    data,
+    descriptions,
+    doctor,
+    extract,
+    features,
+    import_checkpoint,
+    listing,
+    log,
+    options,
+    plugins,
+    run,
+    show,
+)
 from vadbench.errors import VadbenchError
 
 
@@ -26,7 +39,19 @@ def cli() -> None:
     """
 
 
-for module in (run, listing, show, plugins, data, extract, features, import_checkpoint, log, doctor):
+for module in (
+    run,
+    listing,
+    show,
+    plugins,
+    data,
+    extract,
+    features,
+    descriptions,
+    import_checkpoint,
+    log,
+    doctor,
+):
     for command in (module.command, *getattr(module.command, "commands", {}).values()):
         command.params.append(options.debug)
     cli.add_command(module.command)

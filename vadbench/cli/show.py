@@ -65,7 +65,7 @@ def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
     meanings, choices = field_descriptions(method.Config), field_choices(method.Config)
     return [
         {"name": key, "value": _typed(value), "choices": choices.get(key, ""), "meaning": meanings.get(key, "")}
-        for key, value in flatten(values.model_dump(mode="json"))
+        for key, value in flatten(values.model_dump())
     ]
 
 

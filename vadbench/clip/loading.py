@@ -11,6 +11,7 @@ from typing import Any
 import open_clip
 import torch
 from huggingface_hub import try_to_load_from_cache
+from torch import Tensor
 
 from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
 from vadbench.clip.weights import (
@@ -29,6 +30,9 @@ ASSETS = Path(__file__).parents[1] / "assets"
 """Where ``small_clip.json`` and ``small_clip.safetensors`` lie."""
 
 _QUICK = "-quickgelu"
+_TAUGHT = 0.01
+"""Training the small CLIP moved no entry of the embedding of a token outside its captions by more than 0.003, and some
+entry of each token in them by 0.02 and more (measured)."""
 _DEFAULT_IMAGES: dict[str, Any] = {
     "mean": open_clip.OPENAI_DATASET_MEAN,
     "std": open_clip.OPENAI_DATASET_STD,
@@ -106,10 +110,30 @@ def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, A
     state, _ = read_file(str(ASSETS / "small_clip.safetensors"))
     # Most of the vocabulary was never trained: those rows are drawn again instead of shipped.
     ids, rows = state.pop("token_embedding.ids"), state.pop("token_embedding.rows").float()
-    generator = torch.Generator().manual_seed(asset["token_seed"])
-    embedding = 0.02 * torch.randn((49408, rows.shape[1]), generator=generator)
+    embedding = _untaught(asset["token_seed"], rows.shape[1])
     embedding[ids] = rows
     return SMALL, config, state | {"token_embedding.weight": embedding}, images
+
+
+def _untaught(seed: int, width: int) -> Tensor:
+    """The small CLIP's embedding of every token before training."""
+    return 0.02 * torch.randn((49408, width), generator=torch.Generator().manual_seed(seed))
+
+
+def taught_tokens(clip: Clip) -> Tensor | None:
+    """Which tokens stood in the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if not known.
+
+    It is known of the small CLIP, whose other tokens have kept the embedding they were drawn with, and of untrained
+    ones.
+    """
+    embedding = clip.text.token_embedding.weight.cpu()
+    if clip.source.weights.startswith("random:"):
+        return torch.zeros(len(embedding), dtype=torch.bool)
+    if clip.source.model != SMALL or clip.source.weights:
+        return None
+    asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
+    moved = (embedding - _untaught(asset["token_seed"], embedding.shape[1])).abs().amax(1)
+    return moved > _TAUGHT
 
 
 def _named_config(model: str) -> dict[str, Any]:

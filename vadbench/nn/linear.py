@@ -10,16 +10,16 @@ from torch import Tensor, nn
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias``, as :func:`torch.nn.functional.linear`.
 
-    In training on a CPU, samples ``(B, L, D)`` go through a convolution in which each row is a pixel. The products are
-    the same, but torch gives large convolutions to oneDNN and matrix products to MKL, which takes twice as long on a
-    processor that is not Intel's (0.97 s against 0.46 s for 16,384 rows, 512 to 2,048, forward and backward, on one
+    In training on a CPU, samples ``(B, ..., D)`` go through a convolution in which each row is a pixel. The products
+    are the same, but torch gives large convolutions to oneDNN and matrix products to MKL, which takes twice as long on
+    a processor that is not Intel's (0.97 s against 0.46 s for 16,384 rows, 512 to 2,048, forward and backward, on one
     core of an AMD EPYC with torch 2.15). Scoring keeps the matrix product: which library does a convolution depends on
     how many samples there are, and a score must not.
     """
-    if x.device.type != "cpu" or x.ndim != 3 or not torch.is_grad_enabled():
+    if x.device.type != "cpu" or x.ndim < 3 or not torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    pixels = x.mT.unsqueeze(2)
-    return F.conv2d(pixels, weight[:, :, None, None], bias).squeeze(2).mT
+    pixels = x.flatten(1, -2).mT.unsqueeze(2)
+    return F.conv2d(pixels, weight[:, :, None, None], bias).squeeze(2).mT.reshape(*x.shape[:-1], len(weight))
 
 
 class Linear(nn.Linear):

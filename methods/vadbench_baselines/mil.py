@@ -1,0 +1,139 @@
+"""The ranking MIL of Sultani, Chen and Shah, "Real-world Anomaly Detection in Surveillance Videos", CVPR 2018, on
+CLIP features.
+
+A video is a bag of segments. A small network scores each, and is trained to score the highest of an abnormal video
+above the highest of a normal one. Beside it, and without influence on it, a linear layer learns which class those
+highest segments are of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vadbench.method import Batch, Method, Scores, Task
+from vadbench.nn.temporal import scaled
+from vadbench_baselines.config import MIL_DEFAULTS, MilConfig
+
+HIDDEN = (512, 32)
+"""Units of the network's hidden layers (paper, section 4.1)."""
+
+
+class Mil(Method):
+    """Three layers, 512, 32 and 1 units wide: a rectifier after the first, a sigmoid after the last, dropout between.
+
+    The paper has no classes. Class probabilities are the anomaly score times the softmax of a linear layer over the
+    abnormal classes (our decision, as in the classifiers that AnomalyCLIP's tables add to methods of this kind); the
+    normal class's is one minus the anomaly score. That layer starts at zero: a random one outlasts a training as short
+    as this network needs.
+    """
+
+    Config = MilConfig
+    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = MIL_DEFAULTS
+
+    def __init__(self, config: MilConfig, task: Task) -> None:
+        super().__init__(config, task)
+        first, second = HIDDEN
+        dropout = nn.Dropout(config.dropout)
+        self.hidden = nn.Sequential(nn.Linear(task.dim, first), nn.ReLU(), dropout, nn.Linear(first, second), dropout)
+        self.last = nn.Linear(second, 1)
+        self.classifier = nn.Linear(task.dim, len(task.classes.abnormal))
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """One sample: ``segments`` ``(segments, dim)``, float32; nothing is random.
+
+        A video of fewer rows has segments of one row, some of them several times.
+        """
+        bounds = zip(*parts(len(features), self.config.segments), strict=True)
+        means = [scaled(torch.from_numpy(np.array(features[a:b], np.float32))).mean(0) for a, b in bounds]
+        return {"segments": torch.stack(means).numpy()}
+
+    def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
+        """Anomaly scores ``(...)`` from 0 to 1 and logits of the abnormal classes ``(..., C - 1)`` of segments
+        ``(..., D)``, always float32."""
+        hidden = self.hidden(segments)
+        # A bfloat16 logit has 8 bits: a few hundred scores for thousands of rows, too few to rank them.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.last(hidden.float()).squeeze(-1).sigmoid(), self.classifier(segments)
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The terms ``ranking``, ``smoothness`` and ``sparsity`` of the paper, and ``class``."""
+        classes = self.task.classes
+        normal = batch.labels[:, classes.normal] > 0
+        scores, logits = self(batch.views["segments"])
+        abnormal = scores[~normal]
+        labels = batch.labels[~normal][:, list(classes.abnormal)] > 0
+        return {
+            "ranking": ranking(abnormal, scores[normal], self.config.margin),
+            "smoothness": self.config.smoothness * roughness(abnormal),
+            "sparsity": self.config.sparsity * abnormal.sum(1).mean(),
+            "class": class_of_highest(logits[~normal], abnormal, labels),
+        }
+
+    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+        """Scores of the segment that a row lies in, or of the row by itself."""
+        return [self._of_rows(rows) if self.config.scored == "rows" else self._of_segments(rows) for rows in videos]
+
+    def _of_rows(self, rows: Tensor) -> Scores:
+        return self._scores(*self(scaled(rows)))
+
+    def _of_segments(self, rows: Tensor) -> Scores:
+        starts, ends = parts(len(rows), min(len(rows), self.config.segments))
+        scores, logits = self(torch.stack([scaled(rows[a:b]).mean(0) for a, b in zip(starts, ends, strict=True)]))
+        widths = torch.from_numpy(ends - starts).to(rows.device)
+        return self._scores(scores.repeat_interleave(widths), logits.repeat_interleave(widths, 0))
+
+    def _scores(self, anomaly: Tensor, logits: Tensor) -> Scores:
+        table = self.task.classes
+        classes = anomaly.new_empty(len(anomaly), len(table))
+        classes[:, list(table.abnormal)] = anomaly[:, None] * logits.softmax(-1)
+        classes[:, table.normal] = 1 - anomaly
+        return Scores(anomaly, classes)
+
+
+def parts(rows: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First rows ``(count,)`` of the segments of a video, and the rows past their ends.
+
+    They follow each other and are as equal as can be. Where there are fewer rows than segments, each is one row, which
+    it shares with its neighbours.
+    """
+    places = np.arange(count + 1) * rows // count
+    return places[:-1], np.maximum(places[1:], places[:-1] + 1)
+
+
+def ranking(abnormal: Tensor, normal: Tensor, margin: float) -> Tensor:
+    """``max(0, margin - max s_a + max s_n)``, the mean over every abnormal video beside every normal one.
+
+    The paper states it for a pair; that a batch makes all pairs is our decision.
+
+    Args:
+        abnormal: scores ``(A, segments)`` of abnormal videos.
+        normal: scores ``(N, segments)`` of normal ones.
+        margin: 1 in the paper.
+    """
+    return (margin - abnormal.amax(1)[:, None] + normal.amax(1)).relu().mean()
+
+
+def roughness(scores: Tensor) -> Tensor:
+    """Sum of the squared steps from a segment's score to the next, ``(A, segments)``, the mean over videos."""
+    return scores.diff(dim=1).square().sum(1).mean()
+
+
+def class_of_highest(logits: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the segment with the highest score of each abnormal video (our decision).
+
+    Args:
+        logits: ``(A, segments, C - 1)`` of the abnormal classes.
+        scores: ``(A, segments)`` anomaly scores; nothing flows back into them.
+        labels: bool ``(A, C - 1)``, the classes that a video carries, at least one; they share its weight equally.
+    """
+    highest = logits[torch.arange(len(logits), device=logits.device), scores.argmax(1)]
+    return F.cross_entropy(highest, labels / labels.sum(1, keepdim=True))

@@ -1,0 +1,24 @@
+"""Methods that compare rows with descriptions of what is normal and what is not, as a vadbench plugin."""
+
+from vadbench import hookimpl
+from vadbench.hookspecs import MethodSpec
+
+_PAPER = "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024"
+
+
+@hookimpl
+def vadbench_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            "descriptions-video",
+            "rows related in time, aligned with a learned prompt around a description of each class",
+            "vadbench_descriptions.video:DescriptionsVideo",
+            paper=_PAPER,
+        ),
+        MethodSpec(
+            "descriptions-frame",
+            "each row against a bank of normal and abnormal phrases, with or without training",
+            "vadbench_descriptions.frame:DescriptionsFrame",
+            paper=_PAPER,
+        ),
+    ]

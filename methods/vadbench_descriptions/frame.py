@@ -1,0 +1,130 @@
+"""``descriptions-frame``: Dong, "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024, at the level of frames.
+
+Each row is compared with all phrases of a bank; how abnormal it is, is how much of a softmax over them falls to the
+abnormal ones. Without training this is zero-shot CLIP, and whoever writes the bank says what counts as anomalous.
+Training weighs the features that a phrase looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vadbench.method import Batch, Method, Scores, Task
+from vadbench.nn.sampling import drawn_sample
+from vadbench.wording import require_fitting
+from vadbench_descriptions.config import FRAME_DEFAULTS, FrameConfig
+from vadbench_descriptions.losses import phrase_losses
+from vadbench_descriptions.prompts import require_text
+
+ROWS_AT_ONCE = 65536
+"""Rows that are compared with the phrases at once when scoring; bounds memory."""
+_NOBODYS = -1
+
+
+class DescriptionsFrame(Method):
+    """``p = softmax(W)`` over N phrases with ``W_k = f . (a_k * f_k) / m + b_k`` of unit vectors f of a row and f_k of
+    a phrase; ``a`` starts as ones and ``b`` as zeros, which is zero-shot CLIP.
+
+    ``weights`` ``(N, D)`` are a, ``biases`` ``(N,)`` are b. Class probabilities exist where the bank has phrases of the
+    data set's classes: the anomaly score, shared out in proportion to the probabilities of these phrases. An abnormal
+    class without a phrase has probability 0 (our decision).
+    """
+
+    Config = FrameConfig
+    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = FRAME_DEFAULTS
+    phrases: Tensor
+    owners: Tensor
+
+    def __init__(self, config: FrameConfig, task: Task) -> None:
+        super().__init__(config, task)
+        require_text(task)
+        bank, normal = config.descriptions, task.classes.normal
+        require_fitting(bank, task.text.context_length)
+        of_classes = bank.of_classes(task.classes)
+        ids = {phrase: number for number, phrases in of_classes.items() for phrase in phrases}
+        owners = [normal] * len(bank.normal) + [ids.get(phrase, _NOBODYS) for phrase in bank.anomalies]
+        with torch.no_grad():
+            phrases = F.normalize(task.text([*bank.normal, *bank.anomalies]), dim=-1)
+        self.register_buffer("phrases", phrases, persistent=False)
+        self.register_buffer("owners", torch.tensor(owners, device=phrases.device), persistent=False)
+        self.weights = nn.Parameter(torch.ones(len(owners), task.dim))
+        self.biases = nn.Parameter(torch.zeros(len(owners)))
+        self.knows_classes = bool(of_classes)
+
+    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """One sample: ``features`` ``(length, dim)``, float32, and how many rows are the video's, ``length`` ``()``."""
+        length = self.config.length
+        return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Logits ``(..., N)`` of the phrases for rows ``(..., D)``, in the precision of the weights."""
+        with torch.autocast(rows.device.type, enabled=False):
+            unit = F.normalize(rows.to(self.weights.dtype), dim=-1)
+            return unit @ (self.weights * self.phrases).mT / self.config.temperature + self.biases
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The terms ``normal`` and ``abnormal``: what each kind of video adds to the mean over all of them."""
+        logits = self.forward(batch.views["features"])
+        labels = batch.labels > 0
+        losses = phrase_losses(
+            logits, batch.views["length"], self._abnormal, self._own(labels), self.config.mil.k_ratio
+        )
+        is_normal = labels[:, self.task.classes.normal]
+        return {
+            "normal": losses[is_normal].sum() / len(losses),
+            "abnormal": losses[~is_normal].sum() / len(losses),
+        }
+
+    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+        """Scores of each row after the vote of its neighbours."""
+        return [self._score(rows) for rows in videos]
+
+    @property
+    def _abnormal(self) -> Tensor:
+        return self.owners != self.task.classes.normal
+
+    def _own(self, labels: Tensor) -> Tensor:
+        """Abnormal phrases that may describe each video, bool ``(B, N)``: those of its classes, all where these have
+        none, none of a normal video."""
+        carried = labels[:, self.owners.clamp(min=0)] & (self.owners != _NOBODYS) & self._abnormal
+        everything = self._abnormal & ~labels[:, [self.task.classes.normal]]
+        return torch.where(carried.any(-1, keepdim=True), carried, everything)
+
+    def _score(self, rows: Tensor) -> Scores:
+        parts = [self._compared(part) for part in rows.split(ROWS_AT_ONCE)]
+        anomaly = torch.cat([a for a, _ in parts])
+        voted = self._vote((anomaly > 0.5).to(anomaly.dtype) if self.config.vote == "majority" else anomaly)
+        if not self.knows_classes:
+            return Scores(voted)
+        # Shares of the neighbours' classes, whatever the vote makes of their scores.
+        shares = self._vote(anomaly[:, None] * torch.cat([s for _, s in parts]))
+        classes = F.normalize(shares, p=1, dim=-1) * voted[:, None]
+        classes[:, self.task.classes.normal] = 1 - voted
+        return Scores(voted, classes)
+
+    def _compared(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Anomaly scores ``(rows,)``, and how each is shared out among the classes ``(rows, C)``."""
+        logits = self.forward(rows)
+        anomaly = logits.softmax(-1)[:, self._abnormal].sum(-1).clamp(max=1)
+        shares = logits.new_zeros(len(rows), len(self.task.classes))
+        tied = self._abnormal & (self.owners != _NOBODYS)
+        if self.knows_classes:
+            shares.index_add_(1, self.owners[tied], logits[:, tied].softmax(-1))
+        return anomaly, shares
+
+    def _vote(self, values: Tensor) -> Tensor:
+        """Means over each row's window, which ends where the video does: ``(rows, ...)`` to the same shape."""
+        window = round(self.config.vote_window / self.config.rows.stride)
+        if self.config.vote == "none" or window <= 1:
+            return values
+        lines = values.reshape(len(values), -1).mT
+        padded = F.pad(torch.stack([*lines, torch.ones_like(lines[0])]), (window // 2, window - 1 - window // 2))
+        sums = F.avg_pool1d(padded[:, None], window, stride=1)[:, 0]
+        return (sums[:-1] / sums[-1]).mT.reshape(values.shape)

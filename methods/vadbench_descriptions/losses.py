@@ -1,0 +1,80 @@
+"""The loss terms (paper; spec "Video-level alignment and losses" and "Frame-level method").
+
+Shapes: B videos, L rows, C classes, N phrases, D feature width. A video is as its highest rows.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vadbench.nn.pooling import row_mask, top_mean
+
+
+def highest(lengths: Tensor, k_ratio: int) -> Tensor:
+    """How many rows of each video count: ``floor(T / k_ratio) + 1``, never more than there are; ``(B,)``."""
+    return (lengths // k_ratio + 1).clamp(max=lengths)
+
+
+def align_loss(similarities: Tensor, lengths: Tensor, labels: Tensor, temperature: float, k_ratio: int) -> Tensor:
+    """Cross-entropy of videos whose similarity with a class is the mean of its highest rows'.
+
+    Args:
+        similarities: ``(B, L, C)`` cosines.
+        lengths: ``(B,)`` rows of each video.
+        labels: bool ``(B, C)``, the classes that a video carries, at least one; they share its weight equally.
+        temperature: divides the similarities.
+        k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged.
+    """
+    of_videos = top_mean(similarities, lengths, highest(lengths, k_ratio))
+    return F.cross_entropy(of_videos / temperature, labels / labels.sum(1, keepdim=True))
+
+
+def contrast_loss(text: Tensor, normal: int) -> Tensor:
+    """Sum over the abnormal classes of the positive part of their text feature's cosine with the normal class's.
+
+    Args:
+        text: ``(C, D)``.
+        normal: id of the normal class.
+    """
+    unit = F.normalize(text, dim=-1)
+    others = torch.cat([unit[:normal], unit[normal + 1 :]])
+    return (others @ unit[normal]).relu().sum()
+
+
+def phrase_losses(logits: Tensor, lengths: Tensor, abnormal: Tensor, own: Tensor, k_ratio: int) -> Tensor:
+    """InfoNCE of each video between its rows' best phrase of the right side and their best one of the other side.
+
+    Of a normal video every row counts and normal phrases are right; of an abnormal one the rows of the highest anomaly
+    scores, and the phrases that describe what is in it. The loss of a video is the mean over the rows that count.
+
+    Args:
+        logits: ``(B, L, N)`` of the phrases.
+        lengths: ``(B,)`` rows of each video.
+        abnormal: bool ``(N,)``, the abnormal phrases.
+        own: bool ``(B, N)``, the abnormal phrases that may describe a video; none for a normal video.
+        k_ratio: of T rows of an abnormal video ``floor(T / k_ratio) + 1`` count.
+
+    Returns:
+        ``(B,)``.
+    """
+    lowest = torch.finfo(logits.dtype).min
+
+    def best(phrases: Tensor) -> Tensor:
+        return logits.masked_fill(~phrases, lowest).amax(-1)
+
+    is_abnormal = own.any(-1)
+    best_normal, best_abnormal = best(~abnormal), best(abnormal)
+    # -log(p+ / (p+ + p-)), where p is a softmax, is softplus of the difference of the logits.
+    losses = torch.where(
+        is_abnormal[:, None],
+        F.softplus(best_normal - best(own[:, None] | ~is_abnormal[:, None, None])),
+        F.softplus(best_abnormal - best_normal),
+    )
+    scores = logits.softmax(-1)[..., abnormal].sum(-1)
+    valid = row_mask(lengths, logits.shape[1])
+    ranks = scores.masked_fill(~valid, -1.0).argsort(dim=-1, descending=True, stable=True).argsort(-1)
+    counts = torch.where(is_abnormal, highest(lengths, k_ratio), lengths)
+    counted = ranks < counts[:, None]
+    return (losses * counted).sum(-1) / counts

@@ -1,0 +1,191 @@
+"""``vadbench descriptions check`` and ``vadbench run --descriptions`` as a user types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vadbench.cli import main
+
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+SITE = 'normal = ["people walking", "an ordinary street"]\nabnormal = ["a fire with smoke"]\n'
+
+
+@pytest.fixture
+def vadbench(capsys):
+    """Run a command in this process: stdout and stderr."""
+
+    def call(*arguments, status=0):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        found = capsys.readouterr()
+        assert end.value.code == status, found.err + found.out
+        return found.out, found.err
+
+    return call
+
+
+@pytest.fixture
+def site(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text(SITE)
+    return path
+
+
+@pytest.fixture
+def run(vadbench, tmp_path):
+    """``vadbench run`` on the tiny data set, its records."""
+
+    def call(*arguments, status=0):
+        base = ("run", "--plugin", PLUGIN, "--device", "cpu", "--out", tmp_path / "runs", "--json")
+        out, err = vadbench(*base, *arguments, status=status)
+        return json.loads(out) if out else None, err
+
+    return call
+
+
+def test_a_sound_bank_is_shown_with_its_nearest_phrases(vadbench, site):
+    out, _ = vadbench("descriptions", "check", site)
+    assert "nearest of the other side" in out and "people walking" in out
+    assert out.splitlines()[-1].endswith("site.toml: 2 normal and 1 abnormal phrases; can be used")
+    found = json.loads(vadbench("descriptions", "check", site, "--json")[0])
+    assert found["problems"] == found["notes"] == []
+    assert found["clip"] == {"model": "small", "weights": ""}
+    by_phrase = {p["phrase"]: p for p in found["phrases"]}
+    assert set(by_phrase) == {"people walking", "an ordinary street", "a fire with smoke"}
+    assert by_phrase["people walking"]["nearest"] == "a fire with smoke" and by_phrase["people walking"]["tokens"] == 4
+
+
+def test_every_problem_is_listed_and_the_status_says_so(vadbench, site):
+    long = "walking " * 90
+    site.write_text(
+        f'normal = ["a street", "A street", "", "fire"]\nabnormal = ["{long}"]\n[classes]\nFire = ["fire"]\n'
+    )
+    out, _ = vadbench("descriptions", "check", site, status=2)
+    problems = [line for line in out.splitlines() if line.startswith("problem: ")]
+    assert len(problems) == 4
+    for part in ("2 times in normal", "an empty phrase in normal", "both normal and abnormal", "is 92 tokens long"):
+        assert any(part in line for line in problems), part
+    assert out.splitlines()[-1].endswith("cannot be used, 4 to mend")
+
+
+def test_a_bank_of_one_side_is_a_problem(vadbench, site):
+    site.write_text('normal = ["a street"]\n')
+    assert "problem: no abnormal phrase" in vadbench("descriptions", "check", site, status=2)[0]
+    site.write_text('abnormal = ["a street"]\n')
+    assert "problem: no normal phrase" in vadbench("descriptions", "check", site, status=2)[0]
+
+
+def test_an_unreadable_bank_is_one_line(vadbench, tmp_path):
+    for name, text in (("missing.toml", None), ("broken.toml", "normal = [\n"), ("other.toml", "title = 3")):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        out, err = vadbench("descriptions", "check", tmp_path / name, status=2)
+        assert not out and len(err.splitlines()) == 1 and name in err
+
+
+def test_words_never_taught_and_classes_without_phrases_are_noted(vadbench, site):
+    site.write_text(SITE + '[classes]\nFire = ["flames on a zebra"]\nFlood = ["cyclist fighting"]\n')
+    out, _ = vadbench("descriptions", "check", site, "--dataset", "synthetic")
+    notes = [line for line in out.splitlines() if line.startswith("note: ")]
+    assert any(
+        "'small' was never taught: " in n
+        and {"zebra", "cyclist", "fighting"} <= set(n.replace(",", "").replace(";", "").split())
+        for n in notes
+    )
+    assert any("Cyclist, Explosion, Fallen person, Fighting, Vehicle on walkway" in n for n in notes)
+    assert any("does not have: Flood" in n for n in notes)
+
+
+def test_a_run_on_a_bank_of_ones_own_needs_no_training(run, site):
+    arguments = ("-m", "descriptions-frame", "-d", "tiny", "--set", "recipe.epochs=0")
+    (record,), _ = run(*arguments, "--descriptions", site)
+    assert record["status"] == "finished" and "training" not in record["seconds"]
+    assert record["config"]["recipe"] is None
+    assert record["config"]["descriptions"]["abnormal"] == ["a fire with smoke"]
+    (same,), _ = run(*arguments, "--set", f"descriptions={site}")
+    assert same["key"] == record["key"] and same["created"] == record["created"]
+    moved = site.rename(site.with_name("elsewhere.toml"))
+    assert run(*arguments, "--descriptions", moved)[0][0]["key"] == record["key"]
+    moved.write_text(SITE.replace("smoke", "flames"))
+    (edited,), _ = run(*arguments, "--descriptions", moved)
+    assert edited["key"] != record["key"]
+    (general,), _ = run(*arguments)
+    assert general["config"]["descriptions"]["title"] == "general"
+
+
+def test_a_finished_run_keeps_its_words_without_the_file(run, site):
+    settings = ("--set", "recipe.epochs=1", "--set", "recipe.batch_size=4")
+    (record,), _ = run("-m", "descriptions-video", "-d", "tiny", "--descriptions", site, *settings)
+    site.unlink()
+    (again,), _ = run("--from", record["folder"], "--protocol", "vadclip")
+    assert again["config"]["descriptions"]["normal"] == ["people walking", "an ordinary street"]
+    assert again["key"] == record["key"] and again["evaluation"] != record["evaluation"]
+    _, err = run("--from", record["folder"], "--descriptions", site, status=2)
+    assert "leave out --set, --descriptions" in err
+
+
+def test_a_method_that_reads_no_descriptions_says_so(run, site):
+    _, err = run("-m", "linear", "-d", "tiny", "--descriptions", site, status=2)
+    assert "'linear' reads no descriptions; leave --descriptions out" in err
+
+
+def test_a_bank_that_cannot_be_used_stops_a_run_in_one_line(run, site):
+    site.write_text(SITE + '[classes]\nFire = ["a fire with smoke"]\n')
+    _, err = run("-m", "descriptions-frame", "-d", "tiny", "--descriptions", site, status=2)
+    assert len(err.splitlines()) == 1
+    assert f"description bank {site}: 'a fire with smoke' is in abnormal and in classes.Fire; keep one" in err
+
+
+def test_show_prints_a_bank_as_set_takes_it(vadbench):
+    found = json.loads(vadbench("show", "method", "descriptions-frame", "--dataset", "ucfcrime", "--json")[0])
+    settings = {s["name"]: s["value"] for s in found["settings"]}
+    assert settings["descriptions"] == "ucfcrime"
+    assert json.loads(vadbench("show", "method", "anomalyclip", "--json")[0])["settings"]
+
+
+AXES = {
+    "descriptions-video": [
+        ["temporal.global=false"],
+        ["temporal.local=false", "temporal.global=false"],
+        ["temporal.window=8"],
+        ["temporal.layers=3"],
+        ["prompt.kind=template"],
+        ["prompt.kind=learned-category"],
+        ["prompt.position=middle"],
+        ["prompt.length=32"],
+    ],
+    "descriptions-frame": [["vote=majority"], ["vote=none"], ["descriptions=ucfcrime"]],
+}
+"""Tables 5 to 10 of the paper as settings."""
+
+
+@pytest.mark.parametrize("method, settings", [(m, s) for m in AXES for s in AXES[m]], ids=str)
+def test_every_axis_of_the_papers_tables_runs_from_the_command_line(run, method, settings):
+    two_steps = ["recipe.epochs=2", "recipe.batch_size=8", "length=16"]
+    chosen = [part for setting in (*two_steps, *settings) for part in ("--set", setting)]
+    (record,), _ = run("-m", method, "-d", "tiny", *chosen)
+    log = [json.loads(line) for line in (Path(record["folder"]) / "training.jsonl").read_text().splitlines()]
+    assert sum(line["steps"] for line in log) == 2
+    assert 0 <= record["metrics"]["AUC"]["value"] <= 1
+
+
+@pytest.mark.slow
+def test_a_phrase_for_a_kind_that_was_left_out_makes_it_recognised(vadbench, tmp_path):
+    normal = '["normal street with nothing unusual", "ordinary street", "people walking normally"]'
+    phrases = {"Fire": "a fire with smoke", "Vehicle on walkway": "a vehicle on the walkway"}
+    added = {"Explosion": "a big explosion", "Fallen person": "a person lying on the ground"}
+    found = []
+    for number, classes in enumerate((phrases, phrases | added)):
+        site = tmp_path / f"{number}.toml"
+        lines = [f'"{name}" = ["{phrase}"]' for name, phrase in classes.items()]
+        site.write_text("\n".join([f"normal = {normal}", "[classes]", *lines]))
+        out, _ = vadbench(
+            "run", "-m", "descriptions-frame", "-d", "synthetic", "--set", "recipe.epochs=0", "--descriptions", site,
+            "--out", tmp_path / "runs", "--device", "cpu", "--json",
+        )  # fmt: skip
+        found.append({name: metric["value"] for name, metric in json.loads(out)[0]["metrics"].items()})
+    before, after = found
+    for kind in added:
+        assert after[f"AP/{kind}"] > before[f"AP/{kind}"] + 0.5
+    assert after["AUC"] > before["AUC"]

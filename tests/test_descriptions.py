@@ -1,0 +1,165 @@
+"""Description banks: their form, what is wrong with one, and how a CLIP reads it."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vadbench.clip import ClipSource, load_clip
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.descriptions import Bank, parse_bank, read_bank, require_sound
+from vadbench.errors import ConfigError
+from vadbench.wording import long_phrases, read_with, require_fitting, token_counts
+
+CLASSES = ClassTable((VideoClass("Fire", aliases=("fire",)), VideoClass("Normal"), VideoClass("Fight")), 1)
+SOUND = Bank(normal=("a street",), abnormal=("something strange",), classes=(("Fire", ("flames", "smoke")),))
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clip()
+
+
+def test_a_file_is_read_as_it_is_written(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text(
+        'title = "yard"\nnormal = ["a street"]\nabnormal = ["something strange"]\n'
+        '[classes]\nFire = ["flames", "smoke"]\n"Two words" = ["a fight"]\n'
+    )
+    bank = read_bank(path)
+    assert bank.normal == ("a street",) and str(bank) == "yard"
+    assert bank.classes == (("Fire", ("flames", "smoke")), ("Two words", ("a fight",)))
+    assert bank.anomalies == ("something strange", "flames", "smoke", "a fight")
+    assert bank.problems() == []
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("normal = 3 4", r"cannot read .*site.toml as TOML.*line 1"),
+        ('normal = "a street"', "site.toml: normal: .* found 'a street'"),
+        ("normal = [7]", "site.toml: normal.0: Input should be a valid string, found 7"),
+        ("classes = 3", "site.toml: classes"),
+        ('[classes]\nFire = "flames"', "site.toml: classes.*found 'flames'"),
+        ('unusual = ["a street"]', "site.toml: unusual: is no part of a description bank; expected normal"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(tmp_path, text, message):
+    path = tmp_path / "site.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_bank(path)
+
+
+def test_an_unreadable_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read .*nothing.toml"):
+        read_bank(tmp_path / "nothing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00normal")
+    with pytest.raises(ConfigError, match=r"cannot read .*binary.toml"):
+        read_bank(tmp_path / "binary.toml")
+
+
+@pytest.mark.parametrize(
+    "values, problem",
+    [
+        ({"normal": [], "abnormal": ["b"]}, "no normal phrase; add at least one"),
+        ({"normal": ["a"]}, "no abnormal phrase; add at least one"),
+        ({"normal": ["a", " "], "abnormal": ["b"]}, "an empty phrase in normal; remove it"),
+        ({"normal": ["a"], "classes": {"Fire": [""], "X": ["b"]}}, "an empty phrase in classes.Fire; remove it"),
+        ({"normal": ["a"], "abnormal": ["b"], "classes": {"Fire": []}}, "class 'Fire' has no phrase; add one or"),
+        ({"normal": ["a", "A "], "abnormal": ["b"]}, "'a' is 2 times in normal; keep one"),
+        ({"normal": ["a  fire"], "abnormal": ["A fire"]}, "'a  fire' is both normal and abnormal (normal, abnormal)"),
+        (
+            {"normal": ["a"], "classes": {"Fire": ["smoke"], "Bomb": ["smoke"]}},
+            "'smoke' is in classes.Fire and in classes.Bomb; keep one",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_bank_is_said(values, problem):
+    bank = parse_bank(values, "mine")
+    (found,) = bank.problems()
+    assert found.startswith(problem)
+    with pytest.raises(ConfigError, match="description bank mine: "):
+        require_sound(bank, "mine")
+
+
+def test_several_problems_are_counted():
+    with pytest.raises(ConfigError, match=r"no normal phrase.*\(and 1 more: vadbench descriptions check lists them\)"):
+        require_sound(Bank(), "mine")
+
+
+@given(st.lists(st.text("abc ", min_size=1, max_size=3), max_size=6), st.lists(st.text("abc ", max_size=3), max_size=6))
+def test_a_bank_is_sound_when_no_two_of_its_phrases_read_alike(normal, abnormal):
+    read = [" ".join(p.split()) for p in normal + abnormal]
+    sound = bool(normal and abnormal) and all(read) and len(set(read)) == len(read)
+    assert (not Bank(normal=tuple(normal), abnormal=tuple(abnormal)).problems()) == sound
+
+
+def test_phrases_find_their_class_by_any_of_its_names():
+    bank = Bank(normal=("a",), classes=(("fire", ("flames",)), ("Flood", ("water",))))
+    assert bank.of_classes(CLASSES) == {0: ("flames",)}
+    with pytest.raises(ConfigError, match="'Fire' is a second name of class 'Fire'"):
+        Bank(classes=(("fire", ("a",)), ("Fire", ("b",)))).of_classes(CLASSES)
+    with pytest.raises(ConfigError, match="'Normal' is the data set's normal class; move its phrases"):
+        Bank(classes=(("Normal", ("a",)),)).of_classes(CLASSES)
+
+
+def test_tokens_are_counted_beyond_what_clip_reads():
+    texts = ["", "fire", "walking " * 100, "é" * 50, "!"]
+    counts = token_counts(texts)
+    assert counts[:3] == [2, 3, 102] and counts[4] == 3
+    assert counts[3] > 2
+
+
+def test_a_phrase_too_long_is_named_with_its_count():
+    bank = Bank(normal=("walking " * 75,), abnormal=("walking " * 76,))
+    (line,) = long_phrases(bank, 77)
+    assert line.endswith("...' is 78 tokens long, CLIP reads 77; shorten it") and len(line) < 120
+    with pytest.raises(ConfigError, match="78 tokens long"):
+        require_fitting(bank, 77)
+    require_fitting(bank, 78)
+
+
+def test_the_nearest_phrase_of_the_other_side_against_loops(clip):
+    readings = read_with(SOUND, clip)
+    assert [r.cosine for r in readings] == sorted((r.cosine for r in readings), reverse=True)
+    sides = {p: p != "a street" for p in ("a street", *SOUND.anomalies)}
+    with torch.no_grad():
+        text = {p: clip.text([p])[0].double().numpy() for p in sides}
+    for reading in readings:
+        cosines = {
+            p: text[p] @ text[reading.phrase] / np.linalg.norm(text[p]) / np.linalg.norm(text[reading.phrase])
+            for p in sides
+            if sides[p] != sides[reading.phrase]
+        }
+        assert reading.abnormal == sides[reading.phrase]
+        assert reading.nearest == max(cosines, key=cosines.get)
+        assert reading.cosine == pytest.approx(max(cosines.values()), abs=1e-5)
+
+
+def test_without_another_side_there_is_no_nearest(clip):
+    (reading,) = read_with(Bank(normal=("a street", " ")), clip)
+    assert reading.nearest == "" and reading.cosine is None
+    assert read_with(Bank(), clip) == []
+
+
+def test_words_that_the_clip_was_never_taught_are_found(clip):
+    bank = Bank(normal=("people walking",), abnormal=("Fighting cyclist, on the walkway", "a zebra", "shoplifting"))
+    unseen = {r.phrase: r.unseen for r in read_with(bank, clip)}
+    # No caption of the small CLIP names a fight or a cyclist, though their embeddings are stored.
+    assert unseen == {
+        "people walking": (),
+        "Fighting cyclist, on the walkway": ("Fighting", "cyclist"),
+        "a zebra": ("zebra",),
+        "shoplifting": (),
+    }
+
+
+def test_an_untrained_clip_was_taught_nothing_and_of_others_it_is_not_known(tmp_path):
+    untrained = load_clip(ClipSource("small", "random:0"))
+    bank = Bank(normal=("people walking",), abnormal=("a fire",))
+    assert all(r.unseen == tuple(r.phrase.split()) for r in read_with(bank, untrained))
+    other = load_clip(ClipSource("ViT-B-32", "random:0"))
+    object.__setattr__(other.source, "weights", "laion2b_s34b_b79k")
+    assert not any(r.unseen for r in read_with(bank, other))

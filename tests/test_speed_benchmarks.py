@@ -1,0 +1,65 @@
+"""The speed benchmarks run, print what they promise and write it to files; of the metrics it is asked how fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SPEED = Path(__file__).resolve().parents[1] / "benchmarks" / "speed"
+
+
+def run(script: str, *arguments: str) -> str:
+    """What a benchmark prints, in a process of its own where warnings are errors."""
+    command = [sys.executable, "-W", "error", str(SPEED / script), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_methods(tmp_path):
+    file = tmp_path / "figures.json"
+    printed = run("methods.py", "--quick", "--threads", "1", "--json", str(file))
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line[0] == "|"]
+    heads, rows = table[0], table[2:]
+    steps = ["training step, published batch", "training step, 8 (8 + 8) videos"]
+    scoring = ["score 5,000 frames, text included", "score 5,000 frames, text known", "score the test split"]
+    assert [row[:2] for row in rows] == [
+        *(["anomalyclip", work] for work in steps + scoring),
+        *(["vadclip", work] for work in steps + scoring),
+        ["both", "14 prompts of 77 tokens"],
+        ["anomalyclip", "four 3 x 3 convolutions, both ways"],
+    ]
+    assert heads[2:] == ["wall s", "CPU s", "peak GB", "authors' CPU s", "times as fast"]
+    assert all(row[5:] == ["", ""] for row in rows), "small sizes are compared with nothing"
+    record = json.loads(file.read_text())
+    assert [[f["method"], f["work"]] for f in record["figures"]] == [row[:2] for row in rows]
+    for figures, row in zip(record["figures"], rows, strict=True):
+        assert [f"{figures['wall']:.2f}", f"{figures['cpu']:.2f}", f"{figures['peak_gb']:.1f}"] == row[2:5]
+        assert 0 < figures["cpu"] < 1.5 * figures["wall"] + 0.01, "one thread"
+        assert 0.1 < figures["peak_gb"] < 4
+    assert record["settings"] == {"threads": 1, "full": False, "quick": True}
+    assert record["environment"]["threads"] == 1
+
+
+def test_metrics(tmp_path):
+    file = tmp_path / "figures.json"
+    printed = run("metrics.py", "--json", str(file))
+    record = json.loads(file.read_text())
+    names = ["ranking metrics", "mAP@IoU", "all metrics", "all metrics, 1,000 resamples"]
+    assert list(record["seconds"]) == names
+    assert re.findall(r"^(.+?) +[\d.]+ s wall +[\d.]+ s CPU$", printed, re.M) == names
+    found = re.search(r"peak memory (\d+) MB; largest difference from scikit-learn (\S+)$", printed.rstrip())
+    assert found and int(found[1]) < 500 and float(found[2]) < 1e-9
+    assert record["seconds"]["all metrics"]["cpu"] < 2, "UCF-Crime's size, 20 times what it takes"
+
+
+def test_datacheck():
+    printed = run("datacheck.py", "--rows", "4", "--dim", "4")
+    assert re.fullmatch(
+        r"listing 1,900 videos: \d+\.\d\d s\nchecking 1,900 files of \(4, 4\): \d+\.\d\d s, complete\n", printed
+    )
