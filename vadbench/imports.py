@@ -77,8 +77,8 @@ def read_reference(path: Path) -> dict[str, Tensor]:
         raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"cannot read {path} as a checkpoint of tensors: it is none, or holds more than tensors, which could run code;"
-            " get the file from its authors again"
+            f"cannot read {path} as a checkpoint of tensors: it is none, or holds more than tensors, which could run"
+            " code; get the file from its authors again"
         ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -51,7 +51,8 @@ def test_digest_is_twelve_hex_digits_and_stable():
     # Changing how it is computed would orphan every store on disk.
     text = (
         '{"activation":"quickgelu","arithmetic":"fp32","crops":["center"],"decoder":"pyav","dim":512,'
-        '"dtype":"float32","encoder":"ViT-B-16-quickgelu","normalised":false,"pooling":"middle","preprocessing":"short side 224",'
+        '"dtype":"float32","encoder":"ViT-B-16-quickgelu","normalised":false,"pooling":"middle",'
+        '"preprocessing":"short side 224",'
         f'"stride":16,"weights":"{"ab" * 32}"}}'
     )
     assert BASE.digest == hashlib.sha256(text.encode()).hexdigest()[:12]

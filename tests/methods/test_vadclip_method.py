@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss, coarse_loss, divergence
 from vadbench_vadclip.method import VadClip
-from vadbench_vadclip.sampling import chunk_lengths, to_chunks, training_sample
+from vadbench_vadclip.sampling import training_sample
 from vadbench_vadclip.temporal import TemporalAdapter
 
 from vadbench.clip import TextTower
@@ -27,6 +27,7 @@ from vadbench.config import field_descriptions, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import CheckpointError, ConfigError, FeatureError
 from vadbench.method import Batch, Task
+from vadbench.nn.sampling import chunk_lengths, to_chunks
 from vadbench.training import Sample, autocast, fit
 
 DIM = 24
