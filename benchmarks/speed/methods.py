@@ -5,7 +5,8 @@
 UCF-Crime's 14 classes, a text tower of ViT-B/16's size with random weights, drawn features. Every measurement has a
 process of its own, so that peak memory is its own: what torch and the whole CLIP take is in it. Short ones are medians
 of several after one that does not count. The table ends with two pieces of work that are the same here and in the
-authors' code: how much faster they are here is the machine's and the library's doing, not ours.
+authors' code: by how much they are faster is the doing of machine, library and settings, not ours. Threads that wait
+sleep here; under torch's own setting, which the authors' code probably had, they spin and their seconds count.
 
 Of a test split of UCF-Crime's size, 290 videos and 1,111,808 frames, a tenth is scored and counted ten times, or with
 ``--full`` all of it; video after video, text encoded once. ``--quick`` runs the same work in small sizes within
