@@ -98,9 +98,12 @@ def print_results(records: Sequence[RunRecord]) -> None:
         ]
         rows.append([name, *cells, *([_mean(means.get(name))] if several else [])])
     print_table(rows, ["%, [95 % interval]", *seeds, *(["mean ± std"] if several else [])])
+    undefined: dict[str | None, list[str]] = {}
     for name, value in records[0].metrics.items():
         if value.value is None and "/" not in name:
-            note(f"{name} is undefined: {value.reason}")
+            undefined.setdefault(value.reason, []).append(name)
+    for reason, names in undefined.items():
+        note(f"undefined, since {reason}: {', '.join(names)}")
     per_class = sorted({n.partition("/")[2] for n in records[0].metrics if "/" in n} - branches)
     if per_class:
         click.echo()
