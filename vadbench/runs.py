@@ -22,6 +22,8 @@ SCORES = "scores.npz"
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
 TRAINING_LOG = "training.jsonl"
+INCOMPLETE = "incomplete"
+"""What the notes on missing videos begin with."""
 CURVES = ("roc.png", "pr.png")
 
 
@@ -81,6 +83,14 @@ class RunRecord(BaseModel):
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}
     created: str
+
+    @property
+    def marks(self) -> str:
+        """What every table that shows the figures must say of them, such as " (incomplete, best-on-test)"."""
+        selection = self.protocol.get("selection", "last")
+        marks = [INCOMPLETE] if any(n.startswith(INCOMPLETE) for n in self.notes) else []
+        marks += [str(selection)] if selection != "last" else []
+        return f" ({', '.join(marks)})" if marks else ""
 
 
 def digest(value: Any) -> str:

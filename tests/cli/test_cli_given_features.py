@@ -413,3 +413,12 @@ def test_what_is_spoilt_is_refused_in_one_line_and_nothing_is_written(run, root,
     assert any(name in lines[0] for name in named)
     assert not (tmp_path / "attacked").exists()
     assert not [p for p in (tmp_path / "runs").rglob("*") if p.is_file()]
+
+
+def test_the_table_of_an_incomplete_copy_says_so(root, tmp_path, capsys):
+    folder = write(root, "anomalyclip")
+    arguments = ["run", "--plugin", PLUGIN, "-m", "linear", "-d", "ucfcrime", "--data-root", root, "--features", folder]
+    arguments += ["--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--out", tmp_path / "runs"]
+    with pytest.raises(SystemExit):
+        main([str(a) for a in arguments])
+    assert "linear on ucfcrime (incomplete), protocol native: 8 test videos" in capsys.readouterr().out

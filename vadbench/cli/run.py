@@ -148,7 +148,7 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
     first = outcomes[0].record
     test = first.data["test"]
     click.echo(
-        f"{first.method} on {first.dataset}, protocol {first.protocol['name']}: {test.videos} test videos,"
+        f"{first.method} on {first.dataset}{first.marks}, protocol {first.protocol['name']}: {test.videos} test videos,"
         f" {test.frames} frames, {test.positives} of them anomalous\n"
     )
     print_results([o.record for o in outcomes])

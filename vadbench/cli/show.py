@@ -106,7 +106,7 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), **record.model_dump(mode="json")})
         return
-    click.echo(f"{record.method} on {record.dataset}, seed {record.seed}: {record.status}")
+    click.echo(f"{record.method} on {record.dataset}{record.marks}, seed {record.seed}: {record.status}")
     click.echo(f"folder: {folder}\nmade: {record.created} on {record.environment['device']}")
     click.echo(f"commit: {record.environment['commit']}\nfeatures: {record.fingerprint.get('encoder')}")
     for text in record.notes:

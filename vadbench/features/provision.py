@@ -20,7 +20,7 @@ from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import locked
 from vadbench.protocols import Protocol
-from vadbench.runs import SplitRecord, digest
+from vadbench.runs import INCOMPLETE, SplitRecord, digest
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _participants(dataset: Dataset, rules: Protocol, notes: list[str]) -> dict[S
         if not listed:
             raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
         if len(listed) != dataset.expected[split]:
-            notes.append(f"incomplete: {len(listed)} of {dataset.expected[split]} {split} videos")
+            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
         videos[split] = [v for v in listed if rules.subset == "all" or v.single]
         if len(videos[split]) != len(listed):
             notes.append(f"subset {rules.subset}: {len(videos[split])} of {len(listed)} {split} videos")
@@ -209,7 +209,7 @@ def _present(
     for split in SPLITS:
         if len(kept[split]) < len(videos[split]):
             notes.append(
-                f"incomplete: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
+                f"{INCOMPLETE}: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
             )
     return kept
 
