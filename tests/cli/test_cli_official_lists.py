@@ -72,3 +72,23 @@ def test_a_video_the_annotation_lacks_is_named(ucf, tmp_path, capsys):
     assert end.value.code == 2
     assert "Abuse028_x264" in found.err and path.name in found.err
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("result.json"))
+
+
+def test_missing_and_damaged_videos_stop_the_run_unless_allowed(ucf, tmp_path, capsys):
+    (ucf / "Fighting" / "Fighting002_x264.mp4").write_bytes(b"no video")
+    (ucf / "Training_Normal_Videos_Anomaly" / "Normal_Videos001_x264.mp4").unlink()
+    arguments = ["run", "-m", "random", "-d", "ucfcrime", "--data-root", ucf, "--clip", "small", "--out", tmp_path]
+
+    def run(*more):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in [*arguments, "--set", "rows.stride=16", "--json", *more]])
+        return end.value.code, capsys.readouterr()
+
+    status, found = run()
+    assert status == 2 and "1 of 7 videos lack a file" in found.err and "'Normal_Videos001_x264'" in found.err
+    status, found = run("--allow-incomplete")
+    assert status == 0, found.err
+    (record,) = json.loads(found.out)
+    assert record["data"]["train"]["videos"] == 2
+    assert any("Fighting002_x264.mp4: not a readable video" in n for n in record["notes"])
+    assert any(n.startswith("incomplete: 2 of 1610 train videos") for n in record["notes"])

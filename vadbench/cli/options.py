@@ -18,7 +18,7 @@ data_root = click.option(
     help=f"Folder of the data set's files; otherwise the user's config file, then {DATA_VARIABLE}/<dataset>.",
 )
 allow_incomplete = click.option(
-    "--allow-incomplete", is_flag=True, help="Go on without the videos that are missing; the result says incomplete."
+    "--allow-incomplete", is_flag=True, help="Go on without missing or damaged videos; the result says incomplete."
 )
 LAYOUTS = click.Choice(["store", "anomalyclip", "vadclip", "rows-crops", "crops-rows"])
 features = click.option(

@@ -86,7 +86,7 @@ def provide(
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
-        allow_incomplete: go on without the videos that have neither features nor a file.
+        allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
     Raises:
         DataError: files are missing or contradict each other.
@@ -106,7 +106,10 @@ def provide(
         else:
             files = {v.name for v in _both(videos) if v.path is not None}
             videos = _present(dataset, videos, files, f"a file under {dataset.root}", allow_incomplete, notes)
-            store = _extracted(dataset, _both(videos), rows, clip, folder, progress)
+            store, damaged = _extracted(dataset, _both(videos), rows, clip, folder, allow_incomplete, progress)
+            if damaged:
+                notes += damaged
+                videos = _present(dataset, videos, set(store.names), "a file without damage", True, notes)
             identity = {v.name: store.source(v.name) for v in _both(videos)}
             source, fingerprint = store, store.fingerprint
         frames = video_lengths(source, videos, rules, notes, progress)
@@ -215,14 +218,29 @@ def _present(
 
 
 def _extracted(
-    dataset: Dataset, videos: Sequence[Video], rows: Rows, clip: Clip, folder: Path, progress: Progress
-) -> FeatureStore:
+    dataset: Dataset,
+    videos: Sequence[Video],
+    rows: Rows,
+    clip: Clip,
+    folder: Path,
+    leave_out: bool,
+    progress: Progress,
+) -> tuple[FeatureStore, list[str]]:
+    """The features of a data set's videos, and why some have none."""
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     store = folder / wanted.digest
-    extract_features(videos, clip, store, stride=wanted.stride, pooling=rows.pooling, progress=progress)
-    return FeatureStore(store)
+    report = extract_features(
+        videos,
+        clip,
+        store,
+        stride=wanted.stride,
+        pooling=rows.pooling,
+        keep_going=leave_out,
+        progress=progress,
+    )
+    return FeatureStore(store), [reason for _, reason in report.failed]
 
 
 def _pooled(
