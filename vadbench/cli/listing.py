@@ -9,19 +9,22 @@ import click
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
+WIDEST = 50
+"""Characters in a column, so that tables fit a terminal."""
+
 
 @click.command("list", short_help="List methods, data sets or metrics.")
 @click.argument("what", type=click.Choice(["methods", "datasets", "metrics"]))
 @options.plugin
 @options.as_json
 def command(what: str, plugin_files: tuple[str, ...], as_json: bool) -> None:
-    """List methods, data sets or metrics, one a line."""
+    """List methods, data sets or metrics."""
     entries = _metrics() if what == "metrics" else _specs("method" if what == "methods" else "dataset", plugin_files)
     if as_json:
         print_json(entries)
     else:
         headers = list(entries[0]) if entries else ["name"]
-        print_table([list(e.values()) for e in entries], headers)
+        print_table([list(e.values()) for e in entries], headers, widest=WIDEST)
 
 
 def _metrics() -> list[dict[str, str]]:

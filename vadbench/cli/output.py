@@ -22,11 +22,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
-    """Print a plain table."""
+def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: int | None = None) -> None:
+    """Print a plain table; cells of more than ``widest`` characters are wrapped."""
     from tabulate import tabulate
 
-    click.echo(tabulate(rows, headers, disable_numparse=True))
+    click.echo(tabulate(rows, headers, disable_numparse=True, maxcolwidths=widest))
 
 
 def note(text: str) -> None:
