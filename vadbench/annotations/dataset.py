@@ -124,6 +124,8 @@ class ListedDataset(Dataset):
         for name in names:
             lists = (self._list(path) for path in find_files(self.root, name))
             own = next((entries for entries in lists if all(e.ids for e in entries)), None)
+            if own is None and len(names) > 1 and (path := self.optional(name)):
+                raise DataError(f"{path}: expected lines 'path first last id', found lines without class ids")
             if own is None:
                 return []
             found += own

@@ -113,7 +113,7 @@ def open_given(
         fingerprint = replace(fingerprint, weights=f"{UNKNOWN}-{digest(train)}")
         origin = (
             f"features given: {source.folder}, of unknown origin; a row every {fingerprint.stride} frames,"
-            f" mean cosine with the class names {cosine:.2f}"
+            f" mean cosine with the class names {cosine:.2f} (judged for OpenAI's CLIPs only)"
         )
     return Opened(source, fingerprint, identity, damaged, origin)
 

@@ -203,11 +203,14 @@ def _present(
     """The videos that can be used; the others stop the run unless the user allowed them to be missing."""
     kept = {split: [v for v in videos[split] if v.name in present] for split in SPLITS}
     missing = [v.name for v in _both(videos) if v.name not in present]
-    if missing and (not allowed or not all(kept.values())):
-        go_on = "" if allowed or not all(kept.values()) else ", or go on without them with --allow-incomplete"
+    empty = [split for split in SPLITS if not kept[split]]
+    if missing and (not allowed or empty):
+        go_on = ", or go on without them with --allow-incomplete"
+        if empty:
+            go_on = f"; no {empty[0]} video would be left without them"
         raise DataError(
             f"{dataset.name}: {len(missing)} of {len(_both(videos))} videos lack {what}, the first is {missing[0]!r};"
-            f" add them{go_on} (vadbench data check {dataset.name} lists them all); expected there: {dataset.files}"
+            f" add them{go_on} (vadbench data check, with the same options, lists them all)"
         )
     for split in SPLITS:
         if len(kept[split]) < len(videos[split]):
