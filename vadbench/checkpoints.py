@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import CheckpointError
@@ -97,6 +99,19 @@ def read_info(folder: Path) -> CheckpointInfo:
         raise CheckpointError(f"{path} does not describe a checkpoint: {error.errors()[0]['msg']}") from error
 
 
+def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:
+    """What keeps tensors from being those of these names and shapes, sorted; nothing where they are."""
+    return sorted(
+        [f"missing {k}" for k in shapes.keys() - found.keys()]
+        + [f"unexpected {k}" for k in found.keys() - shapes.keys()]
+        + [
+            f"{k} is {tuple(found[k].shape)}, expected {tuple(shape)}"
+            for k, shape in shapes.items()
+            if k in found and tuple(found[k].shape) != tuple(shape)
+        ]
+    )
+
+
 def load_checkpoint(folder: Path, method: Method) -> None:
     """Load the weights of a run folder, every key and shape matched.
 
@@ -109,16 +124,7 @@ def load_checkpoint(folder: Path, method: Method) -> None:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; train again") from error
     expected = method.state_dict()
-    wrong = sorted(
-        [f"missing {k}" for k in expected.keys() - found.keys()]
-        + [f"unexpected {k}" for k in found.keys() - expected.keys()]
-        + [
-            f"{k} is {tuple(found[k].shape)}, expected {tuple(v.shape)}"
-            for k, v in expected.items()
-            if k in found and found[k].shape != v.shape
-        ]
-    )
-    if wrong:
+    if wrong := mismatches(found, {k: v.shape for k, v in expected.items()}):
         raise CheckpointError(f"{path} does not fit {type(method).__name__}: {'; '.join(wrong[:5])}")
     with torch.no_grad():
         method.load_state_dict(found)

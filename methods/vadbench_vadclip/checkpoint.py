@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from vadbench.checkpoints import mismatches
 from vadbench.errors import CheckpointError
 from vadbench.method import Task
 from vadbench_vadclip.config import VadClipConfig
@@ -73,16 +74,7 @@ def to_ours(
     unread = (f"{_CLIP}visual.", f"{_CLIP}logit_scale")
     found = {key: value for key, value in state.items() if not key.startswith(unread)}
     shapes = {key: own[name].shape for name, key in names.items()} | {key: value.shape for key, value in clip.items()}
-    wrong = sorted(
-        [f"missing {key}" for key in shapes.keys() - found.keys()]
-        + [f"unexpected {key}" for key in found.keys() - shapes.keys()]
-        + [
-            f"{key} is {tuple(found[key].shape)}, expected {tuple(shape)}"
-            for key, shape in shapes.items()
-            if key in found and found[key].shape != shape
-        ]
-    )
-    if wrong:
+    if wrong := mismatches(found, shapes):
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise CheckpointError(f"not a checkpoint of this VadCLIP configuration: {'; '.join(wrong[:5])}{more}")
     for key, value in clip.items():

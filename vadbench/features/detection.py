@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 from vadbench.errors import FeatureError
 from vadbench.features.finding import Files, require_inside
 from vadbench.features.npy import Header, read_header
+from vadbench.features.source import spread
+from vadbench.protocols import rows_fit
 
 NpyLayout = Literal["anomalyclip", "vadclip", "rows-crops", "crops-rows"]
 
@@ -55,8 +57,7 @@ def read_samples(files: Files, outside: Collection[str]) -> list[Sample]:
     samples: list[Sample] = []
     refused: FeatureError | None = None
     videos = sorted(files)
-    taken = min(len(videos), _LOOKED_AT)
-    for name in (videos[i * len(videos) // taken] for i in range(taken)):
+    for name in (videos[i] for i in spread(len(videos), _LOOKED_AT)):
         path = next(iter(files[name].values()))
         try:
             require_inside(path, outside)
@@ -110,7 +111,8 @@ def _elected(options: Sequence[NpyLayout], samples: Sequence[Sample], frames: Ma
     """The layout in which most videos have as many rows as their frames make, at least half of them."""
     stated = [s for s in samples if s.name in frames]
     votes = {
-        o: sum(_fits(s.shape[AXES[o].index("rows")], stride_of(o), frames[s.name]) for s in stated) for o in options
+        o: sum(rows_fit(s.shape[AXES[o].index("rows")], stride_of(o), frames[s.name], _FRAMES_OFF) for s in stated)
+        for o in options
     }
     best = max(options, key=votes.__getitem__)
     unique = sum(v == votes[best] for v in votes.values()) == 1
@@ -126,9 +128,3 @@ def crop_axis(layout: NpyLayout) -> int | None:
     """Which axis has the crops; ``None`` where an array is of one crop."""
     axes = AXES[layout]
     return axes.index("crops") if "crops" in axes else None
-
-
-def _fits(rows: int, stride: int, frames: int) -> bool:
-    """Whether a video makes so many rows: its last frames may have one or none, and authors may leave one out."""
-    most_left_over = stride if stride > 1 else 0
-    return -(stride - 1) - _FRAMES_OFF <= frames - rows * stride <= most_left_over + _FRAMES_OFF

@@ -18,7 +18,7 @@ from torch import Tensor
 from vadbench.clip import SMALL, Clip
 from vadbench.dataset import ClassTable
 from vadbench.errors import FeatureError
-from vadbench.features.source import FeatureSource
+from vadbench.features.source import FeatureSource, spread
 
 OTHER_BELOW = 0.1
 """A mean cosine below this is another encoder's (our decision: between the two ranges measured)."""
@@ -55,7 +55,7 @@ def image_text_cosine(source: FeatureSource, names: Sequence[str], text_features
         FeatureError: there is no row, or the texts are of another width.
     """
     texts = _unit(text_features.detach().cpu().numpy().astype(np.float64))
-    sampled = [_sample(source, names[i]) for i in _spread(len(names), _VIDEOS)]
+    sampled = [_sample(source, names[i]) for i in spread(len(names), _VIDEOS)]
     if not sum(map(len, sampled)):
         raise FeatureError(f"{source.folder}: expected rows to compare with a CLIP's texts, found none")
     width = sampled[0].shape[1]
@@ -86,13 +86,7 @@ def preflight(source: FeatureSource, names: Sequence[str], clip: Clip, classes: 
 
 def _sample(source: FeatureSource, name: str) -> Values:
     rows = source.crop_rows(name, source.crops(name)[0])
-    return np.asarray(rows[_spread(len(rows), _ROWS)], np.float64)
-
-
-def _spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of ``count`` positions, evenly spread, the first among them."""
-    taken = min(count, wanted)
-    return [i * count // taken for i in range(taken)]
+    return np.asarray(rows[spread(len(rows), _ROWS)], np.float64)
 
 
 def _unit(rows: Values) -> Values:

@@ -70,3 +70,9 @@ class FeatureSource(ABC):
                 check_finite(values, f"{self.folder}, video {name!r}, crop {crop}", start)
                 digest.update(values.tobytes())
         return digest.hexdigest()[:16]
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most ``wanted`` of ``count`` positions, evenly spread, the first among them."""
+    taken = min(count, wanted)
+    return [i * count // taken for i in range(taken)]
