@@ -38,7 +38,8 @@ from vadbench.harness import build, run
 from vadbench.locations import cache_root
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins import installed
-from vadbench.scoring import align, score_videos
+from vadbench.scored import align
+from vadbench.scoring import score_videos
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "vadbench_results" / "measured.json"

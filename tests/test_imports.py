@@ -242,8 +242,8 @@ def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_spl
     expected = method.eval().score(
         [torch.from_numpy(experiment.provision.features.crop_rows("test-0", "center").copy())]
     )
-    from vadbench.scoring import load_scores
+    from vadbench.scored import load_split
 
-    scores, _ = load_scores(Path(record["folder"]) / "scores.npz")
+    scores = load_split(Path(record["folder"])).scores
     np.testing.assert_allclose(scores[0].anomaly, expected[0].anomaly.detach().numpy(), rtol=1e-5)
     assert {"AUC/coarse", "AUC/align", "AP/coarse", "AP/align", "mAP@IoU"} <= record["metrics"].keys()

@@ -28,6 +28,7 @@ def record(**changes):
         "evaluation": "e",
         "protocol": {"name": "native"},
         "config": {},
+        "changed": [],
         "fingerprint": {},
         "clip": {},
         "data": {},
@@ -49,11 +50,11 @@ def test_a_record_reads_back_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"schema_version": 99}', "has schema 99, this vadbench reads up to 1; upgrade"),
-        ('{"schema_version": 1, "status"', "cannot read"),
+        ('{"schema_version": 99}', "has schema 99, this vadbench reads 2; upgrade"),
+        ('{"schema_version": 2, "status"', "cannot read"),
         ("[]", "not a run record"),
-        ('{"schema_version": 1, "status": "done"}', "status"),
-        ('{"schema_version": 1, "dataset": "/tmp/elsewhere"}', "run record"),
+        ('{"schema_version": 2, "status": "done"}', "status"),
+        ('{"schema_version": 2, "dataset": "/tmp/elsewhere"}', "run record"),
     ],
 )
 def test_records_that_cannot_be_read_are_named(tmp_path, content, words):

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.errors import ConfigError
-from vadbench.scoring import VideoScores
+from vadbench.scored import VideoScores
 from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"

@@ -33,6 +33,7 @@ def outcome(tmp_path):
                 "AUC/Car (parked)": Value(value=0.5),
             },
             config={"recipe": {"epochs": 2, "text": "x" * 9000}, "n_ctx": 8},
+            changed=[],
             fingerprint={"encoder": "small"},
             clip={"model": "small", "weights": ""},
             data={"test": SplitRecord(videos=4, expected=4, abnormal=2, manifest="abc", frames=100, positives=10)},

@@ -70,6 +70,29 @@ class ClassTable:
                 return i
         raise UnknownNameError("class", name, self.names)
 
+    def common(self, other: ClassTable) -> list[tuple[int, int]]:
+        """The classes that both tables name, as ``(id here, id there)`` in the other's order; normal is always one.
+
+        A name in any case, the words or an alias will do.
+
+        >>> table = ClassTable((VideoClass("Normal"), VideoClass("Fighting"), VideoClass("Riot")), 0)
+        >>> table.common(ClassTable((VideoClass("fighting"), VideoClass("robbery"), VideoClass("normal")), 2))
+        [(1, 0), (0, 2)]
+        """
+        called = {_spelling(name): i for i, c in enumerate(self.classes) for name in (c.name, c.words, *c.aliases)}
+        pairs = []
+        for i, c in enumerate(other.classes):
+            found = {called[n] for n in map(_spelling, (c.name, c.words, *c.aliases)) if n in called}
+            if i == other.normal:
+                pairs.append((self.normal, i))
+            elif len(found) == 1 and self.normal not in found:
+                pairs.append((found.pop(), i))
+        return pairs
+
+
+def _spelling(name: str) -> str:
+    return name.casefold().replace("_", " ")
+
 
 @dataclass(frozen=True)
 class Segment:

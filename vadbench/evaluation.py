@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,37 +10,33 @@ from typing import Any
 import numpy as np
 
 from vadbench import environment
-from vadbench.dataset import Progress, Video
+from vadbench.dataset import ClassTable, Progress, Video
 from vadbench.experiment import Experiment
 from vadbench.method import Method
-from vadbench.metrics.bootstrap import with_intervals
-from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
-from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.metrics.rows import ScoredRows
 from vadbench.plots import save_curves
 from vadbench.runs import SCORES, Value
-from vadbench.scoring import VideoScores, align, save_scores, score_videos
-
-BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
-"""What is measured of each branch of a method, as ``AUC/<branch>`` and so on."""
+from vadbench.scored import ScoredSplit, VideoScores
+from vadbench.scoring import score_videos
 
 
-def split_scores(experiment: Experiment, method: Method, progress: Progress) -> list[VideoScores]:
-    """Scores of the test videos' crops that the protocol asks for."""
-    provision = experiment.provision
-    return score_videos(method, provision.features, provision.scored, provision.frames, experiment.precision, progress)
+def score_split(experiment: Experiment, method: Method, progress: Progress) -> ScoredSplit:
+    """Scores of the test videos' crops that the protocol asks for, beside their ground truth.
 
-
-def split_rows(experiment: Experiment, scores: Sequence[VideoScores]) -> ScoredRows:
-    """Scores of the test videos beside their ground truth.
-
-    Raises:
-        DataError: an annotation does not belong to its video.
+    A method that was trained on other classes is measured on those that both data sets name.
     """
-    provision = experiment.provision
-    videos = {v.name: v for v in provision.videos["test"]}
-    return align(scores, videos, provision.fingerprint.stride, experiment.dataset.classes, experiment.protocol)
+    provision, dataset = experiment.provision, experiment.dataset
+    scores = score_videos(
+        method, provision.features, provision.scored, provision.frames, experiment.precision, progress
+    )
+    truth = {v.name: v for v in provision.videos["test"]}
+    videos, classes = [truth[s.name] for s in scores], dataset.classes
+    if method.task.classes.names != classes.names:
+        scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
+    return ScoredSplit(
+        scores, videos, provision.fingerprint.stride, classes, experiment.protocol, dataset.localises_normal
+    )
 
 
 def evaluate_method(
@@ -51,71 +47,59 @@ def evaluate_method(
     Returns:
         fields of a :class:`vadbench.runs.RunRecord`, and the frames and positives of the split.
     """
-    rules, classes = experiment.protocol, experiment.dataset.classes
     with meter.stage("scoring"):
-        scores = split_scores(experiment, method, progress)
-    notes = _cut_segments(experiment, scores)
-    if method.task.classes.names != classes.names:
-        scores = [s.without_classes() for s in scores]
-        notes.append("trained on other classes: class metrics are undefined")
+        split = score_split(experiment, method, progress)
     with meter.stage("metrics"):
-        rows = split_rows(experiment, scores)
-        found = localise_scores(experiment, scores)
-        metrics = with_intervals(
-            rows,
-            evaluate(rows, rules.drop_zeros) | found.metrics(),
-            drop_zeros=rules.drop_zeros,
-            others=found.resampled,
-        )
-        metrics |= _branch_metrics(rows, scores)
-        diagnostics = _diagnostics(rows)
-    save_scores(place / SCORES, scores, experiment.provision.fingerprint.stride, method.task.classes)
-    save_curves(rows, place, f"{experiment.method_name} on {experiment.dataset.name}")
+        metrics = split.measure()
+        diagnostics = _diagnostics(split.rows)
+    split.save(place / SCORES)
+    save_curves(split.rows, place, f"{experiment.method_name} on {experiment.dataset.name}")
     return {
         "metrics": {name: Value(**value) for name, value in metrics.items()},
         "diagnostics": diagnostics,
-        "frames": int(rows.frames.sum()),
-        "positives": int(rows.positives.sum()),
-        "notes": notes,
+        "frames": split.rows.total,
+        "positives": int(split.rows.positives.sum()),
+        "notes": [*_cut_segments(split), *_other_classes(experiment, method, split)],
     }
 
 
-def localise_scores(experiment: Experiment, scores: Sequence[VideoScores]) -> Localisation:
-    """Segments that the class probabilities of the test videos propose, against the annotated ones."""
-    dataset, classes = experiment.dataset, experiment.dataset.classes
-    truth = {
-        v.name: [(classes.id(s.label), s.start, s.end) for s in v.segments] for v in experiment.provision.videos["test"]
-    }
-    return localise(
-        [LocalisedVideo(s.name, s.classes, s.frames, truth[s.name]) for s in scores],
-        experiment.provision.fingerprint.stride,
-        classes.names,
-        classes.normal,
-        experiment.protocol.localization,
-        dataset.localises_normal,
+def _in_common(
+    scores: Sequence[VideoScores], videos: Sequence[Video], trained: ClassTable, here: ClassTable
+) -> tuple[list[VideoScores], list[Video], ClassTable]:
+    """Scores and ground truth of the classes that both tables name; every anomalous frame stays one.
+
+    Without an abnormal class in common the classes are this data set's, and nothing is scored by class.
+    """
+    pairs = trained.common(here)
+    if len(pairs) < 2:
+        return [s.without_classes() for s in scores], list(videos), here
+    table = ClassTable(tuple(here.classes[i] for _, i in pairs), [i for _, i in pairs].index(here.normal))
+    columns = [i for i, _ in pairs]
+    return (
+        [replace(s, classes=None if s.classes is None else s.classes[:, columns]) for s in scores],
+        [replace(v, segments=tuple(s for s in v.segments if s.label in table.names), binary=v.runs) for v in videos],
+        table,
     )
 
 
-def _cut_segments(experiment: Experiment, scores: Sequence[VideoScores]) -> list[str]:
-    if experiment.protocol.tail == "rows":
+def _other_classes(experiment: Experiment, method: Method, split: ScoredSplit) -> list[str]:
+    if method.task.classes.names == experiment.dataset.classes.names:
         return []
-    videos: Mapping[str, Video] = {v.name: v for v in experiment.provision.videos["test"]}
+    if split.classes is experiment.dataset.classes:
+        return ["trained on other classes: class metrics are undefined"]
+    shared = [name for i, name in enumerate(split.classes.names) if i != split.classes.normal]
+    return [f"trained on other classes: class metrics are over the {len(shared)} in common, {', '.join(shared)}"]
+
+
+def _cut_segments(split: ScoredSplit) -> list[str]:
+    if split.rules.tail == "rows":
+        return []
     return [
         f"{s.name}: segment [{g.start}, {g.end}) ends past its {s.frames} frames; cut there"
-        for s in scores
-        for g in videos[s.name].segments
+        for s, video in zip(split.scores, split.videos, strict=True)
+        for g in video.segments
         if g.end > s.frames
     ]
-
-
-def _branch_metrics(rows: ScoredRows, scores: Sequence[VideoScores]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for branch in scores[0].branches:
-        own = np.concatenate([s.branches[branch] for s in scores]).astype(np.float64)
-        one = replace(rows, scores=own, class_scores=None, class_positives=None)
-        values = with_intervals(one, {k: v for k, v in evaluate(one).items() if k in BRANCH_METRICS})
-        found |= {f"{name}/{branch}": value for name, value in values.items()}
-    return found
 
 
 def _diagnostics(rows: ScoredRows) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from vadbench.checkpoints import CheckpointInfo, read_info
 from vadbench.clip import SMALL, Clip, ClipSource, load_clip
-from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
+from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, Settings, flatten, resolve
 from vadbench.dataset import Dataset, Progress, silent
 from vadbench.environment import choose_device
 from vadbench.errors import CheckpointError, ConfigError
@@ -26,7 +26,7 @@ from vadbench.files import make_folder
 from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
 from vadbench.method import Method
 from vadbench.plugins import Registry
-from vadbench.protocols import Protocol, protocol
+from vadbench.protocols import MAXIMUM, Protocol, protocol
 from vadbench.runs import find_run
 
 SMALL_CLIP_NOTE = (
@@ -66,7 +66,8 @@ class Request:
 class Experiment:
     """Everything that is the same for all seeds of a method on a data set.
 
-    ``trained`` is the folder of a finished training to evaluate instead of training (``--from``).
+    ``changed`` is as in :class:`vadbench.runs.RunRecord`. ``trained`` is the folder of a finished training to evaluate
+    instead of training (``--from``).
     """
 
     method_name: str
@@ -77,6 +78,7 @@ class Experiment:
     provision: Provision
     clip: Clip
     protocol: Protocol
+    changed: Sequence[str]
     device: torch.device
     out: Path
     trained: Path | None = None
@@ -113,10 +115,10 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         raise ConfigError("run needs --method and --dataset, or --from with a finished run")
     method, dataset_class = registry.method(method_name), registry.dataset(dataset_name)
     version = registry.version(method_name)
+    defaults = method.dataset_defaults.get(info.dataset if info else dataset_name, {})
     if info is not None:
         config = _config_of(info, method, version, request)
     else:
-        defaults = method.dataset_defaults.get(dataset_name, {})
         config = resolve(method.Config, defaults, request.config_file, assignments=_assignments(request, method))
     rules = protocol(
         request.protocol_name,
@@ -125,6 +127,11 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=info.selection if info else request.selection,
     )
+    named = protocol(request.protocol_name, dataset_class.paper_crops)
+    changed = [
+        *_changed(config, resolve(method.Config, defaults, environment={})),
+        *(f"protocol.{name}" for name in _changed(rules, named)),
+    ]
     if config.recipe is None and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
@@ -145,9 +152,18 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         allow_incomplete=request.allow_incomplete,
         progress=progress,
     )
+    if provision.fingerprint.regions:
+        rules = rules.model_copy(update={"crop": MAXIMUM})
     return Experiment(
-        method_name, method, version, config, dataset, provision, clip, rules, device, request.out, trained
+        method_name, method, version, config, dataset, provision, clip, rules, changed, device, request.out, trained
     )
+
+
+def _changed(settings: Settings, usual: Settings) -> list[str]:
+    known = dict(flatten(usual.model_dump(mode="json")))
+    return [
+        name for name, value in flatten(settings.model_dump(mode="json")) if name not in known or known[name] != value
+    ]
 
 
 def _assignments(request: Request, method: type[Method]) -> Sequence[str]:

@@ -71,6 +71,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
             "evaluation": evaluation,
             "protocol": rules,
             "config": experiment.config.model_dump(mode="json"),
+            "changed": experiment.changed,
             "fingerprint": experiment.fingerprint,
             "clip": experiment.clip_source,
             "environment": environment.describe(experiment.device),

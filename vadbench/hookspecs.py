@@ -50,6 +50,16 @@ class DatasetSpec:
     paper: str = ""
 
 
+@dataclass(frozen=True)
+class BenchmarkSpec:
+    """A benchmark: ``target`` names its TOML file, as ``"package:file.toml"``."""
+
+    name: str
+    summary: str
+    target: str
+    paper: str = ""
+
+
 @hookspec
 def vadbench_methods() -> list[MethodSpec]:  # type: ignore[empty-body]
     """The methods this plugin brings."""
@@ -58,3 +68,8 @@ def vadbench_methods() -> list[MethodSpec]:  # type: ignore[empty-body]
 @hookspec
 def vadbench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
     """The data sets this plugin brings."""
+
+
+@hookspec
+def vadbench_benchmarks() -> list[BenchmarkSpec]:  # type: ignore[empty-body]
+    """The benchmarks this plugin brings."""

@@ -19,18 +19,19 @@ import pluggy
 
 from vadbench import hookspecs
 from vadbench.errors import PluginError, UnknownNameError
-from vadbench.hookspecs import NAME, DatasetSpec, MethodSpec
+from vadbench.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset
     from vadbench.method import Method
 
-Kind = Literal["method", "dataset"]
-Spec = MethodSpec | DatasetSpec
+Kind = Literal["method", "dataset", "benchmark"]
+Spec = MethodSpec | DatasetSpec | BenchmarkSpec
 T = TypeVar("T")
 HOOKS: dict[Kind, tuple[str, type]] = {
     "method": ("vadbench_methods", MethodSpec),
     "dataset": ("vadbench_datasets", DatasetSpec),
+    "benchmark": ("vadbench_benchmarks", BenchmarkSpec),
 }
 
 

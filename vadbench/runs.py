@@ -16,7 +16,7 @@ from vadbench.errors import RunError
 from vadbench.files import read_json, write_json
 from vadbench.hookspecs import NAME
 
-SCHEMA = 1
+SCHEMA = 2
 RESULT = "result.json"
 SCORES = "scores.npz"
 CHECKPOINT = "checkpoint.safetensors"
@@ -57,7 +57,9 @@ class RunRecord(BaseModel):
     """The content of ``result.json``.
 
     ``key`` names the training, ``evaluation`` the way it was evaluated. ``trained_on`` differs from ``dataset`` where
-    a training was evaluated on another data set. ``notes`` are what a reader must know before comparing the figures.
+    a training was evaluated on another data set. ``changed`` names the settings in which ``config`` differs from the
+    method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which ``protocol`` differs from the one of
+    its name. ``notes`` are what a reader must know before comparing the figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +77,7 @@ class RunRecord(BaseModel):
     metrics: dict[str, Value] = {}
     diagnostics: dict[str, Any] = {}
     config: dict[str, Any]
+    changed: list[str]
     fingerprint: dict[str, Any]
     clip: dict[str, str]
     data: dict[str, SplitRecord]
@@ -180,8 +183,9 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / RESULT
     content = read_json(path)
     schema = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise RunError(f"{path} has schema {schema}, this vadbench reads up to {SCHEMA}; upgrade vadbench")
+    if isinstance(schema, int) and schema != SCHEMA:
+        mend = "upgrade vadbench" if schema > SCHEMA else "delete this file and run again; the weights are kept"
+        raise RunError(f"{path} has schema {schema}, this vadbench reads {SCHEMA}; {mend}")
     try:
         return RunRecord.model_validate(content)
     except ValidationError as error:

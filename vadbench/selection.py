@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import numpy as np
 
 from vadbench.dataset import Dataset, Video, silent
 from vadbench.errors import ConfigError
-from vadbench.evaluation import split_rows, split_scores
+from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
 from vadbench.features.provision import training_crops
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.runs import TRAINING_LOG
-from vadbench.scoring import VideoScores, score_videos
+from vadbench.scored import VideoScores
+from vadbench.scoring import score_videos
 from vadbench.training import Judge
 
 HELD_OUT = 0.2
@@ -64,7 +66,8 @@ def selection_notes(experiment: Experiment, folder: Path) -> list[str]:
 
 
 def _headline(experiment: Experiment, method: Method) -> float:
-    rows = split_rows(experiment, [s.without_classes() for s in split_scores(experiment, method, silent)])
+    split = score_split(experiment, method, silent)
+    rows = replace(split.rows, class_scores=None, class_positives=None)
     value = evaluate(rows)[experiment.dataset.headline]["value"]
     if value is None:
         raise ConfigError(

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vadbench.cli import main
-from vadbench.scoring import load_scores
+from vadbench.scored import load_split
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 DIM = 64
@@ -124,7 +124,8 @@ def test_frames_positives_and_auc_follow_the_protocol(run, root, layout, protoco
     # Two videos of 1 and 15 frames have one row, so that one is longer than they are.
     found = run("--features", folder, "--protocol", protocol, *settings, *crop)
     stride = 1 if layout == "anomalyclip" else 16
-    scores, kept_stride = load_scores(Path(found["folder"]) / "scores.npz")
+    split = load_split(Path(found["folder"]))
+    scores, kept_stride = split.scores, split.stride
     assert kept_stride == stride
     test, _ = all_videos()
     labels, ranked = [], []
@@ -166,11 +167,8 @@ def test_the_crop_decides_what_is_scored_and_not_what_is_trained(run, root):
 
 def test_the_mean_over_crops_is_the_mean_of_their_scores(run, root):
     folder = write(root, "rows-crops")
-    single = [
-        load_scores(Path(run("--features", folder, *SNIPPETS, "--crop", c)["folder"]) / "scores.npz")[0]
-        for c in range(10)
-    ]
-    mean, _ = load_scores(Path(run("--features", folder, *SNIPPETS, "--crop", "mean")["folder"]) / "scores.npz")
+    single = [load_split(Path(run("--features", folder, *SNIPPETS, "--crop", c)["folder"])).scores for c in range(10)]
+    mean = load_split(Path(run("--features", folder, *SNIPPETS, "--crop", "mean")["folder"])).scores
     for i, video in enumerate(mean):
         expected = np.mean([scores[i].anomaly.astype(np.float64) for scores in single], axis=0)
         np.testing.assert_allclose(video.anomaly, expected, rtol=1e-6)
@@ -265,7 +263,8 @@ def test_values_are_looked_at_once_and_again_when_a_file_changes(run, root, monk
 
 def test_finer_rows_are_pooled_to_what_a_method_wants(run, root):
     found = run("--features", write(root, "anomalyclip"), *SNIPPETS)
-    scores, stride = load_scores(Path(found["folder"]) / "scores.npz")
+    split = load_split(Path(found["folder"]))
+    scores, stride = split.scores, split.stride
     assert stride == 16
     assert [len(s.anomaly) for s in scores] == [math.ceil(n / 16) for n in LENGTHS]
     assert found["data"]["test"]["frames"] == sum(LENGTHS)

@@ -71,10 +71,11 @@ def test_a_run_trains_scores_and_records(run, tmp_path):
 def test_the_scores_kept_give_the_metrics_reported(run):
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from vadbench.scoring import load_scores
+    from vadbench.scored import load_split
 
     found, _ = run("-m", "linear", "-d", "tiny")
-    scores, stride = load_scores(Path(found[0]["folder"]) / "scores.npz")
+    split = load_split(Path(found[0]["folder"]))
+    scores, stride = split.scores, split.stride
     assert stride == 1 * found[0]["config"]["rows"]["stride"]
     frames = np.concatenate([np.repeat(s.anomaly, stride)[: s.frames] for s in scores])
     truth = np.concatenate([[int(i in ("0", "2", "4") and 10 <= t < 20) for t in range(30)] for i in "012345"])

@@ -1,25 +1,29 @@
-"""``vadbench list``: what methods, data sets and metrics there are."""
+"""``vadbench list``: what methods, data sets, benchmarks and metrics there are."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
+if TYPE_CHECKING:
+    from vadbench.plugins import Kind
+
 WIDEST = 50
 """Characters in a column, so that tables fit a terminal."""
+KINDS: dict[str, Kind] = {"methods": "method", "datasets": "dataset", "benchmarks": "benchmark"}
 
 
-@click.command("list", short_help="List methods, data sets or metrics.")
-@click.argument("what", type=click.Choice(["methods", "datasets", "metrics"]))
+@click.command("list", short_help="List methods, data sets, benchmarks or metrics.")
+@click.argument("what", type=click.Choice(["methods", "datasets", "benchmarks", "metrics"]))
 @options.plugin
 @options.as_json
 def command(what: str, plugin_files: tuple[str, ...], as_json: bool) -> None:
-    """List methods, data sets or metrics."""
-    entries = _metrics() if what == "metrics" else _specs("method" if what == "methods" else "dataset", plugin_files)
+    """List methods, data sets, benchmarks or metrics."""
+    entries = _metrics() if what == "metrics" else _specs(KINDS[what], plugin_files)
     if as_json:
         print_json(entries)
     else:
@@ -33,7 +37,7 @@ def _metrics() -> list[dict[str, str]]:
     return [{"name": key, "definition": definition.text} for key, definition in DEFINITIONS.items()]
 
 
-def _specs(kind: Literal["method", "dataset"], plugin_files: tuple[str, ...]) -> list[dict[str, str]]:
+def _specs(kind: Kind, plugin_files: tuple[str, ...]) -> list[dict[str, str]]:
     from pathlib import Path
 
     from vadbench.plugins import Registry

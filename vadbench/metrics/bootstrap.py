@@ -10,7 +10,7 @@ the rows between two of them are added up per video before any resample is looke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -159,7 +159,7 @@ def with_intervals(
         others: values of further metrics in resamples of the same videos, NaN where undefined.
     """
     draws = draw_videos(len(rows.names), resamples, seed)
-    samples = _resample(rows, metrics, draws, drop_zeros) | dict(others(draws) if others else {})
+    samples = resampled_metrics(rows, metrics, draws, drop_zeros) | dict(others(draws) if others else {})
     one_video = len(rows.names) < 2
     return {
         key: _interval(value, samples[key], one_video) if key in samples and value["value"] is not None else value
@@ -167,10 +167,10 @@ def with_intervals(
     }
 
 
-def _resample(
-    rows: ScoredRows, keys: Mapping[str, Any], draws: Draws, drop_zeros: bool
+def resampled_metrics(
+    rows: ScoredRows, keys: Collection[str], draws: Draws, drop_zeros: bool = False
 ) -> dict[str, NDArray[np.float64]]:
-    """``(resamples,)`` values of every asked metric that comes from ranking."""
+    """``(resamples,)`` values of every asked metric that comes from ranking, NaN where undefined."""
     binary = rows.binary()
     alarms, normal = normal_video_alarms(rows)
     samples = {}

@@ -1,0 +1,191 @@
+"""What a benchmark file says: tables whose rows are methods and whose columns are metrics on data sets.
+
+The grid of runs is what the tables need, each run once. Nothing here imports torch: a table is drawn from records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from vadbench.errors import UnknownNameError, did_you_mean
+from vadbench.metrics.definitions import definition
+from vadbench.protocols import PROTOCOLS
+from vadbench.runs import Name, RunRecord, digest
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known_metric(key: str) -> str:
+    try:
+        definition(key)
+    except UnknownNameError as error:
+        raise ValueError(str(error)) from error
+    return key
+
+
+def _known_protocol(name: str) -> str:
+    if name not in PROTOCOLS:
+        raise ValueError(f"unknown protocol '{name}'{did_you_mean(name, PROTOCOLS)}")
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_known_metric)]
+ProtocolName = Annotated[str, AfterValidator(_known_protocol)]
+Set = dict[str, Any]
+"""Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset`` and
+``protocol.selection``."""
+
+
+class Published(_Entry):
+    """Which rows of the published numbers belong to a row of a table, among those of the table's own source."""
+
+    key: str
+    variant: str = ""
+    backbone: str | None = Field(None, description="only where key and variant do not tell rows apart")
+
+
+class Row(_Entry):
+    """One line of a table: a method with settings, a published row, or both."""
+
+    label: str
+    group: str = Field("", description="heading that neighbouring rows share, such as the kind of supervision")
+    published: Published | None = None
+    method: Name | None = Field(None, description="what reproduces the row")
+    set: Set = {}
+    why: str = Field("", description="why nothing here reproduces the row")
+
+    @model_validator(mode="after")
+    def _something(self) -> Row:
+        if self.method is None and self.published is None:
+            raise ValueError(f"row '{self.label}' needs a method or a published key")
+        if self.method is None and not self.why:
+            raise ValueError(f"row '{self.label}' has no method; say in 'why' what would be needed")
+        if self.method is not None and self.why:
+            raise ValueError(f"row '{self.label}' has a method and says why it has none; leave one out")
+        return self
+
+
+class Column(_Entry):
+    """One metric on one data set under one protocol."""
+
+    dataset: Name
+    metric: Metric
+    title: str = Field("", description="heading; the metric's own by default")
+    train: Name | None = Field(None, description="data set trained on where it is another one")
+    protocol: ProtocolName | None = Field(None, description="the benchmark's by default")
+
+
+class Table(_Entry):
+    """One table of a benchmark.
+
+    ``id`` is the paper's own number, ``7`` or ``D.16``; published rows are those said to stand in ``Table <id>``.
+    """
+
+    id: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
+    title: str
+    columns: list[Column] = Field(min_length=1)
+    rows: list[Row] = Field(min_length=1)
+    set: Set = Field({}, description="settings of every row that is run, each row's own over them")
+    note: str = Field("", description="what a reader must know, printed below the table")
+
+
+class Benchmark(_Entry):
+    """A benchmark file."""
+
+    title: str
+    paper: str = ""
+    source: str = Field("", description="key of the paper in the published numbers; empty where there is none")
+    seeds: list[int] = Field([0, 1, 2], min_length=1)
+    protocol: ProtocolName = "native"
+    clip: str = Field("small", description="CLIP of the features, as --clip takes it")
+    clip_weights: str = Field("", description="as --clip-weights takes it")
+    tables: list[Table] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Benchmark:
+        ids = [t.id for t in self.tables]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"table '{twice[0]}' is there twice; ids must differ")
+        return self
+
+    def cells(self) -> list[Cell]:
+        """Every run that the tables need, each once, in their order."""
+        return list(
+            dict.fromkeys(cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
+        )
+
+    def of(self, table: Table, row: Row, column: Column) -> Iterator[Cell]:
+        """The runs behind one place of a table, one a seed; none where the row is published only."""
+        if row.method is None:
+            return
+        settings = tuple(sorted((table.set | row.set).items()))
+        for seed in self.seeds:
+            yield Cell(
+                method=row.method,
+                dataset=column.dataset,
+                trained_on=column.train or column.dataset,
+                protocol=column.protocol or self.protocol,
+                settings=settings,
+                clip=self.clip,
+                clip_weights=self.clip_weights,
+                seed=seed,
+            )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a benchmark: a method on a data set under one seed and one protocol.
+
+    ``settings`` are pairs of dotted name and value, sorted by name. ``trained_on`` differs from ``dataset`` where a
+    training is evaluated on another data set.
+    """
+
+    method: str
+    dataset: str
+    trained_on: str
+    protocol: str
+    settings: tuple[tuple[str, Any], ...]
+    clip: str
+    clip_weights: str
+    seed: int
+
+    def __hash__(self) -> int:
+        # Settings may be lists, which have no hash of their own.
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits that name the cell wherever it is run."""
+        return digest({**vars(self), "settings": [list(pair) for pair in self.settings]})
+
+    @property
+    def label(self) -> str:
+        """The cell in words: ``anomalyclip temporal=mlp on ucfcrime, seed 0``."""
+        changes = "".join(f" {name}={value}" for name, value in self.settings)
+        trained = "" if self.trained_on == self.dataset else f" trained on {self.trained_on}"
+        return f"{self.method}{changes}{trained} on {self.dataset}, seed {self.seed}"
+
+    def matches(self, record: RunRecord) -> bool:
+        """Whether a record is that of this cell, whichever way its settings were given."""
+        settings = dict(self.settings)
+        return (
+            (record.method, record.dataset, record.trained_on, record.seed, record.protocol.get("name"))
+            == (self.method, self.dataset, self.trained_on, self.seed, self.protocol)
+            and (record.clip.get("model"), record.clip.get("weights")) == (self.clip, self.clip_weights)
+            and set(record.changed) <= settings.keys()
+            and all(_setting(record, name) == value for name, value in settings.items())
+        )
+
+
+def _setting(record: RunRecord, name: str) -> Any:
+    """A setting of a record by its dotted name; ``None`` where there is none of that name."""
+    value: Any = {**record.config, "protocol": record.protocol}
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

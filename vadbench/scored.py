@@ -1,0 +1,236 @@
+"""The scores of a split beside its ground truth: all that a metric needs, kept in one file of a run folder.
+
+Whoever has a run folder can measure it again, compare it or draw it, without the data set, the features or the method.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.dataset import ClassTable, Segment, Video, VideoClass
+from vadbench.errors import DataError, RunError, VadbenchError
+from vadbench.files import replacing
+from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
+from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
+from vadbench.metrics.ranking import Value, evaluate
+from vadbench.metrics.rows import ScoredRows
+from vadbench.protocols import Protocol, class_positives_per_row, positives_per_row, require_frames, row_frames
+from vadbench.runs import SCORES, read_record
+
+BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
+"""What is measured of each branch of a method, as ``AUC/<branch>`` and so on."""
+_BRANCH = "branch "
+"""What the names of branches begin with in a scores file."""
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Scores of one video as kept, with its true frame count.
+
+    ``anomaly`` and each of ``branches`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
+    """
+
+    name: str
+    frames: int
+    anomaly: NDArray[np.float32]
+    classes: NDArray[np.float32] | None
+    branches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def without_classes(self) -> VideoScores:
+        """The anomaly scores alone, for a data set with other classes."""
+        return replace(self, classes=None)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSplit:
+    """Scores of a test split and what they are measured against.
+
+    Args:
+        scores: of each video.
+        videos: the same videos with their annotated segments, in the same order.
+        stride: frames from one row of scores to the next.
+        classes: the classes that are measured, those of the columns of ``scores[i].classes``.
+        rules: how scores meet ground truth.
+        localises_normal: as :attr:`vadbench.dataset.Dataset.localises_normal`.
+    """
+
+    scores: Sequence[VideoScores]
+    videos: Sequence[Video]
+    stride: int
+    classes: ClassTable
+    rules: Protocol
+    localises_normal: bool = False
+
+    @cached_property
+    def rows(self) -> ScoredRows:
+        """Scored rows beside their counts of anomalous frames.
+
+        Raises:
+            DataError: an annotation does not belong to its video.
+        """
+        return align(self.scores, {v.name: v for v in self.videos}, self.stride, self.classes, self.rules)
+
+    @cached_property
+    def localised(self) -> Localisation:
+        """Segments that the class probabilities propose, against the annotated ones."""
+        truth = [[(self.classes.id(s.label), s.start, s.end) for s in v.segments] for v in self.videos]
+        return localise(
+            [LocalisedVideo(s.name, s.classes, s.frames, t) for s, t in zip(self.scores, truth, strict=True)],
+            self.stride,
+            self.classes.names,
+            self.classes.normal,
+            self.rules.localization,
+            self.localises_normal,
+        )
+
+    def measure(self) -> dict[str, Value]:
+        """Every metric with its interval, those of each branch as ``AUC/<branch>`` and so on."""
+        drop = self.rules.drop_zeros
+        values = evaluate(self.rows, drop) | self.localised.metrics()
+        metrics = with_intervals(self.rows, values, drop_zeros=drop, others=self.localised.resampled)
+        for branch in self.scores[0].branches:
+            own = np.concatenate([s.branches[branch] for s in self.scores]).astype(np.float64)
+            one = replace(self.rows, scores=own, class_scores=None, class_positives=None)
+            found = with_intervals(one, {k: v for k, v in evaluate(one).items() if k in BRANCH_METRICS})
+            metrics |= {f"{name}/{branch}": value for name, value in found.items()}
+        return metrics
+
+    def resampled(self, metrics: Sequence[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
+        """``(resamples,)`` values of metrics in resamples of the videos, NaN where undefined.
+
+        Args:
+            metrics: keys as in :mod:`vadbench.metrics.definitions`, without those of branches.
+            draws: ``(resamples, videos)``, from :func:`vadbench.metrics.bootstrap.draw_videos`.
+        """
+        found = resampled_metrics(self.rows, metrics, draws, self.rules.drop_zeros)
+        if any(name.startswith("mAP@") for name in metrics):
+            found |= self.localised.resampled(draws)
+        return {name: found[name] for name in metrics if name in found}
+
+    def save(self, path: Path) -> None:
+        """Write everything but the rules as one .npz file without pickled objects; the run's record has the rules."""
+        index = range(len(self.videos))
+        segments = [(i, self.classes.id(s.label), s.start, s.end) for i in index for s in self.videos[i].segments]
+        runs = [(i, start, end) for i in index for start, end in self.videos[i].runs]
+        arrays: dict[str, Any] = {
+            "names": np.array([s.name for s in self.scores]),
+            "labels": np.array([json.dumps(v.labels) for v in self.videos]),
+            "frames": np.array([s.frames for s in self.scores], np.int64),
+            "rows": np.array([len(s.anomaly) for s in self.scores], np.int64),
+            "stride": np.int64(self.stride),
+            "anomaly": np.concatenate([s.anomaly for s in self.scores]),
+            "class_names": np.array(self.classes.names),
+            "normal": np.int64(self.classes.normal),
+            "localises_normal": np.bool_(self.localises_normal),
+            "segments": np.array(segments, np.int64).reshape(-1, 4),
+            "runs": np.array(runs, np.int64).reshape(-1, 3),
+        }
+        if all(s.classes is not None for s in self.scores):
+            arrays["classes"] = np.concatenate([s.classes for s in self.scores if s.classes is not None])
+        for branch in self.scores[0].branches:
+            arrays[f"{_BRANCH}{branch}"] = np.concatenate([s.branches[branch] for s in self.scores])
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
+def load_split(folder: Path) -> ScoredSplit:
+    """The scores and the ground truth that an evaluation left in its folder.
+
+    Raises:
+        RunError: the record or the scores are missing, damaged or contradict each other.
+    """
+    rules = Protocol.model_validate(read_record(folder).protocol)
+    path = folder / SCORES
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return _restored({k: file[k] for k in file.files}, rules)
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, VadbenchError) as error:
+        raise RunError(f"cannot read {path}: {error}; run the method again") from error
+
+
+def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol) -> ScoredSplit:
+    table = ClassTable(tuple(VideoClass(str(name)) for name in arrays["class_names"]), int(arrays["normal"]))
+    classes = arrays.get("classes")
+    branches = {k.removeprefix(_BRANCH): v for k, v in arrays.items() if k.startswith(_BRANCH)}
+    ends = np.cumsum(arrays["rows"])
+    scores, videos = [], []
+    for i, (name, labels) in enumerate(zip(arrays["names"], arrays["labels"], strict=True)):
+        own = slice(int(ends[i] - arrays["rows"][i]), int(ends[i]))
+        scores.append(
+            VideoScores(
+                str(name),
+                int(arrays["frames"][i]),
+                arrays["anomaly"][own],
+                None if classes is None else classes[own],
+                {branch: values[own] for branch, values in branches.items()},
+            )
+        )
+        segments = arrays["segments"][arrays["segments"][:, 0] == i, 1:].tolist()
+        videos.append(
+            Video(
+                str(name),
+                tuple(str(label) for label in json.loads(str(labels))),
+                segments=tuple(Segment(table.names[c], start, end) for c, start, end in segments),
+                binary=tuple((start, end) for start, end in arrays["runs"][arrays["runs"][:, 0] == i, 1:].tolist()),
+            )
+        )
+    return ScoredSplit(scores, videos, int(arrays["stride"]), table, rules, bool(arrays["localises_normal"]))
+
+
+def align(
+    scores: Sequence[VideoScores], videos: Mapping[str, Video], stride: int, classes: ClassTable, rules: Protocol
+) -> ScoredRows:
+    """Lay scores beside the ground truth built from each video's own segments, keyed by name.
+
+    Args:
+        scores: of the videos of a split.
+        videos: the split's videos by name.
+        stride: frames from one row to the next.
+        classes: the data set's class table.
+        rules: how many frames a video has, and by how much a stated count may be off or a segment end past it; what is
+            past the end is cut off.
+
+    Raises:
+        DataError: a video's annotated frame count differs from its own, or a segment lies past its end.
+    """
+    if rules.tail == "rows":
+        scores = [replace(s, frames=len(s.anomaly) * stride) for s in scores]
+    else:
+        for s in scores:
+            _require_truth(s, videos[s.name], rules.tolerance)
+    lengths = [len(s.anomaly) for s in scores]
+    truth = [(videos[s.name], len(s.anomaly), stride, s.frames) for s in scores]
+    with_classes = all(s.classes is not None for s in scores)
+    return ScoredRows(
+        video=np.repeat(np.arange(len(scores)), lengths),
+        names=tuple(s.name for s in scores),
+        scores=np.concatenate([s.anomaly for s in scores]).astype(np.float64),
+        frames=np.concatenate([row_frames(r, k, f) for _, r, k, f in truth]),
+        positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
+        class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,
+        class_positives=np.concatenate([class_positives_per_row(v, classes, r, k, f) for v, r, k, f in truth])
+        if with_classes
+        else None,
+        class_names=classes.names,
+        normal=classes.normal,
+    )
+
+
+def _require_truth(scores: VideoScores, video: Video, tolerance: int) -> None:
+    """Refuse a video whose annotation was made for another number of frames."""
+    require_frames(video.name, video.frames, scores.frames, tolerance)
+    for start, end in [*video.runs, *((g.start, g.end) for g in video.segments)]:
+        if start >= scores.frames or end > scores.frames + tolerance:
+            raise DataError(
+                f"{video.name}: segment [{start}, {end}) lies past its {scores.frames} frames;"
+                " the annotation and the video do not belong together"
+            )
