@@ -7,14 +7,21 @@ the paper that measured it; others are shown and marked.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from vadbench.errors import DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from vadbench.benchmarks.schema import Column, Published
 
 Verified = Literal["read", "derived", "recalled", "second-hand"]
-"""``read``: seen in the paper named under ``reported_in``. ``derived``: computed from numbers read there. ``recalled``:
-from memory. ``second-hand``: read in a list, an issue or notes on a paper, not in a paper."""
+"""``read``: seen in the paper named under ``reported_in``, or in the README of a method's own authors. ``derived``:
+computed from numbers read there, or its place in a table inferred. ``recalled``: from memory. ``second-hand``: read in
+a list, an issue or notes on a paper, not in a paper."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +36,9 @@ class PublishedNumber:
         backbone: features or encoder.
         supervision: what was known in training.
         dataset: name of the data set, as in ``vadbench list datasets`` where it is there.
-        protocol_note: split, subset and other rules of the evaluation, in words.
+        protocol_note: split, subset and other rules of the evaluation, in words, and what was odd about the reading.
         metric: a key of :mod:`vadbench.metrics.definitions`, or the paper's own where vadbench has none.
-        value: a fraction, or milliseconds for a ``time_ms[...]`` metric.
+        printed: the number as text, as far as its digits are known: percent, or milliseconds for ``time_ms[...]``.
         table: where in the source, such as ``Table 7``.
         reported_in: key of the paper or page it was read in.
         verified: how it is known.
@@ -46,20 +53,94 @@ class PublishedNumber:
     dataset: str
     protocol_note: str
     metric: str
-    value: float
+    printed: str
     table: str
     reported_in: str
     verified: Verified
 
     @property
+    def value(self) -> float:
+        """The number as metrics are stored: a fraction, or milliseconds for ``time_ms[...]``."""
+        return float(self.printed if self.metric.startswith("time_ms[") else f"{self.printed}e-2")
+
+    @property
     def first_hand(self) -> bool:
-        """Whether a reproduction may be judged by it: read in the paper that measured it."""
-        return self.verified == "read" and self.reported_in == self.key
+        """Whether a reproduction may be judged by it: read in the paper that measured it, be it of the paper's own
+        method or of one that its authors say they ran themselves."""
+        own = self.reported_in == self.key or f"own run of {self.reported_in}" in self.protocol_note
+        return self.verified == "read" and own
 
 
 @cache
 def published_numbers() -> tuple[PublishedNumber, ...]:
     """All published numbers, in the order of the tables they come from."""
-    path = files("vadbench_results") / "published.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(PublishedNumber(**{**row, "value": float(row["value"])}) for row in csv.DictReader(file))
+    text = (files("vadbench_results") / "published.csv").read_text(encoding="utf-8")
+    rows = [
+        {("printed" if k == "value" else k): v for k, v in row.items()} for row in csv.DictReader(text.splitlines())
+    ]
+    return tuple(PublishedNumber(**cast("dict[str, Any]", row)) for row in rows)
+
+
+def published_for(source: str, table: str, published: Published, column: Column) -> PublishedNumber | None:
+    """The number that stands in one place of a paper's table; ``None`` where the paper leaves it blank.
+
+    Args:
+        source: key of the paper, a benchmark's ``source``.
+        table: id of the table, such as ``D.16``.
+        published: what the row of the benchmark file says.
+        column: the column of the benchmark file.
+
+    Raises:
+        DataError: several numbers stand there, so that the row has to say more.
+    """
+    found = [
+        n
+        for n in published_numbers()
+        if (n.reported_in, n.table, n.key, n.variant) == (source, f"Table {table}", published.key, published.variant)
+        and (n.dataset, n.metric) == (column.dataset, column.metric)
+        and published.backbone in (None, n.backbone)
+    ]
+    if len(found) > 1:
+        backbones = " and ".join(f"'{n.backbone}'" for n in found)
+        raise DataError(
+            f"table {table} of {source}: {len(found)} numbers of '{published.key}' for {column.metric} on"
+            f" {column.dataset}, with backbones {backbones}; say which in the row's 'published'"
+        )
+    return found[0] if found else None
+
+
+def search(
+    dataset: str | None = None,
+    metric: str | None = None,
+    method: str | None = None,
+    source: str | None = None,
+    table: str | None = None,
+) -> list[PublishedNumber]:
+    """The published numbers that agree with everything asked for; ``None`` asks for nothing.
+
+    Args:
+        method: a method's name in any case, or its key.
+        table: such as ``Table 7``, or ``7`` alone.
+
+    Raises:
+        UnknownNameError: no number at all has what one of the arguments says.
+    """
+    numbers: list[PublishedNumber] = list(published_numbers())
+    asked: tuple[tuple[str, str | None, Callable[[PublishedNumber], tuple[str, ...]]], ...] = (
+        ("data set", dataset, lambda n: (n.dataset,)),
+        ("metric", metric, lambda n: (n.metric,)),
+        ("method", method, lambda n: (n.key, n.method)),
+        ("source", source, lambda n: (n.reported_in,)),
+        ("table", table, lambda n: (n.table, n.table.removeprefix("Table "))),
+    )
+    for kind, name, names in asked:
+        if name is not None:
+            _require_known(kind, name, (known for n in published_numbers() for known in names(n)))
+            numbers = [n for n in numbers if name.casefold() in (known.casefold() for known in names(n))]
+    return numbers
+
+
+def _require_known(kind: str, name: str, known: Iterable[str]) -> None:
+    names = {n.casefold(): n for n in known if n}
+    if name.casefold() not in names:
+        raise UnknownNameError(f"published {kind}", name, names.values())

@@ -5,6 +5,8 @@ Two numbers share a column only if they share a definition: ``mAP`` (frames) and
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -120,6 +122,8 @@ def definition(key: str) -> Definition:
     'lower'
     >>> definition("AP/Road Accidents").title
     'AP Road Accidents'
+    >>> definition("time_ms[total]").unit
+    'ms'
 
     Raises:
         UnknownNameError: no metric is called that.
@@ -129,4 +133,7 @@ def definition(key: str) -> Definition:
     metric, _, name = key.partition("/")
     if name and metric in _PER_CLASS:
         return replace(DEFINITIONS[metric], key=key, title=f"{metric} {name}", text=_PER_CLASS[metric])
+    if time := re.fullmatch(r"time_ms\[(.+)\]", key):
+        text = f"Milliseconds a frame ({time[1]}), as a paper states them; no run measures it."
+        return Definition(key, time[1], text, better="lower", high=math.inf, unit="ms")
     raise UnknownNameError("metric", key, [*DEFINITIONS, *(f"{m}/<class>" for m in _PER_CLASS)])

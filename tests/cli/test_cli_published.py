@@ -1,0 +1,109 @@
+"""``vadbench published``: what papers state, with how each number is known."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vadbench.cli import main
+
+
+@pytest.fixture
+def published(capsys):
+    def call(*arguments, status=0):
+        with pytest.raises(SystemExit) as end:
+            main(["published", *arguments])
+        found = capsys.readouterr()
+        assert end.value.code == status, found.err
+        return found
+
+    return call
+
+
+def cells(line):
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_the_numbers_of_a_data_set_and_metric_are_listed_and_marked(published):
+    said = published("--dataset", "ucfcrime", "--metric", "AUC", "--source", "vadclip2024")
+    header, _, *lines = said.out.splitlines()
+    assert cells(header) == [
+        *("method", "variant", "backbone", "supervision", "value", "table", "reported in", "verified"),
+    ]
+    rows = [cells(line) for line in lines]
+    assert ["VadCLIP", "CLIP ViT-B/16", "weak", "88.02", "Table 2", "vadclip2024", "read"] in rows
+    refit = ["DeepMIL (Sultani)", "refit", "CLIP ViT-B/16", "weak", "84.14", "Table 2", "vadclip2024", "read *"]
+    assert refit in rows
+    assert len(rows) == 12
+    assert said.err == "* 11 of 12 not of the paper that measured it; no reproduction is judged by them\n"
+
+
+def test_data_set_and_metric_have_columns_where_they_differ(published):
+    lines = published("--source", "anomalyclip2024", "--table", "D.17").out.splitlines()
+    assert "metric" in cells(lines[0]) and "data set" not in cells(lines[0])
+    lines = published("--method", "VadCLIP").out.splitlines()
+    assert {"metric", "data set"} <= set(cells(lines[0]))
+
+
+def test_where_all_are_first_hand_nothing_is_marked(published):
+    said = published("--source", "anomalyclip2024", "--table", "10")
+    assert "*" not in said.out and said.err == ""
+
+
+def test_json_has_every_field_and_the_fraction(published):
+    numbers = json.loads(published("--method", "vadclip2024", "--source", "vadclip2024", "--table", "1", "--json").out)
+    assert numbers == [
+        {
+            "key": "vadclip2024",
+            "year": "2024",
+            "method": "VadCLIP",
+            "variant": "",
+            "backbone": "CLIP ViT-B/16",
+            "supervision": "weak",
+            "dataset": "xdviolence",
+            "protocol_note": "XD-Violence 3954 train / 800 test; all compared methods refit on the same CLIP features",
+            "metric": "AP",
+            "printed": "84.51",
+            "table": "Table 1",
+            "reported_in": "vadclip2024",
+            "verified": "read",
+            "value": 0.8451,
+            "first_hand": True,
+        }
+    ]
+    assert len(json.loads(published("--json").out)) == 1142
+
+
+def test_nothing_found_is_said_and_is_an_empty_list_in_json(published):
+    wish = ("--dataset", "msad", "--metric", "mAUC")
+    said = published(*wish)
+    assert said.out == "" and "no number has them all" in said.err
+    assert json.loads(published(*wish, "--json").out) == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (("--dataset", "ucfcrim"), "unknown published data set 'ucfcrim'; did you mean 'ucfcrime'?"),
+        (("--metric", "mAUCC"), "did you mean 'mAUC'"),
+        (("--method", "vadclop"), "did you mean"),
+        (("--source", "vadclip2023"), "'vadclip2024'"),
+        (("--table", "D.18"), "'D.17'"),
+    ],
+)
+def test_unknown_names_are_one_line_with_close_ones(published, wish, message):
+    said = published(*wish, status=2)
+    assert said.out == ""
+    assert message in said.err and said.err.count("\n") == 1
+
+
+def test_listing_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom vadbench.cli import main\n"
+        "try: main(['published', '--metric', 'AUC'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'mlflow', 'open_clip', 'numpy', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

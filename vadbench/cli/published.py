@@ -1,0 +1,64 @@
+"""``vadbench published``: the numbers that papers state."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, print_json, print_table
+
+WIDEST = 20
+"""Characters in a column, so that tables fit a terminal."""
+
+
+@click.command("published", short_help="List the numbers that papers state, and how each is known.")
+@click.option("--dataset", metavar="NAME", help="Data set, such as ucfcrime.")
+@click.option("--metric", metavar="KEY", help="Metric, such as AUC, mAP@IoU or AUC/Abuse.")
+@click.option("--method", metavar="NAME", help="Method, such as VadCLIP, or its key, such as vadclip2024.")
+@click.option("--source", metavar="KEY", help="Paper or page that states the number, such as anomalyclip2024.")
+@click.option("--table", metavar="ID", help="Table of the source, such as 7 or D.16.")
+@options.as_json
+def command(
+    dataset: str | None, metric: str | None, method: str | None, source: str | None, table: str | None, as_json: bool
+) -> None:
+    """List the numbers that papers state: where each was read, and how it is known.
+
+    \b
+      vadbench published --dataset ucfcrime --metric AUC
+      vadbench published --method VadCLIP --dataset xdviolence
+      vadbench published --source anomalyclip2024 --table 10
+      vadbench published --dataset ucfcrime --metric AUC --json
+
+    Values are in percent, or in milliseconds where the metric says so. An asterisk marks what is no number of the
+    paper that measured it: quoted or refitted by another paper, computed, recalled, or read in a list. Such numbers
+    are shown, but no reproduction is judged by them. JSON has fractions beside the printed text, and notes on the
+    protocol.
+    """
+    from vadbench.published import search
+
+    numbers = search(dataset, metric, method, source, table)
+    if as_json:
+        print_json([{**asdict(n), "value": n.value, "first_hand": n.first_hand} for n in numbers])
+        return
+    if not numbers:
+        note("each of these exists among the published numbers, but no number has them all")
+        return
+    one_dataset, one_metric = len({n.dataset for n in numbers}) == 1, len({n.metric for n in numbers}) == 1
+    shown = {
+        "method": [n.method for n in numbers],
+        "variant": [n.variant for n in numbers],
+        "backbone": [n.backbone for n in numbers],
+        "supervision": [n.supervision for n in numbers],
+        "data set": [] if one_dataset else [n.dataset for n in numbers],
+        "metric": [] if one_metric else [n.metric for n in numbers],
+        "value": [n.printed for n in numbers],
+        "table": [n.table for n in numbers],
+        "reported in": [n.reported_in for n in numbers],
+        "verified": [n.verified + ("" if n.first_hand else " *") for n in numbers],
+    }
+    shown = {header: cells for header, cells in shown.items() if any(cells)}
+    print_table(list(zip(*shown.values(), strict=True)), list(shown), widest=WIDEST)
+    if others := sum(not n.first_hand for n in numbers):
+        note(f"* {others} of {len(numbers)} not of the paper that measured it; no reproduction is judged by them")
