@@ -65,3 +65,19 @@ def test_datacheck():
     assert re.fullmatch(
         r"listing 1,900 videos: \d+\.\d\d s\nchecking 1,900 files of \(4, 4\): \d+\.\d\d s, complete\n", printed
     )
+
+
+def test_regions(tmp_path):
+    file = tmp_path / "figures.json"
+    printed = run("regions.py", "--device", "cpu", "--repeats", "5", "--json", str(file))
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line[0] == "|"]
+    ways = ["frame-based", "object-centric"]
+    assert table[0] == ["ms a frame", *ways, *(f"paper, {way}" for way in ways)]
+    assert [row[0] for row in table[2:]] == ["feature", "similarity", "total"]
+    assert [row[3:] for row in table[2:]] == [["4.79", "-"], ["0.19", "-"], ["4.98", "20.69"]]
+    record = json.loads(file.read_text())
+    for column, way in enumerate(ways, start=1):
+        figures = record["ms"][way]
+        assert [f"{figures[row[0]]:.2f}" for row in table[2:]] == [row[column] for row in table[2:]]
+        assert 0 < figures["similarity"] < figures["total"] < 1000
+    assert record["ms"]["frame-based"]["feature"] < record["ms"]["object-centric"]["feature"], "1 image against 20"

@@ -17,6 +17,9 @@ from vadbench.errors import DataError, UnknownNameError
 Selection = Literal["last", "validation", "best-on-test"]
 """Which weights of a training are evaluated."""
 
+MAXIMUM = "max"
+"""The crop of a protocol that scores regions: a row's score is the highest of those of all regions."""
+
 
 class Protocol(Settings):
     """The rules of an evaluation; every result carries them.
@@ -32,7 +35,9 @@ class Protocol(Settings):
         " the last one's to the end; rows: rows times stride, as the papers' code counts",
     )
     crop: str = Field(
-        "center", description="which crop of the features is scored, or mean: the mean of all crops' scores"
+        "center",
+        description="which crop of the features is scored; mean: the mean of all crops' scores; max: the maximum of all"
+        " regions' scores, as features of regions always are",
     )
     tolerance: int = Field(
         2, ge=0, description="frames by which a stated count may be off and an interval may end past its video"

@@ -31,7 +31,7 @@ def score_videos(
     Args:
         method: scores rows.
         features: where the rows are.
-        crops: which crops of each video are scored; the mean over them is its score.
+        crops: which crops of each video are scored. The mean over them is its score, of regions the maximum.
         frames: how long each video is.
         precision: arithmetic of the method, as in a recipe.
         progress: told how many videos are done.
@@ -41,6 +41,8 @@ def score_videos(
     """
     method.eval()
     out: list[VideoScores] = []
+    together = _highest if features.fingerprint.regions else _mean
+    pending: list[VideoScores] = []
     for group in _groups(features, crops):
         progress("scoring", len(out), len(crops))
         rows = [features.crop_rows(name, crop) for name, crop in group]
@@ -54,8 +56,12 @@ def score_videos(
         checked = [
             _checked(method, name, len(r), frames[name], s) for (name, _), r, s in zip(group, rows, scores, strict=True)
         ]
-        for _, same in itertools.groupby(checked, key=lambda s: s.name):
-            out.append(_mean(list(same)))
+        for name, same in itertools.groupby(checked, key=lambda s: s.name):
+            pending += same
+            # The crops of a long video come in several groups.
+            if len(pending) == len(crops[name]):
+                out.append(together(pending))
+                pending = []
     progress("scoring", len(crops), len(crops))
     return out
 
@@ -64,12 +70,13 @@ def _groups(features: FeatureSource, crops: Mapping[str, Sequence[str]]) -> Iter
     group: list[tuple[str, str]] = []
     rows = 0
     for name, chosen in crops.items():
-        length = len(chosen) * len(features.crop_rows(name, chosen[0]))
-        if group and rows + length > ROWS_AT_ONCE:
-            yield group
-            group, rows = [], 0
-        group += [(name, crop) for crop in chosen]
-        rows += length
+        length = len(features.crop_rows(name, chosen[0]))
+        for crop in chosen:
+            if group and rows + length > ROWS_AT_ONCE:
+                yield group
+                group, rows = [], 0
+            group.append((name, crop))
+            rows += length
     if group:
         yield group
 
@@ -86,6 +93,21 @@ def _mean(crops: Sequence[VideoScores]) -> VideoScores:
         np.mean([c.anomaly for c in crops], axis=0, dtype=np.float32),
         np.mean(classes, axis=0, dtype=np.float32) if classes else None,
         {branch: np.mean([c.branches[branch] for c in crops], axis=0, dtype=np.float32) for branch in first.branches},
+    )
+
+
+def _highest(regions: Sequence[VideoScores]) -> VideoScores:
+    """The maximum of the scores of a video's regions, with the class probabilities of the region that has it."""
+    first = regions[0]
+    anomaly = np.stack([r.anomaly for r in regions])
+    classes = [r.classes for r in regions if r.classes is not None]
+    highest = anomaly.argmax(axis=0)
+    return VideoScores(
+        first.name,
+        first.frames,
+        anomaly.max(axis=0),
+        np.stack(classes)[highest, np.arange(len(highest))] if classes else None,
+        {branch: np.max([r.branches[branch] for r in regions], axis=0) for branch in first.branches},
     )
 
 

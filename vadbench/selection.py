@@ -43,7 +43,8 @@ def choose_judge(experiment: Experiment, seed: int) -> tuple[Sequence[Video], Ju
     if rule == "best-on-test":
         return videos, partial(_headline, experiment)
     kept, held = hold_out(dataset, videos, seed)
-    crops = {v.name: training_crops(provision.features, v.name, "one") for v in held}
+    which = "all" if provision.fingerprint.regions else "one"
+    crops = {v.name: training_crops(provision.features, v.name, which) for v in held}
     abnormal = {v.name: not dataset.is_normal(v) for v in held}
 
     def judge(method: Method) -> float:

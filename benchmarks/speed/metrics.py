@@ -4,6 +4,7 @@
 
 290 videos, 1,111,808 frames, 14 classes; scores are drawn, tied here and there. Ranking metrics and mAP@IoU are timed
 apart and together, then 1,000 bootstrap resamples of all of them. Each value is checked against scikit-learn on frames.
+Last, what statistics cost for AUC and AP alone: the intervals of a run, and two runs compared as `vadbench compare` does.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vadbench.metrics.bootstrap import with_intervals
+from vadbench.comparing import RESAMPLES as COMPARED
+from vadbench.metrics.bootstrap import RESAMPLES, draw_videos, resampled_metrics, with_intervals
+from vadbench.metrics.comparison import paired_difference
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.rows import ScoredRows
@@ -114,6 +118,14 @@ def main() -> None:
     def found() -> Localisation:
         return localise(videos, stride, names, NORMAL)
 
+    def resampled(resamples: int) -> dict[str, NDArray[np.float64]]:
+        return resampled_metrics(rows, ("AUC", "AP"), draw_videos(VIDEOS, resamples))
+
+    def compared() -> None:
+        a, b = resampled(COMPARED), resampled(COMPARED)
+        for key in ("AUC", "AP"):
+            assert paired_difference(a[key][None], b[key][None], 0.0, 0.0).p == 1
+
     both = {**evaluate(rows), **found().metrics()}
     figures = {
         "ranking metrics": measure(lambda: evaluate(rows)),
@@ -121,16 +133,23 @@ def main() -> None:
         "all metrics": measure(lambda: (evaluate(rows), found().metrics())),
         "all metrics, 1,000 resamples": measure(lambda: with_intervals(rows, both, others=found().resampled)),
     }
+    statistics = {
+        f"AUC and AP, {RESAMPLES:,} resamples": measure(lambda: resampled(RESAMPLES)),
+        f"two runs compared, {COMPARED:,} resamples": measure(compared),
+    }
     peak = peak_mb()
     assert "torch" not in sys.modules
     difference = check(rows)
     print(f"{VIDEOS} videos, {FRAMES:,} frames, {len(rows.scores):,} rows, {CLASSES} classes; medians of {REPEATS}")
     for name, (wall, cpu) in figures.items():
         print(f"{name:32s} {wall:8.3f} s wall {cpu:8.3f} s CPU")
+    print("; ".join(f"{name}: {wall:.3f} s, {cpu:.3f} s CPU" for name, (wall, cpu) in statistics.items()))
     print(f"peak memory {peak:.0f} MB; largest difference from scikit-learn {difference:.1e}")
     if arguments.json:
-        seconds = {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in figures.items()}
-        arguments.json.write_text(json.dumps({"seconds": seconds, "peak_mb": peak, "stride": stride}, indent=1))
+        record: dict[str, Any] = {"peak_mb": peak, "stride": stride}
+        for what, measured in (("seconds", figures), ("statistics", statistics)):
+            record[what] = {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in measured.items()}
+        arguments.json.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

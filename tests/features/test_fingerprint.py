@@ -31,6 +31,7 @@ CHANGES = {
     "normalised": True,
     "decoder": "decord",
     "arithmetic": "bf16",
+    "regions": "boxes 0123456789abcdef",
 }
 
 

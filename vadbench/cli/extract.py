@@ -14,6 +14,7 @@ from vadbench.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from vadbench.dataset import Progress, Video
     from vadbench.features.fingerprint import Arithmetic, Pooling, Precision
+    from vadbench.features.regions import RegionSource
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -34,9 +35,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--pooling",
     type=click.Choice(["first", "middle", "mean"]),
-    default="mean",
-    show_default=True,
-    help="Which of a row's frames stand for it.",
+    help="Which of a row's frames stand for it.  [default: mean; middle with --regions or --detector]",
 )
 @click.option(
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Stored as."
@@ -47,6 +46,24 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     default="1",
     show_default=True,
     help="The center of each frame, its four corners too, or all five mirrored as well.",
+)
+@click.option(
+    "--regions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Encode the boxes of this .csv or .parquet file instead of whole frames: columns video, frame, x1, y1, x2, y2,"
+    " confidence.",
+)
+@click.option("--detector", metavar="NAME", help="Encode what this torchvision detector finds instead of whole frames.")
+@click.option(
+    "--detector-weights",
+    metavar="NAME|FILE",
+    help="Its weights: torchvision's name for them, or a local .pth file with a state dict.  [default: DEFAULT]",
+)
+@click.option(
+    "--detector-threshold",
+    type=click.FloatRange(0, 1),
+    help="How confident it must be that there is an object.  [default: 0.5]",
 )
 @click.option(
     "--precision",
@@ -75,9 +92,13 @@ def command(
     clip_model: str | None,
     clip_weights: str | None,
     stride: int,
-    pooling: Pooling,
+    pooling: Pooling | None,
     dtype: Precision,
     crops: str,
+    regions: Path | None,
+    detector: str | None,
+    detector_weights: str | None,
+    detector_threshold: float | None,
     precision: Arithmetic,
     workers: int | None,
     shard: tuple[int, int],
@@ -95,9 +116,26 @@ def command(
       vadbench extract --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai --out features/ucf
 
     Stopped at any moment it goes on with the next video when the same command is given again.
+
+    Of objects instead of whole frames:
+
+    \b
+      vadbench extract --dataset shanghaitech --stride 4 --regions boxes.csv --out features/objects
+      vadbench extract my_videos/ --detector fasterrcnn_resnet50_fpn --out features/objects
+
+    A line of boxes.csv is a box: the video's name, the frame counted from 0, left, top, right and bottom edge in pixels
+    of that frame, and a confidence from 0 to 1. The 20 most confident boxes of a frame are encoded, or the whole frame
+    where it has none; a run on such features scores a frame by the highest of its boxes. What a detector finds is kept
+    in the store as such a file.
     """
     if bool(paths) == bool(dataset):
         raise ConfigError("extract needs either PATHS or --dataset NAME")
+    if regions and detector:
+        raise ConfigError("--regions and --detector both say where the objects are; give one")
+    if not detector and (detector_weights is not None or detector_threshold is not None):
+        raise ConfigError("--detector-weights and --detector-threshold are a detector's; name it with --detector")
+    if (regions or detector) and crops != "1":
+        raise ConfigError(f"regions take the place of crops: expected --crops 1, found {crops}; leave --crops out")
     from dataclasses import asdict
 
     from vadbench.clip import CROPS, load_clip
@@ -111,15 +149,28 @@ def command(
         clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
         for text in clip_notes(clip.source):
             note(f"note: {text}")
+        source: RegionSource | None = None
+        if regions:
+            from vadbench.features.boxes import Boxes
+
+            source = Boxes(regions, [v.name for v in videos])
+        elif detector:
+            from vadbench.features.detector import Detector
+
+            threshold = 0.5 if detector_threshold is None else detector_threshold
+            source = Detector(detector, detector_weights or "DEFAULT", threshold, clip.device)
+        for text in source.notes if source else ():
+            note(f"note: {text}")
         report = extract_features(
             videos,
             clip,
             store,
             stride=stride,
-            pooling=pooling,
+            pooling=pooling or ("middle" if source else "mean"),
             dtype=dtype,
             crops=CROPS[: int(crops)],
             arithmetic=precision,
+            regions=source,
             workers=workers or WORKERS,
             shard=shard,
             keep_going=keep_going,

@@ -98,14 +98,15 @@ def diff(a: Path, b: Path, layouts: tuple[Any, ...], as_json: bool) -> None:
 
 def _print_summary(summary: Summary) -> None:
     made = summary.made_by
-    recorded = ("encoder", "weights", "activation", "preprocessing", "pooling", "decoder", "arithmetic")
+    recorded = ("encoder", "weights", "activation", "preprocessing", "regions", "pooling", "decoder", "arithmetic")
+    crops = f"regions of a frame, at most {len(made['crops'])}" if "regions" in made else ", ".join(made["crops"])
     rows = [
         ["layout", summary.layout],
         ["fingerprint", summary.fingerprint],
-        *([key, made[key][:60]] for key in recorded if made[key] != "unknown"),
+        *([key, made[key][:60]] for key in recorded if made.get(key, "unknown") != "unknown"),
         ["videos", f"{summary.videos:,}"],
         ["rows in one crop", f"{summary.rows:,}, one every {made['stride']} frames"],
-        ["crops", ", ".join(made["crops"])],
+        ["crops", crops],
         ["values in a row", f"{made['dim']}, {made['dtype']}"],
         ["bytes", f"{summary.bytes:,}"],
         ["rows looked at", f"{summary.looked_at:,}"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +20,11 @@ from torch import Tensor
 
 from vadbench.clip import CROPS, Clip
 from vadbench.dataset import Progress, Video, silent
-from vadbench.errors import DataError
+from vadbench.errors import DataError, FeatureError
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Arithmetic, Fingerprint, Pooling, Precision
 from vadbench.features.pooling import pool_rows
+from vadbench.features.regions import FRAMES_AT_ONCE, LONGEST, SLOTS, RegionEncoder, RegionSource
 from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import storage_errors
@@ -77,10 +78,16 @@ def clip_fingerprint(
     dtype: Precision = "float32",
     crops: Sequence[str] = CROPS[:1],
     arithmetic: Arithmetic = "fp32",
+    regions: str | None = None,
 ) -> Fingerprint:
-    """The fingerprint of features that :func:`extract_features` makes with this CLIP."""
+    """The fingerprint of features that :func:`extract_features` makes with this CLIP; ``regions`` is the label of a
+    :class:`vadbench.features.regions.RegionSource`."""
     mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
-    cut = "centre crop" if tuple(crops) == CROPS[:1] else "square crops"
+    cut = "square crops"
+    if regions:
+        crops, cut = SLOTS, f"centre crop of a region, its middle where over {LONGEST} to 1"
+    elif tuple(crops) == CROPS[:1]:
+        cut = "centre crop"
     return Fingerprint(
         encoder=clip.name,
         weights=clip.weights_sha256,
@@ -92,6 +99,7 @@ def clip_fingerprint(
         crops=tuple(crops),
         dtype=dtype,
         arithmetic=arithmetic,
+        regions=regions,
     )
 
 
@@ -105,6 +113,7 @@ def extract_features(
     dtype: Precision = "float32",
     crops: Sequence[str] = CROPS[:1],
     arithmetic: Arithmetic = "fp32",
+    regions: RegionSource | None = None,
     batch_size: int = 256,
     workers: int = WORKERS,
     shard: tuple[int, int] = (0, 1),
@@ -125,30 +134,49 @@ def extract_features(
         dtype: how values are stored.
         crops: names of those wanted, of :data:`vadbench.clip.CROPS`.
         arithmetic: of the encoder.
-        batch_size: frames encoded at once.
+        regions: where the regions are that are encoded instead of whole frames. They have no mean from frame to frame,
+            and no crops but themselves.
+        batch_size: frames, or regions, encoded at once.
         workers: threads that prepare frames for the encoder, beside the one that decodes.
         shard: ``(i, n)``: take every ``n``-th video from the ``i``-th on. Shards may run at the same time.
         keep_going: leave out damaged videos and report them, instead of stopping at the first.
 
     Raises:
         MediaError: a video is damaged, and ``keep_going`` is off.
-        FeatureError: the store is of another fingerprint or in use.
+        FeatureError: the store is of another fingerprint or in use, or regions are of no video or frame.
         StorageError: the disk is full; what is done is kept and the next call goes on from it.
     """
     began = time.monotonic()
     report = ExtractionReport()
+    if regions is not None and pooling == "mean" and stride > 1:
+        raise FeatureError(
+            "regions differ from frame to frame and have no mean: expected the pooling first or middle, found mean;"
+            " choose one with --pooling"
+        )
     fingerprint = clip_fingerprint(
-        clip, stride=stride, pooling=pooling, dtype=dtype, crops=crops, arithmetic=arithmetic
+        clip,
+        stride=stride,
+        pooling=pooling,
+        dtype=dtype,
+        crops=crops,
+        arithmetic=arithmetic,
+        regions=regions.label if regions else None,
     )
     if repeated := [name for name, count in Counter(v.name for v in videos).items() if count > 1]:
         raise DataError(f"each video must have a name of its own, found {repeated[0]} more than once")
     mine = videos[shard[0] :: shard[1]]
     # A single crop is cut out by the decoder, so that nothing else is carried along.
-    preprocess = clip.preprocess if tuple(crops) == CROPS[:1] else clip.resize
+    preprocess: Callable[[Tensor], Tensor] = clip.preprocess if tuple(crops) == CROPS[:1] else clip.resize
+    at_once, pin, encoder = batch_size, clip.device.type == "cuda", None
+    if regions is not None:
+        preprocess, at_once, pin = _whole, FRAMES_AT_ONCE, False
+        encoder = RegionEncoder(clip, regions, stride, pooling, arithmetic, batch_size, workers)
     with StoreWriter(store_folder, fingerprint, shard) as writer:
         jobs = [job for video in mine if (job := _plan(video, writer, report, keep_going)) is not None]
-        done, paths, pin = len(mine) - len(jobs), [job.path for job in jobs], clip.device.type == "cuda"
-        with Decoder(paths, preprocess, stride, pooling, batch_size, workers, pin) as decoder:
+        done, paths = len(mine) - len(jobs), [job.path for job in jobs]
+        if regions is not None:
+            regions.begin(store_folder, shard, [job.video.name for job in jobs])
+        with Decoder(paths, preprocess, stride, pooling, at_once, workers, pin) as decoder:
             started = time.monotonic()
 
             def batches(number: int) -> Iterator[Tensor]:
@@ -160,8 +188,12 @@ def extract_features(
             for number, job in enumerate(jobs):
                 name = job.video.name
                 try:
-                    _write(writer, name, _encode(batches(number), clip, crops, stride, pooling, arithmetic))
-                    writer.finish(name, decoder.frames, job.source, declared_frames(job.path))
+                    slots = None
+                    if encoder is None:
+                        _write(writer, name, _encode(batches(number), clip, crops, stride, pooling, arithmetic))
+                    else:
+                        slots = encoder.write(writer, name, batches(number), decoder)
+                    writer.finish(name, decoder.frames, job.source, declared_frames(job.path), slots)
                 except DataError as error:
                     writer.discard()
                     _leave_out(name, error, report, keep_going)
@@ -183,6 +215,10 @@ def frame_mismatches(store: FeatureStore, videos: Sequence[Video]) -> list[Misma
         for declared, by in _declarations(store, v)
         if declared not in (None, store.frames(v.name))
     ]
+
+
+def _whole(frame: Tensor) -> Tensor:
+    return frame
 
 
 @dataclass(frozen=True)

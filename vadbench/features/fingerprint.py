@@ -23,6 +23,7 @@ FINGERPRINT_FILE = "fingerprint.json"
 """Its name in the folder of a feature store."""
 
 _SHORT = 12
+_WHOLE = "whole frames"
 _RECORDED = ("av", "numpy", "open_clip_torch", "torch", "torchvision")
 
 
@@ -47,6 +48,9 @@ class Fingerprint:
         normalised: whether rows have unit length.
         decoder: what decoded the videos.
         arithmetic: of the encoder.
+        regions: where the regions of a frame come from that were encoded, in words with a digest; ``None`` where whole
+            frames were. The crop axis then holds the regions of a frame, and a video has as many of ``crops`` as the
+            fullest of its frames has regions.
 
     Raises:
         FeatureError: a value outside its range.
@@ -64,6 +68,7 @@ class Fingerprint:
     normalised: bool = False
     decoder: str = "pyav"
     arithmetic: Arithmetic | Literal["unknown"] = "fp32"
+    regions: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "crops", tuple(self.crops))
@@ -98,8 +103,9 @@ class Fingerprint:
         return _hash({k: v for k, v in self.to_dict().items() if k not in ("stride", "pooling")})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self) | {"crops": list(self.crops)}
+        """Plain values, ready for JSON. Whole frames are not said, so that their digest is that of older stores."""
+        values = asdict(self) | {"crops": list(self.crops)}
+        return values if self.regions else {k: v for k, v in values.items() if k != "regions"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
@@ -119,7 +125,7 @@ class Fingerprint:
 
     def differences(self, other: Fingerprint) -> list[str]:
         """One line for each field in which the two differ: ``stride: 1 here, 16 there``."""
-        mine, theirs = self.to_dict(), other.to_dict()
+        mine, theirs = ({"regions": _WHOLE} | made.to_dict() for made in (self, other))
         return [f"{name}: {mine[name]} here, {theirs[name]} there" for name in mine if mine[name] != theirs[name]]
 
 

@@ -127,7 +127,7 @@ def _require_clip(source: FeatureSource, clip: Clip) -> None:
         )
     if not have.known:
         return
-    made = clip_fingerprint(clip, stride=have.stride, pooling="mean", crops=have.crops)
+    made = clip_fingerprint(clip, stride=have.stride, pooling="mean", crops=have.crops, regions=have.regions)
     expected = replace(made, pooling=have.pooling, dtype=have.dtype, arithmetic=have.arithmetic)
     if have != expected:
         raise FeatureError(

@@ -19,7 +19,7 @@ from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import locked
-from vadbench.protocols import Protocol
+from vadbench.protocols import MAXIMUM, Protocol
 from vadbench.runs import INCOMPLETE, SplitRecord, digest
 
 
@@ -32,7 +32,7 @@ class Provision:
         features: their features at the stride and pooling that the method asked for.
         fingerprint: what made the features; where nobody knows, the digest of their values stands in for it.
         frames: how long each video is.
-        scored: which crops of a test video are scored; of several, the mean counts.
+        scored: which crops of a test video are scored; of several the mean counts, of regions the maximum.
         identity: what each video's features were made of: the id of its file, or of the values of given features.
         notes: what a reader of the results must know about the data.
     """
@@ -127,14 +127,28 @@ def scored_crops(
 ) -> dict[str, Sequence[str]]:
     """Which crops of each video are scored.
 
+    Of regions all are, and :func:`vadbench.scoring.score_videos` takes the maximum.
+
     Args:
-        wanted: a crop's name, its number in the order of the features' crops, or ``mean`` for all of them.
+        wanted: a crop's name, its number in the order of the features' crops, ``mean`` for all of them, or ``max`` for
+            all regions.
         asked: whether the user named it; otherwise the center, or a single crop whatever it is called, does as well.
         notes: grows by what a reader of the results must know.
 
     Raises:
-        FeatureError: a video lacks the crop, or two videos differ in their crops and their mean is wanted.
+        FeatureError: a video lacks the crop, two videos differ in their crops and their mean is wanted, or regions are
+            to be scored otherwise than by their maximum, or anything else by it.
     """
+    regions = features.fingerprint.regions is not None
+    if asked and regions != (wanted == MAXIMUM):
+        kind, rule = ("regions", "their maximum") if regions else ("whole frames", "a crop or the mean of all")
+        raise FeatureError(
+            f"features in {features.folder} are of {kind}, which are scored by {rule}, found --crop {wanted}; leave"
+            " --crop out"
+        )
+    if regions:
+        notes.append("scores are the maximum over regions")
+        return {name: features.crops(name) for name in names}
     chosen: dict[str, Sequence[str]] = {}
     other: set[str] = set()
     for name in names:
@@ -256,6 +270,11 @@ def _pooled(
 ) -> FeatureSource:
     have = source.fingerprint
     if not can_serve(have, rows.stride, rows.pooling):
+        if have.regions and rows.pooling == "mean":
+            raise FeatureError(
+                f"the method wants the mean of {rows.stride} frames, but features in {source.folder} are of regions,"
+                " which differ from frame to frame; give --set rows.pooling=first or middle, and extract the same"
+            )
         raise FeatureError(
             f"the method wants a row every {rows.stride} frames ({rows.pooling}), the features in {source.folder} have"
             f" one every {have.stride} ({have.pooling}); extract finer ones"

@@ -33,6 +33,7 @@ class Entry:
         source: id of the file it was made from.
         revision: how often it was made again because that file had changed; the highest one counts.
         declared: frame count that the file's container states, where it does.
+        crops: how many of the fingerprint's crops it has, where that differs from video to video (regions).
     """
 
     name: str
@@ -42,6 +43,7 @@ class Entry:
     source: str
     revision: int
     declared: int | None = None
+    crops: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,9 @@ class Shard:
     def rows(self) -> Path:
         return self.folder / f"rows-{self.number}-of-{self.count}.bin"
 
-    @property
-    def crops(self) -> int:
-        """How many crops each video has."""
-        return len(self.fingerprint.crops)
+    def crops(self, entry: Entry) -> int:
+        """How many crops a video has."""
+        return len(self.fingerprint.crops) if entry.crops is None else entry.crops
 
     @property
     def row_bytes(self) -> int:
@@ -111,7 +112,7 @@ class Shard:
                 ) from error
             entries.append(entry)
             length += len(line)
-            end += self.crops * entry.rows
+            end += self.crops(entry) * entry.rows
         expected = end * self.row_bytes
         found = self.rows.stat().st_size if self.rows.exists() else 0
         if found < expected:
@@ -127,13 +128,16 @@ class Shard:
         Raises:
             FeatureError: a value is not of its type, or its rows are not those that its frames make, from there on.
         """
-        declared = 0 if entry.declared is None else entry.declared
+        optional = [n for n in (entry.declared, entry.crops) if n is not None]
         # True is an int as well.
-        whole = all(type(n) is int for n in (entry.offset, entry.rows, entry.frames, entry.revision, declared))
+        whole = all(type(n) is int for n in (entry.offset, entry.rows, entry.frames, entry.revision, *optional))
         if not whole or not isinstance(entry.name, str) or not isinstance(entry.source, str):
             raise FeatureError(f"name and source must be text and all else whole numbers, found {entry}")
         if not entry.name or entry.revision < 0 or entry.offset != end:
             raise FeatureError(f"expected a name, a revision of at least 0 and offset {end}, found {entry}")
+        most = len(self.fingerprint.crops)
+        if entry.crops is not None and (not self.fingerprint.regions or not 1 <= entry.crops <= most):
+            raise FeatureError(f"only regions differ in number, from 1 to {most}, found {entry}")
         rows = -(-entry.frames // self.fingerprint.stride)
         if rows < 1 or entry.rows != rows:
             raise FeatureError(
@@ -151,7 +155,7 @@ class Shard:
         self.index.touch()
         entries, length = self.read()
         os.truncate(self.index, length)
-        end = entries[-1].offset + self.crops * entries[-1].rows if entries else 0
+        end = entries[-1].offset + self.crops(entries[-1]) * entries[-1].rows if entries else 0
         os.truncate(self.rows, end * self.row_bytes)
         return end
 

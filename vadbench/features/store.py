@@ -71,7 +71,7 @@ class FeatureStore(FeatureSource):
             FeatureError: the store lacks the video.
         """
         entry, shard = self._find(name)
-        crops, dim = shard.crops, self.fingerprint.dim
+        crops, dim = shard.crops(entry), self.fingerprint.dim
         if shard not in self._maps:
             values = np.memmap(shard.rows, dtype=value_type(self.fingerprint), mode="r")
             self._maps[shard] = values[: values.size - values.size % dim].reshape(-1, dim)
@@ -79,8 +79,8 @@ class FeatureStore(FeatureSource):
         return self._maps[shard][start : start + count].reshape(crops, entry.rows, dim)
 
     def crops(self, name: str) -> tuple[str, ...]:
-        self._find(name)
-        return self.fingerprint.crops
+        entry, shard = self._find(name)
+        return self.fingerprint.crops[: shard.crops(entry)]
 
     def crop_rows(self, name: str, crop: str) -> Rows:
         crops = self.crops(name)
@@ -190,7 +190,9 @@ class StoreWriter:
             write_all(self._rows, values.tobytes())
         self._pending += len(rows)
 
-    def finish(self, name: str, frames: int, source: str, declared: int | None = None) -> None:
+    def finish(
+        self, name: str, frames: int, source: str, declared: int | None = None, crops: int | None = None
+    ) -> None:
         """Make the rows written since the last call a video.
 
         Args:
@@ -198,21 +200,23 @@ class StoreWriter:
             frames: how many frames were decoded.
             source: id of the file they came from.
             declared: frame count that its container states, where it does.
+            crops: how many of the fingerprint's crops were written: of regions a video has its own number.
 
         Raises:
             FeatureError: the number of rows is not what ``frames`` at this stride and these crops make, or a value is
                 one that the index cannot hold, such as an empty name.
             StorageError: the disk is full; the video is not in the store.
         """
-        crops, stride = self._shard.crops, self.fingerprint.stride
+        stride = self.fingerprint.stride
         rows = math.ceil(frames / stride)
-        if rows < 1 or self._pending != crops * rows:
-            raise FeatureError(
-                f"video '{name}': {frames} frames at stride {stride} in {crops} crops must make {crops * rows} rows"
-                f" (at least one), found {self._pending}"
-            )
         revision = self._known[name][1] + 1 if name in self._known else 0
-        entry = Entry(name, self._end, rows, frames, source, revision, declared)
+        entry = Entry(name, self._end, rows, frames, source, revision, declared, crops)
+        expected = self._shard.crops(entry) * rows
+        if rows < 1 or self._pending != expected:
+            raise FeatureError(
+                f"video '{name}': {frames} frames at stride {stride} in {self._shard.crops(entry)} crops must make"
+                f" {expected} rows (at least one), found {self._pending}"
+            )
         self._shard.check(entry, self._end)
         with storage_errors(self._shard.index):
             os.fsync(self._rows)
@@ -233,7 +237,7 @@ class StoreWriter:
         try:
             for rows in crops:
                 self.write_rows(name, rows)
-            self.finish(name, frames, source)
+            self.finish(name, frames, source, crops=len(crops) if self.fingerprint.regions else None)
         except FeatureError:
             self.discard()
             raise
