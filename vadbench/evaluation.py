@@ -74,10 +74,10 @@ def _in_common(
     if len(pairs) < 2:
         return [s.without_classes() for s in scores], list(videos), here
     table = ClassTable(tuple(here.classes[i] for _, i in pairs), [i for _, i in pairs].index(here.normal))
-    columns = [i for i, _ in pairs]
+    columns, kept = [i for i, _ in pairs], {i for _, i in pairs}
     return (
         [replace(s, classes=None if s.classes is None else s.classes[:, columns]) for s in scores],
-        [replace(v, segments=tuple(s for s in v.segments if s.label in table.names), binary=v.runs) for v in videos],
+        [replace(v, segments=tuple(s for s in v.segments if here.id(s.label) in kept), binary=v.runs) for v in videos],
         table,
     )
 

@@ -127,11 +127,6 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=info.selection if info else request.selection,
     )
-    named = protocol(request.protocol_name, dataset_class.paper_crops)
-    changed = [
-        *_changed(config, resolve(method.Config, defaults, environment={})),
-        *(f"protocol.{name}" for name in _changed(rules, named)),
-    ]
     if config.recipe is None and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
@@ -154,6 +149,11 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     )
     if provision.fingerprint.regions:
         rules = rules.model_copy(update={"crop": MAXIMUM})
+    named = protocol(request.protocol_name, dataset_class.paper_crops)
+    changed = [
+        *_changed(config, resolve(method.Config, defaults, environment={})),
+        *(f"protocol.{name}" for name in _changed(rules, named)),
+    ]
     return Experiment(
         method_name, method, version, config, dataset, provision, clip, rules, changed, device, request.out, trained
     )

@@ -6,7 +6,6 @@ Whoever has a run folder can measure it again, compare it or draw it, without th
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import DataError, RunError, VadbenchError
@@ -24,12 +24,19 @@ from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
 from vadbench.metrics.rows import ScoredRows
 from vadbench.protocols import Protocol, class_positives_per_row, positives_per_row, require_frames, row_frames
-from vadbench.runs import SCORES, read_record
+from vadbench.runs import RESULT, SCORES, read_record
 
 BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
 """What is measured of each branch of a method, as ``AUC/<branch>`` and so on."""
 _BRANCH = "branch "
 """What the names of branches begin with in a scores file."""
+_KINDS = {
+    **dict.fromkeys(("names", "labels", "class_names"), "U"),
+    **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
+    "anomaly": "f",
+    "localises_normal": "b",
+}
+"""NumPy's kind of each array that every scores file has."""
 
 
 @dataclass(frozen=True)
@@ -148,13 +155,67 @@ def load_split(folder: Path) -> ScoredSplit:
     Raises:
         RunError: the record or the scores are missing, damaged or contradict each other.
     """
-    rules = Protocol.model_validate(read_record(folder).protocol)
+    try:
+        rules = Protocol.model_validate(read_record(folder).protocol)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in ("protocol", *first["loc"]))
+        raise RunError(f"cannot read {folder / RESULT}: {where}: {first['msg']}; run the method again") from error
     path = folder / SCORES
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return _restored({k: file[k] for k in file.files}, rules)
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, VadbenchError) as error:
-        raise RunError(f"cannot read {path}: {error}; run the method again") from error
+        # Opened here: NumPy leaves a file open that is no zip archive.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    # A damaged file makes zipfile, zlib and NumPy raise nearly anything, MemoryError included.
+    except Exception as error:
+        raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
+    try:
+        _require_fitting(arrays)
+        split = _restored(arrays, rules)
+        _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
+    except (TypeError, ValueError, VadbenchError) as error:
+        raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
+    return split
+
+
+def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Nothing where every array is there, of its kind and shape, and points at videos and classes that are there.
+
+    Raises:
+        DataError: says what is wrong.
+    """
+    if missing := sorted(_KINDS.keys() - arrays.keys()):
+        raise DataError(f"it lacks {', '.join(missing)}")
+    scored = {name: "f" for name in arrays if name == "classes" or name.startswith(_BRANCH)}
+    for name, kind in (_KINDS | scored).items():
+        if arrays[name].dtype.kind != kind:
+            raise DataError(f"'{name}' must be of kind {kind}, found {arrays[name].dtype}")
+    videos, classes, rows = arrays["names"].size, arrays["class_names"].size, int(arrays["rows"].sum())
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("anomaly", *scored), (rows,))
+    shapes |= dict.fromkeys(("names", "labels", "frames", "rows"), (videos,)) | {"class_names": (classes,)}
+    shapes |= dict.fromkeys(("stride", "normal", "localises_normal"), ())
+    shapes |= {name: (len(arrays[name]), width) for name, width in (("segments", 4), ("runs", 3)) if arrays[name].ndim}
+    if "classes" in arrays:
+        shapes["classes"] = (rows, classes)
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise DataError(f"'{name}' must have shape {shape}, found {arrays[name].shape}")
+    segments, runs = arrays["segments"], arrays["runs"]
+    owners = np.concatenate([segments[:, 0], runs[:, 0]])
+    wrong = {
+        "a video twice": len(np.unique(arrays["names"])) < videos,
+        "a class twice": len(np.unique(arrays["class_names"])) < classes,
+        "a video without rows or frames": (np.minimum(arrays["rows"], arrays["frames"]) < 1).any(),
+        "a stride below 1": arrays["stride"] < 1,
+        "a normal class that is none": not 0 <= arrays["normal"] < classes,
+        "a segment of no video": ((owners < 0) | (owners >= videos)).any(),
+        "a segment of no class": ((segments[:, 1] < 0) | (segments[:, 1] >= classes)).any(),
+        "a segment that ends before it starts": (runs[:, 1] >= runs[:, 2]).any(),
+        "a score that is not finite": not all(np.isfinite(arrays[name]).all() for name in scored),
+    }
+    for what, found in wrong.items():
+        if found:
+            raise DataError(f"it has {what}")
 
 
 def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol) -> ScoredSplit:

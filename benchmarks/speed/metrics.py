@@ -4,7 +4,7 @@
 
 290 videos, 1,111,808 frames, 14 classes; scores are drawn, tied here and there. Ranking metrics and mAP@IoU are timed
 apart and together, then 1,000 bootstrap resamples of all of them. Each value is checked against scikit-learn on frames.
-Last, what statistics cost for AUC and AP alone: the intervals of a run, and two runs compared as `vadbench compare` does.
+Last comes what statistics cost for AUC and AP: the intervals of a run, and two runs compared as by vadbench compare.
 """
 
 from __future__ import annotations

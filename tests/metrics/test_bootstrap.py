@@ -4,6 +4,8 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from vadbench.metrics import bootstrap
@@ -84,6 +86,21 @@ def test_ap_equals_naive_resampling(seed, digits):
     rows, draws = split(seed, digits=digits).binary(), draw_videos(15, 60, seed)
     expected = naive(sk.average_precision_score, rows, draws, kinds=1)
     np.testing.assert_allclose(resampled_ap(rows, draws), expected, atol=1e-10, rtol=0)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    videos=st.integers(1, 40),
+    digits=st.sampled_from([0, 1, 2, 9]),
+    abnormal=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    longest=st.integers(2, 60),
+)
+@settings(max_examples=60, deadline=None)
+def test_both_equal_naive_resampling_on_any_split(seed, videos, digits, abnormal, longest):
+    rows, draws = split(seed, videos, digits, abnormal, longest).binary(), draw_videos(videos, 12, seed)
+    auc, ap = naive(sk.roc_auc_score, rows, draws, kinds=2), naive(sk.average_precision_score, rows, draws, kinds=1)
+    np.testing.assert_allclose(resampled_auc(rows, draws), auc, atol=1e-12, rtol=0)
+    np.testing.assert_allclose(resampled_ap(rows, draws), ap, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [31, 32, 33, 64, 65])
@@ -212,7 +229,7 @@ def test_an_undefined_metric_keeps_its_reason():
 @pytest.mark.slow
 def test_intervals_cover_the_truth():
     """Videos with a common effect on all their frames, all anomalous or all normal, so that the true AUC is known."""
-    shift, effect, videos, rows, simulations = 1.5, 1.0, 100, 20, 300
+    shift, effect, videos, rows, simulations = 1.5, 1.0, 200, 10, 1000
     truth = {"AUC": NormalDist().cdf(shift / np.sqrt(2 * (1 + effect**2))), "prevalence": 0.5}
     rng = np.random.default_rng(0)
     covered = dict.fromkeys(truth, 0)
@@ -236,4 +253,4 @@ def test_intervals_cover_the_truth():
         for key, true in truth.items():
             covered[key] += found[key]["low"] <= true <= found[key]["high"]
     for key, count in covered.items():
-        assert 0.90 <= count / simulations <= 0.99, (key, count / simulations)
+        assert 0.92 <= count / simulations <= 0.98, (key, count / simulations)

@@ -162,7 +162,7 @@ def with_intervals(
     samples = resampled_metrics(rows, metrics, draws, drop_zeros) | dict(others(draws) if others else {})
     one_video = len(rows.names) < 2
     return {
-        key: _interval(value, samples[key], one_video) if key in samples and value["value"] is not None else value
+        key: _with_interval(value, samples[key], one_video) if key in samples and value["value"] is not None else value
         for key, value in metrics.items()
     }
 
@@ -200,15 +200,23 @@ def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.flo
     return _ratio(np.where(kept, values, 0.0).sum(0), kept.sum(0))
 
 
-def _interval(value: Value, samples: NDArray[np.float64], one_video: bool) -> Value:
+def interval(samples: NDArray[np.float64]) -> tuple[float | None, float | None, str | None]:
+    """The 95 % percentile interval of a metric's ``(resamples,)`` values, as low end, high end and reason for neither.
+
+    Undefined values, NaN, are left out; with fewer than half of them defined there is no interval.
+    """
     defined = samples[~np.isnan(samples)]
-    if one_video:
-        return Value(**{**value, "reason": "no interval: there is only one video to resample"})
     if len(defined) < len(samples) / 2:
-        reason = f"no interval: defined in only {len(defined)} of {len(samples)} resamples"
-        return Value(**{**value, "reason": reason})
+        return None, None, f"no interval: defined in only {len(defined)} of {len(samples)} resamples"
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Value(**{**value, "low": float(low), "high": float(high)})
+    return float(low), float(high), None
+
+
+def _with_interval(value: Value, samples: NDArray[np.float64], one_video: bool) -> Value:
+    low, high, reason = interval(samples)
+    if one_video:
+        low, high, reason = None, None, "no interval: there is only one video to resample"
+    return Value(value=value["value"], low=low, high=high, reason=value["reason"] if reason is None else reason)
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,0 +1,87 @@
+"""``vadbench rescore``: every metric again from saved scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
+from vadbench.errors import VadbenchError
+
+if TYPE_CHECKING:
+    from vadbench.rescoring import Rescored
+    from vadbench.runs import Value
+
+
+@click.command("rescore", short_help="Compute a run's metrics again from its saved scores.")
+@click.argument("runs", nargs=-1, required=True)
+@options.out
+@options.as_json
+def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Compute every metric of finished runs again from the scores they kept, with this version's definitions.
+
+    A RUN is a run folder, the beginning of its key, or a folder with many runs; its other evaluations are measured
+    too. Neither data, features nor the method is needed.
+
+    \b
+      vadbench rescore 1f0c
+      vadbench rescore results/runs
+
+    Where a metric is not what the record says, old and new are shown and result.json is written anew, with a note.
+    Damaged scores are named and the other runs go on; the exit status is then 1.
+    """
+    from vadbench.rescoring import evaluations, rescore
+
+    folders = list(dict.fromkeys(folder for name in runs for folder in evaluations(name, out)))
+    found: list[Rescored] = []
+    problems: dict[str, str] = {}
+    with progress_bar() as progress:
+        for done, folder in enumerate(folders):
+            progress("measuring", done, len(folders))
+            try:
+                rescored = rescore(folder)
+            except VadbenchError as error:
+                problems[str(folder)] = " ".join(str(error).split())
+                continue
+            if rescored is None:
+                note(f"{folder}: a failed run, nothing to measure")
+            else:
+                found.append(rescored)
+        progress("measuring", len(folders), len(folders))
+    if as_json:
+        print_json([_plain(r) for r in found] + [{"folder": f, "error": reason} for f, reason in problems.items()])
+    else:
+        for rescored in found:
+            _report(rescored)
+    for reason in problems.values():
+        note(f"vadbench: {reason}")
+    if problems:
+        click.get_current_context().exit(1)
+
+
+def _report(rescored: Rescored) -> None:
+    if not rescored.changed:
+        click.echo(f"{rescored.folder}: unchanged, {len(rescored.record.metrics)} metrics")
+        return
+    click.echo(f"{rescored.folder}: {len(rescored.changed)} of {len(rescored.record.metrics)} metrics changed")
+    rows = [[name, _words(old), _words(new)] for name, (old, new) in rescored.changed.items()]
+    print_table(rows, ["%, [95 % interval]", "before", "now"])
+
+
+def _words(value: Value | None) -> str:
+    if value is None:
+        return "absent"
+    if value.value is None:
+        return f"undefined: {value.reason}"
+    return percent(value.value) + (f" [{percent(value.low)}, {percent(value.high)}]" if value.low is not None else "")
+
+
+def _plain(rescored: Rescored) -> dict[str, Any]:
+    changed = {
+        name: {"old": old and old.model_dump(), "new": new and new.model_dump()}
+        for name, (old, new) in rescored.changed.items()
+    }
+    return {"folder": str(rescored.folder), "metrics": len(rescored.record.metrics), "changed": changed}

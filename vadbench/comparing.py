@@ -1,0 +1,278 @@
+"""Two methods side by side, from nothing but their run folders: the same test videos, resampled in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.config import flatten
+from vadbench.dataset import Progress, silent
+from vadbench.errors import RunError, UnknownNameError
+from vadbench.metrics.bootstrap import draw_videos
+from vadbench.metrics.comparison import ALPHA, Difference, paired_difference
+from vadbench.metrics.definitions import definition
+from vadbench.runs import RESULT, RunRecord, find_run, read_record
+from vadbench.scored import ScoredSplit, load_split
+
+RESAMPLES = 5000
+"""More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""
+METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
+"""What is compared where nothing is asked for."""
+SHOWN = 3
+"""Differences or videos that a message names."""
+_ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One side of a comparison: the seeds of one method with one set of settings.
+
+    Args:
+        found: records with their folders, by seed.
+        notes: which runs in the folder were left out, and why.
+    """
+
+    found: list[tuple[RunRecord, Path]]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def first(self) -> RunRecord:
+        return self.found[0][0]
+
+    @property
+    def label(self) -> str:
+        """In words: ``vadclip recipe.epochs=5 on synthetic, protocol native, seeds 0, 1, 2``."""
+        first = self.first
+        values = dict(flatten({**first.config, "protocol": first.protocol}))
+        changes = "".join(f" {name}={values.get(name)}" for name in first.changed)
+        trained = "" if first.trained_on == first.dataset else f" trained on {first.trained_on}"
+        seeds = f"seed{'s' if len(self.found) > 1 else ''} {', '.join(str(r.seed) for r, _ in self.found)}"
+        protocol = first.protocol.get("name")
+        return f"{first.method}{changes}{trained} on {first.dataset}{first.marks}, protocol {protocol}, {seeds}"
+
+    def value(self, metric: str) -> float | None:
+        """Mean over seeds of a metric; ``None`` where it is undefined for any."""
+        values = [r.metrics[metric].value if metric in r.metrics else None for r, _ in self.found]
+        defined = [v for v in values if v is not None]
+        return fmean(defined) if len(defined) == len(values) else None
+
+
+def load_runs(name: str, out: Path) -> Runs:
+    """The runs that a name on the command line stands for.
+
+    Args:
+        name: a run folder, the beginning of a key, several of either with commas between, or a folder that holds the
+            runs of one method on one data set, such as ``results/runs/synthetic/vadclip`` or ``synthetic/vadclip``.
+        out: folder that run folders lie under.
+
+    Raises:
+        RunError: nothing is there, or runs that differ in more than their seeds.
+    """
+    found: dict[Path, RunRecord] = {}
+    notes: list[str] = []
+    for part in [name] if Path(name).exists() else name.split(","):
+        folders = _folders(part.strip(), out)
+        for folder in folders:
+            try:
+                record = read_record(folder)
+            except RunError as error:
+                if len(folders) == 1:
+                    raise
+                notes.append(f"left out: {error}")
+                continue
+            if record.status == "finished":
+                found[folder.resolve()] = record
+            else:
+                notes.append(f"left out: {folder} holds a failed run; run it again")
+    if not found:
+        raise RunError(f"'{name}' has no finished run to compare: {'; '.join(notes)}")
+    runs = sorted(((record, folder) for folder, record in found.items()), key=lambda r: r[0].seed)
+    for (record, folder), (other, beside) in pairwise(runs):
+        both = f"'{name}' holds runs that are not seeds of one: {folder.name} and {beside.name}"
+        if differing := _differing(_facts(record), _facts(other)):
+            raise RunError(f"{both} differ in {_some(differing)}; name those to compare, with commas between")
+        if record.seed == other.seed:
+            raise RunError(f"{both} both have seed {record.seed}; name one of them")
+    return Runs(runs, notes)
+
+
+def compare(
+    a: Runs, b: Runs, metrics: Sequence[str] | None = None, progress: Progress = silent
+) -> dict[str, Difference]:
+    """How much higher each metric is for ``a`` than for ``b``, seeds averaged on both sides.
+
+    Args:
+        a, b: from :func:`load_runs`.
+        metrics: their keys; by default those of :data:`METRICS` that are defined on both sides.
+        progress: told how many runs are resampled.
+
+    Raises:
+        UnknownNameError: a metric that is not defined on both sides, or is not resampled.
+        RunError: scores are damaged, or the two sides have other test videos or another ground truth.
+    """
+    values = {m: (a.value(m), b.value(m)) for m in a.first.metrics}
+    shared = {m: (x, y) for m, (x, y) in values.items() if x is not None and y is not None}
+    keys = [m for m in METRICS if m in shared] if metrics is None else list(dict.fromkeys(metrics))
+    for key in keys:
+        if key not in shared:
+            raise UnknownNameError("metric of both sides", key, shared)
+    runs = [*a.found, *b.found]
+    reference = load_split(runs[0][1])
+    draws = draw_videos(len(reference.videos), RESAMPLES)
+    samples: list[Mapping[str, NDArray[np.float64]]] = []
+    same_classes = True
+    for record, folder in runs:
+        progress("resampling", len(samples), len(runs))
+        split = matched(reference, load_split(folder), runs[0], (record, folder))
+        same_classes = same_classes and _class_truth(split) == _class_truth(reference)
+        samples.append(split.resampled(keys, draws))
+        for key in keys:
+            if key not in samples[-1]:
+                raise UnknownNameError("metric that can be compared", key, samples[-1])
+    progress("resampling", len(runs), len(runs))
+    differences = {}
+    for key in keys:
+        x, y = shared[key]
+        if len(reference.videos) < 2:
+            differences[key] = Difference(x - y, reason="there is only one video to resample")
+        elif not same_classes and (key.startswith("m") or "/" in key):
+            differences[key] = Difference(x - y, reason="measured over other classes")
+        else:
+            stacked = np.array([s[key] for s in samples])
+            differences[key] = paired_difference(stacked[: len(a.found)], stacked[len(a.found) :], x, y)
+    return differences
+
+
+def contrasts(a: Runs, b: Runs) -> list[str]:
+    """What the two sides differ in besides the method and its settings, a line each."""
+    asked = ("stride", "pooling")  # what rows a method asks for is one of its settings
+    areas: dict[str, Callable[[RunRecord], Mapping[str, Any]]] = {
+        "protocols": lambda r: r.protocol,
+        "features": lambda r: {k: v for k, v in r.fingerprint.items() if k not in asked},
+        "CLIPs": lambda r: r.clip,
+        "training data": lambda r: {"data set": r.trained_on, "videos": _manifest(r, "train")},
+    }
+    found = {what: _differing(of(a.first), of(b.first)) for what, of in areas.items()}
+    return [f"{what} differ: {_some(differing)}" for what, differing in found.items() if differing]
+
+
+def verdict(key: str, difference: Difference, p: float | None) -> str:
+    """A difference in words.
+
+    Args:
+        key: the metric's.
+        difference: from :func:`compare`.
+        p: its p-value, adjusted for the metrics that are shown beside it.
+    """
+    if difference.reason is not None or p is None:
+        return difference.reason or ""
+    if difference.value == difference.low == difference.high == 0:
+        return "identical"
+    if p > ALPHA:
+        return "not distinguishable"
+    return "A is better" if (difference.value > 0) == (definition(key).better != "lower") else "B is better"
+
+
+def _folders(name: str, out: Path) -> list[Path]:
+    """The folders with a record that a name stands for; several where it names a folder of runs."""
+    for place in (Path(name), out / name):
+        if (place / RESULT).is_file():
+            return [place]
+        if several := sorted(file.parent for file in place.glob(f"*/{RESULT}")):
+            return several
+        if place.is_dir():
+            raise RunError(f"no runs in {place}: expected a run folder, or the folder of one method on one data set")
+    folder = find_run(name, out)
+    if not (folder / RESULT).is_file():
+        raise RunError(f"{folder} holds weights that were not evaluated; run vadbench run --from {folder} first")
+    return [folder]
+
+
+def _facts(record: RunRecord) -> dict[str, Any]:
+    """All that the seeds of one method have in common."""
+    return {
+        "method": record.method,
+        "version": record.method_version,
+        "data set": record.dataset,
+        "trained on": record.trained_on,
+        **record.config,
+        "protocol": record.protocol,
+        "features": record.fingerprint,
+        "clip": record.clip,
+        "training videos": _manifest(record, "train"),
+        "test videos": _manifest(record, "test"),
+    }
+
+
+def _manifest(record: RunRecord, split: str) -> str:
+    return record.data[split].manifest if split in record.data else _ABSENT
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Settings in which two differ, each with both values: ``crop (center, mean)``."""
+    x, y = dict(flatten(a)), dict(flatten(b))
+    return [
+        f"{name} ({_short(x.get(name, _ABSENT))}, {_short(y.get(name, _ABSENT))})"
+        for name in {**x, **y}
+        if x.get(name, _ABSENT) != y.get(name, _ABSENT)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _some(items: Iterable[str]) -> str:
+    every = list(items)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
+
+
+def matched(
+    reference: ScoredSplit, split: ScoredSplit, first: tuple[RunRecord, Path], other: tuple[RunRecord, Path]
+) -> ScoredSplit:
+    """``split`` with its videos in the order of ``reference``.
+
+    Raises:
+        RunError: they have not the same videos, as long and anomalous in the same frames.
+    """
+    place = {s.name: i for i, s in enumerate(split.scores)}
+    problems = list(_mismatches(reference, split, place))
+    if problems:
+        rules = _differing(first[0].protocol, other[0].protocol)
+        under = f" (protocols differ: {_some(rules)})" if rules else ""
+        raise RunError(
+            f"{first[1]} and {other[1]} cannot be paired: {_some(problems)}{under}; evaluate both on the same test"
+            " videos under one protocol"
+        )
+    order = [place[s.name] for s in reference.scores]
+    return replace(split, scores=[split.scores[i] for i in order], videos=[split.videos[i] for i in order])
+
+
+def _mismatches(reference: ScoredSplit, split: ScoredSplit, place: Mapping[str, int]) -> Iterator[str]:
+    names = [s.name for s in reference.scores]
+    for which, missing in (("second", set(names) - place.keys()), ("first", place.keys() - set(names))):
+        if missing:
+            yield f"the {which} lacks {len(missing)} of the videos, such as {min(missing)}"
+    for scores, video in zip(reference.scores, reference.videos, strict=True):
+        if scores.name not in place:
+            continue
+        other, beside = split.scores[place[scores.name]], split.videos[place[scores.name]]
+        if scores.frames != other.frames:
+            yield f"{scores.name} has {scores.frames} and {other.frames} frames"
+        if video.runs != beside.runs:
+            yield f"{scores.name} is anomalous in frames {_short(list(video.runs))} and {_short(list(beside.runs))}"
+
+
+def _class_truth(split: ScoredSplit) -> dict[str, Any]:
+    """The annotated classes, without which class metrics are not the same metrics."""
+    segments = {v.name: v.segments for v in split.videos}
+    return {"classes": split.classes.names, "normal": split.classes.normal, **segments}
