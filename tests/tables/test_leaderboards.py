@@ -1,0 +1,209 @@
+"""What is ranked beside what, and what is not."""
+
+import numpy as np
+import pytest
+
+from vadbench.errors import RunError, UnknownNameError
+from vadbench.runs import read_record
+
+
+def labels(table):
+    return [row.label for row in table.rows]
+
+
+def figure(table, label, metric="AUC"):
+    place = [column.metric for column in table.columns].index(metric)
+    return next(row.cells[place].reproduced for row in table.rows if row.label == label)
+
+
+def test_seeds_are_combined_and_methods_ranked(make_run, boards):
+    folders = [make_run("good", seed=seed, quality=4) for seed in (0, 1, 2)]
+    make_run("bad", quality=0.5)
+    (table,) = boards().tables
+    assert labels(table) == ["good", "bad"]
+    assert [row.rank for row in table.rows] == [1, 2]
+    assert [row.seeds for row in table.rows] == [3, 1]
+    values = [read_record(folder).metrics["AUC"].value for folder in folders]
+    best = figure(table, "good")
+    assert best.seeds == (0, 1, 2)
+    assert best.mean == pytest.approx(np.mean(values), abs=1e-6)
+    assert best.std == pytest.approx(np.std(values, ddof=1), abs=1e-6)
+    assert best.low < best.mean < best.high
+    assert best.best and not best.tied
+    worst = figure(table, "bad")
+    assert (worst.best, worst.second, worst.tied) == (False, True, False)
+    assert worst.p < 0.05
+
+
+def test_the_best_and_one_that_cannot_be_told_from_it_are_shown_as_such(make_run, boards):
+    for seed in (0, 1):
+        make_run("first", seed=seed, quality=3.1, noise="x")
+        make_run("close", seed=seed, quality=3.0, noise="y")
+        make_run("worse", seed=seed, quality=0)
+    (table,) = boards().tables
+    found = {row.label: row.cells[0].reproduced for row in table.rows}
+    assert [name for name, f in found.items() if f.best] == [table.rows[0].label]
+    assert {table.rows[0].label, table.rows[1].label} == {"first", "close"}
+    assert found[table.rows[1].label].tied and found[table.rows[1].label].second
+    assert not found["worse"].tied
+
+
+def test_two_runs_with_the_same_scores_share_the_first_place(make_run, boards):
+    make_run("one", quality=2, noise="same")
+    make_run("two", quality=2, noise="same")
+    (table,) = boards().tables
+    assert [figure(table, name).best for name in ("one", "two")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rules": {"selection": "validation"}},
+        {"rules": {"selection": "best-on-test"}},
+        {"rules": {"subset": "single-anomaly"}},
+        {"rules": {"crop": "left"}},
+        {"rules": {"boundaries": "vadclip"}},
+        {"rules": {"tail": "rows"}},
+        {"protocol": "vadclip"},
+        {"rules": {"localization": "vadclip"}},
+        {"rules": {"drop_zeros": True}},
+        {"fingerprint": {"weights": "1" * 64}},
+        {"fingerprint": {"encoder": "vit-large"}},
+        {"fingerprint": {"dtype": "float16"}},
+        {"fingerprint": {"regions": "boxes of somebody 123"}},
+        {"fingerprint": {"weights": "unknown-abc"}},
+        {"trained_on": "elsewhere"},
+        {"dataset": "another"},
+        {"count": 20, "notes": ["incomplete: 20 of 24 test videos, the others lack a file under /home/me"]},
+        {"notes": ["incomplete: 7 of 8 train videos"]},
+    ],
+    ids=str,
+)
+def test_unlike_runs_are_never_ranked_beside_each_other(make_run, boards, other):
+    make_run("usual", quality=1)
+    make_run("usual-too", quality=1.5)
+    make_run("odd", quality=3, **other)
+    tables = boards().tables
+    assert sorted(map(labels, tables)) == sorted([["odd"], ["usual-too", "usual"]])
+    assert tables[0].note != tables[1].note or tables[0].title != tables[1].title
+
+
+def test_stride_and_pooling_are_a_methods_own_choice(make_run, boards):
+    make_run("coarse", quality=2)
+    make_run("fine", quality=1, fingerprint={"stride": 1, "pooling": "mean"})
+    (table,) = boards().tables
+    assert labels(table) == ["coarse", "fine"]
+
+
+def test_weights_chosen_on_the_test_set_and_incomplete_data_come_last_and_say_so(make_run, boards):
+    make_run("a", dataset="a", quality=1, rules={"selection": "best-on-test"})
+    make_run(
+        "b", dataset="b", quality=1, notes=["incomplete: 7 of 8 train videos, the others lack a file under /home/me"]
+    )
+    make_run("c", dataset="c", quality=1)
+    tables = boards().tables
+    assert [labels(t)[0] for t in tables] == ["c", "a", "b"]
+    assert "weights selected on the test set" in tables[1].title
+    assert "incomplete data" in tables[2].title
+    assert "weights selected on the test set (best-on-test)" in tables[1].notes
+    assert tables[2].notes == ("incomplete: 7 of 8 train videos",)
+
+
+def test_unknown_features_are_a_family_of_their_own_and_marked(make_run, boards):
+    make_run("a", quality=1, fingerprint={"weights": "unknown-1"})
+    make_run("b", quality=1, fingerprint={"weights": "unknown-2"})
+    tables = boards().tables
+    assert len(tables) == 2
+    assert all("features of unknown origin" in t.notes and "of unknown origin" in t.note for t in tables)
+
+
+def test_changed_settings_make_another_row_and_are_named(make_run, boards):
+    make_run("m", quality=1)
+    make_run("m", quality=2, config={"width": 3, "recipe": {"epochs": 5}}, changed=["recipe.epochs"])
+    (table,) = boards().tables
+    assert labels(table) == ["m recipe.epochs=5", "m"]
+
+
+def test_rows_that_only_something_else_tells_apart_say_what(make_run, boards):
+    make_run("m", quality=1)
+    make_run("m", quality=2, method_version="2")
+    make_run("m", quality=3, notes=["weights imported from the authors' file w.pt, sha256 0"])
+    (table,) = boards().tables
+    assert labels(table) == ["m (imported weights)", "m (version 2)", "m (version 1)"]
+    assert table.rows[0].notes == ("weights imported from the authors' file w.pt, sha256 0",)
+
+
+def test_another_metric_ranks_and_lower_may_be_better(make_run, boards):
+    make_run("a", quality=None, figures={"AUC": 0.9, "FAR": 0.2, "AUC/Fire": 0.1})
+    make_run("b", quality=None, figures={"AUC": 0.8, "FAR": 0.1, "AUC/Fire": 0.2})
+    assert labels(boards().tables[0]) == ["a", "b"]
+    assert labels(boards("FAR").tables[0]) == ["b", "a"]
+    assert boards("AUC/Fire").tables[0].columns[0].metric == "AUC/Fire"
+    assert labels(boards("AUC/Fire").tables[0]) == ["b", "a"]
+    assert figure(boards().tables[0], "b", "FAR").best
+
+
+def test_a_data_set_is_ranked_by_its_own_headline(make_run, boards):
+    make_run("a", figures={"AUC": 0.9, "AP": 0.1})
+    make_run("b", figures={"AUC": 0.8, "AP": 0.2})
+    (table,) = boards(headline=lambda _: "AP").tables
+    assert labels(table) == ["b", "a"]
+    assert table.note.startswith("Ranked by AP.")
+
+
+def test_a_metric_that_is_undefined_has_no_rank_and_no_place(make_run, boards):
+    make_run("a", figures={"AUC": {"value": None, "reason": "there is one kind of frame"}})
+    make_run("b", figures={"AUC": 0.5})
+    (table,) = boards().tables
+    assert [row.rank for row in table.rows] == [1, None]
+    assert figure(table, "a").mean is None
+    assert "undefined: there is one kind of frame" in figure(table, "a").notes
+
+
+@pytest.mark.parametrize(("metric", "error"), [("prevalence", RunError), ("AUCC", UnknownNameError)])
+def test_what_cannot_rank_is_refused(make_run, boards, metric, error):
+    make_run("a", figures={"AUC": 0.9})
+    with pytest.raises(error):
+        boards(metric)
+
+
+def test_lost_scores_leave_the_figures_and_take_the_test(make_run, boards):
+    make_run("a", quality=3)
+    make_run("b", quality=2.9)
+    folder = make_run("c", quality=2.8)
+    (folder / "scores.npz").unlink()
+    found = boards()
+    (table,) = found.tables
+    assert labels(table) == ["a", "b", "c"]
+    assert figure(table, "c").mean is not None and figure(table, "c").p is None and not figure(table, "c").tied
+    assert figure(table, "b").p is not None
+    assert len(found.notes) == 1 and str(folder) in found.notes[0]
+
+
+def test_damaged_scores_are_named(make_run, boards):
+    make_run("a", quality=3)
+    folder = make_run("b", quality=2)
+    (folder / "scores.npz").write_bytes(b"PK nothing")
+    found = boards()
+    assert labels(found.tables[0]) == ["a", "b"]
+    assert len(found.notes) == 1 and str(folder / "scores.npz") in found.notes[0]
+
+
+def test_scores_of_other_videos_are_not_paired(make_run, boards, videos):
+    make_run("a", quality=3)
+    make_run("b", quality=2.5)
+    folder = make_run("c", quality=2)
+    with np.load(folder / "scores.npz") as file:
+        arrays = dict(file)
+    arrays["names"] = np.array([f"w{i}" for i in range(24)])
+    np.savez(folder / "scores.npz", **arrays)
+    (table,) = boards().tables
+    assert figure(table, "b").p is not None
+    assert figure(table, "c").p is None
+
+
+def test_drawing_twice_gives_the_same(make_run, boards):
+    for seed in (0, 1):
+        make_run("a", seed=seed, quality=2)
+        make_run("b", seed=seed, quality=2.1)
+    assert boards().tables == boards().tables

@@ -1,0 +1,299 @@
+"""Published and reproduced numbers side by side: which run fills a place, and what is said of it."""
+
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from vadbench.benchmarks.schema import Benchmark
+from vadbench.tables.collect import collect
+from vadbench.tables.paper import paper_tables
+
+PAPERS = ("anomalyclip", "vadclip", "icpram2024")
+FINAL = "projection finetuned, CoOp (final)"
+ARGUMENTS = {"method": "anomalyclip", "dataset": "ucfcrime", "protocol": "anomalyclip"}
+
+
+def shipped(name):
+    text = files("vadbench_benchmarks").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return Benchmark.model_validate(tomllib.loads(text))
+
+
+@pytest.fixture
+def draw(make_run):
+    """One table of a benchmark, filled with the runs made so far."""
+
+    def draw(benchmark, table):
+        known = shipped(benchmark) if isinstance(benchmark, str) else benchmark
+        chosen = [t for t in known.tables if t.id == table]
+        evaluations, problems = collect(make_run.out)
+        assert all("has no scores.npz" in problem for problem in problems)
+        (drawn,), lost = paper_tables(known, "anomalyclip", chosen, evaluations, make_run.out)
+        assert not lost
+        return drawn
+
+    return draw
+
+
+@pytest.fixture
+def place(draw):
+    """One place of AnomalyCLIP's table 7: the final row's AUC, by default."""
+
+    def find(label=FINAL, column=0):
+        table = draw("anomalyclip", "7")
+        return next(row.cells[column] for row in table.rows if row.label == label)
+
+    return find
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_without_runs_every_published_number_is_there_and_it_says_how_to_fill_the_rest(tmp_path, name):
+    from vadbench.published import published_numbers
+
+    benchmark = shipped(name)
+    tables, lost = paper_tables(benchmark, name, benchmark.tables, [], tmp_path)
+    assert not lost
+    shown = sum(cell.published is not None for t in tables for row in t.rows for cell in row.cells)
+    ids = {f"Table {t.id}" for t in benchmark.tables}
+    assert shown == sum(n.reported_in == benchmark.source and n.table in ids for n in published_numbers()) > 20
+    assert not any(cell.reproduced or cell.verdict or cell.gap for t in tables for row in t.rows for cell in row.cells)
+    for table, asked in zip(tables, benchmark.tables, strict=True):
+        runnable = any(row.method for row in asked.rows)
+        assert (f"vadbench bench {name} --only {asked.id}" in table.missing) == runnable
+        said = [[note for note in row.notes if note.startswith("not run here: ")] for row in table.rows]
+        assert said == [[f"not run here: {row.why}"] if row.why else [] for row in asked.rows]
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "verdict"),
+    [
+        (0.86, 0.84, 0.88, "within the interval"),
+        (0.8636, 0.8636, 0.8636, "within the interval"),
+        (0.80, 0.78, 0.82, "below"),
+        (0.90, 0.88, 0.92, "above"),
+    ],
+)
+def test_the_published_number_is_held_against_the_interval(make_run, place, value, low, high, verdict):
+    make_run(**ARGUMENTS, figures={"AUC": {"value": value, "low": low, "high": high}})
+    cell = place()
+    assert cell.published.printed == "86.36" and cell.published.value == pytest.approx(0.8636)
+    assert cell.gap == pytest.approx(value - 0.8636, abs=1e-6)
+    assert cell.verdict == verdict
+
+
+def test_without_an_interval_there_is_a_gap_and_no_verdict(make_run, place):
+    make_run(**ARGUMENTS, figures={"AUC": {"value": 0.9, "reason": "no interval: there is only one video to resample"}})
+    cell = place()
+    assert cell.gap == pytest.approx(0.0364, abs=1e-6) and cell.verdict == ""
+    assert "no interval: there is only one video to resample" in cell.reproduced.notes
+
+
+def test_settings_decide_the_row(make_run, place):
+    make_run(**ARGUMENTS, figures={"AUC": 0.9}, config={"text_encoder": "finetune"})
+    make_run(
+        **ARGUMENTS,
+        figures={"AUC": 0.8},
+        config={"text_encoder": "frozen"},
+        changed=["text_encoder"],
+        created="2027-01-01",
+    )
+    assert place().reproduced.mean == 0.9
+    assert place("frozen, CoOp").reproduced.mean == 0.8
+    assert place("frozen, engineered prompts").reproduced is None
+
+
+def test_fewer_seeds_than_asked_are_said(make_run, place, draw):
+    for seed in (0, 2, 7):
+        make_run(**ARGUMENTS, seed=seed, figures={"AUC": 0.9, "mAUC": 0.9})
+    assert place().reproduced.seeds == (0, 2)
+    table = draw("anomalyclip", "7")
+    assert "2 of 3 seeds" in table.notes
+    assert table.missing.startswith("10 of 12 runs are missing")
+
+
+def test_seeds_of_different_versions_are_never_averaged(make_run, place):
+    for seed in (0, 1):
+        make_run(**ARGUMENTS, seed=seed, figures={"AUC": 0.9})
+    make_run(**ARGUMENTS, seed=2, figures={"AUC": 0.1}, method_version="2")
+    assert place().reproduced.seeds == (0, 1)
+    assert place().reproduced.mean == 0.9
+
+
+def test_of_equal_groups_the_newest_counts(make_run, place):
+    make_run(**ARGUMENTS, figures={"AUC": 0.9}, created="2026-02-02")
+    make_run(**ARGUMENTS, figures={"AUC": 0.8}, created="2026-02-03", method_version="2")
+    assert place().reproduced.mean == 0.8
+
+
+def test_weights_trained_here_come_before_the_authors_own(make_run, place, draw):
+    note = "weights imported from the authors' file ucf.ckpt, sha256 12"
+    figures = {"AUC": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    make_run(**ARGUMENTS, figures=figures, notes=[note], created="2027-01-01")
+    assert note in (*place().reproduced.notes, *draw("anomalyclip", "7").notes)
+    assert place().verdict == "within the interval"
+    make_run(**ARGUMENTS, figures={"AUC": 0.9})
+    assert place().reproduced.mean == 0.9
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"protocol": "native"}, "rules (native, not anomalyclip)"),
+        ({"rules": {"selection": "best-on-test"}}, "selection (best-on-test)"),
+        ({"rules": {"crop": "left"}}, "crop (left)"),
+        ({"rules": {"subset": "all"}}, "subset (all)"),
+        ({"clip": {"model": "small", "weights": "", "sha256": "0"}}, "CLIP (small)"),
+        ({"clip": {"model": "vit", "weights": "/home/me/w.pt", "sha256": "0"}}, "CLIP (vit w.pt)"),
+        ({"fingerprint": {"regions": "boxes"}}, "regions (not whole frames)"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_runs_under_other_rules_are_shown_and_never_judged(make_run, place, draw, changes, words):
+    make_run(**(ARGUMENTS | {"figures": {"AUC": {"value": 0.86, "low": 0.8, "high": 0.9}}} | changes))
+    cell = place()
+    assert cell.reproduced.mean == 0.86
+    assert cell.verdict == f"protocol differs in {words}"
+    assert cell.gap is None
+    assert not cell.reproduced.best
+    assert draw("anomalyclip", "7").missing.startswith("12 of 12 runs are missing")
+    # A run under the rules asked for takes its place.
+    make_run(**ARGUMENTS, figures={"AUC": {"value": 0.5, "low": 0.4, "high": 0.6}})
+    assert (place().reproduced.mean, place().verdict) == (0.5, "below")
+
+
+def test_of_runs_under_other_rules_the_closest_is_shown(make_run, place):
+    make_run(**ARGUMENTS, rules={"selection": "validation", "crop": "left"}, figures={"AUC": 0.1})
+    make_run(**ARGUMENTS, rules={"selection": "validation"}, figures={"AUC": 0.2})
+    assert place().reproduced.mean == 0.2
+
+
+def test_other_settings_and_failed_runs_fill_nothing(make_run, place):
+    make_run(**ARGUMENTS, figures={"AUC": 0.5}, config={"emb": 3}, changed=["emb"])
+    make_run(**ARGUMENTS, status="failed", error="a bug", method_version="3")
+    assert place().reproduced is None
+
+
+def test_incomplete_data_and_unknown_features_are_marked_and_incomplete_data_is_not_judged(make_run, place, draw):
+    figures = {"AUC": {"value": 0.86, "low": 0.8, "high": 0.9}}
+    make_run(**ARGUMENTS, figures=figures, fingerprint={"weights": "unknown-1"})
+    assert place().verdict == "within the interval"
+    assert "features of unknown origin" in draw("anomalyclip", "7").notes + place().reproduced.notes
+    make_run(**ARGUMENTS, figures=figures, notes=["incomplete: 3 of 290 test videos, the others lack a file under /x"],
+             created="2028-01-01")  # fmt: skip
+    assert place().verdict == "" and place().gap is not None
+    said = draw("anomalyclip", "7").notes + place().reproduced.notes
+    assert "incomplete: 3 of 290 test videos" in said and not any("/x" in text for text in said)
+
+
+def test_numbers_that_a_paper_did_not_measure_are_marked_and_never_judged(make_run, draw):
+    benchmark = Benchmark.model_validate(
+        {
+            "title": "quoted",
+            "source": "anomalyclip2024",
+            "protocol": "anomalyclip",
+            "clip": "ViT-B-16-quickgelu",
+            "clip_weights": "openai",
+            "tables": [
+                {
+                    "id": "2",
+                    "title": "t",
+                    "columns": [{"dataset": "ucfcrime", "metric": "AUC"}],
+                    "rows": [
+                        {"label": label, "published": {"key": key, "backbone": backbone}, "method": "anomalyclip"}
+                        for label, key, backbone in (
+                            ("own", "anomalyclip2024", None),
+                            ("quoted", "msl2022", "I3D-RGB"),
+                        )
+                    ],
+                }
+            ],
+        }
+    )
+    make_run(**ARGUMENTS, figures={"AUC": {"value": 0.86, "low": 0.8, "high": 0.9}})
+    table = draw(benchmark, "2")
+    own, quoted = (row.cells[0] for row in table.rows)
+    assert own.verdict == "within the interval" and not own.published.notes
+    assert quoted.verdict == "" and quoted.gap is not None and "quoted" in quoted.published.notes[0]
+
+
+@pytest.mark.parametrize("verified", ["derived", "recalled", "second-hand"])
+def test_doubtful_numbers_are_never_judged_by(make_run, draw, monkeypatch, verified):
+    import dataclasses
+
+    from vadbench.tables import paper
+
+    def doubtful(*arguments):
+        number = original(*arguments)
+        return None if number is None else dataclasses.replace(number, verified=verified)
+
+    original = paper.published_for
+    monkeypatch.setattr(paper, "published_for", doubtful)
+    make_run(**ARGUMENTS, figures={"AUC": {"value": 0.86, "low": 0.8, "high": 0.9}})
+    table = draw("anomalyclip", "7")
+    assert all(cell.verdict == "" for row in table.rows for cell in row.cells)
+    assert any(verified.split("-")[0] in note for note in table.notes)
+
+
+def own_benchmark(rows, columns=({"dataset": "d", "metric": "AUC"},), **fields):
+    return Benchmark.model_validate(
+        {
+            "title": "own",
+            "clip": "ViT-B-16-quickgelu",
+            "clip_weights": "openai",
+            "tables": [{"id": "1", "title": "t", "columns": list(columns), "rows": rows}],
+        }
+        | fields
+    )
+
+
+def test_rows_are_ranked_among_reproduced_numbers_of_one_kind(make_run, draw):
+    for method, quality in (("a", 3), ("b", 2), ("c", 5)):
+        make_run(method, quality=quality, fingerprint={"weights": "9" * 64} if method == "c" else None)
+    table = draw(own_benchmark([{"label": m, "method": m} for m in "abc"], seeds=[0]), "1")
+    a, b, c = (row.cells[0].reproduced for row in table.rows)
+    assert (a.best, b.second, c.best, c.second) == (True, True, False, False)
+    assert table.rows[2].notes == () and "not ranked beside the others: differs in features" in c.notes
+
+
+def test_a_row_chosen_on_the_test_set_is_not_ranked_beside_the_others(make_run, draw):
+    rows = [{"label": m, "method": m} for m in "ab"]
+    rows.append({"label": "c", "method": "c", "set": {"protocol": {"selection": "best-on-test"}}})
+    for method, quality in (("a", 3), ("b", 2), ("c", 5)):
+        make_run(method, quality=quality, rules={"selection": "best-on-test"} if method == "c" else None)
+    table = draw(own_benchmark(rows, seeds=[0]), "1")
+    c = table.rows[2].cells[0].reproduced
+    assert table.rows[0].cells[0].reproduced.best and not c.best and c.p is None
+    assert "weights selected on the test set (best-on-test)" in c.notes
+    assert any("differs in selection" in note for note in c.notes)
+
+
+def test_the_interval_of_several_seeds_is_that_of_their_mean(make_run, draw):
+    import numpy as np
+
+    from vadbench.metrics.bootstrap import draw_videos
+    from vadbench.scored import load_split
+
+    folders = [make_run("a", seed=seed, quality=1) for seed in (0, 1, 2)]
+    table = draw(own_benchmark([{"label": "a", "method": "a"}]), "1")
+    found = table.rows[0].cells[0].reproduced
+    draws = draw_videos(24)
+    samples = np.mean([load_split(f).resampled(["AUC"], draws)["AUC"] for f in folders], axis=0)
+    low, high = np.quantile(samples, [0.025, 0.975])
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+
+
+def test_trained_elsewhere_is_another_column(make_run, draw):
+    make_run("a", dataset="d", figures={"AUC": 0.6})
+    make_run("a", dataset="d", trained_on="e", figures={"AUC": 0.4})
+    columns = [{"dataset": "d", "metric": "AUC"}, {"dataset": "d", "metric": "AUC", "train": "e", "title": "from e"}]
+    table = draw(own_benchmark([{"label": "a", "method": "a"}], columns, seeds=[0]), "1")
+    assert [cell.reproduced.mean for cell in table.rows[0].cells] == [0.6, 0.4]
+    assert [column.title for column in table.columns] == ["d AUC", "from e"]
+    assert table.missing == ""
+
+
+def test_made_names_the_day_the_machine_and_the_versions(make_run, draw):
+    make_run("a", figures={"AUC": 0.6})
+    make_run("a", seed=1, figures={"AUC": 0.6}, created="2026-01-05T00:00:00+00:00")
+    table = draw(own_benchmark([{"label": "a", "method": "a"}], seeds=[0, 1]), "1")
+    assert table.made == "2 runs, made 2026-01-02 to 2026-01-05 on a machine, no GPU; torch 2, commit abcdef0"

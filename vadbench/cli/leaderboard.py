@@ -1,0 +1,79 @@
+"""``vadbench leaderboard``: every finished run ranked, in groups of what may be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, progress_bar
+from vadbench.cli.table import format_option, output_option, write
+from vadbench.errors import PluginError, RunError, UnknownNameError
+
+if TYPE_CHECKING:
+    from vadbench.plugins import Registry
+    from vadbench.tables.formats import Format
+
+HEADLINE = "AUC"
+"""What a data set that is not installed here is ranked by."""
+
+
+@click.command("leaderboard", short_help="Rank the finished runs that may be compared.")
+@click.option("-d", "--dataset", help="Only this data set.")
+@click.option("--metric", help="Rank by this metric.  [default: the data set's own, AUC or AP]")
+@format_option
+@options.out
+@output_option
+@options.plugin
+@options.as_json
+def command(
+    dataset: str | None,
+    metric: str | None,
+    format_: Format,
+    out: Path,
+    output: Path | None,
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Rank the finished runs under --out, seeds of one experiment combined.
+
+    There is a table for every group of runs that may be compared: the same data set, training data, rules of evaluation
+    and encoder. Runs of different groups are never ranked against each other, and the heading says in words what a
+    group has in common. Best is bold, second underlined; ≈ marks what the test videos do not suffice to tell from the
+    best.
+
+    \b
+      vadbench leaderboard
+      vadbench leaderboard -d ucfcrime --metric AP
+      vadbench leaderboard --format md --output leaderboard.md
+    """
+    from vadbench.plugins import Registry
+    from vadbench.tables.collect import collect
+    from vadbench.tables.leaderboard import leaderboards
+
+    registry = Registry(files=plugin_files)
+    evaluations, problems = collect(out)
+    for problem in problems:
+        note(f"note: {problem}")
+    if not evaluations:
+        raise RunError(
+            f"no finished run under {out}; make one with vadbench run or vadbench bench quick, or name --out"
+        )
+    known = {evaluation.record.dataset for evaluation in evaluations}
+    if dataset is not None and dataset not in known:
+        raise UnknownNameError("data set with finished runs", dataset, known)
+    chosen = [e for e in evaluations if dataset in (None, e.record.dataset)]
+    with progress_bar() as progress:
+        tables, lost = leaderboards(chosen, lambda name: _headline(registry, name), metric, progress)
+    for problem in lost:
+        note(f"note: {problem}")
+    write(tables, "json" if as_json else format_, output)
+
+
+def _headline(registry: Registry, dataset: str) -> str:
+    try:
+        return registry.dataset(dataset).headline
+    except (PluginError, UnknownNameError):
+        return HEADLINE

@@ -1,0 +1,108 @@
+"""``vadbench table``: a paper's table again, published and reproduced numbers side by side."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, progress_bar
+from vadbench.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vadbench.tables.formats import Format
+    from vadbench.tables.model import Table
+
+FORMATS = ("text", "md", "latex", "html", "csv", "json")
+SUFFIX = ".toml"
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="For a terminal, GitHub's Markdown, LaTeX with booktabs, a fragment of HTML, csv (a line for every place, as"
+    " fractions) or JSON.",
+)
+output_option = click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of printing."
+)
+
+
+@click.command("table", short_help="A benchmark's tables: published beside reproduced.")
+@click.argument("name")
+@format_option
+@options.out
+@output_option
+@options.plugin
+@options.as_json
+def command(
+    name: str, format_: Format, out: Path, output: Path | None, plugin_files: tuple[Path, ...], as_json: bool
+) -> None:
+    """Print a table of a benchmark, or all of them, from the runs that are there.
+
+    NAME is a benchmark, alone or with a table's id. Published numbers stand beside reproduced ones with the gap in
+    points and, where the paper measured the number itself, a verdict: whether it lies within the 95 % interval of the
+    mean over seeds. Runs under other rules are shown and marked. Without any run the published numbers stand alone, and
+    the last line says what to run.
+
+    \b
+      vadbench table anomalyclip/2
+      vadbench table quick/synthetic --format md
+      vadbench table vadclip --format latex --output vadclip.tex
+      vadbench table mine.toml/1
+    """
+    from vadbench.benchmarks.reading import open_benchmark
+    from vadbench.plugins import Registry
+    from vadbench.tables.collect import collect
+    from vadbench.tables.paper import paper_tables
+
+    benchmark_name, table_id = split_name(name)
+    benchmark = open_benchmark(benchmark_name, Registry(files=plugin_files))
+    ids = [table.id for table in benchmark.tables]
+    if table_id is not None and table_id not in ids:
+        raise UnknownNameError(f"table of {benchmark_name}", table_id, ids)
+    chosen = [table for table in benchmark.tables if table_id in (None, table.id)]
+    evaluations, problems = collect(out)
+    with progress_bar() as progress:
+        tables, lost = paper_tables(benchmark, benchmark_name, chosen, evaluations, out, progress)
+    for problem in (*problems, *lost):
+        note(f"note: {problem}")
+    write(tables, "json" if as_json else format_, output)
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """A benchmark, or the file of one, and a table's id where one is given.
+
+    >>> split_name("anomalyclip/D.16"), split_name("dir/mine.toml"), split_name("dir/mine.toml/1")
+    (('anomalyclip', 'D.16'), ('dir/mine.toml', None), ('dir/mine.toml', '1'))
+    """
+    file, suffix, rest = name.partition(f"{SUFFIX}/")
+    if suffix:
+        return file + SUFFIX, rest or None
+    if name.endswith(SUFFIX):
+        return name, None
+    benchmark, _, table = name.partition("/")
+    return benchmark, table or None
+
+
+def write(tables: Sequence[Table], format_: Format, output: Path | None) -> None:
+    """Print tables, with a terminal's own means where there is one, or write them to a file."""
+    from vadbench.files import write_text
+    from vadbench.tables.formats import WIDTH, render
+
+    terminal = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    text = render(tables, format_, width=width, styled=terminal)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        note(f"wrote {output}")

@@ -1,0 +1,163 @@
+"""Tables as text, Markdown, LaTeX, HTML, csv and JSON. The same tables give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, get_args
+
+from vadbench.tables import escaping
+from vadbench.tables.latex import to_latex
+from vadbench.tables.layout import TIED, Entry, Layout, lay_out, legend
+from vadbench.tables.model import Table, to_json
+from vadbench.tables.terminal import to_text
+
+Format = Literal["text", "md", "latex", "html", "csv", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+WIDTH = 120
+CSV_COLUMNS = (
+    *("table", "group", "rank", "row", "dataset", "column", "metric", "unit"),
+    *("published", "printed", "reproduced", "std", "low", "high", "seeds", "gap", "verdict"),
+    *("best", "second", "tied", "p", "notes"),
+)
+
+
+def render(tables: Table | Sequence[Table], format: Format, width: int = WIDTH, styled: bool = False) -> str:
+    """Tables as one text that ends with a line break.
+
+    Args:
+        tables: one or several.
+        format: ``text`` for a terminal, ``md`` for GitHub's Markdown, ``latex`` with booktabs, ``html`` as a fragment
+            of a page, ``csv`` with a line for every place of a table, ``json`` for
+            :func:`vadbench.tables.model.tables_from_json`.
+        width: characters in a line of ``text``; wider tables are split by their columns.
+        styled: whether ``text`` may use a terminal's bold and underlined letters.
+    """
+    several = [tables] if isinstance(tables, Table) else list(tables)
+    if format == "json":
+        return to_json(several)
+    if format == "csv":
+        return _csv(several)
+    writers: dict[str, Callable[[Layout], str]] = {
+        "text": partial(to_text, width=width, styled=styled),
+        "md": _markdown,
+        "latex": to_latex,
+        "html": _html,
+    }
+    return "\n".join(writers[format](lay_out(table)) for table in several)
+
+
+def _markdown(layout: Layout) -> str:
+    names = [*layout.lead]
+    for head in layout.heads:
+        parts = [f"{head.title} {part}" for part in head.parts] if len(head.parts) > 1 else [head.title]
+        names += parts
+    marks = ["---" if name == "method" else "---:" for name in names]
+    lines = [f"**{escaping.markdown(layout.title)}**", ""]
+    if layout.note:
+        lines += [escaping.markdown(layout.note), ""]
+    lines += [_markdown_line([escaping.markdown(name) for name in names]), _markdown_line(marks)]
+    for line in layout.lines:
+        if line.heading:
+            lines.append(_markdown_line([f"*{escaping.markdown(line.heading)}*", *[""] * (len(names) - 1)]))
+        else:
+            lines.append(_markdown_line([_markdown_entry(entry) for entry in line.entries]))
+    below = [escaping.markdown(text) for text in layout.reading]
+    if layout.ranked:
+        below.append(legend("**bold**", "<ins>underlined</ins>"))
+    below += [escaping.markdown(text) for text in layout.remarks]
+    below += [f"<sup>{letter}</sup> {escaping.markdown(text)}" for letter, text in layout.footnotes]
+    below += [escaping.markdown(layout.missing)] if layout.missing else []
+    return "\n".join([*lines, "", "<br>\n".join(below), ""] if below else [*lines, ""])
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_entry(entry: Entry) -> str:
+    text = escaping.markdown(entry.text)
+    # GitHub keeps <ins>, which browsers underline, and takes <u> out.
+    shown = {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(entry.emphasis, text)
+    marks = f"<sup>{','.join(entry.marks)}</sup>" if entry.marks else ""
+    tied = f" {TIED}" if entry.tied else ""
+    interval = f" {entry.interval}" if entry.interval else ""
+    return f"{shown}{tied}{interval}{marks}"
+
+
+def _html(layout: Layout) -> str:
+    quoted = escaping.html_text
+    several = any(len(head.parts) > 1 for head in layout.heads)
+    span = len(layout.lead) + sum(len(head.parts) for head in layout.heads)
+    rows = ' rowspan="2"' if several else ""
+    out = ['<section class="vadbench-table">', f"<h2>{quoted(layout.title)}</h2>"]
+    if layout.note:
+        out.append(f"<p>{quoted(layout.note)}</p>")
+    out += ["<table>", "<thead>", "<tr>"]
+    out += [f'<th scope="col"{rows}>{quoted(name)}</th>' for name in layout.lead]
+    for head in layout.heads:
+        wide = f' colspan="{len(head.parts)}"' if several else ""
+        out.append(f'<th scope="col"{wide}><abbr title="{quoted(head.definition)}">{quoted(head.title)}</abbr></th>')
+    out.append("</tr>")
+    if several:
+        parts = "".join(f'<th scope="col">{part}</th>' for head in layout.heads for part in head.parts)
+        out += [f"<tr>{parts}</tr>"]
+    out += ["</thead>", "<tbody>"]
+    name = layout.lead.index("method")
+    for line in layout.lines:
+        if line.heading:
+            out.append(f'<tr><th scope="rowgroup" colspan="{span}">{quoted(line.heading)}</th></tr>')
+            continue
+        cells = [_html_entry(entry, header=i == name) for i, entry in enumerate(line.entries)]
+        out.append(f"<tr>{''.join(cells)}</tr>")
+    out += ["</tbody>", "</table>"]
+    out += [f"<p>{quoted(text)}</p>" for text in layout.reading]
+    if layout.ranked:
+        out.append(f"<p>{legend('<b>bold</b>', '<u>underlined</u>')}</p>")
+    out += [f"<p>{quoted(text)}</p>" for text in layout.remarks]
+    out += [f"<p><sup>{letter}</sup> {quoted(text)}</p>" for letter, text in layout.footnotes]
+    out += [f"<p>{quoted(layout.missing)}</p>"] if layout.missing else []
+    return "\n".join([*out, "</section>", ""])
+
+
+def _html_entry(entry: Entry, header: bool) -> str:
+    text = escaping.html_text(entry.text)
+    if header:
+        # Names may run from right to left; what stands beside them must not.
+        text = f"<bdi>{text}</bdi>"
+    shown = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>"}.get(entry.emphasis, text)
+    tied = f" {TIED}" if entry.tied else ""
+    interval = f" <small>{escaping.html_text(entry.interval)}</small>" if entry.interval else ""
+    marks = f"<sup>{','.join(entry.marks)}</sup>" if entry.marks else ""
+    tag = 'th scope="row"' if header else "td"
+    return f"<{tag}>{shown}{tied}{interval}{marks}</{tag.split()[0]}>"
+
+
+def _csv(tables: Sequence[Table]) -> str:
+    """A line for every place, so that tables of different columns lie in one file; figures are fractions."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for table in tables:
+        name = table.id or f"{table.title}. {table.note}"
+        for row in table.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                published, found = cell.published, cell.reproduced
+                notes = [*table.notes, *row.notes, *(published.notes if published else ())]
+                texts = (row.label, column.dataset, column.title, column.metric, column.unit)
+                writer.writerow(
+                    [
+                        *(escaping.spreadsheet(name), escaping.spreadsheet(row.group), row.rank),
+                        *(escaping.spreadsheet(text) for text in texts),
+                        *((published.value, published.printed) if published else ("", "")),
+                        *((found.mean, found.std, found.low, found.high) if found else [""] * 4),
+                        " ".join(map(str, found.seeds)) if found else "",
+                        cell.gap,
+                        escaping.spreadsheet(cell.verdict),
+                        *((int(found.best), int(found.second), int(found.tied), found.p) if found else [""] * 4),
+                        escaping.spreadsheet("; ".join([*notes, *(found.notes if found else ())])),
+                    ]
+                )
+    return out.getvalue()

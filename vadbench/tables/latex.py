@@ -1,0 +1,84 @@
+"""Tables as LaTeX, with the packages booktabs and graphicx."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from vadbench.tables.escaping import latex
+from vadbench.tables.layout import INTERVALS, TIED, Entry, Layout, legend
+
+WIDEST = 8
+"""Printed columns of metrics side by side; more are set below."""
+
+
+def to_latex(layout: Layout) -> str:
+    """A ``table`` with its caption, shrunk to the line where it is wider. Intervals are left out for want of room."""
+    lines = [
+        r"% needs \usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex(layout.title)}}}",
+        r"\small",
+    ]
+    for columns in _pieces(layout):
+        lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
+        lines += [*_tabular(layout, columns), r"}\par\medskip"]
+    reading = [text.replace(f"; {INTERVALS}", "") for text in layout.reading]
+    below = [latex(text) for text in (layout.note, *reading) if text]
+    if layout.ranked:
+        # The legend is our own text; only its signs need LaTeX's spelling.
+        words = latex(legend("BEST", "SECOND"))
+        below.append(words.replace("BEST", r"\textbf{bold}").replace("SECOND", r"\underline{underlined}"))
+    below += [latex(text) for text in layout.remarks]
+    below += [rf"$^{{{letter}}}$ {latex(text)}" for letter, text in layout.footnotes]
+    below += [latex(layout.missing)] if layout.missing else []
+    lines += [r"\footnotesize\raggedright", *(rf"{text}\par" for text in below), r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _pieces(layout: Layout) -> Iterator[range]:
+    """Indices of the metrics that stand side by side."""
+    parts = len(layout.heads[0].parts)
+    count = max(1, WIDEST // parts)
+    for start in range(0, len(layout.heads), count):
+        yield range(start, min(start + count, len(layout.heads)))
+
+
+def _tabular(layout: Layout, metrics: Sequence[int]) -> Iterator[str]:
+    heads = [layout.heads[i] for i in metrics]
+    parts, lead = len(heads[0].parts), len(layout.lead)
+    span = lead + parts * len(heads)
+    own = "".join("l" if name == "method" else "r" for name in layout.lead)
+    yield rf"\begin{{tabular}}{{{own}{'r' * (span - lead)}}}"
+    yield r"\toprule"
+    names = [latex(name) for name in layout.lead]
+    if parts == 1:
+        yield _line([*names, *(latex(head.title) for head in heads)])
+    else:
+        yield _line([*[""] * lead, *(rf"\multicolumn{{{parts}}}{{c}}{{{latex(head.title)}}}" for head in heads)])
+        ends = [lead + parts * (i + 1) for i in range(len(heads))]
+        yield " ".join(rf"\cmidrule(lr){{{end - parts + 1}-{end}}}" for end in ends)
+        yield _line([*names, *(latex(part) for head in heads for part in head.parts)])
+    yield r"\midrule"
+    # Entries of the metrics that stand here, after the row's own.
+    chosen = [*range(lead), *(lead + parts * i + k for i in metrics for k in range(parts))]
+    for line in layout.lines:
+        if line.heading:
+            yield _line([rf"\multicolumn{{{span}}}{{l}}{{\textit{{{latex(line.heading)}}}}}"])
+        else:
+            yield _line([_entry(line.entries[i]) for i in chosen])
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _entry(entry: Entry) -> str:
+    text = re.sub(r"^-(?=\d)", "$-$", latex(entry.text))
+    shown = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(entry.emphasis, text)
+    tied = f" {latex(TIED)}" if entry.tied else ""
+    marks = rf"$^{{{','.join(entry.marks)}}}$" if entry.marks else ""
+    return f"{shown}{tied}{marks}"

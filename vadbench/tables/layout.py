@@ -1,0 +1,234 @@
+"""A table laid out for print: which columns it has, what stands in each place, the footnotes' letters, the legend.
+
+What is decided here is the same in every format; a format only writes it down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vadbench.tables.model import DIFFERS, WITHIN, Cell, Column, Published, Reproduced, Row, Table
+
+TIED = "≈"
+INTERVALS = "in brackets the 95 % interval of the mean from resampling test videos"
+Part = Literal["published", "reproduced", "gap", "verdict"]
+Emphasis = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands in one place.
+
+    Args:
+        text: the number, or words.
+        interval: its interval in brackets, which a narrow format may leave out.
+        emphasis: best and second best of a column.
+        tied: not distinguishable from the best.
+        marks: letters of footnotes.
+    """
+
+    text: str = ""
+    interval: str = ""
+    emphasis: Emphasis = ""
+    tied: bool = False
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Head:
+    """The heading of a metric over its ``parts``, one printed column each."""
+
+    title: str
+    definition: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A printed line: a heading of a group without entries, or entries, the row's own first."""
+
+    heading: str = ""
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table ready to be written.
+
+    Args:
+        lead: headings of the columns that come before the metrics.
+        reading: how to read the figures, in sentences.
+        ranked: whether any figure is emphasised, so that a format has to add its :func:`legend`.
+        remarks: what must be said of all figures, in sentences.
+        missing: the last line, how to make runs that are not there.
+        footnotes: letter and text.
+    """
+
+    title: str
+    note: str
+    lead: tuple[str, ...]
+    heads: tuple[Head, ...]
+    lines: tuple[Line, ...]
+    reading: tuple[str, ...]
+    ranked: bool
+    remarks: tuple[str, ...]
+    missing: str
+    footnotes: tuple[tuple[str, str], ...]
+
+
+class _Letters:
+    """Letters of footnotes in the order in which they are met: a, b, ..., z, aa, ..."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, notes: Sequence[str]) -> tuple[str, ...]:
+        return tuple(self._known.setdefault(note, _letter(len(self._known))) for note in dict.fromkeys(notes))
+
+    @property
+    def all(self) -> tuple[tuple[str, str], ...]:
+        return tuple((letter, text) for text, letter in self._known.items())
+
+
+def lay_out(table: Table) -> Layout:
+    """Lay a table out: parts of columns that are empty in every row are left out."""
+    letters = _Letters()
+    parts = _parts(table)
+    heads = tuple(Head(_title(c), c.definition, parts) for c in table.columns)
+    ranks, seeds = (any(getattr(row, name) is not None for row in table.rows) for name in ("rank", "seeds"))
+    lines: list[Line] = []
+    heading = ""
+    for row in table.rows:
+        if row.group != heading:
+            heading = row.group
+            lines.append(Line(heading=heading or "others"))
+        own = [Entry(row.label, marks=letters.of(row.notes))]
+        own = [*([Entry(_text(row.rank))] if ranks else []), *own, *([Entry(_text(row.seeds))] if seeds else [])]
+        lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters))))
+    figures = [cell.reproduced for row in table.rows for cell in row.cells if cell.reproduced is not None]
+    return Layout(
+        title=f"{table.title} ({table.id})" if table.id else table.title,
+        note=table.note,
+        lead=(*(["#"] if ranks else []), "method", *(["seeds"] if seeds else [])),
+        heads=heads,
+        lines=tuple(lines),
+        reading=tuple(_reading(table, figures)),
+        ranked=any(figure.best for figure in figures),
+        remarks=tuple(_remarks(table)),
+        missing=table.missing,
+        footnotes=letters.all,
+    )
+
+
+def legend(best: str, second: str) -> str:
+    """What emphasis and the tie sign mean, given how a format shows best and second best."""
+    return (
+        f"{best}: best, {second}: second; {TIED}: not distinguishable from the best (paired resampling of test videos,"
+        " Holm's adjustment over the column, 5 %)."
+    )
+
+
+def number(value: float, unit: str = "%", digits: int = 2) -> str:
+    """A stored value as it is printed.
+
+    >>> number(0.86361), number(-0.5, digits=1), number(12.5, "ms")
+    ('86.36', '-50.0', '12.50')
+    """
+    return f"{100 * value if unit == '%' else value:.{digits}f}"
+
+
+def _parts(table: Table) -> tuple[Part, ...]:
+    """The parts of every column: no published numbers where no paper has the table, no others where nothing is run."""
+    cells = [cell for row in table.rows for cell in row.cells]
+    if all(cell.published is None for cell in cells):
+        return ("reproduced",)
+    parts: list[Part] = ["published"]
+    if table.missing or any(cell.reproduced is not None for cell in cells):
+        parts.append("reproduced")
+    if any(cell.gap is not None for cell in cells):
+        parts.append("gap")
+    if any(cell.verdict for cell in cells):
+        parts.append("verdict")
+    return tuple(parts)
+
+
+def _title(column: Column) -> str:
+    return column.title if column.unit == "%" else f"{column.title} ({column.unit})"
+
+
+def _entries(row: Row, columns: Sequence[Column], parts: Sequence[Part], letters: _Letters) -> Iterator[Entry]:
+    for cell, column in zip(row.cells, columns, strict=True):
+        for part in parts:
+            if part == "published":
+                yield _published(cell.published, letters)
+            elif part == "reproduced":
+                yield _reproduced(cell.reproduced, column.unit, letters)
+            elif part == "gap":
+                yield Entry("" if cell.gap is None else f"{100 * cell.gap:+.2f}")
+            else:
+                yield Entry(_verdict(cell))
+
+
+def _published(found: Published | None, letters: _Letters) -> Entry:
+    return Entry() if found is None else Entry(found.printed, marks=letters.of(found.notes))
+
+
+def _reproduced(found: Reproduced | None, unit: str, letters: _Letters) -> Entry:
+    if found is None:
+        return Entry()
+    marks = letters.of(found.notes)
+    if found.mean is None:
+        return Entry("undefined", marks=marks)
+    spread = "" if found.std is None else f" ± {number(found.std, unit)}"
+    interval = ""
+    if found.low is not None and found.high is not None:
+        interval = f"[{number(found.low, unit, 1)}, {number(found.high, unit, 1)}]"
+    emphasis: Emphasis = "best" if found.best else "second" if found.second else ""
+    return Entry(number(found.mean, unit) + spread, interval, emphasis, found.tied, marks)
+
+
+def _verdict(cell: Cell) -> str:
+    if cell.verdict.startswith(DIFFERS):
+        return "differs"
+    return "within" if cell.verdict == WITHIN else cell.verdict
+
+
+def _reading(table: Table, figures: Sequence[Reproduced]) -> Iterator[str]:
+    defined = [figure for figure in figures if figure.mean is not None]
+    if any(column.unit == "%" for column in table.columns):
+        said = ["In percent"]
+        if any(figure.std is not None for figure in defined):
+            said.append("mean ± standard deviation over seeds")
+        if any(figure.low is not None for figure in defined):
+            said.append(INTERVALS)
+        yield "; ".join(said) + "."
+    cells = [cell for row in table.rows for cell in row.cells]
+    if any(cell.gap is not None for cell in cells):
+        yield "Gap: reproduced minus published, in points."
+    if any(cell.verdict for cell in cells):
+        yield (
+            "Verdict on the reproduced number: within, where the published one lies in its interval, otherwise below or"
+            " above it; differs, where there are only runs under other rules."
+        )
+
+
+def _remarks(table: Table) -> Iterator[str]:
+    yield from (f"{note[:1].upper()}{note[1:]}." for note in table.notes)
+    if table.made:
+        yield f"{table.made}."
+
+
+def _text(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _letter(index: int) -> str:
+    """a, b, ..., z, aa, ab, ...
+
+    >>> [_letter(i) for i in (0, 25, 26, 27)]
+    ['a', 'z', 'aa', 'ab']
+    """
+    more, last = divmod(index, 26)
+    return (_letter(more - 1) if more else "") + chr(ord("a") + last)

@@ -1,0 +1,170 @@
+"""Leaderboards: every finished run ranked, but only beside those that were measured the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from vadbench.config import flatten
+from vadbench.dataset import Progress, silent
+from vadbench.errors import RunError
+from vadbench.metrics.definitions import definition
+from vadbench.protocols import PROTOCOLS, Protocol
+from vadbench.tables import model
+from vadbench.tables.collect import Evaluation, Kind, by_seed, made
+from vadbench.tables.paper import PROTOCOL, clip_words
+from vadbench.tables.standing import Figure, Resamples, column, resample
+
+METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
+"""The columns."""
+
+Seeds = Sequence[Evaluation]
+"""Runs that differ in their seed alone."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Experiments that may be ranked beside each other, the best first."""
+
+    kind: Kind
+    rows: Sequence[Seeds]
+    metric: str
+
+
+def leaderboards(
+    evaluations: Sequence[Evaluation],
+    headline: Callable[[str], str],
+    metric: str | None = None,
+    progress: Progress = silent,
+) -> tuple[list[model.Table], list[str]]:
+    """One table for each group of runs that may be ranked together, and which scores cannot be read.
+
+    Groups of a data set stand together, the largest first; those whose weights were chosen on the test set or whose
+    data is incomplete come last.
+
+    Args:
+        evaluations: from :func:`vadbench.tables.collect.collect`, at least one.
+        headline: the metric that a data set is ranked by.
+        metric: rank by this one instead.
+        progress: told how many runs are resampled.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        RunError: nothing can be ranked by it.
+    """
+    if metric is not None and definition(metric).better is None:
+        raise RunError(f"{metric} is a property of the data: expected a metric to rank by, such as AUC or AP")
+    groups: dict[Kind, list[Seeds]] = {}
+    for seeds in by_seed(evaluations):
+        groups.setdefault(seeds[0].kind, []).append(seeds)
+    ordered = sorted(groups.items(), key=lambda g: (g[0].apart, g[0].dataset, g[0].trained_on, -len(g[1]), str(g[0])))
+    ranked = [_ranked(kind, rows, metric or headline(kind.dataset)) for kind, rows in ordered]
+    shown = METRICS if metric is None or metric in METRICS else (metric, *METRICS)
+    wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
+    resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
+    return [_table(group, shown, resamples) for group in ranked], resamples.notes
+
+
+def _ranked(kind: Kind, rows: Sequence[Seeds], metric: str) -> Group:
+    sign = -1 if definition(metric).better == "higher" else 1
+
+    def place(seeds: Seeds) -> tuple[bool, float, str]:
+        value = _mean(seeds, metric)
+        return value is None, sign * (value or 0.0), _label(seeds)
+
+    return Group(kind, sorted(rows, key=place), metric)
+
+
+def _mean(seeds: Seeds, metric: str) -> float | None:
+    values = [run.record.metrics[metric].value if metric in run.record.metrics else None for run in seeds]
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if len(defined) == len(values) else None
+
+
+def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.Table:
+    figures = {i: Figure(seeds) for i, seeds in enumerate(group.rows)}
+    columns = [column(figures, metric, definition(metric).better, resamples) for metric in metrics]
+    labels = _distinct(group.rows)
+    rows = tuple(
+        model.Row(
+            label=labels[i],
+            rank=i + 1 if _mean(seeds, group.metric) is not None else None,
+            seeds=len(seeds),
+            cells=tuple(model.Cell(reproduced=found[i]) for found in columns),
+        )
+        for i, seeds in enumerate(group.rows)
+    )
+    drawn = model.Table(
+        title=_title(group.kind),
+        note=_words(group),
+        columns=tuple(_column(metric, group.kind.dataset) for metric in metrics),
+        rows=rows,
+        made=made(run for seeds in group.rows for run in seeds),
+    )
+    return model.with_shared_notes(drawn)
+
+
+def _column(metric: str, dataset: str) -> model.Column:
+    means = definition(metric)
+    return model.Column(title=means.title, dataset=dataset, metric=metric, definition=means.text)
+
+
+def _title(kind: Kind) -> str:
+    apart = ["incomplete data"] if kind.incomplete else []
+    apart += ["weights selected on the test set"] if kind.rules.selection == "best-on-test" else []
+    trained = "" if kind.trained_on == kind.dataset else f", trained on {kind.trained_on}"
+    return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: compares with no other table)" if apart else "")
+
+
+def _words(group: Group) -> str:
+    """What the rows of a group have in common, in words."""
+    kind, first = group.kind, group.rows[0][0]
+    made_of = first.fingerprint
+    clip = clip_words(first.record.clip.get("model", made_of.encoder), first.record.clip.get("weights", ""))
+    origin = f"of CLIP {clip}" if made_of.known else "of unknown origin"
+    shown = made_of.regions or f"{'crop' if len(made_of.crops) == 1 else 'crops'} {', '.join(made_of.crops)}"
+    features = f"{origin}, {shown}, {made_of.dtype}"
+    return (
+        f"Ranked by {group.metric}. {kind.videos} test videos, {kind.abnormal} of them abnormal. {_rules(kind.rules)}"
+        f" Features {features} (family {kind.family})."
+    )
+
+
+def _rules(rules: Protocol) -> str:
+    """A protocol in words: its name, and in what it is not the one of that name."""
+    named = PROTOCOLS.get(rules.name, PROTOCOLS["native"])
+    fields = [f for f in Protocol.model_fields if f != "name"]
+    changed = [f"{f.replace('_', ' ')} {getattr(rules, f)}" for f in fields if getattr(rules, f) != getattr(named, f)]
+    return f"Protocol {rules.name}{' with ' if changed else ''}{', '.join(changed)}."
+
+
+def _label(seeds: Seeds) -> str:
+    """A method with the settings that are not its defaults; rules are the group's, not the row's."""
+    record = seeds[0].record
+    values: Mapping[str, object] = dict(flatten(record.config))
+    changed = [name for name in record.changed if not name.startswith(PROTOCOL)]
+    settings = "".join(f" {name}={values.get(name)}" for name in changed)
+    return f"{record.method}{settings}{' (imported weights)' if seeds[0].imported else ''}"
+
+
+def _distinct(rows: Sequence[Seeds]) -> list[str]:
+    """Labels that differ: where settings do not tell rows apart, what else does."""
+    labels = [_label(seeds) for seeds in rows]
+    facts = [_facts(seeds[0]) for seeds in rows]
+    out = []
+    for label, own in zip(labels, facts, strict=True):
+        others = [other for name, other in zip(labels, facts, strict=True) if name == label]
+        telling = [f"{name} {value}" for name, value in own.items() if len({o[name] for o in others}) > 1]
+        out.append(f"{label} ({', '.join(telling)})" if telling else label)
+    return out
+
+
+def _facts(run: Evaluation) -> dict[str, str]:
+    train = run.record.data.get("train")
+    return {
+        "version": run.record.method_version,
+        "features": run.fingerprint.digest,
+        "training videos": train.manifest if train else "",
+        "evaluation": run.record.evaluation,
+    }

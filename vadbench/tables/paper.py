@@ -1,0 +1,261 @@
+"""A benchmark's table filled in: published numbers beside reproduced ones, the gap, and a verdict where one is due."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vadbench.benchmarks import schema
+from vadbench.benchmarks.schema import Benchmark
+from vadbench.dataset import Progress, silent
+from vadbench.locations import DEFAULT_OUT
+from vadbench.metrics.definitions import definition
+from vadbench.published import PublishedNumber, published_for
+from vadbench.runs import RunRecord
+from vadbench.tables import model
+from vadbench.tables.collect import Evaluation, by_seed, made
+from vadbench.tables.model import ABOVE, BELOW, DIFFERS, WITHIN
+from vadbench.tables.standing import DIGITS, Figure, Resamples, column, resample
+
+PROTOCOL = "protocol."
+_DOUBTS = {
+    "derived": "published number: derived from other numbers in print; no verdict",
+    "recalled": "published number: recalled from memory; no verdict",
+    "second-hand": "published number: second-hand, not read in a paper; no verdict",
+    "read": "published number: quoted from another paper, or another paper's method run again; no verdict",
+}
+
+Runs = Mapping[tuple[str, str, str], Sequence[Evaluation]]
+"""Finished evaluations by method, data set and data set trained on."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What belongs in one place of a table.
+
+    Args:
+        published: the number that stands there in the paper.
+        asked: the runs it needs.
+        found: those that are there, one a seed; where there is none, those of other rules.
+        differs: in what the rules of ``found`` are not those asked for; empty where they are.
+    """
+
+    published: PublishedNumber | None
+    asked: Sequence[schema.Cell] = ()
+    found: Sequence[Evaluation] = ()
+    differs: str = ""
+
+
+def paper_tables(
+    benchmark: Benchmark,
+    name: str,
+    tables: Sequence[schema.Table],
+    evaluations: Sequence[Evaluation],
+    out: Path = DEFAULT_OUT,
+    progress: Progress = silent,
+) -> tuple[list[model.Table], list[str]]:
+    """Tables of a benchmark, filled from runs, and which scores cannot be read.
+
+    Args:
+        benchmark: its file's content.
+        name: what the benchmark is called on the command line.
+        tables: some or all of the benchmark's.
+        evaluations: from :func:`vadbench.tables.collect.collect`.
+        out: where they were found, for what is said of missing runs.
+        progress: told how many runs are resampled.
+    """
+    runs: dict[tuple[str, str, str], list[Evaluation]] = defaultdict(list)
+    for evaluation in evaluations:
+        runs[evaluation.record.method, evaluation.record.dataset, evaluation.record.trained_on].append(evaluation)
+    grids = {table.id: _grid(benchmark, table, runs) for table in tables}
+    wanted: dict[Evaluation, set[str]] = {}
+    for table in tables:
+        for row in grids[table.id]:
+            for asked, place in zip(table.columns, row, strict=True):
+                for run in place.found:
+                    wanted.setdefault(run, set()).add(asked.metric)
+    resamples = resample(wanted, max(len(t.rows) for t in tables), progress)
+    return [_table(benchmark, name, t, grids[t.id], resamples, out) for t in tables], resamples.notes
+
+
+def _grid(benchmark: Benchmark, table: schema.Table, runs: Runs) -> list[list[Place]]:
+    """What belongs in each place, by row and column; columns on one data set share their runs."""
+    grid = []
+    for row in table.rows:
+        found: dict[tuple[schema.Cell, ...], tuple[Sequence[Evaluation], str]] = {}
+        places = []
+        for asked in table.columns:
+            number = published_for(benchmark.source, table.id, row.published, asked) if row.published else None
+            cells = tuple(benchmark.of(table, row, asked))
+            if cells and cells not in found:
+                found[cells] = _runs_of(cells, runs)
+            places.append(Place(number, cells, *found.get(cells, ((), ""))))
+        grid.append(places)
+    return grid
+
+
+def _runs_of(cells: Sequence[schema.Cell], runs: Runs) -> tuple[Sequence[Evaluation], str]:
+    """The runs of cells that differ in their seed, or those that come closest, and in what these differ.
+
+    One mean is over runs that are alike in everything but the seed. Of several such groups the one with the most of the
+    seeds asked for counts, of these weights trained here before the authors' own, and of these the newest.
+    """
+    first, seeds = cells[0], {cell.seed for cell in cells}
+    there = runs.get((first.method, first.dataset, first.trained_on), [])
+    differing = {run: _differences(first, run) for run in there if _own_rules(first, run.record).matches(run.record)}
+    exact = [run for run, found in differing.items() if not found and run.record.seed in seeds]
+    groups = by_seed(exact or [run for run, found in differing.items() if found])
+    if not groups:
+        return (), ""
+
+    def merit(group: Sequence[Evaluation]) -> tuple[int, int, bool, str]:
+        asked = sum(run.record.seed in seeds for run in group)
+        return -len(differing[group[0]]), asked, not group[0].imported, max(run.record.created for run in group)
+
+    best = max(groups, key=merit)
+    return best, ", ".join(differing[best[0]])
+
+
+def _own_rules(cell: schema.Cell, record: RunRecord) -> schema.Cell:
+    """The same method with the same settings as a record was evaluated: under its protocol, CLIP and seed."""
+    return replace(
+        cell,
+        protocol=str(record.protocol.get("name")),
+        clip=record.clip.get("model", ""),
+        clip_weights=record.clip.get("weights", ""),
+        seed=record.seed,
+        settings=tuple(sorted((_of_method(cell) | _of_protocol(record)).items())),
+    )
+
+
+def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
+    """In what a run of the cell's method and settings was not made as the cell asks, in words."""
+    record, asked = run.record, {k: v for k, v in cell.settings if k.startswith(PROTOCOL)}
+    found = [f"rules ({run.rules.name}, not {cell.protocol})"] if run.rules.name != cell.protocol else []
+    own = _of_protocol(record)
+    for name in sorted(asked.keys() | own):
+        field = name.removeprefix(PROTOCOL)
+        value = record.protocol.get(field)
+        if name not in asked or asked[name] != value:
+            found.append(f"{field.replace('_', ' ')} ({value})")
+    if (record.clip.get("model"), record.clip.get("weights")) != (cell.clip, cell.clip_weights):
+        found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
+    if run.fingerprint.regions:
+        found.append("regions (not whole frames)")
+    return found
+
+
+def _of_method(cell: schema.Cell) -> dict[str, object]:
+    return {k: v for k, v in cell.settings if not k.startswith(PROTOCOL)}
+
+
+def _of_protocol(record: RunRecord) -> dict[str, object]:
+    return {k: record.protocol.get(k.removeprefix(PROTOCOL)) for k in record.changed if k.startswith(PROTOCOL)}
+
+
+def clip_words(clip: str, weights: str) -> str:
+    """A CLIP as it is named in tables: of weights in a file only the file's name."""
+    return " ".join(filter(None, (clip, Path(weights).name)))
+
+
+def _table(
+    benchmark: Benchmark,
+    name: str,
+    table: schema.Table,
+    grid: Sequence[Sequence[Place]],
+    resamples: Resamples,
+    out: Path,
+) -> model.Table:
+    columns = []
+    for c, asked in enumerate(table.columns):
+        figures = {r: _figure(row[c]) for r, row in enumerate(grid) if row[c].found}
+        columns.append(column(figures, asked.metric, definition(asked.metric).better, resamples))
+    rows = tuple(
+        model.Row(
+            label=row.label,
+            group=row.group,
+            cells=tuple(_cell(place, columns[c].get(r)) for c, place in enumerate(grid[r])),
+            notes=(f"not run here: {row.why}",) if row.why else (),
+        )
+        for r, row in enumerate(table.rows)
+    )
+    places = [place for row in grid for place in row]
+    exact = {run: None for place in places for run in place.found if not place.differs}
+    drawn = model.Table(
+        id=f"{name}/{table.id}",
+        title=table.title,
+        note=" ".join(filter(None, (table.note, _rules(benchmark, table)))),
+        columns=tuple(_column(table, asked) for asked in table.columns),
+        rows=rows,
+        made=made(exact or {run: None for place in places for run in place.found}),
+        missing=_missing(name, table, places, out),
+    )
+    return model.with_shared_notes(drawn)
+
+
+def _figure(place: Place) -> Figure:
+    notes = [f"{DIFFERS} {place.differs}"] if place.differs else []
+    missing = len(place.asked) - len(place.found)
+    if missing > 0 and not place.differs:
+        notes.append(f"{len(place.found)} of {len(place.asked)} seeds")
+    return Figure(place.found, notes, ranked=not place.differs)
+
+
+def _cell(place: Place, reproduced: model.Reproduced | None) -> model.Cell:
+    number = place.published
+    published = None
+    if number is not None:
+        notes = () if number.first_hand else (_DOUBTS[number.verified],)
+        published = model.Published(value=number.value, printed=number.printed, notes=notes)
+    if place.differs:
+        return model.Cell(published=published, reproduced=reproduced, verdict=f"{DIFFERS} {place.differs}")
+    if number is None or reproduced is None or reproduced.mean is None:
+        return model.Cell(published=published, reproduced=reproduced)
+    gap = round(reproduced.mean - number.value, DIGITS)
+    # An incomplete data set is another one, whatever the figures.
+    judged = number.first_hand and not any(run.kind.incomplete for run in place.found)
+    verdict = _verdict(number.value, reproduced) if judged else ""
+    return model.Cell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
+
+
+def _verdict(published: float, reproduced: model.Reproduced) -> str:
+    """Where the reproduced number lies, the published one being held against its interval."""
+    if reproduced.low is None or reproduced.high is None:
+        return ""
+    if published > reproduced.high:
+        return BELOW
+    return ABOVE if published < reproduced.low else WITHIN
+
+
+def _column(table: schema.Table, asked: schema.Column) -> model.Column:
+    means = definition(asked.metric)
+    several = len({(c.dataset, c.train) for c in table.columns}) > 1
+    title = asked.title or (f"{asked.dataset} {means.title}" if several else means.title)
+    return model.Column(title=title, dataset=asked.dataset, metric=asked.metric, definition=means.text, unit=means.unit)
+
+
+def _rules(benchmark: Benchmark, table: schema.Table) -> str:
+    """What every run of a table has in common; empty where nothing is run."""
+    if not any(row.method for row in table.rows):
+        return ""
+    protocols = list(dict.fromkeys(c.protocol or benchmark.protocol for c in table.columns))
+    clip = clip_words(benchmark.clip, benchmark.clip_weights)
+    return f"Runs under protocol {' and '.join(protocols)}, features of CLIP {clip}."
+
+
+def _missing(name: str, table: schema.Table, places: Sequence[Place], out: Path) -> str:
+    asked = {cell for place in places for cell in place.asked}
+    there = {
+        cell
+        for place in places
+        if not place.differs
+        for cell in place.asked
+        if cell.seed in {run.record.seed for run in place.found}
+    }
+    if asked == there:
+        return ""
+    where = "" if out == DEFAULT_OUT else f" --out {out}"
+    command = f"vadbench bench {name} --only {table.id}{where}"
+    return f"{len(asked - there)} of {len(asked)} runs are missing; this makes them: {command}"

@@ -1,0 +1,174 @@
+"""From the seeds of an experiment to a figure in a table: mean, deviation, interval, and its standing in a column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.dataset import Progress, Video, silent
+from vadbench.errors import RunError
+from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
+from vadbench.metrics.comparison import Samples, rank_column, seed_mean_interval
+from vadbench.runs import SCORES
+from vadbench.scored import load_split
+from vadbench.tables.collect import Evaluation, Kind, remarks
+from vadbench.tables.model import Reproduced
+
+RESAMPLES_A_ROW = 80
+"""A p-value is at least ``2 / (resamples + 1)`` and is multiplied by the rows compared: with fewer, every row of a long
+table would be tied with the best."""
+DIGITS = 6
+"""Of a fraction in a table: more than is printed, fewer than differ between machines."""
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth."""
+
+    videos: tuple[Video, ...]
+    values: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A place of a column that is filled: the runs behind it, one a seed, and what is said of it besides."""
+
+    runs: Sequence[Evaluation]
+    notes: Sequence[str] = ()
+    ranked: bool = True
+
+    @property
+    def kind(self) -> Kind:
+        """What it may be ranked with."""
+        return self.runs[0].kind
+
+
+@dataclass
+class Resamples:
+    """The resampled metrics of the evaluations that a table is about.
+
+    Args:
+        of: by folder; without those whose scores cannot be read.
+        notes: why these cannot.
+    """
+
+    of: dict[Path, Resampled] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def together(self, runs: Sequence[Evaluation], metric: str) -> tuple[tuple[Video, ...], Samples] | None:
+        """The test videos of several runs, and ``(runs, resamples)`` values; ``None`` where any lacks them."""
+        found = [self.of.get(run.folder) for run in runs]
+        known = [f for f in found if f is not None and metric in f.values]
+        if len(known) < len(runs) or len({f.videos for f in known}) > 1:
+            return None
+        return known[0].videos, np.stack([f.values[metric] for f in known])
+
+
+def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Progress = silent) -> Resamples:
+    """Metrics in resamples of the test videos, each evaluation's read and sorted once.
+
+    Args:
+        wanted: metrics by evaluation.
+        rows: of the longest column, which decides how many resamples are needed.
+        progress: told how many evaluations are done.
+    """
+    count = max(RESAMPLES, RESAMPLES_A_ROW * rows)
+    draws: dict[int, Any] = {}
+    found = Resamples()
+    for done, (evaluation, metrics) in enumerate(wanted.items()):
+        progress("resampling", done, len(wanted))
+        if not (evaluation.folder / SCORES).is_file():
+            continue  # said where the record was read
+        try:
+            split = load_split(evaluation.folder)
+            videos = tuple(split.videos)
+            if len(videos) not in draws:
+                draws[len(videos)] = draw_videos(len(videos), count)
+            found.of[evaluation.folder] = Resampled(videos, split.resampled(sorted(metrics), draws[len(videos)]))
+        except RunError as error:
+            found.notes.append(str(error))
+    progress("resampling", len(wanted), len(wanted))
+    return found
+
+
+def column(
+    figures: Mapping[int, Figure], metric: str, better: Literal["higher", "lower"] | None, resamples: Resamples
+) -> dict[int, Reproduced]:
+    """A column's figures with their standing.
+
+    Only figures of one kind are ranked beside each other, those of the kind that most of them have; the others are
+    marked.
+
+    Args:
+        figures: by row.
+        metric: its key.
+        better: which direction is better; ``None`` ranks nothing.
+        resamples: of all runs in the column.
+    """
+    found = {row: _mean(figure, metric, resamples) for row, figure in figures.items()}
+    contest = [row for row, figure in figures.items() if figure.ranked and found[row].mean is not None]
+    if better is None or not contest:
+        return found
+    # Of kinds with equally many figures, the one met first.
+    common = Counter(figures[row].kind for row in contest).most_common(1)[0][0]
+    ranked = [row for row in contest if figures[row].kind == common]
+    for row in contest:
+        if row not in ranked:
+            differing = ", ".join(figures[row].kind.differences(common))
+            notes = (*found[row].notes, f"not ranked beside the others: differs in {differing}")
+            found[row] = found[row].model_copy(update={"notes": notes})
+    if len(ranked) < 2:
+        return found  # best of one says nothing
+    samples = _paired([figures[row] for row in ranked], metric, resamples)
+    standings = rank_column([found[row].mean for row in ranked], samples, better)
+    for row, standing in zip(ranked, standings, strict=True):
+        p = None if standing.p is None else round(standing.p, DIGITS)
+        found[row] = found[row].model_copy(update={**vars(standing), "p": p})
+    return found
+
+
+def _mean(figure: Figure, metric: str, resamples: Resamples) -> Reproduced:
+    """The mean over seeds with its interval, which for a single seed is the one on record."""
+    runs = figure.runs
+    notes = (*figure.notes, *remarks(runs))
+    seeds = tuple(run.record.seed for run in runs)
+    values = [run.record.metrics.get(metric) for run in runs]
+    defined = [v.value for v in values if v is not None and v.value is not None]
+    if len(defined) < len(runs):
+        reasons = {v.reason for v in values if v is not None and v.value is None and v.reason}
+        why = "; ".join(sorted(reasons)) or "not measured in these runs"
+        return Reproduced(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
+    low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
+    samples = resamples.together(runs, metric)
+    if len(runs) > 1 and samples is not None and len(samples[0]) > 1:
+        low, high = seed_mean_interval(samples[1])
+    if low is None:
+        notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
+    return Reproduced(
+        mean=round(fmean(defined), DIGITS),
+        std=round(stdev(defined), DIGITS) if len(defined) > 1 else None,
+        low=None if low is None else round(low, DIGITS),
+        high=None if high is None else round(high, DIGITS),
+        seeds=seeds,
+        notes=notes,
+    )
+
+
+def _no_interval(reason: str | None, lost: bool) -> str:
+    if reason:
+        return reason.removeprefix("no interval: ")
+    return "the scores are lost" if lost else "undefined in most resamples"
+
+
+def _paired(figures: Sequence[Figure], metric: str, resamples: Resamples) -> list[Samples | None]:
+    """Samples of the figures; ``None`` for those of other test videos or another ground truth than most."""
+    found = [resamples.together(figure.runs, metric) for figure in figures]
+    common = Counter(f[0] for f in found if f is not None).most_common(1)
+    return [f[1] if f is not None and f[0] == common[0][0] else None for f in found]

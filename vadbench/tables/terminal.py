@@ -1,0 +1,180 @@
+"""Tables for a terminal: split by columns where they are wider than it, never wrapped."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vadbench.tables.escaping import plain
+from vadbench.tables.layout import INTERVALS, TIED, Entry, Layout, legend
+
+WIDEST_NAME = 44
+"""Characters of a row's own name; longer ones are folded."""
+GAP = 2
+"""Spaces between columns, one of them rich's own divider."""
+SIGNS = {"best": "*", "second": "_"}
+_POINT = re.compile(r"([-+]?\d+)(.*)")
+"""A number in front of its point, and all that follows."""
+STYLES = {"best": "bold", "second": "underline"}
+
+Places = Sequence[int]
+"""Printed columns by their place in a line's entries."""
+
+
+def to_text(layout: Layout, width: int, styled: bool) -> str:
+    """The table in lines of at most ``width`` characters, unless its narrowest column is wider.
+
+    Intervals are left out where the table fits the width only without them, or not at all.
+
+    Args:
+        layout: the table.
+        width: of the terminal.
+        styled: bold and underlined by the terminal's own means; otherwise by signs.
+    """
+    shown = _Columns(layout, styled, intervals=True)
+    if len(shown.pieces(width)) > 1:
+        shown = _Columns(layout, styled, intervals=False)
+    pieces = shown.pieces(width)
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(width, *(shown.width([*shown.own, *piece]) for piece in pieces)),
+        force_terminal=styled,
+        color_system="standard" if styled else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    reading = [text if shown.intervals else text.replace(f"; {INTERVALS}", "") for text in layout.reading]
+    words = ("bold", "underlined") if styled else (SIGNS["best"], SIGNS["second"])
+    console.print(Text(plain(layout.title), style="bold"))
+    for text in filter(None, (layout.note,)):
+        console.print(Text(plain(text)))
+    for piece in pieces:
+        console.print()
+        console.print(shown.table([*shown.own, *piece]))
+    console.print()
+    for text in (*reading, *([legend(*words)] if layout.ranked else []), *layout.remarks):
+        console.print(Text(plain(text)))
+    for letter, text in layout.footnotes:
+        console.print(Text(f"({letter}) {plain(text)}"))
+    if layout.missing:
+        # Whole, however long: it ends with a command to copy.
+        console.print(Text(plain(layout.missing)), soft_wrap=True)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+class _Columns:
+    """The printed columns of a layout and how wide each is."""
+
+    def __init__(self, layout: Layout, styled: bool, intervals: bool) -> None:
+        self.layout, self.intervals = layout, intervals
+        lead = len(layout.lead)
+        self.own, self.name = range(lead), layout.lead.index("method")
+        parts = [(plain(head.title), part, len(head.parts)) for head in layout.heads for part in head.parts]
+        self.headings = [*layout.lead, *(f"{title}\n{part}" if count > 1 else title for title, part, count in parts)]
+        lines = [line.entries for line in layout.lines if line.entries]
+        grouped = any(line.heading for line in layout.lines)
+        columns = [_aligned([line[i] for line in lines], styled, intervals) for i in range(len(self.headings))]
+        names = _names([line[self.name] for line in lines])
+        columns[self.name] = [Text("  ").append_text(name) for name in names] if grouped else names
+        self.cells = list(zip(*columns, strict=True))
+        self.widths = [
+            max(cell_len(text) for text in (*heading.split("\n"), *(cell.plain for cell in column)))
+            for heading, column in zip(self.headings, columns, strict=True)
+        ]
+        widest = max((cell_len(plain(line.heading)) for line in layout.lines), default=0)
+        self.widths[self.name] = min(max(self.widths[self.name], widest), WIDEST_NAME)
+
+    def width(self, places: Places) -> int:
+        """Characters of a line of these columns."""
+        return sum(self.widths[i] + GAP for i in places)
+
+    def pieces(self, width: int) -> list[list[int]]:
+        """The metrics' columns in pieces that fit beside the rows' names."""
+        room = width - self.width(self.own)
+        pieces: list[list[int]] = []
+        for block in self._blocks(room):
+            if pieces and self.width([*pieces[-1], *block]) <= room:
+                pieces[-1] += block
+            else:
+                pieces.append([*block])
+        return pieces
+
+    def _blocks(self, room: int) -> Iterator[Places]:
+        """The columns of each metric; one by one where they do not fit side by side."""
+        place = len(self.own)
+        for head in self.layout.heads:
+            block = range(place, place + len(head.parts))
+            place += len(head.parts)
+            if self.width(block) <= room:
+                yield block
+            else:
+                yield from ([i] for i in block)
+
+    def table(self, places: Places) -> Table:
+        """Some of the columns as rich prints them."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False, header_style="")
+        for i in places:
+            if i == self.name:
+                table.add_column(self.headings[i], width=self.widths[i], overflow="fold", vertical="bottom")
+            else:
+                # Columns of numbers are padded already: rich would take spaces off that stand under a sign.
+                lines = (line.rjust(self.widths[i]) for line in self.headings[i].split("\n"))
+                table.add_column(Text("\n".join(lines)), no_wrap=True, vertical="bottom")
+        cells = iter(self.cells)
+        for line in self.layout.lines:
+            if line.heading:
+                heading = Text(plain(line.heading), style="italic")
+                table.add_row(*(heading if i == self.name else Text() for i in places))
+            else:
+                row = next(cells)
+                table.add_row(*(row[i] for i in places))
+        return table
+
+
+def _names(entries: Sequence[Entry]) -> list[Text]:
+    return [Text(plain(entry.text) + _marks(entry)) for entry in entries]
+
+
+def _aligned(entries: Sequence[Entry], styled: bool, intervals: bool) -> list[Text]:
+    """A column's entries with point under point, tie sign under tie sign, interval under interval."""
+    signs = {} if styled else SIGNS
+    split = [_POINT.match(plain(entry.text)) for entry in entries]
+    numbers = _right(found[1] if found else "" for found in split)
+    spreads = _left(
+        f"{found[2] if found else plain(entry.text)}{signs.get(entry.emphasis, '')}"
+        for entry, found in zip(entries, split, strict=True)
+    )
+    ties = _left(f" {TIED}" if entry.tied else "" for entry in entries)
+    brackets = _right(f" {entry.interval}" if entry.interval and intervals else "" for entry in entries)
+    marks = _left(_marks(entry) for entry in entries)
+    texts = []
+    for entry, number, spread, *others in zip(entries, numbers, spreads, ties, brackets, marks, strict=True):
+        text = Text(f"{number}{spread}{''.join(others)}")
+        if styled and entry.emphasis:
+            text.stylize(STYLES[entry.emphasis], len(number) - len(number.lstrip()), len(f"{number}{spread}".rstrip()))
+        texts.append(text)
+    return texts
+
+
+def _marks(entry: Entry) -> str:
+    return f" ({','.join(entry.marks)})" if entry.marks else ""
+
+
+def _left(texts: Iterable[str]) -> list[str]:
+    found = list(texts)
+    return [text.ljust(max(map(len, found))) for text in found]
+
+
+def _right(texts: Iterable[str]) -> list[str]:
+    found = list(texts)
+    return [text.rjust(max(map(len, found))) for text in found]
