@@ -1,7 +1,7 @@
 """MLflow: where runs are looked at. The run folder stays the record; only a parent's means are made from children.
 
-Experiment = data set, parent run = method with its settings, child run = seed. MLflow is imported on first use because
-that alone takes seconds.
+Experiment = data set, parent run = method with its settings, child run = seed. A benchmark has a parent run of its own,
+in the experiment ``benchmarks``, with a child a cell. MLflow is imported on first use because that alone takes seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,16 @@ from filelock import FileLock
 from vadbench.errors import TrackingError
 from vadbench.files import make_folder
 from vadbench.locations import tracking_store
-from vadbench.runs import CURVES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
+from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from vadbench.benchmarks.schema import Benchmark, Cell
+
 SQLITE = "sqlite:///"
+BENCHMARKS = "benchmarks"
+LOCK_SECONDS = 300
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 BATCH_METRICS, BATCH_PARAMS = 1000, 100
 
@@ -41,12 +46,40 @@ def log_runs(outcomes: Sequence[Outcome]) -> str:
     """
     address = tracking_store()
     try:
-        client = _client(address)
-        experiment = _experiment(client, address, outcomes[0].record.dataset)
-        parent = _parent(client, experiment, outcomes[0].record)
-        for outcome in outcomes:
-            _child(client, experiment, parent, outcome)
-        _summarise(client, experiment, parent)
+        with _writing(address) as client:
+            experiment = _experiment(client, address, outcomes[0].record.dataset)
+            parent = _parent(client, experiment, outcomes[0].record)
+            for outcome in outcomes:
+                _child(client, experiment, parent, outcome)
+            _summarise(client, experiment, parent)
+    except Exception as error:
+        raise _refused(address, error) from error
+    return address
+
+
+def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tuple[Cell, Outcome]]) -> str:
+    """Log cells of a benchmark under its parent run, which goes on where the benchmark is begun again.
+
+    Args:
+        name: what the benchmark is called.
+        benchmark: its file; another content is another parent.
+        out: folder of the run folders.
+        done: cells with their runs; those that are logged already are left alone.
+
+    Returns:
+        the address of the store.
+
+    Raises:
+        TrackingError: as :func:`log_runs`.
+    """
+    address = tracking_store()
+    try:
+        with _writing(address) as client:
+            experiment = _experiment(client, address, BENCHMARKS)
+            parent = _benchmark(client, experiment, name, benchmark, out)
+            for cell, outcome in done:
+                _cell(client, experiment, parent, cell, outcome)
+            client.set_terminated(parent)
     except Exception as error:
         raise _refused(address, error) from error
     return address
@@ -62,7 +95,8 @@ def check_store() -> str:
     if address.startswith(SQLITE) and not _sqlite_path(address).exists():
         return f"{address} (made by the first run)"
     try:
-        _client(address).search_experiments(max_results=1)
+        with _writing(address) as client:
+            client.search_experiments(max_results=1)
     except Exception as error:
         raise _refused(address, error) from error
     return address
@@ -82,7 +116,9 @@ def _refused(address: str, error: Exception) -> TrackingError:
     return TrackingError(f"MLflow at {address}: {(str(error) or type(error).__name__).splitlines()[0]}")
 
 
-def _client(address: str) -> MlflowClient:
+@contextmanager
+def _writing(address: str) -> Iterator[MlflowClient]:
+    """A client. On a sqlite file one process at a time has one: what is there already is looked for before writing."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     # MLflow's own seven retries would hold a finished run for minutes when a server is away.
@@ -93,23 +129,25 @@ def _client(address: str) -> MlflowClient:
     # How a database is migrated is not what somebody who started a run wants to read.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if address.startswith(SQLITE):
-        _create_database(_sqlite_path(address))
-    return MlflowClient(tracking_uri=address)
+    if not address.startswith(SQLITE):
+        yield MlflowClient(tracking_uri=address)
+        return
+    path = _sqlite_path(address)
+    make_folder(path.parent)
+    with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
+        if not path.exists():
+            _create_database(path)
+        yield MlflowClient(tracking_uri=address)
 
 
 def _create_database(path: Path) -> None:
-    """Create the schema once: two processes at it, or one that is killed, would leave a database nobody can use."""
+    """Create the schema apart and rename it: a process that is killed at it would leave a database nobody can use."""
     from mlflow import MlflowClient
 
-    make_folder(path.parent)
-    with FileLock(path.with_name(f".{path.name}.lock"), timeout=120):
-        if path.exists():
-            return
-        draft = path.with_name(f".{path.name}.new")
-        draft.unlink(missing_ok=True)
-        MlflowClient(tracking_uri=f"{SQLITE}{draft}").search_experiments(max_results=1)
-        draft.rename(path)
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"{SQLITE}{draft}").search_experiments(max_results=1)
+    draft.rename(path)
 
 
 def _sqlite_path(address: str) -> Path:
@@ -145,8 +183,11 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
     if client.search_runs([experiment], f"tags.`vadbench.run` = '{identity}'", max_results=1):
         return
     name = f"{record.method} seed {record.seed}"
-    tags = {"mlflow.parentRunId": parent, "vadbench.folder": str(folder), **_tags(record)}
-    run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    tags = {"mlflow.parentRunId": parent, "vadbench.folder": str(folder), "vadbench.draft": identity, **_tags(record)}
+    # A log that was cut off goes on in its own run.
+    drafts = client.search_runs([experiment], f"tags.`vadbench.draft` = '{identity}'", max_results=1)
+    run = drafts[0] if drafts else client.create_run(experiment, run_name=name, tags=tags)
+    run_id = str(run.info.run_id)
     undefined = {k: str(v.reason) for k, v in record.metrics.items() if v.value is None}
     _send(
         client,
@@ -160,12 +201,48 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
     client.log_inputs(
         run_id, datasets=[DatasetInput(Dataset(record.dataset, split.manifest, "local", source), tags=[])]
     )
-    for path in (folder / name for name in (RESULT, *CURVES)):
+    for path in (folder / name for name in (RESULT, *PICTURES)):
         # A folder may come from a stranger: a link in it could name any file of this machine.
         if path.is_file() and not path.is_symlink():
             client.log_artifact(run_id, str(path))
     client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
-    # Last, so that a log that was cut off is made again.
+    # Last, so that a log that was cut off is known for it.
+    client.set_tag(run_id, "vadbench.run", identity)
+
+
+def _benchmark(client: MlflowClient, experiment: str, name: str, benchmark: Benchmark, out: Path) -> str:
+    from vadbench.environment import commit
+
+    folder = str(out.resolve())
+    key = digest([name, benchmark.model_dump(mode="json"), folder])
+    found = client.search_runs([experiment], f"tags.`vadbench.benchmark` = '{key}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    tags = {"vadbench.name": name, "vadbench.out": folder, "vadbench.commit": commit(), "vadbench.benchmark": key}
+    run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    params = benchmark.model_dump(include={"title", "paper", "protocol", "clip", "clip_weights", "seeds"})
+    _send(client, run_id, params=params)
+    return run_id
+
+
+def _cell(client: MlflowClient, experiment: str, parent: str, cell: Cell, outcome: Outcome) -> None:
+    record = outcome.record
+    identity = digest([record.key, record.evaluation, record.created])
+    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`vadbench.cell` = '{cell.id}'"
+    found = client.search_runs([experiment], query, max_results=1)
+    if found and found[0].data.tags.get("vadbench.run") == identity:
+        return
+    if found:
+        run_id = str(found[0].info.run_id)
+    else:
+        tags = {"mlflow.parentRunId": parent, "vadbench.cell": cell.id}
+        run_id = str(client.create_run(experiment, run_name=cell.label, tags=tags).info.run_id)
+        params = {**dict(cell.settings), "dataset": cell.dataset, "trained_on": cell.trained_on, "seed": cell.seed}
+        _send(client, run_id, params={"method": cell.method, **params})
+    _send(
+        client, run_id, metrics=list(_metrics(record)), tags={"vadbench.folder": str(outcome.folder), **_tags(record)}
+    )
+    client.set_terminated(run_id)
     client.set_tag(run_id, "vadbench.run", identity)
 
 

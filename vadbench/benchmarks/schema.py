@@ -5,12 +5,14 @@ The grid of runs is what the tables need, each run once. Nothing here imports to
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from vadbench.config import flatten
 from vadbench.errors import UnknownNameError, did_you_mean
 from vadbench.metrics.definitions import definition
 from vadbench.protocols import PROTOCOLS
@@ -35,9 +37,19 @@ def _known_protocol(name: str) -> str:
     return name
 
 
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    flat = dict(flatten(settings))
+    for name, value in flat.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"setting '{name}' must be a number, a text, true, false or a list of these") from error
+    return flat
+
+
 Metric = Annotated[str, AfterValidator(_known_metric)]
 ProtocolName = Annotated[str, AfterValidator(_known_protocol)]
-Set = dict[str, Any]
+Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 """Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset`` and
 ``protocol.selection``."""
 
@@ -107,13 +119,6 @@ class Benchmark(_Entry):
     clip_weights: str = Field("", description="as --clip-weights takes it")
     tables: list[Table] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _one_of_each(self) -> Benchmark:
-        ids = [t.id for t in self.tables]
-        if twice := sorted({i for i in ids if ids.count(i) > 1}):
-            raise ValueError(f"table '{twice[0]}' is there twice; ids must differ")
-        return self
-
     def cells(self) -> list[Cell]:
         """Every run that the tables need, each once, in their order."""
         return list(
@@ -165,11 +170,26 @@ class Cell:
         return digest({**vars(self), "settings": [list(pair) for pair in self.settings]})
 
     @property
-    def label(self) -> str:
-        """The cell in words: ``anomalyclip temporal=mlp on ucfcrime, seed 0``."""
+    def group(self) -> Cell:
+        """What the cells of all seeds have in common, as a cell of seed 0."""
+        return replace(self, seed=0)
+
+    @property
+    def training(self) -> Cell:
+        """The cell whose weights this one evaluates: itself where it is trained on its own data set."""
+        return replace(self, dataset=self.trained_on)
+
+    @property
+    def what(self) -> str:
+        """The cell in words, without its seed: ``anomalyclip temporal=mlp on ucfcrime``."""
         changes = "".join(f" {name}={value}" for name, value in self.settings)
         trained = "" if self.trained_on == self.dataset else f" trained on {self.trained_on}"
-        return f"{self.method}{changes}{trained} on {self.dataset}, seed {self.seed}"
+        return f"{self.method}{changes}{trained} on {self.dataset}"
+
+    @property
+    def label(self) -> str:
+        """The cell in words: ``anomalyclip temporal=mlp on ucfcrime, seed 0``."""
+        return f"{self.what}, seed {self.seed}"
 
     def matches(self, record: RunRecord) -> bool:
         """Whether a record is that of this cell, whichever way its settings were given."""

@@ -1,0 +1,167 @@
+"""Engines by what comes back of tasks, worker processes that die included."""
+
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from vadbench.engines import Lost
+from vadbench.engines.local import LocalEngine, _Queue
+from vadbench.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def work(monkeypatch):
+    """The module of tasks, importable by the workers as well."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import engine_work
+
+    return engine_work
+
+
+def run_all(engine, groups, work):
+    started, results = [], {}
+
+    def ended(task, result):
+        assert task not in results
+        results[task] = result
+
+    engine.run_all(groups, work, started.append, ended)
+    return started, results
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_every_task_is_done_once_and_started_before(work, jobs):
+    started, results = run_all(LocalEngine(jobs, "cpu"), [[0, 1], [2], [3]], work.double)
+    assert results == {0: 0, 1: 2, 2: 4, 3: 6}
+    assert sorted(started) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_nothing_to_do_is_nothing_done(work, jobs):
+    assert run_all(LocalEngine(jobs, "cpu"), [], work.double) == ([], {})
+
+
+def test_one_job_is_done_in_this_process_and_more_are_not(work):
+    _, alone = run_all(LocalEngine(1, "cpu"), [[0, 1]], work.told)
+    assert {pid for pid, _, _ in alone.values()} == {os.getpid()}
+    _, several = run_all(LocalEngine(2, "cpu"), [[0], [1]], work.told)
+    assert os.getpid() not in {pid for pid, _, _ in several.values()}
+
+
+def test_workers_take_turns_at_the_gpus_and_share_the_cores(work, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("vadbench.engines.local._gpus", lambda: ["4", "7"])
+    monkeypatch.setattr("vadbench.engines.local._cores", lambda: 12)
+    _, results = run_all(LocalEngine(3), [[0], [1], [2]], work.told)
+    assert [results[i][1:] for i in range(3)] == [("4", "4"), ("7", "4"), ("4", "4")]
+
+
+def test_the_gpus_that_a_user_shows_are_those_taken(monkeypatch):
+    from vadbench.engines.local import _gpus
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2")
+    assert _gpus() == ["5", "2"]
+
+
+def test_a_worker_stays_with_its_group_then_takes_a_fresh_one_then_helps_the_longest():
+    queue = _Queue([["a0", "a1"], ["b0", "b1", "b2", "b3"], ["c0"]])
+    assert queue.next(None) == (0, "a0")
+    assert queue.next(None) == (1, "b0")
+    assert queue.next(0) == (0, "a1")
+    assert queue.next(0) == (2, "c0")
+    assert queue.next(2) == (1, "b1")
+    assert [queue.next(1) for _ in range(3)] == [(1, "b2"), (1, "b3"), None]
+
+
+def test_a_task_whose_worker_is_killed_is_begun_once_more(work, tmp_path):
+    _, results = run_all(LocalEngine(2, "cpu"), [[0, 1, 2]], partial(work.die_once, tmp_path))
+    assert results == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_task_that_kills_every_worker_is_lost_and_the_others_go_on(work):
+    _, results = run_all(LocalEngine(2, "cpu"), [[0, 1, 2, 3]], work.die)
+    assert {t: r for t, r in results.items() if t != 1} == {0: 0, 2: 2, 3: 3}
+    assert isinstance(results[1], Lost)
+    assert "killed by signal 9, 2 times" in results[1].reason
+
+
+def test_what_ended_raises_ends_the_workers_too(work, tmp_path):
+    def ended(task, result):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        LocalEngine(2, "cpu").run_all([[0], [1]], partial(work.note_and_wait, tmp_path), lambda _: None, ended)
+    assert not [p for p in tmp_path.iterdir() if Path(f"/proc/{p.name}").exists()]
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path):
+    code = (
+        "import sys\nfrom functools import partial\nimport engine_work\n"
+        "from vadbench.engines.local import LocalEngine\n"
+        "LocalEngine(2, 'cpu').run_all([[1], [2]], partial(engine_work.note_and_wait, sys.argv[1]), print, print)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    parent = subprocess.Popen([sys.executable, "-c", code, tmp_path], env=environment, stdout=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not [p for p in tmp_path.iterdir() if is_alive(p.name)])
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+def test_ray_that_is_not_installed_says_what_to_install(monkeypatch):
+    from vadbench.engines.ray import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install 'vadbench\[ray\]'"):
+        RayEngine()
+
+
+RAY = """
+import sys
+from functools import partial
+import engine_work
+from vadbench.engines.ray import RayEngine
+engine = RayEngine(device="cpu")
+results = {}
+engine.run_all([[0, 1], [2]], partial(engine_work.die_once, sys.argv[1]), None, results.__setitem__)
+engine.run_all([], None, None, None)
+engine.run_all([[3]], engine_work.double, None, results.__setitem__)
+assert results == {0: 0, 1: 1, 2: 2, 3: 6}, results
+"""
+
+
+@pytest.mark.slow
+def test_on_ray_every_task_is_done_and_a_killed_worker_is_replaced(tmp_path):
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", RAY, tmp_path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_is_not_there_is_one_line(work):
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    code = (
+        "from vadbench.engines.ray import RayEngine\nfrom vadbench.errors import ConfigError\n"
+        "try: RayEngine('auto', 'cpu').run_all([[1]], print, print, print)\n"
+        "except ConfigError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("no Ray cluster at auto: ") and done.stdout.count("\n") == 1, done.stderr

@@ -1,0 +1,170 @@
+"""Reading a benchmark file: whatever is wrong in it is said in one line, with the file and the line."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from vadbench.benchmarks.lines import Lines, Place
+from vadbench.benchmarks.schema import Benchmark, Column, Published, Row, Table
+from vadbench.config import field_names, resolve
+from vadbench.errors import ConfigError, PluginError, did_you_mean
+from vadbench.hookspecs import BenchmarkSpec
+from vadbench.plugins import Registry
+from vadbench.protocols import protocol
+
+PROTOCOL = "protocol."
+_ENTRIES: dict[Any, type[BaseModel]] = {"tables": Table, "columns": Column, "rows": Row, "published": Published}
+
+
+def is_file(name: str) -> bool:
+    """Whether a benchmark is named by its file rather than by the name it is registered under."""
+    return name.endswith(".toml") or "/" in name
+
+
+def open_benchmark(name: str, registry: Registry, check_settings: bool = False) -> Benchmark:
+    """A benchmark by the name it is registered under, or the user's own by the path of its ``.toml`` file.
+
+    Args:
+        name: either.
+        registry: knows the methods and data sets that rows and columns may name.
+        check_settings: import the methods and refuse settings that they do not have. Takes torch, so that drawing a
+            table leaves it out.
+
+    Raises:
+        UnknownNameError: no benchmark is called that.
+        ConfigError: the file is missing, no TOML or says what it may not; names the file and the line.
+        PluginError: a registered benchmark whose file is not there.
+    """
+    label, text = (name, _read(Path(name))) if is_file(name) else _registered(name, registry)
+    try:
+        content = tomllib.loads(text)
+        lines = Lines(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _error(label, _line(error, text), f"not TOML: {_bare(error)}") from error
+    try:
+        benchmark = Benchmark.model_validate(content)
+    except ValidationError as error:
+        # A name that is misspelt explains the one that is missing.
+        found = sorted(error.errors(), key=lambda e: e["type"] == "missing")
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise _error(label, lines.line(found[0]["loc"]), _said(found[0]) + more) from error
+    for place, complaint in _complaints(benchmark, registry, check_settings):
+        raise _error(label, lines.line(place), complaint)
+    return benchmark
+
+
+def assignments(settings: Iterable[tuple[str, Any]]) -> list[str]:
+    """A cell's settings as ``--set`` takes them, those of the protocol left out."""
+    return [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in settings if not k.startswith(PROTOCOL)]
+
+
+def protocol_changes(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """What a cell's settings change in the protocol: crop, subset, selection."""
+    return {k.removeprefix(PROTOCOL): v for k, v in settings if k.startswith(PROTOCOL)}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the benchmark file {path}: {error}") from error
+
+
+def _registered(name: str, registry: Registry) -> tuple[str, str]:
+    spec = registry.spec("benchmark", name)
+    assert isinstance(spec, BenchmarkSpec)
+    package, _, file = spec.target.partition(":")
+    try:
+        return file, files(package).joinpath(file).read_text(encoding="utf-8")
+    except (OSError, ImportError, UnicodeDecodeError) as error:
+        raise PluginError(f"benchmark '{name}' names {spec.target}, which cannot be read: {error}") from error
+
+
+def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[Place, str]]:
+    methods, datasets = registry.specs("method"), registry.specs("dataset")
+    places: dict[str, int] = {}
+    for t, table in enumerate(benchmark.tables):
+        if (first := places.setdefault(table.id, t)) != t:
+            yield ("tables", t, "id"), f"table '{table.id}' is there twice, as number {first + 1} too; ids must differ"
+        for c, column in enumerate(table.columns):
+            for field in ("dataset", "train"):
+                value = getattr(column, field)
+                if value is not None and value not in datasets:
+                    yield (
+                        ("tables", t, "columns", c, field),
+                        f"unknown data set '{value}'{did_you_mean(value, datasets)}",
+                    )
+        for r, row in enumerate(table.rows):
+            if row.method is not None and row.method not in methods:
+                close = did_you_mean(row.method, methods)
+                yield ("tables", t, "rows", r, "method"), f"unknown method '{row.method}'{close}"
+            elif row.method is not None and check_settings:
+                yield from _settings_complaints(benchmark, registry, t, r)
+
+
+def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: int) -> Iterator[tuple[Place, str]]:
+    table: Table = benchmark.tables[t]
+    row: Row = table.rows[r]
+    assert row.method is not None
+    try:
+        method = registry.method(row.method)
+    except PluginError:
+        return  # the state of its cells says so
+    known = [*field_names(method.Config), *(PROTOCOL + name for name in ("crop", "subset", "selection"))]
+    unknown = False
+    for place, settings in ((("tables", t), table.set), (("tables", t, "rows", r), row.set)):
+        for name in settings.keys() - known:
+            unknown = True
+            yield (*place, "set", name), f"'{row.method}' has no setting '{name}'{did_you_mean(name, known)}"
+    if unknown:
+        return
+    settings = table.set | row.set
+    for dataset in dict.fromkeys(c.train or c.dataset for c in table.columns):
+        try:
+            # The user's environment has no say in a benchmark.
+            resolve(
+                method.Config,
+                method.dataset_defaults.get(dataset, {}),
+                environment={},
+                assignments=assignments(settings.items()),
+            )
+            protocol(benchmark.protocol, {}, **protocol_changes(settings.items()))
+        except ConfigError as error:
+            yield ("tables", t, "rows", r, "set"), f"'{row.method}' on {dataset}: {error}"
+        except ValidationError as error:
+            yield ("tables", t, "rows", r, "set"), f"'{row.method}': protocol.{_said(error.errors()[0])}"
+
+
+def _error(label: str, line: int, what: str) -> ConfigError:
+    return ConfigError(f"{label}, line {line}: {what}")
+
+
+def _said(found: Any) -> str:
+    """One of pydantic's complaints in a line."""
+    *above, name = found["loc"] or [""]
+    where = [*above, name]
+    message = str(found["msg"]).removeprefix("Value error, ")
+    if found["type"] == "extra_forbidden":
+        entry = next((_ENTRIES[part] for part in reversed(above) if part in _ENTRIES), Benchmark)
+        where, message = above, f"nothing is called '{name}' here{did_you_mean(str(name), entry.model_fields)}"
+    elif found["type"] == "missing":
+        where, message = above, f"'{name}' is missing"
+    path = ".".join(str(part + 1 if isinstance(part, int) else part) for part in where)
+    return f"{path}: {message}" if path else message
+
+
+def _line(error: Exception, text: str) -> int:
+    match = re.search(r"at line (\d+)", str(error))
+    return int(match[1]) if match else text.count("\n") + 1
+
+
+def _bare(error: Exception) -> str:
+    return re.sub(r" \(at [^)]*\)", "", str(error))

@@ -1,0 +1,196 @@
+"""Running the cells of a benchmark: each once, whoever works on the same folder and however often it is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from vadbench.benchmarks.reading import assignments, protocol_changes
+from vadbench.benchmarks.schema import Cell
+from vadbench.benchmarks.state import CellState, Site, finished, read_records
+from vadbench.dataset import Progress, silent
+from vadbench.engines import Engine, Lost
+from vadbench.errors import RunError, StorageError, VadbenchError
+from vadbench.files import locked
+from vadbench.plugins import Registry
+from vadbench.runs import Outcome, read_record
+
+if TYPE_CHECKING:
+    from vadbench.experiment import Experiment, Request
+
+CLAIMS = ".cells"
+"""Folder under ``--out`` with a lock for each cell."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to run; with ``wait`` it is waited for where another process runs it."""
+
+    cell: Cell
+    wait: bool = False
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a task: the folder of the finished run, or why there is none."""
+
+    status: Literal["done", "failed", "busy", "storage"]
+    folder: Path | None = None
+    reused: bool = False
+    reason: str = ""
+
+
+class Watch(Protocol):
+    """Is told how a benchmark goes on."""
+
+    def started(self, cell: Cell) -> None:
+        """A worker began a cell."""
+
+    def ended(self, state: CellState) -> None:
+        """A cell is done or has failed."""
+
+
+def run_cells(
+    states: Sequence[CellState], site: Site, engine: Engine, watch: Watch, progress: Progress
+) -> list[CellState]:
+    """Run the cells that are to do; one that fails is recorded and the others go on.
+
+    Args:
+        states: of all cells, as :func:`vadbench.benchmarks.state.look` found them.
+        site: where they are run.
+        engine: what runs them.
+        watch: told of each as it begins and ends.
+        progress: told of the stages of a run, where it is in this process.
+
+    Returns:
+        the states afterwards, in the same order.
+
+    Raises:
+        StorageError: nothing can be written any more.
+    """
+    now = {state.cell: state for state in states}
+    work = partial(run_cell, site) if progress is silent else partial(run_cell, site, progress=progress)
+    busy: list[Cell] = []
+
+    def end(cell: Cell, state: CellState) -> None:
+        now[cell] = state
+        watch.ended(state)
+
+    def ended(task: Task, result: Ran | Lost) -> None:
+        if isinstance(result, Lost):
+            end(task.cell, CellState(task.cell, "failed", result.reason))
+        elif result.status == "storage":
+            raise StorageError(result.reason)
+        elif result.status == "busy":
+            busy.append(task.cell)
+        elif result.folder is None:
+            end(task.cell, CellState(task.cell, "failed", result.reason))
+        else:
+            outcome = Outcome(result.folder, read_record(result.folder), result.reused)
+            end(task.cell, CellState(task.cell, "done", outcome=outcome))
+
+    to_do = [state.cell for state in states if state.state == "to do"]
+    for trains in (True, False):
+        ready = []
+        for cell in (c for c in to_do if (c.training == c) is trains):
+            training = now.get(cell.training)
+            if not trains and (training is None or training.state != "done"):
+                reason = f"not trained on {cell.trained_on}" + (f": {training.reason}" if training else "")
+                end(cell, CellState(cell, "failed", reason))
+            else:
+                ready.append(cell)
+        engine.run_all(_groups([Task(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
+        # Another process is at these: by the time they can be had, they are done, or it gave up.
+        waiting, busy[:] = [Task(c, wait=True) for c in busy], []
+        engine.run_all(_groups(waiting), work, lambda task: watch.started(task.cell), ended)
+    return [now[state.cell] for state in states]
+
+
+def run_cell(site: Site, task: Task, progress: Progress = silent) -> Ran:
+    """Run a cell, or find that it is done by now or that another process is at it."""
+    cell = task.cell
+    try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, wait=task.wait))
+            except RunError:
+                return Ran("busy")
+            return _run(site, cell, progress)
+    except StorageError as error:
+        return Ran("storage", reason=str(error))
+    except VadbenchError as error:
+        return Ran("failed", reason=" ".join(str(error).split()))
+    except Exception as error:
+        return Ran(
+            "failed", reason=f"{type(error).__name__}: {error} (vadbench run -m {cell.method} --debug shows where)"
+        )
+
+
+def _groups(tasks: Sequence[Task]) -> list[list[Task]]:
+    groups: dict[Cell, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.cell.group, []).append(task)
+    return list(groups.values())
+
+
+def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
+    from vadbench.harness import run
+
+    registry = _registry(site.plugins)
+    version = registry.version(cell.method)
+    runs, _ = read_records(site.out, cell.trained_on, cell.method)
+    if there := finished(cell, version, runs):
+        return Ran("done", there.folder, reused=True)
+    if cell.training == cell:
+        experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
+        outcome = run(experiment, cell.seed, progress)
+    else:
+        from vadbench.experiment import open_experiment
+
+        training = finished(cell.training, version, runs)
+        if training is None:
+            raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
+        request = _request(site, cell, training.folder)
+        outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
+    return Ran("done", outcome.folder, outcome.reused)
+
+
+@lru_cache(maxsize=1)
+def _registry(plugins: tuple[Path, ...]) -> Registry:
+    return Registry(files=plugins)
+
+
+# One after the other, the seeds of one experiment share it: opening reads the CLIP and looks at the features.
+@lru_cache(maxsize=1)
+def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
+    from vadbench.experiment import open_experiment
+
+    return open_experiment(_request(site, group), _registry(site.plugins), progress)
+
+
+def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
+    """What ``vadbench run`` would be asked for: a training, or the evaluation of one on another data set."""
+    from vadbench.experiment import Request
+
+    rules = protocol_changes(cell.settings)
+    return Request(
+        method=None if training else cell.method,
+        dataset=cell.dataset,
+        assignments=() if training else assignments(cell.settings),
+        protocol_name=cell.protocol,
+        crop=rules.get("crop"),
+        subset=rules.get("subset"),
+        # Which weights are evaluated was settled when they were trained.
+        selection=None if training else rules.get("selection"),
+        data_root=dict(site.data_roots).get(cell.dataset),
+        features=dict(site.features).get(cell.dataset),
+        clip_model=cell.clip or None,
+        clip_weights=cell.clip_weights or None,
+        device=site.device,
+        out=site.out,
+        trained=str(training) if training else None,
+    )

@@ -1,0 +1,180 @@
+"""What of a benchmark is done, to do and impossible on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from vadbench.benchmarks.schema import Cell
+from vadbench.dataset import SPLITS
+from vadbench.errors import RunError, VadbenchError
+from vadbench.locations import find_data_root
+from vadbench.plugins import Registry
+from vadbench.runs import RESULT, SCORES, Outcome, read_record
+
+State = Literal["done", "to do", "impossible", "failed"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a benchmark is run: the same for all of its cells, and for every process that works on them.
+
+    Args:
+        out: folder that run folders go under.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        data_roots: folder of a data set, by its name.
+        features: folder of features to use instead of extracting them, by the data set's name.
+        plugins: files of plugins that are not installed.
+    """
+
+    out: Path
+    device: str = "auto"
+    data_roots: tuple[tuple[str, Path], ...] = ()
+    features: tuple[tuple[str, Path], ...] = ()
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellState:
+    """How it stands with a cell.
+
+    ``reason`` says why it failed or is impossible, or, of one that is to do, why it failed before. ``outcome`` is there
+    where it is done.
+    """
+
+    cell: Cell
+    state: State
+    reason: str = ""
+    outcome: Outcome | None = None
+
+
+def with_trainings(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells, and before each that evaluates a training on another data set the one that trains."""
+    return list(dict.fromkeys(c for cell in cells for c in (cell.training, cell)))
+
+
+def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[list[Outcome], list[str]]:
+    """The records of runs and their evaluations under ``out``, and what is wrong with those that cannot be used.
+
+    Args:
+        out: folder of run folders.
+        trained_on: the data set whose trainings are read; all by default.
+        method: likewise.
+    """
+    runs: list[Outcome] = []
+    problems: list[str] = []
+    for path in sorted(
+        f for below in ("*", "*/evaluations/*") for f in out.glob(f"{trained_on}/{method}/{below}/{RESULT}")
+    ):
+        try:
+            record = read_record(path.parent)
+        except RunError as error:
+            problems.append(str(error))
+            continue
+        runs.append(Outcome(path.parent, record, reused=True))
+        if record.status == "finished" and not (path.parent / SCORES).is_file():
+            problems.append(
+                f"{path.parent} has no {SCORES}: its metrics stand, but have no intervals and no comparison; delete its"
+                f" {RESULT} and run again, the weights are kept"
+            )
+    return runs, problems
+
+
+def finished(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> Outcome | None:
+    """The newest finished run of a cell.
+
+    Args:
+        cell: what is asked for.
+        version: the method's, as in a record; ``None`` where it is not known takes any.
+        runs: those that are there.
+    """
+    found = [r for r in _made(cell, version, runs) if r.record.status == "finished"]
+    return max(found, key=lambda r: r.record.created, default=None)
+
+
+def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[Outcome]) -> list[CellState]:
+    """How it stands with each cell, before anything is run.
+
+    Nothing is extracted, and a CLIP is looked for only where the data of a cell to do are there.
+
+    Args:
+        cells: of the benchmark, with the trainings they need.
+        site: where they are to be run.
+        registry: the plugins.
+        runs: the records under ``site.out``.
+    """
+    roots = dict(site.data_roots)
+    known: dict[tuple[str, str], list[Outcome]] = {}
+    for run in runs:
+        known.setdefault((run.record.trained_on, run.record.method), []).append(run)
+
+    @cache
+    def version(method: str) -> tuple[str | None, str]:
+        try:
+            return registry.version(method), ""
+        except VadbenchError as error:
+            return None, str(error)
+
+    @cache
+    def absent(dataset: str) -> str:
+        return _absent(dataset, registry, roots.get(dataset))
+
+    @cache
+    def clip_absent(model: str, weights: str) -> str:
+        return _clip_absent(model, weights)
+
+    def state(cell: Cell) -> CellState:
+        of_method = known.get((cell.trained_on, cell.method), [])
+        here, broken = version(cell.method)
+        if run := finished(cell, here, of_method):
+            return CellState(cell, "done", outcome=run)
+        missing = broken or absent(cell.trained_on) or absent(cell.dataset) or clip_absent(cell.clip, cell.clip_weights)
+        if missing:
+            return CellState(cell, "impossible", missing)
+        failed = max(_made(cell, here, of_method), key=lambda r: r.record.created, default=None)
+        return CellState(cell, "to do", failed.record.error or "" if failed else "")
+
+    return [state(cell) for cell in cells]
+
+
+def _made(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> list[Outcome]:
+    return [
+        r
+        for r in runs
+        if version in (None, r.record.method_version)
+        and cell.matches(r.record)
+        # A benchmark asks what training gives; the authors' own weights are no seed of it.
+        and not any(n.startswith("weights imported") for n in r.record.notes)
+    ]
+
+
+def _absent(name: str, registry: Registry, root: Path | None) -> str:
+    """What must be done to have a data set here; nothing where it is there or makes itself."""
+    try:
+        dataset_class = registry.dataset(name)
+        dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, root))
+        if dataset.makes_itself:
+            return ""
+        dataset.prepare()
+        for split in SPLITS:
+            if not dataset.videos(split):
+                return f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}"
+    except VadbenchError as error:
+        return str(error).replace("--data-root DIR", f"--data-root {name}=DIR")
+    return ""
+
+
+def _clip_absent(model: str, weights: str) -> str:
+    from vadbench.clip import SMALL, load_clip
+    from vadbench.experiment import clip_source
+
+    if model == SMALL and not weights:
+        return ""
+    try:
+        load_clip(clip_source(model or None, weights or None))
+    except VadbenchError as error:
+        return str(error)
+    return ""

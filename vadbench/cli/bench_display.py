@@ -1,0 +1,107 @@
+"""How a benchmark goes on, while it does: a live table on a terminal, a line for each cell elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vadbench.cli.output import note, percent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from vadbench.benchmarks.schema import Cell
+    from vadbench.benchmarks.state import CellState
+
+SHOWN = 12
+"""Cells that ended last, in the live table."""
+
+
+class Lines:
+    """A line on stderr for each cell that ends."""
+
+    def __init__(self, states: Sequence[CellState]) -> None:
+        self.counts: Counter[str] = Counter(s.state for s in states)
+        self.ended_count, self.total = 0, self.counts["to do"]
+        self.running: dict[Cell, float] = {}
+
+    def started(self, cell: Cell) -> None:
+        self.running[cell] = time.monotonic()
+
+    def ended(self, state: CellState) -> None:
+        self.running.pop(state.cell, None)
+        self.ended_count += 1
+        self.counts["to do"] -= 1
+        self.counts[state.state] += 1
+        self.show(state)
+
+    def show(self, state: CellState) -> None:
+        """Show a cell that has just ended."""
+        note(f"[{self.ended_count}/{self.total}] {state.state} {state.cell.label}: {result(state)}")
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Stages within a cell are not worth lines of their own."""
+
+
+class Live(Lines):
+    """A live table: counts, the cells at work with the stage they are in, and those that ended last."""
+
+    def __init__(self, states: Sequence[CellState]) -> None:
+        super().__init__(states)
+        self._last: deque[CellState] = deque(maxlen=SHOWN)
+        self._stage = ""
+
+    def show(self, state: CellState) -> None:
+        self._last.append(state)
+        self._stage = ""
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        self._stage = f"{stage} {done}/{total}" if done < total else ""
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for state in self._last:
+            style = "green" if state.state == "done" else "red"
+            table.add_row(Text(state.state, style), Text(state.cell.label), Text(result(state), overflow="ellipsis"))
+        for cell, since in list(self.running.items()):
+            seconds = f"{self._stage}  {time.monotonic() - since:.0f} s".strip()
+            table.add_row(Text("running", "cyan"), Text(cell.label), Text(seconds))
+        counts = self.counts - Counter({"to do": len(self.running)}) + Counter(running=len(self.running))
+        return Group(table, Text("  ".join(f"{n} {what}" for what, n in counts.items())))
+
+
+@contextmanager
+def display(states: Sequence[CellState]) -> Iterator[Lines]:
+    """Show how it goes on, on stderr."""
+    if not sys.stderr.isatty():
+        yield Lines(states)
+        return
+    from rich.console import Console
+    from rich.live import Live as LiveTable
+
+    shown = Live(states)
+    with LiveTable(shown, console=Console(stderr=True), refresh_per_second=4, transient=True):
+        yield shown
+
+
+def result(state: CellState) -> str:
+    """What came of a cell in a few words.
+
+    >>> from vadbench.benchmarks.state import CellState
+    >>> result(CellState(cell=None, state="failed", reason="the loss is not finite"))
+    'the loss is not finite'
+    """
+    if state.outcome is None:
+        return state.reason.strip().splitlines()[-1] if state.reason else ""
+    record = state.outcome.record
+    value = record.metrics["AUC"].value if "AUC" in record.metrics else None
+    took = "finished by another process" if state.outcome.reused else f"{sum(record.seconds.values()):.1f} s"
+    return f"AUC {percent(value)}{record.marks} ({took})"

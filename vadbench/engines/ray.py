@@ -1,0 +1,100 @@
+"""The Ray engine: tasks on a Ray cluster whose machines share the folders."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from vadbench.engines import Lost, R, T
+from vadbench.errors import ConfigError
+from vadbench.locations import CACHE_VARIABLE, cache_root
+
+RETRIES = 3
+"""How often Ray begins a task again whose worker died."""
+
+
+class RayEngine:
+    """Does tasks on a Ray cluster, one GPU each where it has any, else one core.
+
+    The machines must see ``--out``, the data and the cache under the same paths and have the same vadbench installed.
+    Without an address, and where Ray finds none, it is started on this machine and ends with the tasks.
+
+    Args:
+        address: of the cluster, such as ``ray://head:10001`` or ``auto``; what Ray finds by itself by default.
+        device: ``auto``, ``cpu`` or ``cuda``, as the tasks use it.
+
+    Raises:
+        ConfigError: Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(self, address: str | None = None, device: str = "auto") -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            # An extra: whoever checks types may not have it.
+            self._ray: Any = importlib.import_module("ray")
+        except ImportError as error:
+            raise ConfigError(
+                "--engine ray needs Ray, which is not installed; expected: pip install 'vadbench[ray]'"
+            ) from error
+        self._address = address
+        self._device = device
+
+    def run_all(
+        self,
+        groups: Sequence[Sequence[T]],
+        work: Callable[[T], R],
+        started: Callable[[T], None],
+        ended: Callable[[T, R | Lost], None],
+    ) -> None:
+        """As :meth:`vadbench.engines.Engine.run_all`; Ray begins a task again whose worker or machine died.
+
+        ``started`` is never called: Ray does not tell.
+        """
+        if not any(groups):
+            return
+        ray = self._ray
+        with self._connected():
+            on_gpu = self._device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+            share = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
+
+            def one(task: Any) -> Any:
+                return work(task)
+
+            remote = ray.remote(max_retries=RETRIES, **share)(one)
+            pending = {remote.remote(task): task for group in groups for task in group}
+            while pending:
+                (reference,), _ = ray.wait(list(pending), num_returns=1)
+                task = pending.pop(reference)
+                try:
+                    result = ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    result = Lost(f"Ray gave it up: {str(error).strip().splitlines()[0]}")
+                ended(task, result)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        # Ray prints what became of workers to stdout, which is for a command's result.
+        with redirect_stdout(sys.stderr):
+            self._connect()
+            try:
+                yield
+            finally:
+                self._ray.shutdown()
+
+    def _connect(self) -> None:
+        try:
+            self._ray.init(
+                address=self._address,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                runtime_env={"env_vars": {CACHE_VARIABLE: str(cache_root().resolve())}},
+            )
+        except Exception as error:  # Ray has ConnectionError, ValueError and others of its own
+            where = self._address or os.environ.get("RAY_ADDRESS") or "this machine"
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(f"no Ray cluster at {where}: {reason}; start one with: ray start --head") from error
