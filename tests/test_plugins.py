@@ -1,3 +1,6 @@
+import json
+import os
+import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
@@ -108,3 +111,86 @@ def test_every_built_in_plugin_folder_is_an_entry_point():
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4
     assert not list(root.glob("*/__init__.py")) or [p.parent.name for p in root.glob("*/__init__.py")] == ["vadbench"]
+
+
+BROKEN = {
+    "vadbench-raises": ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+    "vadbench-exits": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "vadbench-needs": ("import a_package_that_is_not_there", "No module named 'a_package_that_is_not_there'"),
+    "vadbench-garbage": (
+        "from vadbench import hookimpl\n@hookimpl\ndef vadbench_methods(): return {'mine': 42}",
+        "must return a list of MethodSpec, found {'mine': 42}",
+    ),
+    "vadbench-syntax": ("def", "SyntaxError"),
+    "vadbench-nothing": ("x = 1", "implements no vadbench hook"),
+    "vadbench-absent": (None, "ModuleNotFoundError"),
+    "vadbench-copy": (GOOD.format(name="anomalyclip", module="vadbench_copy"), "name claimed twice: anomalyclip"),
+}
+"""Distributions of third parties: the text of their module, and what is said of them."""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder into which the broken distributions and a good one are installed, metadata and all."""
+    good = {"vadbench-good": (GOOD.format(name="good", module="vadbench_good"), "ok")}
+    for name, (source, _) in (BROKEN | good).items():
+        module = name.replace("-", "_")
+        if source is not None:
+            (tmp_path / f"{module}.py").write_text(source)
+        metadata = tmp_path / f"{module}-1.2.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (metadata / "entry_points.txt").write_text(f"[vadbench]\n{module} = {module}\n")
+    return tmp_path
+
+
+def call(site, *arguments):
+    """The command line in a process of its own, in an environment that has what ``site`` holds."""
+    variables = os.environ | {"PYTHONPATH": str(site)}
+    command = [sys.executable, "-P", "-m", "vadbench", *arguments]
+    return subprocess.run(command, env=variables, capture_output=True, text=True)
+
+
+def test_installed_plugins_that_are_broken_are_each_reported(site):
+    done = call(site, "plugins", "--json")
+    assert done.returncode == 1
+    entries = {e["distribution"]: e for e in json.loads(done.stdout) if e["version"] == "1.2"}
+    assert entries.keys() == BROKEN.keys() | {"vadbench-good"}
+    for name, (_, words) in BROKEN.items():
+        assert words in entries[name]["status"], name
+        assert entries[name]["name"] == name.replace("-", "_")
+    good = entries["vadbench-good"]
+    assert (good["status"], good["kind"], good["brings"]) == ("ok", "method", "good")
+    assert good["file"] == str(site / "vadbench_good.py")
+    table = call(site, "plugins")
+    assert table.returncode == 1 and "no luck" in table.stdout and "1.2" in table.stdout
+
+
+def test_installed_plugins_that_are_broken_take_nothing_down(site):
+    done = call(site, "list", "methods", "--json")
+    assert done.returncode == 0, done.stderr
+    methods = {m["name"] for m in json.loads(done.stdout)}
+    # Two plugins claim it, so it is neither's.
+    assert methods >= {"good", "random", "vadclip"} and "anomalyclip" not in methods
+    for name in BROKEN.keys() - {"vadbench-copy"}:
+        assert f"of {name} is left out" in done.stderr
+    assert "method anomalyclip is left out, it is registered by" in done.stderr
+    assert call(site, "list", "datasets").returncode == 0
+    assert call(site, "--help").returncode == 0
+    chosen = call(site, "show", "method", "anomalyclip")
+    assert chosen.returncode == 2
+    assert "vadbench-copy (vadbench_copy)" in chosen.stderr and "vadbench (vadbench_anomalyclip)" in chosen.stderr
+
+
+def test_a_scratch_plugin_is_shown_with_its_hash(tmp_path):
+    file = tmp_path / "scratch_plugin_b.py"
+    file.write_text(GOOD.format(name="scratch", module="scratch_plugin_b"))
+    done = call(tmp_path, "plugins", "--plugin", str(file), "--json")
+    (entry,) = [e for e in json.loads(done.stdout) if e["distribution"] == "--plugin"]
+    assert entry["brings"] == "scratch" and entry["status"] == "ok" and len(entry["version"]) == 12
+    file.write_text(GOOD.format(name="random", module="scratch_plugin_b"))
+    done = call(tmp_path, "plugins", "--plugin", str(file))
+    assert done.returncode == 1 and done.stdout.count("name claimed twice: random") == 2
+    file.write_text("raise RuntimeError('no luck')")
+    done = call(tmp_path, "plugins", "--plugin", str(file))
+    assert done.returncode == 2 and "no luck" in done.stderr

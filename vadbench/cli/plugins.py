@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
+if TYPE_CHECKING:
+    from vadbench.plugins import Plugin
+
+WIDEST = 40
+"""Characters in a column."""
+
 
 @click.command("plugins", short_help="Show the plugins found and those that failed to load.")
+@options.plugin
 @options.as_json
-def command(as_json: bool) -> None:
+def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """Show every plugin: what it brings, where it is installed, and why it failed where it did.
 
-    The exit status is 1 where one failed or two claim the same name.
+    \b
+      vadbench plugins
+      vadbench plugins --plugin my_method.py
+
+    One that fails harms no other. A name that two plugins claim is neither's until one of them is uninstalled or
+    renamed. The exit status is 1 where one failed or two claim the same name.
+
+    With --json the report is a list of objects with: name, kind (method, dataset, benchmark; several with commas),
+    brings (their names), distribution, version (a hash of the file for --plugin), file and status (ok, or why not).
     """
     from vadbench.plugins import HOOKS, Registry
 
-    registry = Registry()
+    registry = Registry(files=plugin_files)
     claims = {(kind, name) for kind in HOOKS for name in registry.conflicts(kind)}
     entries = []
     for plugin in registry.plugins:
         brings = [(kind, spec.name) for kind, specs in plugin.specs.items() for spec in specs]
         doubles = [name for kind, name in brings if (kind, name) in claims]
-        status = plugin.error or (f"name claimed twice: {', '.join(doubles)}" if doubles else "ok")
         entries.append(
             {
                 "name": plugin.name,
-                "brings": ", ".join(f"{kind} {name}" for kind, name in brings) or "-",
+                "kind": ", ".join(dict.fromkeys(kind for kind, _ in brings)) or "-",
+                "brings": ", ".join(name for _, name in brings) or "-",
                 "distribution": plugin.distribution,
+                "version": _version(plugin),
                 "file": plugin.file or plugin.module,
-                "status": status,
+                "status": plugin.error or (f"name claimed twice: {', '.join(doubles)}" if doubles else "ok"),
             }
         )
     if as_json:
         print_json(entries)
     else:
-        print_table([list(e.values()) for e in entries], ["name", "brings", "distribution", "file", "status"])
+        print_table([list(e.values()) for e in entries], list(entries[0]) if entries else ["name"], widest=WIDEST)
     if any(e["status"] != "ok" for e in entries):
         click.get_current_context().exit(1)
+
+
+def _version(plugin: Plugin) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return plugin.digest or version(plugin.distribution)
+    except PackageNotFoundError:
+        return "-"

@@ -1,0 +1,254 @@
+"""Packages that ``vadbench new`` writes: complete or not at all, and working before anything is changed in them."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vadbench import scaffold
+from vadbench.dataset import Segment
+from vadbench.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
+from vadbench.media import write_video
+from vadbench.plugins import Registry
+from vadbench.scaffold import package_words, write_package
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = Path(__file__).resolve().parent / "tiny_plugin.py"
+SHARED = {"pyproject.toml", "README.md", ".github/workflows/test.yml"}
+OWN = {"method": {"__init__.py", "config.py", "method.py"}, "dataset": {"__init__.py", "dataset.py"}}
+NAMES = ["two-stage", "3d.conv", "config", "None", "Method", "a", "x__y-", "9"]
+
+
+@pytest.fixture
+def loaded(tmp_path, monkeypatch):
+    """Write a package, import it as if installed, and give its folder and a registry with it."""
+    known = set(sys.modules)
+
+    def load(kind, name):
+        folder = write_package(kind, name, tmp_path, Registry())
+        monkeypatch.syspath_prepend(folder)
+        package = package_words(kind, name)["package"]
+        return folder, Registry([EntryPoint(name, package, "vadbench")], [TINY])
+
+    yield load
+    for name in set(sys.modules) - known:
+        if name.startswith("vadbench_"):
+            del sys.modules[name]
+
+
+def files_of(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["method", "dataset"])
+def test_a_package_is_whole_whatever_its_name(loaded, kind, name):
+    folder, registry = loaded(kind, name)
+    package = next(folder.glob("vadbench_*")).name
+    assert files_of(folder) == SHARED | {f"{package}/{f}" for f in OWN[kind]} | {f"tests/test_{package}.py"}
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    assert project["project"]["entry-points"]["vadbench"] == {name: package}
+    assert project["project"]["name"] == folder.name
+    for file in files_of(folder):
+        assert "$" not in (folder / file).read_text(), file
+    assert name in registry.specs(kind)
+    found = getattr(registry, kind)(name)
+    assert found.__name__.isidentifier() and found.__module__ == f"{package}.{kind}"
+
+
+@pytest.mark.parametrize("kind", ["method", "dataset"])
+def test_what_is_written_is_clean_python(tmp_path, kind):
+    folder = write_package(kind, "two-stage", tmp_path, Registry([]))
+    ruff = [sys.executable, "-m", "ruff"]
+    rules = ["--select", "E,F,I,UP,B,SIM,RUF", "--ignore", "RUF012"]
+    common = ["--isolated", "--no-cache", "--line-length", "120", "."]
+    for command in (["check", *rules], ["format", "--check"]):
+        done = subprocess.run([*ruff, *command, *common], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_plugin_module_imports_nothing_heavy(tmp_path):
+    for kind, package in (("method", "vadbench_mine_a"), ("dataset", "vadbench_mine_b")):
+        folder = write_package(kind, package.removeprefix("vadbench_"), tmp_path, Registry([]))
+        code = f"import sys, {package}; assert not {{'torch', 'numpy', 'av', 'pydantic'}} & set(sys.modules)"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-x", ".x", "a/b", "../x", "a b", "é", "$name", "a\n", "a\0", "a:b", 'a"b', "a'b", "a\\b"]
+)
+def test_a_name_that_cannot_be_used_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match="a name must begin with"):
+        write_package("method", name, tmp_path, Registry([]))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("method", "anomalyclip", "a method called 'anomalyclip' exists already"),
+        ("dataset", "ucfcrime", "a data set called 'ucfcrime' exists already"),
+        ("method", "baselines", "a Python package called 'vadbench_baselines' is installed"),
+        ("dataset", "AnomalyCLIP", "a Python package called 'vadbench_anomalyclip' is installed"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(tmp_path, kind, name, words):
+    with pytest.raises(PluginError, match=words):
+        write_package(kind, name, tmp_path, Registry())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("there", ["folder", "file", "link"])
+def test_what_lies_there_already_is_left_alone(tmp_path, there):
+    target = tmp_path / "vadbench-mine"
+    if there == "folder":
+        target.mkdir()
+    elif there == "file":
+        target.write_text("precious")
+    else:
+        target.symlink_to(tmp_path / "nowhere")
+    before = target.lstat()
+    with pytest.raises(ConfigError, match="exists already"):
+        write_package("method", "mine", tmp_path, Registry([]))
+    assert target.lstat() == before and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("fails_at", range(7))
+def test_nothing_is_left_half_written(tmp_path, monkeypatch, fails_at):
+    calls = iter(range(99))
+    write = Path.write_text
+
+    def full(self, *arguments, **named):
+        if next(calls) == fails_at:
+            raise OSError(28, "No space left on device")
+        return write(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        write_package("method", "mine", tmp_path / "out", Registry([]))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_every_template_is_used_and_shipped():
+    folder = Path(scaffold.__file__).parent / "templates"
+    templates = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert templates == {f"{t}.tmpl" for files in scaffold._FILES.values() for t in files.values()}
+    globs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["vadbench"]
+    shipped = {p for g in globs for p in (ROOT / "vadbench").glob(g)}
+    assert {folder / t for t in templates} <= shipped
+
+
+def test_the_method_trains(loaded, tmp_path):
+    """On tiny videos through an untrained CLIP; the tutorial's test asks what it learns on ``synthetic``."""
+    from vadbench.experiment import Request, open_experiment
+    from vadbench.harness import run
+
+    _, registry = loaded("method", "mine")
+    settings = ["rows.stride=2", "recipe.batch_size=4", "recipe.epochs=40", "recipe.learning_rate=0.05"]
+    request = Request(
+        "mine", "tiny", settings, clip_model="small", clip_weights="random:0", device="cpu", out=tmp_path / "runs"
+    )
+    outcome = run(open_experiment(request, registry), 0)
+    assert set(outcome.record.metrics) >= {"AUC", "AUC/Square", "mAP", "mAP@IoU", "FAR"}
+    losses = [json.loads(line)["loss"] for line in (outcome.folder / "training.jsonl").read_text().splitlines()]
+    assert losses[0]["class"] == pytest.approx(np.log(2), abs=0.1)
+    assert losses[-1]["class"] < 0.8 * losses[0]["class"]
+
+
+def test_the_methods_scores_are_probabilities_at_any_length(loaded):
+    import torch
+
+    from vadbench.dataset import ClassTable, VideoClass
+    from vadbench.method import Task
+
+    _, registry = loaded("method", "mine")
+    method = registry.method("mine")
+    table = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Riot")), normal=1)
+    model = method(method.Config(), Task(table, 8, torch.device("cpu"), lambda: None)).eval()
+    torch.nn.init.normal_(model.classifier.weight)
+    videos = [torch.randn(n, 8) for n in (1, 2, 15, 16, 17, 300)]
+    with torch.inference_mode():
+        together, alone = model.score(videos), [model.score([v])[0] for v in videos]
+    for rows, score, single in zip(videos, together, alone, strict=True):
+        assert score.anomaly.shape == (len(rows),) and score.classes.shape == (len(rows), 3)
+        assert torch.allclose(score.classes.sum(-1), torch.ones(len(rows)))
+        assert torch.allclose(score.anomaly, 1 - score.classes[:, 1], atol=1e-6)
+        assert torch.equal(score.anomaly, single.anomaly)
+
+
+@pytest.fixture
+def yard(loaded, tmp_path):
+    """The data set's class, its root with a file a video, and a function that writes the csv file."""
+    _, registry = loaded("dataset", "yard")
+    root = tmp_path / "data"
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            write_video(
+                root / split / f"{split}-{name}.mp4", (np.full((32, 32, 3), t, np.uint8) for t in range(20)), 10
+            )
+
+    def write(*lines, header="video,class,start,end"):
+        (root / "segments.csv").write_text("\n".join([header, *lines]) + "\n")
+        return registry.dataset("yard")(root)
+
+    return write
+
+
+def test_the_data_set_reads_labels_and_segments(yard):
+    dataset = yard("train-b,Intruder,,", "test-a,Intruder,3,9", "test-a,Intruder,12,15")
+    train = {v.name: v for v in dataset.videos("train")}
+    test = {v.name: v for v in dataset.videos("test")}
+    assert {n: v.labels for n, v in train.items()} == {"train-a": ("Normal",), "train-b": ("Intruder",)}
+    assert all(not v.segments for v in train.values())
+    assert test["test-a"].segments == (Segment("Intruder", 3, 9), Segment("Intruder", 12, 15))
+    assert test["test-a"].labels == ("Intruder",)
+    assert test["test-b"].labels == ("Normal",) and not test["test-b"].segments
+    assert [v.path.name for v in dataset.videos("test")] == ["test-a.mp4", "test-b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("line", "header", "error", "words"),
+    [
+        ("other,Intruder,1,2", None, DataError, "names 'other', which is neither in train nor in test"),
+        ("test-a,Intrduer,1,2", None, UnknownNameError, "did you mean 'Intruder'"),
+        ("test-a,Intruder,,", None, DataError, "test-a needs a start and an end"),
+        ("test-a,Intruder", None, DataError, "test-a needs a start and an end"),
+        ("test-a,Intruder,9,3", None, DataError, "0 <= start < end"),
+        ("test-a,Intruder,1,2", "video,class,first,last", DataError, "must have the columns video, class, start, end"),
+    ],
+)
+def test_a_wrong_csv_file_is_refused(yard, line, header, error, words):
+    dataset = yard(line, header=header) if header else yard(line)
+    with pytest.raises(error, match=words):
+        dataset.videos("test")
+
+
+def test_missing_files_are_named(yard):
+    dataset = yard()
+    (dataset.root / "segments.csv").unlink()
+    with pytest.raises(DataError, match=r"segments.csv.*expected under"):
+        dataset.videos("test")
+    with pytest.raises(DataError, match="no videos in"):
+        type(dataset)(dataset.root / "nowhere").videos("test")
+
+
+def test_what_the_readme_of_a_package_names_exists(tmp_path):
+    for kind, name in (("method", "one"), ("dataset", "two")):
+        folder = write_package(kind, name, tmp_path, Registry([]))
+        text = (folder / "README.md").read_text()
+        for file in [f for f in files_of(folder) if f.endswith(".py")]:
+            assert f"`{file}`" in text
+
+
+def test_the_packages_tests_run_vadbenchs_checks(tmp_path):
+    testing = import_module("vadbench.testing")
+    for kind, name in (("method", "one"), ("dataset", "two")):
+        folder = write_package(kind, name, tmp_path, Registry([]))
+        assert f'{kind}_checks("{name}")' in next((folder / "tests").iterdir()).read_text()
+        assert callable(getattr(testing, f"{kind}_checks"))

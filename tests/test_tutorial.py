@@ -1,0 +1,160 @@
+"""The tutorials in ``docs``, executed as a reader would: in an environment of its own, without the repository."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILT_IN = {"random", "zero-shot", "clip-linear", "mil", "anomalyclip", "vadclip"}
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+REMEMBER = "\npwd > {}\n"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """vadbench as others get it, built from a copy so that the checkout stays as it is."""
+    folder = tmp_path_factory.mktemp("wheel")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in filter(None, subprocess.check_output(listed, cwd=ROOT, text=True).split("\n")):
+        if (ROOT / name).is_file():
+            target = folder / "source" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder]
+    subprocess.run([sys.executable, *build, folder / "source"], check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory):
+    """The ``bin`` folder of a fresh virtual environment that has the wheel and borrows everything else.
+
+    It borrows by links to what is installed here, one by one: an editable vadbench must not be seen, neither its
+    modules nor its entry points.
+    """
+    folder = tmp_path_factory.mktemp("environment")
+    borrowed = folder / "borrowed"
+    borrowed.mkdir()
+    for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in Path(place).iterdir():
+            own = entry.name.startswith(("vadbench", "__editable__"))
+            if not own and entry.suffix != ".pth" and not (borrowed / entry.name).exists():
+                (borrowed / entry.name).symlink_to(entry)
+    # Its own pip would bring an old setuptools with it on Python 3.11.
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv" / "bin" / "python"
+    packages = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+    (Path(packages.decode().strip()) / "borrowed.pth").write_text(f"{borrowed}\n")
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run([python, *install], check=True, capture_output=True, cwd=folder)
+    return python.parent
+
+
+@pytest.fixture
+def shell(environment, tmp_path):
+    """Run a command where the one before it ended, and give what it printed."""
+    (tmp_path / "work").mkdir()
+    where = tmp_path / "where"
+    where.write_text(str(tmp_path / "work"))
+    variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | {
+        "VADBENCH_CACHE": str(environment.parent / "cache"),
+        "PATH": f"{environment}{os.pathsep}{os.environ['PATH']}",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # which is how pip spells it
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+    def run(script, stdin=None):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script + REMEMBER.format(where)],
+            cwd=where.read_text().strip(),
+            env=variables,
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def follow(page, shell):
+    """Run a page's commands, apply its changes, and see that the code it shows is there; what each command printed."""
+    printed = {}
+    for language, text in FENCE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+        if language == "bash":
+            for command in text.strip().splitlines():
+                printed[command] = shell(command)
+        elif language == "diff":
+            shell("git apply --verbose -", stdin=text)
+        elif language == "python":
+            sources = [Path(f).read_text() for f in shell("ls $PWD/vadbench_*/*.py").split()]
+            assert any(text in source for source in sources), f"no file has:\n{text}"
+        else:
+            assert language == "text", f"{page} has a block that nobody runs: {language}"
+    return printed
+
+
+def all_passed(printed):
+    """Whether pytest ran tests, and none of them was skipped."""
+    return re.search(r"\d+ passed", printed) and not re.search("skipped|failed|warning", printed)
+
+
+@pytest.mark.slow
+def test_the_repository_is_out_of_reach(shell, environment):
+    code = (
+        "import json, sys, vadbench\n"
+        "from importlib.metadata import entry_points\n"
+        "points = [(p.name, p.dist.name) for p in entry_points(group='vadbench')]\n"
+        "print(json.dumps([vadbench.__file__, sys.path, points]))"
+    )
+    file, path, points = json.loads(shell(f'python -c "{code}"'))
+    assert Path(file).is_relative_to(environment.parent)
+    assert not [p for p in path if p and Path(p).resolve().is_relative_to(ROOT)]
+    assert len(points) == len({name for name, _ in points}) >= 9 and {dist for _, dist in points} == {"vadbench"}
+
+
+@pytest.mark.slow
+def test_adding_a_method(shell):
+    printed = follow("adding-a-method.md", shell)
+    methods = [m["name"] for m in json.loads(shell("vadbench list methods --json"))]
+    assert len(methods) == len(set(methods)) and set(methods) >= BUILT_IN | {"two-stage"}
+    assert {p["name"]: p["status"] for p in json.loads(shell("vadbench plugins --json"))}["two-stage"] == "ok"
+    assert "FAILED" not in printed["vadbench check method two-stage"]
+    assert all_passed(printed["python -m pytest"])
+    board = printed["vadbench leaderboard --dataset synthetic"]
+    assert all(name in board for name in ("two-stage", "zero-shot", "clip-linear", "smoothness")), board
+    runs = json.loads(shell("vadbench run --method two-stage --dataset synthetic --seeds 0-2 --json"))
+    (prompts,) = json.loads(shell("vadbench run --method zero-shot --dataset synthetic --json"))
+    for run in runs:
+        assert run["metrics"]["AUC"]["value"] > max(0.9, prompts["metrics"]["AUC"]["value"])
+        assert set(run["config"]) >= {"smoothness", "span", "top"}
+
+
+@pytest.mark.slow
+def test_adding_a_data_set(shell):
+    printed = follow("adding-a-dataset.md", shell)
+    assert "yard" in {d["name"] for d in json.loads(shell("vadbench list datasets --json"))}
+    assert all_passed(printed["python -m pytest --basetemp copy"])
+    root = "copy/data0/yard"
+    assert "FAILED" not in printed[f"vadbench check dataset yard --data-root {root}"]
+    assert "complete, 14 of 14 videos can be used" in printed[f"vadbench data check yard --data-root {root}"]
+    (run,) = json.loads(shell(f"vadbench run --method zero-shot --dataset yard --data-root {root} --json"))
+    assert run["data"]["test"] == run["data"]["test"] | {"videos": 6, "abnormal": 3, "frames": 192, "positives": 48}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), [("method", "AnOther.v2"), ("dataset", "9yards")])
+def test_a_package_passes_its_tests_unchanged_whatever_its_name(shell, kind, name):
+    folder = json.loads(shell(f"vadbench new {kind} {name} --json"))["folder"]
+    shell(f"cd {folder} && python -m pip install -e .")
+    assert all_passed(shell("python -m pytest -W error"))

@@ -1,0 +1,56 @@
+"""``vadbench new``: the beginning of a method or a data set of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import print_json
+
+if TYPE_CHECKING:
+    from vadbench.scaffold import PluginKind
+
+
+@click.command("new", short_help="Begin a method or data set of your own.")
+@click.argument("what", type=click.Choice(["method", "dataset"]))
+@click.argument("name")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("."),
+    show_default=True,
+    help="Folder that the package's folder goes under.",
+)
+@options.as_json
+def command(what: str, name: str, out: Path, as_json: bool) -> None:
+    """Write a small package with a method or a data set that works, to be made your own.
+
+    \b
+      vadbench new method two-stage
+      cd vadbench-two-stage
+      python -m pip install -e '.[test]'
+      vadbench run --method two-stage --dataset synthetic
+    \b
+      vadbench new dataset warehouse --out plugins
+
+    The package has tests of its own, which run vadbench's checks, and is found by vadbench once it is installed. The
+    method is a classifier behind a convolution over time, the data set a folder of videos and a csv file of segments;
+    CHANGE marks where to begin. docs/adding-a-method.md and docs/adding-a-dataset.md go on from there.
+
+    With --json the report is an object with: folder and files.
+    """
+    from vadbench.plugins import installed
+    from vadbench.scaffold import write_package
+
+    folder = write_package(cast("PluginKind", what), name, out, installed())
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    if as_json:
+        print_json({"folder": str(folder), "files": files})
+        return
+    click.echo(f"{folder}:")
+    for file in files:
+        click.echo(f"  {file}")
+    click.echo(f"\nnext: cd {folder} && python -m pip install -e '.[test]' && vadbench check {what} {name}")

@@ -1,0 +1,48 @@
+"""``vadbench results``: can these results be handed in?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import print_json, progress_bar
+
+
+@click.group("results", short_help="Check results before they are handed in.")
+def command() -> None:
+    """Check results before they are handed in."""
+
+
+@command.command("check", short_help="Check a folder of results as a submission.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@options.plugin
+@options.as_json
+def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Check a folder of results as a submission: one line for each thing to mend, exit status 1 if there is any.
+
+    \b
+      vadbench results check results/runs/ucfcrime/two-stage
+
+    FOLDER holds run folders at any depth; of each, result.json and scores.npz are read. The metrics are measured again
+    from the scores and must agree; they must be finite and in range, the seeds of a method distinct, the protocol one
+    of vadbench's with every change of it named, the features' fingerprint known or marked as unknown, the videos as
+    many as the data set has or marked as incomplete, the commit recorded, and nothing may name a folder or a person.
+
+    With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
+    """
+    from vadbench.plugins import Registry
+    from vadbench.runs import RESULT
+    from vadbench.submissions import check_submission
+
+    with progress_bar() as progress:
+        findings = list(check_submission(folder, Registry(files=plugin_files), progress))
+    if as_json:
+        print_json([{"file": str(path), "finding": finding} for path, finding in findings])
+    else:
+        for path, finding in findings:
+            click.echo(f"{path}: {finding}")
+        results = sum(1 for _ in folder.rglob(RESULT))
+        click.echo(f"{results} results checked, {len(findings) or 'nothing'} to mend")
+    click.get_current_context().exit(1 if findings else 0)

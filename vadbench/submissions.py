@@ -1,0 +1,222 @@
+"""Results that somebody hands in: a folder of run folders, judged by what lies in it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vadbench.dataset import SPLITS, Progress, Split, silent
+from vadbench.errors import FeatureError, RunError, UnknownNameError, VadbenchError
+from vadbench.features.fingerprint import UNKNOWN, Fingerprint
+from vadbench.metrics.definitions import definition
+from vadbench.plugins import Registry
+from vadbench.protocols import PROTOCOLS, Protocol
+from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, read_record
+from vadbench.scored import BRANCH_METRICS, ScoredSplit, load_split
+
+CLOSE = 1e-12
+"""By how much a metric may differ from the one that the scores give: the same sums in another order."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PRIVATE = {
+    "an absolute path": re.compile(r"""(?<![\w.:/)-])(?:~?/\w|[A-Za-z]:\\|\\\\\w)[^\s'",;]*|file:/[^\s'",;]*"""),
+    "an address": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}"),
+}
+
+
+def check_submission(folder: Path, registry: Registry, progress: Progress = silent) -> Iterator[tuple[Path, str]]:
+    """Everything that has to be mended before results can be accepted, each with the file it is about.
+
+    Args:
+        folder: holds ``result.json`` files at any depth, each with its ``scores.npz`` beside it.
+        registry: says how many videos a complete copy of a data set has.
+
+    Raises:
+        RunError: there is no result.
+    """
+    paths = sorted(folder.rglob(RESULT))
+    if not paths:
+        raise RunError(f"no results under {folder}: expected a folder of run folders, each with a {RESULT}")
+    seen: dict[str, Path] = {}
+    for done, path in enumerate(paths):
+        progress("checking results", done, len(paths))
+        try:
+            record = read_record(path.parent)
+        except RunError as error:
+            yield path, str(error).removeprefix(f"{path} ")
+            continue
+        if record.status != "finished":
+            yield path, f"the run failed: {record.error or 'no reason given'}"
+            continue
+        identity = _identity(record)
+        if identity in seen:
+            yield path, f"seed {record.seed} of {record.method} on {record.dataset} is in {seen[identity]} already"
+        seen.setdefault(identity, path)
+        for finding in (
+            *_of_metrics(record.metrics),
+            *_of_protocol(record),
+            *_of_features(record),
+            *_of_data(record, registry),
+            *_of_commit(record),
+            *_of_privacy(record.model_dump(mode="json")),
+            *_of_scores(path.parent, record),
+        ):
+            yield path, finding
+    progress("checking results", len(paths), len(paths))
+
+
+def _identity(record: RunRecord) -> str:
+    """What two results of one submission must not share: all that makes a run, and its seed."""
+    names = ("method", "method_version", "dataset", "trained_on", "config", "protocol", "fingerprint", "seed")
+    return digest({name: getattr(record, name) for name in names})
+
+
+def _of_metrics(metrics: Mapping[str, Value]) -> Iterator[str]:
+    if not metrics:
+        yield "no metrics"
+    for name, found in metrics.items():
+        try:
+            meaning = definition(_without_branch(name))
+        except UnknownNameError:
+            yield f"metrics: {name} is no metric of vadbench (vadbench list metrics)"
+            continue
+        numbers = {k: v for k, v in (("value", found.value), ("low", found.low), ("high", found.high)) if v is not None}
+        for which, number in numbers.items():
+            # A comparison with NaN is false, so this refuses it as well.
+            if not meaning.low <= number <= meaning.high:
+                yield f"metrics: {name} has {which} {number}, expected {meaning.low:g} to {meaning.high:g}"
+        if found.value is None and not found.reason:
+            yield f"metrics: {name} is undefined and gives no reason"
+        if found.low is not None and found.high is not None and found.low > found.high:
+            yield f"metrics: the interval of {name} ends below its beginning, [{found.low}, {found.high}]"
+
+
+def _without_branch(name: str) -> str:
+    metric = name.partition("/")[0]
+    return metric if metric in BRANCH_METRICS else name
+
+
+def _of_protocol(record: RunRecord) -> Iterator[str]:
+    try:
+        rules = Protocol.model_validate(record.protocol)
+    except ValidationError as error:
+        first = error.errors()[0]
+        yield f"protocol: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return
+    if rules.name not in PROTOCOLS:
+        yield f"protocol: expected one of {', '.join(PROTOCOLS)}, found '{rules.name}'"
+        return
+    usual = PROTOCOLS[rules.name].model_dump()
+    # Which crop of ten a protocol scores depends on the data set.
+    differing = [k for k, v in rules.model_dump().items() if v != usual[k] and k != "crop"]
+    for name in differing:
+        if f"protocol.{name}" not in record.changed:
+            yield f"protocol: {name} is not that of '{rules.name}', and 'changed' does not say so"
+
+
+def _of_features(record: RunRecord) -> Iterator[str]:
+    try:
+        fingerprint = Fingerprint.from_dict(record.fingerprint)
+    except FeatureError as error:
+        yield f"fingerprint: {error}"
+        return
+    if not fingerprint.known and not any(UNKNOWN in note for note in record.notes):
+        yield "fingerprint: nobody knows what made the features, and no note says so"
+
+
+def _of_data(record: RunRecord, registry: Registry) -> Iterator[str]:
+    for split, name in zip(SPLITS, (record.trained_on, record.dataset), strict=True):
+        found = record.data.get(split)
+        if found is None:
+            yield f"data: nothing is said of the {split} split"
+            continue
+        expected = _expected(registry, name, split)
+        if expected is not None and found.expected != expected:
+            yield f"data: a complete {split} split of {name} has {expected} videos, the record says {found.expected}"
+        partial = record.protocol.get("subset", "all") != "all"
+        marked = any(note.startswith(INCOMPLETE) and f" {split} videos" in note for note in record.notes)
+        if not marked and (found.videos > found.expected or (found.videos < found.expected and not partial)):
+            yield (f"data: {found.videos} of {found.expected} {split} videos, and no note begins with '{INCOMPLETE}'")
+
+
+def _expected(registry: Registry, name: str, split: Split) -> int | None:
+    """How many videos a data set has, where its plugin is installed."""
+    try:
+        return registry.dataset(name).expected[split]
+    except VadbenchError:
+        return None
+
+
+def _of_commit(record: RunRecord) -> Iterator[str]:
+    commit = str(record.environment.get("commit", ""))
+    if not _COMMIT.fullmatch(commit):
+        yield (
+            f"environment: expected the git commit of an unchanged vadbench, found '{commit}'; run from a checkout,"
+            " with your own code in a package of its own"
+        )
+
+
+def _of_privacy(content: Any, where: str = "") -> Iterator[str]:
+    """Texts that say whose machine a result comes from; ``where`` is the dotted place of ``content``."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            place = f"{where}.{key}" if where else str(key)
+            yield from _of_privacy(str(key), f"a key of {where or 'the record'}")
+            yield from _of_privacy(value, place)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _of_privacy(value, where)
+    elif isinstance(content, str):
+        for what, pattern in _PRIVATE.items():
+            if found := pattern.search(content):
+                yield f"{where}: {what}, '{found[0]}'; put a word in its place that says what it is"
+
+
+def _of_scores(folder: Path, record: RunRecord) -> Iterator[str]:
+    if not (folder / SCORES).is_file():
+        yield f"no {SCORES} beside it, which the metrics are checked with"
+        return
+    try:
+        split = load_split(folder)
+        again = split.measure()
+        yield from _of_split(split, record)
+    # Arrays from anywhere: of another length, shape or type, or empty.
+    except (VadbenchError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        yield f"{SCORES}: {error}"
+        return
+    for name in sorted(again.keys() | record.metrics.keys()):
+        if name not in record.metrics or name not in again:
+            has, lacks = ("the scores", "the record") if name in again else ("the record", "the scores")
+            yield f"metrics: {has} give {name}, {lacks} do not"
+            continue
+        for which, number in again[name].items():
+            stated = getattr(record.metrics[name], which)
+            if isinstance(number, float | None) and not _close(stated, number):
+                yield f"metrics: {name} has {which} {stated}, its scores give {number}"
+
+
+def _of_split(split: ScoredSplit, record: RunRecord) -> Iterator[str]:
+    """Whether the scores are of the test split that the record describes."""
+    stated = record.data.get("test")
+    if stated is None:
+        return
+    found = {"videos": len(split.scores), "frames": split.rows.total, "positives": int(split.rows.positives.sum())}
+    for name, number in found.items():
+        if getattr(stated, name) != number:
+            yield f"data: {getattr(stated, name)} test {name}, the scores are of {number}"
+    yield from _of_names(v.name for v in split.videos)
+
+
+def _of_names(names: Iterable[str]) -> Iterator[str]:
+    yield from (f"{SCORES}: {finding}" for name in names for finding in _of_privacy(name, "name of a video"))
+
+
+def _close(stated: float | None, number: float | None) -> bool:
+    if stated is None or number is None:
+        return stated is number
+    return math.isclose(stated, number, rel_tol=0, abs_tol=CLOSE)
