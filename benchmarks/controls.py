@@ -1,10 +1,11 @@
-"""Measure the committed results again: every method on ``synthetic`` and ``ucsdped2``, and the controls.
+"""Controls on ``synthetic``, and the tables of results that the READMEs show.
 
-    OMP_NUM_THREADS=1 python benchmarks/measure.py --ped2 DIR
+    OMP_NUM_THREADS=1 python benchmarks/controls.py             measures all controls again
+    OMP_NUM_THREADS=1 python benchmarks/controls.py --only mil  measures those of a method
+    python benchmarks/controls.py --tables                      only writes the tables into the READMEs
 
-writes ``results/vadbench_results/measured.json`` and, from it, the tables in ``results/README.md`` and ``README.md``.
-Without ``--ped2`` the figures of ``ucsdped2`` stay as they are; with ``--only`` those of all other methods do.
-``--tables`` only writes the tables again.
+The controls go to ``results/vadbench_results/controls.json``; the results come from ``quick.json`` beside it, which
+``vadbench table quick --format json`` wrote.
 
 The controls ask whether a score can come from anywhere but the labels and the pretraining:
 
@@ -18,16 +19,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-import torch
 from tabulate import tabulate
 
-from vadbench import environment
 from vadbench.clip import ClipSource, load_clip
 from vadbench.experiment import Experiment, Request, open_experiment
 from vadbench.features.extract import extract_features
@@ -40,15 +38,13 @@ from vadbench.metrics.ranking import evaluate
 from vadbench.plugins import installed
 from vadbench.scored import align
 from vadbench.scoring import score_videos
+from vadbench.tables.formats import render
+from vadbench.tables.model import tables_from_json
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ROOT / "results" / "vadbench_results" / "measured.json"
-METHODS = (
-    *("random", "zero-shot", "clip-linear", "clip-temporal-linear", "mil"),
-    *("descriptions-frame", "descriptions-video", "anomalyclip", "vadclip"),
-)
-METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
-SEEDS, CONTROL_SEEDS = range(3), range(10)
+RESULTS = ROOT / "results" / "vadbench_results"
+QUICK, CONTROLS = RESULTS / "quick.json", RESULTS / "controls.json"
+SEEDS = range(10)
 SHUFFLED = {
     "anomalyclip": ("anomalyclip", ()),
     "anomalyclip without text": ("anomalyclip", ("directions=free", "text_encoder=none")),
@@ -57,45 +53,21 @@ SHUFFLED = {
     **{name: (name, ()) for name in ("clip-linear", "clip-temporal-linear", "mil")},
     **{name: (name, ()) for name in ("descriptions-frame", "descriptions-video")},
 }
-BEGIN, END = "<!-- results: written by benchmarks/measure.py -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: written by benchmarks/controls.py -->", "<!-- end of results -->"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ped2", type=Path, help="folder of UCSD Ped2")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "runs", help="where run folders go")
-    parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS, help="methods to measure")
+    methods = sorted({"zero-shot", *(method for method, _ in SHUFFLED.values())})
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "runs" / "controls", help="for run folders")
+    parser.add_argument("--only", nargs="+", choices=methods, default=methods, help="methods to measure")
     parser.add_argument("--tables", action="store_true", help="only write the tables again")
     options = parser.parse_args()
-    measured = read_json(MEASURED) if MEASURED.is_file() else {"results": {}, "controls": {}}
     if not options.tables:
-        roots = {"synthetic": None} | ({"ucsdped2": options.ped2} if options.ped2 else {})
-        for dataset, root in roots.items():
-            found = measured["results"].setdefault(dataset, {})
-            for method in options.only:
-                found[method] = _seeds(Request(method, dataset, data_root=root, device="cpu", out=options.out))
-            measured["results"][dataset] = {m: found[m] for m in METHODS if m in found}
-        measured["controls"] |= _controls(options.only, options.out)
-        measured["made"] = datetime.now(UTC).date().isoformat()
-        measured["environment"] = environment.describe(torch.device("cpu"))
-        write_json(MEASURED, measured)
-    for path, text in tables(measured).items():
+        measured = read_json(CONTROLS) if CONTROLS.is_file() else {}
+        write_json(CONTROLS, measured | _controls(options.only, options.out))
+    for path, text in tables().items():
         write_text(path, text)
-
-
-def _seeds(request: Request) -> list[dict[str, Any]]:
-    experiment = open_experiment(request, installed())
-    records = [run(experiment, seed).record for seed in SEEDS]
-    print(request.dataset, request.method, [r.metrics["AUC"].value for r in records], flush=True)
-    return [
-        {
-            "seed": r.seed,
-            "key": r.key,
-            "metrics": {k: v.model_dump() for k, v in r.metrics.items()},
-            "seconds": r.seconds,
-        }
-        for r in records
-    ]
 
 
 def _controls(only: Collection[str], out: Path) -> dict[str, list[float]]:
@@ -103,14 +75,14 @@ def _controls(only: Collection[str], out: Path) -> dict[str, list[float]]:
     for name, (method, settings) in SHUFFLED.items():
         if method not in only:
             continue
-        request = Request(method, "synthetic", settings, device="cpu", out=out / "controls")
+        request = Request(method, "synthetic", settings, device="cpu", out=out)
         experiment = open_experiment(request, installed())
         controls[f"{name}, labels shuffled"] = [
-            _value(run(_shuffled(experiment, seed), seed).record.metrics["AUC"].value) for seed in CONTROL_SEEDS
+            _value(run(_shuffled(experiment, seed), seed).record.metrics["AUC"].value) for seed in SEEDS
         ]
-        controls[f"{name}, untrained"] = [_untrained(experiment, seed) for seed in CONTROL_SEEDS]
+        controls[f"{name}, untrained"] = [_untrained(experiment, seed) for seed in SEEDS]
     if "zero-shot" in only:
-        controls["zero-shot, untrained CLIP"] = [_zero_shot(f"random:{seed}", out) for seed in CONTROL_SEEDS]
+        controls["zero-shot, untrained CLIP"] = [_zero_shot(f"random:{seed}", out) for seed in SEEDS]
         controls["zero-shot, embedded CLIP"] = [_zero_shot("", out)]
     for name, values in controls.items():
         print(name, _spread(values), flush=True)
@@ -158,41 +130,17 @@ def _value(value: float | None) -> float:
     return value
 
 
-def tables(measured: dict[str, Any]) -> dict[Path, str]:
-    """The files that show the measured figures, with their tables made new."""
-    shown = {dataset: _result_table(methods) for dataset, methods in measured["results"].items()}
-    where = measured["environment"]
-    packages = where["packages"]
-    made = (
-        f"Measured {measured['made']} on {where['processor']}, {where['threads']} of them used, no GPU,"
-        f" torch {packages['torch']}, open_clip {packages['open_clip_torch']}. Mean ± standard deviation of three"
-        " seeds, in percent; in brackets the 95 % interval of seed 0 from resampling test videos."
-    )
-    blocks = [f"**{dataset}**\n\n{table}" for dataset, table in shown.items()]
+def tables() -> dict[Path, str]:
+    """The files that show committed figures, with their tables made new."""
+    results = render(tables_from_json(QUICK.read_text(encoding="utf-8")), "md")
     controls = tabulate(
-        [[name, len(v), *_spread(v)] for name, v in measured["controls"].items()],
-        ["control on synthetic", "runs", "mean AUC", "std", "lowest", "highest"],
+        [[name, len(v), *_spread(v)] for name, v in read_json(CONTROLS).items()],
+        ["control on synthetic, AUC in percent", "runs", "mean", "std", "lowest", "highest"],
         tablefmt="github",
         disable_numparse=True,
     )
-    everything = "\n\n".join([made, *blocks, "**Controls**", controls])
-    return {
-        ROOT / "README.md": _between(ROOT / "README.md", "\n\n".join([*blocks, made])),
-        ROOT / "results" / "README.md": _between(ROOT / "results" / "README.md", everything),
-    }
-
-
-def _result_table(methods: dict[str, list[dict[str, Any]]]) -> str:
-    rows = []
-    for method, seeds in methods.items():
-        cells = []
-        for name in METRICS:
-            values = [s["metrics"][name]["value"] for s in seeds]
-            first = seeds[0]["metrics"][name]
-            mean, deviation = _spread(values)[:2]
-            cells.append(f"{mean} ± {deviation} [{100 * first['low']:.1f}, {100 * first['high']:.1f}]")
-        rows.append([method, *cells])
-    return tabulate(rows, ["method", *METRICS], tablefmt="github", disable_numparse=True)
+    readme, other = ROOT / "README.md", ROOT / "results" / "README.md"
+    return {readme: _between(readme, results), other: _between(other, f"{results}\n**Controls**\n\n{controls}\n")}
 
 
 def _spread(values: Sequence[float]) -> list[str]:
@@ -206,7 +154,7 @@ def _between(path: Path, content: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} must hold the lines '{BEGIN}' and '{END}'")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    return f"{before}{BEGIN}\n{content}{END}{after}"
 
 
 if __name__ == "__main__":

@@ -1,51 +1,52 @@
 """The committed figures and the tables that show them belong together."""
 
 import importlib.util
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from vadbench.files import read_json
+from vadbench.plugins import installed
+from vadbench.tables.model import tables_from_json
 
 ROOT = Path(__file__).resolve().parents[1]
+METRICS = ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
 
 
 @pytest.fixture(scope="module")
-def measure():
-    spec = importlib.util.spec_from_file_location("measure", ROOT / "benchmarks" / "measure.py")
+def controls():
+    spec = importlib.util.spec_from_file_location("controls", ROOT / "benchmarks" / "controls.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="module")
-def measured():
-    return read_json(Path(str(files("vadbench_results") / "measured.json")))
+def quick(controls):
+    return {table.columns[0].dataset: table for table in tables_from_json(controls.QUICK.read_text(encoding="utf-8"))}
 
 
-def test_the_tables_are_those_of_the_measured_figures(measure, measured):
-    tables = measure.tables(measured)
-    assert {p.relative_to(ROOT).as_posix() for p in tables} == {"README.md", "results/README.md"}
-    for path, text in tables.items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python benchmarks/measure.py --tables"
+def test_the_readmes_show_the_committed_figures(controls):
+    shown = controls.tables()
+    assert {p.relative_to(ROOT).as_posix() for p in shown} == {"README.md", "results/README.md"}
+    for path, text in shown.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python benchmarks/controls.py --tables"
 
 
-def test_every_method_was_measured_on_both_data_sets_under_three_seeds(measure, measured):
-    for dataset in ("synthetic", "ucsdped2"):
-        for method in measure.METHODS:
-            runs = measured["results"][dataset][method]
-            assert [r["seed"] for r in runs] == [0, 1, 2]
-            for metric in ("AUC", "AP", "mAUC", "mAP", "mAP@IoU"):
-                values = [r["metrics"][metric] for r in runs]
-                assert all(v["low"] <= v["value"] <= v["high"] for v in values)
+def test_every_method_was_run_on_both_data_sets_under_three_seeds(quick):
+    assert set(quick) == {"synthetic", "ucsdped2"}
+    for table in quick.values():
+        assert not table.missing
+        assert "commit" in table.made and "torch" in table.made
+        assert [column.metric for column in table.columns] == METRICS
+        assert {row.label for row in table.rows} == set(installed().specs("method"))
+        for row in table.rows:
+            for cell in row.cells:
+                found = cell.reproduced
+                assert found.seeds == (0, 1, 2)
+                assert found.low <= found.mean <= found.high
 
 
-def test_random_is_at_chance_and_training_beats_the_prompts(measured):
-    def mean(method):
-        values = [r["metrics"]["AUC"]["value"] for r in measured["results"]["synthetic"][method]]
-        return sum(values) / len(values)
-
-    assert abs(mean("random") - 0.5) < 0.02
-    assert mean("anomalyclip") > mean("zero-shot") > 0.7
-    assert mean("vadclip") > mean("zero-shot")
+def test_random_is_at_chance_and_training_beats_the_prompts(quick):
+    auc = {row.label: row.cells[0].reproduced.mean for row in quick["synthetic"].rows}
+    assert abs(auc["random"] - 0.5) < 0.02
+    assert min(auc["anomalyclip"], auc["vadclip"]) > auc["zero-shot"] > 0.7

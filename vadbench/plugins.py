@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -135,7 +136,9 @@ class Registry:
         self.plugins.append(plugin)
         # A stranger's module may raise anything at all, SystemExit included; the others must still load.
         try:
-            module: ModuleType = load()
+            # What it prints would stand in the middle of a command's own output.
+            with redirect_stdout(sys.stderr):
+                module: ModuleType = load()
             plugin.file = str(getattr(module, "__file__", "") or plugin.file)
             manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
             for kind, (hook, spec_type) in HOOKS.items():

@@ -1,0 +1,127 @@
+"""Directives that write tables from the code, so that the documentation cannot fall behind it.
+
+{vadbench-settings} METHOD     every setting of a method, its default, choices and meaning
+{vadbench-defaults} METHOD     what differs per data set
+{vadbench-metrics}             every metric's definition
+{vadbench-record}              every field of result.json
+{vadbench-protocols}           every field of a protocol, and what the presets say
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from vadbench.config import field_choices, field_descriptions, flatten, resolve
+from vadbench.metrics.definitions import DEFINITIONS
+from vadbench.plugins import installed
+from vadbench.protocols import PROTOCOLS, Protocol
+from vadbench.runs import RunRecord
+
+
+def settings(method: str) -> str:
+    """A method's settings as a Markdown table."""
+    config = installed().method(method).Config
+    meanings, choices = field_descriptions(config), field_choices(config)
+    return _table(
+        ["setting", "default", "meaning"],
+        [
+            [f"`{name}`", _code(value), meanings.get(name, "") + _choices(choices.get(name, ""))]
+            for name, value in flatten(resolve(config, {}, environment={}).model_dump(mode="json"))
+        ],
+    )
+
+
+def defaults(method: str) -> str:
+    """What a method's settings are on each data set that has its own, as a Markdown table."""
+    rows = [
+        [f"`{dataset}`", ", ".join(f"`{name}={_plain(value)}`" for name, value in flatten(changes))]
+        for dataset, changes in installed().method(method).dataset_defaults.items()
+    ]
+    return _table(["data set", "settings of its own"], rows) if rows else "None of the data sets has its own."
+
+
+def metrics() -> str:
+    """Every metric's definition as a Markdown table."""
+    return _table(
+        ["key", "better", "definition"], [[f"`{d.key}`", d.better or "-", d.text] for d in DEFINITIONS.values()]
+    )
+
+
+def record() -> str:
+    """Every field of a run's record as a Markdown table."""
+    schema = RunRecord.model_json_schema()
+    return _table(
+        ["field", "type", "always there"],
+        [
+            [f"`{name}`", _type(field), "yes" if name in schema["required"] else "no"]
+            for name, field in schema["properties"].items()
+        ],
+    )
+
+
+def protocols() -> str:
+    """Every field of a protocol as a Markdown table, with a column for each preset."""
+    return _table(
+        ["field", *(f"`{name}`" for name in PROTOCOLS), "meaning"],
+        [
+            [f"`{name}`", *(_code(getattr(p, name)) for p in PROTOCOLS.values()), field.description or ""]
+            for name, field in Protocol.model_fields.items()
+            if name != "name"
+        ],
+    )
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in lines)
+
+
+def _escaped(cell: str) -> str:
+    """Text for a place of a Markdown table; what stands in backquotes is left as it is."""
+    pieces = cell.replace("|", "\\|").replace("\n", " ").split("`")
+    return "`".join(piece if i % 2 else piece.replace("<", "\\<").replace("*", "\\*") for i, piece in enumerate(pieces))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _code(value: Any) -> str:
+    return f"`{_plain(value)}`" if value != "" else ""
+
+
+def _choices(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return " or ".join(_type(option) for option in field["anyOf"])
+    if "$ref" in field:
+        return field["$ref"].rpartition("/")[2]
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    inner = field.get("items", field.get("additionalProperties"))
+    return f"{field['type']} of {_type(inner)}" if isinstance(inner, dict) and inner else str(field.get("type", "any"))
+
+
+class _Generated(SphinxDirective):
+    optional_arguments = 1
+    make: Callable[..., str]
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes(type(self).make(*self.arguments))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    for make in (settings, defaults, metrics, record, protocols):
+        directive = type(f"_{make.__name__}", (_Generated,), {"make": staticmethod(make)})
+        app.add_directive(f"vadbench-{make.__name__}", directive)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,117 @@
+"""The documentation: it builds without a warning, leaves nothing out, and every command in it is one."""
+
+import html
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from vadbench.cli import cli
+from vadbench.config import field_descriptions
+from vadbench.dataset import Dataset
+from vadbench.metrics.definitions import DEFINITIONS
+from vadbench.plugins import HOOKS, installed
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The pages as they are built, as text by the name of their source."""
+    pytest.importorskip("sphinx", reason="the documentation's own dependencies are not installed")
+    out = tmp_path_factory.mktemp("docs")
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-d",
+        out / "cache",
+        ROOT / "docs",
+    ]
+    found = subprocess.run([*command, out / "html"], capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
+    pages = (out / "html").rglob("*.html")
+    return {
+        p.relative_to(out / "html").with_suffix("").as_posix(): html.unescape(p.read_text(encoding="utf-8"))
+        for p in pages
+    }
+
+
+def test_every_metric_is_defined_in_it(built):
+    assert all(key in built["metrics"] for key in DEFINITIONS)
+
+
+def test_every_command_is_in_the_reference(built):
+    for name, command in cli.commands.items():
+        assert f"vadbench {name}" in built["commands"] or f"vadbench-{name}" in built["commands"], name
+        for option in command.params:
+            assert isinstance(option, click.Argument) or option.opts[0] in built["commands"], (name, option.opts)
+
+
+def test_every_hook_is_documented(built):
+    assert all(hook in built["api"] for hook, _ in HOOKS.values())
+
+
+@pytest.mark.parametrize("name", sorted(installed().specs("method")))
+def test_every_setting_of_a_method_is_documented(built, name):
+    pages = " ".join(text for page, text in built.items() if page.startswith("methods/"))
+    assert name in pages
+    assert all(
+        f">{setting.split('.')[-1]}" in pages or setting in pages
+        for setting in field_descriptions(installed().method(name).Config)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(installed().specs("dataset")))
+def test_every_data_set_has_its_section(name):
+    assert issubclass(installed().dataset(name), Dataset)
+    assert name in (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+
+
+def shell_lines(text):
+    """Lines of the fenced blocks in no language or the shell's, those joined that end in a backslash."""
+    language = None
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        if line.startswith("```"):
+            language = line.strip("`").strip() if language is None else None
+        elif language in ("", "bash", "console", "sh"):
+            yield line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+
+
+def shown_commands():
+    """Every command line of vadbench on any page."""
+    for page in PAGES:
+        for line in shell_lines(page.read_text(encoding="utf-8")):
+            if line.startswith("vadbench ") and " ..." not in line:
+                yield page.name, line.partition("  #")[0].strip()
+
+
+COMMANDS = sorted(set(shown_commands()))
+
+
+def test_commands_are_shown():
+    assert len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_every_command_shown_is_one_that_vadbench_understands(page, line):
+    """Names of commands, options and choices; files that only a user has are not looked for."""
+    arguments = shlex.split(line)[1:]
+    context = click.Context(cli, info_name="vadbench")
+    command: click.Command = cli
+    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+        name, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None, name
+        command, context = found, click.Context(found, parent=context, info_name=name)
+    if "--help" not in arguments:
+        command.make_context(context.info_name, arguments, parent=context.parent, resilient_parsing=False)
