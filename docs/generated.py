@@ -22,6 +22,7 @@ from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins import installed
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import RunRecord
+from vadbench.testing import dataset_checks, method_checks
 
 
 def settings(method: str) -> str:
@@ -77,6 +78,12 @@ def protocols() -> str:
     )
 
 
+def checks(kind: str) -> str:
+    """Every conformance check of a kind of plugin as a Markdown table."""
+    found = method_checks("random") if kind == "method" else dataset_checks("synthetic")
+    return _table(["check", "what it asks"], [[f"`{check}`", check.about] for check in found])
+
+
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [headers, ["---"] * len(headers), *rows]
     return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in lines)
@@ -121,7 +128,7 @@ class _Generated(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    for make in (settings, defaults, metrics, record, protocols):
+    for make in (settings, defaults, metrics, record, checks, protocols):
         directive = type(f"_{make.__name__}", (_Generated,), {"make": staticmethod(make)})
         app.add_directive(f"vadbench-{make.__name__}", directive)
     return {"parallel_read_safe": True}

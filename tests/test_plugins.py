@@ -57,6 +57,12 @@ def test_broken_plugins_are_reported_and_the_others_load(points):
     assert "wrong" in errors["plug_argument"]
 
 
+def test_what_a_plugin_prints_while_it_loads_is_kept_off_the_output(points, capsys):
+    Registry(points(plug_loud="print('hello')\n" + GOOD.format(name="loud", module="plug_loud")))
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "hello\n")
+
+
 def test_a_name_claimed_twice_is_refused_with_both_named(points):
     registry = Registry(
         points(

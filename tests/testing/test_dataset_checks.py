@@ -1,0 +1,148 @@
+"""Every check fails a data set that breaks what it asks, and no other; the data sets that come with vadbench pass."""
+
+import importlib.util
+import sys
+import warnings
+from pathlib import Path
+from unittest import SkipTest
+
+import pytest
+
+from vadbench.errors import UnknownNameError
+from vadbench.plugins import Registry
+from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
+from vadbench.testing.datasets import DATASET_CHECKS
+
+HERE = Path(__file__).resolve().parent
+PLUGIN = HERE / "broken_datasets.py"
+Registry(files=[PLUGIN])
+broken = sys.modules["broken_datasets"]
+NEED_FILES = set(broken.LISTED)
+
+
+def test_module(name):
+    """Another test file, for the roots that it makes."""
+    spec = importlib.util.spec_from_file_location(f"roots_of_{name}", HERE.parent / "datasets" / f"test_{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+test_module.__test__ = False
+ped2_root = test_module("ucsdped2").root
+
+
+@pytest.fixture
+def root(tmp_path):
+    return broken.make_root(tmp_path / "root")
+
+
+def outcomes(dataset, data_root=None, plugins=(PLUGIN,)):
+    return {c.name: c.result() for c in dataset_checks(dataset, plugins, data_root)}
+
+
+def status(results, wanted):
+    return {name for name, r in results.items() if r.status == wanted}
+
+
+def test_every_check_has_a_data_set_that_breaks_it():
+    assert {own for own, *_ in broken.FAILS.values()} == DATASET_CHECKS.keys()
+
+
+def test_a_sound_data_set_passes(root):
+    assert status(outcomes("sound-set", root), "passed") == DATASET_CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", broken.FAILS)
+def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
+    assert status(outcomes(name, root), "FAILED") == set(broken.FAILS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "found", "mend"),
+    [
+        ("double-words", "classes", "words of several classes are 'a fire'", "its own"),
+        ("no-normal", "classes", "the normal class is number 3 of 3", "from 0"),
+        ("half-expected", "expected", "expected is {'train': 4}", "'test': M"),
+        ("no-files-text", "files", "files is ''", "which files are expected where"),
+        ("eager", "constructor", "raises: no videos", "look at files in prepare()"),
+        ("slow", "constructor", "making it takes 0.", "just to be listed"),
+        ("content-with-nothing", "missing-root", "accepts a root that does not exist", "super().prepare"),
+        ("other-error", "missing-root", "prepare() raises FileNotFoundError", "raise a DataError"),
+        ("unnamed-root", "missing-root", "does not name the root: the root is missing", "super().prepare"),
+        ("same-name-twice", "names", "1 names appear more than once among the train videos: train-0", "by name"),
+        ("overlap", "splits", "1 videos are in both splits: train-0", "must not share"),
+        ("by-alias", "labels", "2 videos carry labels that no class is called: train-1 ('fire',)", "official names"),
+        ("strong", "segments", "1 training videos carry segments: train-1", "test split only"),
+        ("past-the-end", "segments", "1 test videos have frames and a segment outside them: test-1", "half-open"),
+        ("unmerged", "segments", "1 test videos have binary runs that overlap", "vadbench.dataset.merged"),
+        ("reverses", "order", "the train videos asked twice are not the same", "sort"),
+        ("elsewhere", "paths", "2 videos lie outside the root", "refuse absolute paths and '..'"),
+        ("not-there", "paths", "2 videos have a path and no file", "path=None"),
+        ("native-only", "boundaries", "videos('train', 'anomalyclip') raises ValueError", "ignore it"),
+        ("counts-wrong", "counts", "4 of 3 train videos", "complete copy"),
+    ],
+)
+def test_a_failure_says_what_was_found_and_how_to_mend_it(name, check, found, mend, root):
+    said = outcomes(name, root)[check].found
+    assert found in said and mend in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech"])
+def test_the_data_sets_of_the_papers_pass_on_generated_roots(name, tmp_path):
+    made = test_module(name).make_root(tmp_path)
+    assert status(outcomes(name, made, ()), "passed") == DATASET_CHECKS.keys()
+
+
+def test_ucsdped2_passes_on_a_generated_root(ped2_root):
+    assert status(outcomes("ucsdped2", ped2_root, ()), "passed") == DATASET_CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2"])
+def test_without_data_what_needs_files_is_skipped_and_says_so(name, tmp_path):
+    for results in (outcomes(name, tmp_path / "absent", ()), outcomes(name, None, ())):
+        assert status(results, "passed") == DATASET_CHECKS.keys() - NEED_FILES
+        assert all(results[n].status == "skipped" and "no data" in results[n].found for n in NEED_FILES)
+    assert str(tmp_path / "absent") in outcomes(name, tmp_path / "absent", ())["names"].found
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("synthetic")
+def test_synthetic_passes_and_makes_its_own_files():
+    results = outcomes("synthetic", None, ())
+    assert status(results, "skipped") == {"missing-root"}
+    assert not status(results, "FAILED")
+    assert results["counts"].found == "120 of 120 train videos, 40 of 40 test videos"
+
+
+def test_all_checks_at_once(root, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_dataset("sound-set", plugins=[PLUGIN], data_root=root)
+        check_dataset(broken.SoundSet, data_root=root)
+    with pytest.raises(AssertionError, match=r"data set 'strong' fails 1 of 13 checks:\n  segments: 1 training videos"):
+        check_dataset("strong", plugins=[PLUGIN], data_root=root)
+    with pytest.warns(NotCheckedWarning, match=r"data set 'sound-set' was not checked in full:\n  names: no data at"):
+        check_dataset("sound-set", plugins=[PLUGIN], data_root=tmp_path / "absent")
+
+
+def test_each_check_is_a_test(root, tmp_path):
+    checks = {str(c): c for c in dataset_checks("strong", [PLUGIN], root)}
+    checks["names"]()
+    with pytest.raises(AssertionError, match="training videos carry segments"):
+        checks["segments"]()
+    with pytest.raises(SkipTest, match="no data at"):
+        dataset_checks("strong", [PLUGIN], tmp_path / "absent")[-1]()
+
+
+def test_an_incomplete_root_is_a_failure_that_names_what_is_missing(tmp_path):
+    made = test_module("ucfcrime").make_root(tmp_path, **{"Anomaly_Train.txt": None})
+    results = outcomes("ucfcrime", made, ())
+    assert status(results, "FAILED") == NEED_FILES
+    assert "no train list" in results["names"].found
+
+
+def test_a_name_nobody_registered_is_refused_before_anything_runs():
+    with pytest.raises(UnknownNameError, match="did you mean 'synthetic'"):
+        dataset_checks("syntetic")

@@ -1,0 +1,33 @@
+"""Conformance checks: does a method or a data set keep its side of the contract? In the spirit of scikit-learn's
+``check_estimator``.
+
+All at once, or each as a test of its own::
+
+    from vadbench.testing import check_method, method_checks
+
+    def test_my_method():
+        check_method("mine")
+
+    @pytest.mark.parametrize("check", method_checks("mine"), ids=str)
+    def test_contract(check):
+        check()
+
+Every check says what it found and how to mend it. A method that cannot pass one says so, and why, in
+:attr:`vadbench.method.Method.known_failures`. On the command line: ``vadbench check method NAME``.
+
+Importing this module and collecting the tests is cheap; what a check needs is imported when it runs.
+"""
+
+from vadbench.testing.check import Check, NotCheckedWarning, Result
+from vadbench.testing.datasets import check_dataset, dataset_checks
+from vadbench.testing.methods import check_method, method_checks
+
+__all__ = [
+    "Check",
+    "NotCheckedWarning",
+    "Result",
+    "check_dataset",
+    "check_method",
+    "dataset_checks",
+    "method_checks",
+]

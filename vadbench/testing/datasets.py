@@ -1,0 +1,79 @@
+"""The checks of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vadbench.dataset import Progress, silent
+from vadbench.plugins import Registry, installed
+from vadbench.testing.check import Check, Table, checks_of, judge
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Dataset
+    from vadbench.testing.source import Source
+
+DATASET_CHECKS: Table = {
+    "classes": ("source", "class names, words and aliases are distinct, and one class is normal"),
+    "expected": ("source", "the number of videos of a complete copy is stated for both splits"),
+    "files": ("source", "it says what is expected where"),
+    "constructor": ("source", "making it is cheap and needs no file"),
+    "missing-root": ("source", "a missing root is a DataError that names it"),
+    "names": ("lists", "every video has a name of its own within its split"),
+    "splits": ("lists", "no video is in both splits, and none is empty"),
+    "labels": ("lists", "every video carries classes of the table, by their official names"),
+    "segments": ("lists", "test videos alone have segments, of their classes and inside their frames"),
+    "order": ("lists", "the same list twice is the same"),
+    "paths": ("lists", "every file lies inside the root"),
+    "boundaries": ("lists", "every reading of the intervals is accepted"),
+    "counts": ("lists", "there are no more videos than a complete copy has"),
+}
+
+
+def dataset_checks(
+    dataset: str | type[Dataset],
+    plugins: Sequence[Path | str] = (),
+    data_root: Path | None = None,
+    progress: Progress = silent,
+) -> list[Check]:
+    """The checks of a data set, for ``@pytest.mark.parametrize("check", dataset_checks("mine"), ids=str)``.
+
+    Args:
+        dataset: its name, or its class.
+        plugins: files of plugins that are not installed, as ``--plugin``.
+        data_root: its folder; otherwise found as ``vadbench run`` does. Without one, the checks that need files are
+            skipped.
+        progress: told how far the making of its files is.
+
+    Raises:
+        UnknownNameError: nobody registered the name.
+    """
+    registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
+    if isinstance(dataset, str):
+        registry.spec("dataset", dataset)
+
+    @cache
+    def source() -> Source:
+        from vadbench.testing.source import Source
+
+        return Source(registry.dataset(dataset) if isinstance(dataset, str) else dataset, data_root, progress)
+
+    return checks_of(DATASET_CHECKS, source)
+
+
+def check_dataset(
+    dataset: str | type[Dataset], *, plugins: Sequence[Path | str] = (), data_root: Path | None = None
+) -> None:
+    """Run every check on a data set, given by its name or as a class.
+
+    Warns (:class:`vadbench.testing.NotCheckedWarning`) of checks that were skipped, as without data.
+
+    Raises:
+        AssertionError: lists every check that failed, with what was found and how to mend it.
+        UnknownNameError: nobody registered the name.
+        PluginError: the class cannot be imported.
+    """
+    name = dataset if isinstance(dataset, str) else dataset.__name__
+    judge(f"data set '{name}'", dataset_checks(dataset, plugins, data_root))

@@ -1,0 +1,174 @@
+"""A data set under test, and the checks of what it says of itself, which need none of its files."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Progress, Split, Video, silent
+from vadbench.errors import DataError
+from vadbench.hookspecs import NAME
+from vadbench.locations import find_data_root
+from vadbench.testing.check import Failure, require
+
+CHEAP = 0.5
+"""Seconds that making a data set may take."""
+SHOWN = 70
+"""Characters of that text in a result."""
+WORDS = 3
+"""Fewest words that can say what is expected where."""
+
+
+class Source:
+    """A data set's class and, where it has a root, the data set.
+
+    Args:
+        kind: the class.
+        data_root: the root to use instead of the one found.
+        progress: told how far the making of files is.
+    """
+
+    def __init__(self, kind: type[Dataset], data_root: Path | None = None, progress: Progress = silent) -> None:
+        self.kind, self._given, self._progress = kind, data_root, progress
+
+    @cached_property
+    def opened(self) -> Dataset:
+        """The data set in its place, its files ready.
+
+        Raises:
+            SkipTest: there is no data.
+            DataError: there is, and it is not as expected.
+        """
+        try:
+            root = find_data_root(self.kind.name, self.kind.makes_itself, self._given)
+        except DataError as error:
+            raise SkipTest(f"no data: {error}") from error
+        if not root.is_dir() and not self.kind.makes_itself:
+            raise SkipTest(f"no data at {root}; expected there: {self.kind.files}")
+        dataset = self.kind(root)
+        dataset.prepare(self._progress)
+        return dataset
+
+    def again(self) -> Dataset:
+        """The same data set, made anew."""
+        return self.kind(self.opened.root)
+
+    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+        return self.opened.videos(split, boundaries)
+
+    @cached_property
+    def both(self) -> list[tuple[Split, Video]]:
+        """Every video with its split."""
+        return [(split, video) for split in SPLITS for video in self.videos(split)]
+
+
+def classes(source: Source) -> str:
+    """The class table."""
+    table = _stated(source.kind, "classes")
+    require(
+        isinstance(table, ClassTable) and len(table) > 1,
+        f"classes is {table!r:.80}",
+        "make it a ClassTable of the normal class and at least one abnormal one",
+    )
+    require(
+        isinstance(table.normal, int) and 0 <= table.normal < len(table),
+        f"the normal class is number {table.normal} of {len(table)}",
+        "normal is the position of the normal class, from 0",
+    )
+    for what, spellings in {
+        "names": table.names,
+        "words": table.words,
+        "names and aliases": [n for c in table.classes for n in {c.name, *c.aliases}],
+    }.items():
+        double = [repr(n) for n, count in Counter(spellings).items() if count > 1]
+        require(not double, f"{what} of several classes are {', '.join(double)}", "every class needs its own")
+    blank = [repr(n) for n in (*table.names, *table.words) if not n.strip()]
+    require(not blank, f"a class is called {', '.join(blank)}", "give it a name; words are what a prompt says")
+    return f"{len(table)} classes, normal is {table.normal} ('{table.names[table.normal]}')"
+
+
+def expected(source: Source) -> str:
+    """The counts of a complete copy."""
+    counts = _stated(source.kind, "expected")
+    require(
+        set(counts) == set(SPLITS) and all(isinstance(n, int) and n > 0 for n in counts.values()),
+        f"expected is {dict(counts)!r}",
+        "state the number of videos of a complete copy as {'train': N, 'test': M}; results say how many are missing",
+    )
+    return ", ".join(f"{counts[split]:,} {split} videos" for split in SPLITS)
+
+
+def files(source: Source) -> str:
+    """The name, and the text that helps whoever has just downloaded it."""
+    name: str = _stated(source.kind, "name")
+    text: str = _stated(source.kind, "files")
+    require(
+        bool(re.fullmatch(NAME, name)), f"name is {name!r}", "use letters, digits, '.', '_' and '-': it names folders"
+    )
+    require(
+        len(text.split()) >= (1 if source.kind.makes_itself else WORDS) and "\n" not in text,
+        f"files is {text!r}",
+        "say in one line which files are expected where under the root; error messages end with it",
+    )
+    return textwrap.shorten(text, SHOWN, placeholder=" ...")
+
+
+def constructor(source: Source) -> str:
+    """Making it for a root that is not there."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "absent"
+        seconds = float("inf")
+        # The better of two: a busy machine is no fault of the data set's.
+        for _ in range(2):
+            start = time.perf_counter()
+            try:
+                dataset = source.kind(root)
+            except DataError as error:
+                raise Failure(
+                    f"making it without its files raises: {error}", "look at files in prepare() and videos()"
+                ) from error
+            seconds = min(seconds, time.perf_counter() - start)
+        require(
+            seconds < CHEAP,
+            f"making it takes {seconds:.1f} s",
+            "read files in prepare() or videos(): it is made just to be listed and shown",
+        )
+        require(not root.exists(), f"making it creates {root.name}/", "create files in prepare() only")
+        require(
+            dataset.root == root and dataset.problems == [],
+            "root or problems are not as given",
+            "call super().__init__(root)",
+        )
+    return f"{seconds * 1000:.0f} ms, no file needed"
+
+
+def missing_root(source: Source) -> str:
+    """``prepare`` where there is nothing."""
+    if source.kind.makes_itself:
+        raise SkipTest("it makes its own files")
+    mend = "leave prepare() to Dataset, or call super().prepare(progress) first"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "absent"
+        try:
+            source.kind(root).prepare()
+        except DataError as error:
+            require(str(root) in str(error), f"the error does not name the root: {error}", mend)
+            require("\n" not in str(error), "the error is of several lines", "say it in one")
+            return "a DataError names it"
+        except Exception as error:
+            raise Failure(f"prepare() raises {type(error).__name__}: {error}", f"raise a DataError: {mend}") from error
+    raise Failure("prepare() accepts a root that does not exist", mend)
+
+
+def _stated(kind: type[Dataset], attribute: str) -> Any:
+    value = getattr(kind, attribute, None)
+    require(value is not None, f"{kind.__name__} has no {attribute}", "set the class attribute")
+    return value
