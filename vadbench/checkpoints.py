@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -42,7 +42,9 @@ class ClipEntry(BaseModel):
 class CheckpointInfo(BaseModel):
     """What a checkpoint belongs to: enough to build its method again without the data set.
 
-    ``imported`` names the authors' file that the weights come from, if they do.
+    ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
+    which on one's own videos count as anomalous, ``None`` where nobody measured it: see
+    :func:`vadbench.threshold.normal_threshold`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +63,7 @@ class CheckpointInfo(BaseModel):
     subset: str = "all"
     selection: Selection = "last"
     imported: str = ""
+    threshold: FiniteFloat | None = None
 
     @model_validator(mode="after")
     def _normal_is_a_class(self) -> CheckpointInfo:

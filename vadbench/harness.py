@@ -25,6 +25,7 @@ from vadbench.files import locked
 from vadbench.method import Method, Task
 from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, digest, training_key, write_record
 from vadbench.selection import choose_judge, selection_notes
+from vadbench.threshold import normal_threshold
 from vadbench.training import STATE, Sample, fit
 
 
@@ -184,9 +185,12 @@ def _method(
     normal = dataset.classes.normal
     with meter.stage("prepare"):
         method.prepare(s.read() for s in samples if s.labels[normal])
+    threshold = None
     if recipe is not None:
         with meter.stage("training"):
             fit(method, samples, recipe, seed, folder, progress, judge)
+        with meter.stage("threshold"):
+            threshold = normal_threshold(experiment, method, videos, seed, progress)
     save_checkpoint(
         folder,
         method,
@@ -205,6 +209,7 @@ def _method(
             seed=seed,
             subset=experiment.protocol.subset,
             selection=experiment.protocol.selection,
+            threshold=threshold,
         ),
     )
     return method

@@ -80,7 +80,7 @@ def list_images(folder: Path) -> list[Path]:
     images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
     if not images:
         raise MediaError(f"{folder}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none")
-    return sorted(images, key=lambda p: (_natural(p.name), p.name))
+    return sorted(images, key=lambda p: (natural(p.name), p.name))
 
 
 def source_id(path: Path) -> str:
@@ -216,5 +216,6 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names as people do: ``2.jpg`` before ``10.jpg``."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]

@@ -75,6 +75,22 @@ class Scores:
     branches: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Which rows of a video the score of a row depends on: what may be scored apart where a video is too long to hold.
+
+    Args:
+        chunk: rows are scored in chunks of so many, counted from the video's first row; 1 where each counts by itself.
+        margin: so many rows before and behind a chunk matter as well.
+        whole: all rows of the video matter; ``chunk`` is then the size of a training sample, and what a stream is cut
+            into that has no end.
+    """
+
+    chunk: int = 1
+    margin: int = 0
+    whole: bool = False
+
+
 class Method(nn.Module):
     """A model that turns feature rows into scores.
 
@@ -94,6 +110,9 @@ class Method(nn.Module):
     """How the authors chose the weights that they released."""
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
+    known_failures: ClassVar[Mapping[str, str]] = {}
+    """Checks of :mod:`vadbench.testing` that the method cannot pass, by name, each with the reason and the figures.
+    They are shown as known, never as passed, and one that passes after all is a failure."""
 
     def __init__(self, config: MethodConfig, task: Task) -> None:
         super().__init__()
@@ -128,6 +147,11 @@ class Method(nn.Module):
         Which videos are scored together must not change a score.
         """
         raise NotImplementedError(f"{type(self).__name__} has no score()")
+
+    @property
+    def reach(self) -> Reach:
+        """Which rows a row's score depends on; all of the video unless a method says otherwise."""
+        return Reach(512, whole=True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimiser; all trainable parameters in one group unless a method says otherwise."""

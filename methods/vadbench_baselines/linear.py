@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.pooling import top_mean
 from vadbench.nn.sampling import chunk_lengths, drawn_sample, to_chunks
 from vadbench.nn.temporal import LocalGlobal, scaled
@@ -84,6 +84,11 @@ class ClipLinear(Method):
             for of_video, rows in zip(logits.split(counts), videos, strict=True)
         ]
 
+    @property
+    def reach(self) -> Reach:
+        """Every row by itself."""
+        return Reach()
+
     def _scores(self, logits: Tensor) -> Scores:
         classes = logits.softmax(-1)
         # The sum of the abnormal ones, not 1 - p[normal], which rounds to 0 where the classifier is sure.
@@ -102,6 +107,11 @@ class ClipTemporalLinear(ClipLinear):
         self.temporal = LocalGlobal(
             task.dim, config.length, config.window, config.layers, config.heads, config.residual
         )
+
+    @property
+    def reach(self) -> Reach:
+        """A chunk."""
+        return Reach(self.config.length)
 
     def relate(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """Scaled rows ``(B, L, D)`` related to each other."""

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.temporal import scaled
 from vadbench_baselines.config import MIL_DEFAULTS, MilConfig
 
@@ -81,6 +81,11 @@ class Mil(Method):
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
         """Scores of the segment that a row lies in, or of the row by itself."""
         return [self._of_rows(rows) if self.config.scored == "rows" else self._of_segments(rows) for rows in videos]
+
+    @property
+    def reach(self) -> Reach:
+        """Segments are parts of the whole video; rows count by themselves."""
+        return Reach() if self.config.scored == "rows" else Reach(self.config.segments, whole=True)
 
     def _of_rows(self, rows: Tensor) -> Scores:
         return self._scores(*self(scaled(rows)))

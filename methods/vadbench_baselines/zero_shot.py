@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from vadbench.config import MethodConfig
 from vadbench.errors import ConfigError
-from vadbench.method import Method, Scores, Task
+from vadbench.method import Method, Reach, Scores, Task
 
 
 class Config(MethodConfig):
@@ -35,6 +35,11 @@ class ZeroShot(Method):
         if "{class}" not in config.template:
             raise ConfigError(f"setting 'template' must contain {{class}}, found '{config.template}'")
         self._prompts: Tensor | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """Every row by itself."""
+        return Reach()
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
         if self._prompts is None:

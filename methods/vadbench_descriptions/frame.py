@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.sampling import drawn_sample
 from vadbench.wording import require_fitting
 from vadbench_descriptions.config import FRAME_DEFAULTS, FrameConfig
@@ -87,6 +87,16 @@ class DescriptionsFrame(Method):
         return [self._score(rows) for rows in videos]
 
     @property
+    def reach(self) -> Reach:
+        """A row and its neighbours that vote."""
+        return Reach(margin=self._voters // 2)
+
+    @property
+    def _voters(self) -> int:
+        """Rows in the window of a vote, the row itself among them."""
+        return 1 if self.config.vote == "none" else round(self.config.vote_window / self.config.rows.stride)
+
+    @property
     def _abnormal(self) -> Tensor:
         return self.owners != self.task.classes.normal
 
@@ -121,8 +131,8 @@ class DescriptionsFrame(Method):
 
     def _vote(self, values: Tensor) -> Tensor:
         """Means over each row's window, which ends where the video does: ``(rows, ...)`` to the same shape."""
-        window = round(self.config.vote_window / self.config.rows.stride)
-        if self.config.vote == "none" or window <= 1:
+        window = self._voters
+        if window <= 1:
             return values
         lines = values.reshape(len(values), -1).mT
         padded = F.pad(torch.stack([*lines, torch.ones_like(lines[0])]), (window // 2, window - 1 - window // 2))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.method import Batch, Method, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.sampling import chunk_lengths, drawn_sample, to_chunks
 from vadbench.nn.temporal import LocalGlobal, scaled
 from vadbench_descriptions.config import VIDEO_DEFAULTS, VideoConfig, parts_of
@@ -85,6 +85,11 @@ class DescriptionsVideo(Method):
         parts = [self.forward(*part, text) for part in zip(chunks.split(at_once), lengths.split(at_once), strict=True)]
         of_videos = torch.cat(parts).split([math.ceil(len(rows) / length) for rows in videos])
         return [self._scores(c.flatten(0, 1)[: len(rows)]) for c, rows in zip(of_videos, videos, strict=True)]
+
+    @property
+    def reach(self) -> Reach:
+        """A chunk."""
+        return Reach(self.config.length)
 
     def train(self, mode: bool = True) -> DescriptionsVideo:
         """Switch between training and evaluation, which starts with fresh text features."""

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.attention import Mlp
 from vadbench.nn.pooling import row_mask
 from vadbench.nn.sampling import chunk_lengths, to_chunks
@@ -122,6 +122,11 @@ class VadClip(Method):
             self._scores({name: logits[i].flatten(0, 1)[: len(rows)] for name, logits in split.items()})
             for i, rows in enumerate(videos)
         ]
+
+    @property
+    def reach(self) -> Reach:
+        """A chunk (spec 3.5)."""
+        return Reach(self.config.length)
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
         """Load the authors' weights.

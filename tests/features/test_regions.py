@@ -20,7 +20,6 @@ from torchvision.models import get_model
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.errors import CheckpointError, FeatureError, UnknownNameError
-from vadbench.features import boxes as boxes_module
 from vadbench.features.boxes import COLUMNS, Boxes
 from vadbench.features.comparison import compare
 from vadbench.features.detector import Detector
@@ -208,17 +207,6 @@ def test_an_index_of_a_parquet_file_is_a_column(tmp_path):
     table(("007", 3, 1, 2, 20, 30, 0.5)).set_index(["video", "frame"]).to_parquet(path)
     [found] = Boxes(path, ["007"]).find("007", [3], torch.zeros(1, 3, 40, 40))
     np.testing.assert_array_equal(found, [[1, 2, 20, 30]])
-
-
-def test_parquet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    path = write(tmp_path / "b.parquet", GOOD)
-
-    def absent(*_):
-        raise ImportError("Unable to find a usable engine")
-
-    monkeypatch.setattr(boxes_module.pd, "read_parquet", absent)
-    with pytest.raises(FeatureError, match="needs the package pyarrow"):
-        Boxes(path, ["a"])
 
 
 def test_lines_are_those_of_the_file_and_other_columns_do_not_matter(tmp_path):

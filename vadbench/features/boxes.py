@@ -200,11 +200,6 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
         return table.reset_index(drop=table.index.names == [None])
-    except ImportError as error:
-        raise FeatureError(
-            f"{path}: reading parquet needs the package pyarrow, which is not installed; install it, or convert the"
-            " file to .csv"
-        ) from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 

@@ -1,0 +1,424 @@
+"""``vadbench score`` as a user types it: real files, real servers, the harness's own scores as the reference."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "own"))
+from own_media import encode, grow, noise, numbered, server, sound, turn
+
+from vadbench.cli import main
+from vadbench.scored import load_split
+
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+TINY = ["--plugin", str(PLUGIN), "--device", "cpu"]
+
+
+def call(*arguments, status=0):
+    """Run a command in this process."""
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    assert end.value.code == status
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A cache that the tests of this module share."""
+    return tmp_path_factory.mktemp("score")
+
+
+@pytest.fixture(autouse=True)
+def shared_cache(home, monkeypatch):
+    monkeypatch.setenv("VADBENCH_CACHE", str(home / "cache"))
+
+
+@pytest.fixture(scope="module")
+def trained(home):
+    """A function that trains a method once and gives its folder."""
+    runs = {}
+
+    def train(method="linear", dataset="tiny", *more):
+        key = (method, dataset, *more)
+        if key not in runs:
+            out = home / f"runs{len(runs)}"
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("VADBENCH_CACHE", str(home / "cache"))
+                own = [] if dataset == "synthetic" else ["--clip", "small", "--clip-weights", "random:0"]
+                call("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
+            (result,) = out.glob("*/*/*/result.json")
+            runs[key] = result.parent
+        return runs[key]
+
+    return train
+
+
+@pytest.fixture
+def score(capsys, tmp_path):
+    """``vadbench score``: its summaries, and what it says."""
+
+    def run(*arguments, status=0, out=tmp_path / "scored"):
+        capsys.readouterr()
+        call("score", *TINY, "--json", "--out", out, *arguments, status=status)
+        found = capsys.readouterr()
+        return json.loads(found.out) if found.out else None, found.err
+
+    return run
+
+
+def table(folder):
+    with open(Path(folder) / "scores.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(folder, name="score"):
+    return np.array([float(row[name]) for row in table(folder)])
+
+
+def tiny_video(home, name):
+    return home / "cache" / "datasets" / "tiny" / f"{name}.mp4"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("rows.stride=4",), ("rows.stride=4", "rows.pooling=first"), ("rows.stride=7", "rows.pooling=middle")],
+)
+def test_scores_are_those_of_the_harness(trained, score, home, settings):
+    run = trained("linear", "tiny", *(f"--set={s}" for s in settings))
+    videos = [tiny_video(home, f"test-{i}") for i in range(6)]
+    found, _ = score(*videos, "--run", run)
+    split = load_split(run)
+    for summary, expected in zip(found, split.scores, strict=True):
+        assert Path(summary["folder"]).name == expected.name
+        assert summary["frames"] == expected.frames == 30
+        assert column(summary["folder"]) == pytest.approx(expected.anomaly, abs=1e-6)
+        assert column(summary["folder"], "p(Square)") == pytest.approx(expected.classes[:, 1], abs=1e-6)
+        rows = table(summary["folder"])
+        assert [int(r["frame"]) for r in rows] == [i * split.stride for i in range(len(rows))]
+        assert [float(r["time"]) for r in rows] == pytest.approx([i * split.stride / 10 for i in range(len(rows))])
+
+
+def test_the_threshold_is_the_99th_percentile_of_normal_training_videos(trained, score, home):
+    run = trained()
+    names = [f"train-{i}" for i in range(8) if i % 2]
+    found, _ = score(*(tiny_video(home, n) for n in names), "--run", run)
+    scores = np.concatenate([column(s["folder"]) for s in found])
+    kept = json.loads((run / "checkpoint.json").read_text())["threshold"]
+    assert kept == pytest.approx(np.percentile(scores, 99), abs=1e-6)
+    assert found[0]["threshold"] == kept
+    found, _ = score(tiny_video(home, "test-0"), "--run", run, "--threshold", "0.25")
+    assert found[0]["threshold"] == 0.25
+
+
+def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path, trained, home):
+    from vadbench import threshold
+
+    monkeypatch.setattr(threshold, "NORMAL_VIDEOS", 2)
+    found = {}
+    for name, arguments in {"0": ["--seeds", "0"], "again": ["--seeds", "0"], "1": ["--seeds", "1"]}.items():
+        base = ["run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny"]
+        call(*base, "--set", "recipe.epochs=0", "--out", tmp_path / name, *arguments)
+        (info,) = (tmp_path / name).glob("*/*/*/checkpoint.json")
+        found[name] = json.loads(info.read_text())
+    assert found["0"]["threshold"] == found["again"]["threshold"] != found["1"]["threshold"]
+
+
+def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_path, trained):
+    from vadbench import harness
+
+    monkeypatch.setattr(harness, "normal_threshold", lambda *_, **__: None)
+    run = trained()
+    call("run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path)
+    (other,) = (p.parent for p in tmp_path.glob("*/*/*/result.json"))
+    assert other.name == run.name
+    assert (other / "checkpoint.safetensors").read_bytes() == (run / "checkpoint.safetensors").read_bytes()
+    records = [json.loads((f / "result.json").read_text()) for f in (other, run)]
+    assert records[0]["metrics"] == records[1]["metrics"]
+
+
+def test_a_run_without_a_threshold_says_so(trained, score, home, tmp_path):
+    old = tmp_path / "old"
+    old.mkdir()
+    for name in ("checkpoint.json", "checkpoint.safetensors", "result.json"):
+        (old / name).write_bytes((trained() / name).read_bytes())
+    info = json.loads((old / "checkpoint.json").read_text())
+    del info["threshold"]
+    (old / "checkpoint.json").write_text(json.dumps(info))
+    found, _ = score(tiny_video(home, "test-0"), "--run", old)
+    assert found[0]["threshold"] == 0.5
+    assert any("keeps no threshold" in note for note in found[0]["notes"])
+
+
+def test_a_method_without_training_has_half_as_threshold(trained, score, home):
+    run = trained("zero-shot", "tiny")
+    assert json.loads((run / "checkpoint.json").read_text())["threshold"] is None
+    found, _ = score(tiny_video(home, "test-0"), "--run", run)
+    assert found[0]["threshold"] == 0.5
+    assert not any("threshold" in note for note in found[0]["notes"])
+
+
+def test_the_folder_of_a_video(trained, score, home, tmp_path):
+    found, _ = score(tiny_video(home, "test-0"), "--run", trained(), "--format", "json", "--threshold", "0")
+    folder = tmp_path / "scored" / "test-0"
+    names = {"scores.csv", "scores.json", "events.csv", "events.json", "curve.png", "index.html", "summary.json"}
+    assert {p.name for p in folder.iterdir()} == names
+    (event,) = json.loads((folder / "events.json").read_text())
+    assert (event["start"], event["end"], event["first_frame"], event["end_frame"]) == (0, 3.0, 0, 30)
+    assert event["class"] == "Square" and event["peak"] == pytest.approx(column(folder).max())
+    assert event["mean"] == pytest.approx(column(folder).mean(), abs=1e-6)
+    assert found == [json.loads((folder / "summary.json").read_text())]
+    assert found[0]["seconds_per_video_second"] > 0
+    page = (folder / "index.html").read_text()
+    assert page.count("data:image/") == 2 and "Square" in page
+
+
+def best_overlap(summary, segment):
+    """Intersection over union of the event that fits a segment best, and its class."""
+    found = [(0.0, "")]
+    for event in summary["events"]:
+        both = min(event["end_frame"], segment.end) - max(event["first_frame"], segment.start)
+        either = max(event["end_frame"], segment.end) - min(event["first_frame"], segment.start)
+        found.append((both / either, event["class"]))
+    return max(found)
+
+
+def test_a_planted_anomaly_is_an_event(score, tmp_path):
+    from vadbench_synthetic.dataset import Synthetic
+    from vadbench_synthetic.render import film
+
+    dataset = Synthetic(tmp_path)
+    film(dataset.scripts("test")["test_010"], tmp_path / "test_010.mp4")
+    (found,), _ = score(tmp_path / "test_010.mp4", "-m", "zero-shot", "-d", "synthetic")
+    (segment,) = next(v for v in dataset.videos("test") if v.name == "test_010").segments
+    overlap, label = best_overlap(found, segment)
+    assert overlap >= 0.5 and label == segment.label
+
+
+@pytest.mark.slow
+def test_most_planted_anomalies_are_events_of_a_trained_run(trained, score, home):
+    run = trained("clip-linear", "synthetic")
+    truth = {v.name: v.segments for v in load_split(run).videos}
+    (folder,) = home.glob("cache/datasets/synthetic/*/test")
+    found, _ = score(folder, "--run", run)
+    overlaps = [best_overlap(s, segment)[0] for s in found for segment in truth[Path(s["folder"]).name]]
+    print(f"IoU of at least 0.5: {sum(o >= 0.5 for o in overlaps)} of {len(overlaps)}")
+    assert len(overlaps) == 30 and sum(o >= 0.5 for o in overlaps) >= 20
+
+
+def test_what_a_person_reads(trained, home, capsys, tmp_path):
+    capsys.readouterr()
+    call("score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", "0")
+    found = capsys.readouterr()
+    assert "linear trained on tiny, seed 0, run" in found.out and "threshold 0 (given)" in found.out
+    assert "s for each second of video (waiting for frames" in found.out
+    assert "0:00.0   0:03.0" in found.out and "Square" in found.out
+    assert "untrained CLIP" in found.err
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17])
+@pytest.mark.parametrize("method", ["linear", "anomalyclip", "vadclip", "mil"])
+def test_short_videos(trained, score, tmp_path, count, method):
+    more = () if method == "linear" else ("--set=recipe.epochs=1", "--set=recipe.batch_size=4")
+    path = encode(tmp_path / "short.mp4", numbered(count))
+    (found,), _ = score(path, "--run", trained(method, "tiny", *more))
+    stride = {"linear": 1, "anomalyclip": 1, "vadclip": 16, "mil": 16}[method]
+    assert (found["frames"], found["rows"], found["error"]) == (count, -(-count // stride), None)
+
+
+def test_real_clips(trained, score, test_data):
+    clips = sorted((test_data / "videos").glob("*.mp4"))
+    found, _ = score(test_data / "videos", "--run", trained())
+    assert [s["source"] for s in found] == [str(c) for c in clips]
+    for summary, clip in zip(found, clips, strict=True):
+        with av.open(str(clip)) as container:
+            assert summary["frames"] == container.streams.video[0].frames == len(table(summary["folder"]))
+            assert summary["duration"] == pytest.approx(container.duration / av.time_base, abs=0.2)
+
+
+def test_a_variable_rate_and_a_turned_phone(trained, score, tmp_path):
+    times = [0, 40, 80, 500, 540, 2000]
+    slow = encode(tmp_path / "vfr.mkv", numbered(6), milliseconds=times)
+    phone = encode(tmp_path / "phone.mp4", noise(6))
+    turn(phone, 90)
+    upright = tmp_path / "upright"
+    upright.mkdir()
+    from PIL import Image
+
+    from vadbench.media import read_frames
+
+    for i, frame in enumerate(read_frames(phone)):
+        Image.fromarray(np.rot90(frame, -1)).save(upright / f"{i}.png")
+    found, _ = score(slow, phone, upright, "--run", trained())
+    assert [float(r["time"]) for r in table(found[0]["folder"])] == pytest.approx([t / 1000 for t in times], abs=2e-3)
+    assert column(found[1]["folder"]) == pytest.approx(column(found[2]["folder"]), abs=1e-6)
+
+
+def test_a_damaged_video_is_named_and_the_others_are_scored(trained, score, tmp_path):
+    good = encode(tmp_path / "good.mp4", noise(30))
+    text = tmp_path / "text.mp4"
+    text.write_text("hello\n" * 500)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(good.read_bytes()[:-2000])
+    corrupt = encode(tmp_path / "corrupt.mkv", noise(60))
+    content = bytearray(corrupt.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
+    corrupt.write_bytes(content)
+    short = encode(tmp_path / "short.mkv", noise(60))
+    short.write_bytes(short.read_bytes()[: short.stat().st_size // 2])
+    paths = [text, cut, sound(tmp_path / "sound.mp4"), corrupt, short, good]
+    found, err = score(*paths, "--run", trained(), status=1)
+    errors = {Path(s["source"]).name: s["error"] for s in found}
+    for name in ("text.mp4", "cut.mp4", "sound.mp4", "corrupt.mkv"):
+        assert name in errors[name] and errors[name] in err
+    assert errors["good.mp4"] is None and len(table(found[5]["folder"])) == 30
+    assert f"damaged at frame {found[3]['rows']}" in errors["corrupt.mkv"] and found[3]["rows"] > 10
+    assert len(table(found[3]["folder"])) == found[3]["rows"]
+    assert "Traceback" not in err and "4 of 6 videos were not scored to their end" in err
+    # Cut between packets, a file of this kind decodes without complaint.
+    assert errors["short.mkv"] or any("may be cut off" in note for note in found[4]["notes"])
+
+
+def test_equal_names_and_hostile_ones_stay_under_the_folder(trained, score, tmp_path):
+    places = [tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4", tmp_path / "c" / "..<script>alert(1)$x^.mp4"]
+    for place in places:
+        place.parent.mkdir()
+        encode(place, numbered(3))
+    found, _ = score(*places, "--run", trained())
+    folders = [Path(s["folder"]) for s in found]
+    assert len(set(folders)) == 3 and {f.resolve().parent for f in folders} == {(tmp_path / "scored").resolve()}
+    assert "<script" not in (folders[2] / "index.html").read_text()
+
+
+def test_a_growing_file_is_followed(trained, score, tmp_path):
+    whole = encode(tmp_path / "whole.mkv", noise(200))
+    expected, _ = score(whole, "--run", trained())
+    path = tmp_path / "growing.mkv"
+    writer = grow(path, whole.read_bytes(), seconds=2)
+    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "1")
+    writer.join()
+    assert found["frames"] == 200 and found["error"] is None
+    assert column(found["folder"]) == pytest.approx(column(expected[0]["folder"]), abs=1e-6)
+
+
+def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
+    content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
+    run, rows, seen, done = trained("zero-shot"), tmp_path / "scored" / "a" / "scores.csv", set(), threading.Event()
+
+    def watch():
+        while not done.wait(0.02):
+            if rows.exists():
+                seen.add(len(rows.read_text().splitlines()) - 1)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with server(content, chunked=True, pause=0.2) as (address, _):
+        (found,), _ = score(f"{address}/a.ts", "--run", run, "--follow")
+    done.set()
+    watcher.join()
+    assert found["rows"] == 200 == len(table(rows.parent))
+    assert len({n for n in seen if 0 < n < 200}) >= 3, "windows, not all at once"
+
+
+def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
+    whole = encode(tmp_path / "a.mkv", noise(100))
+    command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]
+    command += ["--follow", "--timeout", "60", "--out", tmp_path / "out"]
+    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / "out" / "a"
+    try:
+        while process.poll() is None and (not (folder / "scores.csv").exists() or len(table(folder)) < 60):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    summary = json.loads((folder / "summary.json").read_text())
+    assert 60 <= summary["rows"] == len(table(folder)) and "stopped by hand" in summary["notes"]
+
+
+@pytest.mark.parametrize("follow", [(), ("--follow",)])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_dropped_stream_leaves_its_scores_and_fails(trained, score, tmp_path, chunked, follow):
+    content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
+    with server(content, share=0.5, chunked=chunked) as (address, _):
+        (found,), err = score(f"{address}/a.ts?token=secret", "--run", trained(), *follow, status=1)
+    assert "a.ts?...: broken off at frame" in err and "the server dropped the connection" in err
+    assert "secret" not in err + json.dumps(found)
+    assert 80 < found["frames"] <= 102
+    assert len(table(found["folder"])) == found["rows"] == found["frames"]
+    assert "broken off" in (Path(found["folder"]) / "index.html").read_text()
+
+
+def test_a_stalled_stream_is_given_up(trained, score, tmp_path):
+    content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
+    with server(content, share=0.5, stall=20) as (address, _):
+        began = time.monotonic()
+        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "0.5", status=1)
+        assert time.monotonic() - began < 10
+    assert found["rows"] > 80 and "nothing came for 0.5 s" in found["error"]
+
+
+def test_words_alone_score_without_a_run(score, tmp_path):
+    bank = tmp_path / "site.toml"
+    bank.write_text('normal = ["an empty yard"]\nabnormal = ["a fence"]\n[classes]\nFire = ["flames"]\n')
+    video = encode(tmp_path / "a.mp4", noise(20))
+    own = ("--clip", "small", "--clip-weights", "random:0")
+    found, _ = score(video, "-m", "descriptions-frame", "--descriptions", bank, "--set", "rows.stride=8", *own)
+    assert found[0]["threshold"] == 0.5
+    assert list(table(found[0]["folder"])[0]) == ["time", "frame", "score", "p(Normal)", "p(Fire)"]
+    assert [int(r["frame"]) for r in table(found[0]["folder"])] == [0, 8, 16]
+    bank.write_text('normal = ["an empty yard"]\nabnormal = ["a fence"]\n')
+    found, _ = score(video, "-m", "descriptions-frame", "--descriptions", bank, *own)
+    assert list(table(found[0]["folder"])[0]) == ["time", "frame", "score"]
+    found, _ = score(video, "-m", "zero-shot", "--dataset", "ucfcrime", *own)
+    assert "p(Shoplifting)" in table(found[0]["folder"])[0]
+
+
+def test_an_annotated_video_is_written(trained, score, home, tmp_path):
+    score(tiny_video(home, "test-0"), "--run", trained(), "--annotate", tmp_path / "shown.mp4")
+    with av.open(str(tmp_path / "shown.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 30 and [f.time for f in frames] == pytest.approx([i / 10 for i in range(30)], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{video}"], "score needs --run"),
+        (["{video}", "--run", "{run}", "-m", "zero-shot"], "score needs --run"),
+        (["{video}", "--run", "{run}", "--set", "a=1"], "leave out"),
+        (["{video}", "--run", "nowhere"], "no single run called 'nowhere'"),
+        (["{video}", "gone.mp4", "--run", "{run}"], "no such video: gone.mp4"),
+        (["{video}", "-m", "mil", "-d", "synthetic"], "'mil' must be trained first"),
+        (["{video}", "-m", "zero-shot"], "name a data set that has them with --dataset"),
+        (["{video}", "-m", "zero-shot", "--descriptions", "a.toml"], "reads no descriptions"),
+        (["{video}", "-m", "zero-shto", "-d", "synthetic"], "did you mean 'zero-shot'"),
+        (["{video}", "--run", "{run}", "--threshold", "nan"], "must be a number"),
+        (["{video}", "{video}", "--run", "{run}", "--annotate", "a.mp4"], "found 2 videos"),
+        (["http://127.0.0.1:9/a", "--run", "{run}", "--annotate", "a.mp4"], "found a stream"),
+        (["{video}", "--run", "{run}", "--annotate", "a.gif"], "found '.gif'"),
+        (
+            ["{video}", "--run", "{run}", "--clip", "small", "--clip-weights", "random:1"],
+            "used the CLIP small random:0",
+        ),
+        ([], "Missing argument"),
+    ],
+)
+def test_a_wrong_question_is_answered_in_one_line(trained, capsys, home, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    run = trained()
+    capsys.readouterr()
+    filled = [a.format(video=tiny_video(home, "test-0"), run=run) for a in arguments]
+    call("score", *TINY, "--out", tmp_path / "out", *filled, status=2)
+    err = capsys.readouterr().err
+    assert said in err and "Traceback" not in err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,97 @@
+"""Events against a plain reading of their definition, and curves that stay small."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.own.events import JOINED_SECONDS, Curve, EventFinder
+from vadbench.own.windows import ScoredRows
+
+TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fighting")), 1)
+
+
+def found(scores, threshold, step=0.5, stride=4, sizes=(3,), classes=None, starts=None, end=None, frames=None):
+    scores = np.asarray(scores, np.float32)
+    starts = np.arange(len(scores)) * step if starts is None else np.asarray(starts, float)
+    finder, events, first, turn = EventFinder(threshold, TABLE, stride), [], 0, 0
+    while first < len(scores):
+        part = slice(first, first + sizes[turn % len(sizes)])
+        own = None if classes is None else np.asarray(classes, np.float32)[part]
+        events += finder.add(ScoredRows(first, starts[part], scores[part], own))
+        first, turn = part.stop, turn + 1
+    last = len(scores) * step if end is None else end
+    return [*events, *finder.finish(last, len(scores) * stride if frames is None else frames)]
+
+
+def by_definition(scores, threshold, step, stride):
+    """First and last row of each event: rows that reach the threshold, joined where what is between lasts a second."""
+    hits = [i for i, s in enumerate(np.float32(scores)) if s >= threshold]
+    groups = []
+    for i in hits:
+        if groups and (i - groups[-1][1] - 1) * step <= JOINED_SECONDS + 1e-9:
+            groups[-1][1] = i
+        else:
+            groups.append([i, i])
+    return groups
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40),
+    st.floats(0, 1, width=32),
+    st.sampled_from([0.25, 0.5, 0.75, 1.5]),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+)
+def test_events_are_what_their_definition_says(scores, threshold, step, sizes):
+    events = found(scores, threshold, step, 4, sizes)
+    groups = by_definition(scores, threshold, step, 4)
+    assert [(e.first_frame, e.end_frame) for e in events] == [(a * 4, (b + 1) * 4) for a, b in groups]
+    assert [(e.start, e.end) for e in events] == [(a * step, (b + 1) * step) for a, b in groups]
+    for event, (a, b) in zip(events, groups, strict=True):
+        rows = np.float32(scores[a : b + 1]).astype(float)
+        assert event.peak == rows.max() and event.peak_frame == (a + rows.argmax()) * 4
+        assert event.peak_time == (a + rows.argmax()) * step
+        assert event.mean == pytest.approx(rows.mean()) and event.label == ""
+
+
+def test_an_event_at_the_end_ends_with_the_video():
+    (event,) = found([0.1, 0.9, 0.9], 0.5, end=1.3, frames=10)
+    assert (event.start, event.end, event.first_frame, event.end_frame) == (0.5, 1.3, 4, 10)
+
+
+def test_times_are_the_container_s_even_where_they_are_uneven():
+    (event,) = found([0, 1, 1, 0, 0], 0.5, starts=[0, 3, 3.1, 7, 8], end=9)
+    assert (event.start, event.end) == (3, 7)
+
+
+def test_the_class_is_the_abnormal_one_that_is_likeliest_over_the_event():
+    classes = [[0.0, 1.0, 0.0], [0.3, 0.6, 0.1], [0.0, 0.7, 0.3], [0.2, 0.8, 0.0], [0.9, 0.1, 0.0]]
+    (event,) = found([0, 1, 1, 1, 0], 0.5, classes=classes)
+    assert event.label == "Fire"
+    # Rows behind the event that might have joined it have no say.
+    classes = [[0.0, 0.6, 0.4], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    assert [e.label for e in found([1, 0, 0], 0.5, classes=classes)] == ["Fighting"]
+
+
+def test_nothing_reaches_a_high_threshold():
+    assert found([0.2, 0.4], 0.5) == []
+
+
+def test_plain_values_have_no_false_digits():
+    (event,) = found([0.9, 0.8], 0.5, step=1 / 3)
+    values = event.to_dict()
+    assert values["peak"] == 0.9 and values["mean"] == 0.85 and values["end"] == 0.667 and values["class"] == ""
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=200), st.integers(1, 30))
+def test_a_curve_keeps_every_peak_in_bounded_space(scores, size):
+    curve, size = Curve(2 * size), 2 * size
+    for first in range(0, len(scores), 7):
+        part = np.float32(scores[first : first + 7])
+        curve.add(ScoredRows(first, np.arange(first, first + len(part), dtype=float), part, None))
+    assert len(curve.times) == len(curve.scores) <= size
+    assert max(curve.scores) == max(np.float32(scores))
+    each = 2 ** max(0, int(np.ceil(np.log2(len(scores) / size))))
+    assert curve.times == list(range(0, len(scores), each))
+    assert curve.scores == [max(np.float32(scores[i : i + each])) for i in range(0, len(scores), each)]

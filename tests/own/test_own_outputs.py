@@ -1,0 +1,161 @@
+"""Tables in three forms, pages that run nothing, pictures and annotated videos."""
+
+import csv
+import io
+import json
+import re
+
+import av
+import numpy as np
+import pytest
+from own_media import encode, noise
+from PIL import Image
+
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.errors import StorageError
+from vadbench.own.annotate import annotate
+from vadbench.own.events import Curve, Event
+from vadbench.own.outputs import VideoFolder, draw_curve, read_scores, save_figure
+from vadbench.own.page import clock, video_page
+from vadbench.own.reading import Reader
+from vadbench.own.sources import find_sources
+from vadbench.own.windows import ScoredRows, Thumbnail
+
+TABLE = ClassTable((VideoClass("Normal"), VideoClass('a,"b"')), 0)
+EVENT = Event(1.0, 2.5, 10, 25, 0.9, 1.5, 15, 0.7, '<script>alert("x")</script>')
+
+
+def rows(first, count, classes=True):
+    rng = np.random.default_rng(first)
+    anomaly = rng.random(count, np.float32)
+    probabilities = np.stack([1 - anomaly, anomaly], 1) if classes else None
+    return ScoredRows(first, (first + np.arange(count)) / 7, anomaly, probabilities)
+
+
+def jpeg(colour=(255, 0, 0)):
+    file = io.BytesIO()
+    Image.new("RGB", (96, 72), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("classes", [True, False])
+def test_tables_hold_every_digit(tmp_path, form, classes):
+    parts = [rows(0, 5, classes), rows(5, 3, classes)]
+    with VideoFolder(tmp_path / "x", TABLE, 16, form) as folder:
+        for part in parts:
+            folder.add(part)
+    with open(tmp_path / "x" / "scores.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == ["time", "frame", "score", *(["p(Normal)", 'p(a,"b")'] if classes else [])]
+    assert [int(r["frame"]) for r in table] == [16 * i for i in range(8)]
+    assert [float(r["time"]) for r in table] == [round(i / 7, 3) for i in range(8)]
+    scores = np.concatenate([p.anomaly for p in parts])
+    assert np.array_equal(np.array([r["score"] for r in table], np.float32), scores)
+    assert [s for _, _, s in read_scores(tmp_path / "x" / "scores.csv")] == [float(r["score"]) for r in table]
+    if form == "json":
+        other = json.loads((tmp_path / "x" / "scores.json").read_text())
+    elif form == "parquet":
+        import pandas as pd
+
+        other = pd.read_parquet(tmp_path / "x" / "scores.parquet").to_dict("records")
+    else:
+        return
+    assert [list(r) for r in other] == [list(r) for r in table]
+    for mine, theirs in zip(table, other, strict=True):
+        assert np.allclose([float(v) for v in mine.values()], [float(v) for v in theirs.values()], rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_video_without_rows_has_tables_all_the_same(tmp_path, form):
+    with VideoFolder(tmp_path / "x", TABLE, 1, form):
+        pass
+    assert (tmp_path / "x" / "scores.csv").read_text() == "time,frame,score\n"
+    if form == "json":
+        assert json.loads((tmp_path / "x" / "scores.json").read_text()) == []
+
+
+def test_rows_and_events_are_on_disk_before_the_end(tmp_path):
+    with VideoFolder(tmp_path / "x", TABLE, 16) as folder:
+        folder.add(rows(0, 5))
+        folder.add_events([EVENT])
+        assert len((tmp_path / "x" / "scores.csv").read_text().splitlines()) == 6
+        assert "1.0,2.5,10,25,0.9,1.5,15,0.7" in (tmp_path / "x" / "events.csv").read_text()
+
+
+def test_results_of_an_earlier_call_are_removed_and_nothing_else(tmp_path):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "scores.parquet").write_text("old")
+    (folder / "mine.txt").write_text("mine")
+    with VideoFolder(folder, TABLE, 1):
+        pass
+    assert {p.name for p in folder.iterdir()} == {"mine.txt", "scores.csv", "events.csv"}
+
+
+def test_a_file_in_the_way_is_one_line(tmp_path):
+    (tmp_path / "x").write_text("a file")
+    with pytest.raises(StorageError, match="a file stands where a folder is needed"):
+        VideoFolder(tmp_path / "x" / "y", TABLE, 1)
+
+
+def test_a_page_shows_everything_and_runs_nothing():
+    name = '<img src=x onerror=alert(1)> "שלום" & $x_y^{$'
+    page = video_page(name, {"video": name}, [name], [EVENT], b"png", {15: Thumbnail(15, jpeg())})
+    tags = set(re.findall(r"<(\w+)", page))
+    assert not tags & {"script", "iframe", "a", "link", "object", "svg"} and page.count("<img") == 2
+    assert "onerror=alert(1)&gt;" in page and "&lt;script&gt;" in page and "שלום" in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert page.count("data:image/jpeg") == 1 and "0:01.0" in page and "0:02.5" in page
+
+
+def test_a_page_without_events_says_so():
+    assert "No row reaches the threshold" in video_page("a", {}, [], [], b"", {})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (61.04, "1:01.0"), (36000, "10:00:00.0")]
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_a_picture_shows_curve_events_and_peaks(tmp_path):
+    curve = Curve(times=[0.0, 1.0, 2.0], scores=[0.1, 0.9, 0.2], end=3.0)
+    figure = draw_curve(curve, [EVENT], 0.5, "a$x_y^{<b> שלום 视频", [(1.0, 0.9, Thumbnail(15, jpeg((0, 255, 0))))])
+    save_figure(figure, tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    green = (pixels[..., 1] > 200) & (pixels[..., 0] < 60) & (pixels[..., 2] < 60)
+    assert green.sum() > 2000, "the peak's frame"
+    line = figure.axes[0].lines[0]
+    assert line.get_xdata().tolist() == [0, 1, 2, 3] and line.get_ydata().tolist() == [0.1, 0.9, 0.2, 0.2]
+    low, high = figure.axes[0].patches[0].get_x(), figure.axes[0].patches[0].get_width()
+    assert (low, high) == (1.0, 1.5)
+
+
+@pytest.mark.parametrize("milliseconds", [None, [0, 40, 80, 500, 540, 2000, 2033, 2066, 5000, 5100]])
+def test_an_annotated_video_keeps_frames_and_times(tmp_path, milliseconds):
+    path = encode(tmp_path / "a.mkv", noise(10), milliseconds=milliseconds)
+    (source,) = find_sources([str(path)])
+    with VideoFolder(tmp_path / "x", TABLE, 4) as folder:
+        folder.add(rows(0, 3))
+    times = [p.time for p in Reader(source)]
+    curve = Curve(times=[times[0], times[4], times[8]], scores=[0.0, 1.0, 0.0], end=times[-1] + 0.04)
+    out = tmp_path / "shown.mp4"
+    event = Event(times[4], times[8], 4, 8, 1.0, times[4], 4, 1.0, "")
+    assert annotate(Reader(source), tmp_path / "x" / "scores.csv", curve, [event], 0.5, out) == 10
+    with av.open(str(out)) as container:
+        frames = list(container.decode(video=0))
+    assert [f.time for f in frames] == pytest.approx(times, abs=2e-3)
+    assert {(f.width, f.height) for f in frames} == {(320, 240 + 96)}
+    strip = frames[0].to_ndarray(format="rgb24")[240 + 24 :].astype(int)
+    pink = ((strip[..., 0] - strip[..., 2]) > 20).any(0).nonzero()[0] / 319
+    assert pink.min() == pytest.approx(times[4] / curve.end, abs=0.03)
+    assert pink.max() == pytest.approx(times[8] / curve.end, abs=0.03)
+    marks = []
+    for frame in frames:
+        strip = frame.to_ndarray(format="rgb24")[240 + 40 : 240 + 60].astype(int).max((0, 2))
+        marks.append(strip.argmin() / 319)
+    assert marks == pytest.approx([t / curve.end for t in times], abs=0.02)
+    assert list(tmp_path.glob(".*")) == []

@@ -1,0 +1,216 @@
+"""Windows change no score: against whole videos, for every method that is installed, and against the feature store."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from own_media import encode, noise
+
+from vadbench.clip import ClipSource, load_clip
+from vadbench.config import resolve
+from vadbench.dataset import ClassTable, Video, VideoClass
+from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.store import FeatureStore
+from vadbench.method import Method, Reach, Scores, Task
+from vadbench.own.reading import Reader
+from vadbench.own.scorer import Scorer
+from vadbench.own.sources import find_sources
+from vadbench.own.windows import Pictures, Stopwatch, encoded_rows, score_pictures, score_rows, window_rows
+from vadbench.plugins import installed
+
+TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
+SMALLER = {
+    "anomalyclip": ["segments=4", "segment_length=4"],
+    "clip-temporal-linear": ["length=32"],
+    "vadclip": ["length=32"],
+    "descriptions-video": ["length=32"],
+    "descriptions-frame": ["vote_window=9"],
+}
+"""Settings under which 300 rows are many windows."""
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clip(ClipSource("small", "random:0"))
+
+
+def scorer_of(clip, method, **fingerprint):
+    made = {"stride": 1, "pooling": "mean"} | fingerprint
+    return Scorer("it", method.eval(), clip, clip_fingerprint(clip, **made), "fp32", 0.5, "", "")
+
+
+def make(clip, name, *more):
+    kind = installed().method(name)
+    torch.manual_seed(0)
+    config = resolve(kind.Config, {}, environment={}, assignments=[*SMALLER.get(name, []), *more])
+    method = kind(config, Task(TABLE, clip.dim, torch.device("cpu"), lambda: clip.text))
+    for parameter in method.parameters():  # Zeros, which some begin with, would hide everything.
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return method
+
+
+def video(rows, dim, crops=1):
+    return np.random.default_rng(rows).standard_normal((crops, rows, dim), dtype=np.float32)
+
+
+def in_bits(rows, sizes):
+    start = 0
+    while start < rows.shape[1]:
+        for size in sizes:
+            yield rows[:, start : start + size]
+            start += size
+
+
+def collected(scorer, rows, sizes, follow=True):
+    parts = list(score_rows(in_bits(rows, sizes), scorer, follow, Stopwatch()))
+    assert [first for first, _, _ in parts] == list(np.cumsum([0, *(len(a) for _, a, _ in parts)]))[:-1]
+    classes = None if parts[0][2] is None else np.concatenate([c for _, _, c in parts])
+    return np.concatenate([a for _, a, _ in parts]), classes
+
+
+CHUNKED = [
+    ("zero-shot", ()), ("clip-linear", ()), ("clip-temporal-linear", ()), ("vadclip", ()), ("mil", ("scored=rows",)),
+    ("descriptions-frame", ()), ("descriptions-frame", ("vote=majority",)), ("descriptions-frame", ("vote=none",)),
+    ("descriptions-video", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings"), CHUNKED)
+@pytest.mark.parametrize("rows", [1, 2, 31, 32, 33, 300])
+def test_windows_change_no_score(clip, name, settings, rows):
+    method = make(clip, name, *settings).eval()
+    assert not method.reach.whole
+    features = video(rows, clip.dim)
+    with torch.inference_mode():
+        (whole,) = method.score([torch.from_numpy(features[0])])
+    for sizes in ([1], [7, 40, 3], [300]):
+        anomaly, classes = collected(scorer_of(clip, method), features, sizes)
+        assert anomaly == pytest.approx(whole.anomaly.numpy(), abs=1e-5)
+        assert (classes is None) == (whole.classes is None)
+        if classes is not None:
+            assert classes == pytest.approx(whole.classes.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["anomalyclip", "mil", "random"])
+def test_a_method_that_needs_the_whole_video_gets_it_where_it_fits(clip, name):
+    method = make(clip, name).eval()
+    assert method.reach.whole
+    features = video(300, clip.dim)
+    with torch.inference_mode():
+        (whole,) = method.score([torch.from_numpy(features[0])])
+    anomaly, _ = collected(scorer_of(clip, method), features, [50], follow=False)
+    assert anomaly == pytest.approx(whole.anomaly.numpy(), abs=1e-5)
+
+
+def test_methods_of_every_package_say_how_far_they_reach():
+    own = {name for name in installed().specs("method") if installed().method(name).reach is not Method.reach}
+    assert own >= {"zero-shot", "clip-linear", "clip-temporal-linear", "mil", "anomalyclip", "vadclip",
+                   "descriptions-frame", "descriptions-video"}  # fmt: skip
+
+
+class Sees(Method):
+    """Scores a row by how much it was given: the sum of all rows, or of its chunk with its margins."""
+
+    def __init__(self, clip, reach):
+        super().__init__(Method.Config(), Task(TABLE, clip.dim, torch.device("cpu"), lambda: clip.text))
+        self._reach = reach
+
+    reach = property(lambda self: self._reach)
+
+    def score(self, videos):
+        return [Scores(self._sums(rows[:, 0].double()).float()) for rows in videos]
+
+    def _sums(self, values):
+        reach, count = self._reach, len(values)
+        starts = [i // reach.chunk * reach.chunk for i in range(count)]
+        return torch.stack([values[max(0, s - reach.margin) : s + reach.chunk + reach.margin].sum() for s in starts])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 7), st.integers(1, 60), st.lists(st.integers(1, 20), min_size=1, max_size=4),
+       st.booleans())  # fmt: skip
+def test_any_reach_is_respected(clip, chunk, margin, rows, sizes, follow):
+    method = Sees(clip, Reach(chunk, margin))
+    features = video(rows, clip.dim)
+    expected = method._sums(torch.from_numpy(features[0, :, 0]).double()).numpy()
+    anomaly, classes = collected(scorer_of(clip, method), features, sizes, follow)
+    assert anomaly == pytest.approx(expected, abs=1e-5) and classes is None
+
+
+def test_a_short_last_window_is_filled_up_with_what_came_before(clip):
+    class Whole(Sees):
+        def _sums(self, values):
+            return values.sum().expand(len(values))
+
+    method = Whole(clip, Reach(10, whole=True))
+    features = video(24, clip.dim)
+    anomaly, _ = collected(scorer_of(clip, method), features, [24])
+    first = features[0, :, 0].astype(float)
+    expected = [first[:10].sum()] * 10 + [first[10:20].sum()] * 10 + [first[14:].sum()] * 4
+    assert anomaly == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_several_crops_count_by_their_mean(clip):
+    method = make(clip, "clip-linear").eval()
+    features = video(40, clip.dim, crops=2)
+    scorer = scorer_of(clip, method, crops=("center", "top-left"))
+    anomaly, _ = collected(scorer, features, [16])
+    with torch.inference_mode():
+        found = [method.score([torch.from_numpy(crop)])[0].anomaly.numpy() for crop in features]
+    assert anomaly == pytest.approx(np.mean(found, 0), abs=1e-6)
+
+
+def test_windows_are_whole_chunks():
+    assert window_rows(Reach(), follow=True) == 1
+    assert window_rows(Reach(256), follow=True) == window_rows(Reach(256), follow=False) // 16 == 256
+    assert window_rows(Reach(300), follow=False) == 3900
+    assert window_rows(Reach(5000), follow=False) == 5000
+    assert window_rows(Reach(512, whole=True), follow=False) == 16384
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"stride": 1, "pooling": "mean"},
+        {"stride": 16, "pooling": "mean"},
+        {"stride": 16, "pooling": "first"},
+        {"stride": 5, "pooling": "middle"},
+        {"stride": 4, "pooling": "mean", "crops": ("center", "top-left", "center-mirrored"), "dtype": "float16"},
+    ],
+)
+def test_rows_are_those_of_the_feature_store(clip, tmp_path, count, recipe):
+    path = encode(tmp_path / "a.mp4", noise(count))
+    extract_features([Video("a", (), path)], clip, tmp_path / "store", **recipe)
+    store = FeatureStore(tmp_path / "store")
+    scorer = scorer_of(clip, make(clip, "random"), **recipe)
+    (source,) = find_sources([str(path)])
+    with Pictures(Reader(source), scorer, 256) as pictures:
+        found = np.concatenate(list(encoded_rows(pictures, clip, scorer.fingerprint, Stopwatch())), 1)
+        assert (pictures.decoded, len(pictures.starts)) == (count, found.shape[1])
+    assert found.dtype == np.dtype(recipe.get("dtype", "float32"))
+    for rows, crop in zip(found, store.crops("a"), strict=True):
+        assert np.array_equal(rows, store.crop_rows("a", crop))
+
+
+def test_rows_come_with_the_times_of_their_first_frames(clip, tmp_path):
+    path = encode(tmp_path / "a.mkv", noise(10), milliseconds=[0, 40, 80, 500, 540, 2000, 2033, 2066, 5000, 5100])
+    scorer = scorer_of(clip, make(clip, "random"), stride=4, pooling="first")
+    (source,) = find_sources([str(path)])
+    with Pictures(Reader(source), scorer, 4) as pictures:
+        (rows,) = score_pictures(pictures, scorer, False, Stopwatch())
+    assert rows.starts == pytest.approx([0, 0.54, 5.0], abs=2e-3)
+    assert pictures.until > 5.1
+
+
+def test_pictures_of_peaks_are_remembered_until_they_are_forgotten(clip, tmp_path):
+    path = encode(tmp_path / "a.mp4", noise(50))
+    scorer = scorer_of(clip, make(clip, "random"), stride=10, pooling="first")
+    (source,) = find_sources([str(path)])
+    with Pictures(Reader(source), scorer, 256) as pictures:
+        list(score_pictures(pictures, scorer, False, Stopwatch()))
+        assert [pictures.thumbnail(f).frame for f in (0, 12, 38, 100)] == [0, 10, 40, 40]
+        pictures.forget(25)
+        assert [pictures.thumbnail(f).frame for f in (0, 100)] == [20, 40]
+    assert pictures.thumbnail(40).jpeg[:2] == b"\xff\xd8"

@@ -1,0 +1,130 @@
+"""A video with its curve drawn under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vadbench.errors import MediaError
+from vadbench.files import replacing
+from vadbench.media import Frame
+from vadbench.own.events import Curve, Event
+from vadbench.own.outputs import read_scores
+from vadbench.own.page import clock
+from vadbench.own.reading import Reader
+
+_WIDEST, _NARROWEST = 1280, 320
+_STRIP = 96
+_TEXT = 18
+_GRAIN = Fraction(1, 90_000)
+"""Times are kept to this, whatever the rate of the frames: it divides those in use."""
+_INK, _EVENT, _LINE, _PAPER = (31, 119, 180), (250, 205, 205), (120, 120, 120), (255, 255, 255)
+
+
+def annotate(
+    reader: Reader, scores: Path, curve: Curve, events: Sequence[Event], threshold: float, output: Path
+) -> int:
+    """Read a video again and write it as H.264 with its times kept, without sound, the curve under it.
+
+    Args:
+        reader: of the video.
+        scores: the table of its rows, ``scores.csv``.
+        curve: its curve.
+        events: marked in the strip.
+        threshold: a line in the strip.
+        output: ends in ``.mp4``, ``.mkv`` or ``.mov``; appears when it is complete.
+
+    Returns:
+        the number of frames written.
+
+    Raises:
+        MediaError: the video cannot be read again.
+    """
+    options = {"crf": "23", "preset": "veryfast"}
+    count = 0
+    with replacing(output) as temporary, av.open(str(temporary), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options=options)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = _GRAIN
+        strip: _Strip | None = None
+        last = -1
+        for picture, score in zip(reader, _score_of_frames(scores), strict=False):
+            frame = picture.read()
+            if strip is None:
+                strip = _Strip(_even_size(frame), curve, events, threshold)
+                stream.width, stream.height = strip.size
+            shown = av.VideoFrame.from_ndarray(strip.under(frame, picture.time, score), format="rgb24")
+            last = max(last + 1, round(picture.time / _GRAIN))
+            shown.pts, shown.time_base = last, _GRAIN
+            container.mux(stream.encode(shown))
+            count += 1
+        if not count:
+            raise MediaError(f"{reader.source.shown}: no frame was scored, so there is none to annotate")
+        container.mux(stream.encode())
+    return count
+
+
+def _score_of_frames(scores: Path) -> Iterator[float]:
+    """The score of each frame: its row's, and the last row's for all frames behind that."""
+    last: tuple[float, int, float] | None = None
+    for row in read_scores(scores):
+        if last is not None:
+            yield from repeat(last[2], row[1] - last[1])
+        last = row
+    if last is not None:
+        yield from repeat(last[2])
+
+
+def _even_size(frame: Frame) -> tuple[int, int]:
+    """Width and height of the picture in the output, both even, as H.264 wants them."""
+    height, width = frame.shape[:2]
+    wanted = min(max(width, _NARROWEST), _WIDEST)
+    return wanted // 2 * 2, max(2, round(height * wanted / width / 2) * 2)
+
+
+class _Strip:
+    """The curve of the whole video, drawn once, and a mark that moves along it."""
+
+    def __init__(self, size: tuple[int, int], curve: Curve, events: Sequence[Event], threshold: float) -> None:
+        self._picture = size
+        width = size[0]
+        self.size = (width, size[1] + _STRIP)
+        self._end = max(curve.end, 1e-3)
+        low, high = min(0.0, *curve.scores, threshold), max(1.0, *curve.scores, threshold)
+        self._font = ImageFont.load_default(13)
+        image = Image.new("RGB", (width, _STRIP), _PAPER)
+        draw = ImageDraw.Draw(image)
+
+        def place(time: float, score: float) -> tuple[float, float]:
+            return time / self._end * (width - 1), _STRIP - 2 - (score - low) / (high - low) * (_STRIP - _TEXT - 4)
+
+        for event in events:
+            draw.rectangle((place(event.start, high), place(event.end, low)), fill=_EVENT)
+        draw.line((place(0, threshold), place(self._end, threshold)), fill=_LINE)
+        ends = [*curve.times[1:], self._end]
+        points = [
+            place(time, score)
+            for start, end, score in zip(curve.times, ends, curve.scores, strict=True)
+            for time in (start, end)
+        ]
+        draw.line(points, fill=_INK, width=2)
+        self._drawn = image
+
+    def under(self, frame: Frame, time: float, score: float) -> Frame:
+        """A frame with the strip under it: the mark where the frame is, the score of its row."""
+        whole = Image.new("RGB", self.size)
+        image = Image.fromarray(frame)
+        whole.paste(image if image.size == self._picture else image.resize(self._picture))
+        whole.paste(self._drawn, (0, self._picture[1]))
+        draw = ImageDraw.Draw(whole)
+        x = min(time / self._end, 1.0) * (self.size[0] - 1)
+        draw.line((x, self._picture[1] + _TEXT, x, self.size[1]), fill=(0, 0, 0))
+        draw.text((4, self._picture[1] + 1), f"{clock(time)}   score {score:.3f}", fill=(0, 0, 0), font=self._font)
+        return np.asarray(whole)

@@ -1,0 +1,180 @@
+"""From scores to events, and a curve of bounded size; both take a video window by window."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.dataset import ClassTable
+from vadbench.own.windows import ScoredRows
+
+JOINED_SECONDS = 1.0
+"""Rows above the threshold that are no further apart belong to one event: our decision, a flickering score is not many
+events."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A stretch of rows that reach the threshold.
+
+    Args:
+        start: seconds from the video's first frame.
+        end: likewise, where its last row ends.
+        first_frame: 0-based.
+        end_frame: one past the last frame.
+        peak: the highest score.
+        peak_time: seconds at which the row of the peak starts.
+        peak_frame: the first frame of that row.
+        mean: the mean score of its rows, those between that fall short of the threshold included.
+        label: the abnormal class with the highest mean probability, ``""`` where the method has no classes.
+    """
+
+    start: float
+    end: float
+    first_frame: int
+    end_frame: int
+    peak: float
+    peak_time: float
+    peak_frame: int
+    mean: float
+    label: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON and tables."""
+        values = asdict(self)
+        values["class"] = values.pop("label")
+        # Scores are float32: seven digits are all they have.
+        values |= {name: float(f"{values[name]:.7g}") for name in ("peak", "mean")}
+        return values | {name: round(values[name], 3) for name in ("start", "end", "peak_time")}
+
+
+@dataclass
+class _Open:
+    """An event that may go on, and what is added to it where it does."""
+
+    event: Event
+    rows: int
+    total: float
+    classes: NDArray[np.float64] | None
+    # Since its last row that reached the threshold.
+    gap_rows: int = 0
+    gap_total: float = 0.0
+    gap_classes: NDArray[np.float64] | None = None
+
+
+class EventFinder:
+    """Finds the events of a video whose rows come window by window.
+
+    Args:
+        threshold: rows of at least this score belong to an event.
+        classes: of the method.
+        stride: frames of a row.
+    """
+
+    def __init__(self, threshold: float, classes: ClassTable, stride: int) -> None:
+        self._threshold, self._classes, self._stride = threshold, classes, stride
+        self._open: _Open | None = None
+        # The row before, which ends where the next one starts.
+        self._pending: tuple[int, float, float, NDArray[np.float64] | None] | None = None
+
+    @property
+    def going_on(self) -> Event | None:
+        """The event that has begun and not ended; its mean and class are not known yet."""
+        return self._open.event if self._open else None
+
+    def add(self, rows: ScoredRows) -> list[Event]:
+        """Take the next rows; the events that ended within them."""
+        ended = []
+        for i, score in enumerate(rows.anomaly):
+            start = float(rows.starts[i])
+            ended += self._settle(start, (rows.first + i) * self._stride)
+            classes = None if rows.classes is None else rows.classes[i].astype(np.float64)
+            self._pending = (rows.first + i, start, float(score), classes)
+        return ended
+
+    def finish(self, end: float, frames: int) -> list[Event]:
+        """The event that goes on until the video's end, if there is one.
+
+        Args:
+            end: seconds at which the video ends.
+            frames: how many it has.
+        """
+        ended = self._settle(end, frames)
+        return [*ended, *self._close()]
+
+    def _settle(self, end: float, end_frame: int) -> list[Event]:
+        """Take the pending row into account, now that its end is known."""
+        if self._pending is None:
+            return []
+        row, start, score, classes = self._pending
+        self._pending = None
+        if score < self._threshold:
+            if self._open is None:
+                return []
+            self._open.gap_rows += 1
+            self._open.gap_total += score
+            self._open.gap_classes = _sum(self._open.gap_classes, classes)
+            return self._close() if end - self._open.event.end > JOINED_SECONDS else []
+        frame = row * self._stride
+        if self._open is None:
+            event = Event(start, end, frame, end_frame, score, start, frame, score, "")
+            self._open = _Open(event, 1, score, classes)
+            return []
+        opened = self._open
+        opened.event = replace(opened.event, end=end, end_frame=end_frame)
+        if score > opened.event.peak:
+            opened.event = replace(opened.event, peak=score, peak_time=start, peak_frame=frame)
+        opened.rows += opened.gap_rows + 1
+        opened.total += opened.gap_total + score
+        opened.classes = _sum(_sum(opened.classes, opened.gap_classes), classes)
+        opened.gap_rows, opened.gap_total, opened.gap_classes = 0, 0.0, None
+        return []
+
+    def _close(self) -> list[Event]:
+        if self._open is None:
+            return []
+        opened, self._open = self._open, None
+        label = ""
+        if opened.classes is not None:
+            abnormal = list(self._classes.abnormal)
+            label = self._classes.names[abnormal[int(opened.classes[abnormal].argmax())]]
+        return [replace(opened.event, mean=opened.total / opened.rows, label=label)]
+
+
+def _sum(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    return b if a is None else a if b is None else a + b
+
+
+@dataclass
+class Curve:
+    """The highest score of each of at most :attr:`size` stretches of a video; they grow with it.
+
+    ``times`` are where each stretch starts, ``scores`` the highest score in it.
+    """
+
+    size: int = 4096
+    times: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    end: float = 0.0
+    _rows: int = 0
+    _each: int = 1
+
+    def add(self, rows: ScoredRows) -> None:
+        """Take the next rows."""
+        for start, score in zip(rows.starts.tolist(), rows.anomaly.tolist(), strict=True):
+            if self._rows % self._each:
+                self.scores[-1] = max(self.scores[-1], score)
+            else:
+                if len(self.scores) == self.size:
+                    self._halve()
+                self.times.append(start)
+                self.scores.append(score)
+            self._rows += 1
+
+    def _halve(self) -> None:
+        self.times = self.times[::2]
+        self.scores = [max(pair) for pair in zip(self.scores[::2], self.scores[1::2], strict=True)]
+        self._each *= 2

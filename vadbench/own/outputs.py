@@ -1,0 +1,230 @@
+"""The files of a scored video: a table of its rows, its events, a picture of its curve."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vadbench.dataset import ClassTable
+from vadbench.files import make_folder, replacing, storage_errors
+from vadbench.own.events import Curve, Event
+from vadbench.own.windows import ScoredRows, Thumbnail
+
+Format = Literal["csv", "json", "parquet"]
+
+EVENT_COLUMNS = ("start", "end", "first_frame", "end_frame", "peak", "peak_time", "peak_frame", "mean", "class")
+FILES = (
+    *("scores.csv", "scores.json", "scores.parquet", "events.csv", "events.json"),
+    *("curve.png", "index.html", "summary.json"),
+)
+"""Everything that a video's folder can hold."""
+
+_SHOWN = 5
+"""Peak frames in the picture."""
+_RED = "#d62728"
+
+
+class RowTable(ABC):
+    """A table that grows by windows of rows: time, frame, score, and a column for each class."""
+
+    @abstractmethod
+    def add(self, records: Sequence[dict[str, Any]]) -> None:
+        """Append rows and put them on disk."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the file."""
+
+
+def class_columns(classes: ClassTable) -> list[str]:
+    """Columns of the class probabilities: ``p(Fighting)``, which no class's name can make one of the others."""
+    return [f"p({name})" for name in classes.names]
+
+
+def row_records(rows: ScoredRows, stride: int, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of the table; a row's frame is its first."""
+    # The shortest decimal that is this float32, and no false digits.
+    scores = [float(str(score)) for score in rows.anomaly]
+    records: list[dict[str, Any]] = [
+        {"time": round(float(start), 3), "frame": (rows.first + i) * stride, "score": score}
+        for i, (start, score) in enumerate(zip(rows.starts, scores, strict=True))
+    ]
+    if rows.classes is not None:
+        for record, values in zip(records, rows.classes, strict=True):
+            record.update((c, float(str(v))) for c, v in zip(columns, values, strict=True))
+    return records
+
+
+class CsvTable(RowTable):
+    """Comma-separated, flushed at every window: whoever follows the file sees scores as they come."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._file: TextIO = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+        self._writer.writeheader()
+        self._file.flush()
+
+    def add(self, records: Sequence[dict[str, Any]]) -> None:
+        self._writer.writerows(records)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class JsonTable(RowTable):
+    """One JSON array of objects, a line each."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: TextIO = path.open("w", encoding="utf-8")
+        self._before = "[\n"
+
+    def add(self, records: Sequence[dict[str, Any]]) -> None:
+        for record in records:
+            self._file.write(self._before + json.dumps(record, ensure_ascii=False, allow_nan=False))
+            self._before = ",\n"
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.write("[]\n" if self._before == "[\n" else "\n]\n")
+        self._file.close()
+
+
+class ParquetTable(RowTable):
+    """Parquet, a row group a window; readable once it is closed."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        kinds = {"time": pyarrow.float64(), "frame": pyarrow.int64()}
+        schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in columns])
+        self._table = pyarrow.Table
+        self._writer = pyarrow.parquet.ParquetWriter(path, schema)
+
+    def add(self, records: Sequence[dict[str, Any]]) -> None:
+        self._writer.write_table(self._table.from_pylist(list(records), schema=self._writer.schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class VideoFolder:
+    """The folder of one video while it is scored: rows and events are on disk as soon as they are known.
+
+    Args:
+        path: created; results of an earlier call in it are removed.
+        classes: columns of class probabilities, none where the method has no classes. Known with the first rows.
+        stride: frames of a row.
+        form: a second table of this form beside the .csv file.
+    """
+
+    def __init__(self, path: Path, classes: ClassTable, stride: int, form: Format = "csv") -> None:
+        self.path, self._stride, self._form = make_folder(path), stride, form
+        self._columns = class_columns(classes)
+        self._tables: list[RowTable] = []
+        self._stack = ExitStack()
+        with storage_errors(path):
+            for name in FILES:
+                (path / name).unlink(missing_ok=True)
+            self._events = CsvTable(path / "events.csv", EVENT_COLUMNS)
+            self._stack.callback(self._events.close)
+
+    def __enter__(self) -> VideoFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with storage_errors(self.path):
+            if not self._tables:
+                self._start([])
+            self._stack.close()
+
+    def add(self, rows: ScoredRows) -> None:
+        """Append scored rows to the tables."""
+        with storage_errors(self.path):
+            if not self._tables:
+                self._start([] if rows.classes is None else self._columns)
+            records = row_records(rows, self._stride, self._columns)
+            for table in self._tables:
+                table.add(records)
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Append events that have ended."""
+        if events:
+            with storage_errors(self.path):
+                self._events.add([event.to_dict() for event in events])
+
+    def _start(self, columns: Sequence[str]) -> None:
+        names = ["time", "frame", "score", *columns]
+        self._tables = [CsvTable(self.path / "scores.csv", names)]
+        if self._form == "json":
+            self._tables.append(JsonTable(self.path / "scores.json"))
+        elif self._form == "parquet":
+            self._tables.append(ParquetTable(self.path / "scores.parquet", names))
+        for table in self._tables:
+            self._stack.callback(table.close)
+
+
+def draw_curve(
+    curve: Curve,
+    events: Sequence[Event],
+    threshold: float,
+    title: str,
+    pictures: Sequence[tuple[float, float, Thumbnail]],
+) -> Figure:
+    """The curve of a video: its highest scores over time, the threshold, the events, frames of the highest peaks.
+
+    Args:
+        curve: at least one stretch.
+        events: shaded.
+        threshold: a dashed line.
+        title: stands above; shown as it is, whatever signs it has.
+        pictures: time, score and frame of peaks, at most :data:`_SHOWN` of which are shown.
+    """
+    shown = sorted(pictures[:_SHOWN], key=lambda p: p[0])
+    figure = Figure(figsize=(10, 4.6 if shown else 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, parse_math=False, fontsize=10)
+    grid = figure.add_gridspec(2 if shown else 1, _SHOWN, height_ratios=(1, 2) if shown else None)
+    axes = figure.add_subplot(grid[-1, :])
+    end = max(curve.end, curve.times[-1] + 1e-3)
+    times, scores = [*curve.times, end], [*curve.scores, curve.scores[-1]]
+    for event in events:
+        axes.axvspan(event.start, event.end, color=_RED, alpha=0.15, linewidth=0)
+    axes.step(times, scores, where="post", linewidth=1.2)
+    axes.axhline(threshold, linestyle="--", color="grey", linewidth=1)
+    axes.set(xlim=(0, end), ylim=(min(0.0, *scores), max(1.0, *scores) * 1.02))
+    axes.set(xlabel="seconds", ylabel="anomaly score")
+    for place, (when, score, thumbnail) in enumerate(shown):
+        above = figure.add_subplot(grid[0, place])
+        above.imshow(np.asarray(Image.open(io.BytesIO(thumbnail.jpeg))))
+        above.set_title(f"{when:.1f} s: {score:.3f}", fontsize=8)
+        above.set_axis_off()
+        axes.plot([when], [score], "o", color=_RED, markersize=4, clip_on=False)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; signs that the font lacks become boxes."""
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+
+
+def read_scores(path: Path) -> Iterator[tuple[float, int, float]]:
+    """Time, first frame and score of each row of a ``scores.csv``, one by one."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for record in csv.DictReader(file):
+            yield float(record["time"]), int(record["frame"]), float(record["score"])

@@ -1,0 +1,246 @@
+"""A method ready for videos that no data set has: its weights, its CLIP, its way to make features, its threshold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from vadbench.checkpoints import CheckpointInfo, load_checkpoint, read_info
+from vadbench.clip import CROPS, Clip, ClipSource, load_clip
+from vadbench.config import MethodConfig, defaults, resolve
+from vadbench.dataset import ClassTable, VideoClass
+from vadbench.descriptions import Bank
+from vadbench.errors import CheckpointError, ConfigError
+from vadbench.experiment import clip_notes, clip_source
+from vadbench.features.extract import clip_fingerprint
+from vadbench.features.fingerprint import Fingerprint
+from vadbench.method import Method, Task
+from vadbench.plugins import Registry
+from vadbench.runs import RESULT, read_record
+
+USUAL_THRESHOLD = 0.5
+"""Where an event begins for a method whose threshold nobody measured: our decision."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What scores one's own videos.
+
+    Args:
+        name: the method's name.
+        method: with its weights, in evaluation mode.
+        clip: makes its features.
+        fingerprint: of the features to make; all of its crops are scored, of several the mean counts.
+        precision: arithmetic of the method.
+        threshold: anomaly score from which on a row is part of an event.
+        threshold_origin: where that comes from, in words.
+        origin: what the method was trained on, in words.
+        notes: what a reader of the scores must know.
+    """
+
+    name: str
+    method: Method
+    clip: Clip
+    fingerprint: Fingerprint
+    precision: str
+    threshold: float
+    threshold_origin: str
+    origin: str
+    notes: Sequence[str] = field(default_factory=list)
+
+    @property
+    def classes(self) -> ClassTable:
+        """The classes it tells apart."""
+        return self.method.task.classes
+
+
+def open_trained(
+    run: Path,
+    registry: Registry,
+    device: torch.device,
+    clip_model: str | None = None,
+    clip_weights: str | None = None,
+    threshold: float | None = None,
+) -> Scorer:
+    """The method of a finished run, with the run's own features.
+
+    Args:
+        run: its folder.
+        registry: where the method is found.
+        device: where to compute.
+        clip_model: the run's CLIP where it is not found under the name that the run recorded.
+        clip_weights: likewise.
+        threshold: in place of the one kept with the run.
+
+    Raises:
+        CheckpointError: the weights, the method, its version or the CLIP are not those of the run, or its features
+            cannot be made here.
+    """
+    info = read_info(run)
+    method_class, version = registry.method(info.method), registry.version(info.method)
+    if version != info.version:
+        raise CheckpointError(
+            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
+        )
+    try:
+        config = method_class.Config.model_validate(info.config)
+    except ValidationError as error:
+        raise CheckpointError(f"the run's settings do not fit '{info.method}': {error.errors()[0]['msg']}") from error
+    named = clip_model is not None or clip_weights is not None
+    clip = load_clip(
+        clip_source(clip_model, clip_weights) if named else ClipSource(info.clip.model, info.clip.weights), device
+    )
+    if clip.weights_sha256 != info.clip.sha256:
+        raise CheckpointError(
+            f"the run in {run} used the CLIP {info.clip.model} {info.clip.weights} with sha256"
+            f" {info.clip.sha256[:12]}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"
+        )
+    notes = clip_notes(clip.source)
+    fingerprint = _features(info, run, config, clip, notes)
+    method = _built(method_class, config, info.class_table(), clip, device)
+    load_checkpoint(run, method)
+    found, where = info.threshold, "99th percentile of the scores of normal training videos"
+    if found is None:
+        found, where = USUAL_THRESHOLD, "of a method without training"
+        if config.recipe is not None:
+            where = "of a run that kept none"
+            notes.append("the run keeps no threshold: it is imported or of an older vadbench; give --threshold")
+    return Scorer(
+        info.method,
+        method,
+        clip,
+        fingerprint,
+        config.recipe.precision if config.recipe else "fp32",
+        found if threshold is None else threshold,
+        where if threshold is None else "given",
+        f"{info.method} {'trained on' if config.recipe else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
+        f" {info.key}",
+        notes,
+    )
+
+
+def open_untrained(
+    name: str,
+    registry: Registry,
+    device: torch.device,
+    *,
+    descriptions: Path | None = None,
+    dataset: str | None = None,
+    assignments: Sequence[str] = (),
+    clip_model: str | None = None,
+    clip_weights: str | None = None,
+    threshold: float | None = None,
+) -> Scorer:
+    """A method that needs no training, or none any more: words alone say what to look for.
+
+    Args:
+        name: the method's.
+        registry: where the method and the data set are found.
+        device: where to compute.
+        descriptions: bank of phrases; its classes are looked for where no data set is named.
+        dataset: whose classes are looked for, and whose settings are the method's.
+        assignments: settings as ``key=value``.
+        clip_model: the CLIP, the embedded small one where neither this nor its weights are named.
+        clip_weights: its weights.
+        threshold: in place of the usual one.
+
+    Raises:
+        ConfigError: the method must be trained, or nothing says what to look for.
+    """
+    method_class = registry.method(name)
+    known = defaults(method_class.Config)
+    chosen = list(assignments)
+    if known.get("recipe") is not None:
+        chosen.append("recipe.epochs=0")
+    if "descriptions" in known and descriptions is not None:
+        chosen.append(f"descriptions={json.dumps(str(descriptions))}")
+    elif descriptions is not None:
+        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
+    own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
+    config = resolve(method_class.Config, own, assignments=chosen)
+    if config.recipe is not None:
+        raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
+    classes = _classes(name, config, registry, dataset)
+    clip = load_clip(clip_source(clip_model, clip_weights), device)
+    return Scorer(
+        name,
+        _built(method_class, config, classes, clip, device),
+        clip,
+        clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling),
+        "fp32",
+        USUAL_THRESHOLD if threshold is None else threshold,
+        "of a method without training" if threshold is None else "given",
+        f"{name} without training",
+        clip_notes(clip.source),
+    )
+
+
+def _built(
+    method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip, device: torch.device
+) -> Method:
+    torch.manual_seed(0)
+    method = method_class(config, Task(classes, clip.dim, device, lambda: clip.text)).to(device)
+    return method.eval()
+
+
+def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str | None) -> ClassTable:
+    if dataset is not None:
+        return registry.dataset(dataset).classes
+    bank = getattr(config, "descriptions", None)
+    if not isinstance(bank, Bank):
+        raise ConfigError(
+            f"nothing says which classes '{name}' is to look for; name a data set that has them with --dataset"
+        )
+    words = [named for named, _ in bank.classes] or ["Anomaly"]
+    normal = "Normal" if "Normal" not in words else "Nothing unusual"
+    return ClassTable((VideoClass(normal), *map(VideoClass, words)), 0)
+
+
+def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip, notes: list[str]) -> Fingerprint:
+    """The fingerprint of the features to make."""
+    trained = Fingerprint.from_dict(info.fingerprint)
+    if trained.regions:
+        raise CheckpointError(
+            f"the run in {run} was trained on regions ({trained.regions}), which nothing finds in these videos; train"
+            " on whole frames"
+        )
+    if not trained.known:
+        notes.append(
+            "nobody recorded how the run's features were made; those of these videos are vadbench's own, of the center"
+            " crop, and may differ in more than the method bears"
+        )
+        return clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
+    if trained.pooling == "unknown" or trained.arithmetic == "unknown" or not set(trained.crops) <= set(CROPS):
+        raise CheckpointError(
+            f"the features of the run in {run} cannot be made here, some of their making is unknown; train on features"
+            " made by extract"
+        )
+    made = clip_fingerprint(
+        clip,
+        stride=trained.stride,
+        pooling=trained.pooling,
+        dtype=trained.dtype,
+        crops=trained.crops,
+        arithmetic=trained.arithmetic,
+    )
+    if differing := trained.differences(made):
+        raise CheckpointError(f"the features of the run in {run} cannot be made here: {'; '.join(differing)}")
+    return replace(made, crops=_scored(trained.crops, run))
+
+
+def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
+    """The crops that the run scored: as :func:`vadbench.features.provision.scored_crops` chooses them."""
+    wanted, asked = "center", False
+    if (run / RESULT).is_file():
+        record = read_record(run)
+        wanted, asked = str(record.protocol.get("crop", wanted)), "protocol.crop" in record.changed
+    if wanted == "mean":
+        return crops
+    if asked and wanted.isdecimal() and int(wanted) < len(crops):
+        return (crops[int(wanted)],)
+    return (wanted,) if wanted in crops else ("center",) if "center" in crops else crops[:1]

@@ -1,0 +1,124 @@
+"""What a user wants scored: files, folders of frames, folders of videos and network streams, each by a safe name."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from vadbench.errors import ConfigError
+from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
+
+SCHEMES = ("http", "https", "rtsp", "rtsps")
+"""Beginnings of the addresses that are read from a network."""
+
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video to score.
+
+    Args:
+        place: a path, or the address of a stream with whatever password it holds; never shown.
+        shown: what to call it in messages and pages: printable, without a password.
+        name: what to call its folder: a single harmless path component, unless two sources share it.
+    """
+
+    place: Path | str
+    shown: str
+    name: str
+
+    @property
+    def live(self) -> bool:
+        """Whether it comes over a network."""
+        return isinstance(self.place, str)
+
+
+def find_sources(arguments: Sequence[str]) -> list[Source]:
+    """The videos that arguments name: a folder of videos stands for all of them.
+
+    Raises:
+        ConfigError: nothing lies there, or a folder holds neither videos nor frames, or both.
+    """
+    return [source for argument in arguments for source in _sources(argument)]
+
+
+def name_folders(out: Path, sources: Sequence[Source]) -> list[Path]:
+    """A folder under ``out`` for each source, distinct on any file system."""
+    taken: set[str] = set()
+    folders = []
+    for source in sources:
+        name, number = source.name, 1
+        # Some file systems do not tell upper from lower case, or two ways to write an umlaut.
+        while (key := unicodedata.normalize("NFC", name).casefold()) in taken:
+            number += 1
+            name = f"{source.name}-{number}"
+        taken.add(key)
+        folder = out / name
+        if folder.is_symlink():
+            raise ConfigError(f"{folder} is a link, which results would follow elsewhere; choose another --out")
+        folders.append(folder)
+    return folders
+
+
+def printable(text: str) -> str:
+    """Text for a terminal, a page or a file: what cannot be printed, or is no Unicode, becomes a question mark.
+
+    >>> printable("a\\x1b[31mb\\udcff")
+    'a?[31mb?'
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _sources(argument: str) -> Iterable[Source]:
+    address = urlsplit(argument) if "://" in argument else None
+    if address is not None and address.scheme.lower() in SCHEMES:
+        return [_stream(argument)]
+    if address is not None and not os.path.exists(argument):
+        raise ConfigError(
+            f"expected a file, a folder or an address that begins with {', '.join(s + '://' for s in SCHEMES)}, found"
+            f" {printable(argument)}"
+        )
+    path = Path(argument)
+    if not path.exists():
+        raise ConfigError(f"no such video: {printable(argument)}; give a file, a folder of frames or of videos")
+    if not path.is_dir():
+        return [_on_disk(path)]
+    entries = sorted((p for p in path.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name))
+    videos = [p for p in entries if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+    images = any(p.suffix.lower() in IMAGE_SUFFIXES for p in entries)
+    if bool(videos) == images:
+        found = "both" if images else "neither"
+        raise ConfigError(
+            f"expected a folder of videos ({', '.join(sorted(VIDEO_SUFFIXES))}) or of frames"
+            f" ({', '.join(sorted(IMAGE_SUFFIXES))}), found {found} in {printable(argument)}; name the files"
+        )
+    return [_on_disk(p) for p in videos] if videos else [_on_disk(path)]
+
+
+def _on_disk(path: Path) -> Source:
+    own = path.resolve().name if path.name in ("", "..") else path.name
+    stem = own if path.is_dir() else Path(own).stem
+    return Source(path, printable(os.fspath(path)), _component(stem))
+
+
+def _stream(argument: str) -> Source:
+    parts = urlsplit(argument)
+    host = parts.netloc.rpartition("@")[2]
+    # Cameras take passwords and tokens in the query as well.
+    shown = urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+    stem = Path(parts.path).stem or re.sub(r"\W", "-", host)
+    return Source(argument, printable(shown), _component(stem))
+
+
+def _component(stem: str) -> str:
+    """A path component out of any name: no separator, no leading dot, nothing that a file system may refuse."""
+    kept = re.sub(r"[^\w.#=+@-]+", "_", printable(stem)).strip("._")
+    while len(kept.encode()) > _LONGEST_NAME:
+        kept = kept[:-1]
+    return kept or "video"

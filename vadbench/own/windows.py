@@ -1,0 +1,286 @@
+"""From a video to scored rows, never holding more of it than a few windows."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vadbench.clip import CROPS, Clip
+from vadbench.errors import DataError, FeatureError
+from vadbench.features.decoding import WORKERS, Decoder
+from vadbench.features.fingerprint import Arithmetic, Fingerprint
+from vadbench.features.pooling import pool_rows
+from vadbench.features.shard import Rows
+from vadbench.features.source import FeatureSource
+from vadbench.media import Frame
+from vadbench.method import Reach
+from vadbench.own.reading import Reader
+from vadbench.own.scorer import Scorer
+from vadbench.scoring import ROWS_AT_ONCE, score_videos
+
+BATCH = 256
+"""Frames encoded at once, as in extraction: another number could change the last bits of a row."""
+FOLLOWED_BATCH = 16
+"""The same where scores are wanted soon."""
+ROWS_OF_PARTS = 4096
+"""Rows scored at once by a method that does not need the whole video."""
+
+_THUMBNAIL = (192, 144)
+_THUMBNAIL_SECONDS = 0.2
+_THUMBNAILS = 1024
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Consecutive rows of a video and their scores.
+
+    Args:
+        first: number of the first row.
+        starts: ``(n,)`` seconds at which each row's first frame is shown.
+        anomaly: ``(n,)``.
+        classes: ``(n, classes)`` or ``None``.
+    """
+
+    first: int
+    starts: NDArray[np.float64]
+    anomaly: NDArray[np.float32]
+    classes: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture: the number of its frame and a JPEG file."""
+
+    frame: int
+    jpeg: bytes
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by what they were spent on, in the thread that scores."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        """Add the time of a block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
+
+
+class Pictures(Decoder):
+    """Decodes and prepares one video ahead of the encoder, and keeps what is told of its frames.
+
+    A video that breaks off ends here like any other, with :attr:`failure` saying so: what came before is scored.
+    """
+
+    def __init__(self, reader: Reader, scorer: Scorer, batch: int) -> None:
+        clip, made = scorer.clip, scorer.fingerprint
+        preprocess = clip.preprocess if made.crops == CROPS[:1] else clip.resize
+        if made.pooling == "unknown":
+            raise FeatureError("features of unknown pooling cannot be made; train on features made by extract")
+        pin = clip.device.type == "cuda"
+        super().__init__([Path()], preprocess, made.stride, made.pooling, batch, WORKERS, pin)
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._thumbnails: list[Thumbnail] = []
+        self.starts: deque[float] = deque()
+        """When the first frame of each row is shown, of rows that nobody took yet."""
+        self.until = 0.0
+        """When the last frame decoded so far ends."""
+        self.failure: DataError | None = None
+
+    def __enter__(self) -> Pictures:
+        super().__enter__()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._reader.stop.set()
+        super().__exit__(*details)
+
+    def thumbnail(self, frame: int) -> Thumbnail | None:
+        """The picture nearest to a frame, of those not forgotten."""
+        with self._lock:
+            return min(self._thumbnails, key=lambda t: abs(t.frame - frame), default=None)
+
+    def forget(self, before: int) -> None:
+        """Drop the pictures of frames that no score will ask for."""
+        with self._lock:
+            # The last of them may still be the nearest.
+            passed = [t for t in self._thumbnails if t.frame < before]
+            self._thumbnails = passed[-1:] + self._thumbnails[len(passed) :]
+
+    def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
+        shown = -np.inf
+        try:
+            for picture in self._reader:
+                read = picture.read
+                if self.decoded % self._stride == 0:
+                    self.starts.append(picture.time)
+                    if picture.time - shown >= _THUMBNAIL_SECONDS:
+                        shown = picture.time
+                        frame = read()
+                        self._keep(Thumbnail(self.decoded, _small_jpeg(frame)))
+                        read = _Kept(frame)
+                self.until = picture.until
+                self.decoded += 1
+                yield read
+        except DataError as error:
+            self.failure = error
+
+    def _keep(self, thumbnail: Thumbnail) -> None:
+        with self._lock:
+            self._thumbnails.append(thumbnail)
+            if len(self._thumbnails) > _THUMBNAILS:
+                self._thumbnails = self._thumbnails[::2]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    frame: Frame
+
+    def __call__(self) -> Frame:
+        return self.frame
+
+
+def _small_jpeg(frame: Frame) -> bytes:
+    image = Image.fromarray(frame)
+    # Leaves out most pixels before it filters the rest.
+    image.thumbnail(_THUMBNAIL, reducing_gap=2.0)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[ScoredRows]:
+    """Scores of a video's rows as windows of them become complete; :func:`window_rows` says how long these are."""
+    rows = encoded_rows(pictures, scorer.clip, scorer.fingerprint, watch)
+    for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
+        starts = np.array([pictures.starts.popleft() for _ in anomaly])
+        yield ScoredRows(first, starts, anomaly, classes)
+
+
+def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch: Stopwatch) -> Iterator[Rows]:
+    """Feature rows ``(crops, n, dim)`` as the fingerprint says, the values that extraction would store."""
+    stride, pooling = fingerprint.stride, fingerprint.pooling
+    arithmetic: Arithmetic = "fp32" if fingerprint.arithmetic == "unknown" else fingerprint.arithmetic
+    rest: Rows = np.empty((len(fingerprint.crops), 0, clip.dim), np.float32)
+    batches = pictures.batches(0)
+    while True:
+        with watch.of("waiting for frames"):
+            batch = next(batches, None)
+        if batch is None:
+            break
+        with watch.of("encoding"):
+            frames = batch.to(clip.device, non_blocking=True)
+            features = np.stack(
+                [clip.encode_images(clip.crop(frames, crop), arithmetic).cpu().numpy() for crop in fingerprint.crops]
+            )
+            if pooling == "mean":
+                features = np.concatenate([rest, features], 1)
+                full = features.shape[1] // stride * stride
+                features, rest = _means(features[:, :full], stride), features[:, full:]
+        if features.shape[1]:
+            yield features.astype(fingerprint.dtype, copy=False)
+    if rest.shape[1]:
+        yield _means(rest, stride).astype(fingerprint.dtype, copy=False)
+
+
+def _means(frames: Rows, stride: int) -> Rows:
+    if not frames.shape[1]:
+        return frames
+    return np.stack([pool_rows(crop, len(crop), 1, stride, "mean") for crop in frames])
+
+
+def window_rows(reach: Reach, follow: bool) -> int:
+    """Rows of a window: whole chunks; of a stream a single one, because its scores are awaited."""
+    if follow:
+        return reach.chunk
+    most = ROWS_AT_ONCE if reach.whole else ROWS_OF_PARTS
+    return max(reach.chunk, most // reach.chunk * reach.chunk)
+
+
+def score_rows(
+    rows: Iterable[Rows], scorer: Scorer, follow: bool, watch: Stopwatch
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
+    """Scores of rows ``(crops, n, dim)`` that come bit by bit.
+
+    Whatever the windows, a method that does not need the whole video gives the scores that it would give to all rows
+    at once; one that does gives them to videos of a single window.
+
+    Yields:
+        the number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.
+    """
+    reach = scorer.method.reach
+    window = window_rows(reach, follow)
+    held: Rows | None = None
+    done = before = 0  # rows scored; rows held from before those
+    for new in rows:
+        held = new if held is None else np.concatenate([held, new], 1)
+        while (ready := held.shape[1] - before - reach.margin) >= window:
+            # What came at once is scored at once, so far as it makes whole chunks.
+            size = window if reach.whole else max(window, min(ready, ROWS_OF_PARTS)) // window * window
+            start = before if reach.whole else 0
+            with watch.of("method"):
+                seen = held[:, start : before + size + reach.margin]
+                anomaly, classes = _scores(scorer, seen, before - start, size)
+            yield done, anomaly, classes
+            done += size
+            keep = window if reach.whole else -(-reach.margin // reach.chunk) * reach.chunk
+            drop = max(0, before + size - keep)
+            held, before = held[:, drop:], before + size - drop
+    if held is not None and held.shape[1] > before:
+        size = held.shape[1] - before
+        if reach.whole:
+            # Filled up with the rows before it, a short last window is like any other.
+            drop = max(0, held.shape[1] - max(window, size))
+            held, before = held[:, drop:], before - drop
+        with watch.of("method"):
+            anomaly, classes = _scores(scorer, held, before, size)
+        yield done, anomaly, classes
+
+
+def _scores(
+    scorer: Scorer, rows: Rows, first: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    source = _Held(rows, scorer.fingerprint)
+    name = source.names[0]
+    frames = {name: rows.shape[1] * scorer.fingerprint.stride}
+    (found,) = score_videos(scorer.method, source, {name: source.crops(name)}, frames, scorer.precision)
+    wanted = slice(first, first + size)
+    return found.anomaly[wanted], None if found.classes is None else found.classes[wanted]
+
+
+class _Held(FeatureSource):
+    """Rows in memory, as features of a data set with one video."""
+
+    names = ("this video",)
+
+    def __init__(self, rows: Rows, fingerprint: Fingerprint) -> None:
+        self.folder, self.fingerprint, self._rows = Path(), fingerprint, rows
+
+    def crops(self, name: str) -> tuple[str, ...]:
+        return self.fingerprint.crops
+
+    def crop_rows(self, name: str, crop: str) -> Rows:
+        rows: Rows = self._rows[self.fingerprint.crops.index(crop)]
+        return rows
+
+    def frames(self, name: str) -> int | None:
+        return None
+
+    def stamp(self, name: str) -> str:
+        return ""

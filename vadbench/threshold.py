@@ -1,0 +1,60 @@
+"""From which score on a video that nobody annotated counts as anomalous."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vadbench.dataset import Progress, Video, silent
+from vadbench.experiment import Experiment
+from vadbench.features.provision import training_crops
+from vadbench.features.source import FeatureSource
+from vadbench.method import Method
+from vadbench.protocols import MAXIMUM
+from vadbench.scoring import score_videos
+
+NORMAL_VIDEOS = 100
+"""How many normal training videos are scored for the threshold at most: our decision."""
+
+
+def normal_threshold(
+    experiment: Experiment, method: Method, videos: Sequence[Video], seed: int, progress: Progress = silent
+) -> float | None:
+    """The 99th percentile of the scores of normal training videos, rows counting equally (our decision).
+
+    Of more than :data:`NORMAL_VIDEOS` so many are drawn under the seed. It has no part in any metric: it says where an
+    event begins in a video that nobody annotated.
+
+    Args:
+        experiment: how videos are scored.
+        method: trained.
+        videos: those it was trained on.
+        seed: of the run.
+        progress: told how many videos are done.
+
+    Returns:
+        ``None`` where none of the videos is normal.
+    """
+    names = [v.name for v in videos if experiment.dataset.is_normal(v)]
+    if len(names) > NORMAL_VIDEOS:
+        chosen = np.random.default_rng([seed, len(names)]).choice(len(names), NORMAL_VIDEOS, replace=False)
+        names = [names[i] for i in sorted(chosen)]
+    provision = experiment.provision
+    scores = []
+    for done, name in enumerate(names):
+        progress("scoring normal videos", done, len(names))
+        crops = _threshold_crops(provision.features, name, experiment.protocol.crop)
+        # One at a time, and its class probabilities forgotten: a hundred long videos' would be much to hold.
+        (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, experiment.precision)
+        scores.append(video.anomaly)
+    progress("scoring normal videos", len(names), len(names))
+    return float(np.percentile(np.concatenate(scores), 99)) if scores else None
+
+
+def _threshold_crops(features: FeatureSource, name: str, wanted: str) -> Sequence[str]:
+    """The crops that the protocol scores, or the one that is trained on where a training video lacks them."""
+    crops = features.crops(name)
+    if wanted in ("mean", MAXIMUM):
+        return crops
+    return (wanted,) if wanted in crops else training_crops(features, name, "one")
