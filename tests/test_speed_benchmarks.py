@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
 SPEED = Path(__file__).resolve().parents[1] / "benchmarks" / "speed"
 
 

@@ -15,7 +15,7 @@ from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.metrics.rows import ScoredRows
-from vadbench.plots import save_curves
+from vadbench.plots import save_pictures
 from vadbench.runs import SCORES, Value
 from vadbench.scored import ScoredSplit, VideoScores
 from vadbench.scoring import score_videos
@@ -42,7 +42,7 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
 def evaluate_method(
     experiment: Experiment, method: Method, place: Path, meter: environment.Meter, progress: Progress
 ) -> dict[str, Any]:
-    """Score the test videos and measure the scores; leaves them and the curves in ``place``.
+    """Score the test videos and measure the scores; leaves them and pictures in ``place``.
 
     Returns:
         fields of a :class:`vadbench.runs.RunRecord`, and the frames and positives of the split.
@@ -50,12 +50,12 @@ def evaluate_method(
     with meter.stage("scoring"):
         split = score_split(experiment, method, progress)
     with meter.stage("metrics"):
-        metrics = split.measure()
+        metrics = {name: Value(**value) for name, value in split.measure().items()}
         diagnostics = _diagnostics(split.rows)
     split.save(place / SCORES)
-    save_curves(split.rows, place, f"{experiment.method_name} on {experiment.dataset.name}")
+    save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}")
     return {
-        "metrics": {name: Value(**value) for name, value in metrics.items()},
+        "metrics": metrics,
         "diagnostics": diagnostics,
         "frames": split.rows.total,
         "positives": int(split.rows.positives.sum()),

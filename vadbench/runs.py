@@ -24,7 +24,7 @@ CHECKPOINT_INFO = "checkpoint.json"
 TRAINING_LOG = "training.jsonl"
 INCOMPLETE = "incomplete"
 """What the notes on missing videos begin with."""
-CURVES = ("roc.png", "pr.png")
+PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
 
 
 Name = Annotated[str, Field(pattern=NAME)]
@@ -58,8 +58,8 @@ class RunRecord(BaseModel):
 
     ``key`` names the training, ``evaluation`` the way it was evaluated. ``trained_on`` differs from ``dataset`` where
     a training was evaluated on another data set. ``changed`` names the settings in which ``config`` differs from the
-    method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which ``protocol`` differs from the one of
-    its name. ``notes`` are what a reader must know before comparing the figures.
+    method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which ``protocol`` differs from the one
+    of its name. ``notes`` are what a reader must know before comparing the figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -92,7 +92,7 @@ def check_store() -> str:
         TrackingError: it cannot be reached; says why.
     """
     address = tracking_store()
-    if address.startswith(SQLITE) and not _sqlite_path(address).exists():
+    if address.startswith(SQLITE) and not sqlite_path(address).exists():
         return f"{address} (made by the first run)"
     try:
         with _writing(address) as client:
@@ -132,7 +132,7 @@ def _writing(address: str) -> Iterator[MlflowClient]:
     if not address.startswith(SQLITE):
         yield MlflowClient(tracking_uri=address)
         return
-    path = _sqlite_path(address)
+    path = sqlite_path(address)
     make_folder(path.parent)
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if not path.exists():
@@ -150,7 +150,8 @@ def _create_database(path: Path) -> None:
     draft.rename(path)
 
 
-def _sqlite_path(address: str) -> Path:
+def sqlite_path(address: str) -> Path:
+    """The file of a store whose address begins with :data:`SQLITE`."""
     return Path(address.removeprefix(SQLITE)).resolve()
 
 
@@ -160,7 +161,7 @@ def _experiment(client: MlflowClient, address: str, name: str) -> str:
         return str(found.experiment_id)
     location = None
     if address.startswith(SQLITE):
-        location = (_sqlite_path(address).parent / "mlflow-artifacts" / name).as_uri()
+        location = (sqlite_path(address).parent / "mlflow-artifacts" / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 

@@ -76,6 +76,9 @@ def test_plugins_are_shown_with_their_distribution(vadbench):
     entries = {p["name"]: p for p in json.loads(vadbench("plugins", "--json"))}
     assert entries["baselines"]["status"] == "ok"
     assert entries["baselines"]["distribution"] == "vadbench"
+    assert list(entries["baselines"]) == ["name", "kind", "brings", "distribution", "version", "file", "status"]
+    assert entries["baselines"]["kind"] == "method" and "zero-shot" in entries["baselines"]["brings"]
+    assert entries["baselines"]["version"] == entries["synthetic"]["version"] != "-"
 
 
 def test_the_doctor_names_what_it_looked_at(vadbench):

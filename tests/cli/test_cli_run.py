@@ -53,6 +53,7 @@ def test_a_run_trains_scores_and_records(run, tmp_path):
     names = {p.name for p in folder.iterdir() if p.name != ".lock"}
     assert names == {
         "result.json", "scores.npz", "checkpoint.safetensors", "checkpoint.json", "training.jsonl", "roc.png", "pr.png",
+        "per-class.png", "reliability.png",
     }  # fmt: skip
     assert record["metrics"]["AUC"]["value"] > 0.9
     assert record["config"]["width"] == 5
@@ -214,7 +215,7 @@ def test_a_method_with_a_bug_does_not_take_the_other_seeds_along(run, monkeypatc
 
 def test_a_method_that_breaks_its_contract_is_named(run):
     _, err = run("-m", "wrong-shape", "-d", "tiny", status=2)
-    assert "WrongShape: anomaly scores of test-0 must be (30,), found (29,)" in err
+    assert "WrongShape: anomaly scores of train-1 must be (30,), found (29,)" in err
 
 
 def test_a_run_survives_mlflow_being_away_and_is_logged_later(run, vadbench, monkeypatch, tmp_path):

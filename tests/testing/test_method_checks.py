@@ -18,7 +18,6 @@ PLUGIN = Path(__file__).with_name("broken_methods.py")
 Registry(files=[PLUGIN])
 broken = sys.modules["broken_methods"]
 BUILT_IN = sorted(installed().specs("method"))
-HEAVY = {"anomalyclip", "vadclip", "descriptions-video", "clip-temporal-linear"}
 
 
 def outcomes(method, chosen, plugins=(PLUGIN,)):
@@ -41,6 +40,7 @@ def test_a_sound_method_passes():
     assert {r.status for r in outcomes("sound", quick()).values()} == {"passed"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", broken.FAILS)
 def test_a_broken_method_fails_its_check_and_no_other(name):
     assert failed(outcomes(name, quick())) == set(broken.FAILS[name]) & quick()
@@ -53,6 +53,7 @@ def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
     assert failed(outcomes(name, broken.ON_SYNTHETIC)) == set(broken.FAILS.get(name, ())) & broken.ON_SYNTHETIC
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "check", "found", "mend"),
     [
@@ -101,7 +102,8 @@ def test_a_failure_on_synthetic_says_so_too(name, check, found, mend):
     assert found in said and mend in said
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in HEAVY else []) for n in BUILT_IN])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_the_methods_that_come_with_vadbench_pass(name):
     assert not failed(outcomes(name, quick(), ()))
 

@@ -9,18 +9,31 @@ import click
 
 import vadbench
 from vadbench.cli import (
+    bench,
+    check,
+    compare,
     data,
     descriptions,
     doctor,
     extract,
     features,
     import_checkpoint,
+    leaderboard,
     listing,
     log,
+    new,
     options,
+    plot,
     plugins,
+    published,
+    report,
+    rescore,
+    results,
     run,
+    score,
     show,
+    table,
+    ui,
 )
 from vadbench.errors import VadbenchError
 
@@ -41,8 +54,20 @@ def cli() -> None:
 
 for module in (
     run,
+    score,
+    bench,
     listing,
     show,
+    table,
+    leaderboard,
+    report,
+    plot,
+    compare,
+    rescore,
+    published,
+    results,
+    new,
+    check,
     plugins,
     data,
     extract,
@@ -50,6 +75,7 @@ for module in (
     descriptions,
     import_checkpoint,
     log,
+    ui,
     doctor,
 ):
     for command in (module.command, *getattr(module.command, "commands", {}).values()):

@@ -9,7 +9,7 @@ import click
 
 from vadbench.cli import options
 from vadbench.cli.output import note, progress_bar
-from vadbench.cli.table import format_option, output_option, write
+from vadbench.cli.table import format_option, output_option, put, write
 from vadbench.errors import PluginError, RunError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def command(
       vadbench leaderboard
       vadbench leaderboard -d ucfcrime --metric AP
       vadbench leaderboard --format md --output leaderboard.md
+      vadbench leaderboard --format html --output leaderboard.html
+
+    The HTML is a page that sorts and filters; it shows what papers state too, apart from our own figures.
     """
     from vadbench.plugins import Registry
     from vadbench.tables.collect import collect
@@ -69,7 +72,13 @@ def command(
         tables, lost = leaderboards(chosen, lambda name: _headline(registry, name), metric, progress)
     for problem in lost:
         note(f"note: {problem}")
-    write(tables, "json" if as_json else format_, output)
+    if format_ == "html" and not as_json:
+        from vadbench.published import published_numbers
+        from vadbench.report.board import leaderboard_page
+
+        put(leaderboard_page(tables, [n for n in published_numbers() if dataset in (None, n.dataset)]), output)
+    else:
+        write(tables, "json" if as_json else format_, output)
 
 
 def _headline(registry: Registry, dataset: str) -> str:

@@ -28,8 +28,8 @@ format_option = click.option(
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="For a terminal, GitHub's Markdown, LaTeX with booktabs, a fragment of HTML, csv (a line for every place, as"
-    " fractions) or JSON.",
+    help="For a terminal, GitHub's Markdown, LaTeX with booktabs, HTML (a fragment; of leaderboards a page), csv (a"
+    " line for every place, as fractions) or JSON.",
 )
 output_option = click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of printing."
@@ -95,12 +95,17 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 def write(tables: Sequence[Table], format_: Format, output: Path | None) -> None:
     """Print tables, with a terminal's own means where there is one, or write them to a file."""
-    from vadbench.files import write_text
     from vadbench.tables.formats import WIDTH, render
 
     terminal = output is None and sys.stdout.isatty()
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    text = render(tables, format_, width=width, styled=terminal)
+    put(render(tables, format_, width=width, styled=terminal), output)
+
+
+def put(text: str, output: Path | None) -> None:
+    """Print a text that ends with a line break, or write it to a file."""
+    from vadbench.files import write_text
+
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
 from statistics import fmean
 
 from vadbench.config import flatten
@@ -83,17 +86,20 @@ def _mean(seeds: Seeds, metric: str) -> float | None:
 
 
 def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.Table:
-    figures = {i: Figure(seeds) for i, seeds in enumerate(group.rows)}
+    alike = resamples.alike(group.rows)
+    # Rows of another ground truth come last and have no rank.
+    ordered = [*compress(group.rows, alike), *compress(group.rows, (not same for same in alike))]
+    figures = {i: Figure(seeds) for i, seeds in enumerate(ordered)}
     columns = [column(figures, metric, definition(metric).better, resamples) for metric in metrics]
-    labels = _distinct(group.rows)
+    labels = _distinct(ordered)
     rows = tuple(
         model.Row(
             label=labels[i],
-            rank=i + 1 if _mean(seeds, group.metric) is not None else None,
+            rank=i + 1 if i < sum(alike) and _mean(seeds, group.metric) is not None else None,
             seeds=len(seeds),
             cells=tuple(model.Cell(reproduced=found[i]) for found in columns),
         )
-        for i, seeds in enumerate(group.rows)
+        for i, seeds in enumerate(ordered)
     )
     drawn = model.Table(
         title=_title(group.kind),
@@ -101,6 +107,8 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.
         columns=tuple(_column(metric, group.kind.dataset) for metric in metrics),
         rows=rows,
         made=made(run for seeds in group.rows for run in seeds),
+        protocol=group.kind.rules.name,
+        backbone=_backbone(group.rows[0][0]),
     )
     return model.with_shared_notes(drawn)
 
@@ -129,6 +137,20 @@ def _words(group: Group) -> str:
         f"Ranked by {group.metric}. {kind.videos} test videos, {kind.abnormal} of them abnormal. {_rules(kind.rules)}"
         f" Features {features} (family {kind.family})."
     )
+
+
+def _backbone(run: Evaluation) -> str:
+    """The encoder as papers call it.
+
+    OpenAI's weights are what they mean where they say nothing.
+    """
+    if not run.fingerprint.known:
+        return "unknown"
+    model = run.record.clip.get("model", run.fingerprint.encoder)
+    weights = run.record.clip.get("weights", "")
+    vit = re.match(r"ViT-([A-Za-z]+)-(\d+)", model)
+    name = f"CLIP ViT-{vit[1]}/{vit[2]}" if vit else f"CLIP {model}"
+    return name if weights in ("", "openai") else f"{name} {Path(weights).name}"
 
 
 def _rules(rules: Protocol) -> str:

@@ -101,6 +101,8 @@ class Table(_Part):
         notes: what must be said of every figure.
         made: when and on what the runs were made; empty without any.
         missing: what to do where runs are missing; empty where none is.
+        protocol: name of the rules, where all figures of a leaderboard share them.
+        backbone: the encoder as papers call it, where all figures of a leaderboard share it.
     """
 
     id: str = ""
@@ -111,6 +113,8 @@ class Table(_Part):
     notes: Notes = ()
     made: str = ""
     missing: str = ""
+    protocol: str = ""
+    backbone: str = ""
 
 
 class _File(_Part):

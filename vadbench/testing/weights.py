@@ -95,7 +95,7 @@ def seeds(subject: Subject) -> str:
         torch.manual_seed(other)
         weights.append(subject.train(0).state_dict())
     one, two = weights
-    differing = sorted(one.keys() ^ two.keys()) + [k for k in one.keys() & two.keys() if not _same(one[k], two[k])]
+    differing = sorted(k for k in one.keys() | two.keys() if k not in one or k not in two or not _same(one[k], two[k]))
     require(
         not differing,
         f"two trainings under seed 0 differ in {_named(differing)}",

@@ -1,0 +1,132 @@
+"""The leaderboard's page in a real browser: groups apart, published figures apart from ours, sorting, filters."""
+
+import re
+
+import pytest
+
+from vadbench.published import published_numbers
+
+HOSTILE = "</script><img src=x onerror='window.hacked=1'>אב\u202e"
+
+
+@pytest.fixture
+def board(keep, make_split, runs, tmp_path, vadbench):
+    """Write the leaderboard of what was kept; its path."""
+
+    def call(*arguments):
+        path = tmp_path / "board.html"
+        vadbench("leaderboard", "--out", runs, "--format", "html", "--output", path, *arguments)
+        return path
+
+    return call
+
+
+@pytest.fixture
+def opened(keep, make_split, board, browser):
+    """A leaderboard of two methods under one protocol and one under another, one of them on a data set of papers."""
+
+    keep(make_split(0), "good")
+    keep(make_split(1), "other", config={"text": HOSTILE}, changed=["text"])
+    changed = make_split(2)
+    rules = {"name": "vadclip", "boundaries": "vadclip", "tail": "rows", "localization": "vadclip"}
+    protocol = changed.rules.model_copy(update=rules).model_dump(mode="json")
+    keep(changed, "third", dataset="ucfcrime", trained_on="ucfcrime", protocol=protocol)
+    return browser(board())
+
+
+def shown(page, selector):
+    return [e.text for e in page.find_elements("css selector", selector) if e.is_displayed()]
+
+
+def choose(page, name, value):
+    from selenium.webdriver.support.select import Select
+
+    Select(page.find_element("id", f"filter-{name}")).select_by_visible_text(value)
+
+
+def test_groups_have_tables_of_their_own_and_names_are_text(opened):
+    assert shown(opened, "section.reproduced h2") == ["d reproduced", "ucfcrime reproduced"]
+    names = shown(opened, "section.reproduced tbody th")
+    assert sorted(names, key=len)[:2] == ["good", "third"] and len(names) == 3
+    assert any("onerror='window.hacked=1'" in name for name in names)
+    assert opened.execute_script("return [window.hacked ?? null, document.images.length]") == [None, 0]
+
+
+def test_published_figures_stand_apart_and_say_how_they_are_known(opened):
+    assert [t for t in shown(opened, ".tag") if t == "published"]
+    assert not shown(opened, ".published table")
+    choose(opened, "dataset", "ucfcrime")
+    choose(opened, "protocol", "as published")
+    assert not shown(opened, "section.reproduced h2")
+    rows = [re.sub(r"\s+", " ", text) for text in shown(opened, ".published tbody tr")]
+    own = [n for n in published_numbers() if n.dataset == "ucfcrime" and n.metric == "AUC" and n.key == "vadclip2024"]
+    quoted = next(n for n in own if not n.first_hand)
+    first = next(n for n in own if n.first_hand and not n.variant)
+    assert any(f"{first.reported_in}, {first.table} {first.printed}" in row for row in rows)
+    assert any(f"{quoted.reported_in}, {quoted.table} {quoted.printed}*" in row for row in rows)
+    assert not any(f"{first.reported_in}, {first.table} {first.printed}*" in row for row in rows)
+
+
+def test_filters_narrow_down_to_data_set_protocol_and_backbone(opened):
+    everything = shown(opened, "#shown")
+    choose(opened, "protocol", "vadclip")
+    assert shown(opened, "section h2") == ["ucfcrime reproduced"]
+    choose(opened, "protocol", "all")
+    choose(opened, "backbone", "I3D-RGB")
+    assert not shown(opened, "section.reproduced h2")
+    backbones = set(shown(opened, ".published tbody td:nth-child(3)"))
+    assert backbones == {"I3D-RGB"}
+    choose(opened, "backbone", "CLIP ViT-B/16")
+    choose(opened, "dataset", "ucfcrime")
+    assert "ucfcrime reproduced" in shown(opened, "h2") and "d reproduced" not in shown(opened, "h2")
+    assert set(shown(opened, ".published tbody td:nth-child(3)")) == {"CLIP ViT-B/16"}
+    choose(opened, "dataset", "all")
+    choose(opened, "backbone", "all")
+    assert shown(opened, "#shown") == everything
+
+
+def test_sorting_sorts_one_table(opened):
+    table = opened.find_element("css selector", "section.reproduced table")
+    heads = table.find_elements("css selector", "thead th")
+    place = [head.text for head in heads].index("AP")
+
+    def column():
+        cells = table.find_elements("css selector", f"tbody tr > :nth-child({place + 1})")
+        return [float(cell.text.split()[0]) for cell in cells]
+
+    heads[place].find_element("css selector", "button").click()
+    assert column() == sorted(column(), reverse=True)
+    heads[place].find_element("css selector", "button").click()
+    assert column() == sorted(column()) and len(set(column())) == 2
+
+
+def test_metrics_are_defined_under_pointer_and_focus(opened):
+    tip = opened.find_element("id", "tip")
+    button = opened.find_element("xpath", "//section//button[text()='FAR']")
+    opened.execute_script("arguments[0].focus()", button)
+    assert tip.text.startswith("False-alarm rate")
+    opened.execute_script("arguments[0].blur()", button)
+    assert not tip.is_displayed()
+
+
+@pytest.mark.parametrize("width", [320, 375, 1200])
+def test_it_is_no_wider_than_the_screen(keep, make_split, board, browser, width):
+    keep(make_split())
+    page = browser(board(), width=width)
+    choose(page, "dataset", "ucfcrime")
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(keep, make_split, board, browser, legible, scheme):
+    keep(make_split())
+    keep(make_split(1), "other")
+    page = browser(board(), scheme=scheme)
+    choose(page, "backbone", "CLIP ViT-B/16")
+    assert legible(scheme) > 100
+
+
+def test_one_data_set_has_only_its_own_published_figures(keep, make_split, board, browser):
+    keep(make_split())
+    page = browser(board("-d", "d"))
+    assert shown(page, "h2") == ["d reproduced"]

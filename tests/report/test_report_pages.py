@@ -1,0 +1,410 @@
+"""The page of runs in a real browser: it shows what the run folders say, whatever names they bring."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from vadbench.scored import load_split
+
+HOSTILE = (
+    "</script><script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>",
+    '"><svg onload="window.hacked = 1">',
+    "' onfocus='window.hacked=1' autofocus='",
+    "אבג \u202etxt.exe",
+    "javascript:window.hacked=1//\u2028\u2029",
+    "w" * 300,
+    "${window.hacked = 1}{{7*7}}&lt;b&gt;\\u003cscript>",
+)
+
+
+@pytest.fixture
+def page(runs, tmp_path, vadbench):
+    """Write the page of runs by their folders; its path."""
+
+    def call(*folders):
+        vadbench("report", *folders, "--out", runs, "--output", tmp_path / "page.html")
+        return tmp_path / "page.html"
+
+    return call
+
+
+def texts(browser, selector):
+    return browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector
+    )
+
+
+def find(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def readout(browser):
+    """Frame, ground truth, and the score of each run by its number."""
+    said = find(browser, "#readout").text
+    frame, truth = re.match(r"Frame ([\d,]+), ground truth (.*)", said).groups()
+    lines = browser.execute_script(
+        "return [...document.querySelectorAll('#readout b')].map(b => [b.dataset.run, b.dataset.score, b.textContent])"
+    )
+    return int(frame.replace(",", "")), truth, {int(i): (float(score), float(text)) for i, score, text in lines}
+
+
+def point(browser, frame, frames):
+    """Move the pointer over a frame of the whole video."""
+    from selenium.webdriver import ActionChains
+
+    canvas = find(browser, "#curve")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    plot = browser.execute_script("return viewer.boxes().plot")
+    size = canvas.size
+    x = plot["x"] + (frame + 0.5) / frames * plot["width"]
+    actions = ActionChains(browser, duration=0)
+    actions.move_to_element_with_offset(
+        canvas, round(x - size["width"] / 2), round(plot["y"] + 50 - size["height"] / 2)
+    )
+    actions.perform()
+
+
+def press(browser, *keys):
+    from selenium.webdriver import ActionChains
+
+    ActionChains(browser, duration=0).send_keys(*keys).perform()
+
+
+def test_the_figures_are_those_of_the_record(make_split, keep, page, browser):
+    split = make_split()
+    opened = browser(page(keep(split)))
+    metrics = split.measure()
+    heads = texts(opened, "#figures thead th")
+    assert heads == ["run", "AUC", "AP", "Ano-AUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
+    cells = texts(opened, "#figures tbody td")
+    assert [float(c.split("[")[0]) for c in cells] == pytest.approx(
+        [100 * metrics[k]["value"] for k in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")], abs=0.005
+    )
+    assert f"[{100 * metrics['AUC']['low']:.1f}, {100 * metrics['AUC']['high']:.1f}]" in cells[0]
+    rows = split.rows
+    assert texts(opened, "#subtitle") == [
+        f"12 test videos, 6 of them abnormal; 768 frames, {100 * rows.prevalence:.2f} % of them anomalous"
+    ]
+    assert texts(opened, "#classes tbody th") == ["Riot", "Fire"]
+    assert len(texts(opened, "#ranking path.curve")) == 2
+    assert texts(opened, "#confusion tbody th") == ["Normal", "Riot", "Fire"]
+
+
+def test_an_undefined_figure_is_a_dash_with_its_reason(make_split, keep, page, browser):
+    split = make_split()
+    normal = replace(split, scores=split.scores[::2], videos=split.videos[::2])
+    opened = browser(page(keep(normal)))
+    auc = opened.find_elements("css selector", "#figures tbody td span")[0]
+    assert auc.text == "–"
+    opened.execute_script("arguments[0].focus()", auc)
+    assert find(opened, "#tip").text == "the split has only normal frames"
+    assert "nothing to rank" in find(opened, "#ranking").text
+
+
+def test_headings_explain_themselves_to_pointer_and_keyboard(make_split, keep, page, browser):
+    from selenium.webdriver import ActionChains
+
+    opened = browser(page(keep(make_split())))
+    tip = find(opened, "#tip")
+    assert not tip.is_displayed()
+    heads = opened.find_elements("css selector", "#figures thead button")
+    ActionChains(opened, duration=0).move_to_element(heads[1]).perform()
+    assert tip.text.startswith("Area under the ROC curve")
+    opened.execute_script("arguments[0].focus()", heads[2])
+    assert tip.text.startswith("Average precision")
+    press(opened, "\ue00c")  # Escape
+    assert not tip.is_displayed()
+
+
+def test_sorting_sorts(make_split, keep, page, browser):
+    splits = [make_split(seed) for seed in range(3)]
+    opened = browser(page(*(keep(s, f"m{i}") for i, s in enumerate(splits))))
+    column = opened.find_elements("css selector", "#figures thead th")[1]
+    button = column.find_element("css selector", "button")
+    aucs = {f"m{i}": s.measure()["AUC"]["value"] for i, s in enumerate(splits)}
+    button.click()
+    assert column.get_attribute("aria-sort") == "descending"
+    assert [t.strip() for t in texts(opened, "#figures tbody th")] == sorted(aucs, key=aucs.get, reverse=True)
+    button.click()
+    assert column.get_attribute("aria-sort") == "ascending"
+    assert [t.strip() for t in texts(opened, "#figures tbody th")] == sorted(aucs, key=aucs.get)
+    # FAR is better where it is lower, so it comes in that order first; names sort by their letters.
+    far = opened.find_elements("css selector", "#figures thead th")[7]
+    far.find_element("css selector", "button").click()
+    assert far.get_attribute("aria-sort") == "ascending" and column.get_attribute("aria-sort") is None
+
+
+def test_videos_sort_by_their_own_auc_and_those_without_one_come_last(make_split, keep, page, browser):
+    split = make_split()
+    opened = browser(page(keep(split)))
+    own = {}
+    for scores, video in zip(split.scores, split.videos, strict=True):
+        truth = np.zeros(64, bool)
+        for start, end in video.runs:
+            truth[start:end] = True
+        if truth.any():
+            own[video.name] = roc_auc_score(truth, np.repeat(scores.anomaly, 8))
+    find(opened, "#videos thead th:nth-child(5) button").click()
+    names = texts(opened, "#videos tbody th")
+    shown = [float(v) for v in texts(opened, "#videos tbody td:nth-child(5)")[: len(own)]]
+    assert set(names[len(own) :]) == {v.name for v in split.videos if not v.runs}
+    assert shown == sorted(shown, reverse=True)
+    assert shown == pytest.approx([100 * own[name] for name in names[: len(own)]], abs=0.051)
+    best = texts(opened, "#extremes ol:first-of-type button")
+    assert best[0] == names[0]
+
+
+def test_the_pointer_shows_the_score_of_the_frame_under_it(make_split, keep, page, browser):
+    folder = keep(make_split())
+    opened = browser(page(folder))
+    kept = load_split(folder)
+    assert find(opened, "#video-name").text == "v01"  # the first abnormal one
+    for frame in (0, 7, 8, 20, 40, 63):
+        point(opened, frame, 64)
+        found, truth, scores = readout(opened)
+        assert found == frame
+        assert truth == ("Riot" if 16 <= frame < 32 else "normal")
+        value, text = scores[0]
+        expected = kept.scores[1].anomaly[frame // 8]
+        assert abs(value - expected) <= 1 / 510
+        assert abs(text - expected) <= 0.01
+
+
+def test_scores_of_any_range_are_shown_as_they_are(make_split, keep, page, browser):
+    split = make_split(high=-40.0)
+    opened = browser(page(keep(split)))
+    span = np.ptp(split.rows.scores)
+    for frame in (3, 30, 60):
+        point(opened, frame, 64)
+        assert abs(readout(opened)[2][0][0] - split.scores[1].anomaly[frame // 8]) <= span / 510
+
+
+def test_the_keyboard_reaches_the_curve_and_moves_along_it(make_split, keep, page, browser):
+    from selenium.webdriver import ActionChains
+
+    opened = browser(page(keep(make_split())))
+    opened.execute_script("document.activeElement.blur()")
+    for _ in range(40):
+        press(opened, "\ue004")  # Tab
+        if opened.switch_to.active_element.get_attribute("id") == "curve":
+            break
+    canvas = opened.switch_to.active_element
+    assert (canvas.get_attribute("id"), canvas.get_attribute("role")) == ("curve", "slider")
+    right, left, home, end, page_down, shift = "\ue014", "\ue012", "\ue011", "\ue010", "\ue00f", "\ue008"
+    for key, frame in ((home, 0), (right, 8), (right, 16), (left, 8), (end, 63), (home, 0), (shift, 63)):
+        if key == shift:
+            ActionChains(opened, duration=0).key_down(shift).send_keys(right).key_up(shift).perform()
+        else:
+            press(opened, key)
+        assert readout(opened)[0] == frame == int(canvas.get_attribute("aria-valuenow"))
+    assert canvas.get_attribute("aria-valuetext").startswith("frame 63, normal, good 0.")
+    press(opened, "+")
+    zoomed = opened.execute_script("return viewer.view.to - viewer.view.from")
+    assert zoomed == 32
+    press(opened, left, left, left, left, left, left)
+    assert readout(opened)[0] == 15
+    assert opened.execute_script("return viewer.view.from <= 15 && 15 < viewer.view.to")
+    press(opened, "0")
+    assert opened.execute_script("return [viewer.view.from, viewer.view.to]") == [0, 64]
+    press(opened, page_down)
+    assert find(opened, "#video-name").text == "v02"
+
+
+def test_dragging_zooms_to_what_was_picked(make_split, keep, page, browser):
+    from selenium.webdriver import ActionChains
+
+    opened = browser(page(keep(make_split())))
+    point(opened, 16, 64)
+    plot = opened.execute_script("return viewer.boxes().plot")
+    step = round(plot["width"] / 4)
+    ActionChains(opened, duration=0).click_and_hold().move_by_offset(step, 0).release().perform()
+    start, end = opened.execute_script("return [viewer.view.from, viewer.view.to]")
+    assert start == pytest.approx(16.5, abs=0.2) and end == pytest.approx(32.5, abs=0.2)
+    find(opened, "#video-controls button[aria-label='show the whole video']").click()
+    assert opened.execute_script("return [viewer.view.from, viewer.view.to]") == [0, 64]
+
+
+def test_two_runs_lie_over_each_other_and_each_can_be_hidden(make_split, keep, page, browser):
+    good, other = make_split(0), make_split(1, stride=4)
+    opened = browser(page(keep(good), keep(other, "other")))
+    point(opened, 30, 64)
+    found = readout(opened)[2]
+    assert abs(found[0][0] - good.scores[1].anomaly[3]) <= 1 / 510
+    assert abs(found[1][0] - other.scores[1].anomaly[7]) <= 1 / 510
+
+    def drawn():
+        script = """
+        const done = arguments[arguments.length - 1];
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), seen = new Set();
+          for (let i = 0; i < data.length; i += 4) seen.add([data[i], data[i+1], data[i+2]].join());
+          done(["29,91,181", "194,65,12"].map(c => seen.has(c)));
+        }));"""
+        return opened.execute_async_script(script)
+
+    assert drawn() == [True, True]
+    boxes = opened.find_elements("css selector", "#video-legend input")
+    boxes[1].click()
+    assert drawn()[1] is False and list(readout(opened)[2]) == [0]
+    assert len(texts(opened, "#ranking figure:first-child path.curve")) == 2
+    # Figures of single videos are those of the run that is chosen.
+    before = texts(opened, "#videos tbody td:nth-child(6)")
+    from selenium.webdriver.support.select import Select
+
+    Select(find(opened, "#run")).select_by_index(1)
+    assert texts(opened, "#videos tbody td:nth-child(6)") != before
+    mean = float(texts(opened, "#videos tbody td:nth-child(6)")[0])
+    assert mean == pytest.approx(other.scores[0].anomaly.mean(), rel=5e-3)
+
+
+def test_a_video_is_found_by_name_or_label_and_opened(make_split, keep, page, browser):
+    opened = browser(page(keep(make_split())))
+    box = find(opened, "#find")
+    box.send_keys("fire")
+    rows = [row for row in opened.find_elements("css selector", "#videos tbody tr") if row.is_displayed()]
+    assert [row.find_element("css selector", "th").text for row in rows] == ["v03", "v07", "v11"]
+    assert find(opened, "#found").text == "3 of 12"
+    rows[1].find_element("css selector", "button").click()
+    assert find(opened, "#video-name").text == "v07"
+    assert opened.switch_to.active_element.get_attribute("id") == "curve"
+    assert rows[1].get_attribute("aria-current") == "true"
+
+
+def test_hostile_names_are_text(make_split, keep, page, browser):
+    names = [f"{name}{i}" for i, name in enumerate(HOSTILE)]
+    split = make_split(names=names, classes=("Normal", *HOSTILE[:3]))
+    environment = {"device": HOSTILE[0], "commit": HOSTILE[1]}
+    folder = keep(split, notes=list(HOSTILE), environment=environment, clip={"model": HOSTILE[2]})
+    path = page(folder)
+    for width in (1200, 375):
+        opened = browser(path, width=width)
+        for row in opened.find_elements("css selector", "#videos .link"):
+            opened.execute_script("arguments[0].click()", row)
+        for details in opened.find_elements("css selector", "details"):
+            details.click()
+        point(opened, 20, 64)
+        assert opened.execute_script("return window.hacked") is None
+        assert opened.execute_script("return [document.images.length, document.scripts.length]") == [0, 2]
+        assert texts(opened, "#videos tbody th") == names
+        assert set(HOSTILE[:3]) <= set(texts(opened, "#classes tbody th"))
+        assert opened.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_is_loaded_and_nothing_but_our_script_runs(make_split, keep, page, browser, chromium):
+    path = page(keep(make_split()))
+    text = path.read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert re.fullmatch(
+        r"default-src 'none'; script-src 'sha256-[\w+/=]+'; style-src 'sha256-[\w+/=]+'; img-src data:;"
+        r" base-uri 'none'; form-action 'none'",
+        policy,
+    )
+    assert set(re.findall(r"https?://[^\s\"'`]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert "innerHTML" not in text and "eval(" not in text
+    opened = browser(path)
+    opened.execute_script(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hacked = 1\">');"
+        "const s = document.createElement('script'); s.textContent = 'window.hacked = 2'; document.body.append(s);"
+    )
+    assert opened.execute_script("return window.hacked") is None
+    refused = [entry["message"] for entry in chromium.get_log("browser")]
+    assert refused and all("Content Security Policy" in message for message in refused)
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1200])
+def test_no_page_is_wider_than_the_screen(make_split, keep, page, browser, width):
+    opened = browser(page(keep(make_split()), keep(make_split(1), "other")), width=width)
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(make_split, keep, page, browser, legible, scheme):
+    opened = browser(page(keep(make_split()), keep(make_split(1), "other")), scheme=scheme)
+    for details in opened.find_elements("css selector", "details"):
+        details.click()
+    assert legible(scheme) > 100
+    # Lines need less than text, on the page and on shaded frames.
+    lines = opened.execute_script("return [...Array(6).keys()].map(i => color(`--series-${i}`))")
+    for ground in opened.execute_script("return ['--page', '--truth'].map(color)"):
+        for line in lines:
+            assert legible.contrast(*(f"rgb{tuple(bytes.fromhex(c[1:]))}" for c in (line, ground))) >= 3, (line, ground)
+
+
+def test_the_whole_of_ucf_crime_is_a_small_page_that_opens_at_once(make_split, keep, page, browser):
+    names = [f"Robbery{i:03}_x264" for i in range(290)]
+    classes = ("Normal", *(f"class {i}" for i in range(13)))
+    path = page(keep(make_split(names=names, frames=3834, stride=16, classes=classes), intervals=False))
+    assert path.stat().st_size < 4e6
+    opened = browser(path)
+    timing = "const n = performance.getEntriesByType('navigation')[0]; return n.loadEventEnd - n.startTime"
+    assert opened.execute_script(timing) < 2000
+    assert len(texts(opened, "#videos tbody tr")) == 290
+    assert "1,111,860 frames" in find(opened, "#subtitle").text
+
+
+def test_a_row_a_frame_of_a_large_split_is_shown_as_means_of_16_frames(make_split, keep, page, browser):
+    names = [f"n{i}" for i in range(52)]
+    split = make_split(names=names, frames=1000, stride=1)
+    opened = browser(page(keep(split, intervals=False)))
+    opened.execute_script("viewer.move(517)")
+    expected = split.scores[1].anomaly[512:528].mean()
+    assert abs(readout(opened)[2][0][0] - expected) <= 1 / 510
+    assert "A value is the mean of 16 frames" in find(opened, ".viewer").text
+    opened.execute_script("viewer.move(999)")
+    assert abs(readout(opened)[2][0][0] - split.scores[1].anomaly[992:].mean()) <= 1 / 510
+
+
+def test_a_video_of_one_frame_and_a_method_without_classes(make_split, keep, page, browser):
+    split = make_split(frames=1, stride=16)
+    split = replace(split, scores=[s.without_classes() for s in split.scores])
+    split = replace(split, videos=[replace(v, segments=()) for v in split.videos])
+    opened = browser(page(keep(split)))
+    point(opened, 0, 1)
+    assert readout(opened)[0] == 0
+    assert find(opened, "#classes").text == "No run here gives class probabilities."
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"metrics": {"AUC": {"value": float("nan")}}}, "expected metrics that are finite or null"),
+        ({"metrics": {"AUC": {"value": 0.5, "low": float("-inf")}}}, "expected metrics that are finite or null"),
+        ({"status": "failed", "error": "no"}, "has no finished run"),
+    ],
+)
+def test_a_record_that_cannot_be_shown_is_refused(make_split, keep, runs, vadbench, damage, words):
+    folder = keep(make_split(), intervals=False, **{k: v for k, v in damage.items() if k != "metrics"})
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    said = vadbench("report", folder, "--out", runs, status=2).err
+    assert words in said and len(said.splitlines()) == 1
+
+
+def test_runs_that_cannot_be_paired_are_refused(make_split, keep, runs, vadbench):
+    first, second = keep(make_split()), keep(make_split(frames=80), "other")
+    said = vadbench("report", first, second, "--out", runs, status=2).err
+    assert "cannot be paired: v00 has 64 and 80 frames" in said
+
+
+def test_labels_tell_runs_apart():
+    from types import SimpleNamespace
+
+    from vadbench.report.content import labels
+
+    def record(method="m", seed=0, key="k", changed=(), config=None, trained_on="d"):
+        return SimpleNamespace(
+            method=method, seed=seed, key=key, evaluation="e", changed=list(changed), config=config or {},
+            dataset="d", trained_on=trained_on, marks="",
+        )  # fmt: skip
+
+    assert labels([record(seed=3)]) == ["m"]
+    assert labels([record(), record("n")]) == ["m", "n"]
+    assert labels([record(), record(seed=1), record("n")]) == ["m, seed 0", "m, seed 1", "n"]
+    assert labels([record(), record(changed=["w"], config={"w": 5})]) == ["m", "m w=5"]
+    assert labels([record(), record(key="l")]) == ["m, seed 0 (k, e)", "m, seed 0 (l, e)"]
+    assert labels([record(trained_on="o")]) == ["m, trained on o"]

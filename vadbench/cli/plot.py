@@ -1,0 +1,131 @@
+"""``vadbench plot``: pictures of runs as files for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note
+from vadbench.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vadbench.report.content import Shown
+
+KINDS = ("roc", "pr", "per-class", "reliability", "video")
+LACKING = {
+    "roc": "the test split has frames of one kind only",
+    "pr": "the test split has frames of one kind only",
+    "per-class": "no run has figures of single classes",
+    "reliability": "the scores are not between 0 and 1",
+}
+
+
+@click.command("plot", short_help="Draw runs as files for a paper: ROC, PR, classes, reliability, videos.")
+@click.argument("runs", nargs=-1, required=True)
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="What to draw; may be repeated.  [default: all]"
+)
+@click.option(
+    "--video",
+    "videos",
+    multiple=True,
+    metavar="NAME",
+    help="Test video whose curve is drawn; may be repeated.  [default: where the first run finds the anomaly best, in"
+    " between and worst]",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["pdf", "svg", "png"]),
+    default="pdf",
+    show_default=True,
+    help="Kind of file; png has 300 dots an inch.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("plots"),
+    show_default=True,
+    help="Folder for the pictures.",
+)
+@options.out
+def command(
+    runs: tuple[str, ...], kinds: tuple[str, ...], videos: tuple[str, ...], format_: str, output: Path, out: Path
+) -> None:
+    """Draw RUNS, on one data set, as pictures 3.3 inches wide with text of 8 points.
+
+    A run is a run folder, the beginning of its key, or the folder of all seeds of a method on a data set. Several runs
+    lie over each other. Only run folders are read, and the same runs give the same files.
+
+    \b
+      vadbench plot 1f0c
+      vadbench plot synthetic/vadclip synthetic/zero-shot --kind roc --kind pr --format svg
+      vadbench plot 1f0c --kind video --video Abuse028_x264 --output figures
+    """
+    from vadbench.plots import save
+    from vadbench.report.content import read_runs
+
+    shown, notes = read_runs(runs, out)
+    for text in notes:
+        note(f"note: {text}")
+    for kind, name, draw, arguments in _pictures(shown, kinds or KINDS, videos):
+        path = save(output / f"{name}.{format_}", draw, *arguments)
+        if path is not None:
+            click.echo(path)
+        else:
+            note(f"no {name}: {LACKING[kind]}")
+
+
+def _pictures(
+    shown: Sequence[Shown], kinds: Sequence[str], videos: Sequence[str]
+) -> Iterator[tuple[str, str, Callable[..., Figure | None], tuple[Any, ...]]]:
+    """Kind and file name of each picture, what draws it, and with which arguments."""
+    from vadbench import plots
+
+    rows = {run.label: run.split.rows for run in shown}
+    classes = shown[0].split.classes
+    metrics = {run.label: run.record.metrics for run in shown}
+    draws: dict[str, tuple[Callable[..., Figure | None], tuple[Any, ...]]] = {
+        "roc": (plots.draw_roc, (rows,)),
+        "pr": (plots.draw_pr, (rows,)),
+        "per-class": (plots.draw_per_class, (metrics, [classes.names[i] for i in classes.abnormal])),
+        "reliability": (plots.draw_reliability, (rows,)),
+    }
+    for kind in (kind for kind in draws if kind in kinds):
+        yield kind, kind, *draws[kind]
+    if "video" in kinds or videos:
+        splits = {run.label: run.split for run in shown}
+        chosen = _indices(shown[0], videos)
+        names = [_file_name(shown[0].split.videos[i].name) for i in chosen]
+        for i, name in zip(chosen, names, strict=True):
+            # Names that differ only in what a file name cannot hold.
+            yield "video", f"video-{name}{f'-{i}' if names.count(name) > 1 else ''}", plots.draw_video, (splits, i)
+
+
+def _indices(run: Shown, names: Sequence[str]) -> list[int]:
+    from vadbench.report.content import auc_within
+
+    known = {video.name: i for i, video in enumerate(run.split.videos)}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("test video", name, known)
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    found = {i: auc for i, auc in enumerate(auc_within(run.split.rows)) if auc is not None}
+    ordered = sorted(found, key=lambda i: -found[i])
+    return list(dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])) if ordered else []
+
+
+def _file_name(name: str) -> str:
+    """A video's name as part of a file's: no folders, nothing hidden, not too long.
+
+    >>> _file_name("../a b/c.mp4")
+    '.._a_b_c.mp4'
+    """
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:80]

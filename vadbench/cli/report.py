@@ -1,0 +1,96 @@
+"""``vadbench report``: one or several runs as a page to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vadbench.cli import options
+from vadbench.cli.output import note, progress_bar
+from vadbench.errors import DataError, PluginError, UnknownNameError
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Progress
+    from vadbench.report.content import Shown
+    from vadbench.report.thumbnails import Strip
+
+SCRIPTS = ("base.js", "charts.js", "curves.js", "viewer.js", "report.js")
+
+
+@click.command("report", short_help="Show runs as one HTML page: figures, curves, every video.")
+@click.argument("runs", nargs=-1, required=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page.",
+)
+@click.option(
+    "--thumbnails/--no-thumbnails", default=True, show_default=True, help="Pictures where videos are at hand."
+)
+@options.data_root
+@options.out
+@options.plugin
+def command(
+    runs: tuple[str, ...],
+    output: Path,
+    thumbnails: bool,
+    data_root: Path | None,
+    out: Path,
+    plugin_files: tuple[Path, ...],
+) -> None:
+    """Write one HTML page that shows RUNS, on one data set, beside each other.
+
+    A run is a run folder, the beginning of its key, or the folder of all seeds of a method on a data set. The page is a
+    single file that needs neither network nor vadbench: it can be sent and archived. Only run folders are read; where
+    the videos are found too, the page has a few small pictures of each.
+
+    \b
+      vadbench report 1f0c
+      vadbench report synthetic/vadclip synthetic/zero-shot --output compared.html
+      vadbench report ucfcrime/vadclip --data-root /data/ucfcrime
+
+    Every frame of every video has its score there; in a split of more than 50,000 rows of scores, every 16 frames.
+    """
+    from vadbench.files import write_text
+    from vadbench.report.content import read_runs, report_data
+    from vadbench.report.page import render_page
+
+    shown, notes = read_runs(runs, out)
+    strips: dict[str, Strip] = {}
+    if thumbnails:
+        with progress_bar() as progress:
+            strips, problems = _strips(shown, data_root, plugin_files, progress)
+        notes += problems
+    for text in notes:
+        note(f"note: {text}")
+    title = ", ".join(dict.fromkeys(run.record.method for run in shown)) + f" on {shown[0].record.dataset}"
+    page = render_page(title, "report.html", SCRIPTS, report_data(shown, strips))
+    write_text(output, page)
+    note(f"wrote {output} ({len(page) / 1e6:.1f} MB)")
+
+
+def _strips(
+    shown: Sequence[Shown], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
+) -> tuple[dict[str, Strip], list[str]]:
+    """Thumbnails of what is at hand; that a data set is not is worth an error only where its folder was named."""
+    from vadbench.locations import find_data_root
+    from vadbench.plugins import Registry
+    from vadbench.report.thumbnails import make_strips
+
+    name = shown[0].record.dataset
+    try:
+        dataset_class = Registry(files=plugin_files).dataset(name)
+        dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))
+        strips, notes = make_strips(dataset, {s.name: s.frames for s in shown[0].split.scores}, progress)
+    except (DataError, PluginError, UnknownNameError):
+        if data_root is not None:
+            raise
+        return {}, []
+    if data_root is not None and not strips and not notes:
+        notes = [f"none of the test videos is under {data_root}: no thumbnails"]
+    return strips, notes

@@ -1,0 +1,108 @@
+"""The leaderboard as a page: our own figures group by group, what papers state beside them and never among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from vadbench.metrics.definitions import definition
+from vadbench.published import PublishedNumber
+from vadbench.report.page import render_page
+from vadbench.tables.layout import Entry, lay_out, legend
+from vadbench.tables.leaderboard import METRICS
+from vadbench.tables.model import Table
+
+SCRIPTS = ("base.js", "board.js")
+PUBLISHED = "as published"
+"""What the page calls the rules of figures that papers state."""
+
+
+def leaderboard_page(tables: Sequence[Table], numbers: Sequence[PublishedNumber]) -> str:
+    """An HTML document with the leaderboards, and under them the published figures of the same metrics.
+
+    Args:
+        tables: from :func:`vadbench.tables.leaderboard.leaderboards`.
+        numbers: those to show.
+    """
+    sections = [*map(_reproduced, tables), *_published(numbers)]
+    return render_page("Leaderboard", "board.html", SCRIPTS, {"sections": sections})
+
+
+def _reproduced(table: Table) -> dict[str, Any]:
+    layout = lay_out(table)
+    leads = [{"title": title, "number": title != "method", "heading": title == "method"} for title in layout.lead]
+    rows = []
+    for line, row in zip(layout.lines, table.rows, strict=True):
+        values = [
+            *_lead_values(layout.lead, line.entries),
+            *(c.reproduced.mean if c.reproduced else None for c in row.cells),
+        ]
+        cells = [{**vars(entry), "value": value} for entry, value in zip(line.entries, values, strict=True)]
+        rows.append({"backbone": table.backbone, "cells": cells})
+    return {
+        "published": False,
+        "title": layout.title,
+        "note": layout.note,
+        "dataset": table.columns[0].dataset,
+        "protocol": table.protocol,
+        "columns": [*leads, *(_column(c.metric, c.title) for c in table.columns)],
+        "rows": rows,
+        "below": [*layout.reading, *([legend("bold", "underlined")] if layout.ranked else []), *layout.remarks],
+        "footnotes": layout.footnotes,
+    }
+
+
+def _lead_values(leads: Sequence[str], entries: Sequence[Entry]) -> Iterator[str | float | None]:
+    for title, entry in zip(leads, entries, strict=False):
+        yield entry.text if title == "method" else float(entry.text) if entry.text else None
+
+
+def _column(metric: str, title: str) -> dict[str, Any]:
+    means = definition(metric)
+    return {"title": title, "explanation": means.text, "number": True, "better": means.better}
+
+
+def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
+    """A section for each data set, a row for each place of a paper that states figures of ours."""
+    shown = sorted((n for n in numbers if n.metric in METRICS), key=lambda n: n.dataset)
+    for dataset, of_dataset in groupby(shown, key=lambda n: n.dataset):
+        rows: dict[tuple[str, ...], dict[str, PublishedNumber]] = {}
+        for n in of_dataset:
+            place = (n.method, n.variant, n.backbone, n.supervision, n.reported_in, n.table, n.protocol_note)
+            rows.setdefault(place, {})[n.metric] = n
+        metrics = [m for m in METRICS if any(m in found for found in rows.values())]
+        yield {
+            "published": True,
+            "title": f"{dataset}: what papers state",
+            "note": "Each figure under the rules of the paper named beside it: these do not compare with ours, nor"
+            " always with each other.",
+            "dataset": dataset,
+            "protocol": PUBLISHED,
+            "columns": [
+                {"title": "method", "heading": True},
+                *({"title": title} for title in ("variant", "backbone", "supervision", "reported in")),
+                *(_column(m, definition(m).title) for m in metrics),
+            ],
+            "rows": [_published_row(place, found, metrics) for place, found in rows.items()],
+            "below": [
+                "In percent, as printed. An asterisk marks what is no number of the paper that measured it: quoted or"
+                " refitted by another paper, computed, recalled, or read in a list."
+            ],
+            "footnotes": [],
+        }
+
+
+def _published_row(place: tuple[str, ...], found: dict[str, PublishedNumber], metrics: Sequence[str]) -> dict[str, Any]:
+    *words, source, table, note = place
+    texts = [*words, f"{source}, {table}" if table else source]
+    cells: list[dict[str, Any]] = [{"text": text, "value": text or None} for text in texts]
+    cells[-1]["explanation"] = note
+    for metric in metrics:
+        number = found.get(metric)
+        cells.append(
+            {"text": "", "value": None}
+            if number is None
+            else {"text": number.printed, "value": number.value, "star": not number.first_hand}
+        )
+    return {"backbone": words[2], "cells": cells}

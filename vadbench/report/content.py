@@ -1,0 +1,253 @@
+"""What stands on the page of one or several runs, as plain data, from nothing but their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vadbench.comparing import METRICS, load_runs, matched
+from vadbench.config import flatten
+from vadbench.dataset import Video
+from vadbench.errors import DataError, RunError
+from vadbench.metrics.definitions import definition
+from vadbench.metrics.ranking import Ranking, pr_curve, roc_curve
+from vadbench.metrics.recognition import recognise
+from vadbench.metrics.rows import ScoredRows
+from vadbench.metrics.thinning import thinned
+from vadbench.report.packing import joined, joined_rows, pack
+from vadbench.report.thumbnails import Strip
+from vadbench.runs import RunRecord
+from vadbench.scored import ScoredSplit, VideoScores, load_split
+
+POINTS = 400
+"""Points of a ROC or precision-recall curve: more than a chart has pixels."""
+BINS = 40
+"""Bars of the distribution of scores."""
+PROTOCOL = "protocol."
+"""What the names of changed rules begin with in a record."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One run of a page; all of a page have the same test videos in the same order."""
+
+    label: str
+    record: RunRecord
+    split: ScoredSplit
+
+
+def read_runs(names: Sequence[str], out: Path) -> tuple[list[Shown], list[str]]:
+    """The runs that names on the command line stand for, and notes on those that were left out.
+
+    Args:
+        names: as in :func:`vadbench.comparing.load_runs`; every seed is a run of its own here.
+        out: folder that run folders lie under.
+
+    Raises:
+        RunError: a name has no finished run, scores are damaged, or the runs have not the same test videos.
+    """
+    found: dict[Path, tuple[RunRecord, Path]] = {}
+    notes: list[str] = []
+    for name in names:
+        runs = load_runs(name, out)
+        notes += runs.notes
+        found |= {folder.resolve(): (record, folder) for record, folder in runs.found}
+    first, *others = found.values()
+    for record, _ in others:
+        if record.dataset != first[0].dataset:
+            raise RunError(
+                f"expected runs on one data set, found {first[0].dataset} and {record.dataset}; show them apart"
+            )
+    reference = _sound(*first)
+    splits = [reference, *(matched(reference, _sound(*run), first, run) for run in others)]
+    records = [record for record, _ in found.values()]
+    return [
+        Shown(label, record, split) for label, record, split in zip(labels(records), records, splits, strict=True)
+    ], notes
+
+
+def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
+    """The scores of a run, of which a page can be made: a folder may come from anywhere."""
+    split = load_split(folder)
+    figures = [n for v in record.metrics.values() for n in (v.value, v.low, v.high) if n is not None]
+    if not all(map(isfinite, figures)):
+        raise RunError(f"{folder}: expected metrics that are finite or null; run the method again")
+    return split
+
+
+def labels(records: Sequence[RunRecord]) -> list[str]:
+    """A short name for each run: the method, what it changed, its seed; its key where these are not enough.
+
+    The seed is left out where it is the only one of its kind.
+    """
+    plain = [_label(r) for r in records]
+    seeds = [f"{name}, seed {r.seed}" for name, r in zip(plain, records, strict=True)]
+    seeded = [seed if plain.count(name) > 1 else name for name, seed in zip(plain, seeds, strict=True)]
+    keyed = [f"{name} ({r.key}, {r.evaluation})" for name, r in zip(seeded, records, strict=True)]
+    return [key if seeded.count(name) > 1 else name for name, key in zip(seeded, keyed, strict=True)]
+
+
+def report_data(runs: Sequence[Shown], strips: Mapping[str, Strip]) -> dict[str, Any]:
+    """All that the page's script shows.
+
+    Args:
+        runs: from :func:`read_runs`, at least one.
+        strips: thumbnails of videos by name, where there are any.
+    """
+    first = runs[0]
+    rows = first.split.rows
+    return {
+        "dataset": first.record.dataset,
+        "split": {
+            "videos": len(rows.names),
+            "abnormal": int(rows.abnormal.sum()),
+            "frames": rows.total,
+            "prevalence": rows.prevalence,
+        },
+        "metrics": [_definition(key) for key in METRICS],
+        "videos": [
+            _video(scores, video, strips.get(video.name))
+            for scores, video in zip(first.split.scores, first.split.videos, strict=True)
+        ],
+        "runs": [_run(run) for run in runs],
+    }
+
+
+def _label(record: RunRecord) -> str:
+    values = dict(flatten(record.config))
+    changes = "".join(f" {name}={values.get(name)}" for name in record.changed if not name.startswith(PROTOCOL))
+    trained = "" if record.trained_on == record.dataset else f", trained on {record.trained_on}"
+    return f"{record.method}{changes}{trained}{record.marks}"
+
+
+def _definition(key: str) -> dict[str, Any]:
+    means = definition(key)
+    return {"key": key, "title": means.title, "text": means.text, "better": means.better}
+
+
+def _video(scores: VideoScores, video: Video, strip: Strip | None) -> dict[str, Any]:
+    return {
+        "name": video.name,
+        "labels": video.labels,
+        "frames": scores.frames,
+        "runs": video.runs,
+        "segments": [(s.label, s.start, s.end) for s in video.segments],
+        "strip": None if strip is None else strip.data(),
+    }
+
+
+def _run(run: Shown) -> dict[str, Any]:
+    split, record = run.split, run.record
+    rows = split.rows
+    classes = [name for i, name in enumerate(split.classes.names) if i != split.classes.normal]
+    return {
+        "label": run.label,
+        "facts": list(_facts(record)),
+        "notes": record.notes,
+        "metrics": {key: record.metrics[key].model_dump() for key in METRICS if key in record.metrics},
+        "perClass": [
+            [name, *(_value(record, f"{metric}/{name}") for metric in ("AUC", "AP"))]
+            for name in classes
+            if rows.class_scores is not None
+        ],
+        "roc": _curve(roc_curve, rows),
+        "pr": _curve(pr_curve, rows),
+        "histogram": _histogram(rows),
+        "confusion": _confusion(rows),
+        "videos": list(_per_video(rows)),
+        **_curves(split),
+    }
+
+
+def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
+    rules = [
+        f"{n.removeprefix(PROTOCOL)} {record.protocol.get(n.removeprefix(PROTOCOL))}"
+        for n in record.changed
+        if n.startswith(PROTOCOL)
+    ]
+    yield "method", f"{record.method}, version {record.method_version}"
+    yield "trained on", f"{record.trained_on}, seed {record.seed}"
+    yield "protocol", ", ".join([str(record.protocol.get("name")), *rules])
+    yield "CLIP", " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip() or "unknown"
+    asked = ("stride", "pooling", "crops", "dtype")
+    yield "features", ", ".join(f"{k} {record.fingerprint[k]}" for k in asked if k in record.fingerprint) or "unknown"
+    yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
+    yield "commit", str(record.environment.get("commit", "unknown"))
+    yield "key", record.key
+
+
+def _value(record: RunRecord, key: str) -> dict[str, Any] | None:
+    return record.metrics[key].model_dump() if key in record.metrics else None
+
+
+def _curve(curve: Any, rows: ScoredRows) -> list[list[float]] | None:
+    points = curve(rows.scores, rows.positives, rows.frames - rows.positives)
+    return None if points is None else [np.round(axis, 4).tolist() for axis in thinned(points.x, points.y, POINTS)]
+
+
+def _histogram(rows: ScoredRows) -> dict[str, Any]:
+    """Shares of normal and of anomalous frames in equal bins of the score."""
+    low, high = float(rows.scores.min()), float(rows.scores.max())
+    low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    edges = np.linspace(low, high, BINS + 1) if high > low else np.array([low - 0.5, high + 0.5])
+    shares = {}
+    for kind, frames in (("normal", rows.frames - rows.positives), ("anomalous", rows.positives)):
+        counts, _ = np.histogram(rows.scores, edges, weights=frames)
+        shares[kind] = np.round(counts / max(1, counts.sum()), 5).tolist()
+    return {"low": float(edges[0]), "high": float(edges[-1]), **shares}
+
+
+def _confusion(rows: ScoredRows) -> dict[str, Any] | None:
+    try:
+        found = recognise(rows)
+    except DataError:  # no classes, or frames of one kind only
+        return None
+    assert rows.class_positives is not None
+    return {
+        "threshold": found.threshold,
+        "classes": rows.class_names,
+        "frames": rows.class_positives.sum(0).tolist(),
+        "shares": np.round(found.confusion, 4).tolist(),
+    }
+
+
+def auc_within(rows: ScoredRows) -> Iterator[float | None]:
+    """AUC over the frames of each video alone, ``None`` where they are of one kind."""
+    for own in _slices(rows):
+        positives = rows.positives[own]
+        yield Ranking(rows.scores[own]).auc(positives, rows.frames[own] - positives)
+
+
+def _per_video(rows: ScoredRows) -> Iterator[list[float | None]]:
+    """AUC within each video, its mean and its highest score."""
+    for own, auc in zip(_slices(rows), auc_within(rows), strict=True):
+        scores, frames = rows.scores[own], rows.frames[own]
+        mean = float(scores @ frames / max(1, frames.sum()))
+        yield [None if auc is None else round(auc, 4), float(f"{mean:.3g}"), float(f"{scores.max():.3g}")]
+
+
+def _slices(rows: ScoredRows) -> Iterator[slice]:
+    """The rows of each video."""
+    bounds = np.searchsorted(rows.video, np.arange(len(rows.names) + 1)).tolist()
+    return (slice(start, end) for start, end in pairwise(bounds))
+
+
+def _curves(split: ScoredSplit) -> dict[str, Any]:
+    """The score and the class probabilities of every row, or their means over 16 frames."""
+    together = joined_rows(sum(len(s.anomaly) for s in split.scores), split.stride)
+    anomaly = [joined(s.anomaly, together) for s in split.scores]
+    classes = [joined(s.classes, together) for s in split.scores if s.classes is not None]
+    return {
+        "stride": split.stride * together,
+        "mean": together > 1,
+        "rows": [len(values) for values in anomaly],
+        "scores": pack(np.concatenate(anomaly)).data(),
+        "classNames": split.classes.names,
+        "classes": pack(np.concatenate(classes)).data() if classes else None,
+    }

@@ -1,0 +1,120 @@
+"""A few small pictures of a video, side by side in one jpeg, where its file is at hand."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import av.error
+from PIL import Image, UnidentifiedImageError
+
+from vadbench.dataset import Dataset, Progress, silent
+from vadbench.errors import DataError, MediaError
+from vadbench.media import list_images
+
+PICTURES = 6
+"""Pictures of a video, in the middle of as many equal parts of it."""
+HEIGHT, WIDEST = 54, 96
+QUALITY = 55
+
+
+class Strip(NamedTuple):
+    """Pictures side by side: the jpeg as a ``data:`` address, the frame of each and the width of each in pixels."""
+
+    source: str
+    frames: list[int]
+    width: int
+
+    def data(self) -> dict[str, Any]:
+        """As a page carries it."""
+        return self._asdict()
+
+
+def make_strips(
+    dataset: Dataset, frames: dict[str, int], progress: Progress = silent
+) -> tuple[dict[str, Strip], list[str]]:
+    """Strips of the test videos whose files are there, and a note on each file that cannot be read.
+
+    Args:
+        dataset: in its place on disk.
+        frames: of the videos that are wanted, by name.
+        progress: told how many are done.
+
+    Raises:
+        DataError: the data set's lists are missing or contradict each other.
+    """
+    strips, notes = {}, []
+    present = [v for v in dataset.videos("test") if v.name in frames and v.path is not None and v.path.exists()]
+    for done, video in enumerate(present):
+        progress("thumbnails", done, len(present), video.name)
+        assert video.path is not None
+        try:
+            strips[video.name] = make_strip(video.path, frames[video.name])
+        except DataError as error:
+            notes.append(f"no thumbnails of {video.name}: {error}")
+    progress("thumbnails", len(present), len(present))
+    return strips, notes
+
+
+def make_strip(path: Path, frames: int) -> Strip:
+    """A strip of a video file or a folder of images.
+
+    In a file the pictures are found by time, from the frame rate: where it varies they may be some frames off.
+
+    Args:
+        frames: of the video.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    count = min(PICTURES, frames)
+    wanted = [(2 * i + 1) * frames // (2 * count) for i in range(count)]
+    try:
+        found = [_small(image) for image in (_images if path.is_dir() else _seek)(path, wanted)]
+    except (av.error.FFmpegError, OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path}: cannot be read ({error}); copy it again") from error
+    if len(found) < count:
+        raise MediaError(f"{path}: expected {frames} frames, found fewer")
+    width = found[0].width
+    strip = Image.new("RGB", (width * count, HEIGHT))
+    for i, image in enumerate(found):
+        strip.paste(image, (i * width, 0))
+    out = io.BytesIO()
+    strip.save(out, "JPEG", quality=QUALITY, optimize=True)
+    return Strip(f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}", wanted, width)
+
+
+def _small(image: Image.Image) -> Image.Image:
+    width = max(1, min(WIDEST, round(image.width * HEIGHT / image.height)))
+    return image.convert("RGB").resize((width, HEIGHT), Image.Resampling.BILINEAR)
+
+
+def _images(folder: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
+    images = list_images(folder)
+    for index in wanted:
+        if index < len(images):
+            with Image.open(images[index]) as image:
+                yield image
+
+
+def _seek(path: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
+    """The frames at the places wanted, each decoded from the key frame before it: most of the video is never read."""
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            return
+        stream = container.streams.video[0]
+        rate, base = stream.average_rate, stream.time_base
+        if not rate or not base:
+            return
+        for index in wanted:
+            # Half a frame early, so that rounding cannot take the next one.
+            target = (stream.start_time or 0) + round((index - 0.5) / rate / base)
+            container.seek(max(0, target), stream=stream)
+            for frame in container.decode(stream):
+                if frame.pts is not None and frame.pts >= target:
+                    yield Image.fromarray(frame.to_ndarray(format="rgb24"))
+                    break

@@ -1,0 +1,118 @@
+"""MLflow's own web server as a child process that never outlives the command that started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO
+
+from vadbench.errors import TrackingError
+from vadbench.locations import tracking_store
+from vadbench.tracking import SQLITE, sqlite_path
+
+SECONDS = 120
+"""How long the server may take to answer; its first import on a cold disk is slow."""
+GRACE = 10
+
+
+def serve(host: str, port: int, ready: Callable[[str, str], None]) -> None:
+    """Run MLflow's pages until Ctrl-C or a signal to end.
+
+    Args:
+        host: address of this machine that is listened on.
+        port: to listen on.
+        ready: told the address of the pages and the store, once they answer.
+
+    Raises:
+        TrackingError: there is no store, the port is taken, or the server ended by itself.
+    """
+    store = tracking_store()
+    if store.startswith(("http://", "https://", "databricks")):
+        raise TrackingError(f"the store {store} is a server with pages of its own; open it in a browser")
+    if store.startswith(SQLITE):
+        if not sqlite_path(store).is_file():
+            raise TrackingError(f"no store at {store}: the first vadbench run makes it, or set MLFLOW_TRACKING_URI")
+        store = f"{SQLITE}{sqlite_path(store)}"
+    _require_free(host, port)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, _ending_on_signals():
+        # A session of its own, so that all of the server's workers can be ended together.
+        server = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait(server, host, port, log)
+            ready(f"http://{host}:{port}", store)
+            server.wait()
+            raise TrackingError(f"MLflow's server ended by itself: {_last_line(log)}")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            _end(server)
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise TrackingError(
+                f"port {port} of {host} cannot be had ({error.strerror}); end what uses it, or choose another --port"
+            ) from error
+
+
+def _wait(server: subprocess.Popen[bytes], host: str, port: int, log: IO[str]) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            raise TrackingError(f"MLflow's server did not start: {_last_line(log)}")
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise TrackingError(f"MLflow's server did not answer within {SECONDS} seconds: {_last_line(log)}")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server with its workers: politely, then not."""
+    for kind, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+        try:
+            os.killpg(server.pid, kind)
+            server.wait(seconds)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    server.wait()
+
+
+def _last_line(log: IO[str]) -> str:
+    log.seek(0)
+    lines = [line.strip() for line in log if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Treat a request to end as Ctrl-C: the server must not be left behind."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
