@@ -1,5 +1,6 @@
 """Benchmark files: what they say, where they are wrong, and how it stands with their cells."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -156,6 +157,7 @@ def test_the_files_that_come_along_hold(name):
         ('train = "tiny"', 'protocol = "vadclop"', 22, "unknown protocol 'vadclop'; did you mean 'vadclip'?"),
         ("width = 3", "widht = 3", 27, "'linear' has no setting 'widht'; did you mean 'width'?"),
         ("width = 3", 'width = "three"', 26, "'linear' on tiny: setting 'width'"),
+        ("width = 3", 'width = "3"', 27, "setting 'width' must be as runs record it, 3, found '3'"),
         ("width = 3", "protocol.subset = 'some'", 26, "protocol.subset: Input should be 'all' or 'single-anomaly'"),
         ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a text"),
         ('label = "c"', 'lable = "c"', 24, "nothing is called 'lable' here; did you mean 'label'?"),
@@ -168,13 +170,71 @@ def test_the_files_that_come_along_hold(name):
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(registry, write, old, new, line, message):
-    assert FILE.count(old) == 1
-    name = write(FILE.replace(old, new))
+    assert_refused(registry, write, FILE, old, new, line, message)
+
+
+def assert_refused(registry, write, text, old, new, line, message):
+    assert text.count(old) == 1
+    name = write(text.replace(old, new))
     with pytest.raises(ConfigError) as found:
         open_benchmark(name, registry, check_settings=True)
     assert str(found.value).startswith(f"{name}, line {line}: "), found.value
     assert message in str(found.value)
     assert "\n" not in str(found.value)
+
+
+SEEDED = 'title = "t"\nseeds = [0, 1]\n' + FILE.partition('"""\n\n')[2]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "line", "message"),
+    [
+        ("[0, -1]", 2, "seeds.2: Input should be greater than or equal to 0"),
+        ("[1000000]", 2, "seeds.1: Input should be less than or equal to 999999"),
+        ("[0,\ntrue]", 3, "seeds.2: Input should be a valid integer"),
+        ("[1, 0, 1]", 2, "seeds: a seed is there twice"),
+    ],
+)
+def test_seeds_are_those_that_a_run_takes(registry, write, seeds, line, message):
+    assert_refused(registry, write, SEEDED, "[0, 1]", seeds, line, message)
+
+
+PAPER = """title = "t"
+source = "anomalyclip2024"
+[[tables]]
+id = "2"
+title = "One"
+columns = [{ dataset = "ucfcrime", metric = "AUC" }]
+rows = [
+  { label = "a", method = "random", published = { key = "anomalyclip2024" } },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ('source = "anomalyclip2024"', "", 8, "needs the file to name their 'source'"),
+        ('source = "anomaly', 'source = "anomly', 2, "in 'anomlyclip2024'; did you mean 'anomalyclip2024'"),
+        (
+            'key = "anomaly',
+            'key = "anomly',
+            8,
+            "unknown published key 'anomlyclip2024'; did you mean 'anomalyclip2024'",
+        ),
+        ('2024" } }', '2024", variant = "x" } }', 8, "variant 'x' and backbone 'any'; there: variant '' with backbone"),
+        ('2024" } }', '2024", backbone = "I3D" } }', 8, "backbone 'I3D'; there: variant ''"),
+        ('id = "2"', 'id = "99"', 8, "table 99 of anomalyclip2024 has no number of 'anomalyclip2024'"),
+    ],
+)
+def test_published_numbers_that_do_not_exist_are_refused(registry, write, old, new, line, message):
+    open_benchmark(write(PAPER), registry)
+    assert_refused(registry, write, PAPER, old, new, line, message)
+
+
+def test_a_row_that_a_paper_leaves_blank_says_why(registry, write):
+    blank = PAPER.replace('method = "random"', 'why = "left blank"').replace('2024" }', '2024", variant = "x" }')
+    assert open_benchmark(write(blank), registry).tables[0].rows[0].published.variant == "x"
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "tables = 3", "title = 't'\n[tables]\nid = '1'\n"])
@@ -301,6 +361,17 @@ def test_states_tell_done_failed_before_and_impossible(record, tmp_path, registr
     assert [s.reason for s in found[:3]] == ["", "it was late", ""]
     assert "--data-root ucfcrime=DIR" in found[3].reason and found[4].reason == found[3].reason
     assert "use the model name 'ViT-B-16-quickgelu'" in found[5].reason
+
+
+def test_what_a_finished_training_was_trained_on_is_no_longer_needed(record, tmp_path, registry):
+    gone = cell(dataset="tiny", trained_on="ucfcrime")
+    folder = record("trained", version=registry.version("linear"))
+    content = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(content | {"dataset": "ucfcrime", "trained_on": "ucfcrime"}))
+    folder.parent.parent.rename(tmp_path / "runs" / "ucfcrime")
+    runs, _ = read_records(tmp_path / "runs")
+    found = look(with_trainings([gone]), Site(tmp_path / "runs"), registry, runs)
+    assert [s.state for s in found] == ["done", "to do"]
 
 
 def test_a_clip_is_not_looked_for_where_the_data_are_absent(tmp_path, registry, monkeypatch):

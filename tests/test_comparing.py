@@ -139,6 +139,17 @@ def test_a_side_is_called_by_what_it_is(keep, out):
     assert load_runs("d/good", out).label == "good width=4 trained on x on d, protocol native, seeds 0, 1"
 
 
+def test_a_name_from_elsewhere_cannot_write_on_the_terminal(keep, out):
+    hostile = "\x1b[2J\u202ered\nline"
+    keep(scored(0, 1), config={"width": hostile}, changed=["width"])
+    rules = PROTOCOLS["native"].model_dump(mode="json")
+    keep(scored(0, 1), "bad", protocol=rules | {"crop\x1b[1m": hostile})
+    good, bad = load_runs("d/good", out), load_runs("d/bad", out)
+    assert good.label == "good width=[2Jred line on d, protocol native, seed 0"
+    assert any("crop[1m (absent, [2Jred line)" in line for line in contrasts(good, bad))
+    assert all(line.isprintable() for line in contrasts(good, bad))
+
+
 # What may be paired.
 
 

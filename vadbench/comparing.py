@@ -20,6 +20,7 @@ from vadbench.metrics.comparison import ALPHA, Difference, paired_difference
 from vadbench.metrics.definitions import definition
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
 from vadbench.scored import ScoredSplit, load_split
+from vadbench.tables.escaping import plain
 
 RESAMPLES = 5000
 """More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""
@@ -55,7 +56,8 @@ class Runs:
         trained = "" if first.trained_on == first.dataset else f" trained on {first.trained_on}"
         seeds = f"seed{'s' if len(self.found) > 1 else ''} {', '.join(str(r.seed) for r, _ in self.found)}"
         protocol = first.protocol.get("name")
-        return f"{first.method}{changes}{trained} on {first.dataset}{first.marks}, protocol {protocol}, {seeds}"
+        # Settings come from a record, which may come from anywhere.
+        return plain(f"{first.method}{changes}{trained} on {first.dataset}{first.marks}, protocol {protocol}, {seeds}")
 
     def value(self, metric: str) -> float | None:
         """Mean over seeds of a metric; ``None`` where it is undefined for any."""
@@ -219,14 +221,14 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """Settings in which two differ, each with both values: ``crop (center, mean)``."""
     x, y = dict(flatten(a)), dict(flatten(b))
     return [
-        f"{name} ({_short(x.get(name, _ABSENT))}, {_short(y.get(name, _ABSENT))})"
+        f"{plain(name)} ({_short(x.get(name, _ABSENT))}, {_short(y.get(name, _ABSENT))})"
         for name in {**x, **y}
         if x.get(name, _ABSENT) != y.get(name, _ABSENT)
     ]
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = plain(str(value))
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

@@ -16,6 +16,11 @@ def figure(table, label, metric="AUC"):
     return next(row.cells[place].reproduced for row in table.rows if row.label == label)
 
 
+def notes(table, label, metric="AUC"):
+    """What is said of a figure: at the figure, or at its row where it holds for all of it."""
+    return (*figure(table, label, metric).notes, *next(row.notes for row in table.rows if row.label == label))
+
+
 def test_seeds_are_combined_and_methods_ranked(make_run, boards):
     folders = [make_run("good", seed=seed, quality=4) for seed in (0, 1, 2)]
     make_run("bad", quality=0.5)
@@ -176,8 +181,41 @@ def test_lost_scores_leave_the_figures_and_take_the_test(make_run, boards):
     (table,) = found.tables
     assert labels(table) == ["a", "b", "c"]
     assert figure(table, "c").mean is not None and figure(table, "c").p is None and not figure(table, "c").tied
-    assert figure(table, "b").p is not None
+    assert any(note.startswith("not tested against the best") for note in notes(table, "c"))
+    assert figure(table, "b").p is not None and not any("not tested" in note for note in notes(table, "b"))
     assert len(found.notes) == 1 and str(folder) in found.notes[0]
+
+
+def test_where_the_best_ones_scores_are_lost_the_others_say_that_nothing_was_tested(make_run, boards):
+    folder = make_run("a", quality=3)
+    make_run("b", quality=2.9)
+    make_run("c", quality=2.8)
+    (folder / "scores.npz").unlink()
+    (table,) = boards().tables
+    assert figure(table, "a").best and not any("not tested" in note for note in notes(table, "a"))
+    for label in ("b", "c"):
+        assert figure(table, label).p is None and not figure(table, label).tied
+        assert any("not tested against the best" in note for note in notes(table, label))
+
+
+def test_a_single_test_video_tells_nothing_apart(make_run, boards):
+    for seed in (0, 1):
+        make_run("a", seed=seed, quality=4, count=1)
+        make_run("b", seed=seed, quality=0.1, count=1)
+    (table,) = boards().tables
+    assert labels(table) == ["a", "b"]
+    assert figure(table, "b").p is None and figure(table, "b").low is None
+    assert any("only one video" in note for note in (*table.notes, *notes(table, "b")))
+
+
+def test_figures_do_not_depend_on_what_else_is_in_the_folder(make_run, boards):
+    for seed in (0, 1):
+        make_run("a", seed=seed, quality=2)
+        make_run("b", seed=seed, quality=1.6)
+    (alone,) = boards().tables
+    for i in range(20):
+        make_run(f"n{i}", quality=1, dataset="e")
+    assert next(t for t in boards().tables if t.title == alone.title) == alone
 
 
 def test_damaged_scores_are_named(make_run, boards):
@@ -189,17 +227,25 @@ def test_damaged_scores_are_named(make_run, boards):
     assert len(found.notes) == 1 and str(folder / "scores.npz") in found.notes[0]
 
 
-def test_scores_of_other_videos_are_not_paired(make_run, boards, videos):
-    make_run("a", quality=3)
+@pytest.mark.parametrize("change", ["videos", "annotation"])
+def test_scores_of_other_videos_or_another_annotation_have_no_rank(make_run, boards, change):
+    folder = make_run("a", quality=3)
     make_run("b", quality=2.5)
-    folder = make_run("c", quality=2)
+    make_run("c", quality=2)
     with np.load(folder / "scores.npz") as file:
         arrays = dict(file)
-    arrays["names"] = np.array([f"w{i}" for i in range(24)])
+    if change == "videos":
+        arrays["names"] = np.array([f"w{i}" for i in range(24)])
+    else:
+        arrays["segments"][0, 2] -= 16
+        arrays["runs"][0, 1] -= 16
     np.savez(folder / "scores.npz", **arrays)
     (table,) = boards().tables
-    assert figure(table, "b").p is not None
-    assert figure(table, "c").p is None
+    assert labels(table) == ["b", "c", "a"]
+    assert [row.rank for row in table.rows] == [1, 2, None]
+    assert figure(table, "b").best and figure(table, "c").p is not None
+    assert not figure(table, "a").best and figure(table, "a").p is None
+    assert "not ranked beside the others: differs in test videos or their ground truth" in notes(table, "a")
 
 
 def test_drawing_twice_gives_the_same(make_run, boards):

@@ -1,5 +1,6 @@
 """Published and reproduced numbers side by side: which run fills a place, and what is said of it."""
 
+import shlex
 import tomllib
 from importlib.resources import files
 
@@ -62,6 +63,14 @@ def test_without_runs_every_published_number_is_there_and_it_says_how_to_fill_th
         assert (f"vadbench bench {name} --only {asked.id}" in table.missing) == runnable
         said = [[note for note in row.notes if note.startswith("not run here: ")] for row in table.rows]
         assert said == [[f"not run here: {row.why}"] if row.why else [] for row in asked.rows]
+
+
+def test_the_command_for_missing_runs_can_be_copied_whatever_the_folders_are_called(tmp_path):
+    benchmark = shipped("quick")
+    (table, *_), _ = paper_tables(benchmark, "my dir/$(mine).toml", benchmark.tables, [], tmp_path / "a b")
+    command = shlex.split(table.missing.partition("this makes them: ")[2])
+    asked = ["bench", "my dir/$(mine).toml", "--only", "synthetic", "--out", str(tmp_path / "a b")]
+    assert command == ["vadbench", *asked]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def with_field(name, value):
         (with_field("protocol", {}), "not a run record"),
         (with_field("fingerprint", {}), "not a run record"),
         (with_field("fingerprint", {"encoder": 3}), "not a run record"),
-        (with_field("metrics", {"AUC": {"value": float("nan")}}), "a metric is not finite"),
+        (with_field("metrics", {"AUC": {"value": float("nan")}}), "metric AUC must be a fraction, found nan"),
+        (with_field("metrics", {"AP": {"value": 86.4}}), "metric AP must be a fraction, found 86.4"),
+        (with_field("metrics", {"AP": {"value": -0.1}}), "metric AP must be a fraction, found -0.1"),
         (with_field("config", {"x": float("inf")}), "not a run record"),
     ],
 )

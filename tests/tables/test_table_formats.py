@@ -185,6 +185,13 @@ def test_what_nobody_filled_takes_no_room():
     assert "| method | AUC |" in render(todo.model_copy(update={"missing": ""}), "md")
 
 
+def test_what_a_verdict_means_is_said_where_one_is_shown():
+    differs = Cell(reproduced=cell().reproduced, verdict="protocol differs in rules (native, not vadclip)")
+    drawn = table().model_copy(update={"rows": (Row(label="m", cells=(differs, differs)),)})
+    assert "Verdict" not in render(drawn, "md") and "Gap" not in render(drawn, "md")
+    assert "Verdict" in render(table(published=88.5), "md") and "Gap" in render(table(published=88.5), "md")
+
+
 def test_text_fits_the_terminal_and_is_split_not_wrapped():
     command = "vadbench bench b --only 1 --out a/very/long/path/to/the/runs/of/somebody"
     drawn = table(columns=9, missing=f"1 of 2 runs are missing; this makes them: {command}")

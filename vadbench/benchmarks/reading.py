@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from vadbench.benchmarks.lines import Lines, Place
-from vadbench.benchmarks.schema import Benchmark, Column, Published, Row, Table
-from vadbench.config import field_names, resolve
+from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table
+from vadbench.config import field_names, flatten, resolve
 from vadbench.errors import ConfigError, PluginError, did_you_mean
 from vadbench.hookspecs import BenchmarkSpec
 from vadbench.plugins import Registry
 from vadbench.protocols import protocol
+from vadbench.published import published_numbers
 
-PROTOCOL = "protocol."
 _ENTRIES: dict[Any, type[BaseModel]] = {"tables": Table, "columns": Column, "rows": Row, "published": Published}
 
 
@@ -90,6 +90,9 @@ def _registered(name: str, registry: Registry) -> tuple[str, str]:
 
 def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[Place, str]]:
     methods, datasets = registry.specs("method"), registry.specs("dataset")
+    sources = {number.reported_in for number in published_numbers()}
+    if benchmark.source and benchmark.source not in sources:
+        yield ("source",), f"no number is published in '{benchmark.source}'{did_you_mean(benchmark.source, sources)}"
     places: dict[str, int] = {}
     for t, table in enumerate(benchmark.tables):
         if (first := places.setdefault(table.id, t)) != t:
@@ -103,11 +106,37 @@ def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) 
                         f"unknown data set '{value}'{did_you_mean(value, datasets)}",
                     )
         for r, row in enumerate(table.rows):
+            if row.published is not None and (
+                complaint := _published_complaint(benchmark, table, row.published, row.why)
+            ):
+                yield ("tables", t, "rows", r, "published"), complaint
             if row.method is not None and row.method not in methods:
                 close = did_you_mean(row.method, methods)
                 yield ("tables", t, "rows", r, "method"), f"unknown method '{row.method}'{close}"
             elif row.method is not None and check_settings:
                 yield from _settings_complaints(benchmark, registry, t, r)
+
+
+def _published_complaint(benchmark: Benchmark, table: Table, published: Published, why: str) -> str:
+    """What is wrong with a row's published numbers: one that is misspelt would be a blank in the table."""
+    if not benchmark.source:
+        return "a row with published numbers needs the file to name their 'source'"
+    keys = {number.key for number in published_numbers()}
+    if published.key not in keys:
+        return f"unknown published key '{published.key}'{did_you_mean(published.key, keys)}"
+    there = [
+        number
+        for number in published_numbers()
+        if (number.reported_in, number.table, number.key) == (benchmark.source, f"Table {table.id}", published.key)
+    ]
+    # Papers have blank rows; a row that is not run says why.
+    if why or any(n.variant == published.variant and published.backbone in (None, n.backbone) for n in there):
+        return ""
+    which = sorted({f"variant '{n.variant}' with backbone '{n.backbone}'" for n in there})
+    return (
+        f"table {table.id} of {benchmark.source} has no number of '{published.key}' with variant '{published.variant}'"
+        f" and backbone '{published.backbone or 'any'}'; there: {', '.join(which[:3]) or 'none of this key'}"
+    )
 
 
 def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: int) -> Iterator[tuple[Place, str]]:
@@ -130,17 +159,25 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     for dataset in dict.fromkeys(c.train or c.dataset for c in table.columns):
         try:
             # The user's environment has no say in a benchmark.
-            resolve(
+            config = resolve(
                 method.Config,
                 method.dataset_defaults.get(dataset, {}),
                 environment={},
                 assignments=assignments(settings.items()),
             )
+            recorded = dict(flatten(config.model_dump(mode="json")))
             protocol(benchmark.protocol, {}, **protocol_changes(settings.items()))
         except ConfigError as error:
             yield ("tables", t, "rows", r, "set"), f"'{row.method}' on {dataset}: {error}"
         except ValidationError as error:
             yield ("tables", t, "rows", r, "set"), f"'{row.method}': protocol.{_said(error.errors()[0])}"
+        else:
+            for name, value in settings.items():
+                # Runs are found by what their records say.
+                if recorded.get(name, value) != value:
+                    where = ("rows", r, "set", name) if name in row.set else ("set", name)
+                    said = f"setting '{name}' must be as runs record it, {recorded[name]!r}, found {value!r}"
+                    yield ("tables", t, *where), said
 
 
 def _error(label: str, line: int, what: str) -> ConfigError:

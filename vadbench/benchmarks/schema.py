@@ -18,6 +18,11 @@ from vadbench.metrics.definitions import definition
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import Name, RunRecord, digest
 
+LAST_SEED = 999_999
+"""As far as ``--seeds`` goes."""
+PROTOCOL = "protocol."
+"""What the names of settings of the protocol begin with."""
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +52,13 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed is there twice; a mean over seeds counts each once")
+    return seeds
+
+
+Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]], AfterValidator(_distinct)]
 Metric = Annotated[str, AfterValidator(_known_metric)]
 ProtocolName = Annotated[str, AfterValidator(_known_protocol)]
 Set = Annotated[dict[str, Any], AfterValidator(_flat)]
@@ -113,7 +125,7 @@ class Benchmark(_Entry):
     title: str
     paper: str = ""
     source: str = Field("", description="key of the paper in the published numbers; empty where there is none")
-    seeds: list[int] = Field([0, 1, 2], min_length=1)
+    seeds: Seeds = Field([0, 1, 2], min_length=1)
     protocol: ProtocolName = "native"
     clip: str = Field("small", description="CLIP of the features, as --clip takes it")
     clip_weights: str = Field("", description="as --clip-weights takes it")

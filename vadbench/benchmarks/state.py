@@ -131,7 +131,10 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         here, broken = version(cell.method)
         if run := finished(cell, here, of_method):
             return CellState(cell, "done", outcome=run)
-        missing = broken or absent(cell.trained_on) or absent(cell.dataset) or clip_absent(cell.clip, cell.clip_weights)
+        # Evaluating a training takes its weights and no longer what it was trained on.
+        trained = cell.training != cell and finished(cell.training, here, of_method) is not None
+        needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
+        missing = broken or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
         if missing:
             return CellState(cell, "impossible", missing)
         failed = max(_made(cell, here, of_method), key=lambda r: r.record.created, default=None)

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,8 +13,10 @@ from pydantic import ValidationError
 from vadbench.benchmarks.state import read_records
 from vadbench.errors import FeatureError, RunError
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.metrics.comparison import ROUNDING
 from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, RESULT, RunRecord, digest
+from vadbench.tables.escaping import plain
 
 IMPORTED = "weights imported"
 """What the note on weights from the authors' own file begins with."""
@@ -131,8 +132,9 @@ def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
     try:
         rules, fingerprint = Protocol.model_validate(record.protocol), Fingerprint.from_dict(record.fingerprint)
         evaluation = Evaluation(folder, record, rules, fingerprint)
-        if not all(isfinite(v.value) for v in record.metrics.values() if v.value is not None):
-            raise ValueError("a metric is not finite")
+        for name, found in record.metrics.items():
+            if found.value is not None and not -ROUNDING <= found.value <= 1 + ROUNDING:
+                raise ValueError(f"metric {plain(name)} must be a fraction, found {found.value}")
         # Found out now rather than in the midst of a table: a name that JSON cannot hold.
         _ = evaluation.kin
         return evaluation

@@ -114,7 +114,7 @@ def lay_out(table: Table) -> Layout:
         lead=(*(["#"] if ranks else []), "method", *(["seeds"] if seeds else [])),
         heads=heads,
         lines=tuple(lines),
-        reading=tuple(_reading(table, figures)),
+        reading=tuple(_reading(table, parts, figures)),
         ranked=any(figure.best for figure in figures),
         remarks=tuple(_remarks(table)),
         missing=table.missing,
@@ -195,7 +195,7 @@ def _verdict(cell: Cell) -> str:
     return "within" if cell.verdict == WITHIN else cell.verdict
 
 
-def _reading(table: Table, figures: Sequence[Reproduced]) -> Iterator[str]:
+def _reading(table: Table, parts: Sequence[Part], figures: Sequence[Reproduced]) -> Iterator[str]:
     defined = [figure for figure in figures if figure.mean is not None]
     if any(column.unit == "%" for column in table.columns):
         said = ["In percent"]
@@ -204,10 +204,9 @@ def _reading(table: Table, figures: Sequence[Reproduced]) -> Iterator[str]:
         if any(figure.low is not None for figure in defined):
             said.append(INTERVALS)
         yield "; ".join(said) + "."
-    cells = [cell for row in table.rows for cell in row.cells]
-    if any(cell.gap is not None for cell in cells):
+    if "gap" in parts:
         yield "Gap: reproduced minus published, in points."
-    if any(cell.verdict for cell in cells):
+    if "verdict" in parts:
         yield (
             "Verdict on the reproduced number: within, where the published one lies in its interval, otherwise below or"
             " above it; differs, where there are only runs under other rules."

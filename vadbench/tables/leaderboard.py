@@ -9,6 +9,7 @@ from itertools import compress
 from pathlib import Path
 from statistics import fmean
 
+from vadbench.benchmarks.schema import PROTOCOL
 from vadbench.config import flatten
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError
@@ -16,7 +17,7 @@ from vadbench.metrics.definitions import definition
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.tables import model
 from vadbench.tables.collect import Evaluation, Kind, by_seed, made
-from vadbench.tables.paper import PROTOCOL, clip_words
+from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Figure, Resamples, column, resample
 
 METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vadbench.benchmarks import schema
-from vadbench.benchmarks.schema import Benchmark
+from vadbench.benchmarks.schema import PROTOCOL, Benchmark
 from vadbench.dataset import Progress, silent
 from vadbench.locations import DEFAULT_OUT
 from vadbench.metrics.definitions import definition
@@ -19,7 +20,6 @@ from vadbench.tables.collect import Evaluation, by_seed, made
 from vadbench.tables.model import ABOVE, BELOW, DIFFERS, WITHIN
 from vadbench.tables.standing import DIGITS, Figure, Resamples, column, resample
 
-PROTOCOL = "protocol."
 _DOUBTS = {
     "derived": "published number: derived from other numbers in print; no verdict",
     "recalled": "published number: recalled from memory; no verdict",
@@ -256,6 +256,6 @@ def _missing(name: str, table: schema.Table, places: Sequence[Place], out: Path)
     }
     if asked == there:
         return ""
-    where = "" if out == DEFAULT_OUT else f" --out {out}"
-    command = f"vadbench bench {name} --only {table.id}{where}"
+    where = [] if out == DEFAULT_OUT else ["--out", str(out)]
+    command = shlex.join(["vadbench", "bench", name, "--only", table.id, *where])
     return f"{len(asked - there)} of {len(asked)} runs are missing; this makes them: {command}"

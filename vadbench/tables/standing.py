@@ -24,6 +24,8 @@ from vadbench.tables.model import Reproduced
 RESAMPLES_A_ROW = 80
 """A p-value is at least ``2 / (resamples + 1)`` and is multiplied by the rows compared: with fewer, every row of a long
 table would be tied with the best."""
+OTHER_TRUTH = "test videos or their ground truth"
+UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are lost"
 DIGITS = 6
 """Of a fraction in a table: more than is printed, fewer than differ between machines."""
 
@@ -62,13 +64,25 @@ class Resamples:
     of: dict[Path, Resampled] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def together(self, runs: Sequence[Evaluation], metric: str) -> tuple[tuple[Video, ...], Samples] | None:
-        """The test videos of several runs, and ``(runs, resamples)`` values; ``None`` where any lacks them."""
+    def together(self, runs: Sequence[Evaluation], metric: str) -> Samples | None:
+        """``(runs, resamples)`` values of several seeds of one experiment.
+
+        ``None`` where any lacks them, and where there is only one video, which says nothing of others.
+        """
         found = [self.of.get(run.folder) for run in runs]
         known = [f for f in found if f is not None and metric in f.values]
-        if len(known) < len(runs) or len({f.videos for f in known}) > 1:
+        if len(known) < len(runs) or len({f.videos for f in known}) > 1 or len(known[0].videos) < 2:
             return None
-        return known[0].videos, np.stack([f.values[metric] for f in known])
+        return np.stack([f.values[metric] for f in known])
+
+    def alike(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
+        """Whether the test videos and the ground truth of each row are those that most rows have.
+
+        A row whose scores cannot be read is taken to be: nothing says otherwise.
+        """
+        known = [next((self.of[run.folder].videos for run in runs if run.folder in self.of), None) for runs in rows]
+        common = Counter(videos for videos in known if videos is not None).most_common(1)
+        return [videos is None or videos == common[0][0] for videos in known]
 
 
 def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Progress = silent) -> Resamples:
@@ -79,7 +93,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
         rows: of the longest column, which decides how many resamples are needed.
         progress: told how many evaluations are done.
     """
-    count = max(RESAMPLES, RESAMPLES_A_ROW * rows)
+    count = _needed(rows)
     draws: dict[int, Any] = {}
     found = Resamples()
     for done, (evaluation, metrics) in enumerate(wanted.items()):
@@ -118,20 +132,37 @@ def column(
         return found
     # Of kinds with equally many figures, the one met first.
     common = Counter(figures[row].kind for row in contest).most_common(1)[0][0]
-    ranked = [row for row in contest if figures[row].kind == common]
+    of_kind = [row for row in contest if figures[row].kind == common]
+    alike = resamples.alike([figures[row].runs for row in of_kind])
+    ranked = [row for row, same in zip(of_kind, alike, strict=True) if same]
     for row in contest:
         if row not in ranked:
-            differing = ", ".join(figures[row].kind.differences(common))
-            notes = (*found[row].notes, f"not ranked beside the others: differs in {differing}")
-            found[row] = found[row].model_copy(update={"notes": notes})
+            differing = ", ".join(figures[row].kind.differences(common)) or OTHER_TRUTH
+            found[row] = _noted(found[row], f"not ranked beside the others: differs in {differing}")
     if len(ranked) < 2:
         return found  # best of one says nothing
-    samples = _paired([figures[row] for row in ranked], metric, resamples)
+    samples = [_first(resamples.together(figures[row].runs, metric), _needed(len(ranked))) for row in ranked]
     standings = rank_column([found[row].mean for row in ranked], samples, better)
     for row, standing in zip(ranked, standings, strict=True):
         p = None if standing.p is None else round(standing.p, DIGITS)
         found[row] = found[row].model_copy(update={**vars(standing), "p": p})
+        if p is None and not standing.best:
+            found[row] = _noted(found[row], UNTESTED)
     return found
+
+
+def _noted(figure: Reproduced, note: str) -> Reproduced:
+    return figure.model_copy(update={"notes": (*figure.notes, note)})
+
+
+def _needed(rows: int) -> int:
+    """Resamples for a column of so many rows."""
+    return max(RESAMPLES, RESAMPLES_A_ROW * rows)
+
+
+def _first(samples: Samples | None, count: int) -> Samples | None:
+    """As many resamples as a figure needs: what else is drawn in the same run must not change it."""
+    return None if samples is None else samples[:, :count]
 
 
 def _mean(figure: Figure, metric: str, resamples: Resamples) -> Reproduced:
@@ -146,9 +177,9 @@ def _mean(figure: Figure, metric: str, resamples: Resamples) -> Reproduced:
         why = "; ".join(sorted(reasons)) or "not measured in these runs"
         return Reproduced(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
-    samples = resamples.together(runs, metric)
-    if len(runs) > 1 and samples is not None and len(samples[0]) > 1:
-        low, high = seed_mean_interval(samples[1])
+    samples = _first(resamples.together(runs, metric), RESAMPLES)
+    if len(runs) > 1 and samples is not None:
+        low, high = seed_mean_interval(samples)
     if low is None:
         notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
     return Reproduced(
@@ -165,10 +196,3 @@ def _no_interval(reason: str | None, lost: bool) -> str:
     if reason:
         return reason.removeprefix("no interval: ")
     return "the scores are lost" if lost else "undefined in most resamples"
-
-
-def _paired(figures: Sequence[Figure], metric: str, resamples: Resamples) -> list[Samples | None]:
-    """Samples of the figures; ``None`` for those of other test videos or another ground truth than most."""
-    found = [resamples.together(figure.runs, metric) for figure in figures]
-    common = Counter(f[0] for f in found if f is not None).most_common(1)
-    return [f[1] if f is not None and f[0] == common[0][0] else None for f in found]
