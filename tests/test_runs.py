@@ -38,6 +38,11 @@ def record(**changes):
     return RunRecord(**(values | changes))
 
 
+def test_a_record_is_titled_by_what_it_changed():
+    changed = ["recipe.epochs", "protocol.crop"]
+    assert record(config={"recipe": {"epochs": 5}, "n_ctx": 8}, changed=changed).title == "m recipe.epochs=5"
+
+
 def test_a_record_reads_back_as_written(tmp_path):
     written = record(metrics={"AUC": Value(value=0.5, low=0.4, high=0.6), "mAP": Value(value=None, reason="none")})
     write_record(tmp_path, written)

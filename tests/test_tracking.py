@@ -29,7 +29,7 @@ def outcome(tmp_path):
             metrics={
                 "AUC": Value(value=value, low=value - 0.1, high=value + 0.1),
                 "mAP@0.1": Value(value=0.25),
-                "mAP": Value(value=None, reason="the method gives no class probabilities"),
+                "mAP": Value(value=None, reason="there are no probabilities of these classes"),
                 "AUC/Car (parked)": Value(value=0.5),
             },
             config={"recipe": {"epochs": 2, "text": "x" * 9000}, "n_ctx": 8},
@@ -77,7 +77,7 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert child.data.metrics["AUC/Car _parked_"] == 0.5
     assert child.data.metrics["seconds_training"] == 1.5
     assert "mAP" not in child.data.metrics
-    assert "no class probabilities" in child.data.tags["vadbench.undefined"]
+    assert "no probabilities of these classes" in child.data.tags["vadbench.undefined"]
     assert child.data.params["recipe.epochs"] == "2"
     assert len(child.data.params["recipe.text"]) == 6000
     assert json.loads(child.data.tags["vadbench.fingerprint"]) == {"encoder": "small"}
@@ -92,6 +92,15 @@ def test_logging_twice_adds_nothing(outcome, client):
     log_runs([outcome(0, "twice")])
     log_runs([outcome(0, "twice")])
     assert len(client.search_runs([client.get_experiment_by_name("twice").experiment_id])) == 2
+
+
+def test_a_record_that_was_measured_again_is_logged_again_in_its_run(outcome, client):
+    log_runs([outcome(0, "again", 0.5)])
+    log_runs([outcome(0, "again", 0.9)])
+    experiment = client.get_experiment_by_name("again").experiment_id
+    [child] = client.search_runs([experiment], "tags.`mlflow.parentRunId` != ''")
+    assert child.data.metrics["AUC"] == 0.9
+    assert client.get_run(child.data.tags["mlflow.parentRunId"]).data.metrics["AUC"] == 0.9
 
 
 def test_means_hold_all_seeds_however_they_were_logged(outcome, client):

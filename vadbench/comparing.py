@@ -51,13 +51,13 @@ class Runs:
     def label(self) -> str:
         """In words: ``vadclip recipe.epochs=5 on synthetic, protocol native, seeds 0, 1, 2``."""
         first = self.first
-        values = dict(flatten({**first.config, "protocol": first.protocol}))
-        changes = "".join(f" {name}={values.get(name)}" for name in first.changed)
+        rules = dict(flatten({"protocol": first.protocol}))
+        changes = "".join(f" {name}={rules[name]}" for name in first.changed if name in rules)
         trained = "" if first.trained_on == first.dataset else f" trained on {first.trained_on}"
         seeds = f"seed{'s' if len(self.found) > 1 else ''} {', '.join(str(r.seed) for r, _ in self.found)}"
         protocol = first.protocol.get("name")
         # Settings come from a record, which may come from anywhere.
-        return plain(f"{first.method}{changes}{trained} on {first.dataset}{first.marks}, protocol {protocol}, {seeds}")
+        return plain(f"{first.title}{changes}{trained} on {first.dataset}{first.marks}, protocol {protocol}, {seeds}")
 
     def value(self, metric: str) -> float | None:
         """Mean over seeds of a metric; ``None`` where it is undefined for any."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vadbench.config import flatten
 from vadbench.errors import RunError
 from vadbench.files import read_json, write_json
 from vadbench.hookspecs import NAME
@@ -86,6 +87,12 @@ class RunRecord(BaseModel):
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}
     created: str
+
+    @property
+    def title(self) -> str:
+        """The method and the settings that are not its defaults, such as ``vadclip recipe.epochs=5``."""
+        values = dict(flatten(self.config))
+        return self.method + "".join(f" {name}={values[name]}" for name in self.changed if name in values)
 
     @property
     def marks(self) -> str:

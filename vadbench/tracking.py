@@ -180,13 +180,14 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
     from mlflow.entities import Dataset, DatasetInput, RunStatus
 
     record, folder = outcome.record, outcome.folder
-    identity = digest([record.key, record.evaluation, record.created])
+    identity = _identity(record)
     if client.search_runs([experiment], f"tags.`vadbench.run` = '{identity}'", max_results=1):
         return
     name = f"{record.method} seed {record.seed}"
-    tags = {"mlflow.parentRunId": parent, "vadbench.folder": str(folder), "vadbench.draft": identity, **_tags(record)}
-    # A log that was cut off goes on in its own run.
-    drafts = client.search_runs([experiment], f"tags.`vadbench.draft` = '{identity}'", max_results=1)
+    draft = digest([record.key, record.evaluation, record.created])
+    tags = {"mlflow.parentRunId": parent, "vadbench.folder": str(folder), "vadbench.draft": draft, **_tags(record)}
+    # A log that was cut off goes on in its own run, and so does a record that was measured again.
+    drafts = client.search_runs([experiment], f"tags.`vadbench.draft` = '{draft}'", max_results=1)
     run = drafts[0] if drafts else client.create_run(experiment, run_name=name, tags=tags)
     run_id = str(run.info.run_id)
     undefined = {k: str(v.reason) for k, v in record.metrics.items() if v.value is None}
@@ -228,7 +229,7 @@ def _benchmark(client: MlflowClient, experiment: str, name: str, benchmark: Benc
 
 def _cell(client: MlflowClient, experiment: str, parent: str, cell: Cell, outcome: Outcome) -> None:
     record = outcome.record
-    identity = digest([record.key, record.evaluation, record.created])
+    identity = _identity(record)
     query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`vadbench.cell` = '{cell.id}'"
     found = client.search_runs([experiment], query, max_results=1)
     if found and found[0].data.tags.get("vadbench.run") == identity:
@@ -245,6 +246,11 @@ def _cell(client: MlflowClient, experiment: str, parent: str, cell: Cell, outcom
     )
     client.set_terminated(run_id)
     client.set_tag(run_id, "vadbench.run", identity)
+
+
+def _identity(record: RunRecord) -> str:
+    metrics = {name: value.model_dump() for name, value in record.metrics.items()}
+    return digest([record.key, record.evaluation, record.created, metrics])
 
 
 def _tags(record: RunRecord) -> dict[str, str]:

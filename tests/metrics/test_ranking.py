@@ -212,7 +212,7 @@ def test_a_worked_split():
         "mAUC": None,
         "mAP": None,
     }
-    assert evaluate(rows)["mAUC"]["reason"] == "the method gives no class probabilities"
+    assert evaluate(rows)["mAUC"]["reason"] == "there are no probabilities of these classes"
 
 
 def only(rows, **changes):

@@ -392,14 +392,14 @@ def test_runs_that_cannot_be_paired_are_refused(make_split, keep, runs, vadbench
 
 
 def test_labels_tell_runs_apart():
-    from types import SimpleNamespace
-
     from vadbench.report.content import labels
+    from vadbench.runs import RunRecord
 
     def record(method="m", seed=0, key="k", changed=(), config=None, trained_on="d"):
-        return SimpleNamespace(
-            method=method, seed=seed, key=key, evaluation="e", changed=list(changed), config=config or {},
-            dataset="d", trained_on=trained_on, marks="",
+        return RunRecord(
+            status="finished", method=method, method_version="1", dataset="d", trained_on=trained_on, seed=seed, key=key,
+            evaluation="e", protocol={"name": "native"}, config=config or {}, changed=list(changed), fingerprint={},
+            clip={}, data={}, environment={}, created="",
         )  # fmt: skip
 
     assert labels([record(seed=3)]) == ["m"]

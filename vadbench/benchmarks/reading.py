@@ -174,8 +174,11 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
         else:
             for name, value in settings.items():
                 # Runs are found by what their records say.
-                if recorded.get(name, value) != value:
-                    where = ("rows", r, "set", name) if name in row.set else ("set", name)
+                where = ("rows", r, "set", name) if name in row.set else ("set", name)
+                if not name.startswith(PROTOCOL) and name not in recorded:
+                    said = f"runs record what '{name}' holds, not {value!r}, and could not be found again; leave it out"
+                    yield ("tables", t, *where), said
+                elif recorded.get(name, value) != value:
                     said = f"setting '{name}' must be as runs record it, {recorded[name]!r}, found {value!r}"
                     yield ("tables", t, *where), said
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table
+from vadbench.cli.output import note, print_json, print_table, printable
 from vadbench.cli.run import parse_seeds
 from vadbench.errors import ConfigError, TrackingError, UnknownNameError
 
@@ -275,7 +275,7 @@ def _print_reasons(states: Sequence[CellState]) -> None:
                 reasons.setdefault(state.reason.strip().splitlines()[-1], []).append(state.cell)
         for reason, cells in reasons.items():
             more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-            click.echo(f"\n{said}: {cells[0].label}{more}: {reason}")
+            click.echo(printable(f"\n{said}: {cells[0].label}{more}: {reason}"))
 
 
 def _as_json(name: str, states: Sequence[CellState]) -> Mapping[str, Any]:

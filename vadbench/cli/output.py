@@ -26,12 +26,24 @@ def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: i
     """Print a plain table; cells of more than ``widest`` characters are wrapped."""
     from tabulate import tabulate
 
-    click.echo(tabulate(rows, headers, disable_numparse=True, maxcolwidths=widest))
+    shown = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    click.echo(tabulate(shown, headers, disable_numparse=True, maxcolwidths=widest))
 
 
 def note(text: str) -> None:
     """Tell the user something that is not the command's result."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """Text from anywhere without what would steer a terminal; its lines stay.
+
+    >>> printable("two\\nlines \\x1b[31mred")
+    'two\\nlines [31mred'
+    """
+    from vadbench.tables.escaping import plain
+
+    return "\n".join(map(plain, text.split("\n")))
 
 
 @contextmanager

@@ -227,7 +227,7 @@ def localise(
     classes = len(class_names)
     annotated = np.zeros((len(videos), classes), dtype=np.int64)
     found: list[tuple[Proposals, NDArray[np.bool_]]] = []
-    reason = "the method gives no class probabilities" if any(v.probabilities is None for v in videos) else None
+    reason = "there are no probabilities of these classes" if any(v.probabilities is None for v in videos) else None
     for index, video in enumerate(videos if reason is None else ()):
         assert video.probabilities is not None
         if video.probabilities.shape[1:] != (classes,):

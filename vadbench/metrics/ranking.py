@@ -194,7 +194,7 @@ def value_of(value: float | None, reason: str) -> Value:
 def _per_class(rows: ScoredRows) -> tuple[dict[str, Value], str]:
     """AUC and AP of each abnormal class, and why their mean is undefined if it is."""
     if rows.class_scores is None:
-        return {}, "the method gives no class probabilities"
+        return {}, "there are no probabilities of these classes"
     if rows.class_positives is None:
         return {}, "the data set annotates no classes"
     aucs, aps = {}, {}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from vadbench.comparing import METRICS, load_runs, matched
-from vadbench.config import flatten
 from vadbench.dataset import Video
 from vadbench.errors import DataError, RunError
 from vadbench.metrics.definitions import definition
@@ -120,10 +119,8 @@ def report_data(runs: Sequence[Shown], strips: Mapping[str, Strip]) -> dict[str,
 
 
 def _label(record: RunRecord) -> str:
-    values = dict(flatten(record.config))
-    changes = "".join(f" {name}={values.get(name)}" for name in record.changed if not name.startswith(PROTOCOL))
     trained = "" if record.trained_on == record.dataset else f", trained on {record.trained_on}"
-    return f"{record.method}{changes}{trained}{record.marks}"
+    return f"{record.title}{trained}{record.marks}"
 
 
 def _definition(key: str) -> dict[str, Any]:

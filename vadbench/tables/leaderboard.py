@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from statistics import fmean
 
-from vadbench.benchmarks.schema import PROTOCOL
-from vadbench.config import flatten
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError
 from vadbench.metrics.definitions import definition
@@ -164,11 +162,7 @@ def _rules(rules: Protocol) -> str:
 
 def _label(seeds: Seeds) -> str:
     """A method with the settings that are not its defaults; rules are the group's, not the row's."""
-    record = seeds[0].record
-    values: Mapping[str, object] = dict(flatten(record.config))
-    changed = [name for name in record.changed if not name.startswith(PROTOCOL)]
-    settings = "".join(f" {name}={values.get(name)}" for name in changed)
-    return f"{record.method}{settings}{' (imported weights)' if seeds[0].imported else ''}"
+    return f"{seeds[0].record.title}{' (imported weights)' if seeds[0].imported else ''}"
 
 
 def _distinct(rows: Sequence[Seeds]) -> list[str]:
