@@ -5,7 +5,7 @@
     python benchmarks/controls.py --tables                      only writes the tables into the READMEs
 
 The controls go to ``results/vadbench_results/controls.json``; the results come from ``quick.json`` beside it, which
-``vadbench table quick --format json`` wrote.
+``vadbench leaderboard --format json`` wrote.
 
 The controls ask whether a score can come from anywhere but the labels and the pretraining:
 
