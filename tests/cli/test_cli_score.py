@@ -406,6 +406,8 @@ def test_an_annotated_video_is_written(trained, score, home, tmp_path):
         (["{video}", "{video}", "--run", "{run}", "--annotate", "a.mp4"], "found 2 videos"),
         (["http://127.0.0.1:9/a", "--run", "{run}", "--annotate", "a.mp4"], "found a stream"),
         (["{video}", "--run", "{run}", "--annotate", "a.gif"], "found '.gif'"),
+        (["{video}", "--run", "{run}", "--annotate", "{video}"], "would write over the video itself"),
+        (["{frames}", "--run", "{run}", "--follow"], "is a folder of frames"),
         (
             ["{video}", "--run", "{run}", "--clip", "small", "--clip-weights", "random:1"],
             "used the CLIP small random:0",
@@ -417,7 +419,12 @@ def test_a_wrong_question_is_answered_in_one_line(trained, capsys, home, tmp_pat
     monkeypatch.chdir(tmp_path)
     run = trained()
     capsys.readouterr()
-    filled = [a.format(video=tiny_video(home, "test-0"), run=run) for a in arguments]
+    from PIL import Image
+
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    Image.new("RGB", (64, 48)).save(frames / "1.png")
+    filled = [a.format(video=tiny_video(home, "test-0"), run=run, frames=frames) for a in arguments]
     call("score", *TINY, "--out", tmp_path / "out", *filled, status=2)
     err = capsys.readouterr().err
     assert said in err and "Traceback" not in err

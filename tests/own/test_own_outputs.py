@@ -12,7 +12,7 @@ from own_media import encode, noise
 from PIL import Image
 
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import StorageError
+from vadbench.errors import ConfigError, StorageError
 from vadbench.own.annotate import annotate
 from vadbench.own.events import Curve, Event
 from vadbench.own.outputs import VideoFolder, draw_curve, read_scores, save_figure
@@ -159,3 +159,17 @@ def test_an_annotated_video_keeps_frames_and_times(tmp_path, milliseconds):
         marks.append(strip.argmin() / 319)
     assert marks == pytest.approx([t / curve.end for t in times], abs=0.02)
     assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("same", ["a.mkv", "linked.mkv"])
+def test_an_annotated_video_never_replaces_the_one_that_was_scored(tmp_path, same):
+    path = encode(tmp_path / "a.mkv", noise(10))
+    (tmp_path / "linked.mkv").hardlink_to(path)
+    content = path.read_bytes()
+    with VideoFolder(tmp_path / "x", TABLE, 4) as folder:
+        folder.add(rows(0, 3))
+    curve = Curve(times=[0.0], scores=[0.5], end=0.4)
+    (source,) = find_sources([str(path)])
+    with pytest.raises(ConfigError, match="is the video that was scored; write the annotated one to another file"):
+        annotate(Reader(source), tmp_path / "x" / "scores.csv", curve, [], 0.5, tmp_path / same)
+    assert path.read_bytes() == content

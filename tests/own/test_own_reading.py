@@ -1,6 +1,7 @@
 """Frames of one's own videos: all of them, upright, with their times, and a line where something is wrong."""
 
 import time
+import urllib.request
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from vadbench.errors import MediaError
 from vadbench.media import read_frames
-from vadbench.own.reading import Reader
+from vadbench.own.reading import Reader, _request
 from vadbench.own.sources import find_sources
 
 
@@ -186,3 +187,10 @@ def test_a_video_whose_index_is_at_its_end_is_fetched_in_pieces(tmp_path):
     content = encode(tmp_path / "a.mp4", numbered(20)).read_bytes()
     with server(content) as (address, _):
         assert len(read(f"{address}/a.mp4", timeout=2)) == 20
+
+
+def test_a_password_goes_to_the_address_that_names_it_and_nowhere_else():
+    asked = _request("http://me:my%20word@camera/live")
+    assert asked.full_url == "http://camera/live" and asked.get_header("Authorization") == "Basic bWU6bXkgd29yZA=="
+    elsewhere = urllib.request.HTTPRedirectHandler().redirect_request(asked, None, 302, "", {}, "http://other/live")
+    assert elsewhere.full_url == "http://other/live" and not elsewhere.has_header("Authorization")

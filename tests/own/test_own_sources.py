@@ -43,6 +43,15 @@ def test_what_is_not_there_is_refused(tmp_path, monkeypatch, argument):
         find_sources([argument])
 
 
+@pytest.mark.parametrize(
+    "argument", ["http://me:word@[::1/a", "rtsp://cam/a b?token=word", "http://cam/a\n?token=word"]
+)
+def test_what_is_no_address_is_refused_and_not_shown(argument):
+    with pytest.raises(ConfigError, match="expected an address") as error:
+        find_sources([argument])
+    assert "word" not in str(error.value) and "\n" not in str(error.value)
+
+
 def test_the_password_of_a_stream_is_never_shown():
     sources = find_sources(["rtsp://admin:secret@10.0.0.7:554/live/ch1?token=secret", "HTTP://user:secret@host/a.mkv"])
     assert [s.live for s in sources] == [True, True]

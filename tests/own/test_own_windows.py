@@ -1,11 +1,14 @@
 """Windows change no score: against whole videos, for every method that is installed, and against the feature store."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_media import encode, noise
+from PIL import Image
 
 from vadbench.clip import ClipSource, load_clip
 from vadbench.config import resolve
@@ -16,7 +19,16 @@ from vadbench.method import Method, Reach, Scores, Task
 from vadbench.own.reading import Reader
 from vadbench.own.scorer import Scorer
 from vadbench.own.sources import find_sources
-from vadbench.own.windows import Pictures, Stopwatch, encoded_rows, score_pictures, score_rows, window_rows
+from vadbench.own.video import score_video
+from vadbench.own.windows import (
+    Pictures,
+    ScoredRows,
+    Stopwatch,
+    encoded_rows,
+    score_pictures,
+    score_rows,
+    window_rows,
+)
 from vadbench.plugins import installed
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
@@ -214,3 +226,48 @@ def test_pictures_of_peaks_are_remembered_until_they_are_forgotten(clip, tmp_pat
         pictures.forget(25)
         assert [pictures.thumbnail(f).frame for f in (0, 100)] == [20, 40]
     assert pictures.thumbnail(40).jpeg[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("scored", [0, 10])
+def test_a_stop_by_hand_ends_the_video_where_the_scores_end(clip, tmp_path, monkeypatch, scored):
+    def stopped(pictures, *_):
+        while pictures.decoded < 30:
+            time.sleep(0.01)
+        if scored:
+            starts = np.array([pictures.starts.popleft() for _ in range(scored)])
+            yield ScoredRows(0, starts, np.ones(scored, np.float32), None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vadbench.own.video.score_pictures", stopped)
+    (source,) = find_sources([str(encode(tmp_path / "a.mkv", noise(50)))])
+    scorer = scorer_of(clip, Sees(clip, Reach(64)))
+    result = score_video(source, scorer, tmp_path / "out", Reader(source, follow=True, timeout=0.2))
+    assert (result.frames, result.rows, result.error) == (scored, scored, "")
+    assert result.duration == pytest.approx(scored / 25) and "stopped by hand" in result.notes
+    assert [e.end for e in result.events] == pytest.approx([scored / 25] * bool(scored))
+
+
+def test_a_damaged_image_ends_a_folder_of_frames_where_it_lies(clip, tmp_path):
+    for i, frame in enumerate(noise(20)):
+        Image.fromarray(frame).save(tmp_path / f"{i:02}.png")
+    (tmp_path / "07.png").write_bytes(b"no image")
+    (source,) = find_sources([str(tmp_path)])
+    scorer = scorer_of(clip, make(clip, "zero-shot"), stride=4)
+    result = score_video(source, scorer, tmp_path / "out", Reader(source, fps=10))
+    assert (result.frames, result.rows, result.duration) == (7, 2, 0.7)
+    assert "07.png: damaged image (frame 7)" in result.error
+
+
+def test_what_is_timed_within_something_else_counts_once():
+    def slow(items):
+        for item in items:
+            time.sleep(0.02)
+            yield item
+
+    watch = Stopwatch()
+    began = time.perf_counter()
+    waited = watch.each("waiting", slow(iter(range(5))))
+    assert list(watch.each("working", slow(waited))) == [0, 1, 2, 3, 4]
+    elapsed = time.perf_counter() - began
+    assert watch.seconds["waiting"] >= 0.1 and watch.seconds["working"] >= 0.1
+    assert sum(watch.seconds.values()) <= elapsed

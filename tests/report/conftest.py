@@ -125,9 +125,12 @@ def chromium():
 
 @pytest.fixture
 def browser(chromium):
-    """A way to open a page of a file in a window of one size and colour scheme; the page must log no error."""
+    """A way to open a page of a file in a window of one size and colour scheme; the page must log no error.
 
-    def call(path, width=1200, height=900, scheme="light"):
+    One that is not ``drawn`` has no script.
+    """
+
+    def call(path, width=1200, height=900, scheme="light", drawn=True):
         chromium.get_log("browser")
         chromium.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
@@ -136,7 +139,8 @@ def browser(chromium):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         chromium.get(path.resolve().as_uri())
-        assert chromium.execute_script("return document.body.dataset.ready") == "true", chromium.get_log("browser")
+        ready = chromium.execute_script("return document.body.dataset.ready")
+        assert ready == ("true" if drawn else None), chromium.get_log("browser")
         return chromium
 
     yield call

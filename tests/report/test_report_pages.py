@@ -95,6 +95,10 @@ def test_the_figures_are_those_of_the_record(make_split, keep, page, browser):
     assert texts(opened, "#confusion tbody th") == ["Normal", "Riot", "Fire"]
 
 
+def test_how_a_run_was_made_is_said_in_words(make_split, keep, page):
+    assert "stride 8, pooling middle, crops center, dtype float32" in page(keep(make_split())).read_text()
+
+
 def test_an_undefined_figure_is_a_dash_with_its_reason(make_split, keep, page, browser):
     split = make_split()
     normal = replace(split, scores=split.scores[::2], videos=split.videos[::2])
@@ -359,6 +363,12 @@ def test_a_row_a_frame_of_a_large_split_is_shown_as_means_of_16_frames(make_spli
     assert abs(readout(opened)[2][0][0] - split.scores[1].anomaly[992:].mean()) <= 1 / 510
 
 
+def test_means_of_rows_that_do_not_divide_16_frames_say_of_how_many_they_are(make_split, keep, page, browser):
+    names = [f"n{i}" for i in range(51)]
+    opened = browser(page(keep(make_split(names=names, frames=5000, stride=5), intervals=False)))
+    assert "A value is the mean of 15 frames: good." in find(opened, ".viewer").text
+
+
 def test_a_video_of_one_frame_and_a_method_without_classes(make_split, keep, page, browser):
     split = make_split(frames=1, stride=16)
     split = replace(split, scores=[s.without_classes() for s in split.scores])
@@ -395,11 +405,11 @@ def test_labels_tell_runs_apart():
     from vadbench.report.content import labels
     from vadbench.runs import RunRecord
 
-    def record(method="m", seed=0, key="k", changed=(), config=None, trained_on="d"):
+    def record(method="m", seed=0, key="k", changed=(), config=None, trained_on="d", protocol="native"):
         return RunRecord(
-            status="finished", method=method, method_version="1", dataset="d", trained_on=trained_on, seed=seed, key=key,
-            evaluation="e", protocol={"name": "native"}, config=config or {}, changed=list(changed), fingerprint={},
-            clip={}, data={}, environment={}, created="",
+            status="finished", method=method, method_version="1", dataset="d", trained_on=trained_on, seed=seed,
+            key=key, evaluation="e", protocol={"name": protocol, "crop": "3"}, config=config or {},
+            changed=list(changed), fingerprint={}, clip={}, data={}, environment={}, created="",
         )  # fmt: skip
 
     assert labels([record(seed=3)]) == ["m"]
@@ -408,3 +418,6 @@ def test_labels_tell_runs_apart():
     assert labels([record(), record(changed=["w"], config={"w": 5})]) == ["m", "m w=5"]
     assert labels([record(), record(key="l")]) == ["m, seed 0 (k, e)", "m, seed 0 (l, e)"]
     assert labels([record(trained_on="o")]) == ["m, trained on o"]
+    assert labels([record(protocol="vadclip")]) == ["m"]
+    assert labels([record(), record(protocol="vadclip")]) == ["m, protocol native", "m, protocol vadclip"]
+    assert labels([record(), record(changed=["protocol.crop"])]) == ["m, protocol native", "m, protocol native, crop 3"]

@@ -11,7 +11,7 @@ import pytest
 
 from vadbench.errors import PluginError, UnknownNameError
 from vadbench.plugins import Registry, installed
-from vadbench.testing import NotCheckedWarning, check_method, method_checks
+from vadbench.testing import Check, NotCheckedWarning, check_method, method_checks
 from vadbench.testing.methods import METHOD_CHECKS
 
 PLUGIN = Path(__file__).with_name("broken_methods.py")
@@ -146,6 +146,11 @@ def test_a_known_failure_that_passes_or_crashes_is_a_failure(kind, words):
     (check,) = (c for c in method_checks(kind) if c.name == "shapes")
     with pytest.raises(AssertionError, match=words):
         check()
+
+
+def test_a_plugin_that_leaves_the_process_fails_its_check_and_the_others_run():
+    result = Check("shapes", "", lambda: sys.exit(3)).result()
+    assert result.status == "FAILED" and "raised SystemExit: 3" in result.found
 
 
 def test_all_checks_at_once_list_every_failure(monkeypatch):

@@ -74,7 +74,8 @@ def command(
     shown, notes = read_runs(runs, out)
     for text in notes:
         note(f"note: {text}")
-    for kind, name, draw, arguments in _pictures(shown, kinds or KINDS, videos):
+    # All are known before the first is drawn: a video that is not there leaves nothing half done.
+    for kind, name, draw, arguments in list(_pictures(shown, kinds or KINDS, videos)):
         path = save(output / f"{name}.{format_}", draw, *arguments)
         if path is not None:
             click.echo(path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vadbench.own.events import Event
     from vadbench.own.reading import Reader
     from vadbench.own.scorer import Scorer
+    from vadbench.own.sources import Source
     from vadbench.own.video import Result
 
 _SHOWN = 20
@@ -52,7 +53,7 @@ _SHOWN = 20
     "--format",
     "form",
     type=click.Choice(["csv", "json", "parquet"]),
-    default="csv",
+    default="json",
     show_default=True,
     help="Write the table of scores in this form as well as in csv.",
 )
@@ -112,9 +113,10 @@ def command(
     with http, https or rtsp. Features are made as the run's were. Frames are shown upright where a phone notes how it
     was held.
 
-    Each video gets a folder under --out: scores.csv (time and first frame of each row, its score and the probability
-    of each class), events.csv and events.json (stretches that reach the threshold, gaps of up to a second joined),
-    curve.png, index.html and summary.json. A folder of an earlier call with the same name is overwritten.
+    Each video gets a folder under --out: scores.csv and scores.json (time and first frame of each row, its score and
+    the probability of each class), events.csv and events.json (stretches that reach the threshold, gaps of up to a
+    second joined), curve.png, index.html and summary.json. A folder of an earlier call with the same name is
+    overwritten.
 
     The exit status is 0 where every video was scored to its end and 1 where one was not: it is named, what was scored
     before the damage is kept, and the others are scored. --follow ends when a file stops growing, or with Ctrl-C.
@@ -128,7 +130,9 @@ def command(
     if threshold is not None and not math.isfinite(threshold):
         raise ConfigError(f"--threshold must be a number, found {threshold}")
     sources = find_sources(videos)
-    _check_annotation(annotate, [source.live for source in sources])
+    _check_annotation(annotate, sources)
+    if follow and (frames := next((s for s in sources if isinstance(s.place, Path) and s.place.is_dir()), None)):
+        raise ConfigError(f"--follow reads a growing file or a stream, {frames.shown} is a folder of frames")
     folders = name_folders(out, sources)
     scorer = _scorer(run, method, descriptions, dataset, assignments, threshold, clip_model, clip_weights, device,
                      plugin_files)  # fmt: skip
@@ -167,16 +171,18 @@ def command(
     return 1 if failed else 0
 
 
-def _check_annotation(annotate: Path | None, live: Sequence[bool]) -> None:
+def _check_annotation(annotate: Path | None, sources: Sequence[Source]) -> None:
     if annotate is None:
         return
-    if len(live) != 1 or live[0]:
-        found = f"{len(live)} videos" if len(live) != 1 else "a stream"
+    if len(sources) != 1 or sources[0].live:
+        found = f"{len(sources)} videos" if len(sources) != 1 else "a stream"
         raise ConfigError(
             f"--annotate reads a video a second time: expected one file or folder of frames, found {found}"
         )
     if annotate.suffix.lower() not in (".mp4", ".mkv", ".mov"):
         raise ConfigError(f"--annotate writes .mp4, .mkv or .mov, found '{annotate.suffix}'")
+    if annotate.resolve() == Path(sources[0].place).resolve():
+        raise ConfigError(f"--annotate would write over the video itself, {annotate}; name another file")
 
 
 def _scorer(

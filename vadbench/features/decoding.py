@@ -114,8 +114,12 @@ class Decoder:
             self._put(number, self._join(batch))
         return self.decoded - before
 
+    def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
+        """The frames of a video, each when it is called, in the thread that decodes; for subclasses to override."""
+        return lazy_frames(path)
+
     def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
-        for frame in lazy_frames(path):
+        for frame in self.read(path):
             self.decoded += 1
             yield frame
 

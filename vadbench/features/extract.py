@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,7 +190,7 @@ def extract_features(
                 try:
                     slots = None
                     if encoder is None:
-                        _write(writer, name, _encode(batches(number), clip, crops, stride, pooling, arithmetic))
+                        _write(writer, name, encoded_rows(batches(number), clip, fingerprint))
                     else:
                         slots = encoder.write(writer, name, batches(number), decoder)
                     writer.finish(name, decoder.frames, job.source, declared_frames(job.path), slots)
@@ -252,29 +252,36 @@ def _declarations(store: FeatureStore, video: Video) -> list[tuple[int | None, L
     return [(store.declared(video.name), "container"), (video.frames, "data set")]
 
 
-def _encode(
-    batches: Iterator[Tensor], clip: Clip, crops: Sequence[str], stride: int, pooling: Pooling, arithmetic: Arithmetic
-) -> Iterator[tuple[int, Rows]]:
-    """Numbers of crops with rows as they become complete, the same as :func:`pool_rows` makes of a row per frame."""
-    rests = [np.empty((0, clip.dim), np.float32) for _ in crops]
+def encoded_rows(batches: Iterable[Tensor], clip: Clip, fingerprint: Fingerprint) -> Iterator[list[Rows]]:
+    """Rows ``(n, dim)`` in float32 of each crop as they become complete, those that :func:`pool_rows` makes of frames.
+
+    Args:
+        batches: encoder input of one video's frames, in order: those that its rows need.
+        clip: encodes them.
+        fingerprint: of the features to make, with nothing unknown in it.
+    """
+    crops, stride, arithmetic = fingerprint.crops, fingerprint.stride, fingerprint.arithmetic
+    assert arithmetic != "unknown"
+    rests: list[Rows] = [np.empty((0, clip.dim), np.float32) for _ in crops]
     for batch in batches:
         frames = batch.to(clip.device, non_blocking=True)
-        for number, crop in enumerate(crops):
-            features = clip.encode_images(clip.crop(frames, crop), arithmetic).cpu().numpy()
-            if pooling != "mean":
-                yield number, features
-                continue
-            rest = np.concatenate([rests[number], features])
-            full = len(rest) - len(rest) % stride
-            if full:
-                yield number, pool_rows(rest[:full], full, 1, stride, "mean")
-            rests[number] = rest[full:]
-    for number, rest in enumerate(rests):
-        if len(rest):
-            yield number, pool_rows(rest, len(rest), 1, stride, "mean")
+        rows = [clip.encode_images(clip.crop(frames, crop), arithmetic).cpu().numpy() for crop in crops]
+        if fingerprint.pooling == "mean":
+            rows = [np.concatenate(both) for both in zip(rests, rows, strict=True)]
+            full = len(rows[0]) // stride * stride
+            rests = [crop[full:].copy() for crop in rows]
+            rows = [_means(crop[:full], stride) for crop in rows]
+        if len(rows[0]):
+            yield rows
+    if len(rests[0]):
+        yield [_means(crop, stride) for crop in rests]
 
 
-def _write(writer: StoreWriter, name: str, encoded: Iterator[tuple[int, Rows]]) -> None:
+def _means(frames: Rows, stride: int) -> Rows:
+    return pool_rows(frames, len(frames), 1, stride, "mean") if len(frames) else frames
+
+
+def _write(writer: StoreWriter, name: str, encoded: Iterator[list[Rows]]) -> None:
     """Write a video's rows crop after crop, though they come batch after batch.
 
     Rows of all crops but the first wait in files without a name, which are gone however the process ends.
@@ -284,12 +291,11 @@ def _write(writer: StoreWriter, name: str, encoded: Iterator[tuple[int, Rows]]) 
             later = [
                 stack.enter_context(TemporaryFile(dir=writer.folder, buffering=0)) for _ in writer.fingerprint.crops[1:]
             ]
-        for number, rows in encoded:
-            if number == 0:
-                writer.write_rows(name, rows)
-                continue
+        for first, *others in encoded:
+            writer.write_rows(name, first)
             with storage_errors(writer.folder):
-                write_all(later[number - 1].fileno(), rows.tobytes())
+                for file, rows in zip(later, others, strict=True):
+                    write_all(file.fileno(), rows.tobytes())
         for file in later:
             kept: Rows = np.memmap(file, np.float32, mode="r").reshape(-1, writer.fingerprint.dim)
             for start in range(0, len(kept), _COPIED_ROWS):

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vadbench.errors import MediaError
+from vadbench.errors import ConfigError, MediaError
 from vadbench.files import replacing
 from vadbench.media import Frame
 from vadbench.own.events import Curve, Event
@@ -46,7 +46,10 @@ def annotate(
 
     Raises:
         MediaError: the video cannot be read again.
+        ConfigError: the output is the video itself.
     """
+    if output.exists() and isinstance(reader.source.place, Path) and output.samefile(reader.source.place):
+        raise ConfigError(f"{output} is the video that was scored; write the annotated one to another file")
     options = {"crf": "23", "preset": "veryfast"}
     count = 0
     with replacing(output) as temporary, av.open(str(temporary), "w") as container:

@@ -1,4 +1,4 @@
-"""A plain page about one scored video: everything in one file, nothing loaded, every text escaped."""
+"""A page about one scored video: everything in one file, nothing loaded or run, every text escaped."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from typing import Any
 
 from vadbench.own.events import Event
 from vadbench.own.windows import Thumbnail
+from vadbench.report.page import document
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; overflow-wrap: anywhere; }
-img { max-width: 100%; background: #fff; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid #8886; padding: .25rem .75rem; text-align: right; vertical-align: middle; }
-th:last-child, td:last-child, dd { text-align: left; }
-td img { display: block; height: 4.5rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
-dd { margin: 0; }
-"""
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _MOST_EVENTS = 500
 
 
@@ -45,16 +33,12 @@ def video_page(
         thumbnails: frames of peaks by the number of the peak's frame.
     """
     said = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
-    told = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    told = "".join(f"<p>{escape(note)}</p>" for note in notes)
     curve = f'<img alt="Anomaly score over time" src="{_inline("image/png", picture)}">' if picture else ""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # Nothing in this page runs or is fetched, whatever a name in it says.
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f'<h1 dir="auto">{escape(title)}</h1><p>{curve}</p><h2>Events</h2>{_table(events, thumbnails)}'
-        f"<h2>How it was scored</h2><dl>{said}</dl>{f'<ul>{told}</ul>' if told else ''}</body></html>\n"
+    return document(
+        title,
+        f'<h1 dir="auto">{escape(title)}</h1>{curve}<h2>Events</h2>{_table(events, thumbnails)}'
+        f'<h2>How it was scored</h2><dl class="facts">{said}</dl><div class="notes">{told}</div>',
     )
 
 
@@ -67,13 +51,15 @@ def _table(events: Sequence[Event], thumbnails: Mapping[int, Thumbnail]) -> str:
         shown = f'<img alt="Frame {frame.frame}" src="{_inline("image/jpeg", frame.jpeg)}">' if frame else ""
         when = [clock(event.start), clock(event.end), clock(event.peak_time)]
         numbers = [*when, f"{event.peak:.3f}", f"{event.mean:.3f}"]
-        cells = "".join(f"<td>{number}</td>" for number in numbers)
+        cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
         lines.append(f"<tr>{cells}<td>{escape(event.label)}</td><td>{shown}</td></tr>")
     more = len(events) - len(lines)
     rest = f"<p>{more} more in events.csv.</p>" if more else ""
-    heads = "".join(f"<th>{head}</th>" for head in ("start", "end", "peak at", "peak", "mean", "class", "peak frame"))
-    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f'<div class="wide">{table}</div>{rest}'
+    heads = "".join(f'<th class="number">{head}</th>' for head in ("start", "end", "peak at", "peak", "mean"))
+    head = f"<thead><tr>{heads}<th>class</th><th>peak frame</th></tr></thead>"
+    table = f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
+    # Reachable by keyboard, for what is wider than the screen.
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Events">{table}</div>{rest}'
 
 
 def clock(seconds: float) -> str:

@@ -27,7 +27,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vadbench.errors import MediaError
-from vadbench.media import Frame, lazy_frames
+from vadbench.media import Frame, read_frames
 from vadbench.own.sources import Source
 
 _POLL_SECONDS = 0.1
@@ -43,6 +43,16 @@ class Picture:
     time: float
     until: float
     read: Callable[[], Frame]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A frame that has been read already, to be called like one that has not."""
+
+    frame: Frame
+
+    def __call__(self) -> Frame:
+        return self.frame
 
 
 @dataclass
@@ -76,8 +86,9 @@ class Reader:
             MediaError: there is no video, it is damaged, or a stream was lost; names the frame. All before it was read.
         """
         if isinstance(self.source.place, Path) and self.source.place.is_dir():
-            for number, read in enumerate(lazy_frames(self.source.place)):
-                yield Picture(number / self.fps, (number + 1) / self.fps, read)
+            # Each at once: a damaged image ends the video where it lies, not where some thread comes upon it.
+            for number, frame in enumerate(read_frames(self.source.place)):
+                yield Picture(number / self.fps, (number + 1) / self.fps, Kept(frame))
             return
         with _Connection(self) as connection:
             yield from self._decoded(connection)
@@ -287,11 +298,13 @@ def _video(container: InputContainer, shown: str) -> VideoStream:
 def _request(address: str) -> urllib.request.Request:
     """A request for an address that may name a user and a password, as cameras' do."""
     parts = urlsplit(address)
-    headers = {"User-Agent": "vadbench"}
     user, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "vadbench"})
     if at:
-        headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
-    return urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)
+        # Not for whoever the server sends us on to.
+        given = base64.b64encode(unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {given}")
+    return request
 
 
 def _upright(frame: av.VideoFrame) -> Frame:

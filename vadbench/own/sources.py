@@ -43,7 +43,7 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
     """The videos that arguments name: a folder of videos stands for all of them.
 
     Raises:
-        ConfigError: nothing lies there, or a folder holds neither videos nor frames, or both.
+        ConfigError: nothing lies there, a folder holds neither videos nor frames, or both, or an address is none.
     """
     return [source for argument in arguments for source in _sources(argument)]
 
@@ -76,7 +76,10 @@ def printable(text: str) -> str:
 
 
 def _sources(argument: str) -> Iterable[Source]:
-    address = urlsplit(argument) if "://" in argument else None
+    try:
+        address = urlsplit(argument) if "://" in argument else None
+    except ValueError as error:
+        raise ConfigError(f"expected an address such as rtsp://camera/stream, found another ({error})") from error
     if address is not None and address.scheme.lower() in SCHEMES:
         return [_stream(argument)]
     if address is not None and not os.path.exists(argument):
@@ -108,6 +111,9 @@ def _on_disk(path: Path) -> Source:
 
 
 def _stream(argument: str) -> Source:
+    # An error further on would show all of it.
+    if any(c.isspace() or not c.isprintable() for c in argument):
+        raise ConfigError("expected an address without blanks and control characters; write a blank in it as %20")
     parts = urlsplit(argument)
     host = parts.netloc.rpartition("@")[2]
     # Cameras take passwords and tokens in the query as well.

@@ -35,7 +35,7 @@ class Result:
         duration: seconds of video.
         events: in the order of time.
         curve: its scores over time.
-        seconds: by what they were spent on, ``all`` of them and those for each second of video.
+        seconds: by what they were spent on, and ``all`` of them.
         notes: what a reader must know.
         error: why it was not scored to its end; empty where it was.
     """
@@ -173,7 +173,8 @@ def score_video(
                 raise
             result.notes.append("stopped by hand")
         result.frames = min(pictures.decoded, result.rows * stride)
-        result.duration = pictures.until if result.frames == pictures.decoded else result.curve.times[-1]
+        # Stopped by hand, it ends where the first row begins that was not scored.
+        result.duration = pictures.until if result.frames == pictures.decoded else pictures.starts[0]
         result.curve.end = result.duration
         new = finder.finish(result.duration, result.frames)
         album.look(new, None)
@@ -181,7 +182,6 @@ def score_video(
         result.error = str(pictures.failure or "")
     progress(f"scoring {source.name}", 1, 1)
     result.notes += [*scorer.notes, *_notes(reader, result, scorer)]
-    result.seconds = dict(watch.seconds)
     with watch.of("drawing"):
         picture = _draw(result, album, scorer)
     result.seconds = {**watch.seconds, "all": time.perf_counter() - began}
@@ -227,7 +227,7 @@ def _write(result: Result, album: _Album, scorer: Scorer, picture: bytes) -> Non
         "length": f"{clock(result.duration)}, {result.frames} frames",
         "method": scorer.origin,
         "threshold": f"{scorer.threshold:.4g} ({scorer.threshold_origin})",
-        "features": f"{scorer.clip.name}, a row every {scorer.fingerprint.stride} frames",
+        "features": f"CLIP {scorer.clip.name}, a row every {scorer.fingerprint.stride} frames",
         "time": f"{result.seconds['all']:.1f} s{took}",
         **({"not scored to its end": result.error} if result.error else {}),
     }

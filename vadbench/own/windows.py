@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,14 @@ from PIL import Image
 
 from vadbench.clip import CROPS, Clip
 from vadbench.errors import DataError, FeatureError
+from vadbench.features import extract
 from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.fingerprint import Arithmetic, Fingerprint
-from vadbench.features.pooling import pool_rows
+from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.media import Frame
 from vadbench.method import Reach
-from vadbench.own.reading import Reader
+from vadbench.own.reading import Kept, Reader
 from vadbench.own.scorer import Scorer
 from vadbench.scoring import ROWS_AT_ONCE, score_videos
 
@@ -34,6 +35,8 @@ FOLLOWED_BATCH = 16
 """The same where scores are wanted soon."""
 ROWS_OF_PARTS = 4096
 """Rows scored at once by a method that does not need the whole video."""
+
+_T = TypeVar("_T")
 
 _THUMBNAIL = (192, 144)
 _THUMBNAIL_SECONDS = 0.2
@@ -70,15 +73,27 @@ class Stopwatch:
     """Seconds by what they were spent on, in the thread that scores."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _counted: float = 0.0
 
     @contextmanager
     def of(self, what: str) -> Iterator[None]:
-        """Add the time of a block."""
-        began = time.perf_counter()
+        """Add the time of a block, less that of blocks within it."""
+        began, before = time.perf_counter(), self._counted
         try:
             yield
         finally:
-            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
+            spent = time.perf_counter() - began
+            self.seconds[what] = self.seconds.get(what, 0.0) + spent - (self._counted - before)
+            self._counted = before + spent
+
+    def each(self, what: str, items: Iterator[_T]) -> Iterator[_T]:
+        """The same items; the time that each is waited for is added."""
+        while True:
+            with self.of(what):
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
 
 
 class Pictures(Decoder):
@@ -123,20 +138,20 @@ class Pictures(Decoder):
             passed = [t for t in self._thumbnails if t.frame < before]
             self._thumbnails = passed[-1:] + self._thumbnails[len(passed) :]
 
-    def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
+    def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
+        """Frames of the reader, not of a path."""
         shown = -np.inf
         try:
-            for picture in self._reader:
+            for number, picture in enumerate(self._reader):
                 read = picture.read
-                if self.decoded % self._stride == 0:
+                if number % self._stride == 0:
                     self.starts.append(picture.time)
                     if picture.time - shown >= _THUMBNAIL_SECONDS:
                         shown = picture.time
                         frame = read()
-                        self._keep(Thumbnail(self.decoded, _small_jpeg(frame)))
-                        read = _Kept(frame)
+                        self._keep(Thumbnail(number, _small_jpeg(frame)))
+                        read = Kept(frame)
                 self.until = picture.until
-                self.decoded += 1
                 yield read
         except DataError as error:
             self.failure = error
@@ -146,14 +161,6 @@ class Pictures(Decoder):
             self._thumbnails.append(thumbnail)
             if len(self._thumbnails) > _THUMBNAILS:
                 self._thumbnails = self._thumbnails[::2]
-
-
-@dataclass(frozen=True)
-class _Kept:
-    frame: Frame
-
-    def __call__(self) -> Frame:
-        return self.frame
 
 
 def _small_jpeg(frame: Frame) -> bytes:
@@ -175,34 +182,9 @@ def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stop
 
 def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch: Stopwatch) -> Iterator[Rows]:
     """Feature rows ``(crops, n, dim)`` as the fingerprint says, the values that extraction would store."""
-    stride, pooling = fingerprint.stride, fingerprint.pooling
-    arithmetic: Arithmetic = "fp32" if fingerprint.arithmetic == "unknown" else fingerprint.arithmetic
-    rest: Rows = np.empty((len(fingerprint.crops), 0, clip.dim), np.float32)
-    batches = pictures.batches(0)
-    while True:
-        with watch.of("waiting for frames"):
-            batch = next(batches, None)
-        if batch is None:
-            break
-        with watch.of("encoding"):
-            frames = batch.to(clip.device, non_blocking=True)
-            features = np.stack(
-                [clip.encode_images(clip.crop(frames, crop), arithmetic).cpu().numpy() for crop in fingerprint.crops]
-            )
-            if pooling == "mean":
-                features = np.concatenate([rest, features], 1)
-                full = features.shape[1] // stride * stride
-                features, rest = _means(features[:, :full], stride), features[:, full:]
-        if features.shape[1]:
-            yield features.astype(fingerprint.dtype, copy=False)
-    if rest.shape[1]:
-        yield _means(rest, stride).astype(fingerprint.dtype, copy=False)
-
-
-def _means(frames: Rows, stride: int) -> Rows:
-    if not frames.shape[1]:
-        return frames
-    return np.stack([pool_rows(crop, len(crop), 1, stride, "mean") for crop in frames])
+    batches = watch.each("waiting for frames", pictures.batches(0))
+    for rows in watch.each("encoding", extract.encoded_rows(batches, clip, fingerprint)):
+        yield np.stack(rows).astype(fingerprint.dtype, copy=False)
 
 
 def window_rows(reach: Reach, follow: bool) -> int:

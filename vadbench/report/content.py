@@ -83,9 +83,11 @@ def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
 def labels(records: Sequence[RunRecord]) -> list[str]:
     """A short name for each run: the method, what it changed, its seed; its key where these are not enough.
 
-    The seed is left out where it is the only one of its kind.
+    The seed is left out where it is the only one of its kind, the protocol where all runs have the same.
     """
-    plain = [_label(r) for r in records]
+    rules = [_rules(r) for r in records]
+    under = [f", protocol {rule}" if len(set(rules)) > 1 else "" for rule in rules]
+    plain = [_label(r) + rule for r, rule in zip(records, under, strict=True)]
     seeds = [f"{name}, seed {r.seed}" for name, r in zip(plain, records, strict=True)]
     seeded = [seed if plain.count(name) > 1 else name for name, seed in zip(plain, seeds, strict=True)]
     keyed = [f"{name} ({r.key}, {r.evaluation})" for name, r in zip(seeded, records, strict=True)]
@@ -162,18 +164,19 @@ def _run(run: Shown) -> dict[str, Any]:
     }
 
 
+def _rules(record: RunRecord) -> str:
+    changed = [name.removeprefix(PROTOCOL) for name in record.changed if name.startswith(PROTOCOL)]
+    return ", ".join([str(record.protocol.get("name")), *(f"{name} {record.protocol.get(name)}" for name in changed)])
+
+
 def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
-    rules = [
-        f"{n.removeprefix(PROTOCOL)} {record.protocol.get(n.removeprefix(PROTOCOL))}"
-        for n in record.changed
-        if n.startswith(PROTOCOL)
-    ]
     yield "method", f"{record.method}, version {record.method_version}"
     yield "trained on", f"{record.trained_on}, seed {record.seed}"
-    yield "protocol", ", ".join([str(record.protocol.get("name")), *rules])
+    yield "protocol", _rules(record)
     yield "CLIP", " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip() or "unknown"
-    asked = ("stride", "pooling", "crops", "dtype")
-    yield "features", ", ".join(f"{k} {record.fingerprint[k]}" for k in asked if k in record.fingerprint) or "unknown"
+    asked = {k: record.fingerprint[k] for k in ("stride", "pooling", "crops", "dtype") if k in record.fingerprint}
+    words = (f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in asked.items())
+    yield "features", ", ".join(words) or "unknown"
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
     yield "commit", str(record.environment.get("commit", "unknown"))
     yield "key", record.key

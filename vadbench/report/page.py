@@ -16,20 +16,31 @@ _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 def render_page(title: str, body: str, scripts: Sequence[str], data: Any) -> str:
     """An HTML document that shows data.
 
-    A strict content security policy names the one style and the one script by their hashes: nothing else is run or
-    loaded, even if data became markup.
-
     Args:
         title: of the browser's window.
         body: file of this package with what stands between ``<body>`` and ``</body>``.
         scripts: files of this package that make one script, in this order.
         data: what the script shows; anything that JSON has, NaN and infinity excepted.
     """
+    shown = f'{asset(body)}\n<script type="application/json" id="data">{embedded(data)}</script>\n'
+    return document(title, shown, '"use strict";\n' + "\n".join(asset(name) for name in scripts))
+
+
+def document(title: str, body: str, script: str = "") -> str:
+    """An HTML document in the style that all pages share.
+
+    A strict content security policy names the one style and the script, if there is one, by their hashes: nothing else
+    is run or loaded, even if a name in it became markup.
+
+    Args:
+        title: of the browser's window.
+        body: markup, in which every text from elsewhere is escaped.
+        script: runs when the body is there.
+    """
     style = asset("page.css")
-    script = '"use strict";\n' + "\n".join(asset(name) for name in scripts)
+    run = f" script-src '{_digest(script)}';" if script else ""
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:;"
-        " base-uri 'none'; form-action 'none'"
+        f"default-src 'none';{run} style-src '{_digest(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -37,9 +48,8 @@ def render_page(title: str, body: str, scripts: Sequence[str], data: Any) -> str
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{html.escape(title)}</title>\n"
-        f"<style>{style}</style>\n</head>\n<body>\n{asset(body)}\n"
-        f'<script type="application/json" id="data">{embedded(data)}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n{body}"
+        f"{f'<script>{script}</script>' if script else ''}\n</body>\n</html>\n"
     )
 
 

@@ -211,8 +211,11 @@ function controls() {
     viewer.move(viewer.cursor);
   }, true));
   if (several) fill("video-legend", make("div", { class: "bar" }, ...marks));
-  const means = data.runs.filter((run) => run.mean).map((run) => run.label);
-  if (means.length) document.querySelector(".viewer").append(make("p", { class: "muted" }, make("small", {}, "A value is the mean of 16 frames: ", isolated(means.join(", ")), ".")));
+  const means = data.runs.filter((run) => run.mean);
+  for (const stride of new Set(means.map((run) => run.stride))) {
+    const which = means.filter((run) => run.stride === stride).map((run) => run.label);
+    document.querySelector(".viewer").append(make("p", { class: "muted" }, make("small", {}, `A value is the mean of ${stride} frames: `, isolated(which.join(", ")), ".")));
+  }
   const select = make("select", { id: "run", change: (event) => choose(Number(event.target.value)) }, ...data.runs.map((run, i) => make("option", { value: i }, run.label)));
   if (several) fill("choose-run", make("label", {}, "Run", select), make("small", { class: "muted" }, "also that of the class probabilities above"));
   else document.getElementById("run-title").textContent = "Scores and videos";

@@ -92,8 +92,8 @@ class Check:
             if reason is not None:
                 return Result(self.name, "known", f"known: {reason} (now: {failure.found})")
             return Result(self.name, "FAILED", str(failure))
-        # A plugin may raise anything; the other checks must still run.
-        except Exception as error:
+        # A plugin may raise anything, or leave; the other checks must still run.
+        except (Exception, SystemExit) as error:
             return Result(self.name, "FAILED", crashed(error))
         if reason is not None:
             return Result(self.name, "FAILED", f"{found}: it passes; take it out of known_failures")
@@ -124,7 +124,7 @@ def require(holds: bool, found: str, mend: str) -> None:
         raise Failure(found, mend)
 
 
-def crashed(error: Exception) -> str:
+def crashed(error: Exception | SystemExit) -> str:
     """An exception out of a plugin in one line: what, where, why it matters."""
     if isinstance(error, VadbenchError):
         return " ".join(str(error).split())
