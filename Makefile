@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test docs lint types
+.PHONY: demo test docs lint types speed
 
 demo: $(READY)
 	$(BIN)/vadbench run --method random --dataset synthetic
@@ -24,6 +24,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+speed: $(READY)
+	$(BIN)/python benchmarks/speed/all.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

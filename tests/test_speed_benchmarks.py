@@ -51,6 +51,36 @@ def test_methods(tmp_path):
     assert record["environment"]["threads"] == 1
 
 
+@pytest.mark.parametrize("only", ["vadclip:", "anomalyclip:", "608", "metrics"])
+def test_all(tmp_path, only):
+    """The script itself asserts that the literal versions give the same numbers."""
+    file = tmp_path / "figures.json"
+    printed = run("all.py", "--quick", "--threads", "1", "--only", only, "--json", str(file))
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line[0] == "|"]
+    record = json.loads(file.read_text())
+    assert [row[0] for row in table[2:]] == [figures["work"] for figures in record["figures"]]
+    assert record["figures"]
+    for figures in record["figures"]:
+        assert only in figures["work"]
+        assert 0 <= figures["literal"]["difference_over_tolerance"] <= 1
+        assert min(figures["wall"], figures["cpu"], figures["floor"], figures["literal"]["cpu"]) > 0
+    assert record["environment"]["threads"] == 1
+
+
+def test_all_names_what_there_is():
+    with pytest.raises(AssertionError, match="there are vadbench --help, "):
+        run("all.py", "--only", "nothing")
+
+
+def test_growth(tmp_path):
+    record, plot = tmp_path / "growth.json", tmp_path / "growth.png"
+    printed = run("growth.py", "--quick", "--json", str(record), "--plot", str(plot))
+    curves = json.loads(record.read_text())
+    assert re.findall(r"^(.+?) +exponent +-?[\d.]+; .+ CPU s, [\d.]+ GB$", printed, re.M) == list(curves)
+    assert all(len(c["sizes"]) == len(c["cpu"]) for c in curves.values())
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
 def test_metrics(tmp_path):
     file = tmp_path / "figures.json"
     printed = run("metrics.py", "--json", str(file))

@@ -17,18 +17,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from measuring import Figures, peak_gb, timed
 from tabulate import tabulate
 from torch import Tensor
 from vadbench_anomalyclip.method import AnomalyClip
@@ -95,15 +93,6 @@ REFERENCE: dict[tuple[str, str], tuple[float, float]] = {
 2.15, float32. It encodes the prompts anew for every video."""
 
 
-@dataclass(frozen=True)
-class Figures:
-    """Seconds of a piece of work, on the clock and on all processors together, and the process's peak memory."""
-
-    wall: float
-    cpu: float
-    peak_gb: float
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
@@ -150,7 +139,8 @@ def measure(name: str, work: str, sizes: Sizes) -> Figures:
     else:
         method = build(name, sizes)
         if work in (STEP, SMALL_STEP):
-            run = step(method, method.config.recipe.batch_size if work == STEP else SMALL_BATCH[name])
+            batch = batch_of(method, method.config.recipe.batch_size if work == STEP else SMALL_BATCH[name])
+            run = step(method, lambda: torch.stack(list(method.loss(batch).values())).sum())
             repeats = min(3, repeats) if work == STEP else repeats
         elif work == SPLIT:
             run, times, repeats, warm = score(method, lengths(*sizes.split), True), sizes.times, 1, False
@@ -158,16 +148,8 @@ def measure(name: str, work: str, sizes: Sizes) -> Figures:
             run = score(method, [sizes.video], work == ALONE)
     if warm:
         run()
-    seconds = [timed(run) for _ in range(repeats)]
-    wall, cpu = (times * median(values) for values in zip(*seconds, strict=True))
-    return Figures(wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
-
-
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Wall and CPU seconds of one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    wall, cpu = (times * seconds for seconds in timed(run, repeats))
+    return Figures(wall, cpu, peak_gb())
 
 
 def build(name: str, sizes: Sizes) -> Method:
@@ -178,22 +160,26 @@ def build(name: str, sizes: Sizes) -> Method:
     return method(config, Task(UcfCrime.classes, text.dim, torch.device("cpu"), lambda: text))
 
 
-def step(method: Method, videos: int) -> Callable[[], None]:
-    """A training step: loss, gradients, AdamW."""
-    method.train()
-    recipe, classes = method.config.recipe, method.task.classes
-    optimiser = torch.optim.AdamW(
-        method.parameter_groups(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
-    )
-    rng = np.random.default_rng(0)
+def batch_of(method: Method, videos: int) -> Batch:
+    """A training batch of drawn features, the first half of the videos abnormal."""
+    classes, rng = method.task.classes, np.random.default_rng(0)
     views = [method.view(rng.standard_normal((600, method.task.dim), np.float32), rng) for _ in range(videos)]
     labels = torch.zeros(videos, len(classes))
     for i in range(videos):
         labels[i, classes.abnormal[i % len(classes.abnormal)] if i < videos // 2 else classes.normal] = 1
-    batch = Batch({key: torch.from_numpy(np.stack([v[key] for v in views])) for key in views[0]}, labels)
+    return Batch({key: torch.from_numpy(np.stack([v[key] for v in views])) for key in views[0]}, labels)
+
+
+def step(method: Method, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    """A training step: loss, gradients, AdamW."""
+    method.train()
+    recipe = method.config.recipe
+    optimiser = torch.optim.AdamW(
+        method.parameter_groups(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+    )
 
     def run() -> None:
-        total = torch.stack(list(method.loss(batch).values())).sum()
+        total = loss()
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         optimiser.step()

@@ -73,7 +73,7 @@ class GridFeedForward(nn.Module):
 
     def forward(self, grid: Tensor) -> Tensor:
         # Permuting makes a channels-last image without copying.
-        hidden = F.leaky_relu(self.widen(self.norm(grid).permute(0, 3, 1, 2)))
+        hidden = F.leaky_relu(self.widen(self.norm(grid).permute(0, 3, 1, 2)), inplace=True)
         return self.narrow(hidden).permute(0, 2, 3, 1)
 
 

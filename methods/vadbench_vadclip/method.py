@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.attention import Mlp
+from vadbench.nn.parts import summed
 from vadbench.nn.pooling import row_mask
 from vadbench.nn.sampling import chunk_lengths, to_chunks
 from vadbench_vadclip.checkpoint import to_ours
@@ -31,6 +32,9 @@ from vadbench_vadclip.temporal import TemporalAdapter
 
 ROWS_AT_ONCE = 16384
 """Rows that go through the model at once when scoring; bounds memory."""
+ROWS_IN_PART = 4096
+"""Rows whose activations are held at once in training on a CPU: all of a batch's would take 3 GB and a sixth more time,
+for they fit no cache and are new pages at every step."""
 TEMPERATURE = 0.07
 """Divides the cosine similarities of the alignment map (paper and code)."""
 _MEMORY = 0.98
@@ -93,18 +97,29 @@ class VadClip(Method):
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """The terms ``coarse``, ``align`` and ``divergence``, as far as the settings have them."""
         lengths, labels = batch.views["length"], batch.labels > 0
-        abnormal = ~labels[:, self.task.classes.normal]
         text = self.text_features()
-        logits = self.forward(batch.views["features"], lengths, text)
+        looks: list[dict[str, Tensor]] = []
+
+        def terms_of(part: Sequence[Tensor], text: Tensor | None) -> tuple[Tensor, ...]:
+            features, lengths, labels = part
+            logits = self.forward(features, lengths, text)
+            looks.append({name: values.detach() for name, values in logits.items()})
+            losses = []
+            with torch.autocast(labels.device.type, enabled=False):
+                if "coarse" in logits:
+                    losses.append(coarse_loss(logits["coarse"], lengths, ~labels[:, self.task.classes.normal]))
+                if "align" in logits:
+                    losses.append(align_loss(logits["align"], lengths, labels))
+            return tuple(loss * (len(labels) / len(batch.labels)) for loss in losses)
+
+        parts = _in_parts(batch.views["features"], lengths, labels)
+        names = [name for name in ("coarse", "align") if getattr(self, name) is not None]
+        terms = dict(zip(names, summed(terms_of, parts, list(self.parameters()), text), strict=True))
         if self.training and self.config.score_branch == "best":
-            self._compare_branches(logits, lengths, abnormal)
-        terms: dict[str, Tensor] = {}
-        with torch.autocast(labels.device.type, enabled=False):
-            if "coarse" in logits:
-                terms["coarse"] = coarse_loss(logits["coarse"], lengths, abnormal)
-            if "align" in logits:
-                terms["align"] = align_loss(logits["align"], lengths, labels)
-            if text is not None and text.requires_grad and self.config.divergence_weight:
+            seen = {name: torch.cat([look[name] for look in looks]) for name in names}
+            self._compare_branches(seen, lengths, ~labels[:, self.task.classes.normal])
+        if text is not None and text.requires_grad and self.config.divergence_weight:
+            with torch.autocast(labels.device.type, enabled=False):
                 terms["divergence"] = self.config.divergence_weight * divergence(text.float(), self.task.classes.normal)
         return terms
 
@@ -222,3 +237,10 @@ class AlignBranch(nn.Module):
 
 def _forget_text(method: VadClip, _: object = None) -> None:
     method._text = None
+
+
+def _in_parts(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """A batch's tensors cut into parts of nearly equal size on a CPU; other devices take all at once."""
+    features = tensors[0]
+    count = min(len(features), -(-features.shape[:2].numel() // ROWS_IN_PART)) if features.device.type == "cpu" else 1
+    return list(zip(*(t.tensor_split(count) for t in tensors), strict=True))

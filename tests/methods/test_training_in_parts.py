@@ -1,0 +1,61 @@
+"""Both methods give the same losses, gradients and statistics whether a batch is taken whole or in parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from vadbench_anomalyclip import method as anomalyclip
+from vadbench_synthetic.dataset import Synthetic
+from vadbench_vadclip import method as vadclip
+
+from vadbench.clip import ClipSource, load_clip
+from vadbench.config import resolve
+from vadbench.method import Batch, Task
+
+METHODS = {
+    "anomalyclip": (anomalyclip.AnomalyClip, anomalyclip, "WINDOW_ROWS"),
+    "vadclip": (vadclip.VadClip, vadclip, "ROWS_IN_PART"),
+}
+
+
+def step(name, settings):
+    """Terms, gradients by name and buffers of one step over six videos, half of them abnormal, of various lengths."""
+    torch.manual_seed(0)
+    kind, *_ = METHODS[name]
+    text = load_clip(ClipSource("small")).text
+    config = resolve(kind.Config, kind.dataset_defaults["synthetic"] | settings, environment={})
+    classes = Synthetic.classes
+    method = kind(config, Task(classes, text.dim, torch.device("cpu"), lambda: text)).train()
+    rng = np.random.default_rng(0)
+    views = [method.view(rng.standard_normal((n, text.dim), np.float32), rng) for n in (5, 64, 90, 30, 200, 1)]
+    labels = torch.zeros(6, len(classes))
+    labels[:3, classes.abnormal[0]] = 1
+    labels[3:, classes.normal] = 1
+    terms = method.loss(Batch({k: torch.from_numpy(np.stack([v[k] for v in views])) for k in views[0]}, labels))
+    torch.stack(list(terms.values())).sum().backward()
+    gradients = {key: p.grad for key, p in method.named_parameters()}
+    return {k: v.detach() for k, v in terms.items()}, gradients, dict(method.named_buffers())
+
+
+@pytest.mark.parametrize(
+    "name, settings",
+    [
+        ("anomalyclip", {}),
+        ("vadclip", {}),
+        ("vadclip", {"score_branch": "best"}),
+        ("vadclip", {"text_prompt": "handcrafted"}),
+        ("vadclip", {"branches": "coarse", "score_branch": "coarse", "visual_prompt": "none"}),
+        ("vadclip", {"branches": "align", "visual_prompt": "average"}),
+    ],
+    ids=["anomalyclip", "vadclip", "best", "handcrafted", "coarse", "align"],
+)
+@pytest.mark.parametrize("rows", [1, 128], ids=["a video each", "a few"])
+def test_parts_change_nothing(monkeypatch, name, settings, rows):
+    whole = step(name, settings)
+    monkeypatch.setattr(METHODS[name][1], METHODS[name][2], rows)
+    parts = step(name, settings)
+    for a, b in zip(whole, parts, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            torch.testing.assert_close(a[key], b[key], rtol=1e-4, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
