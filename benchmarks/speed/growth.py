@@ -4,7 +4,7 @@
 
 Methods are of published size, in two torch threads, their CLIP is the small one; scores are drawn. The exponent is the
 slope between the logarithms of size and CPU seconds over the upper half of the sizes: 1 says that twice the work takes
-twice as long. ``n log n`` would show as at most 1.1 there.
+twice as long. Sorting alone, which is ``n log n``, came out as 1.15.
 """
 
 from __future__ import annotations
