@@ -12,6 +12,7 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import RunError, UnknownNameError
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
+from vadbench.metrics.definitions import COMPARED
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import RunRecord, SplitRecord, Value, write_record
 from vadbench.scored import ScoredSplit, VideoScores
@@ -270,7 +271,7 @@ def test_class_metrics_over_other_classes_are_not_compared(keep, out):
         shared,
         b.rules,
     )
-    found = compare(*sides(keep, out, a, crossed), [*comparing.METRICS, "AUC/Riot"])
+    found = compare(*sides(keep, out, a, crossed), [*COMPARED, "AUC/Riot"])
     for key in ("mAUC", "mAP", "mAP@IoU", "AUC/Riot"):
         assert (found[key].p, found[key].low) == (None, None)
         assert verdict(key, found[key], None) == "measured over other classes"

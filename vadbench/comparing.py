@@ -17,15 +17,13 @@ from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError, UnknownNameError
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, Difference, paired_difference
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
 from vadbench.scored import ScoredSplit, load_split
 from vadbench.tables.escaping import plain
 
 RESAMPLES = 5000
 """More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""
-METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
-"""What is compared where nothing is asked for."""
 SHOWN = 3
 """Differences or videos that a message names."""
 _ABSENT = "absent"
@@ -112,7 +110,8 @@ def compare(
 
     Args:
         a, b: from :func:`load_runs`.
-        metrics: their keys; by default those of :data:`METRICS` that are defined on both sides.
+        metrics: their keys; by default those of :data:`vadbench.metrics.definitions.COMPARED` that are defined on both
+            sides.
         progress: told how many runs are resampled.
 
     Raises:
@@ -121,7 +120,7 @@ def compare(
     """
     values = {m: (a.value(m), b.value(m)) for m in a.first.metrics}
     shared = {m: (x, y) for m, (x, y) in values.items() if x is not None and y is not None}
-    keys = [m for m in METRICS if m in shared] if metrics is None else list(dict.fromkeys(metrics))
+    keys = [m for m in COMPARED if m in shared] if metrics is None else list(dict.fromkeys(metrics))
     for key in keys:
         if key not in shared:
             raise UnknownNameError("metric of both sides", key, shared)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from vadbench.dataset import Progress
     from vadbench.runs import RunRecord
 
-HEADLINE = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR", "prevalence")
-
 
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
@@ -94,6 +92,7 @@ def percent(value: float | None) -> str:
 
 def print_results(records: Sequence[RunRecord]) -> None:
     """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
+    from vadbench.metrics.definitions import COMPARED
     from vadbench.runs import summarise
 
     means = summarise(records)
@@ -102,7 +101,7 @@ def print_results(records: Sequence[RunRecord]) -> None:
     branches = {n.partition("/")[2] for n in records[0].metrics if n.startswith("AnoAUC/")}
     of_branches = [n for n in records[0].metrics if n.partition("/")[2] in branches]
     rows = []
-    for name in (*(n for n in HEADLINE if n in records[0].metrics), *of_branches):
+    for name in (*(n for n in (*COMPARED, "prevalence") if n in records[0].metrics), *of_branches):
         values = [r.metrics[name] for r in records]
         cells = [
             f"{percent(v.value)} [{percent(v.low)}, {percent(v.high)}]" if v.low is not None else percent(v.value)

@@ -106,6 +106,8 @@ _ALL = (
 )
 DEFINITIONS: dict[str, Definition] = {d.key: d for d in _ALL}
 """Every key but those per class, in the order in which they are listed."""
+COMPARED = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
+"""The keys by which methods are compared: what tables, pages and ``vadbench compare`` show."""
 
 _PER_CLASS = {
     "AUC": "AUC of one class against the rest: the class's probability ranks all frames of the split, those of normal "

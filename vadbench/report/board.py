@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.published import PublishedNumber
 from vadbench.report.page import render_page
 from vadbench.tables.layout import Entry, lay_out, legend
-from vadbench.tables.leaderboard import METRICS
 from vadbench.tables.model import Table
 
 SCRIPTS = ("base.js", "board.js")
@@ -65,13 +64,13 @@ def _column(metric: str, title: str) -> dict[str, Any]:
 
 def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
     """A section for each data set, a row for each place of a paper that states figures of ours."""
-    shown = sorted((n for n in numbers if n.metric in METRICS), key=lambda n: n.dataset)
+    shown = sorted((n for n in numbers if n.metric in COMPARED), key=lambda n: n.dataset)
     for dataset, of_dataset in groupby(shown, key=lambda n: n.dataset):
         rows: dict[tuple[str, ...], dict[str, PublishedNumber]] = {}
         for n in of_dataset:
             place = (n.method, n.variant, n.backbone, n.supervision, n.reported_in, n.table, n.protocol_note)
             rows.setdefault(place, {})[n.metric] = n
-        metrics = [m for m in METRICS if any(m in found for found in rows.values())]
+        metrics = [m for m in COMPARED if any(m in found for found in rows.values())]
         yield {
             "published": True,
             "title": f"{dataset}: what papers state",

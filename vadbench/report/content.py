@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.comparing import METRICS, load_runs, matched
+from vadbench.comparing import load_runs, matched
 from vadbench.dataset import Video
 from vadbench.errors import DataError, RunError
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.ranking import Ranking, pr_curve, roc_curve
 from vadbench.metrics.recognition import recognise
 from vadbench.metrics.rows import ScoredRows
@@ -111,7 +111,7 @@ def report_data(runs: Sequence[Shown], strips: Mapping[str, Strip]) -> dict[str,
             "frames": rows.total,
             "prevalence": rows.prevalence,
         },
-        "metrics": [_definition(key) for key in METRICS],
+        "metrics": [_definition(key) for key in COMPARED],
         "videos": [
             _video(scores, video, strips.get(video.name))
             for scores, video in zip(first.split.scores, first.split.videos, strict=True)
@@ -149,7 +149,7 @@ def _run(run: Shown) -> dict[str, Any]:
         "label": run.label,
         "facts": list(_facts(record)),
         "notes": record.notes,
-        "metrics": {key: record.metrics[key].model_dump() for key in METRICS if key in record.metrics},
+        "metrics": {key: record.metrics[key].model_dump() for key in COMPARED if key in record.metrics},
         "perClass": [
             [name, *(_value(record, f"{metric}/{name}") for metric in ("AUC", "AP"))]
             for name in classes

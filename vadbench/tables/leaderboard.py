@@ -11,15 +11,12 @@ from statistics import fmean
 
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.tables import model
 from vadbench.tables.collect import Evaluation, Kind, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Figure, Resamples, column, resample
-
-METRICS = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
-"""The columns."""
 
 Seeds = Sequence[Evaluation]
 """Runs that differ in their seed alone."""
@@ -62,7 +59,7 @@ def leaderboards(
         groups.setdefault(seeds[0].kind, []).append(seeds)
     ordered = sorted(groups.items(), key=lambda g: (g[0].apart, g[0].dataset, g[0].trained_on, -len(g[1]), str(g[0])))
     ranked = [_ranked(kind, rows, metric or headline(kind.dataset)) for kind, rows in ordered]
-    shown = METRICS if metric is None or metric in METRICS else (metric, *METRICS)
+    shown = COMPARED if metric is None or metric in COMPARED else (metric, *COMPARED)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
     return [_table(group, shown, resamples) for group in ranked], resamples.notes
