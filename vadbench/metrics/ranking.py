@@ -59,7 +59,8 @@ class Ranking:
             return None
         tp, fp = self.cumulative(positives), self.cumulative(negatives)
         gained, passed = np.diff(tp, prepend=0.0), np.diff(fp, prepend=0.0)
-        return float(gained @ (fp[-1] - fp + passed / 2) / (tp[-1] * fp[-1]))
+        # Not a dot product: BLAS spreads it over threads that spin, which doubles the CPU seconds of a split.
+        return float((gained * (fp[-1] - fp + passed / 2)).sum() / (tp[-1] * fp[-1]))
 
     def ap(self, positives: Weights, negatives: Weights) -> float | None:
         """Average precision; ``None`` where positives have no weight."""
@@ -68,7 +69,7 @@ class Ranking:
         tp, fp = self.cumulative(positives), self.cumulative(negatives)
         gained = np.diff(tp, prepend=0.0)
         hit = gained > 0
-        return float(gained[hit] @ (tp[hit] / (tp[hit] + fp[hit])) / tp[-1])
+        return float((gained[hit] * (tp[hit] / (tp[hit] + fp[hit]))).sum() / tp[-1])
 
 
 def _descending(scores: Floats) -> NDArray[np.int64]:
