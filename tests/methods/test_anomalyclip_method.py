@@ -194,7 +194,8 @@ def test_text_features_are_those_of_the_whole_prompt_through_the_whole_tower():
     tokens = text.tokenize(["X X Arson.", "X X Fighting.", "X X Normal.", "X X Road accident."])
     embeddings = text.embed(tokens)
     embeddings[:, 1:3] = method.directions.ctx.detach()
-    x = text.transformer(embeddings + text.positional_embedding, attn_mask=text.attn_mask)
+    causal = torch.full((text.context_length, text.context_length), -math.inf).triu(1)
+    x = text.transformer(embeddings + text.positional_embedding, attn_mask=causal)
     whole = text.ln_final(x)[torch.arange(4), tokens.argmax(-1)] @ text.text_projection
     torch.testing.assert_close(method.directions.text_features(), whole[[0, 1, 3]], rtol=1e-5, atol=1e-6)
 

@@ -228,7 +228,8 @@ def test_text_features_are_those_of_the_whole_prompt_through_the_whole_tower():
         row[ends[-1]] = text.embed(tokens)[1 + count]
         rows.append(row)
     assert ends == [7, 7, 7, 8]
-    x = text.transformer(torch.stack(rows) + text.positional_embedding, attn_mask=text.attn_mask)
+    causal = torch.full((text.context_length, text.context_length), -math.inf).triu(1)
+    x = text.transformer(torch.stack(rows) + text.positional_embedding, attn_mask=causal)
     whole = text.ln_final(x)[torch.arange(4), torch.tensor(ends)] @ text.text_projection
     torch.testing.assert_close(method.text_features(), whole, rtol=1e-5, atol=1e-6)
 

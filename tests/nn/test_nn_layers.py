@@ -23,17 +23,38 @@ def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 5, 6), (40, 64, 6), (2, 3, 4, 6)], ids=str)
+@pytest.mark.parametrize("shape", [(6,), (3, 6), (32, 6), (2, 5, 6), (40, 64, 6), (2, 3, 4, 6)], ids=str)
+@pytest.mark.parametrize("outputs", [8, 4])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_linear_is_torchs_with_its_gradients(shape, with_bias):
+def test_linear_is_torchs_with_its_gradients(shape, outputs, with_bias):
     found, wanted = [], []
+    sizes = (shape, (outputs, 6), (outputs,))
     for function, results in ((linear, found), (F.linear, wanted)):
-        x, weight, bias = (seeded(*s, seed=i).requires_grad_() for i, s in enumerate((shape, (8, 6), (8,))))
+        x, weight, bias = (seeded(*s, seed=i).requires_grad_() for i, s in enumerate(sizes))
         out = function(x, weight, bias if with_bias else None)
         (out * seeded(*out.shape, seed=3)).sum().backward()
         results += [out, x.grad, weight.grad] + ([bias.grad] if with_bias else [])
     for a, b in zip(found, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("needed", [0, 1, 2])
+def test_linear_gives_only_the_gradient_that_is_asked_for(needed):
+    tensors = [seeded(32, 6), seeded(8, 6, seed=1), seeded(8, seed=2)]
+    tensors[needed].requires_grad_()
+    found = []
+    for function in (linear, F.linear):
+        found += torch.autograd.grad(function(*tensors).square().sum(), tensors[needed])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_linear_under_autocast_is_torchs():
+    x, weight = seeded(32, 6), seeded(8, 6, seed=1).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, wanted = linear(x, weight), F.linear(x, weight)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    found.sum().backward()
 
 
 def test_linear_layer_is_torchs():

@@ -26,7 +26,8 @@ def text_features(words: list[str], state: State, text: Any) -> Tensor:
     tokens = text.tokenize(["X " * CONTEXT + word + "." for word in words])
     embedded = text.token_embedding(tokens)
     prompts = torch.cat([embedded[:, :1], state["directions.ctx"], embedded[:, 1 + CONTEXT :]], 1)
-    x = text.transformer(prompts + text.positional_embedding, attn_mask=text.attn_mask)
+    causal = torch.full((text.context_length, text.context_length), -math.inf).triu(1)
+    x = text.transformer(prompts + text.positional_embedding, attn_mask=causal)
     return text.ln_final(x)[torch.arange(len(words)), tokens.argmax(-1)] @ state["directions.text_projection"]
 
 

@@ -42,7 +42,8 @@ def text_features(words: list[str], state: State, text: Any) -> Tensor:
         prompts[i, PREFIX + 1 : PREFIX + end] = embedded[1:end]
         ends.append(PREFIX + end + POSTFIX)
         prompts[i, ends[-1]] = embedded[end]
-    x = text.transformer(prompts + text.positional_embedding, attn_mask=text.attn_mask)
+    causal = torch.full((text.context_length, text.context_length), -math.inf).triu(1)
+    x = text.transformer(prompts + text.positional_embedding, attn_mask=causal)
     return text.ln_final(x)[torch.arange(len(words)), ends] @ text.text_projection
 
 
