@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 16384
 """Rows that go through the model at once when scoring; bounds memory."""
 ROWS_IN_PART = 3840
 """Rows whose activations are held at once in training on a CPU. All of a batch's would take 3 GB and a sixth more time,
-for they fit no cache, and a tensor of 32 MB or more is new pages at every step: 4,096 rows of an MLP are just too many."""
+for they fit no cache, and a tensor of 32 MB or more is new pages at every step, as an MLP's of 4,096 rows would be."""
 TEMPERATURE = 0.07
 """Divides the cosine similarities of the alignment map (paper and code)."""
 _MEMORY = 0.98
