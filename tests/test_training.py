@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from torch import nn
 from vadbench.config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import ConfigError, TrainingError
+from vadbench.loading import Sample
 from vadbench.method import Method, Task
-from vadbench.training import STATE, Sample, arithmetic, batches, fit, learning_rate
+from vadbench.training import STATE, arithmetic, fit, learning_rate
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 
@@ -22,6 +24,7 @@ class Linear(Method):
         self.layer = nn.Linear(task.dim, 1)
         self.calls = 0
         self.stop_after = None
+        self.dropout = 0.3
 
     def view(self, features, rng):
         return {"x": features[rng.integers(len(features), size=3)].mean(0)}
@@ -30,7 +33,7 @@ class Linear(Method):
         self.calls += 1
         if self.stop_after is not None and self.calls > self.stop_after:
             raise KeyboardInterrupt
-        x = nn.functional.dropout(batch.views["x"], 0.3)
+        x = nn.functional.dropout(batch.views["x"], self.dropout)
         target = 1 - batch.labels[:, 1]
         return {"bce": nn.functional.binary_cross_entropy_with_logits(self.layer(x)[:, 0], target)}
 
@@ -78,32 +81,6 @@ def test_the_seed_decides_the_result(tmp_path):
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_balanced_batches_hold_abnormal_then_normal_videos():
-    labels = np.stack([s.labels for s in samples(5, 9)])
-    found = list(batches(labels, 1, RECIPE, np.random.default_rng(0)))
-    assert len(found) == 9 // 2
-    for batch in found:
-        assert [labels[i, 1] for i in batch] == [0, 0, 1, 1]
-    normal = [i for b in found for i in b[2:]]
-    assert len(set(normal)) == len(normal)
-
-
-def test_paired_batches_end_with_the_shorter_list_and_repeat_nothing():
-    labels = np.stack([s.labels for s in samples(5, 9)])
-    recipe = RECIPE.model_copy(update={"sampler": "paired"})
-    found = list(batches(labels, 1, recipe, np.random.default_rng(0)))
-    assert len(found) == 5 // 2
-    assert all([labels[i, 1] for i in batch] == [0, 0, 1, 1] for batch in found)
-    assert len({i for b in found for i in b}) == 8
-
-
-def test_mixed_batches_hold_every_video_once():
-    labels = np.stack([s.labels for s in samples()])
-    recipe = RECIPE.model_copy(update={"sampler": "mixed"})
-    found = [i for b in batches(labels, 1, recipe, np.random.default_rng(0)) for i in b]
-    assert sorted(found) == list(range(15))
-
-
 def test_too_few_videos_say_which_batch_size_fits(tmp_path):
     with pytest.raises(ConfigError, match=r"found 1 and 9; use --set recipe.batch_size=2"):
         fit(make(RECIPE), samples(1, 9), RECIPE, 0, tmp_path)
@@ -140,6 +117,21 @@ def test_bf16_trains_and_differs_from_fp32(tmp_path):
         weights.append(method.layer.weight.detach())
     assert not torch.equal(*weights)
     assert torch.allclose(*weights, atol=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_training_goes_the_same_way(tmp_path):
+    losses = []
+    for compiled in (False, True):
+        recipe = RECIPE.model_copy(update={"compile": compiled, "epochs": 2})
+        method = make(recipe)
+        method.dropout = 0.0  # compiled code draws from a generator of its own
+        fit(method, samples(), recipe, 0, tmp_path / str(compiled))
+        lines = (tmp_path / str(compiled) / "training.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"]["bce"] for line in lines])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][1] < losses[0][0]
 
 
 def test_precision_holds_inside_and_is_restored():

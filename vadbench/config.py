@@ -85,6 +85,9 @@ class Recipe(Settings):
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers"
     )
+    compile: bool = Field(
+        False, description="train through torch.compile; takes a minute to begin, and changes numbers and random draws"
+    )
 
     @field_validator("batch_size")
     @classmethod

@@ -22,11 +22,12 @@ from vadbench.experiment import Experiment
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.provision import training_crops
 from vadbench.files import locked
+from vadbench.loading import Sample
 from vadbench.method import Method, Task
 from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, digest, training_key, write_record
 from vadbench.selection import choose_judge, selection_notes
 from vadbench.threshold import normal_threshold
-from vadbench.training import STATE, Sample, fit
+from vadbench.training import STATE, fit
 
 
 def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outcome:

@@ -1,4 +1,4 @@
-"""The one training loop: batches, seeds, schedule, checkpoints every epoch and resuming from them.
+"""The one training loop: seeds, schedule, checkpoints every epoch and resuming from them.
 
 Every random draw of epoch ``e`` comes from a generator seeded with ``(seed, e)``, so an interrupted training needs no
 random state to go on: the weights after the last finished epoch are enough, and the end is bit-identical.
@@ -17,30 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vadbench.config import Recipe
 from vadbench.dataset import Progress, silent
-from vadbench.errors import CheckpointError, ConfigError, TrainingError
+from vadbench.errors import CheckpointError, TrainingError
 from vadbench.files import write_tensors, write_text
-from vadbench.method import Batch, Method
+from vadbench.loading import Sample, loaded
+from vadbench.method import Method
 from vadbench.runs import TRAINING_LOG
 
 STATE = "training.safetensors"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A training video, or one crop of it.
-
-    ``read`` gives its rows ``(rows, dim)``, mapped afresh at each call: a data set has more files than a process may
-    hold open. ``labels`` ``(classes,)`` are its weak labels as in a batch.
-    """
-
-    read: Callable[[], NDArray[np.floating[Any]]]
-    labels: NDArray[np.float32]
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
@@ -61,44 +49,6 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     if epoch < warmup:
         return peak * (epoch if recipe.warmup_from_zero else epoch + 1) / warmup
     return peak * (1 + math.cos(math.pi * min(1.0, (epoch - warmup) / max(1, recipe.epochs - warmup)))) / 2
-
-
-def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Video indices of each batch of one epoch.
-
-    ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
-    shorter one is shuffled and started again; what does not fill a half batch is dropped. ``paired``: the same, but
-    the epoch ends with the shorter list. ``mixed``: all videos, the last batch as large as what is left.
-
-    Raises:
-        ConfigError: too few videos for a half batch.
-    """
-    if recipe.sampler == "mixed":
-        order = rng.permutation(len(labels))
-        yield from (order[i : i + recipe.batch_size].tolist() for i in range(0, len(order), recipe.batch_size))
-        return
-    half = recipe.batch_size // 2
-    is_normal = labels[:, normal] > 0
-    groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
-    fewest = min(len(g) for g in groups)
-    if fewest < half:
-        remedy = (
-            f"use --set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
-        )
-        raise ConfigError(
-            f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
-            f" {len(groups[0])} and {len(groups[1])}; {remedy}"
-        )
-    steps = (min if recipe.sampler == "paired" else max)(len(g) // half for g in groups)
-    streams = [_endless(g, half, rng) for g in groups]
-    for _ in range(steps):
-        yield [*next(streams[0]), *next(streams[1])]
-
-
-def _endless(indices: NDArray[np.intp], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    while True:
-        order = rng.permutation(indices)
-        yield from (order[i : i + size].tolist() for i in range(0, len(order) - size + 1, size))
 
 
 def fit(
@@ -129,9 +79,10 @@ def fit(
         betas=recipe.betas,
         eps=recipe.epsilon,
         weight_decay=recipe.weight_decay,
+        fused=True,
     )
     own_rates = [group["lr"] / recipe.learning_rate for group in optimiser.param_groups]
-    labels = np.stack([s.labels for s in samples])
+    loss = torch.compile(method.loss) if recipe.compile else method.loss
     log, best = _resume(method, optimiser, folder / STATE, device)
     for epoch in range(len(log), recipe.epochs):
         progress("training", epoch, recipe.epochs)
@@ -144,11 +95,10 @@ def fit(
         looks: list[float] = []
         steps = 0
         method.train()
-        for indices in batches(labels, method.task.classes.normal, recipe, rng):
-            batch = _assemble(method, [samples[i] for i in indices], rng, device)
+        for batch in loaded(method, samples, recipe, rng):
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
-                    terms = method.loss(batch)
+                    terms = loss(batch)
                 total = torch.stack([t.float() for t in terms.values()]).sum()
                 _require_finite(terms, epoch, steps)
                 optimiser.zero_grad(set_to_none=True)
@@ -208,14 +158,6 @@ def arithmetic(precision: str) -> Iterator[None]:
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Context of a forward pass: bfloat16 where the recipe says so."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator, device: torch.device) -> Batch:
-    views = [method.view(s.read(), rng) for s in chosen]
-    stacked = {name: torch.from_numpy(np.stack([v[name] for v in views])).to(device) for name in views[0]}
-    # Features may be stored in float16; weights are float32.
-    stacked = {name: t.float() if t.dtype == torch.float16 else t for name, t in stacked.items()}
-    return Batch(stacked, torch.from_numpy(np.stack([s.labels for s in chosen])).to(device))
 
 
 def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:

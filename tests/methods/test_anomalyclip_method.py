@@ -27,8 +27,9 @@ from vadbench.clip import TextTower
 from vadbench.config import field_descriptions, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import CheckpointError, ConfigError, DataError, FeatureError
+from vadbench.loading import Sample
 from vadbench.method import Batch, Task
-from vadbench.training import Sample, autocast, fit
+from vadbench.training import autocast, fit
 
 DIM = 24
 CPU = torch.device("cpu")

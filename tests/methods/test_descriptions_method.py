@@ -29,11 +29,12 @@ from vadbench.clip import TextTower
 from vadbench.config import field_descriptions, field_names, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import ConfigError, FeatureError
+from vadbench.loading import Sample
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.sampling import drawn_sample
 from vadbench.nn.temporal import LocalGlobal, scaled
 from vadbench.plugins import Registry
-from vadbench.training import Sample, autocast, fit
+from vadbench.training import autocast, fit
 from vadbench.wording import long_phrases
 
 DIM = 24

@@ -16,8 +16,9 @@ from vadbench_baselines.mil import Mil, class_of_highest, parts, ranking, roughn
 from vadbench.config import field_descriptions, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.errors import ConfigError
+from vadbench.loading import Sample
 from vadbench.method import Batch, Task
-from vadbench.training import Sample, autocast, fit
+from vadbench.training import autocast, fit
 
 DIM = 24
 CPU = torch.device("cpu")

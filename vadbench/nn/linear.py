@@ -22,7 +22,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     core of an AMD EPYC with torch 2.15). Scoring keeps the matrix product: which library does a convolution depends on
     how many rows there are, and a score must not.
     """
-    if x.device.type != "cpu" or not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+    plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+    if x.device.type != "cpu" or not torch.is_grad_enabled() or plain:
         return F.linear(x, weight, bias)
     rows: Tensor = _Pixels.apply(x.reshape(-1, x.shape[-1]), weight, bias)
     return rows.view(*x.shape[:-1], len(weight))

@@ -15,10 +15,11 @@ from torch.nn.functional import normalize
 from vadbench.clip import Clip, load_clip
 from vadbench.config import MethodConfig, Recipe, resolve
 from vadbench.dataset import ClassTable, Progress, silent
+from vadbench.loading import Sample
 from vadbench.method import Method, Scores, Task
 from vadbench.plugins import Registry
 from vadbench.testing.learning import Arena
-from vadbench.training import Sample, arithmetic, fit
+from vadbench.training import arithmetic, fit
 
 HOME = "synthetic"
 """The data set whose settings, classes and encoder everything here uses: it is always there."""
