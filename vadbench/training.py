@@ -99,13 +99,15 @@ def fit(
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
                     terms = loss(batch)
-                total = torch.stack([t.float() for t in terms.values()]).sum()
-                _require_finite(terms, epoch, steps)
+                losses = torch.stack([t.float() for t in terms.values()])
                 optimiser.zero_grad(set_to_none=True)
-                total.backward()  # type: ignore[no-untyped-call]
+                losses.sum().backward()  # type: ignore[no-untyped-call]
+            # Read once a step, and behind the backward pass: a GPU would stand still for it.
+            values = dict(zip(terms, losses.tolist(), strict=True))
+            _require_finite(values, epoch, steps)
             optimiser.step()
-            for name, term in {**terms, "total": total}.items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach())
+            for name, value in {**values, "total": math.fsum(values.values())}.items():
+                sums[name] = sums.get(name, 0.0) + value
             if judge and recipe.look_every and steps and steps % recipe.look_every == 0:
                 looks.append(best.look(method, judge))
             steps += 1
@@ -160,8 +162,8 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:
-    bad = [name for name, term in terms.items() if not bool(torch.isfinite(term.detach()).all())]
+def _require_finite(values: Mapping[str, float], epoch: int, step: int) -> None:
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
         raise TrainingError(
             f"loss term {', '.join(bad)} is not finite at epoch {epoch}, step {step}; lower recipe.learning_rate"
