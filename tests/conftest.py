@@ -1,6 +1,7 @@
 """Shared pieces: a tiny data set and methods as scratch plugins, and a home folder of their own for every test run."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pytest
 # Workers of a parallel test run would otherwise fight over the cores within each small product.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+PLUGIN = Path(__file__).with_name("tiny_plugin.py")
 TEST_DATA = Path(os.environ.get("VADBENCH_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
@@ -38,6 +40,39 @@ def away_from_home(monkeypatch, tmp_path_factory, tracking_address):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_address)
     for name in [n for n in os.environ if n.startswith("VADBENCH_SET__") or n == "VADBENCH_DATA"]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory):
+    """The cache after runs on ``tiny``: its videos, and their rows for every and every second frame under two CLIPs."""
+    from vadbench.experiment import Request, open_experiment
+    from vadbench.plugins import Registry
+
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.setenv("VADBENCH_CACHE", str(folder / "cache"))
+        for weights in (None, "random:0"):
+            for stride in (1, 2):
+                request = Request(
+                    "random", "tiny", (f"rows.stride={stride}",), clip_model="small", clip_weights=weights,
+                    device="cpu", out=folder / "runs",
+                )  # fmt: skip
+                open_experiment(request, Registry(files=[PLUGIN]))
+    return folder / "cache"
+
+
+@pytest.fixture
+def tiny_at_hand(away_from_home, tiny_cache):
+    """A copy of that cache for one test: rendering and encoding are most of a run's time."""
+    shutil.copytree(tiny_cache, os.environ["VADBENCH_CACHE"])
+
+
+@pytest.fixture
+def pictures_left_blank(monkeypatch):
+    """Pictures of a run are laid out from its figures, but not painted: that takes longer than the rest of the run."""
+    monkeypatch.setattr("vadbench.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def command(capsys, *arguments, status=0):
 
 
 @pytest.fixture
-def released(tmp_path, lightning):
+def released(tmp_path, lightning, tiny_at_hand):
     """Weights of the authors' names for the tiny data set, and the method they belong to."""
     request = Request("anomalyclip", "tiny", SMALLER, clip_model="small", clip_weights="random:0", device="cpu")
     experiment = open_experiment(request, Registry(files=(PLUGIN,)))
@@ -216,6 +216,7 @@ def test_every_key_and_shape_is_matched(released, lightning, capsys, tmp_path, d
     assert words[damage] in found.err
 
 
+@pytest.mark.usefixtures("tiny_at_hand")
 def test_a_method_without_released_weights_says_so(capsys, tmp_path):
     torch.save(STATE, tmp_path / "model.pth")
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
@@ -223,6 +224,7 @@ def test_a_method_without_released_weights_says_so(capsys, tmp_path):
     assert "'linear' has no released checkpoints to import" in found.err
 
 
+@pytest.mark.usefixtures("tiny_at_hand")
 def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_split(capsys, tmp_path):
     settings = ("length=16", "window=8", "recipe.epochs=1", "recipe.batch_size=4")
     request = Request("vadclip", "tiny", settings, clip_model="small", clip_weights="random:0", device="cpu")

@@ -14,6 +14,7 @@ from vadbench.scored import VideoScores
 from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 
 
 class Listed:

@@ -17,6 +17,7 @@ import pytest
 from vadbench.cli import main
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 HEAD = 'title = "Two methods"\nclip = "small"\nclip_weights = "random:0"\n'
 SMALL = f"""{HEAD}seeds = [0, 2]
 [[tables]]
@@ -223,11 +224,14 @@ def test_damaged_records_are_named_and_harm_no_other(bench, write):
 def test_a_cell_at_work_elsewhere_is_waited_for(bench, write, tmp_path):
     file = write(SMALL)
     first = bench(file, "--dry-run")[0]["cells"][0]["id"]
+    # Held until the three others are done, and a while more.
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom vadbench.files import locked\n"
-        "with locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n    time.sleep(float(sys.argv[2]))"
+        "with locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n"
+        "    while len(list(Path(sys.argv[2]).rglob('result.json'))) < 3:\n        time.sleep(0.05)\n    time.sleep(1)"
     )
-    arguments = [sys.executable, "-c", code, tmp_path / "runs" / ".cells" / first, "8"]
+    runs = tmp_path / "runs"
+    arguments = [sys.executable, "-c", code, runs / ".cells" / first, runs]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         found, err = bench(file)

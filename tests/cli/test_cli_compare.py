@@ -17,12 +17,12 @@ CLIP = ["--clip-weights", "random:0", "--clip", "small", "--device", "cpu", "--p
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, tiny_cache, tracking_address):
     """Runs made once: two seeds trained well, two hardly, one evaluated under another protocol as well."""
     out = tmp_path_factory.mktemp("made") / "runs"
     patch = pytest.MonkeyPatch()
-    patch.setenv("VADBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{out.parent}/mlflow.db")
+    patch.setenv("VADBENCH_CACHE", str(tiny_cache))
+    patch.setenv("MLFLOW_TRACKING_URI", tracking_address)
     good = ["-m", "linear", "--set", "recipe.epochs=8", "--set", "recipe.learning_rate=0.1"]
     for arguments in (good, ["-m", "random"]):
         with pytest.raises(SystemExit, match="0"):

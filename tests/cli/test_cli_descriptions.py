@@ -8,6 +8,7 @@ import pytest
 from vadbench.cli import main
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 SITE = 'normal = ["people walking", "an ordinary street"]\nabnormal = ["a fire with smoke"]\n'
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.media import write_video
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("tiny_at_hand")
 
 
 @pytest.fixture
@@ -40,16 +42,21 @@ def tiny(tmp_path):
     return ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--out", tmp_path / "runs"]
 
 
-@pytest.fixture
-def tiny_store(tiny, tmp_path, capsys):
-    """A feature store of the tiny data set."""
-    store = tmp_path / "store"
+@pytest.fixture(scope="module")
+def extracted(tiny_cache, tmp_path_factory):
+    """Features of the tiny data set, made once."""
+    store = tmp_path_factory.mktemp("features") / "store"
     arguments = ["extract", "--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0"]
-    with pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
+        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
         main([str(a) for a in [*arguments, "--stride", "1", "--out", store]])
-    assert end.value.code == 0, capsys.readouterr().err
-    capsys.readouterr()
     return store
+
+
+@pytest.fixture
+def tiny_store(extracted, tmp_path):
+    """A feature store of the tiny data set, to spoil."""
+    return shutil.copytree(extracted, tmp_path / "store")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +239,10 @@ def test_a_checkpoint_of_another_version_is_not_scored(refused, tiny, capsys, tm
 
 
 @pytest.mark.parametrize("stage", ["extracting", "training", "scores"])
-def test_a_full_disk_loses_nothing_and_the_next_call_goes_on(refused, tiny, tmp_path, monkeypatch, capsys, stage):
+def test_a_full_disk_loses_nothing_and_the_next_call_goes_on(
+    refused, tiny, tmp_path, tmp_path_factory, monkeypatch, capsys, stage
+):
+    monkeypatch.setenv("VADBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
     real = os.fsync
     calls = {"n": 0}
     allowed = {"extracting": 6, "training": 34, "scores": 45}[stage]

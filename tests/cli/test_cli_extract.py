@@ -71,6 +71,7 @@ def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_p
     assert FeatureStore(tmp_path / "store").names == ("good",)
 
 
+@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 def test_a_run_takes_features_of_several_crops(capsys, tmp_path):
     plugin = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
     clip = ["--plugin", plugin, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]

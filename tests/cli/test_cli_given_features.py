@@ -12,6 +12,7 @@ from vadbench.cli import main
 from vadbench.scored import load_split
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 DIM = 64
 LENGTHS = (1, 15, 16, 17, 47, 48, 49, 200)
 """Frames of the test videos: the short ones and those around a whole number of rows are where layouts differ."""

@@ -10,6 +10,7 @@ from vadbench_xdviolence.dataset import XdViolence
 
 from vadbench.cli import main
 
+pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 DIM = 64
 
 
@@ -97,6 +98,7 @@ def test_ucf_crime(ucf, run):
     assert theirs["protocol"]["crop"] == "5"
 
 
+@pytest.mark.slow
 def test_xd_violence(xd, run):
     features, rows = write_features(xd, crop=0)
     assert counts(run(xd, features)) == (800, 2_335_801, 539_562)

@@ -8,6 +8,8 @@ import pytest
 from vadbench.cli import main
 from vadbench.media import write_video
 
+pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+
 
 @pytest.fixture
 def ucf(tmp_path):

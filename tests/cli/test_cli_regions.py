@@ -1,6 +1,7 @@
 """Objects instead of whole frames, from the command line: extract, look, run, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from vadbench.features.store import FeatureStore
 from vadbench.scored import load_split
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 TINY = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
 HEAD = "video,frame,x1,y1,x2,y2,confidence\n"
 MOBILE = "fasterrcnn_mobilenet_v3_large_320_fpn"
@@ -46,20 +48,29 @@ def refused(call):
     return run
 
 
-@pytest.fixture
-def boxes(tmp_path):
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory):
     """Boxes around the bright square on every other frame of the test videos, and elsewhere in all videos."""
-    path = tmp_path / "boxes.csv"
+    path = tmp_path_factory.mktemp("boxes") / "boxes.csv"
     lines = [f"{s}-{i},{t},2,2,30,25,0.4" for s, n in (("train", 8), ("test", 6)) for i in range(n) for t in range(25)]
     lines += [f"test-{i},{t},10,10,50,40,0.9" for i in range(6) for t in range(0, 30, 2)]
     path.write_text(HEAD + "\n".join(lines))
     return path
 
 
+@pytest.fixture(scope="module")
+def extracted(boxes, tiny_cache, tmp_path_factory):
+    """Features of those boxes, made once."""
+    folder = tmp_path_factory.mktemp("regions") / "store"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
+        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
+        main([str(a) for a in ("extract", *TINY, "--stride", 1, "--regions", boxes, "--out", folder)])
+    return folder
+
+
 @pytest.fixture
-def store(call, boxes, tmp_path):
-    call("extract", *TINY, "--stride", 1, "--regions", boxes, "--out", tmp_path / "store")
-    return tmp_path / "store"
+def store(extracted, tmp_path):
+    return shutil.copytree(extracted, tmp_path / "store")
 
 
 def test_regions_are_extracted_looked_at_and_told_apart(call, boxes, store, tmp_path):
@@ -177,7 +188,9 @@ def test_options_that_contradict_each_other_are_refused(refused, tmp_path, optio
     assert reason in refused("extract", *TINY, *options, "--out", tmp_path / "store")
 
 
-def test_a_detector_from_a_file_and_its_boxes_make_the_same_features(call, tmp_path):
+def test_a_detector_from_a_file_and_its_boxes_make_the_same_features(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_TRAIN", "2")
+    monkeypatch.setenv("TINY_TEST", "2")
     state = get_model(MOBILE, weights=None, weights_backbone=None).state_dict()
     state["roi_heads.box_predictor.cls_score.bias"][1] += 5
     torch.save(state, tmp_path / "detector.pth")

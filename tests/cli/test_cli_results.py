@@ -17,11 +17,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, tiny_cache):
     """Two seeds of a run on the tiny data set, as a stranger with a clean checkout would have them."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VADBENCH_CACHE", str(folder / "cache"))
+        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
         request = Request(
             "linear", "tiny", clip_model="small", clip_weights="random:0", device="cpu", out=folder / "runs"
         )

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from vadbench.cli import main
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 BASE = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
 
 
@@ -44,7 +45,8 @@ def run(vadbench, tmp_path):
     return call
 
 
-def test_a_run_trains_scores_and_records(run, tmp_path):
+def test_a_run_trains_scores_and_records(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("VADBENCH_CACHE", str(tmp_path / "cache"))
     found, err = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=8", "--set", "recipe.learning_rate=0.1")
     (record,) = found
     folder = Path(record["folder"])
@@ -149,7 +151,9 @@ def test_features_that_are_given_never_pass_for_those_of_the_cache(run, vadbench
     assert given[0]["metrics"]["AUC"] != own[0]["metrics"]["AUC"]
 
 
-def test_a_second_run_that_needs_the_same_features_waits_for_them(tmp_path):
+@pytest.mark.slow
+def test_a_second_run_that_needs_the_same_features_waits_for_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("VADBENCH_CACHE", str(tmp_path / "cache"))
     command = [
         sys.executable,
         "-m",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,9 +32,11 @@ def call(*arguments, status=0):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory, tiny_cache):
     """A cache that the tests of this module share."""
-    return tmp_path_factory.mktemp("score")
+    folder = tmp_path_factory.mktemp("score")
+    shutil.copytree(tiny_cache, folder / "cache")
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -301,7 +304,7 @@ def test_a_growing_file_is_followed(trained, score, tmp_path):
     whole = encode(tmp_path / "whole.mkv", noise(200))
     expected, _ = score(whole, "--run", trained())
     path = tmp_path / "growing.mkv"
-    writer = grow(path, whole.read_bytes(), seconds=2)
+    writer = grow(path, whole.read_bytes(), seconds=1)
     (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "1")
     writer.join()
     assert found["frames"] == 200 and found["error"] is None
@@ -327,6 +330,7 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
     assert len({n for n in seen if 0 < n < 200}) >= 3, "windows, not all at once"
 
 
+@pytest.mark.slow
 def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
     whole = encode(tmp_path / "a.mkv", noise(100))
     command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]

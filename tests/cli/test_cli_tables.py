@@ -57,14 +57,14 @@ def benchmark_file(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, tiny_cache, tracking_address):
     """Real runs: a method under two seeds, with another width, and with weights chosen on the test set."""
     out = tmp_path_factory.mktemp("runs")
     base = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
     base += ["--out", str(out), "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=4"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VADBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db")
+        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
+        patch.setenv("MLFLOW_TRACKING_URI", tracking_address)
         for more in (["--seeds", "0-1"], ["--set", "width=2"], ["--selection", "best-on-test"]):
             with pytest.raises(SystemExit) as end:
                 main([*base, *more])

@@ -35,7 +35,12 @@ def opened(keep, make_split, board, browser):
 
 
 def shown(page, selector):
-    return [e.text for e in page.find_elements("css selector", selector) if e.is_displayed()]
+    # In one call: asking the browser for each element by itself takes seconds.
+    return page.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility({opacityProperty: true,"
+        " visibilityProperty: true}) && e.getClientRects().length).map(e => e.innerText.trim())",
+        selector,
+    )
 
 
 def choose(page, name, value):

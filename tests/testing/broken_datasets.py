@@ -122,7 +122,7 @@ class Eager(SoundSet):
 class Slow(SoundSet):
     def __init__(self, root):
         super().__init__(root)
-        time.sleep(0.6)
+        time.sleep(0.51)
 
 
 class CreatesRoot(SoundSet):

@@ -84,7 +84,8 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
     ],
 )
 def test_a_failure_says_what_was_found_and_how_to_mend_it(name, check, found, mend, root):
-    said = outcomes(name, root)[check].found
+    (chosen,) = (c for c in dataset_checks(name, (PLUGIN,), root) if c.name == check)
+    said = chosen.result().found
     assert found in said and mend in said
     assert "\n" not in said
 

@@ -153,6 +153,7 @@ def test_a_plugin_that_leaves_the_process_fails_its_check_and_the_others_run():
     assert result.status == "FAILED" and "raised SystemExit: 3" in result.found
 
 
+@pytest.mark.slow
 def test_all_checks_at_once_list_every_failure(monkeypatch):
     for name in broken.ON_SYNTHETIC:
         monkeypatch.delitem(METHOD_CHECKS, name)
