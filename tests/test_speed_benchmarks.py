@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -51,33 +52,97 @@ def test_methods(tmp_path):
     assert record["environment"]["threads"] == 1
 
 
-@pytest.mark.parametrize("only", ["vadclip:", "anomalyclip:", "608", "metrics"])
-def test_all(tmp_path, only):
-    """The script itself asserts that the literal versions give the same numbers."""
+def tables(printed: str) -> list[list[list[str]]]:
+    """Cells of each table that was printed, heads first, without the rule below them."""
+    blocks = [block.splitlines() for block in printed.strip().split("\n\n")]
+    cells = [[[cell.strip() for cell in line.split("|")[1:-1]] for line in block] for block in blocks]
+    return [[block[0], *block[2:]] for block in cells]
+
+
+METHOD_WORKS = [
+    "training step",
+    "16 videos from files",
+    "training epoch",
+    "score 5,000 frames",
+    "score a test split",
+    "score a 24-hour video",
+]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ("vadclip:", [f"vadclip: {work}" for work in METHOD_WORKS]),
+        ("anomalyclip:", [f"anomalyclip: {work}" for work in METHOD_WORKS]),
+        ("608", ["decode 608 frames", "prepare 608 frames", "extract 608 frames, small CLIP"]),
+        ("ViT", ["extract frames, ViT-B/16"]),
+        ("metrics", ["all metrics"]),
+        ("resamples", ["1,000 resamples"]),
+        ("--help", ["vadbench --help"]),
+        ("UCF", ["list UCF-Crime's videos", "check UCF-Crime's files"]),
+    ],
+)
+def test_all(tmp_path, only, expected):
+    """The script itself fails where the literal versions give other numbers."""
     file = tmp_path / "figures.json"
-    printed = run("all.py", "--quick", "--threads", "1", "--only", only, "--json", str(file))
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line[0] == "|"]
+    printed = run("all.py", "--quick", "--threads", "1", f"--only={only}", "--json", str(file))
     record = json.loads(file.read_text())
-    assert [row[0] for row in table[2:]] == [figures["work"] for figures in record["figures"]]
-    assert record["figures"]
+    heads, *rows = tables(printed)[0]
+    assert heads == ["work", "wall s", "CPU s", "peak GB", "literal CPU s", "share", "floor CPU s", "times floor"]
+    assert [row[0] for row in rows] == [figures["work"] for figures in record["figures"]] == expected
     for figures in record["figures"]:
-        assert only in figures["work"]
-        assert 0 <= figures["literal"]["difference_over_tolerance"] <= 1
-        assert min(figures["wall"], figures["cpu"], figures["floor"], figures["literal"]["cpu"]) > 0
+        assert min(figures["wall"], figures["cpu"], figures["floor"]) > 0
+        assert figures["gpu_gb"] == 0, "nothing was done on a GPU"
+        if figures["work"].endswith("24-hour video"):
+            assert figures["literal"] is None
+            assert figures["frames"] == 50_000
+            assert figures["growth_gb"] < 0.3, "bounded memory"
+        else:
+            assert 0 <= figures["literal"]["difference_over_tolerance"] <= 1
+            assert figures["literal"]["cpu"] > 0
+    assert record["settings"] == {"full": False, "quick": True, "device": "cpu", "precision": "fp32"}
     assert record["environment"]["threads"] == 1
+    assert record["environment"]["device"] == "cpu"
+    curves = {"metrics": ["metrics, classes"], "resamples": ["AUC and AP, resamples"]}
+    assert list(record["growth"]) == curves.get(only, [])
+
+
+def test_all_in_bfloat16(tmp_path):
+    """What a GPU is asked for, where there is none; the literal version stays in float32."""
+    file = tmp_path / "figures.json"
+    only = "vadclip: training step"
+    run("all.py", "--quick", "--threads", "1", "--precision", "bf16", "--only", only, "--json", str(file))
+    record = json.loads(file.read_text())
+    assert [figures["work"] for figures in record["figures"]] == [only]
+    assert record["settings"]["precision"] == "bf16"
 
 
 def test_all_names_what_there_is():
-    with pytest.raises(AssertionError, match="there are vadbench --help, "):
+    with pytest.raises(AssertionError, match=r"there are vadbench --help, .*; growth"):
         run("all.py", "--only", "nothing")
 
 
-def test_growth(tmp_path):
-    record, plot = tmp_path / "growth.json", tmp_path / "growth.png"
-    printed = run("growth.py", "--quick", "--json", str(record), "--plot", str(plot))
-    curves = json.loads(record.read_text())
-    assert re.findall(r"^(.+?) +exponent +-?[\d.]+; .+ CPU s, [\d.]+ GB$", printed, re.M) == list(curves)
-    assert all(len(c["sizes"]) == len(c["cpu"]) for c in curves.values())
+@pytest.mark.parametrize(
+    ("only", "curves"),
+    [
+        ("growth, a row", {"a row of a table, seeds": [1, 2, 4]}),
+        ("growth, vadclip, v", {"vadclip, videos scored": [1, 4, 16], "vadclip, videos in a step": [2, 4, 8]}),
+    ],
+)
+def test_growth(tmp_path, only, curves):
+    file, plot = tmp_path / "growth.json", tmp_path / "growth.png"
+    printed = run("all.py", "--quick", "--threads", "1", "--only", only, "--json", str(file), "--plot", str(plot))
+    record = json.loads(file.read_text())
+    assert record["figures"] == []
+    found = record["growth"]
+    assert {name: curve["sizes"] for name, curve in found.items()} == curves
+    heads, *rows = tables(printed)[0]
+    assert heads == ["CPU seconds against", "sizes", "exponent", "at the largest", "peak GB above inputs"]
+    assert [row[0] for row in rows] == list(curves)
+    assert [row[2] for row in rows] == [f"{curve['exponent']:.2f}" for curve in found.values()]
+    for curve in found.values():
+        a, b = (np.log([curve[key][i] for i in (1, 2)]) for key in ("sizes", "cpu"))
+        assert curve["exponent"] == pytest.approx((b[1] - b[0]) / (a[1] - a[0])), "of the upper two"
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -25,14 +26,45 @@ class Figures:
     peak_gb: float
 
 
+REPEATS = 5
+WARM, LONG = 10, 60
+"""Wall seconds of a call: one that takes longer is not done once more to warm up, or not done again at all."""
+
+
 def timed(run: Callable[[], Any], repeats: int = 1) -> tuple[float, float]:
     """Median wall and CPU seconds of calls, those of child processes that have ended included."""
-    seconds = []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), _cpu()
-        run()
-        seconds.append((time.perf_counter() - wall, _cpu() - cpu))
+    return _medians([_once(run) for _ in range(repeats)])
+
+
+def repeated(run: Callable[[], Any], quick: bool = False) -> tuple[float, float]:
+    """Median wall and CPU seconds of five calls after one that does not count.
+
+    The first counts where it took over ten seconds, and stays the only one where it took over a minute or is quick.
+    """
+    first = _once(run)
+    if quick or first[0] > LONG:
+        return first
+    seconds = [first] if first[0] > WARM else []
+    return _medians(seconds + [_once(run) for _ in range(REPEATS - len(seconds))])
+
+
+def _once(run: Callable[[], Any]) -> tuple[float, float]:
+    _synchronise()
+    wall, cpu = time.perf_counter(), _cpu()
+    run()
+    _synchronise()
+    return time.perf_counter() - wall, _cpu() - cpu
+
+
+def _medians(seconds: list[tuple[float, float]]) -> tuple[float, float]:
     return median(wall for wall, _ in seconds), median(cpu for _, cpu in seconds)
+
+
+def _synchronise() -> None:
+    """Wait for the GPU, where this process uses one."""
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _cpu() -> float:
@@ -48,6 +80,12 @@ def peak_gb() -> float:
 def now_gb() -> float:
     """Memory that this process has now."""
     return _status("VmRSS")
+
+
+def gpu_peak_gb() -> float:
+    """Most memory that torch has had on the GPU; 0 where this process uses none."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.max_memory_allocated() / 2**30 if torch and torch.cuda.is_initialized() else 0.0
 
 
 def _status(key: str) -> float:
@@ -89,15 +127,24 @@ def operations(run: Callable[[], Any]) -> int:
     return counter.total
 
 
-def operations_rate() -> float:
-    """Multiplications and additions of a CPU second, where torch is fastest: a 3 x 3 convolution, the best of five."""
+def operations_rate(device: str, precision: str) -> float:
+    """Multiplications and additions of a second where torch is fastest, the best of five: a 3 x 3 convolution or a
+    matrix product. CPU seconds, on a GPU wall seconds."""
     import torch
 
-    image = torch.randn(32, 256, 32, 16).to(memory_format=torch.channels_last)
-    weight = torch.randn(256, 256, 3, 3).to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        best = min(timed(lambda: torch.nn.functional.conv2d(image, weight, padding=1))[1] for _ in range(5))
-    return 2 * 9 * 256 * image.numel() / best
+    from vadbench.training import arithmetic
+
+    made = {"device": device, "dtype": torch.bfloat16 if precision == "bf16" else torch.float32}
+    images, side, clock = (32, 2048, 1) if device == "cpu" else (2048, 8192, 0)
+    image = torch.randn(images, 256, 32, 16, **made).to(memory_format=torch.channels_last)
+    weight = torch.randn(256, 256, 3, 3, **made).to(memory_format=torch.channels_last)
+    square = torch.randn(side, side, **made)
+    kernels: list[tuple[int, Callable[[], Any]]] = [
+        (2 * 9 * 256 * image.numel(), lambda: torch.nn.functional.conv2d(image, weight, padding=1)),
+        (2 * side**3, lambda: square @ square),
+    ]
+    with torch.no_grad(), arithmetic(precision):
+        return max(work / min(timed(run)[clock] for _ in range(5)) for work, run in kernels)
 
 
 def bandwidth() -> float:

@@ -38,6 +38,7 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.config import resolve
 from vadbench.files import write_json
 from vadbench.method import Batch, Method, Task
+from vadbench.training import arithmetic, autocast
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
@@ -152,36 +153,49 @@ def measure(name: str, work: str, sizes: Sizes) -> Figures:
     return Figures(wall, cpu, peak_gb())
 
 
-def build(name: str, sizes: Sizes) -> Method:
+def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
     """A method with random weights."""
     text = load_clip(sizes.clip).text
     method = METHODS[name]
     config = resolve(method.Config, method.dataset_defaults[sizes.settings], environment={})
-    return method(config, Task(UcfCrime.classes, text.dim, torch.device("cpu"), lambda: text))
+    return method(config, Task(UcfCrime.classes, text.dim, torch.device(device), lambda: text)).to(device)
 
 
 def batch_of(method: Method, videos: int) -> Batch:
     """A training batch of drawn features, the first half of the videos abnormal."""
-    classes, rng = method.task.classes, np.random.default_rng(0)
+    rng, device = np.random.default_rng(0), method.task.device
     views = [method.view(rng.standard_normal((600, method.task.dim), np.float32), rng) for _ in range(videos)]
+    stacked = {key: torch.from_numpy(np.stack([v[key] for v in views])).to(device) for key in views[0]}
+    return Batch(stacked, labels_of(method, videos).to(device))
+
+
+def labels_of(method: Method, videos: int) -> Tensor:
+    """Labels ``(videos, classes)``, the first half of the videos abnormal, a class after the other."""
+    classes = method.task.classes
     labels = torch.zeros(videos, len(classes))
     for i in range(videos):
         labels[i, classes.abnormal[i % len(classes.abnormal)] if i < videos // 2 else classes.normal] = 1
-    return Batch({key: torch.from_numpy(np.stack([v[key] for v in views])) for key in views[0]}, labels)
+    return labels
 
 
-def step(method: Method, loss: Callable[[], Tensor]) -> Callable[[], None]:
-    """A training step: loss, gradients, AdamW."""
+def step(method: Method, loss: Callable[[], Tensor], precision: str = "fp32", fused: bool = True) -> Callable[[], None]:
+    """A training step as in :func:`vadbench.training.fit`: loss, gradients, AdamW."""
     method.train()
     recipe = method.config.recipe
     optimiser = torch.optim.AdamW(
-        method.parameter_groups(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+        method.parameter_groups(),
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
+        fused=fused,
     )
 
     def run() -> None:
-        total = loss()
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        with arithmetic(precision):
+            with autocast(precision, method.task.device):
+                total = loss()
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()
         optimiser.step()
 
     return run

@@ -26,9 +26,12 @@ def text_features(words: list[str], state: State, text: Any) -> Tensor:
     tokens = text.tokenize(["X " * CONTEXT + word + "." for word in words])
     embedded = text.token_embedding(tokens)
     prompts = torch.cat([embedded[:, :1], state["directions.ctx"], embedded[:, 1 + CONTEXT :]], 1)
-    causal = torch.full((text.context_length, text.context_length), -math.inf).triu(1)
+    causal = torch.full((text.context_length, text.context_length), -math.inf, device=prompts.device).triu(1)
     x = text.transformer(prompts + text.positional_embedding, attn_mask=causal)
-    return text.ln_final(x)[torch.arange(len(words)), tokens.argmax(-1)] @ state["directions.text_projection"]
+    return (
+        text.ln_final(x)[torch.arange(len(words), device=x.device), tokens.argmax(-1)]
+        @ state["directions.text_projection"]
+    )
 
 
 def similarity(rows: Tensor, words: list[str], normal: int, state: State, text: Any, training: bool) -> Tensor:
@@ -94,14 +97,14 @@ def losses(features: Tensor, labels: Tensor, words: list[str], normal: int, stat
     columns = [y if y < normal else y - 1 for y in labels[:half].tolist()]
     keep = torch.full((2 * half, SEGMENTS), 1 - DROPPED)
     torch.bernoulli(keep)
-    mask = torch.bernoulli(keep).bool()
+    mask = torch.bernoulli(keep).bool().to(features.device)
     scores = z.detach().sum(2)
     own, likely, low, high = [], [], [], []
     for v in range(half):
         column = scores[v, :, columns[v]]
-        top = torch.where(mask[v], column, torch.tensor(-1e6)).topk(CHOSEN).indices
-        bottom = torch.where(mask[v], column, torch.tensor(1e6)).topk(CHOSEN, largest=False).indices
-        every = torch.where(mask[half + v], scores[half + v].sum(-1), torch.tensor(-1e6 * z.shape[-1]))
+        top = torch.where(mask[v], column, -1e6).topk(CHOSEN).indices
+        bottom = torch.where(mask[v], column, 1e6).topk(CHOSEN, largest=False).indices
+        every = torch.where(mask[half + v], scores[half + v].sum(-1), -1e6 * z.shape[-1])
         own.append(z[v, top][..., columns[v]])
         likely.append(torch.log(torch.softmax(z[v, top], -1)[..., columns[v]] * s[v, top]))
         low.append(torch.log(1 - s[v, bottom]))

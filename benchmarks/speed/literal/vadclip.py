@@ -42,15 +42,15 @@ def text_features(words: list[str], state: State, text: Any) -> Tensor:
         prompts[i, PREFIX + 1 : PREFIX + end] = embedded[1:end]
         ends.append(PREFIX + end + POSTFIX)
         prompts[i, ends[-1]] = embedded[end]
-    causal = torch.full((text.context_length, text.context_length), -math.inf).triu(1)
+    causal = torch.full((text.context_length, text.context_length), -math.inf, device=prompts.device).triu(1)
     x = text.transformer(prompts + text.positional_embedding, attn_mask=causal)
-    return text.ln_final(x)[torch.arange(len(words)), ends] @ text.text_projection
+    return text.ln_final(x)[torch.arange(len(words), device=x.device), ends] @ text.text_projection
 
 
 def adapter(x: Tensor, lengths: Tensor, state: State) -> Tensor:
     """Section 1.2."""
     x = x + state["frame_position_embeddings.weight"]
-    mask = torch.full((LENGTH, LENGTH), -math.inf)
+    mask = torch.full((LENGTH, LENGTH), -math.inf, device=x.device)
     for start in range(0, LENGTH, WINDOW):
         mask[start : start + WINDOW, start : start + WINDOW] = 0
     for i in range(2):
@@ -62,7 +62,7 @@ def adapter(x: Tensor, lengths: Tensor, state: State) -> Tensor:
         x = x + F.linear(attended, state[f"{name}.attn.out_proj.weight"], state[f"{name}.attn.out_proj.bias"])
         x = x + mlp(norm(x, state, f"{name}.ln_2"), state, f"{name}.mlp")
     similar = similarity(x, lengths)
-    place = torch.arange(LENGTH, dtype=torch.float32)
+    place = torch.arange(LENGTH, dtype=torch.float32, device=x.device)
     near = torch.exp(-(place[:, None] - place).abs() / math.e).repeat(len(x), 1, 1)
     a = gelu(graph(gelu(graph(x, similar, state, "gc1")), similar, state, "gc2"))
     b = gelu(graph(gelu(graph(x, near, state, "gc3")), near, state, "gc4"))
@@ -120,7 +120,7 @@ def losses(x: Tensor, lengths: Tensor, labels: Tensor, words: list[str], state: 
 def score(rows: Tensor, words: list[str], state: State, text: Any) -> Tensor:
     """Coarse scores of a video ``(rows, D)``: chunks of 256, one of zeros where they would be full (section 3.5)."""
     count = len(rows) // LENGTH + 1
-    chunks = torch.zeros(count * LENGTH, rows.shape[1])
+    chunks = torch.zeros(count * LENGTH, rows.shape[1], device=rows.device)
     chunks[: len(rows)] = rows
     lengths = torch.tensor([min(LENGTH, max(0, len(rows) - i * LENGTH)) for i in range(count)])
     coarse = forward(chunks.view(count, LENGTH, -1), lengths, words, state, text)[1]

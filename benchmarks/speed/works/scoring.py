@@ -1,0 +1,165 @@
+"""Scoring: a video, a test split, and a day of video whose rows come bit by bit; methods and their literal versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import gpu_peak_gb, operations, operations_rate, peak_gb
+from works.work import Options, Work, floor_of, off
+
+import methods
+from vadbench.clip import load_clip
+from vadbench.features.extract import clip_fingerprint
+from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.shard import Rows
+from vadbench.features.source import FeatureSource
+from vadbench.method import Method
+from vadbench.own.scorer import Scorer
+from vadbench.own.windows import BATCH, Stopwatch, score_rows
+from vadbench.scored import VideoScores
+from vadbench.scoring import score_videos
+from vadbench.training import arithmetic
+
+DAY = 24 * 3600 * 30
+"""Frames of 24 hours."""
+GROWTH_GB = 0.3
+"""Memory by which a day of video may exceed a tenth of it."""
+
+
+def built(name: str, options: Options) -> Method:
+    """A method with random weights, of published size but for the CLIP and the batch when it has to be quick."""
+    torch.manual_seed(0)
+    return methods.build(name, _sizes(options), options.device)
+
+
+def _sizes(options: Options) -> methods.Sizes:
+    return replace(methods.QUICK, settings="ucfcrime") if options.quick else methods.PUBLISHED
+
+
+def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]:
+    """The literal version's losses ``(batch)`` and scores ``(rows)`` with the weights of a method."""
+    classes, text = method.task.classes, method.task.text
+    if type(method).__name__ == "AnomalyClip":
+        from literal import anomalyclip
+        from vadbench_anomalyclip.prompts import class_words
+
+        words = class_words(classes, method.config)
+        state = dict(method.named_parameters()) | dict(method.named_buffers())
+        known = (words, classes.normal, state, text)
+        return (
+            lambda batch: anomalyclip.losses(batch.views["features"], batch.labels.argmax(1), *known),
+            lambda rows: anomalyclip.score(rows, *known),
+        )
+    from literal import vadclip
+    from vadbench_vadclip.checkpoint import reference_names
+    from vadbench_vadclip.prompts import class_words
+
+    order = [classes.normal, *classes.abnormal]
+    words = [class_words(classes, method.config)[i] for i in order]
+    own = dict(method.named_parameters()) | dict(method.named_buffers())
+    state = {theirs: own[ours] for ours, theirs in reference_names(method.config).items()}
+    return (
+        lambda batch: vadclip.losses(
+            batch.views["features"], batch.views["length"], batch.labels[:, order], words, state, text
+        ),
+        lambda rows: vadclip.score(rows, words, state, text),
+    )
+
+
+class Drawn(FeatureSource):
+    """Drawn rows in memory, of videos of so many rows each."""
+
+    def __init__(self, rows: list[int], stride: int, dim: int) -> None:
+        self.folder = Path()
+        self.fingerprint = Fingerprint("drawn", "drawn", "unknown", "none", stride, "mean", dim)
+        self.kept = {f"{i:06d}": torch.randn(n, dim).numpy() for i, n in enumerate(rows)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.kept)
+
+    def crops(self, name: str) -> tuple[str, ...]:
+        return self.fingerprint.crops
+
+    def crop_rows(self, name: str, crop: str) -> Rows:
+        return self.kept[name]
+
+    def frames(self, name: str) -> int:
+        return len(self.kept[name]) * self.fingerprint.stride
+
+    def stamp(self, name: str) -> str:
+        return ""
+
+    def scored_by(self, method: Method, precision: str) -> list[VideoScores]:
+        """Scores of all of them, as an evaluation computes them, text encoded anew."""
+        crops = {name: self.crops(name) for name in self.names}
+        return score_videos(method, self, crops, {name: self.frames(name) for name in self.names}, precision)
+
+
+def videos(split: bool, name: str, options: Options, folder: Path) -> Work:
+    """A video of 5,000 frames, or a tenth of a test split of UCF-Crime's size; literally text anew for every video."""
+    method = built(name, options).eval()
+    _, score = literal_of(method)
+    sizes = _sizes(options)
+    many, frames = (methods.VIDEOS, methods.FRAMES) if options.full else sizes.split
+    lengths = methods.lengths(many, frames) if split else [sizes.video]
+    stride = method.config.rows.stride
+    drawn = Drawn([-(-n // stride) for n in lengths], stride, method.task.dim)
+    ours = partial(drawn.scored_by, method, options.precision)
+
+    @torch.inference_mode()
+    def literal(names: tuple[str, ...]) -> list[torch.Tensor]:
+        with arithmetic("fp32"):
+            kept = (torch.from_numpy(drawn.kept[name]) for name in names)
+            return [score(rows.to(method.task.device)).cpu() for rows in kept]
+
+    def difference() -> float:
+        ours = drawn.scored_by(method, "fp32")[0].anomaly
+        return off(ours, literal(drawn.names[:1])[0].numpy())
+
+    return Work(ours, partial(literal, drawn.names), partial(floor_of, ours, options), difference)
+
+
+def long_video(name: str, options: Options, folder: Path) -> Work:
+    """Rows of 24 hours of video, scored as they come, as ``vadbench score`` does after encoding them.
+
+    A row depends on its chunk of 256 with VadCLIP, which scores 4,096 rows at once. With AnomalyCLIP it depends on the
+    whole video, which is too long to hold: windows of 16,384 rows are scored apart, and the record says so. The peak
+    of memory must not grow from a tenth of the video to all of it.
+    """
+    method = built(name, options).eval()
+    stride, dim = method.config.rows.stride, method.task.dim
+    clip = load_clip(_sizes(options).clip)
+    made = clip_fingerprint(clip, stride=stride, pooling="mean")
+    scorer = Scorer(name, method, clip, made, options.precision, 0.5, "", "")
+    frames = 50_000 if options.quick else DAY
+    bits = torch.randn(64, 1, BATCH // stride, dim).numpy()
+
+    def streamed(rows: int) -> Iterator[Rows]:
+        for i in range(-(-rows // bits.shape[2])):
+            yield bits[i % len(bits)]
+
+    def score(frames: int) -> int:
+        return sum(len(scores) for _, scores, _ in score_rows(streamed(frames // stride), scorer, False, Stopwatch()))
+
+    peaks: list[tuple[float, float]] = []
+
+    def tenth() -> None:
+        score(frames // 10)
+        peaks.append((peak_gb(), gpu_peak_gb()))
+
+    def facts() -> dict[str, float]:
+        growth = max(now - before for now, before in zip((peak_gb(), gpu_peak_gb()), peaks[0], strict=True))
+        assert growth < GROWTH_GB, f"{name}: a day of video takes {growth:.2f} GB more than a tenth of it"
+        return {"frames": frames, "growth_gb": growth}
+
+    def floor() -> float:
+        # Ten times a tenth: counted operation by operation, a day would take twice as long.
+        return 10 * operations(tenth) / operations_rate(options.device, options.precision)
+
+    return Work(partial(score, frames), None, floor, before=tenth, facts=facts)

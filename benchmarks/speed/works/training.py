@@ -1,0 +1,144 @@
+"""Training: a step at the published batch, samples from their files, an epoch of a split that a laptop bears."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import bandwidth
+from works.scoring import built, literal_of
+from works.work import Options, Work, floor_of
+
+import methods
+from vadbench.config import Recipe
+from vadbench.loading import Sample, batches
+from vadbench.method import Batch, Method
+from vadbench.runs import TRAINING_LOG
+from vadbench.training import arithmetic, fit, learning_rate
+
+VIDEOS = 1610
+"""UCF-Crime's training split, 800 of them normal."""
+FRAMES = 7300
+"""Of a training video, about their mean."""
+FILES = 32
+"""Videos of an epoch that have a file of their own; the others share them."""
+
+
+def step(name: str, options: Options, folder: Path) -> Work:
+    """A step at the published batch; losses and gradients are compared at a small one."""
+    method = built(name, options)
+    losses, _ = literal_of(method)
+    batch = methods.batch_of(method, methods.SMALL_BATCH[name] if options.quick else method.config.recipe.batch_size)
+    ours = methods.step(method, lambda: torch.stack(list(method.loss(batch).values())).sum(), options.precision)
+
+    def difference() -> float:
+        few = methods.batch_of(method.train(), methods.SMALL_BATCH[name])
+        found = []
+        for loss in (lambda: torch.stack(list(method.loss(few).values())), lambda: losses(few)):
+            torch.manual_seed(1)
+            method.zero_grad()
+            with arithmetic("fp32"):
+                terms = loss()
+                terms.sum().backward()
+            norms = [p.grad.norm() for p in method.parameters() if p.grad is not None and p.grad.norm() > 1e-4]
+            found.append((terms.detach(), torch.stack(norms)))
+        (a, g), (b, h) = found
+        return max(float(((a - b) / b).abs().max() / 1e-5), float(((g - h) / h).abs().max() / 1e-3))
+
+    literal = methods.step(method, lambda: losses(batch).sum(), fused=False)
+    return Work(ours, literal, partial(floor_of, ours, options), difference)
+
+
+def assembling(name: str, options: Options, folder: Path) -> Work:
+    """Samples of 16 videos of 7,300 rows from their files; literally, whole files are read."""
+    method = built(name, options)
+    paths = _written(folder, 16, FRAMES, method.task.dim)
+
+    def views(mode: str | None) -> list[Any]:
+        rng = np.random.default_rng(0)
+        return [method.view(np.load(path, mmap_mode=mode), rng)["features"] for path in paths]
+
+    rows = FRAMES if name == "vadclip" else method.config.segments * method.config.segment_length
+    return Work(
+        partial(views, "r"),
+        partial(views, None),
+        lambda: len(paths) * rows * method.task.dim * 4 / bandwidth(),
+        lambda: float(np.abs(np.array(views("r")) - np.array(views(None))).max()),
+    )
+
+
+def epoch(name: str, options: Options, folder: Path) -> Work:
+    """One pass by the training loop over a tenth of UCF-Crime's training split, one crop a video, from mapped files.
+
+    Literally: whole files read, the literal loss. Mean losses of an epoch of a few small batches are compared.
+    """
+    method = built(name, options)
+    losses, _ = literal_of(method)
+    recipe = method.config.recipe.model_copy(update={"epochs": 1, "precision": options.precision})
+    small = recipe.model_copy(update={"batch_size": methods.SMALL_BATCH[name], "precision": "fp32"})
+    videos = VIDEOS if options.full else VIDEOS // 10
+    if options.quick:
+        recipe, videos = small.model_copy(update={"precision": options.precision}), small.batch_size
+    files = _written(folder, min(FILES, videos), -(-FRAMES // method.config.rows.stride), method.task.dim)
+
+    def samples(count: int, mode: str | None) -> list[Sample]:
+        labels = methods.labels_of(method, count).numpy()
+        return [Sample(partial(np.load, files[i % len(files)], mode), labels[i]) for i in range(count)]
+
+    def trained(recipe: Recipe, videos: int) -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            fit(method, samples(videos, "r"), recipe, 0, Path(out))
+            return float(json.loads((Path(out) / TRAINING_LOG).read_text())["loss"]["total"])
+
+    def difference() -> float:
+        before = copy.deepcopy(method.state_dict())
+        ours = trained(small, 2 * small.batch_size)
+        method.load_state_dict(before)
+        expected = literal_epoch(method, losses, samples(2 * small.batch_size, None), small)
+        return abs(ours - expected) / abs(expected) / 1e-5
+
+    ours = partial(trained, recipe, videos)
+    return Work(
+        ours,
+        lambda: literal_epoch(method, losses, samples(videos, None), recipe),
+        partial(floor_of, ours, options),
+        difference,
+        facts=lambda: {"videos": videos, "batch_size": recipe.batch_size},
+    )
+
+
+def literal_epoch(
+    method: Method, losses: Callable[[Batch], torch.Tensor], samples: list[Sample], recipe: Recipe
+) -> float:
+    """Mean loss of the first epoch under seed 0, with the batches and random numbers of the training loop."""
+    # The training loop's seeds of epoch 0.
+    torch.manual_seed(int(np.random.SeedSequence([0, 0]).generate_state(1)[0]))
+    rng = np.random.default_rng([0, 0])
+    settings = {"betas": recipe.betas, "eps": recipe.epsilon, "weight_decay": recipe.weight_decay}
+    optimiser = torch.optim.AdamW(method.train().parameter_groups(), lr=learning_rate(recipe, 0), **settings)
+    labels, device, found = np.stack([s.labels for s in samples]), method.task.device, []
+    for indices in batches(labels, method.task.classes.normal, recipe, rng):
+        views = [method.view(samples[i].read(), rng) for i in indices]
+        stacked = {key: torch.from_numpy(np.stack([v[key] for v in views])).to(device) for key in views[0]}
+        with arithmetic("fp32"):
+            loss = losses(Batch(stacked, torch.from_numpy(labels[indices]).to(device))).sum()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+        optimiser.step()
+        found.append(float(loss.detach()))
+    return float(np.mean(found))
+
+
+def _written(folder: Path, files: int, rows: int, dim: int) -> list[Path]:
+    """Files of drawn features; what has just been written is in memory still."""
+    paths = [folder / f"{i}.npy" for i in range(files)]
+    for i, path in enumerate(paths):
+        np.save(path, np.random.default_rng(i).random((rows, dim), np.float32))
+    return paths
