@@ -26,7 +26,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 speed: $(READY)
-	$(BIN)/python benchmarks/speed/all.py
+	$(BIN)/python benchmarks/speed/all.py --json results/speed.json --plot results/growth.png
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

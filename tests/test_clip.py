@@ -68,6 +68,22 @@ def test_text_features_are_those_of_open_clip(tiny, tiny_file):
     assert (tower.context_length, tower.width, tower.dim) == (77, 64, 24)
 
 
+def test_text_gradients_are_those_of_open_clip(tiny):
+    tower = TextTower(tiny)
+    tokens = tower.tokenize(["a fight", "a car that burns"])
+    found = []
+    for ours in (True, False):
+        embeddings = tower.embed(tokens).requires_grad_()
+        if ours:
+            rows = tower.encode(embeddings, tokens.argmax(-1))
+        else:
+            causal = torch.full((77, 77), -torch.inf).triu(1)
+            x = tower.transformer(embeddings + tower.positional_embedding, attn_mask=causal)
+            rows = tower.ln_final(x[torch.arange(2), tokens.argmax(-1)])
+        found.append(torch.autograd.grad((rows * torch.linspace(0, 1, 64)).sum(), embeddings)[0])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
 def test_text_tower_takes_models_with_a_text_part(tiny):
     custom = open_clip.CustomTextCLIP(**TINY).eval()
     custom.load_state_dict(open_clip.model.convert_to_custom_text_state_dict(tiny.state_dict()))

@@ -31,8 +31,8 @@ class Sample:
 def loaded(method: Method, samples: Sequence[Sample], recipe: Recipe, rng: np.random.Generator) -> Iterator[Batch]:
     """The batches of one epoch on the method's device, each assembled while the one before is trained on.
 
-    One thread draws everything, in the order of the batches, so the thread changes no number. It reads only what the
-    method's view takes of the mapped rows, and on a GPU it hands over pinned memory, which is copied beside the work.
+    One thread makes all views, in the order of the batches, so it changes no number of a view that draws from nothing
+    but what it is given. On a GPU it hands over pinned memory, for whose copy the processor does not wait.
 
     Raises:
         ConfigError: too few videos for a half batch.

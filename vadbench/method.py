@@ -128,6 +128,9 @@ class Method(nn.Module):
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """One training sample of a video.
 
+        Called in a thread of its own, while the batch before is trained on: it may read settings, and draw from ``rng``
+        and nothing else.
+
         Args:
             features: ``(rows, dim)`` of one video, memory-mapped: index it, do not copy it whole.
             rng: the only source of randomness.

@@ -102,7 +102,7 @@ def fit(
                 losses = torch.stack([t.float() for t in terms.values()])
                 optimiser.zero_grad(set_to_none=True)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
-            # Read once a step, and behind the backward pass: a GPU would stand still for it.
+            # Read once a step, and behind the backward pass, which a GPU would have to be given late otherwise.
             values = dict(zip(terms, losses.tolist(), strict=True))
             _require_finite(values, epoch, steps)
             optimiser.step()

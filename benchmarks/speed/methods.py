@@ -187,7 +187,7 @@ def step(method: Method, loss: Callable[[], Tensor], precision: str = "fp32", fu
         lr=recipe.learning_rate,
         betas=recipe.betas,
         weight_decay=recipe.weight_decay,
-        fused=fused,
+        fused=fused or None,
     )
 
     def run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def training_sample(features: NDArray[np.floating[Any]], length: int) -> NDArray
         return sample
     edges = np.arange(length + 1) * rows // length
     means = np.empty((length, features.shape[1]), features.dtype)
-    # Bin by bin: numpy's reduceat takes eight times as long over rows.
-    for mean, start, end in zip(means, edges[:-1], edges[1:], strict=True):
-        features[start:end].mean(0, out=mean)
+    # Bin by bin: numpy's reduceat takes eight times as long. Without ``out``, in which float16 would be summed.
+    for i, (start, end) in enumerate(pairwise(edges)):
+        means[i] = features[start:end].mean(0)
     return means.astype(np.float32)

@@ -278,6 +278,14 @@ def test_longest_prompt_that_fits():
     assert torch.isfinite(method.text_features()).all()
 
 
+def test_training_sample_of_float16_rows_is_rounded_once():
+    rng = np.random.default_rng(0)
+    rows = (rng.random((1500, 64)) * 200).astype(np.float16)  # the sum of a bin of 500 is more than float16 can hold
+    bins = itertools.pairwise([0, 500, 1000, 1500])
+    wanted = [rows[a:b].mean(0, dtype=np.float32).astype(np.float16) for a, b in bins]
+    np.testing.assert_array_equal(training_sample(rows, 3), np.stack(wanted).astype(np.float32))
+
+
 @given(rows=st.integers(1, 90), length=st.integers(1, 40))
 def test_training_sample_averages_or_fills_up(rows, length):
     x = np.random.default_rng(rows).standard_normal((rows, 3)).astype(np.float32)

@@ -146,6 +146,21 @@ def test_attention_is_torchs_under_a_block_diagonal_mask(heads, window, padded):
     torch.testing.assert_close(attention(x, valid if padded else None), wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_one_heads_gradients_are_torchs():
+    attention = randomised(Attention(8, 1, 4))
+    x = seeded(2, 12, 8)
+    theirs = reference_attention(attention)
+    mask = torch.arange(12) // 4
+    wanted, _ = theirs(x, x, x, attn_mask=mask[:, None] != mask, need_weights=False)
+    weights = seeded(2, 12, 8, seed=5)
+    (attention(x) * weights).sum().backward()
+    (wanted * weights).sum().backward()
+    pairs = [(attention.inputs.weight, theirs.in_proj_weight), (attention.inputs.bias, theirs.in_proj_bias)]
+    pairs += [(attention.output.weight, theirs.out_proj.weight), (attention.output.bias, theirs.out_proj.bias)]
+    for ours, reference in pairs:
+        torch.testing.assert_close(ours.grad, reference.grad, rtol=1e-4, atol=1e-5)
+
+
 def test_attention_starts_as_torchs():
     """Within its bounds: Xavier's for the inputs, none for biases."""
     torch.manual_seed(0)

@@ -98,7 +98,7 @@ class Attention(nn.Module):
         """
         to_query, to_key, to_value = self.inputs.weight.chunk(3)
         query_bias, _, value_bias = self.inputs.bias.chunk(3)
-        keys = x.view(windows[0], 1, windows[1], -1)
+        keys = x.reshape(windows[0], 1, windows[1], -1)
         query = linear(x, linear(to_key.T, to_query.T), query_bias @ to_key).view_as(keys)
         means = F.scaled_dot_product_attention(query, keys, keys, attn_mask=mask).view_as(x)
         bias = self.output.weight @ value_bias + self.output.bias

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _IMAGES = 16
 """Images of a batch from which on torch gives a convolution to oneDNN whatever the number of threads."""
@@ -50,6 +51,7 @@ class _Pixels(torch.autograd.Function):
         return _as_rows(F.conv2d(_as_images(rows), weight[:, :, None, None], bias))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight = ctx.saved_tensors
         outer = gradients[0].contiguous()
@@ -59,7 +61,9 @@ class _Pixels(torch.autograd.Function):
             by_rows = _as_rows(_backward(outer, rows, weight[:, :, None, None], [True, False, False])[0])
         if needs_weight:
             by_weight = _outer(outer, rows) if len(weight) >= weight.shape[1] else _outer(rows, outer).T
-        return by_rows, by_weight, outer.new_ones(len(outer)) @ outer if needs_bias else None
+        with torch.autocast("cpu", enabled=False):
+            by_bias = outer.new_ones(len(outer)) @ outer if needs_bias else None
+        return by_rows, by_weight, by_bias
 
 
 def _outer(a: Tensor, b: Tensor) -> Tensor:
