@@ -99,7 +99,7 @@ def fit(
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
                     terms = loss(batch)
-                losses = torch.stack([t.float() for t in terms.values()])
+                losses = torch.stack([t.float().reshape(()) for t in terms.values()])
                 optimiser.zero_grad(set_to_none=True)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
             # Read once a step, and behind the backward pass, which a GPU would have to be given late otherwise.
