@@ -51,6 +51,18 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     return peak * (1 + math.cos(math.pi * min(1.0, (epoch - warmup) / max(1, recipe.epochs - warmup)))) / 2
 
 
+def adamw(method: Method, recipe: Recipe, fused: bool | None = True) -> torch.optim.AdamW:
+    """The recipe's optimiser of a method's parameters at the peak learning rate; ``fused`` changes last digits."""
+    return torch.optim.AdamW(
+        method.parameter_groups(),
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        eps=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
+        fused=fused,
+    )
+
+
 def fit(
     method: Method,
     samples: Sequence[Sample],
@@ -73,14 +85,7 @@ def fit(
         ConfigError: the batch does not fit the data.
     """
     device = method.task.device
-    optimiser = torch.optim.AdamW(
-        method.parameter_groups(),
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        eps=recipe.epsilon,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    optimiser = adamw(method, recipe)
     own_rates = [group["lr"] / recipe.learning_rate for group in optimiser.param_groups]
     loss = torch.compile(method.loss) if recipe.compile else method.loss
     log, best = _resume(method, optimiser, folder / STATE, device)

@@ -38,7 +38,7 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.config import resolve
 from vadbench.files import write_json
 from vadbench.method import Batch, Method, Task
-from vadbench.training import arithmetic, autocast
+from vadbench.training import adamw, arithmetic, autocast
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
@@ -178,17 +178,12 @@ def labels_of(method: Method, videos: int) -> Tensor:
     return labels
 
 
-def step(method: Method, loss: Callable[[], Tensor], precision: str = "fp32", fused: bool = True) -> Callable[[], None]:
+def step(
+    method: Method, loss: Callable[[], Tensor], precision: str = "fp32", fused: bool | None = True
+) -> Callable[[], None]:
     """A training step as in :func:`vadbench.training.fit`: loss, gradients, AdamW."""
     method.train()
-    recipe = method.config.recipe
-    optimiser = torch.optim.AdamW(
-        method.parameter_groups(),
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-        fused=fused or None,
-    )
+    optimiser = adamw(method, method.config.recipe, fused)
 
     def run() -> None:
         with arithmetic(precision):

@@ -21,7 +21,7 @@ from vadbench.config import Recipe
 from vadbench.loading import Sample, batches
 from vadbench.method import Batch, Method
 from vadbench.runs import TRAINING_LOG
-from vadbench.training import arithmetic, fit, learning_rate
+from vadbench.training import adamw, arithmetic, fit, learning_rate
 
 VIDEOS = 1610
 """UCF-Crime's training split, 800 of them normal."""
@@ -54,7 +54,7 @@ def step(name: str, options: Options, folder: Path) -> Work:
         gradients = max(float((g - h).norm() / h.norm()) for g, h in pairs)
         return max(float(((a - b) / b).abs().max() / 1e-5), gradients / 1e-3)
 
-    literal = methods.step(method, lambda: losses(batch).sum(), fused=False)
+    literal = methods.step(method, lambda: losses(batch).sum(), fused=None)
     return Work(ours, literal, partial(floor_of, ours, options), difference)
 
 
@@ -123,8 +123,7 @@ def literal_epoch(
     # The training loop's seeds of epoch 0.
     torch.manual_seed(int(np.random.SeedSequence([0, 0]).generate_state(1)[0]))
     rng = np.random.default_rng([0, 0])
-    settings = {"betas": recipe.betas, "eps": recipe.epsilon, "weight_decay": recipe.weight_decay}
-    optimiser = torch.optim.AdamW(method.train().parameter_groups(), lr=learning_rate(recipe, 0), **settings)
+    optimiser = adamw(method.train(), recipe.model_copy(update={"learning_rate": learning_rate(recipe, 0)}), fused=None)
     labels, device, found = np.stack([s.labels for s in samples]), method.task.device, []
     for indices in batches(labels, method.task.classes.normal, recipe, rng):
         views = [method.view(samples[i].read(), rng) for i in indices]
