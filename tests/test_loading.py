@@ -8,8 +8,9 @@ import torch
 
 from vadbench.config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample, batches, loaded
+from vadbench.loading import Sample, batches, loaded, weak_labels
 from vadbench.method import Method, Task
+from vadbench.seeds import MAIN_STAGE, Purpose, generator
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 RECIPE = Recipe(batch_size=4)
@@ -34,12 +35,13 @@ def videos(abnormal=6, normal=9, dtype=np.float32, seen=lambda number: None):
         return rows[number]
 
     labels = [np.eye(2, dtype=np.float32)[int(i >= abnormal)] for i in range(len(rows))]
-    return [Sample(lambda i=i: read(i), y) for i, y in enumerate(labels)]
+    return [Sample(lambda i=i: read(i), y, int(y.argmax())) for i, y in enumerate(labels)]
 
 
 def test_balanced_batches_hold_abnormal_then_normal_videos():
-    labels = np.stack([s.labels for s in videos(5, 9)])
-    found = list(batches(labels, 1, RECIPE, np.random.default_rng(0)))
+    samples = videos(5, 9)
+    labels = np.stack([s.labels for s in samples])
+    found = list(batches(samples, 1, RECIPE, 0, 0))
     assert len(found) == 9 // 2
     for batch in found:
         assert [labels[i, 1] for i in batch] == [0, 0, 1, 1]
@@ -48,18 +50,18 @@ def test_balanced_batches_hold_abnormal_then_normal_videos():
 
 
 def test_paired_batches_end_with_the_shorter_list_and_repeat_nothing():
-    labels = np.stack([s.labels for s in videos(5, 9)])
+    samples = videos(5, 9)
+    labels = np.stack([s.labels for s in samples])
     recipe = RECIPE.model_copy(update={"sampler": "paired"})
-    found = list(batches(labels, 1, recipe, np.random.default_rng(0)))
+    found = list(batches(samples, 1, recipe, 0, 0))
     assert len(found) == 5 // 2
     assert all([labels[i, 1] for i in batch] == [0, 0, 1, 1] for batch in found)
     assert len({i for b in found for i in b}) == 8
 
 
 def test_mixed_batches_hold_every_video_once():
-    labels = np.stack([s.labels for s in videos()])
     recipe = RECIPE.model_copy(update={"sampler": "mixed"})
-    found = [i for b in batches(labels, 1, recipe, np.random.default_rng(0)) for i in b]
+    found = [i for b in batches(videos(), 1, recipe, 0, 0) for i in b]
     assert sorted(found) == list(range(15))
 
 
@@ -67,19 +69,23 @@ def test_mixed_batches_hold_every_video_once():
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_loaded_batches_are_those_assembled_one_after_another(sampler, dtype):
     recipe = Recipe(batch_size=4, sampler=sampler)
-    samples, rng = videos(dtype=dtype), np.random.default_rng(3)
+    samples = videos(dtype=dtype)
     labels = np.stack([s.labels for s in samples])
-    found = list(loaded(METHOD, samples, recipe, np.random.default_rng(3)))
-    for indices, batch in zip(batches(labels, 1, recipe, rng), found, strict=True):
-        views = [METHOD.view(samples[i].read(), rng) for i in indices]
+    found = list(loaded(METHOD, samples, recipe, 3, 2))
+    place = 0
+    for indices, batch in zip(batches(samples, 1, recipe, 3, 2), found, strict=True):
+        draws = [generator(Purpose.VIEW, 3, MAIN_STAGE, 2, place + i) for i in range(len(indices))]
+        place += len(indices)
+        views = [METHOD.view(samples[i].read(), rng) for i, rng in zip(indices, draws, strict=True)]
         np.testing.assert_array_equal(batch.views["x"].numpy(), np.stack([v["x"] for v in views]).astype(np.float32))
         np.testing.assert_array_equal(batch.views["rows"].numpy(), [v["rows"] for v in views])
         np.testing.assert_array_equal(batch.labels.numpy(), labels[indices])
+        np.testing.assert_array_equal(batch.first.numpy(), labels[indices].argmax(1))
 
 
 def test_the_next_batch_is_read_while_one_is_used():
     reads = threading.Semaphore(0)
-    found = loaded(METHOD, videos(seen=lambda _: reads.release()), RECIPE, np.random.default_rng(0))
+    found = loaded(METHOD, videos(seen=lambda _: reads.release()), RECIPE, 0, 0)
     next(found)
     for _ in range(8):
         assert reads.acquire(timeout=30)
@@ -91,12 +97,42 @@ def test_an_error_in_the_thread_reaches_the_training():
         raise OSError("a disk is gone")
 
     with pytest.raises(OSError, match="a disk is gone"):
-        list(loaded(METHOD, videos(seen=fail), RECIPE, np.random.default_rng(0)))
+        list(loaded(METHOD, videos(seen=fail), RECIPE, 0, 0))
 
 
 def test_breaking_off_leaves_no_thread():
-    found = loaded(METHOD, videos(), RECIPE, np.random.default_rng(0))
+    found = loaded(METHOD, videos(), RECIPE, 0, 0)
     next(found)
     assert any(t.name.startswith("vadbench-batches") for t in threading.enumerate())
     found.close()
     assert not any(t.name.startswith("vadbench-batches") for t in threading.enumerate())
+
+
+def test_an_alias_is_no_second_class_and_labels_are_ones():
+    table = ClassTable((VideoClass("Normal"), VideoClass("Riot", aliases=("G",)), VideoClass("Fire")), normal=0)
+    for names, expected, first in (
+        (("Riot", "G"), [0, 1, 0], 1),
+        (("Fire", "G"), [0, 1, 1], 2),
+        (("G", "Fire"), [0, 1, 1], 1),
+        (("Normal",), [1, 0, 0], 0),
+    ):
+        labels, found = weak_labels(names, table)
+        assert labels.tolist() == expected and found == first, names
+
+
+def test_a_view_does_not_depend_on_what_was_drawn_before_it():
+    whole = list(loaded(METHOD, videos(), RECIPE, 0, 4))
+    # Built out of order, and each batch alone, as another process would.
+    for number, (indices, batch) in reversed(
+        list(enumerate(zip(batches(videos(), 1, RECIPE, 0, 4), whole, strict=True)))
+    ):
+        draws = [generator(Purpose.VIEW, 0, MAIN_STAGE, 4, 4 * number + i) for i in range(len(indices))]
+        views = [METHOD.view(videos()[i].read(), rng)["x"] for i, rng in zip(indices, draws, strict=True)]
+        np.testing.assert_array_equal(batch.views["x"].numpy(), np.stack(views))
+
+
+def test_what_one_list_draws_does_not_depend_on_the_other():
+    def normal(abnormal):
+        return [[i - abnormal for i in b[2:]] for b in batches(videos(abnormal, 9), 1, RECIPE, 0, 0)]
+
+    assert normal(3) == normal(6)

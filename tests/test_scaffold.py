@@ -182,6 +182,30 @@ def test_the_methods_scores_are_probabilities_at_any_length(loaded):
         assert torch.equal(score.anomaly, single.anomaly)
 
 
+def test_the_method_shares_a_video_equally_among_its_classes(loaded):
+    """The labels are those that the training loop makes of a video that names two classes."""
+    import torch
+
+    from vadbench.dataset import ClassTable, VideoClass
+    from vadbench.loading import weak_labels
+    from vadbench.method import Batch, Task
+
+    _, registry = loaded("method", "mine")
+    kind = registry.method("mine")
+    table = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Riot")), normal=1)
+    model = kind(kind.Config(), Task(table, 8, torch.device("cpu"), lambda: None))
+    torch.nn.init.normal_(model.classifier.weight)
+    views = {"rows": torch.randn(1, 6, 8), "count": torch.tensor([6])}
+
+    def loss(*names):
+        labels, first = weak_labels(names, table)
+        with torch.no_grad():
+            return float(model.loss(Batch(views, torch.from_numpy(labels)[None], torch.tensor([first])))["class"])
+
+    assert loss("Fire", "Riot") == pytest.approx((loss("Fire") + loss("Riot")) / 2, rel=1e-5)
+    assert loss("Fire", "Riot") == loss("Riot", "Fire")
+
+
 @pytest.fixture
 def yard(loaded, tmp_path):
     """The data set's class, its root with a file a video, and a function that writes the csv file."""

@@ -51,7 +51,7 @@ def samples(abnormal=6, normal=9):
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(20, 4)).astype(np.float32) + (i < abnormal) for i in range(abnormal + normal)]
     labels = [np.eye(2, dtype=np.float32)[int(i >= abnormal)] for i in range(abnormal + normal)]
-    return [Sample(lambda x=x: x, y) for x, y in zip(rows, labels, strict=True)]
+    return [Sample(lambda x=x: x, y, int(y.argmax())) for x, y in zip(rows, labels, strict=True)]
 
 
 RECIPE = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
@@ -90,7 +90,7 @@ def test_too_few_videos_say_which_batch_size_fits(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path):
-    bad = [Sample(lambda: np.full((20, 4), np.nan, np.float32), s.labels) for s in samples()]
+    bad = [Sample(lambda: np.full((20, 4), np.nan, np.float32), s.labels, s.first) for s in samples()]
     with pytest.raises(TrainingError, match=r"loss term bce is not finite at epoch 0"):
         fit(make(RECIPE), bad, RECIPE, 0, tmp_path)
 

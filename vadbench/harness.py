@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from vadbench import environment
@@ -22,9 +21,10 @@ from vadbench.experiment import Experiment
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.provision import training_crops
 from vadbench.files import locked
-from vadbench.loading import Sample
+from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Task
 from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, digest, training_key, write_record
+from vadbench.seeds import Purpose, torch_draws
 from vadbench.selection import choose_judge, selection_notes
 from vadbench.threshold import normal_threshold
 from vadbench.training import STATE, fit
@@ -81,7 +81,8 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
         data = {"train": train, "test": test}
         try:
             method = _method(experiment, info, train, folder.path, key, seed, meter, progress)
-            results = evaluate_method(experiment, method, place, meter, progress)
+            with torch_draws(experiment.device, Purpose.SCORE, seed):
+                results = evaluate_method(experiment, method, place, meter, progress)
         except Exception as error:
             reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
             if not isinstance(error, StorageError):
@@ -220,11 +221,9 @@ def _samples(experiment: Experiment, videos: Sequence[Video]) -> list[Sample]:
     provision, table = experiment.provision, experiment.dataset.classes
     samples = []
     for video in videos:
-        labels = np.zeros(len(table), np.float32)
-        for place, label in enumerate(dict.fromkeys(video.labels), start=1):
-            labels[table.id(label)] = 1 / place
+        labels, first = weak_labels(video.labels, table)
         for crop in training_crops(provision.features, video.name, experiment.config.rows.crops):
-            samples.append(Sample(partial(provision.features.crop_rows, video.name, crop), labels))
+            samples.append(Sample(partial(provision.features.crop_rows, video.name, crop), labels, first))
     return samples
 
 

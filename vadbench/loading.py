@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from vadbench.config import Recipe
+from vadbench.dataset import ClassTable
 from vadbench.errors import ConfigError
 from vadbench.method import Batch, Method
+from vadbench.seeds import MAIN_STAGE, Purpose, generator
 
 
 @dataclass(frozen=True)
@@ -21,28 +23,57 @@ class Sample:
     """A training video, or one crop of it.
 
     ``read`` gives its rows ``(rows, dim)``, mapped afresh at each call: a data set has more files than a process may
-    hold open. ``labels`` ``(classes,)`` are its weak labels as in a batch.
+    hold open. ``labels`` ``(classes,)`` are its weak labels as in a batch, ``first`` is the class it names first.
     """
 
     read: Callable[[], NDArray[np.floating[Any]]]
     labels: NDArray[np.float32]
+    first: int
 
 
-def loaded(method: Method, samples: Sequence[Sample], recipe: Recipe, rng: np.random.Generator) -> Iterator[Batch]:
+def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.float32], int]:
+    """A video's classes as in a batch: ``(classes,)``, 1 for each that it carries, and the id of the first.
+
+    Args:
+        names: the classes that the video carries, at least one, by official name or alias.
+        classes: the table that gives their ids.
+    """
+    ids = [classes.id(name) for name in names]
+    labels = np.zeros(len(classes), np.float32)
+    labels[ids] = 1
+    return labels, ids[0]
+
+
+def loaded(
+    method: Method, samples: Sequence[Sample], recipe: Recipe, seed: int, epoch: int, stage: int = MAIN_STAGE
+) -> Iterator[Batch]:
     """The batches of one epoch on the method's device, each assembled while the one before is trained on.
 
-    One thread makes all views, in the order of the batches, so it changes no number of a view that draws from nothing
-    but what it is given. On a GPU it hands over pinned memory, for whose copy the processor does not wait.
+    Every view has a generator of its own, so it does not matter who makes it and when; here one thread makes all, in
+    the order of the batches. On a GPU it hands over pinned memory, for whose copy the processor does not wait.
+
+    Args:
+        method: makes the views.
+        samples: the training videos.
+        recipe: says which videos meet.
+        seed: of the run.
+        epoch: counted from 0.
+        stage: number of the training stage.
 
     Raises:
         ConfigError: too few videos for a half batch.
     """
-    labels = np.stack([s.labels for s in samples])
-    chosen = batches(labels, method.task.classes.normal, recipe, rng)
+    chosen = batches(samples, method.task.classes.normal, recipe, seed, epoch, stage)
+    place = 0
 
     def assemble() -> Batch | None:
+        nonlocal place
         indices = next(chosen, None)
-        return None if indices is None else _assemble(method, [samples[i] for i in indices], rng)
+        if indices is None:
+            return None
+        first, place = place, place + len(indices)
+        draws = [generator(Purpose.VIEW, seed, stage, epoch, first + i) for i in range(len(indices))]
+        return _assemble(method, [samples[i] for i in indices], draws)
 
     with ThreadPoolExecutor(1, "vadbench-batches") as thread:
         coming = thread.submit(assemble)
@@ -51,8 +82,10 @@ def loaded(method: Method, samples: Sequence[Sample], recipe: Recipe, rng: np.ra
             yield batch
 
 
-def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Video indices of each batch of one epoch.
+def batches(
+    samples: Sequence[Sample], normal: int, recipe: Recipe, seed: int, epoch: int, stage: int = MAIN_STAGE
+) -> Iterator[list[int]]:
+    """Indices of the samples of each batch of one epoch.
 
     ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
     shorter one is shuffled and started again; what does not fill a half batch is dropped. ``paired``: the same, but
@@ -62,11 +95,11 @@ def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.ra
         ConfigError: too few videos for a half batch.
     """
     if recipe.sampler == "mixed":
-        order = rng.permutation(len(labels))
+        order = generator(Purpose.ORDER, seed, stage, epoch, 0).permutation(len(samples))
         yield from (order[i : i + recipe.batch_size].tolist() for i in range(0, len(order), recipe.batch_size))
         return
     half = recipe.batch_size // 2
-    is_normal = labels[:, normal] > 0
+    is_normal = np.array([s.labels[normal] > 0 for s in samples])
     groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
     fewest = min(len(g) for g in groups)
     if fewest < half:
@@ -78,9 +111,11 @@ def batches(labels: NDArray[np.float32], normal: int, recipe: Recipe, rng: np.ra
             f" {len(groups[0])} and {len(groups[1])}; {remedy}"
         )
     steps = (min if recipe.sampler == "paired" else max)(len(g) // half for g in groups)
-    streams = [_endless(g, half, rng) for g in groups]
+    abnormal, ordinary = (
+        _endless(g, half, generator(Purpose.ORDER, seed, stage, epoch, i)) for i, g in enumerate(groups)
+    )
     for _ in range(steps):
-        yield [*next(streams[0]), *next(streams[1])]
+        yield [*next(abnormal), *next(ordinary)]
 
 
 def _endless(indices: NDArray[np.intp], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
@@ -89,7 +124,7 @@ def _endless(indices: NDArray[np.intp], size: int, rng: np.random.Generator) -> 
         yield from (order[i : i + size].tolist() for i in range(0, len(order) - size + 1, size))
 
 
-def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator) -> Batch:
+def _assemble(method: Method, chosen: Sequence[Sample], draws: Sequence[np.random.Generator]) -> Batch:
     device = method.task.device
 
     def placed(arrays: list[NDArray[Any]]) -> torch.Tensor:
@@ -100,5 +135,9 @@ def _assemble(method: Method, chosen: Sequence[Sample], rng: np.random.Generator
         # Features may be stored in float16; weights are float32.
         return tensor.float() if tensor.dtype == torch.float16 else tensor
 
-    views = [method.view(s.read(), rng) for s in chosen]
-    return Batch({name: placed([v[name] for v in views]) for name in views[0]}, placed([s.labels for s in chosen]))
+    views = [method.view(s.read(), rng) for s, rng in zip(chosen, draws, strict=True)]
+    return Batch(
+        {name: placed([v[name] for v in views]) for name in views[0]},
+        placed([s.labels for s in chosen]),
+        placed([np.array(s.first, np.int64) for s in chosen]),
+    )

@@ -51,12 +51,19 @@ class Batch:
 
     Args:
         views: what :meth:`Method.view` returned for each video, stacked: ``(videos, ...)``.
-        labels: ``(videos, classes)`` float, the weak labels: 1 for the class that a video names first, 1/2 for the
-            second and so on, 0 for those it lacks. ``labels > 0`` says which it carries, ``argmax`` which comes first.
+        labels: ``(videos, classes)`` float, the weak labels: 1 for each class that a video carries, at least one, and 0
+            for the others.
+        first: ``(videos,)`` int64, the class that each video names first. May be left out where no video carries
+            several.
     """
 
     views: Mapping[str, Tensor]
     labels: Tensor
+    first: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.first is None:
+            object.__setattr__(self, "first", self.labels.argmax(1))
 
 
 @dataclass(frozen=True)

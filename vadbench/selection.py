@@ -21,6 +21,7 @@ from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.runs import TRAINING_LOG
 from vadbench.scored import VideoScores
 from vadbench.scoring import score_videos
+from vadbench.seeds import Purpose, generator
 from vadbench.training import Judge
 
 HELD_OUT = 0.2
@@ -88,7 +89,7 @@ def hold_out(dataset: Dataset, videos: Sequence[Video], seed: int) -> tuple[list
     groups: dict[str, list[Video]] = defaultdict(list)
     for video in videos:
         groups[video.labels[0]].append(video)
-    rng = np.random.default_rng([seed, len(videos)])
+    rng = generator(Purpose.HOLD_OUT, seed)
     held: set[str] = set()
     for label in sorted(groups):
         members = groups[label]

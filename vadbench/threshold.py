@@ -13,6 +13,7 @@ from vadbench.features.source import FeatureSource
 from vadbench.method import Method
 from vadbench.protocols import MAXIMUM
 from vadbench.scoring import score_videos
+from vadbench.seeds import MAIN_STAGE, Purpose, generator, torch_draws
 
 NORMAL_VIDEOS = 100
 """How many normal training videos are scored for the threshold at most: our decision."""
@@ -38,7 +39,8 @@ def normal_threshold(
     """
     names = [v.name for v in videos if experiment.dataset.is_normal(v)]
     if len(names) > NORMAL_VIDEOS:
-        chosen = np.random.default_rng([seed, len(names)]).choice(len(names), NORMAL_VIDEOS, replace=False)
+        rng = generator(Purpose.THRESHOLD, seed, MAIN_STAGE)
+        chosen = rng.choice(len(names), NORMAL_VIDEOS, replace=False)
         names = [names[i] for i in sorted(chosen)]
     provision = experiment.provision
     scores = []
@@ -46,7 +48,8 @@ def normal_threshold(
         progress("scoring normal videos", done, len(names))
         crops = _threshold_crops(provision.features, name, experiment.protocol.crop)
         # One at a time, and its class probabilities forgotten: a hundred long videos' would be much to hold.
-        (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, experiment.precision)
+        with torch_draws(method.task.device, Purpose.THRESHOLD, seed, MAIN_STAGE, name):
+            (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, experiment.precision)
         scores.append(video.anomaly)
     progress("scoring normal videos", len(names), len(names))
     return float(np.percentile(np.concatenate(scores), 99)) if scores else None

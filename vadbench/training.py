@@ -1,7 +1,7 @@
 """The one training loop: seeds, schedule, checkpoints every epoch and resuming from them.
 
-Every random draw of epoch ``e`` comes from a generator seeded with ``(seed, e)``, so an interrupted training needs no
-random state to go on: the weights after the last finished epoch are enough, and the end is bit-identical.
+Every random draw of an epoch comes from generators seeded for it, so an interrupted training needs no random state to
+go on: the weights after the last finished epoch are enough, and the end is bit-identical.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -27,6 +26,7 @@ from vadbench.files import write_tensors, write_text
 from vadbench.loading import Sample, loaded
 from vadbench.method import Method
 from vadbench.runs import TRAINING_LOG
+from vadbench.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 
 STATE = "training.safetensors"
 
@@ -89,18 +89,24 @@ def fit(
     own_rates = [group["lr"] / recipe.learning_rate for group in optimiser.param_groups]
     loss = torch.compile(method.loss) if recipe.compile else method.loss
     log, best = _resume(method, optimiser, folder / STATE, device)
+
+    def look(epoch: int, steps: int) -> float:
+        assert judge is not None
+        # A method that draws while it scores must not change what the training draws next.
+        with torch_draws(device, Purpose.LOOK, seed, MAIN_STAGE, epoch, steps):
+            return best.look(method, judge)
+
     for epoch in range(len(log), recipe.epochs):
         progress("training", epoch, recipe.epochs)
         rate = learning_rate(recipe, epoch)
         for group, factor in zip(optimiser.param_groups, own_rates, strict=True):
             group["lr"] = rate * factor
-        torch.manual_seed(_epoch_seed(seed, epoch))
-        rng = np.random.default_rng([seed, epoch])
+        torch.manual_seed(torch_seed([seed, epoch]))
         sums: dict[str, float] = {}
         looks: list[float] = []
         steps = 0
         method.train()
-        for batch in loaded(method, samples, recipe, rng):
+        for batch in loaded(method, samples, recipe, seed, epoch):
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
                     terms = loss(batch)
@@ -114,11 +120,11 @@ def fit(
             for name, value in {**values, "total": math.fsum(values.values())}.items():
                 sums[name] = sums.get(name, 0.0) + value
             if judge and recipe.look_every and steps and steps % recipe.look_every == 0:
-                looks.append(best.look(method, judge))
+                looks.append(look(epoch, steps))
             steps += 1
         line = {"epoch": epoch, "learning_rate": rate, "steps": steps, "loss": {k: v / steps for k, v in sums.items()}}
         if judge:
-            looks = looks or [best.look(method, judge)]
+            looks = looks or [look(epoch, steps)]
             if recipe.rollback:
                 method.load_state_dict(best.weights)
         log.append(line | ({"looks": looks} if judge else {}))
@@ -173,10 +179,6 @@ def _require_finite(values: Mapping[str, float], epoch: int, step: int) -> None:
         raise TrainingError(
             f"loss term {', '.join(bad)} is not finite at epoch {epoch}, step {step}; lower recipe.learning_rate"
         )
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
 def _save(method: Method, optimiser: torch.optim.Optimizer, log: list[dict[str, Any]], best: _Best, path: Path) -> None:

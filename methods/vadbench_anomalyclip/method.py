@@ -104,14 +104,15 @@ class AnomalyClip(Method):
         # Under autocast it is bfloat16, too coarse for logarithms.
         similarity, logits = self(features, directions)
         similarity = similarity.float()
-        columns = self.columns(batch.labels)
+        columns = self.columns(batch.first)
         chosen = self.choose(features, directions, similarity, columns)
         class_logits = self.selector.class_logits(similarity)
         return weighted_terms(self.config.loss, similarity, class_logits, logits, columns, chosen)
 
-    def columns(self, labels: Tensor) -> Tensor:
-        """Column among the abnormal classes of each video of the abnormal half: ``(B, C)`` to ``(B/2,)``."""
-        return labels[: len(labels) // 2, list(self.task.classes.abnormal)].argmax(1)
+    def columns(self, first: Tensor) -> Tensor:
+        """Column among the abnormal classes of each video of the abnormal half: class ids ``(B,)`` to ``(B/2,)``."""
+        ids = first[: len(first) // 2]
+        return ids - (ids > self.task.classes.normal).to(ids.dtype)
 
     def choose(self, features: Tensor, directions: Tensor, similarity: Tensor, columns: Tensor) -> Chosen:
         """Draw masks and choose the segments that the losses look at."""

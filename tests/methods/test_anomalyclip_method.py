@@ -249,8 +249,10 @@ def test_centroid_is_the_mean_of_all_rows():
 
 
 def test_first_of_several_labels_counts():
-    labels = torch.tensor([[0, 0.5, 0, 1], [0, 1, 0, 0.5], [0, 0, 1, 0], [0, 0, 1, 0]])
-    assert build().columns(labels).tolist() == [2, 1]
+    labels = torch.tensor([[0.0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 1, 0]])
+    batch = Batch({}, labels, torch.tensor([3, 1, 2, 2]))
+    assert build().columns(batch.first).tolist() == [2, 1]
+    assert build().columns(Batch({}, labels).first).tolist() == [1, 1]
 
 
 def test_bf16_leaves_scores_fine_enough_to_rank():
@@ -627,7 +629,7 @@ def test_it_learns_which_rows_are_abnormal_and_of_which_class(tmp_path):
     videos = toy(36, seed=1)
     method.prepare(x for x, _, label in videos if label == CLASSES.normal)
     before = toy_auc(method)
-    samples = [Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label]) for x, _, label in videos]
+    samples = [Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label], label) for x, _, label in videos]
     fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
     after = toy_auc(method)
     assert after[0] > 0.95 and after[0] > before[0] + 0.2

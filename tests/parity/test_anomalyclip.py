@@ -306,7 +306,7 @@ def test_training_forward(case):
     similarity, logits = method(features, directions)
     assert_close(similarity.flatten(0, 2), expected["similarity"], 1e-5)
     assert_close(logits.sigmoid().flatten(), expected["scores"], 1e-5)
-    columns = method.columns(batch.labels)
+    columns = method.columns(batch.first)
     chosen = method.choose(features, directions, similarity, columns)
     np.testing.assert_array_equal(chosen.top_abnormal.cpu(), expected["idx_topk_abn"])
     np.testing.assert_array_equal(chosen.bottom_abnormal.cpu(), expected["idx_bottomk_abn"])

@@ -139,11 +139,10 @@ class Case:
 
 
 def weak_labels(label: str, classes: ClassTable) -> np.ndarray:
-    """As the harness gives a batch: the first class of a video weighs 1, the second 1/2 and so on."""
-    codes = dict.fromkeys(code for code in label.split("-") if code != "0")
+    """As the harness gives a batch: 1 for each class that a video carries."""
+    codes = {code for code in label.split("-") if code != "0"}
     found = np.zeros(len(classes), np.float32)
-    for place, code in enumerate(codes, start=1):
-        found[classes.id(code)] = 1 / place
+    found[[classes.id(code) for code in codes]] = 1
     return found
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from vadbench.clip import Clip, load_clip
 from vadbench.config import MethodConfig, Recipe, resolve
 from vadbench.dataset import ClassTable, Progress, silent
-from vadbench.loading import Sample
+from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Scores, Task
 from vadbench.plugins import Registry
 from vadbench.testing.learning import Arena
@@ -128,7 +128,10 @@ class Subject:
         for i in range(2 * count):
             label = table.abnormal[i % len(table.abnormal)] if i < count else table.normal
             rows = self.video(TRAINED_LENGTHS[i % len(TRAINED_LENGTHS)], label, rng).numpy()
-            samples.append(Sample(rows.view, np.eye(len(table), dtype=np.float32)[label]))
+            # As in XD-Violence, some videos carry a second class.
+            second = [table.abnormal[(i + 1) % len(table.abnormal)]] if i < count and i % 3 == 0 else []
+            labels, first = weak_labels([table.names[c] for c in (label, *second)], table)
+            samples.append(Sample(rows.view, labels, first))
         return samples
 
     def video(self, length: int, label: int, rng: np.random.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import tempfile
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from vadbench.config import Recipe
 from vadbench.loading import Sample, batches
 from vadbench.method import Batch, Method
 from vadbench.runs import TRAINING_LOG
+from vadbench.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.training import adamw, arithmetic, fit, learning_rate
 
 VIDEOS = 1610
@@ -92,7 +94,10 @@ def epoch(name: str, options: Options, folder: Path) -> Work:
 
     def samples(count: int, mode: str | None) -> list[Sample]:
         labels = methods.labels_of(method, count).numpy()
-        return [Sample(partial(np.load, files[i % len(files)], mode), labels[i]) for i in range(count)]
+        return [
+            Sample(partial(np.load, files[i % len(files)], mode), labels[i], int(labels[i].argmax()))
+            for i in range(count)
+        ]
 
     def trained(recipe: Recipe, videos: int) -> float:
         with tempfile.TemporaryDirectory(dir=folder) as out:
@@ -121,12 +126,13 @@ def literal_epoch(
 ) -> float:
     """Mean loss of the first epoch under seed 0, with the batches and random numbers of the training loop."""
     # The training loop's seeds of epoch 0.
-    torch.manual_seed(int(np.random.SeedSequence([0, 0]).generate_state(1)[0]))
-    rng = np.random.default_rng([0, 0])
+    torch.manual_seed(torch_seed([0, 0]))
+    places = itertools.count()
     optimiser = adamw(method.train(), recipe.model_copy(update={"learning_rate": learning_rate(recipe, 0)}), fused=None)
     labels, device, found = np.stack([s.labels for s in samples]), method.task.device, []
-    for indices in batches(labels, method.task.classes.normal, recipe, rng):
-        views = [method.view(samples[i].read(), rng) for i in indices]
+    for indices in batches(samples, method.task.classes.normal, recipe, 0, 0):
+        draws = [generator(Purpose.VIEW, 0, MAIN_STAGE, 0, next(places)) for _ in indices]
+        views = [method.view(samples[i].read(), rng) for i, rng in zip(indices, draws, strict=True)]
         stacked = {key: torch.from_numpy(np.stack([v[key] for v in views])).to(device) for key in views[0]}
         with arithmetic("fp32"):
             loss = losses(Batch(stacked, torch.from_numpy(labels[indices]).to(device))).sum()
