@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 
+from vadbench import provenance
 from vadbench.errors import DeviceError
 
 PACKAGES = ("vadbench", "torch", "torchvision", "open_clip_torch", "av", "numpy", "scikit-learn", "mlflow")
@@ -60,16 +60,8 @@ def package_version(name: str) -> str:
 def commit() -> str:
     """The git commit of vadbench's own checkout, with ``+changes`` where files differ, or ``"unknown"``."""
     folder = Path(__file__).resolve().parent.parent
-    if not (folder / ".git").exists():
-        return "unknown"
-    try:
-        head, changed = (
-            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return head.strip() + ("+changes" if changed.strip() else "")
+    # An installed copy may lie below somebody else's checkout.
+    return (provenance.commit(folder) if (folder / ".git").exists() else "") or "unknown"
 
 
 class Meter:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
@@ -23,10 +23,12 @@ from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
 from vadbench.files import make_folder
+from vadbench.keys import restored
 from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
 from vadbench.method import Method
 from vadbench.plugins import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
+from vadbench.provenance import Provenance
 from vadbench.runs import find_run
 
 SMALL_CLIP_NOTE = (
@@ -66,7 +68,8 @@ class Request:
 class Experiment:
     """Everything that is the same for all seeds of a method on a data set.
 
-    ``changed`` is as in :class:`vadbench.runs.RunRecord`. ``trained`` is the folder of a finished training to evaluate
+    ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
+    :class:`vadbench.runs.RunRecord`. ``trained`` is the folder of a finished training to evaluate
     instead of training (``--from``).
     """
 
@@ -82,6 +85,12 @@ class Experiment:
     device: torch.device
     out: Path
     trained: Path | None = None
+    code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
+
+    @property
+    def dataset_code(self) -> str:
+        """Identity of the data set's code as part of keys; empty for vadbench's own."""
+        return self.code["dataset"].identity if "dataset" in self.code else ""
 
     @property
     def precision(self) -> str:
@@ -115,6 +124,10 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         raise ConfigError("run needs --method and --dataset, or --from with a finished run")
     method, dataset_class = registry.method(method_name), registry.dataset(dataset_name)
     version = registry.version(method_name)
+    code: dict[Literal["method", "dataset"], Provenance] = {
+        "method": registry.provenance("method", method_name),
+        "dataset": registry.provenance("dataset", dataset_name),
+    }
     defaults = method.dataset_defaults.get(info.dataset if info else dataset_name, {})
     if info is not None:
         config = _config_of(info, method, version, request)
@@ -155,7 +168,19 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         *(f"protocol.{name}" for name in _changed(rules, named)),
     ]
     return Experiment(
-        method_name, method, version, config, dataset, provision, clip, rules, changed, device, request.out, trained
+        method_name,
+        method,
+        version,
+        config,
+        dataset,
+        provision,
+        clip,
+        rules,
+        changed,
+        device,
+        request.out,
+        trained,
+        code,
     )
 
 
@@ -192,7 +217,7 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
             f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
         )
     try:
-        return method.Config.model_validate(info.config)
+        return restored(method.Config, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {error.errors()[0]['msg']}") from error
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LOCK = ".lock"
+"""The file in a folder that a process holds while it works there."""
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn an operating system's refusal to write ``path`` into a :class:`StorageError`."""
@@ -122,7 +126,7 @@ def locked(folder: Path, what: str, wait: bool = False) -> Iterator[None]:
     """
     make_folder(folder)
     with storage_errors(folder):
-        lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+        lock = FileLock(folder / LOCK, timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except Timeout as error:

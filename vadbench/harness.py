@@ -21,19 +21,27 @@ from vadbench.experiment import Experiment
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.provision import training_crops
 from vadbench.files import locked
+from vadbench.keys import evaluation_key, training_key
 from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Task
-from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, digest, training_key, write_record
+from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, write_record
 from vadbench.seeds import Purpose, torch_draws
 from vadbench.selection import choose_judge, selection_notes
 from vadbench.threshold import normal_threshold
 from vadbench.training import STATE, fit
 
 
-def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outcome:
+def run(experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False) -> Outcome:
     """Train, score and evaluate under one seed, or return the finished run that is there.
 
-    An interrupted run goes on where it stopped. A run that fails is recorded as failed and can be started again.
+    An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
+
+    Args:
+        experiment: what is run.
+        seed: of everything that is drawn.
+        progress: told how far it is.
+        again: discard what is there, evaluations of the training included, and run from the beginning. With
+            ``experiment.trained`` only that evaluation is made again.
 
     Raises:
         RunError: another process works on the same run.
@@ -49,18 +57,24 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
     test = experiment.provision.record(experiment.dataset, "test")
     rules = experiment.protocol.model_dump(mode="json")
     classes = _classes(experiment)
-    evaluation = digest(
-        {"protocol": rules, "dataset": experiment.dataset.name, "classes": classes, "manifest": test.manifest}
+    evaluation = evaluation_key(
+        protocol=experiment.protocol,
+        dataset=experiment.dataset.name,
+        classes=classes,
+        manifest=test.manifest,
+        dataset_code=experiment.dataset_code,
     )
     if folder is None:
         key = _training_key(experiment, train, evaluation, seed)
         folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
-    if record := folder.finished(evaluation):
-        return Outcome(folder.evaluation(evaluation), record, reused=True)
+    if not again and (record := folder.finished(evaluation)):
+        return _reused(experiment, folder.evaluation(evaluation), record)
 
     with locked(folder.path, f"run {key}"):
-        if record := folder.finished(evaluation):
-            return Outcome(folder.evaluation(evaluation), record, reused=True)
+        if again:
+            folder.discard(evaluation if experiment.trained else None)
+        elif record := folder.finished(evaluation):
+            return _reused(experiment, folder.evaluation(evaluation), record)
         place = folder.evaluation(evaluation)
         meter = environment.Meter(experiment.device)
         base: dict[str, Any] = {
@@ -76,6 +90,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
             "changed": experiment.changed,
             "fingerprint": experiment.fingerprint,
             "clip": experiment.clip_source,
+            "code": {kind: made.record() for kind, made in experiment.code.items()},
             "environment": environment.describe(experiment.device),
         }
         data = {"train": train, "test": test}
@@ -110,6 +125,17 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent) -> Outco
         return Outcome(place, record, reused=False)
 
 
+def _reused(experiment: Experiment, place: Path, record: RunRecord) -> Outcome:
+    """A finished run, with a note where its code was another than today's."""
+    edited = [
+        f"the files of {kind} {experiment.dataset.name if kind == 'dataset' else experiment.method_name}"
+        for kind, made in experiment.code.items()
+        if kind in record.code and record.code[kind].digest != made.digest
+    ]
+    note = f"run {record.key} was made before {' and '.join(edited)} changed; --again runs it anew" if edited else ""
+    return Outcome(place, record, reused=True, note=note)
+
+
 def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
     notes = [f"weights imported from the authors' file {info.imported}"] if info.imported else []
     if info.subset != experiment.protocol.subset:
@@ -130,7 +156,7 @@ def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, s
     return training_key(
         method=experiment.method_name,
         version=experiment.version,
-        config=experiment.config.model_dump(mode="json"),
+        config=experiment.config,
         classes=_classes(experiment),
         manifest=train.manifest,
         fingerprint=experiment.provision.fingerprint.digest,
@@ -139,6 +165,7 @@ def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, s
         # Weights chosen on the test split depend on it and on how it is evaluated.
         selection=f"{selection} {evaluation}" if selection == "best-on-test" else selection,
         seed=seed,
+        dataset_code=experiment.dataset_code,
     )
 
 

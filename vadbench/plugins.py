@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import re
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -21,6 +20,7 @@ import pluggy
 from vadbench import hookspecs
 from vadbench.errors import PluginError, UnknownNameError
 from vadbench.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
+from vadbench.provenance import OWN, SCRATCH, Provenance, provenance
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Kind = Literal["method", "dataset", "benchmark"]
 Spec = MethodSpec | DatasetSpec | BenchmarkSpec
 T = TypeVar("T")
+_FOUNDATIONS = frozenset({OWN, "abc", "builtins", "torch", "typing"})
+"""What every plugin stands on, and no key counts."""
+_imported: dict[tuple[type, str], str] = {}
+"""Digest of the files of plugins that are being edited, as they were when they were first asked for."""
 HOOKS: dict[Kind, tuple[str, type]] = {
     "method": ("vadbench_methods", MethodSpec),
     "dataset": ("vadbench_datasets", DatasetSpec),
@@ -40,8 +44,8 @@ HOOKS: dict[Kind, tuple[str, type]] = {
 class Plugin:
     """One plugin and how its loading went.
 
-    ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out. ``digest`` is a
-    hash of a scratch plugin's text, which stands in for the version that nobody raises while writing it.
+    ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out. ``origin`` is
+    the distribution that it belongs to, which a scratch plugin has not.
     """
 
     name: str
@@ -49,7 +53,7 @@ class Plugin:
     distribution: str
     file: str = ""
     error: str = ""
-    digest: str = ""
+    origin: Distribution | None = None
     specs: dict[Kind, list[Spec]] = field(default_factory=dict)
 
 
@@ -68,9 +72,9 @@ class Registry:
         found = sorted(entry_points(group="vadbench") if points is None else points, key=lambda p: (p.name, p.value))
         for point in found:
             distribution = point.dist.name if point.dist else "unknown"
-            self._load(manager, Plugin(point.name, point.value, distribution), point.load)
+            self._load(manager, Plugin(point.name, point.value, distribution, origin=point.dist), point.load)
         for file in files:
-            plugin = Plugin(file.stem, str(file), "--plugin", str(file), digest=_file_digest(file))
+            plugin = Plugin(file.stem, str(file), SCRATCH, str(file))
             self._load(manager, plugin, lambda file=file: _import_file(file))
             if plugin.error:
                 raise PluginError(f"cannot load --plugin {file}: {plugin.error}")
@@ -111,10 +115,42 @@ class Registry:
         return _target(self.spec("method", name), Method)
 
     def version(self, name: str) -> str:
-        """The version of a method that goes into a run's key."""
-        self.spec("method", name)
-        plugin, _ = self._owners("method")[name][0]
-        return "+".join(filter(None, (self.method(name).version, plugin.digest)))
+        """The version of a method that goes into a run's key: what it declares, and the identity of third-party code.
+
+        A method that builds on one of another package has the version of both.
+        """
+        from vadbench.method import Method
+
+        kind = self.method(name)
+        bases = [base for base in reversed(kind.__mro__) if issubclass(base, Method) and base is not Method]
+        declared = {_top(base.__module__): base.version for base in bases}
+        own = declared.pop(_top(kind.__module__))
+        return "+".join(filter(None, (own, *declared.values(), self.provenance("method", name).identity)))
+
+    def provenance(self, kind: Literal["method", "dataset"], name: str) -> Provenance:
+        """Where the code of a method or a data set comes from.
+
+        Raises:
+            PluginError: its files are not those that this process imported.
+        """
+        found: type = self.method(name) if kind == "method" else self.dataset(name)
+        plugin, _ = self._owners(kind)[name][0]
+        packages = {_top(base.__module__) for base in found.__mro__} - _FOUNDATIONS
+        if plugin.distribution != SCRATCH:
+            packages.add(_top(plugin.module))
+        if plugin.distribution != OWN:
+            # Those of vadbench count by their version.
+            packages -= {_top(p.module) for p in self.plugins if p.distribution == OWN}
+        scratch = Path(plugin.file) if plugin.distribution == SCRATCH else None
+        made = provenance(plugin.origin, packages, scratch)
+        if made.edited and made.distribution not in (OWN, SCRATCH):
+            imported = _imported.setdefault((found, plugin.file), made.digest)
+            if imported != made.digest:
+                raise PluginError(
+                    f"the files of {kind} '{name}' ({plugin.distribution}) changed after they were imported; start"
+                    " again, so that what runs is what is recorded"
+                )
+        return made
 
     def dataset(self, name: str) -> type[Dataset]:
         """The class of a data set, imported now."""
@@ -180,8 +216,8 @@ def _target(spec: Spec, base: type[T]) -> type[T]:
     return found
 
 
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _import_file(path: Path) -> ModuleType:

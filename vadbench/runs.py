@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vadbench.config import flatten
 from vadbench.errors import RunError
-from vadbench.files import read_json, write_json
+from vadbench.files import LOCK, read_json, write_json
 from vadbench.hookspecs import NAME
 
 SCHEMA = 2
@@ -54,13 +55,24 @@ class SplitRecord(BaseModel):
     positives: int | None = None
 
 
+class CodeRecord(BaseModel):
+    """Whose code made a result: as :class:`vadbench.provenance.Provenance`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    distribution: str
+    version: str
+    commit: str
+    digest: str
+
+
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
     ``key`` names the training, ``evaluation`` the way it was evaluated. ``trained_on`` differs from ``dataset`` where
     a training was evaluated on another data set. ``changed`` names the settings in which ``config`` differs from the
     method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which ``protocol`` differs from the one
-    of its name. ``notes`` are what a reader must know before comparing the figures.
+    of its name. ``code`` says whose code the method and the data set are. ``notes`` are what a reader must know before
+    comparing the figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,6 +95,7 @@ class RunRecord(BaseModel):
     clip: dict[str, str]
     data: dict[str, SplitRecord]
     notes: list[str] = []
+    code: dict[Literal["method", "dataset"], CodeRecord] = {}
     environment: dict[str, Any]
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}
@@ -113,43 +126,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def training_key(
-    *,
-    method: str,
-    version: str,
-    config: Mapping[str, Any],
-    classes: Sequence[Any],
-    manifest: str,
-    fingerprint: str,
-    clip: str,
-    subset: str,
-    selection: str,
-    seed: int,
-) -> str:
-    """The key of a training: everything that changes its weights, and nothing that only says where it ran."""
-    return digest(
-        {
-            "method": method,
-            "version": version,
-            "config": config,
-            "classes": classes,
-            "manifest": manifest,
-            "fingerprint": fingerprint,
-            "clip": clip,
-            "subset": subset,
-            "selection": selection,
-            "seed": seed,
-        }
-    )
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """A run's folder, its record, and whether the record was there already."""
+    """A run's folder, its record, whether the record was there already, and what to say of that."""
 
     folder: Path
     record: RunRecord
     reused: bool
+    note: str = ""
 
 
 class RunFolder:
@@ -171,6 +155,22 @@ class RunFolder:
         if first is None or first.status == "failed" or first.evaluation == key:
             return self.path
         return self.path / "evaluations" / key
+
+    def discard(self, key: str | None = None) -> None:
+        """Remove an evaluation, or with ``None`` everything but the folder and its lock.
+
+        The records go first: what a kill leaves behind is an unfinished run, never a record beside other weights.
+        """
+        if key is None:
+            for record in [*self.path.glob(f"evaluations/*/{RESULT}"), self.path / RESULT]:
+                record.unlink(missing_ok=True)
+            for left in self.path.iterdir():
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                elif left.name != LOCK:
+                    left.unlink()
+        else:
+            (self.evaluation(key) / RESULT).unlink(missing_ok=True)
 
     def finished(self, key: str) -> RunRecord | None:
         """The record of an evaluation that is there and finished."""

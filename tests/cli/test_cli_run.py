@@ -95,6 +95,31 @@ def test_a_finished_run_is_returned_not_repeated(run):
     assert (Path(first[0]["folder"]) / "result.json").stat().st_mtime_ns == before
 
 
+def test_again_discards_a_finished_run_with_its_evaluations_and_makes_the_same_bits(run):
+    asked = ("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=2")
+    first = run(*asked)[0][0]
+    folder = Path(first["folder"])
+    elsewhere = run("--from", folder, "-d", "other")[0][0]
+    assert (Path(elsewhere["folder"]) / "result.json").is_file()
+    weights = (folder / "checkpoint.safetensors").read_bytes()
+    # What the record says is not looked at, or yesterday's number would be back.
+    record = json.loads((folder / "result.json").read_text())
+    record["metrics"]["AUC"]["value"] = 0.123
+    (folder / "result.json").write_text(json.dumps(record))
+    assert run(*asked)[0][0]["metrics"]["AUC"]["value"] == 0.123
+    made = run(*asked, "--again")[0][0]
+    assert made["key"] == first["key"] and made["metrics"] == first["metrics"]
+    assert (folder / "checkpoint.safetensors").read_bytes() == weights
+    assert not Path(elsewhere["folder"]).exists()
+    # Of a finished training only the evaluation that is asked for is made again.
+    elsewhere = run("--from", folder, "-d", "other")[0][0]
+    stamp = (folder / "checkpoint.safetensors").stat().st_mtime_ns
+    made = run("--from", folder, "-d", "other", "--again")[0][0]
+    assert made["metrics"] == elsewhere["metrics"]
+    assert (folder / "checkpoint.safetensors").stat().st_mtime_ns == stamp
+    assert json.loads((folder / "result.json").read_text())["dataset"] == "tiny"
+
+
 def test_what_changes_weights_changes_the_key_and_nothing_else_does(run):
     keys = {
         name: run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", *more)[0][0]["key"]

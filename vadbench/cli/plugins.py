@@ -61,9 +61,8 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _version(plugin: Plugin) -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from vadbench.provenance import SCRATCH, files_digest
 
-    try:
-        return plugin.digest or version(plugin.distribution)
-    except PackageNotFoundError:
-        return "-"
+    if plugin.distribution == SCRATCH:
+        return files_digest([Path(plugin.file)])
+    return plugin.origin.version if plugin.origin else "-"

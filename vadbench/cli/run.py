@@ -75,9 +75,10 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @options.device
 @options.out
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
+@click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it anew.")
 @options.plugin
 @options.as_json
-def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
     """Train and evaluate a method on a data set.
 
     \b
@@ -88,7 +89,8 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
-    (VADBENCH_SET__RECIPE__EPOCHS=5), --set. A finished run is returned, not repeated; a stopped one goes on.
+    (VADBENCH_SET__RECIPE__EPOCHS=5), --set. A finished run is returned, not repeated (see --again); an interrupted one
+    resumes.
     """
     from vadbench.experiment import Request, open_experiment
     from vadbench.plugins import Registry
@@ -101,7 +103,10 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
         if not as_json:
             for text in experiment.notes():
                 note(f"note: {text}")
-        outcomes, failures = _run_seeds(experiment, seeds or [0], progress)
+        outcomes, failures = _run_seeds(experiment, seeds or [0], again, progress)
+    for outcome in outcomes:
+        if outcome.note:
+            note(f"note: {outcome.note}")
     if outcomes:
         _report(outcomes, as_json)
     if failures:
@@ -109,7 +114,7 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
 
 
 def _run_seeds(
-    experiment: Experiment, seeds: Sequence[int], progress: Progress
+    experiment: Experiment, seeds: Sequence[int], again: bool, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
     """Run every seed; one that fails is recorded and the others go on, unless nothing can be written any more."""
     from vadbench.harness import run
@@ -118,7 +123,7 @@ def _run_seeds(
     failures: dict[int, Exception] = {}
     for seed in seeds:
         try:
-            outcomes.append(run(experiment, seed, progress))
+            outcomes.append(run(experiment, seed, progress, again))
         except Exception as error:
             failures[seed] = error
             if isinstance(error, StorageError):

@@ -19,6 +19,7 @@ from vadbench.errors import CheckpointError, ConfigError
 from vadbench.experiment import clip_notes, clip_source
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.keys import restored
 from vadbench.method import Method, Task
 from vadbench.plugins import Registry
 from vadbench.runs import RESULT, read_record
@@ -88,7 +89,7 @@ def open_trained(
             f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
         )
     try:
-        config = method_class.Config.model_validate(info.config)
+        config = restored(method_class.Config, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {error.errors()[0]['msg']}") from error
     named = clip_model is not None or clip_weights is not None

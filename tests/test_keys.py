@@ -1,0 +1,177 @@
+"""What a key hashes: not what is new, but every value that differs."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError, create_model
+
+from vadbench.config import MethodConfig, Recipe, Rows, Settings, resolve
+from vadbench.keys import Introduced, evaluation_key, key_values, restored, training_key
+from vadbench.plugins import installed
+from vadbench.protocols import PROTOCOLS, Protocol
+
+PARTS: dict[str, Any] = {
+    "method": "m", "version": "1", "config": MethodConfig(recipe=Recipe()), "classes": [0, ["Normal", "normal"]],
+    "manifest": "a", "fingerprint": "b", "clip": "c", "subset": "all", "selection": "last", "seed": 0,
+}  # fmt: skip
+VALUES = st.one_of(
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.booleans(),
+    st.none(),
+    st.tuples(st.integers(), st.integers()),
+    st.lists(st.integers(), max_size=2).map(tuple),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+NAMES = st.from_regex(r"new_[a-z]{1,8}", fullmatch=True)
+
+
+def later(model: type[Settings], name: str, introduced: Any, default: Any) -> type[Settings]:
+    """The same settings in a later release: a field more."""
+    return create_model(
+        f"Later{model.__name__}", __base__=model, **{name: (Annotated[Any, Introduced(introduced)], Field(default))}
+    )
+
+
+def trained(config: Settings) -> str:
+    return training_key(**(PARTS | {"config": config}))
+
+
+def evaluated(rules: Settings) -> str:
+    return evaluation_key(protocol=rules, dataset="d", classes=[0], manifest="e")
+
+
+def with_recipe(recipe: Settings) -> MethodConfig:
+    model = create_model("Config", __base__=MethodConfig, recipe=(type(recipe) | None, recipe))
+    return model()
+
+
+@given(NAMES, VALUES)
+def test_a_new_field_changes_no_key(name, value):
+    assert trained(later(MethodConfig, name, value, value)(recipe=Recipe())) == trained(MethodConfig(recipe=Recipe()))
+    assert trained(with_recipe(later(Recipe, name, value, value)())) == trained(MethodConfig(recipe=Recipe()))
+    rows = create_model("Config", __base__=MethodConfig, rows=(Rows, later(Rows, name, value, value)()))
+    assert trained(rows(recipe=Recipe())) == trained(MethodConfig(recipe=Recipe()))
+    for rules in PROTOCOLS.values():
+        newer = later(Protocol, name, value, value)
+        assert evaluated(newer.model_validate(rules.model_dump())) == evaluated(rules)
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+@given(NAMES, VALUES, VALUES)
+def test_a_default_that_changes_after_the_introduction_changes_the_key(name, introduced, default):
+    for model, key in ((MethodConfig, trained), (Recipe, lambda r: trained(with_recipe(r)))):
+        before, after = later(model, name, introduced, introduced)(), later(model, name, introduced, default)()
+        # 1, 1.0 and True are one value to Python, and to whoever computes with it.
+        if introduced != default and canonical(introduced) != canonical(default):
+            assert key(after) != key(before)
+        elif introduced == default:
+            assert key(after) == key(before)
+    before, after = (later(Protocol, name, introduced, d)(name="native") for d in (introduced, default))
+    assert (evaluated(after) == evaluated(before)) == (introduced == default)
+
+
+@given(st.data())
+def test_every_value_that_is_not_new_is_hashed(data):
+    recipe = Recipe()
+    name = data.draw(st.sampled_from(["epochs", "learning_rate", "batch_size", "weight_decay", "epsilon"]))
+    other = recipe.model_copy(update={name: getattr(recipe, name) * 2 + 2})
+    assert trained(MethodConfig(recipe=other)) != trained(MethodConfig(recipe=recipe))
+    assert trained(MethodConfig(recipe=None)) != trained(MethodConfig(recipe=recipe))
+
+
+def test_a_changed_default_and_a_changed_default_of_a_data_set_give_another_key():
+    class Before(MethodConfig):
+        width: int = 4
+
+    class After(MethodConfig):
+        width: int = 5
+
+    def key(model, dataset_defaults):
+        return trained(resolve(model, dataset_defaults, environment={}))
+
+    keys = {key(Before, {}), key(After, {}), key(Before, {"width": 6}), key(Before, {"width": 7})}
+    assert len(keys) == 4
+    # The value counts, and not the layer that it comes from.
+    assert key(Before, {"width": 5}) == key(After, {})
+
+
+def test_every_part_of_a_key_matters():
+    keys = {training_key(**PARTS)}
+    for name, value in (PARTS | {"dataset_code": ""}).items():
+        if name == "config":
+            other: Any = MethodConfig()
+        else:
+            other = [1] if isinstance(value, list) else 1 if value == 0 else "another"
+        keys.add(training_key(**(PARTS | {name: other})))
+    assert len(keys) == len(PARTS) + 2
+    parts: dict[str, Any] = {"protocol": PROTOCOLS["native"], "dataset": "d", "classes": [0], "manifest": "e"}
+    others: dict[str, Any] = {"protocol": PROTOCOLS["vadclip"], "dataset": "x", "classes": [1], "manifest": "f"}
+    keys = {evaluation_key(**parts), evaluation_key(**parts, dataset_code="g")}
+    keys |= {evaluation_key(**(parts | {name: other})) for name, other in others.items()}
+    assert len(keys) == len(parts) + 2
+
+
+def test_a_record_older_than_a_field_means_the_value_that_the_field_came_in_with():
+    class Old(MethodConfig):
+        width: int = 4
+
+    newer = later(Old, "new_depth", introduced=1, default=3)
+    config = restored(newer, Old(recipe=Recipe()).model_dump(mode="json"))
+    assert config.new_depth == 1 and newer().new_depth == 3
+    assert trained(config) == trained(Old(recipe=Recipe()))
+    recipe = with_recipe(later(Recipe, "new_warmth", introduced=(1, 2), default=(3, 4))())
+    config = restored(type(recipe), MethodConfig(recipe=Recipe()).model_dump(mode="json"))
+    assert config.recipe.new_warmth == (1, 2)
+    with pytest.raises(ValidationError, match="new_depth"):
+        restored(Old, {"new_depth": 1})
+
+
+def test_settings_in_lists_and_tables_are_looked_into():
+    class Step(Settings):
+        size: int = 1
+
+    wider = later(Step, "new_kind", "a", "a")
+
+    class Config(MethodConfig):
+        steps: tuple[Step, ...] = ()
+        named: dict[str, Step] = {}
+
+    plain = Config(steps=(Step(), Step(size=2)), named={"x": Step()})
+    marked = Config.model_construct(rows=Rows(), recipe=None, steps=(wider(), wider(size=2)), named={"x": wider()})
+    assert key_values(marked) == key_values(plain)
+    other = Config.model_construct(rows=Rows(), recipe=None, steps=(wider(new_kind="b"), wider(size=2)), named={})
+    assert key_values(other)["steps"][0] == {"size": 1, "new_kind": "b"}
+
+
+FIRST_EDITION = json.loads(Path(__file__).with_name("key_fields.json").read_text())
+
+
+def test_fields_added_to_shipped_settings_say_at_which_value_they_came_in():
+    """A field that is in no list must be marked: ``Annotated[kind, Introduced(value)]``; then it needs no entry."""
+    models = {"Protocol": Protocol} | {
+        f"{name}": installed().method(name).Config for name in installed().specs("method")
+    }
+    for name, model in models.items():
+        unmarked = sorted(_unmarked(model))
+        assert unmarked == sorted(FIRST_EDITION[name]), f"{name}: mark new fields with Introduced(...)"
+
+
+def _unmarked(model: Any, prefix: str = "") -> list[str]:
+    from vadbench.keys import _settings_in
+
+    found = []
+    for name, info in model.model_fields.items():
+        if any(isinstance(mark, Introduced) for mark in info.metadata):
+            continue
+        inner = _settings_in(info.annotation)
+        found += [prefix + name] if inner is None else _unmarked(inner, f"{prefix}{name}.")
+    return found

@@ -1,0 +1,154 @@
+"""What names a training and an evaluation: the values that change their results, hashed.
+
+A key must not change when vadbench learns something new, and must change when a result would. So a field that was added
+to settings after they were first released says at which value it came in (:class:`Introduced`), and is left out of keys
+while it stands there; every other value is hashed, be it a default or not. Adding a field changes no key, changing a
+default does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from vadbench.runs import digest
+
+M = TypeVar("M", bound=BaseModel)
+
+
+# Compared by identity: typing would take two annotations for one whose values are equal, as 1 and True are.
+@dataclass(frozen=True, eq=False)
+class Introduced:
+    """Marks a field that was added after its settings were first released.
+
+    ::
+
+        look_ahead: Annotated[int, Introduced(0)] = Field(0, ge=0, description="...")
+
+    Args:
+        value: what the field means for everything made before it was there. It stays as it is for ever, also where the
+            default changes later.
+    """
+
+    value: Any
+
+
+def key_values(settings: BaseModel) -> dict[str, Any]:
+    """Settings as part of a key: plain values, without fields that stand at the value they were introduced with."""
+    # As they are, not as they are declared: what a subclass of a declared type adds counts as well.
+    pruned = _pruned(settings, settings.model_dump(mode="json", serialize_as_any=True))
+    assert isinstance(pruned, dict)
+    return pruned
+
+
+def restored(model: type[M], values: Mapping[str, Any]) -> M:
+    """Settings from a record or a checkpoint, which may be older than some of their fields.
+
+    A field that is missing has the value it was introduced with, whatever its default is by now.
+
+    Raises:
+        pydantic.ValidationError: a field is unknown, or missing without such a value, or has a wrong value.
+    """
+    return model.model_validate(_filled(model, values))
+
+
+def training_key(
+    *,
+    method: str,
+    version: str,
+    config: BaseModel,
+    classes: Sequence[Any],
+    manifest: str,
+    fingerprint: str,
+    clip: str,
+    subset: str,
+    selection: str,
+    seed: int,
+    dataset_code: str = "",
+) -> str:
+    """The key of a training: everything that changes its weights, and nothing that only says where it ran.
+
+    Args:
+        method, version: the method's name, and its version with the identity of third-party code.
+        config: its settings.
+        classes: the class table, of whose words prompts are made.
+        manifest: digest of the training videos and their labels.
+        fingerprint: digest of what made the features.
+        clip: SHA-256 of CLIP's weights.
+        subset, selection: of the protocol, those fields that shape the training.
+        seed: of the run.
+        dataset_code: identity of the data set's code where it is a third party's.
+    """
+    parts = {
+        "method": method,
+        "version": version,
+        "config": key_values(config),
+        "classes": classes,
+        "manifest": manifest,
+        "fingerprint": fingerprint,
+        "clip": clip,
+        "subset": subset,
+        "selection": selection,
+        "seed": seed,
+    }
+    return digest(parts | ({"dataset_code": dataset_code} if dataset_code else {}))
+
+
+def evaluation_key(
+    *, protocol: BaseModel, dataset: str, classes: Sequence[Any], manifest: str, dataset_code: str = ""
+) -> str:
+    """The key of an evaluation of a training: the rules and the test videos with their ground truth.
+
+    Args:
+        protocol: the rules.
+        dataset: name of the data set that is tested on.
+        classes: its class table.
+        manifest: digest of the test videos and their annotation.
+        dataset_code: as in :func:`training_key`.
+    """
+    parts = {"protocol": key_values(protocol), "dataset": dataset, "classes": classes, "manifest": manifest}
+    return digest(parts | ({"dataset_code": dataset_code} if dataset_code else {}))
+
+
+def _marker(info: FieldInfo) -> Introduced | None:
+    return next((mark for mark in info.metadata if isinstance(mark, Introduced)), None)
+
+
+def _pruned(value: Any, dumped: Any) -> Any:
+    """``dumped`` without what stands at its introduction, looking into settings wherever they lie in ``value``."""
+    if isinstance(value, BaseModel) and isinstance(dumped, dict):
+        kept = {}
+        for name, info in type(value).model_fields.items():
+            mark, own = _marker(info), getattr(value, name)
+            if name in dumped and not (mark is not None and own == mark.value):
+                kept[name] = _pruned(own, dumped[name])
+        return kept
+    if isinstance(value, Mapping) and isinstance(dumped, dict):
+        return {name: _pruned(own, dumped[str(name)]) if str(name) in dumped else own for name, own in value.items()}
+    if isinstance(value, list | tuple) and isinstance(dumped, list) and len(value) == len(dumped):
+        return [_pruned(own, plain) for own, plain in zip(value, dumped, strict=True)]
+    return dumped
+
+
+def _filled(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    filled = dict(values)
+    for name, info in model.model_fields.items():
+        mark = _marker(info)
+        if name not in filled and mark is not None:
+            filled[name] = mark.value
+        inner = _settings_in(info.annotation)
+        if isinstance(filled.get(name), Mapping) and inner is not None:
+            filled[name] = _filled(inner, filled[name])
+    return filled
+
+
+def _settings_in(annotation: Any) -> type[BaseModel] | None:
+    """The one kind of settings that an annotation such as ``Recipe | None`` allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [inner for part in get_args(annotation) if (inner := _settings_in(part)) is not None]
+    return found[0] if len(found) == 1 else None

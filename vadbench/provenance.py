@@ -1,0 +1,168 @@
+"""Whose code makes a result: the distribution of a plugin, its version, its commit and a digest of its files.
+
+vadbench's own plugins count by the ``version`` that they declare, however they are installed. Nobody raises a version
+thirty times an hour while writing a method, so the code of anybody else belongs to a run's key: the version of an
+installed distribution, a digest of the files of one that is being edited.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+OWN = "vadbench"
+"""The distribution whose plugins count by their declared version."""
+SCRATCH = "--plugin"
+"""What stands in place of the distribution of a file that is not installed."""
+_LEFT_OUT = frozenset({"build", "conftest", "dist", "docs", "examples", "noxfile", "setup", "test", "tests"})
+"""What lies beside the packages of a project and is no part of what is imported."""
+_SHORT = 12
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the code of a plugin comes from.
+
+    Args:
+        distribution: its name, ``--plugin`` for a scratch file, ``unknown`` where nothing says.
+        version: of the distribution; empty where it has none.
+        commit: of the checkout or the repository it was installed from, with ``+changes`` where files differ; empty
+            where there is none.
+        digest: 12 hex digits of its files.
+        edited: the files are the author's own, not an installed copy.
+    """
+
+    distribution: str
+    version: str
+    commit: str
+    digest: str
+    edited: bool
+
+    @property
+    def identity(self) -> str:
+        """What enters keys, empty for vadbench's own code."""
+        if self.distribution == OWN:
+            return ""
+        return self.digest if self.edited else f"{self.distribution}-{self.version}"
+
+    def record(self) -> dict[str, str]:
+        """What a run's record keeps."""
+        return {
+            "distribution": self.distribution,
+            "version": self.version,
+            "commit": self.commit,
+            "digest": self.digest,
+        }
+
+
+def provenance(distribution: Distribution | None, packages: Iterable[str], file: Path | None = None) -> Provenance:
+    """Where the code of a plugin comes from.
+
+    Args:
+        distribution: the one whose entry point names the plugin, if any does.
+        packages: names of the top-level packages and modules that the plugin is made of.
+        file: of a scratch plugin (``--plugin``).
+    """
+    own = distribution is not None and distribution.name == OWN
+    tops = set(packages)
+    if distribution is not None and not own:
+        tops |= set((distribution.read_text("top_level.txt") or "").split())
+    roots = {root for top in tops if (root := _root(top)) is not None}
+    if file is not None:
+        return Provenance(
+            SCRATCH, "", "", files_digest({r for r in roots if not _copied(r)} | {file.resolve()}), edited=True
+        )
+    listed = distribution.files or () if distribution is not None else ()
+    copies = {Path(str(path.locate())).resolve() for path in listed if path.suffix == ".py"}
+    edited = [root for root in roots if not (_copied(root) or _entry(root) in copies)]
+    # What an author edits may import whatever lies beside it. Of vadbench only the plugin's own packages are looked at.
+    digest = files_digest(roots if own else {*roots, *_beside(edited)})
+    if distribution is None:
+        return Provenance("unknown", "", "", digest, edited=True)
+    where = commit(min(edited).parent) if edited else _installed_commit(distribution)
+    return Provenance(distribution.name, distribution.version, where, digest, bool(edited))
+
+
+def files_digest(roots: Iterable[Path]) -> str:
+    """12 hex digits of the names and contents of files, and of all files below folders.
+
+    Hidden files and compiled Python are left out.
+    """
+    total = hashlib.sha256()
+    for root in sorted(set(roots), key=lambda p: (p.name, str(p))):
+        for path in _files(root):
+            with path.open("rb") as opened:
+                content = hashlib.file_digest(opened, "sha256").hexdigest()
+            total.update(f"{root.name}/{path.relative_to(root).as_posix()}\0{content}\n".encode())
+    return total.hexdigest()[:_SHORT]
+
+
+def commit(folder: Path) -> str:
+    """The git commit of the checkout that a folder lies in, with ``+changes`` where files differ; empty where there is
+    none."""
+    try:
+        head, changed = (
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head.strip() + ("+changes" if changed.strip() else "")
+
+
+def _root(top: str) -> Path | None:
+    """The folder of a package or the file of a module, without importing it."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        module = sys.modules.get(top)
+        found = getattr(module, "__file__", None)
+        return Path(found).resolve() if found else None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve()
+    return Path(spec.origin).resolve() if spec.has_location and spec.origin else None
+
+
+def _entry(root: Path) -> Path:
+    return root / "__init__.py" if root.is_dir() else root
+
+
+def _copied(root: Path) -> bool:
+    return any(part in ("site-packages", "dist-packages") for part in root.parts)
+
+
+def _beside(roots: Iterable[Path]) -> Iterator[Path]:
+    """The packages and modules that lie beside others."""
+    for folder in {root.parent for root in roots}:
+        for path in folder.iterdir():
+            module = path.suffix == ".py" or (path / "__init__.py").is_file()
+            if module and path.stem not in _LEFT_OUT and not path.name.startswith("."):
+                yield path
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+        if not hidden and path.suffix != ".pyc" and path.is_file():
+            yield path
+
+
+def _installed_commit(distribution: Distribution) -> str:
+    """The commit of the repository that a distribution was installed from, as pip noted it."""
+    try:
+        return str(json.loads(distribution.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"])
+    except (ValueError, TypeError, KeyError):
+        return ""
