@@ -42,9 +42,9 @@ class ClipEntry(BaseModel):
 class CheckpointInfo(BaseModel):
     """What a checkpoint belongs to: enough to build its method again without the data set.
 
-    ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
-    which on one's own videos count as anomalous, ``None`` where nobody measured it: see
-    :func:`vadbench.threshold.normal_threshold`.
+    ``group`` names what all seeds of the training share, empty for imported weights. ``imported`` names the authors'
+    file that the weights come from, if they do. ``threshold`` is the anomaly score from which on one's own videos count
+    as anomalous, ``None`` where nobody measured it: see :func:`vadbench.threshold.normal_threshold`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +62,7 @@ class CheckpointInfo(BaseModel):
     seed: int
     subset: str = "all"
     selection: Selection = "last"
+    group: str = ""
     imported: str = ""
     threshold: FiniteFloat | None = None
 

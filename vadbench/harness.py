@@ -21,7 +21,7 @@ from vadbench.experiment import Experiment
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.provision import training_crops
 from vadbench.files import locked
-from vadbench.keys import evaluation_key, training_key
+from vadbench.keys import EDITION, evaluation_key, training_key
 from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Task
 from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, write_record
@@ -50,7 +50,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
     info = read_info(experiment.trained) if experiment.trained else None
     if info is not None and experiment.trained is not None:
         _require_same_features(experiment, info)
-        train, key, seed = info.train, info.key, info.seed
+        train, key, group, seed = info.train, info.key, info.group, info.seed
         folder: RunFolder | None = RunFolder(experiment.trained)
     else:
         train, folder = experiment.provision.record(experiment.dataset, "train"), None
@@ -65,7 +65,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         dataset_code=experiment.dataset_code,
     )
     if folder is None:
-        key = _training_key(experiment, train, evaluation, seed)
+        key, group = (_training_key(experiment, train, evaluation, s) for s in (seed, None))
         folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     if not again and (record := folder.finished(evaluation)):
         return _reused(experiment, folder.evaluation(evaluation), record)
@@ -83,7 +83,9 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
             "dataset": experiment.dataset.name,
             "trained_on": info.dataset if info else experiment.dataset.name,
             "seed": seed,
+            "edition": EDITION,
             "key": key,
+            "group": group,
             "evaluation": evaluation,
             "protocol": rules,
             "config": experiment.config.model_dump(mode="json"),
@@ -95,7 +97,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         }
         data = {"train": train, "test": test}
         try:
-            method = _method(experiment, info, train, folder.path, key, seed, meter, progress)
+            method = _method(experiment, info, train, folder.path, key, group, seed, meter, progress)
             with torch_draws(experiment.device, Purpose.SCORE, seed):
                 results = evaluate_method(experiment, method, place, meter, progress)
         except Exception as error:
@@ -151,7 +153,7 @@ def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     return experiment.method(experiment.config, task).to(experiment.device)
 
 
-def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, seed: int) -> str:
+def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, seed: int | None) -> str:
     selection = experiment.protocol.selection
     return training_key(
         method=experiment.method_name,
@@ -198,6 +200,7 @@ def _method(
     train: SplitRecord,
     folder: Path,
     key: str,
+    group: str,
     seed: int,
     meter: environment.Meter,
     progress: Progress,
@@ -225,6 +228,7 @@ def _method(
         method,
         CheckpointInfo(
             key=key,
+            group=group,
             method=experiment.method_name,
             version=experiment.version,
             config=experiment.config.model_dump(mode="json"),

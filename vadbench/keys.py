@@ -19,6 +19,10 @@ from vadbench.runs import digest
 
 M = TypeVar("M", bound=BaseModel)
 
+EDITION = 2
+"""Raised when a change of the core changes the results of every training or evaluation; part of every key. The second
+gave each random draw a generator of its own."""
+
 
 # Compared by identity: typing would take two annotations for one whose values are equal, as 1 and True are.
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,7 @@ def training_key(
     clip: str,
     subset: str,
     selection: str,
-    seed: int,
+    seed: int | None,
     dataset_code: str = "",
 ) -> str:
     """The key of a training: everything that changes its weights, and nothing that only says where it ran.
@@ -80,10 +84,11 @@ def training_key(
         fingerprint: digest of what made the features.
         clip: SHA-256 of CLIP's weights.
         subset, selection: of the protocol, those fields that shape the training.
-        seed: of the run.
+        seed: of the run; ``None`` gives the key that all seeds of an experiment share.
         dataset_code: identity of the data set's code where it is a third party's.
     """
     parts = {
+        "edition": EDITION,
         "method": method,
         "version": version,
         "config": key_values(config),
@@ -110,7 +115,13 @@ def evaluation_key(
         manifest: digest of the test videos and their annotation.
         dataset_code: as in :func:`training_key`.
     """
-    parts = {"protocol": key_values(protocol), "dataset": dataset, "classes": classes, "manifest": manifest}
+    parts = {
+        "edition": EDITION,
+        "protocol": key_values(protocol),
+        "dataset": dataset,
+        "classes": classes,
+        "manifest": manifest,
+    }
     return digest(parts | ({"dataset_code": dataset_code} if dataset_code else {}))
 
 

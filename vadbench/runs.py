@@ -68,11 +68,12 @@ class CodeRecord(BaseModel):
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
-    ``key`` names the training, ``evaluation`` the way it was evaluated. ``trained_on`` differs from ``dataset`` where
-    a training was evaluated on another data set. ``changed`` names the settings in which ``config`` differs from the
-    method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which ``protocol`` differs from the one
-    of its name. ``code`` says whose code the method and the data set are. ``notes`` are what a reader must know before
-    comparing the figures.
+    ``edition`` is the :data:`vadbench.keys.EDITION` that it was made under. ``key`` names the training, ``group`` what
+    all seeds of it share (empty for imported weights), ``evaluation`` the way it was evaluated. ``trained_on`` differs
+    from ``dataset`` where a training was evaluated on another data set. ``changed`` names the settings in which
+    ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which
+    ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set are. ``notes``
+    are what a reader must know before comparing the figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,7 +85,9 @@ class RunRecord(BaseModel):
     dataset: Name
     trained_on: Name
     seed: int
+    edition: int = 1
     key: Name
+    group: str = ""
     evaluation: Name
     protocol: dict[str, Any]
     metrics: dict[str, Value] = {}
