@@ -19,6 +19,7 @@ from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, Settings, flatten,
 from vadbench.dataset import Dataset, Progress, silent
 from vadbench.environment import choose_device
 from vadbench.errors import CheckpointError, ConfigError
+from vadbench.features.crops import training_notes
 from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
@@ -107,7 +108,9 @@ class Experiment:
 
     def notes(self) -> list[str]:
         """What a reader of the results must know before comparing them."""
-        return [*clip_notes(self.clip.source), *self.provision.notes]
+        trained = self.config.recipe is not None
+        crops = training_notes(self.provision.fingerprint, self.config.rows.crops) if trained else []
+        return [*clip_notes(self.clip.source), *crops, *self.provision.notes]
 
 
 def open_experiment(request: Request, registry: Registry, progress: Progress = silent) -> Experiment:
@@ -149,6 +152,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
     clip = load_clip(_clip_source(request, info), device)
     dataset = dataset_class(root)
+    named = protocol(request.protocol_name, dataset_class.paper_crops)
     provision = provide(
         dataset,
         config.rows,
@@ -156,17 +160,18 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         cache_root(),
         rules,
         None if request.features is None else GivenFeatures(request.features, request.features_layout),
-        crop_asked=request.crop is not None,
+        # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
+        crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
         allow_incomplete=request.allow_incomplete,
         progress=progress,
     )
-    if provision.fingerprint.regions:
-        rules = rules.model_copy(update={"crop": MAXIMUM})
-    named = protocol(request.protocol_name, dataset_class.paper_crops)
+    # What was asked for, and not that features of regions are scored by their maximum.
     changed = [
         *_changed(config, resolve(method.Config, defaults, environment={})),
         *(f"protocol.{name}" for name in _changed(rules, named)),
     ]
+    if provision.fingerprint.regions:
+        rules = rules.model_copy(update={"crop": MAXIMUM})
     return Experiment(
         method_name,
         method,

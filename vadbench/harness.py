@@ -18,8 +18,8 @@ from vadbench.dataset import ClassTable, Progress, Video, silent
 from vadbench.errors import CheckpointError, StorageError, VadbenchError
 from vadbench.evaluation import evaluate_method
 from vadbench.experiment import Experiment
+from vadbench.features.crops import training_crops
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.provision import training_crops
 from vadbench.files import locked
 from vadbench.keys import EDITION, evaluation_key, training_key
 from vadbench.loading import Sample, weak_labels

@@ -23,6 +23,7 @@ from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_
 from vadbench.dataset import Progress, silent
 from vadbench.errors import CheckpointError
 from vadbench.experiment import Experiment
+from vadbench.features.crops import training_crops
 from vadbench.files import locked
 from vadbench.harness import build
 from vadbench.runs import RunFolder, digest
@@ -135,7 +136,8 @@ def import_checkpoint(
         raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
     normal = [v for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
     progress("preparing", 0, 1)
-    method.prepare(provision.features.crop_rows(v.name, provision.features.crops(v.name)[0]) for v in normal)
+    features, which = provision.features, experiment.config.rows.crops
+    method.prepare(features.crop_rows(v.name, crop) for v in normal for crop in training_crops(features, v.name, which))
     progress("preparing", 1, 1)
     config = experiment.config.model_dump(mode="json")
     train = provision.record(experiment.dataset, "train")

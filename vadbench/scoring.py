@@ -10,6 +10,7 @@ import torch
 
 from vadbench.dataset import Progress, silent
 from vadbench.errors import PluginError
+from vadbench.features.crops import joining
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
 from vadbench.scored import VideoScores
@@ -31,7 +32,8 @@ def score_videos(
     Args:
         method: scores rows.
         features: where the rows are.
-        crops: which crops of each video are scored. The mean over them is its score, of regions the maximum.
+        crops: which crops of each video are scored; :func:`vadbench.features.crops.joining` says what their scores
+            become.
         frames: how long each video is.
         precision: arithmetic of the method, as in a recipe.
         progress: told how many videos are done.
@@ -41,7 +43,7 @@ def score_videos(
     """
     method.eval()
     out: list[VideoScores] = []
-    together = _highest if features.fingerprint.regions else _mean
+    together = {"mean": _mean, "max": _highest}[joining(features.fingerprint)]
     pending: list[VideoScores] = []
     for group in _groups(features, crops):
         progress("scoring", len(out), len(crops))

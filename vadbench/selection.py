@@ -15,7 +15,6 @@ from vadbench.dataset import Dataset, Video, silent
 from vadbench.errors import ConfigError
 from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
-from vadbench.features.provision import training_crops
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.runs import TRAINING_LOG
@@ -44,8 +43,7 @@ def choose_judge(experiment: Experiment, seed: int) -> tuple[Sequence[Video], Ju
     if rule == "best-on-test":
         return videos, partial(_headline, experiment)
     kept, held = hold_out(dataset, videos, seed)
-    which = "all" if provision.fingerprint.regions else "one"
-    crops = {v.name: training_crops(provision.features, v.name, which) for v in held}
+    crops = provision.scored_like_test([v.name for v in held])
     abnormal = {v.name: not dataset.is_normal(v) for v in held}
 
     def judge(method: Method) -> float:

@@ -8,10 +8,7 @@ import numpy as np
 
 from vadbench.dataset import Progress, Video, silent
 from vadbench.experiment import Experiment
-from vadbench.features.provision import training_crops
-from vadbench.features.source import FeatureSource
 from vadbench.method import Method
-from vadbench.protocols import MAXIMUM
 from vadbench.scoring import score_videos
 from vadbench.seeds import MAIN_STAGE, Purpose, generator, torch_draws
 
@@ -44,20 +41,11 @@ def normal_threshold(
         names = [names[i] for i in sorted(chosen)]
     provision = experiment.provision
     scores = []
-    for done, name in enumerate(names):
+    for done, (name, crops) in enumerate(provision.scored_like_test(names).items()):
         progress("scoring normal videos", done, len(names))
-        crops = _threshold_crops(provision.features, name, experiment.protocol.crop)
         # One at a time, and its class probabilities forgotten: a hundred long videos' would be much to hold.
         with torch_draws(method.task.device, Purpose.THRESHOLD, seed, MAIN_STAGE, name):
             (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, experiment.precision)
         scores.append(video.anomaly)
     progress("scoring normal videos", len(names), len(names))
     return float(np.percentile(np.concatenate(scores), 99)) if scores else None
-
-
-def _threshold_crops(features: FeatureSource, name: str, wanted: str) -> Sequence[str]:
-    """The crops that the protocol scores, or the one that is trained on where a training video lacks them."""
-    crops = features.crops(name)
-    if wanted in ("mean", MAXIMUM):
-        return crops
-    return (wanted,) if wanted in crops else training_crops(features, name, "one")

@@ -102,15 +102,19 @@ def test_a_run_scores_the_maximum_over_regions_and_says_so(call, refused, store,
     [record] = json.loads(call(*run, "--json")[0])
     assert record["protocol"]["crop"] == "max"
     assert "scores are the maximum over regions" in record["notes"]
+    said = [note for note in record["notes"] if note.startswith("trained on the most confident region of each frame")]
+    assert len(said) == 1 and "rows.crops=all" in said[0]
+    [every] = json.loads(call(*run, "--set", "rows.crops=all", "--json")[0])
+    assert every["key"] != record["key"] and not any("most confident" in note for note in every["notes"])
     [again] = json.loads(call(*run, "--crop", "max", "--json")[0])
     assert again["evaluation"] == record["evaluation"]
     # Scores are those of the checkpoint on each region, the higher of the two.
-    kept = next((tmp_path / "runs").rglob("checkpoint.safetensors"))
+    kept = Path(record["folder"]) / "checkpoint.safetensors"
     from safetensors.numpy import load_file
 
     state = load_file(kept)
     features = FeatureStore(store)
-    for scored in load_split(next((tmp_path / "runs").rglob("scores.npz")).parent).scores:
+    for scored in load_split(Path(record["folder"])).scores:
         logits = (features.rows(scored.name) - state["center"]) @ state["layer.weight"][0] + state["layer.bias"][0]
         np.testing.assert_allclose(scored.anomaly, (1 / (1 + np.exp(-logits))).max(0), atol=1e-5)
     for crop in ("center", "mean", "region-1"):
@@ -129,6 +133,8 @@ def test_any_method_runs_on_regions(call, store, tmp_path, method):
     )
     [record] = json.loads(printed)
     assert record["status"] == "finished" and record["protocol"]["crop"] == "max"
+    trains = method not in ("zero-shot", "random")
+    assert any("most confident region" in note for note in record["notes"]) == trains
 
 
 def test_rows_that_regions_cannot_be_pooled_to_are_refused_with_what_to_do(call, refused, store, tmp_path):

@@ -22,11 +22,11 @@ from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.errors import CheckpointError, FeatureError, UnknownNameError
 from vadbench.features.boxes import COLUMNS, Boxes
 from vadbench.features.comparison import compare
+from vadbench.features.crops import scored_crops
 from vadbench.features.detector import Detector
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve
-from vadbench.features.provision import scored_crops
 from vadbench.features.regions import REGIONS, SLOTS, cut
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore

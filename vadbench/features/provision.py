@@ -11,6 +11,7 @@ from vadbench.clip import Clip
 from vadbench.config import Rows
 from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
 from vadbench.errors import DataError, FeatureError
+from vadbench.features.crops import crops_like_test, scored_crops
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.given import GivenFeatures, choose_features, open_given
@@ -19,7 +20,7 @@ from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import locked
-from vadbench.protocols import MAXIMUM, Protocol
+from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, SplitRecord, digest
 
 
@@ -32,7 +33,9 @@ class Provision:
         features: their features at the stride and pooling that the method asked for.
         fingerprint: what made the features; where nobody knows, the digest of their values stands in for it.
         frames: how long each video is.
-        scored: which crops of a test video are scored; of several the mean counts, of regions the maximum.
+        scored: which crops of a test video are scored (:mod:`vadbench.features.crops`).
+        crop: the crop that the protocol or the user wants.
+        crop_asked: whether it is the user's own wish.
         identity: what each video's features were made of: the id of its file, or of the values of given features.
         notes: what a reader of the results must know about the data.
     """
@@ -42,8 +45,14 @@ class Provision:
     fingerprint: Fingerprint
     frames: Mapping[str, int]
     scored: Mapping[str, Sequence[str]]
+    crop: str
+    crop_asked: bool
     identity: Mapping[str, str]
     notes: Sequence[str]
+
+    def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
+        """The crops of training videos that are scored as those of the test videos are."""
+        return {name: crops_like_test(self.features, name, self.crop, self.crop_asked) for name in names}
 
     def record(self, dataset: Dataset, split: Split) -> SplitRecord:
         """What a run's record keeps of a split; its manifest is part of the run's key."""
@@ -119,70 +128,8 @@ def provide(
     if isinstance(source, FeatureStore):
         notes += map(str, frame_mismatches(source, _both(videos)))
     fingerprint = replace(features.fingerprint, weights=fingerprint.weights)
-    return Provision(videos, features, fingerprint, frames, scored, identity, [*notes, *dataset.problems])
-
-
-def scored_crops(
-    features: FeatureSource, names: Sequence[str], wanted: str, asked: bool, notes: list[str]
-) -> dict[str, Sequence[str]]:
-    """Which crops of each video are scored.
-
-    Of regions all are, and :func:`vadbench.scoring.score_videos` takes the maximum.
-
-    Args:
-        wanted: a crop's name, its number in the order of the features' crops, ``mean`` for all of them, or ``max`` for
-            all regions.
-        asked: whether the user named it; otherwise the center, or a single crop whatever it is called, does as well.
-        notes: grows by what a reader of the results must know.
-
-    Raises:
-        FeatureError: a video lacks the crop, two videos differ in their crops and their mean is wanted, or regions are
-            to be scored otherwise than by their maximum, or anything else by it.
-    """
-    regions = features.fingerprint.regions is not None
-    if asked and regions != (wanted == MAXIMUM):
-        kind, rule = ("regions", "their maximum") if regions else ("whole frames", "a crop or the mean of all")
-        raise FeatureError(
-            f"features in {features.folder} are of {kind}, which are scored by {rule}, found --crop {wanted}; leave"
-            " --crop out"
-        )
-    if regions:
-        notes.append("scores are the maximum over regions")
-        return {name: features.crops(name) for name in names}
-    chosen: dict[str, Sequence[str]] = {}
-    other: set[str] = set()
-    for name in names:
-        crops = features.crops(name)
-        if wanted == "mean":
-            chosen[name] = crops
-            if crops != chosen[names[0]]:
-                raise FeatureError(
-                    f"the mean of crops needs the same crops of every video: {names[0]!r} has"
-                    f" {', '.join(chosen[names[0]])}, {name!r} has {', '.join(crops)}; name one with --crop"
-                )
-        elif wanted in crops:
-            chosen[name] = (wanted,)
-        elif asked and wanted.isdecimal() and int(wanted) < len(crops) and not any(c.isdecimal() for c in crops):
-            chosen[name] = (crops[int(wanted)],)
-            other.add(crops[int(wanted)])
-        elif not asked and (len(crops) == 1 or "center" in crops):
-            # A number of the authors' crops says nothing about crops that others made.
-            chosen[name] = ("center",) if "center" in crops else crops
-            other.add(chosen[name][0])
-        else:
-            raise FeatureError(
-                f"no crop '{wanted}' of {name!r} in {features.folder}, found {', '.join(crops)}; name one of them with"
-                " --crop, or --crop mean"
-            )
-    if other:
-        notes.append(f"crop {wanted} is scored by the rules; of these features it is {', '.join(sorted(other))}")
-    return chosen
-
-
-def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[str]:
-    """The crops of a training video that are samples: every one, or the center one (else the first)."""
-    crops = features.crops(name)
-    return crops if which == "all" else ("center" if "center" in crops else crops[0],)
+    notes += dataset.problems
+    return Provision(videos, features, fingerprint, frames, scored, rules.crop, crop_asked, identity, notes)
 
 
 def _participants(dataset: Dataset, rules: Protocol, notes: list[str]) -> dict[Split, list[Video]]:

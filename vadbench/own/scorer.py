@@ -17,6 +17,7 @@ from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
 from vadbench.errors import CheckpointError, ConfigError
 from vadbench.experiment import clip_notes, clip_source
+from vadbench.features.crops import choose_crops
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.keys import restored
@@ -235,13 +236,11 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
 
 
 def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
-    """The crops that the run scored: as :func:`vadbench.features.provision.scored_crops` chooses them."""
+    """The crops that the run scored."""
     wanted, asked = "center", False
     if (run / RESULT).is_file():
         record = read_record(run)
         wanted, asked = str(record.protocol.get("crop", wanted)), "protocol.crop" in record.changed
-    if wanted == "mean":
-        return crops
-    if asked and wanted.isdecimal() and int(wanted) < len(crops):
-        return (crops[int(wanted)],)
-    return (wanted,) if wanted in crops else ("center",) if "center" in crops else crops[:1]
+    if chosen := choose_crops(crops, wanted, asked):
+        return chosen
+    raise CheckpointError(f"the run in {run} scored crop {wanted}, its features have {', '.join(crops)}; run it again")

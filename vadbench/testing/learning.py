@@ -19,7 +19,8 @@ from vadbench.config import MethodConfig
 from vadbench.dataset import Dataset, Progress
 from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
-from vadbench.features.provision import provide, training_crops
+from vadbench.features.crops import training_crops
+from vadbench.features.provision import provide
 from vadbench.harness import build, run
 from vadbench.locations import cache_root, find_data_root
 from vadbench.method import Method
