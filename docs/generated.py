@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +16,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from vadbench.config import field_choices, field_descriptions, flatten, resolve
+from vadbench.config import field_choices, field_descriptions, of_field, resolve
 from vadbench.metrics.definitions import DEFINITIONS
+from vadbench.naming import flatten, written
 from vadbench.plugins import installed
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import RunRecord
@@ -32,7 +32,7 @@ def settings(method: str) -> str:
     return _table(
         ["setting", "default", "meaning"],
         [
-            [f"`{name}`", _code(value), meanings.get(name, "") + _choices(choices.get(name, ""))]
+            [f"`{name}`", _code(value), of_field(name, meanings) + _choices(choices.get(name, ""))]
             for name, value in flatten(resolve(config, {}, environment={}).model_dump(mode="json"))
         ],
     )
@@ -41,7 +41,7 @@ def settings(method: str) -> str:
 def defaults(method: str) -> str:
     """What a method's settings are on each data set that has its own, as a Markdown table."""
     rows = [
-        [f"`{dataset}`", ", ".join(f"`{name}={_plain(value)}`" for name, value in flatten(changes))]
+        [f"`{dataset}`", ", ".join(f"`{name}={written(value)}`" for name, value in flatten(changes))]
         for dataset, changes in installed().method(method).dataset_defaults.items()
     ]
     return _table(["data set", "settings of its own"], rows) if rows else "None of the data sets has its own."
@@ -95,12 +95,8 @@ def _escaped(cell: str) -> str:
     return "`".join(piece if i % 2 else piece.replace("<", "\\<").replace("*", "\\*") for i, piece in enumerate(pieces))
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _code(value: Any) -> str:
-    return f"`{_plain(value)}`" if value != "" else ""
+    return f"`{written(value)}`" if value != "" else ""
 
 
 def _choices(text: str) -> str:

@@ -15,12 +15,13 @@ from vadbench.benchmarks.reading import assignments, open_benchmark, protocol_ch
 from vadbench.benchmarks.running import Ran, Task, run_cells
 from vadbench.benchmarks.schema import Benchmark, Cell
 from vadbench.benchmarks.state import CellState, Site, finished, look, read_records, with_trainings
-from vadbench.config import MethodConfig, resolve
+from vadbench.config import MethodConfig, Recipe, resolve
 from vadbench.dataset import silent
 from vadbench.engines import Lost
 from vadbench.engines.local import LocalEngine
 from vadbench.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.hookspecs import BenchmarkSpec, MethodSpec
+from vadbench.naming import changed_names
 from vadbench.plugins import Plugin, Registry
 from vadbench.runs import RunRecord, write_record
 
@@ -485,3 +486,82 @@ def test_a_cell_matches_however_its_settings_are_grouped():
     benchmark = Benchmark.model_validate({"title": "t", "seeds": [0], "tables": [table | {"rows": rows}]})
     assert len(benchmark.cells()) == 1
     assert benchmark.cells()[0].settings == (("recipe.epochs", 2),)
+
+
+class Various(MethodConfig):
+    width: int = 5
+    flag: bool | None = None
+    either: int | bool = 0
+    weights: dict[str, float] = {"fire": 1.0, "Riot": 2.0}
+    recipe: Recipe | None = None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"flag": False},
+        {"either": False},
+        {"weights": {"fire": 3}},
+        {"weights.fire": 3},
+        {"weights": {}},
+        {"weights": {"a.b": 3}},
+        {"recipe": {"epochs": 3}},
+        {"recipe.epochs": Recipe().epochs},
+    ],
+)
+def test_a_cell_finds_the_run_of_its_settings_whatever_their_type(record, tmp_path, asked):
+    table = {"id": "1", "title": "t", "columns": [{"dataset": "tiny", "metric": "AUC"}]}
+    rows = [{"label": "a", "method": "linear", "set": asked}]
+    content = {"title": "t", "seeds": [0], "clip_weights": "random:0", "tables": [table | {"rows": rows}]}
+    (wanted,) = Benchmark.model_validate(content).cells()
+    usual = Various()
+    config = resolve(Various, {}, environment={}, assignments=assignments(wanted.settings))
+    changed = changed_names(config, usual)
+    assert changed
+    record("usual").joinpath("result.json").unlink()
+    for name, each in (("usual", usual), ("asked", config)):
+        folder = record(name, changed=changed_names(each, usual))
+        content = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps(content | {"config": each.model_dump(mode="json")}))
+    runs, _ = read_records(tmp_path / "runs")
+    assert finished(wanted, "1", runs).folder.name == "asked"
+    assert finished(cell(), "1", runs).folder.name == "usual"
+
+
+WEIGHTED = """
+from vadbench import MethodSpec, hookimpl
+from vadbench.config import MethodConfig
+from vadbench.method import Method
+
+
+class Config(MethodConfig):
+    weights: dict[str, float] = {}
+    flag: bool | None = None
+
+
+class Weighted(Method):
+    Config = Config
+
+
+@hookimpl
+def vadbench_methods():
+    return [MethodSpec("weighted", "w", "weighted_plugin:Weighted")]
+"""
+
+
+def test_a_benchmark_may_set_entries_of_a_table_and_no_recipe_of_a_method_without_loss(write, tmp_path):
+    (tmp_path / "weighted_plugin.py").write_text(WEIGHTED)
+    registry = Registry(files=[PLUGIN, tmp_path / "weighted_plugin.py"])
+    start = 'title = "t"\n[[tables]]\nid = "1"\ntitle = "T"\ncolumns = [{ dataset = "tiny", metric = "AUC" }]\nrows = ['
+    for settings, complaint in (
+        ("weights.fire = 2, flag = true", ""),
+        ("weight.fire = 2", "'weighted' has no setting 'weight.fire'"),
+        ("weights.fire = 'x'", "setting 'weights.fire' from --set"),
+        ("recipe.epochs = 2", "'weighted' is not trained"),
+    ):
+        file = write(f"{start}{{ label = 'a', method = 'weighted', set = {{ {settings} }} }}]\n")
+        if complaint:
+            with pytest.raises(ConfigError, match=complaint):
+                open_benchmark(str(file), registry, check_settings=True)
+        else:
+            open_benchmark(str(file), registry, check_settings=True)

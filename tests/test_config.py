@@ -1,8 +1,23 @@
-import pytest
-from pydantic import Field
+import json
+from typing import Annotated, Literal
 
-from vadbench.config import MethodConfig, Recipe, field_descriptions, resolve
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, create_model, field_validator, model_validator
+
+from vadbench.config import (
+    MethodConfig,
+    Recipe,
+    Settings,
+    field_choices,
+    field_descriptions,
+    field_names,
+    of_field,
+    resolve,
+)
 from vadbench.errors import ConfigError
+from vadbench.naming import changed_names, flatten, joined, read_value, same, split_name, written
 
 
 class Config(MethodConfig):
@@ -66,3 +81,324 @@ def test_a_file_that_is_not_toml_names_the_line(tmp_path):
 
 def test_every_field_of_the_harness_is_described():
     assert all(field_descriptions(Config).values())
+
+
+class Part(Settings):
+    """A section."""
+
+    size: int = Field(1, description="its size")
+    on: bool = Field(False, description="whether it is on")
+
+
+class Free(MethodConfig):
+    """A setting of every form that a plugin may think of; ``recipe`` has no default."""
+
+    flag: bool | None = Field(None, description="a flag")
+    either: int | bool = Field(0, description="a number or a flag")
+    mode: Literal[True, False, "auto"] = Field("auto", description="a mode")
+    share: Annotated[float, Field(ge=0)] | None = Field(None, description="a share")
+    N: int = Field(4, description="how many")
+    camelCase: str = Field("a", description="a word")
+    weights: dict[str, float] = Field({"fire": 1.0, "Riot": 2.0}, description="of the classes")
+    counts: dict[int, int] = Field({}, description="by number")
+    part: Part = Part()
+    extra: Part | None = Field(None, description="another part")
+    parts: tuple[Part, ...] = Field((), description="several parts")
+    sizes: tuple[int, ...] = Field((), description="several sizes")
+
+
+def free(*assignments, environment=None, **dataset):
+    return resolve(Free, dataset, None, environment or {}, assignments)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("flag=true", {"flag": True}),
+        ("flag=false", {"flag": False}),
+        ("flag=null", {"flag": None}),
+        ("either=false", {"either": False}),
+        ("either=true", {"either": True}),
+        ("either=3", {"either": 3}),
+        ("mode=false", {"mode": False}),
+        ("mode=auto", {"mode": "auto"}),
+        ("share=0.5", {"share": 0.5}),
+        ("weights.fire=3", {"weights": {"fire": 3.0, "Riot": 2.0}}),
+        ("weights={fire = 3, smoke = 1}", {"weights": {"fire": 3.0, "Riot": 2.0, "smoke": 1.0}}),
+        ('weights={"fire": 3}', {"weights": {"fire": 3.0, "Riot": 2.0}}),
+        ('weights."a.b = c"=3', {"weights": {"fire": 1.0, "Riot": 2.0, "a.b = c": 3.0}}),
+        ("weights.Road Accidents=3", {"weights": {"fire": 1.0, "Riot": 2.0, "Road Accidents": 3.0}}),
+        ("weights={}", {"weights": {}}),
+        ("counts.7=2", {"counts": {7: 2}}),
+        ("part={size = 2}", {"part": {"size": 2, "on": False}}),
+        ("part={}", {"part": {"size": 1, "on": False}}),
+        ("extra.size=2", {"extra": {"size": 2, "on": False}}),
+        ("extra={}", {"extra": {"size": 1, "on": False}}),
+        ("parts=[{size = 2}, {on = true}]", {"parts": ({"size": 2, "on": False}, {"size": 1, "on": True})}),
+        ('parts=[{"size": 2}]', {"parts": ({"size": 2, "on": False},)}),
+        ("N=5", {"N": 5}),
+    ],
+)
+def test_a_setting_of_any_type_can_be_set(assignment, expected):
+    found, usual = free(assignment).model_dump(), Free().model_dump()
+    assert found == usual | expected
+    assert all(type(found[name]) is type(value) for name, value in expected.items())
+
+
+def test_a_section_that_is_usually_absent_begins_with_its_own_defaults(tmp_path):
+    assert free("recipe.epochs=7").recipe == Recipe(epochs=7)
+    assert free(recipe={"epochs": 7}).recipe == Recipe(epochs=7)
+    file = tmp_path / "f.toml"
+    file.write_text("[recipe]\nepochs = 7\n[weights]\nRiot = 9\n")
+    found = resolve(Free, {}, file, {})
+    assert found.recipe == Recipe(epochs=7) and found.weights == {"fire": 1.0, "Riot": 9.0}
+
+
+def test_a_section_can_be_taken_away_and_begun_anew():
+    assert resolve(Config, {}, environment={}, assignments=["n_ctx=3"]).recipe == Recipe(epochs=50, batch_size=64)
+
+    class Optional(Config):
+        recipe: Recipe | None = Recipe(epochs=50)
+
+    assert resolve(Optional, {}, environment={}, assignments=["recipe=null"]).recipe is None
+    again = resolve(Optional, {}, environment={}, assignments=["recipe=null", "recipe.epochs=2"])
+    assert again.recipe == Recipe(epochs=2)
+
+
+def test_data_set_defaults_are_not_changed_by_what_is_laid_on_them():
+    usual = {"weights": {}, "part": {"size": 3}}
+    assert free("weights.fire=5", **usual).weights == {"fire": 5.0}
+    assert usual == {"weights": {}, "part": {"size": 3}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "name"),
+    [
+        ("N=true", "N"),
+        ("share=false", "share"),
+        ("sizes=[1, true]", "sizes"),
+        ("weights={fire = true}", "weights"),
+        ("part.size=true", "part.size"),
+        ("parts=[{size = true}]", "parts.0.size"),
+        ("extra.size=true", "extra.size"),
+    ],
+)
+def test_true_is_no_number(assignment, name):
+    with pytest.raises(ConfigError, match=rf"setting '{name}'.*must not be true or false"):
+        free(assignment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("N", "7", {"N": 7}),
+        ("CAMELCASE", "b", {"camelCase": "b"}),
+        ("camelCase", "b", {"camelCase": "b"}),
+        ("WEIGHTS__FIRE", "3", {"weights": {"fire": 3.0, "Riot": 2.0}}),
+        ("WEIGHTS__RIOT", "3", {"weights": {"fire": 1.0, "Riot": 3.0}}),
+        ("WEIGHTS__Abuse", "3", {"weights": {"fire": 1.0, "Riot": 2.0, "Abuse": 3.0}}),
+        ("WEIGHTS", "{smoke = 3}", {"weights": {"fire": 1.0, "Riot": 2.0, "smoke": 3.0}}),
+        ("FLAG", "true", {"flag": True}),
+        ("EXTRA__SIZE", "2", {"extra": {"size": 2, "on": False}}),
+    ],
+)
+def test_a_variable_names_a_setting_in_letters_of_either_case(variable, value, expected):
+    found = free(environment={f"VADBENCH_SET__{variable}": value})
+    assert found.model_dump() == Free().model_dump() | expected
+
+
+def test_a_variable_that_may_mean_two_settings_is_refused():
+    class Both(Settings):
+        n: int = 1
+        N: int = 2
+
+    with pytest.raises(ConfigError, match=r"VADBENCH_SET__N may mean 'n' or 'N'; give the setting in a file or by"):
+        resolve(Both, {}, environment={"VADBENCH_SET__N": "3"})
+    assert resolve(Both, {}, environment={}, assignments=["N=3"]) == Both(N=3)
+    with pytest.raises(ConfigError, match=r"unknown setting 'm' in the environment"):
+        resolve(Both, {}, environment={"VADBENCH_SET__M": "3"})
+
+
+class Temporal(MethodConfig):
+    temporal: str = "axial"
+    temporal_features: bool = False
+    sizes: tuple[int, int] = (1, 2)
+    part: Part = Part()
+
+
+@pytest.mark.parametrize(
+    ("content", "assignment", "said"),
+    [
+        ('temporal = "mlp"', "temporal_features=oops", r"setting 'temporal_features' from --set: .*found 'oops'"),
+        ("temporal = 3", "temporal_features=true", r"setting 'temporal' from \S*mine.toml: .*found 3"),
+        ("sizes = [1, 'x']", "temporal=a", r"setting 'sizes.1' from \S*mine.toml: .*found 'x'"),
+        ("part.size = 'x'", "part.on=true", r"setting 'part.size' from \S*mine.toml: .*found 'x'"),
+        ("part.on = true", "part.size=x", r"setting 'part.size' from --set: .*found 'x'"),
+        ("part.on = true", "part=5", r"setting 'part' from --set: .*found 5"),
+    ],
+)
+def test_the_layer_that_gave_a_bad_value_is_blamed(tmp_path, content, assignment, said):
+    file = tmp_path / "mine.toml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=said):
+        resolve(Temporal, {}, file, {}, [assignment])
+
+
+def test_a_type_of_a_union_is_no_part_of_a_settings_name():
+    with pytest.raises(ConfigError, match=r"^setting 'either' from --set: .*integer.* or .*boolean.*, found 'x'$"):
+        free("either=x")
+
+
+class Sized(Settings):
+    heads: int = 4
+    width: int = 128
+
+    @model_validator(mode="after")
+    def _divisible(self):
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
+
+
+class Whole(MethodConfig):
+    heads: int = 4
+    width: int = 128
+    attention: Sized = Sized()
+    words: tuple[str, ...] = ()
+    length: int = 16
+
+    @model_validator(mode="after")
+    def _divisible(self):
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
+
+    @field_validator("words")
+    @classmethod
+    def _few(cls, words):
+        if len(words) > 3:
+            raise ValueError("at most 3 words")
+        return words
+
+
+def test_a_validator_of_all_settings_is_answered_with_what_was_given():
+    with pytest.raises(ConfigError) as error:
+        resolve(Whole, {"length": 8}, environment={}, assignments=["heads=3"])
+    assert str(error.value) == (
+        "settings: width (128) must be a multiple of heads (3); given: heads=3 (--set), length=8 (the method's data set"
+        " defaults)"
+    )
+
+
+def test_a_validator_of_a_section_is_answered_with_what_was_given():
+    environment = {"VADBENCH_SET__WIDTH": "64"}
+    with pytest.raises(ConfigError) as error:
+        resolve(Whole, {}, environment=environment, assignments=["length=4", "attention.heads=3"])
+    assert str(error.value) == (
+        "setting 'attention': width (128) must be a multiple of heads (3); given: attention.heads=3 (--set), length=4"
+        " (--set), width=64 (the environment)"
+    )
+
+
+def test_no_message_repeats_a_long_value():
+    words = json.dumps([f"word {i}" for i in range(500)])
+    for assignments in ([f"words={words}"], [f"words={words}", "heads=3"]):
+        with pytest.raises(ConfigError) as error:
+            resolve(Whole, {}, environment={}, assignments=assignments)
+        assert len(str(error.value)) < 250 and "\n" not in str(error.value)
+    many = {f"name{i}": i for i in range(50)}
+    with pytest.raises(ConfigError, match=r"and \d+ more$") as error:
+        resolve(create_model("Many", __base__=Whole, table=(dict[str, int], {})), {"table": many, "heads": 3}, None, {})
+    assert len(str(error.value)) < 400
+
+
+def test_a_class_without_all_defaults_can_be_filled():
+    class Needy(MethodConfig):
+        layers: int
+        name: str = "a"
+
+    assert field_names(Needy)[-2:] == ["layers", "name"]
+    assert resolve(Needy, {}, environment={}, assignments=["layers=3"]).layers == 3
+    with pytest.raises(ConfigError, match=r"^settings: .*|setting 'layers': Field required"):
+        resolve(Needy, {}, environment={}, assignments=["name=b"])
+
+
+def test_choices_are_written_as_they_are_given():
+    found = field_choices(Free)
+    assert found["flag"] == "true | false | null"
+    assert found["mode"] == "true | false | auto"
+    assert found["rows.pooling"] == "first | middle | mean"
+    assert not {"N", "weights", "either"} & found.keys()
+
+
+def test_all_that_names_settings_agrees():
+    config = free("weights.fire=3", "extra.size=2", "recipe.epochs=7", "flag=true")
+    names = dict(flatten(config.model_dump(mode="json")))
+    assert set(field_names(Free)) == set(field_descriptions(Free))
+    assert all(field_descriptions(Free).values())
+    assert all(of_field(name, field_descriptions(Free)) for name in names)
+    assert changed_names(config, Free()) == ["recipe.epochs", "flag", "weights.fire", "extra.size"]
+    assert changed_names(free("weights={}", "extra={}"), Free()) == ["weights", "extra"]
+    assert changed_names(free("weights={}", "weights.fire=1"), Free()) == ["weights.Riot"]
+    assert changed_names(free("either=false"), Free()) == ["either"]
+    assert changed_names(Free(), config) == ["recipe", "flag", "weights.fire", "extra"]
+
+
+VALUES = {
+    bool: st.booleans(),
+    int: st.integers(-(10**9), 10**9),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: st.text(),
+    bool | None: st.none() | st.booleans(),
+    int | bool: st.booleans() | st.integers(-5, 5),
+    str | None: st.none() | st.text(),
+    Literal[True, "auto", 3]: st.sampled_from([True, "auto", 3]),
+    Annotated[int, Field(ge=0)] | None: st.none() | st.integers(0, 9),
+    tuple[int, ...]: st.lists(st.integers(0, 9)).map(tuple),
+    tuple[str, bool]: st.tuples(st.text(), st.booleans()),
+    dict[str, float]: st.dictionaries(st.text(), st.floats(-9, 9)),
+    dict[str, str | bool]: st.dictionaries(st.text(), st.text() | st.booleans()),
+    Part: st.builds(Part, size=st.integers(0, 9), on=st.booleans()),
+    Part | None: st.none() | st.builds(Part, size=st.integers(0, 9), on=st.booleans()),
+    tuple[Part, ...]: st.lists(st.builds(Part, size=st.integers(0, 9))).map(tuple),
+}
+IDENTIFIERS = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,5}(_[A-Za-z0-9]{1,4})?", fullmatch=True).filter(
+    lambda name: not hasattr(BaseModel, name) and name not in ("model_", "rows", "recipe")
+)
+
+
+@st.composite
+def classes(draw):
+    """A settings class, and for each of its fields a default and another value."""
+    annotations = draw(st.dictionaries(IDENTIFIERS, st.sampled_from(list(VALUES)), min_size=1, max_size=5))
+    usual = {name: draw(VALUES[kind]) for name, kind in annotations.items()}
+    other = {name: draw(VALUES[kind]) for name, kind in annotations.items()}
+    return create_model("Drawn", __base__=Settings, **{n: (k, usual[n]) for n, k in annotations.items()}), other
+
+
+@given(classes())
+def test_whatever_is_written_is_read_back(drawn):
+    model, values = drawn
+    wanted = model.model_validate(values)
+    for name, value in flatten(wanted.model_dump(mode="json")):
+        assert same(read_value(written(value)), value)
+        assert joined(split_name(name)) == name
+    # A table adds to the one below it: an empty one first takes its entries away.
+    tables = [f"{name}={{}}" for name, value in values.items() if isinstance(value, dict)]
+    given = [f"{name}={written(value)}" for name, value in flatten(wanted.model_dump(mode="json"))]
+    found = resolve(model, {}, environment={}, assignments=[*tables, *given])
+    assert found == wanted and json.dumps(found.model_dump()) == json.dumps(wanted.model_dump())
+    changed = changed_names(found, model())
+    assert (changed == []) == (json.dumps(found.model_dump()) == json.dumps(model().model_dump()))
+    assert all(any(name == f or name.startswith(f"{f}.") for f in field_names(model)) or name in values
+               for name in changed)  # fmt: skip
+
+
+@given(st.text())
+@example("2024-01-01")
+@example("5\nb = 3")
+@example("9" * 5000)
+@example("[" * 5000)
+def test_any_text_can_be_the_value_of_a_setting(text):
+    assert read_value(written(text)) == text
+    assert resolve(Config, {}, environment={}, assignments=[f"name={written(text)}"]).name == text

@@ -42,6 +42,13 @@ def test_a_record_is_titled_by_what_it_changed():
     assert record(config={"recipe": {"epochs": 5}, "n_ctx": 8}, changed=changed).title == "m recipe.epochs=5"
 
 
+def test_a_title_writes_settings_as_they_are_given():
+    config = {"flag": True, "weights": {"a.b": 1.5}, "sizes": [1, 2], "part": {"on": False}, "word": None}
+    changed = ["flag", 'weights."a.b"', "weights.gone", "sizes", "part", "word", "protocol.crop"]
+    title = 'm flag=true weights."a.b"=1.5 sizes=[1, 2] word=null weights.gone=absent part={}'
+    assert record(config=config, changed=changed).title == title
+
+
 def test_a_record_reads_back_as_written(tmp_path):
     written = record(metrics={"AUC": Value(value=0.5, low=0.4, high=0.6), "mAP": Value(value=None, reason="none")})
     write_record(tmp_path, written)

@@ -32,7 +32,12 @@ def outcome(tmp_path):
                 "mAP": Value(value=None, reason="there are no probabilities of these classes"),
                 "AUC/Car (parked)": Value(value=0.5),
             },
-            config={"recipe": {"epochs": 2, "text": "x" * 9000}, "n_ctx": 8},
+            config={
+                "recipe": {"epochs": 2, "text": "x" * 9000},
+                "n_ctx": 8,
+                "flag": True,
+                "weights": {"Car (parked)": 2, "no": {}},
+            },
             changed=[],
             fingerprint={"encoder": "small"},
             clip={"model": "small", "weights": ""},
@@ -79,6 +84,8 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert "mAP" not in child.data.metrics
     assert "no probabilities of these classes" in child.data.tags["vadbench.undefined"]
     assert child.data.params["recipe.epochs"] == "2"
+    assert child.data.params["flag"] == "true" and child.data.params["weights.no"] == "{}"
+    assert child.data.params[metric_key("weights.Car (parked)")] == "2"
     assert len(child.data.params["recipe.text"]) == 6000
     assert json.loads(child.data.tags["vadbench.fingerprint"]) == {"encoder": "small"}
     history = client.get_metric_history(child.info.run_id, "loss_total")

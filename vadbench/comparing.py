@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.config import flatten
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError, UnknownNameError
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, definition
+from vadbench.naming import flatten, same, written
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
 from vadbench.scored import ScoredSplit, load_split
 from vadbench.tables.escaping import plain
@@ -50,7 +50,7 @@ class Runs:
         """In words: ``vadclip recipe.epochs=5 on synthetic, protocol native, seeds 0, 1, 2``."""
         first = self.first
         rules = dict(flatten({"protocol": first.protocol}))
-        changes = "".join(f" {name}={rules[name]}" for name in first.changed if name in rules)
+        changes = "".join(f" {name}={written(rules[name])}" for name in first.changed if name in rules)
         trained = "" if first.trained_on == first.dataset else f" trained on {first.trained_on}"
         seeds = f"seed{'s' if len(self.found) > 1 else ''} {', '.join(str(r.seed) for r, _ in self.found)}"
         protocol = first.protocol.get("name")
@@ -220,9 +220,9 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """Settings in which two differ, each with both values: ``crop (center, mean)``."""
     x, y = dict(flatten(a)), dict(flatten(b))
     return [
-        f"{plain(name)} ({_short(x.get(name, _ABSENT))}, {_short(y.get(name, _ABSENT))})"
+        f"{plain(name)} ({', '.join(_short(v if isinstance(v, str) else written(v)) for v in pair)})"
         for name in {**x, **y}
-        if x.get(name, _ABSENT) != y.get(name, _ABSENT)
+        if not same(*(pair := (x.get(name, _ABSENT), y.get(name, _ABSENT))))
     ]
 
 

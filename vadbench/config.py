@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
 
-from vadbench.errors import ConfigError, did_you_mean
+from vadbench.errors import ConfigError, complaint, did_you_mean, shortened
+from vadbench.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
+from vadbench.naming import NAME, Place, flatten, joined, read_value, split_name, written
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 ENVIRONMENT_PREFIX = "VADBENCH_SET__"
+SHOWN = 5
+"""Settings that a message lists."""
 
 
 class Settings(BaseModel):
@@ -24,7 +29,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+        if misplaced_truth(value, cls.model_fields[info.field_name or ""].annotation):
             raise ValueError("must not be true or false")
         return value
 
@@ -39,8 +44,8 @@ class Rows(Settings):
     crops: Literal["one", "all"] = Field(
         "one",
         description="what a training video of several crops gives: one sample, its center crop (the first where none is"
-        " called so) or of regions the most confident one of each frame, or a sample a crop; which crop is scored is the"
-        " protocol's",
+        " called so) or of regions the most confident one of each frame, or a sample a crop; which crop is scored is"
+        " the protocol's",
     )
 
 
@@ -117,6 +122,8 @@ def resolve(
 ) -> C:
     """Put the layers on top of each other and validate the result.
 
+    A table stands for its entries: it changes those that it names and leaves the others. An empty one takes all away.
+
     Args:
         model: the settings to fill; its field defaults are the lowest layer.
         dataset_defaults: what the method says about this data set, nested.
@@ -127,78 +134,60 @@ def resolve(
     Raises:
         ConfigError: a key that does not exist, or a value of the wrong type; says in which layer.
     """
+    known = known_settings(model)
     values: dict[str, Any] = defaults(model)
-    origin: dict[str, str] = {}
-    layers: list[tuple[str, Iterable[tuple[str, Any]]]] = [
-        ("the method's data set defaults", flatten(dataset_defaults))
+    given: dict[Place, tuple[str, Any]] = {}
+    layers: list[tuple[str, Callable[[], Iterable[tuple[str, Any]]]]] = [
+        ("the method's data set defaults", lambda: flatten(dataset_defaults)),
+        ("the environment", lambda: _from_environment(known, values, environment)),
+        ("--set", lambda: (pair for text in assignments for pair in _assignment(text))),
     ]
     if file is not None:
-        layers.append((str(file), flatten(read_toml(file))))
-    layers.append(("the environment", _from_environment(environment)))
-    layers.append(("--set", [_assignment(a) for a in assignments]))
-    known = field_names(model)
+        layers.insert(1, (str(file), lambda: flatten(read_toml(file))))
     for source, pairs in layers:
-        for key, value in pairs:
-            if key not in known:
-                raise ConfigError(f"unknown setting '{key}' in {source}{did_you_mean(key, known)}")
-            _put(values, key, value)
-            origin[key] = source
+        for name, value in pairs():
+            place = split_name(name)
+            if not is_known(place, known):
+                raise ConfigError(f"unknown setting '{name}' in {source}{did_you_mean(name, field_names(model))}")
+            _put(known, values, place, value)
+            given = {p: v for p, v in given.items() if p[: len(place)] != place} | {place: (source, value)}
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        where = next((f" from {s}" for k, s in origin.items() if key.startswith(k)), "")
-        raise ConfigError(f"setting '{key}'{where}: {first['msg']}, found {first['input']!r}") from error
+        raise ConfigError(_what_is_wrong(error, values, given)) from error
 
 
-def defaults(model: type[Settings]) -> dict[str, Any]:
-    """The lowest layer: every field's default, nested, as plain values."""
-    return model().model_dump()
+def defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The lowest layer: every field's default, nested, as plain values; a field without one is absent."""
+    try:
+        return model().model_dump()
+    except ValidationError:
+        return model.model_construct().model_dump(warnings=False)
 
 
-def field_names(model: type[Settings]) -> list[str]:
-    """Dotted names of all settings, ``recipe`` sections included."""
-    return [key for key, _ in flatten(defaults(model))]
+def field_names(model: type[BaseModel]) -> list[str]:
+    """Dotted names of all settings, those in sections included."""
+    return [s.name for s in fields(model) if s.section is None or s.optional]
 
 
 def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
     """Dotted name to description, for ``vadbench show method``."""
-    return {name: info.description or "" for name, info in _fields(model)}
+    return {s.name: s.info.description or "" for s in fields(model) if s.section is None or s.optional}
 
 
 def field_choices(model: type[BaseModel]) -> dict[str, str]:
     """Dotted name to the values a setting may take, where these can be counted."""
-    return {
-        name: " | ".join(map(str, get_args(info.annotation)))
-        for name, info in _fields(model)
-        if get_origin(info.annotation) is Literal
-    }
+    return {s.name: " | ".join(map(written, found)) for s in fields(model) if (found := choices(s.info.annotation))}
 
 
-def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    instance = model()
-    for name, info in model.model_fields.items():
-        value = getattr(instance, name)
-        if isinstance(value, BaseModel):
-            yield from _fields(type(value), f"{prefix}{name}.")
-        else:
-            yield prefix + name, info
+def of_field(name: str, texts: Mapping[str, str]) -> str:
+    """What is said of a setting, or of the one whose entry it is.
 
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as pairs of dotted name and value.
-
-    >>> flatten({"rows": {"stride": 4}, "n_ctx": 8})
-    [('rows.stride', 4), ('n_ctx', 8)]
+    >>> of_field("weights.fire", {"weights": "of the classes"})
+    'of the classes'
     """
-    pairs: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            pairs.extend(flatten(value, f"{prefix}{key}."))
-        else:
-            pairs.append((prefix + key, value))
-    return pairs
+    parts = split_name(name)
+    return next((texts[n] for i in range(len(parts), 0, -1) if (n := ".".join(parts[:i])) in texts), "")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -213,30 +202,84 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path} as TOML: {error}") from error
 
 
-def _assignment(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign or not key.strip():
+def _assignment(text: str) -> list[tuple[str, Any]]:
+    key = NAME.match(text)
+    if not key or text[key.end() : key.end() + 1] != "=":
         raise ConfigError(f"--set expects key=value, found '{text}'")
-    return key.strip(), _value(value.strip())
+    return flatten({key[0].strip(): read_value(text[key.end() + 1 :].strip())})
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def _from_environment(
+    known: Mapping[Place, Setting], values: Mapping[str, Any], environment: Mapping[str, str]
+) -> Iterator[tuple[str, Any]]:
+    """Settings that variables name, whose letters may be of either case."""
+    there = dict.fromkeys([*known, *(split_name(name) for name, _ in flatten(values))])
+    for variable, value in sorted(environment.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        asked = variable.removeprefix(ENVIRONMENT_PREFIX)
+        meant = [place for place in there if _variable(place) == asked.casefold()]
+        if not meant:
+            # The entry of a table is called as the variable spells it.
+            tables = [p for p, s in known.items() if s.table and asked.casefold().startswith(_variable((*p, "")))]
+            meant = [(*p, *asked[len(_variable((*p, ""))) :].split("__")) for p in tables]
+        if len(meant) > 1:
+            names = " or ".join(f"'{joined(place)}'" for place in meant)
+            raise ConfigError(f"{variable} may mean {names}; give the setting in a file or by --set")
+        name = joined(meant[0]) if meant else asked.lower().replace("__", ".")
+        yield from flatten({name: read_value(value)})
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, Any]]:
-    return [
-        (name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), _value(value))
-        for name, value in sorted(environment.items())
-        if name.startswith(ENVIRONMENT_PREFIX)
-    ]
+def _variable(place: Place) -> str:
+    return "__".join(place).casefold()
 
 
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-    values[leaf] = value
+def _put(known: Mapping[Place, Setting], values: dict[str, Any], place: Place, value: Any) -> None:
+    for depth, part in enumerate(place):
+        # Keys of a table may be numbers.
+        key = next((k for k in values if str(k) == part), part)
+        setting = known.get(place[: depth + 1])
+        begun = defaults(setting.section) if setting is not None and setting.section is not None else {}
+        there = values.get(key)
+        if depth < len(place) - 1:
+            # A section or a table that was absent begins with its first entry.
+            values[key] = values = there if isinstance(there, dict) else begun
+        elif value == {} and isinstance(value, Mapping):
+            values[key] = there if begun and isinstance(there, dict) else begun
+        else:
+            values[key] = value
+
+
+def _what_is_wrong(error: ValidationError, values: Mapping[str, Any], given: Mapping[Place, tuple[str, Any]]) -> str:
+    """The first thing wrong with settings, where it comes from, and what was found."""
+    placed = [(_place(values, found), found) for found in error.errors()]
+    place, first = placed[0]
+    # Each type of a union has its own complaint.
+    said = " or ".join(dict.fromkeys(complaint(found) for other, found in placed if other == place))
+    name = f"setting '{joined(place)}'" if place else "settings"
+    if first["type"] != "missing" and place and not isinstance(first["input"], Mapping | BaseModel):
+        origin = [given[place[:i]][0] for i in range(len(place), 0, -1) if place[:i] in given]
+        return f"{name}{f' from {origin[0]}' if origin else ''}: {said}, found {shortened(first['input'])}"
+    latest = sorted(reversed(list(given.items())), key=lambda entry: entry[0][: len(place)] != place)
+    texts = [f"{joined(p)}={_short(value)} ({source})" for p, (source, value) in latest]
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return f"{name}: {said}; given: {', '.join(texts[:SHOWN]) or 'nothing but the defaults'}{more}"
+
+
+def _place(values: Any, found: ErrorDetails) -> Place:
+    """The setting that pydantic complains of: its path without the types of unions."""
+    place = []
+    for part in found["loc"]:
+        if isinstance(values, Mapping) and part in values:
+            values = values[str(part)]
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        elif found["type"] != "missing" or part != found["loc"][-1]:
+            continue
+        place.append(str(part))
+    return tuple(place)
+
+
+def _short(value: Any) -> str:
+    text = written(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

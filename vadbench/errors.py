@@ -23,6 +23,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class VadbenchError(Exception):
@@ -104,3 +109,27 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if close:
         return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     return "; known: " + (", ".join(names) if names else "none")
+
+
+def complaint(found: ErrorDetails) -> str:
+    """What pydantic, or a validator, says is wrong with a value."""
+    return found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first thing wrong with a record or a file, in words: where, what was expected and what was found."""
+    found = error.errors()[0]
+    where = ".".join(str(part) for part in found["loc"])
+    # What was found where something is missing, or of the whole, is all that is there.
+    there = "" if found["type"] == "missing" or not where else f", found {shortened(found['input'])}"
+    return f"{where}: {complaint(found)}{there}" if where else complaint(found)
+
+
+def shortened(value: Any, longest: int = 60) -> str:
+    """A value as Python writes it, cut where it is long.
+
+    >>> shortened("a" * 50, longest=10)
+    "'aaaaaa..."
+    """
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from vadbench.checkpoints import CheckpointInfo, read_info
 from vadbench.clip import SMALL, Clip, ClipSource, load_clip
-from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, Settings, flatten, resolve
+from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
 from vadbench.dataset import Dataset, Progress, silent
 from vadbench.environment import choose_device
-from vadbench.errors import CheckpointError, ConfigError
+from vadbench.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.features.crops import training_notes
 from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
@@ -26,7 +26,8 @@ from vadbench.features.provision import Provision, provide
 from vadbench.files import make_folder
 from vadbench.keys import restored
 from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
-from vadbench.method import Method
+from vadbench.method import Method, require_trainable
+from vadbench.naming import changed_names
 from vadbench.plugins import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
 from vadbench.provenance import Provenance
@@ -136,6 +137,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         config = _config_of(info, method, version, request)
     else:
         config = resolve(method.Config, defaults, request.config_file, assignments=_assignments(request, method))
+    require_trainable(method_name, method, config)
     rules = protocol(
         request.protocol_name,
         dataset_class.paper_crops,
@@ -167,8 +169,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     )
     # What was asked for, and not that features of regions are scored by their maximum.
     changed = [
-        *_changed(config, resolve(method.Config, defaults, environment={})),
-        *(f"protocol.{name}" for name in _changed(rules, named)),
+        *changed_names(config, resolve(method.Config, defaults, environment={})),
+        *(f"protocol.{name}" for name in changed_names(rules, named)),
     ]
     if provision.fingerprint.regions:
         rules = rules.model_copy(update={"crop": MAXIMUM})
@@ -187,13 +189,6 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained,
         code,
     )
-
-
-def _changed(settings: Settings, usual: Settings) -> list[str]:
-    known = dict(flatten(usual.model_dump(mode="json")))
-    return [
-        name for name, value in flatten(settings.model_dump(mode="json")) if name not in known or known[name] != value
-    ]
 
 
 def _assignments(request: Request, method: type[Method]) -> Sequence[str]:
@@ -224,7 +219,7 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
     try:
         return restored(method.Config, info.config)
     except ValidationError as error:
-        raise CheckpointError(f"the run's settings do not fit '{info.method}': {error.errors()[0]['msg']}") from error
+        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
 
 
 def clip_notes(source: ClipSource) -> list[str]:

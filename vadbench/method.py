@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vadbench.config import MethodConfig
 from vadbench.dataset import ClassTable
+from vadbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
@@ -174,3 +175,13 @@ class Method(nn.Module):
             CheckpointError: keys or shapes differ; lists them.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot import a released checkpoint")
+
+
+def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:
+    """Nothing where a method that is to be trained can be.
+
+    Raises:
+        ConfigError: it has a recipe and no loss; a training-free method was given settings of ``recipe``.
+    """
+    if config.recipe is not None and method.loss is Method.loss:
+        raise ConfigError(f"'{name}' is not trained: it has no loss that a recipe would be for; leave recipe out")

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vadbench.config import flatten
 from vadbench.errors import RunError
 from vadbench.files import LOCK, read_json, write_json
 from vadbench.hookspecs import NAME
+from vadbench.naming import flatten, is_of, written
 
 SCHEMA = 2
 RESULT = "result.json"
@@ -108,7 +108,11 @@ class RunRecord(BaseModel):
     def title(self) -> str:
         """The method and the settings that are not its defaults, such as ``vadclip recipe.epochs=5``."""
         values = dict(flatten(self.config))
-        return self.method + "".join(f" {name}={values[name]}" for name in self.changed if name in values)
+        changes = [f" {name}={written(values[name])}" for name in self.changed if name in values]
+        # A section that is its own defaults, and an entry that was taken away, have no value of their own.
+        here = [name for name in self.changed if name not in values and not name.startswith("protocol.")]
+        changes += [f" {name}={'{}' if any(is_of(n, name) for n in values) else 'absent'}" for name in here]
+        return self.method + "".join(changes)
 
     @property
     def marks(self) -> str:

@@ -21,6 +21,7 @@ from filelock import FileLock
 from vadbench.errors import TrackingError
 from vadbench.files import make_folder
 from vadbench.locations import tracking_store
+from vadbench.naming import flatten, written
 from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _parent(client: MlflowClient, experiment: str, record: RunRecord) -> str:
     if found:
         return str(found[0].info.run_id)
     run = client.create_run(experiment, run_name=record.method, tags={"vadbench.parent": key, **_tags(record)})
-    _send(client, run.info.run_id, params=_flat(record.config))
+    _send(client, run.info.run_id, params=_params(record.config))
     return str(run.info.run_id)
 
 
@@ -194,7 +195,7 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
     _send(
         client,
         run_id,
-        params={**_flat(record.config), "seed": record.seed},
+        params={**_params(record.config), "seed": record.seed},
         metrics=[*_metrics(record), *_epochs(folder / TRAINING_LOG)],
         tags={"vadbench.undefined": json.dumps(undefined)} if undefined else {},
     )
@@ -239,7 +240,12 @@ def _cell(client: MlflowClient, experiment: str, parent: str, cell: Cell, outcom
     else:
         tags = {"mlflow.parentRunId": parent, "vadbench.cell": cell.id}
         run_id = str(client.create_run(experiment, run_name=cell.label, tags=tags).info.run_id)
-        params = {**dict(cell.settings), "dataset": cell.dataset, "trained_on": cell.trained_on, "seed": cell.seed}
+        params = {
+            **_params(dict(cell.settings)),
+            "dataset": cell.dataset,
+            "trained_on": cell.trained_on,
+            "seed": cell.seed,
+        }
         _send(client, run_id, params={"method": cell.method, **params})
     _send(
         client, run_id, metrics=list(_metrics(record)), tags={"vadbench.folder": str(outcome.folder), **_tags(record)}
@@ -300,11 +306,8 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
     client.set_terminated(parent)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in config.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return out
+def _params(config: Mapping[str, Any]) -> dict[str, str]:
+    return {metric_key(name): written(value) for name, value in flatten(config)}
 
 
 def _send(

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from vadbench.benchmarks.lines import Lines, Place
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table
-from vadbench.config import field_names, flatten, resolve
+from vadbench.config import field_names, resolve
 from vadbench.errors import ConfigError, PluginError, did_you_mean
+from vadbench.fields import is_known, known_settings
 from vadbench.hookspecs import BenchmarkSpec
+from vadbench.naming import flatten, same, split_name
 from vadbench.plugins import Registry
 from vadbench.protocols import protocol
 from vadbench.published import published_numbers
@@ -143,16 +145,20 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     table: Table = benchmark.tables[t]
     row: Row = table.rows[r]
     assert row.method is not None
+    from vadbench.method import require_trainable  # takes torch, as the method does
+
     try:
         method = registry.method(row.method)
     except PluginError:
         return  # the state of its cells says so
-    known = [*field_names(method.Config), *(PROTOCOL + name for name in ("crop", "subset", "selection"))]
+    rules = [PROTOCOL + name for name in ("crop", "subset", "selection")]
+    known = known_settings(method.Config)
     unknown = False
     for place, settings in ((("tables", t), table.set), (("tables", t, "rows", r), row.set)):
-        for name in settings.keys() - known:
+        for name in [n for n in settings if n not in rules and not is_known(split_name(n), known)]:
             unknown = True
-            yield (*place, "set", name), f"'{row.method}' has no setting '{name}'{did_you_mean(name, known)}"
+            close = did_you_mean(name, [*field_names(method.Config), *rules])
+            yield (*place, "set", name), f"'{row.method}' has no setting '{name}'{close}"
     if unknown:
         return
     settings = table.set | row.set
@@ -165,6 +171,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                 environment={},
                 assignments=assignments(settings.items()),
             )
+            require_trainable(row.method, method, config)
             recorded = dict(flatten(config.model_dump(mode="json")))
             protocol(benchmark.protocol, {}, **protocol_changes(settings.items()))
         except ConfigError as error:
@@ -178,7 +185,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                 if not name.startswith(PROTOCOL) and name not in recorded:
                     said = f"runs record what '{name}' holds, not {value!r}, and could not be found again; leave it out"
                     yield ("tables", t, *where), said
-                elif recorded.get(name, value) != value:
+                elif not same(recorded.get(name, value), value):
                     said = f"setting '{name}' must be as runs record it, {recorded[name]!r}, found {value!r}"
                     yield ("tables", t, *where), said
 

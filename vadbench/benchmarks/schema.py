@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vadbench.config import flatten
 from vadbench.errors import UnknownNameError, did_you_mean
 from vadbench.metrics.definitions import definition
+from vadbench.naming import flatten, is_of, same, split_name, written
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import Name, RunRecord, digest
 
@@ -194,7 +194,7 @@ class Cell:
     @property
     def what(self) -> str:
         """The cell in words, without its seed: ``anomalyclip temporal=mlp on ucfcrime``."""
-        changes = "".join(f" {name}={value}" for name, value in self.settings)
+        changes = "".join(f" {name}={written(value)}" for name, value in self.settings)
         trained = "" if self.trained_on == self.dataset else f" trained on {self.trained_on}"
         return f"{self.method}{changes}{trained} on {self.dataset}"
 
@@ -210,14 +210,15 @@ class Cell:
             (record.method, record.dataset, record.trained_on, record.seed, record.protocol.get("name"))
             == (self.method, self.dataset, self.trained_on, self.seed, self.protocol)
             and (record.clip.get("model"), record.clip.get("weights")) == (self.clip, self.clip_weights)
-            and set(record.changed) <= settings.keys()
-            and all(_setting(record, name) == value for name, value in settings.items())
+            # A record names a section that is all defaults by itself, a cell what it sets in it.
+            and all(any(is_of(asked, name) for asked in settings) for name in record.changed)
+            and all(same(_setting(record, name), value) for name, value in settings.items())
         )
 
 
 def _setting(record: RunRecord, name: str) -> Any:
     """A setting of a record by its dotted name; ``None`` where there is none of that name."""
     value: Any = {**record.config, "protocol": record.protocol}
-    for part in name.split("."):
+    for part in split_name(name):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value

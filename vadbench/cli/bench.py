@@ -255,10 +255,12 @@ def _counted(states: Sequence[CellState]) -> str:
 
 def _print_states(states: Sequence[CellState]) -> None:
     """A line for the seeds of one experiment that stand alike."""
+    from vadbench.naming import written
+
     lines: dict[tuple[Any, ...], list[str]] = {}
     for state in states:
         cell = state.cell
-        changes = " ".join(f"{k}={v}" for k, v in cell.settings)
+        changes = " ".join(f"{k}={written(v)}" for k, v in cell.settings)
         trained = "" if cell.trained_on == cell.dataset else f" (trained on {cell.trained_on})"
         key = (f"{cell.method} {changes}".strip(), cell.dataset + trained, cell.protocol, state.state)
         lines.setdefault(key, []).append(str(cell.seed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +58,15 @@ def command(
 
 
 def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
-    from vadbench.config import field_choices, field_descriptions, flatten, resolve
+    from vadbench.config import field_choices, field_descriptions, of_field, resolve
+    from vadbench.naming import flatten, written
 
     values = resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
     meanings, choices = field_descriptions(method.Config), field_choices(method.Config)
     return [
-        {"name": key, "value": _typed(value), "choices": choices.get(key, ""), "meaning": meanings.get(key, "")}
+        {"name": key, "value": written(value), "choices": choices.get(key, ""), "meaning": of_field(key, meanings)}
         for key, value in flatten(values.model_dump())
     ]
-
-
-def _typed(value: Any) -> str:
-    """A value as ``--set`` takes it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

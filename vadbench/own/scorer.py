@@ -15,13 +15,13 @@ from vadbench.clip import CROPS, Clip, ClipSource, load_clip
 from vadbench.config import MethodConfig, defaults, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
-from vadbench.errors import CheckpointError, ConfigError
+from vadbench.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.experiment import clip_notes, clip_source
 from vadbench.features.crops import choose_crops
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.keys import restored
-from vadbench.method import Method, Task
+from vadbench.method import Method, Task, require_trainable
 from vadbench.plugins import Registry
 from vadbench.runs import RESULT, read_record
 
@@ -92,7 +92,7 @@ def open_trained(
     try:
         config = restored(method_class.Config, info.config)
     except ValidationError as error:
-        raise CheckpointError(f"the run's settings do not fit '{info.method}': {error.errors()[0]['msg']}") from error
+        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
     named = clip_model is not None or clip_weights is not None
     clip = load_clip(
         clip_source(clip_model, clip_weights) if named else ClipSource(info.clip.model, info.clip.weights), device
@@ -165,6 +165,7 @@ def open_untrained(
         raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
     config = resolve(method_class.Config, own, assignments=chosen)
+    require_trainable(name, method_class, config)
     if config.recipe is not None:
         raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
     classes = _classes(name, config, registry, dataset)

@@ -1,0 +1,148 @@
+"""Settings by name: how nested ones are called, written, read from text and compared, whoever shows them.
+
+A table that a setting holds counts as so many settings, one an entry, so that a record can be read without the class
+that its settings are of.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+Place = tuple[str, ...]
+"""The parts of a setting's dotted name."""
+
+_PLAIN = r'[^."=\s](?:[^."=]*[^."=\s])?'
+_PART = rf'"(?:[^"\\]|\\.)*"|{_PLAIN}'
+NAME = re.compile(rf"\s*(?:{_PART})(?:\s*\.\s*(?:{_PART}))*\s*")
+"""A dotted name; parts with dots, blanks at the ends and the like stand in quotes."""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as pairs of dotted name and value; a table without entries is a value.
+
+    >>> flatten({"rows": {"stride": 4}, "n_ctx": 8})
+    [('rows.stride', 4), ('n_ctx', 8)]
+    >>> flatten({"weights": {"a.b": 1}, "words": {}})
+    [('weights."a.b"', 1), ('words', {})]
+    """
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        # At the top a key may be a dotted name already; below, a dot is part of the key.
+        name = prefix + _quoted(str(key)) if prefix else str(key)
+        if isinstance(value, Mapping) and value:
+            pairs.extend(flatten(value, f"{name}."))
+        else:
+            pairs.append((name, value))
+    return pairs
+
+
+def split_name(name: str) -> tuple[str, ...]:
+    """The parts of a dotted name.
+
+    >>> split_name("recipe.epochs"), split_name('weights."a.b"')
+    (('recipe', 'epochs'), ('weights', 'a.b'))
+    """
+    try:
+        parts = re.findall(_PART, name) if NAME.fullmatch(name) else [name]
+        return tuple(json.loads(part) if part.startswith('"') else part for part in parts)
+    except ValueError:  # quoted, but not as JSON or TOML quote
+        return (name,)
+
+
+def written(value: Any) -> str:
+    """A value as ``--set`` takes it, and as tables and MLflow show it.
+
+    >>> written(True), written("plain words"), written("5"), written(None), written((1, 2))
+    ('true', 'plain words', '"5"', 'null', '[1, 2]')
+    """
+    if isinstance(value, str) and value and value.strip() == value and read_value(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values of a setting are the same; true is not 1, but 1 is 1.0.
+
+    >>> same(1, 1.0), same(1, True), same((1, 2), [1, 2])
+    (True, False, True)
+    """
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return bool(a == b)
+
+
+def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
+    """Names of the settings in which two of a class differ, as a record's ``changed`` has them.
+
+    A section that is usually absent differs in what is not its own default; where nothing is, it is named itself.
+    """
+    here, away = (dict(flatten(s.model_dump(mode="json"))) for s in (settings, usual))
+    begun = dict(_begun(settings, usual))
+    for name, section in begun.items():
+        away |= flatten(_plain_defaults(section), f"{name}.")
+        del away[name]
+    found = [name for name, value in here.items() if name not in away or not same(away[name], value)]
+    found += [name for name in away if name not in here and not any(is_of(name, f) for f in found)]
+    return found + [name for name in begun if not any(is_of(f, name) for f in found)]
+
+
+def is_of(name: str, whole: str) -> bool:
+    """Whether a setting is another one, or an entry of it.
+
+    >>> is_of("weights.fire", "weights"), is_of("weights_too", "weights")
+    (True, False)
+    """
+    return name == whole or name.startswith(f"{whole}.")
+
+
+def read_value(text: str) -> Any:
+    """What a value on the command line says: TOML, JSON where it is a table or ``null``, else text."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+        # A date is no value of a setting, and a line break may have begun another key.
+        if found.keys() == {"value"} and not isinstance(found["value"], date | time):
+            return found["value"]
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(text) if text == "null" or text.startswith(("[", "{", '"')) else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def joined(place: Sequence[str]) -> str:
+    """The dotted name of a setting; the inverse of :func:`split_name`."""
+    first, *others = place
+    return ".".join([first, *map(_quoted, others)])
+
+
+def _quoted(key: str) -> str:
+    return key if re.fullmatch(_PLAIN, key) else json.dumps(key, ensure_ascii=False)
+
+
+def _begun(settings: BaseModel, usual: BaseModel, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections of ``settings`` that ``usual`` is without."""
+    for name in type(settings).model_fields:
+        section, other = getattr(settings, name), getattr(usual, name, None)
+        if isinstance(section, BaseModel) and isinstance(other, BaseModel):
+            yield from _begun(section, other, f"{prefix}{name}.")
+        elif isinstance(section, BaseModel) and other is None:
+            yield prefix + name, type(section)
+
+
+def _plain_defaults(model: type[BaseModel]) -> dict[str, Any]:
+    try:
+        return model().model_dump(mode="json")
+    except ValidationError:
+        return {}  # a setting of it has none
