@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test docs lint types speed
+.PHONY: demo test test-all docs lint types speed
 
 demo: $(READY)
 	$(BIN)/vadbench run --method random --dataset synthetic
@@ -12,6 +12,9 @@ demo: $(READY)
 	$(BIN)/vadbench run --method anomalyclip --dataset synthetic
 
 test: $(READY)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-all: $(READY)
 	$(BIN)/python -m pytest -q -n 2
 
 docs: $(READY)

@@ -59,6 +59,7 @@ class Provenance:
             "version": self.version,
             "commit": self.commit,
             "digest": self.digest,
+            "identity": self.identity,
         }
 
 

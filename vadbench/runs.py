@@ -56,13 +56,14 @@ class SplitRecord(BaseModel):
 
 
 class CodeRecord(BaseModel):
-    """Whose code made a result: as :class:`vadbench.provenance.Provenance`."""
+    """Whose code made a result: as :class:`vadbench.provenance.Provenance`, and the identity that keys hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     distribution: str
     version: str
     commit: str
     digest: str
+    identity: str
 
 
 class RunRecord(BaseModel):
