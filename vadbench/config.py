@@ -39,8 +39,8 @@ class Rows(Settings):
     crops: Literal["one", "all"] = Field(
         "one",
         description="what a training video of several crops gives: one sample, its center crop (the first where none is"
-        " called so) or of regions the most confident one of each frame, or a sample a crop; which crop is scored is the"
-        " protocol's",
+        " called so) or of regions the most confident one of each frame, or a sample a crop; which crop is scored is"
+        " the protocol's",
     )
 
 
