@@ -23,7 +23,7 @@ from vadbench.errors import ConfigError, PluginError, StorageError, UnknownNameE
 from vadbench.hookspecs import BenchmarkSpec, MethodSpec
 from vadbench.naming import changed_names
 from vadbench.plugins import Plugin, Registry
-from vadbench.runs import RunRecord, write_record
+from vadbench.runs import RunRecord, read_record, write_record
 
 PLUGIN = Path(__file__).with_name("tiny_plugin.py")
 FILE = '''title = "t"  # not [[a]] table {
@@ -162,7 +162,7 @@ def test_the_files_that_come_along_hold(name):
             'method = "random"',
             'method = "descriptions-frame"\nset = { descriptions = "ucfcrime" }',
             31,
-            "runs record what 'descriptions' holds, not 'ucfcrime', and could not be found again",
+            "'descriptions-frame' on tiny: bank 'ucfcrime': rename the class 'Abuse', which the data set lacks",
         ),
         ("width = 3", 'width = "3"', 27, "setting 'width' must be as runs record it, 3, found '3'"),
         ("width = 3", "protocol.subset = 'some'", 26, "protocol.subset: Input should be 'all' or 'single-anomaly'"),
@@ -346,6 +346,32 @@ def test_the_newest_finished_run_of_the_same_version_counts(record, tmp_path):
     assert finished(cell(settings=(("width", 6),)), "1", runs).folder.name == "other"
     assert finished(cell(), "3", runs) is None
     assert finished(cell(seed=1), "1", runs) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "config", "changed", "expected"),
+    [
+        # An untrained row, as the recipe of a method records it.
+        ({"recipe.epochs": 0}, {"recipe": {"epochs": 0, "batch_size": 64}}, ["recipe.epochs"], True),
+        ({"recipe.epochs": 0}, {"recipe": None}, ["recipe"], False),
+        ({"a": [1, 2]}, {"a": [1.0, 2.0]}, ["a"], True),
+        ({"a": 1}, {"a": True}, ["a"], False),
+        ({"a": 1}, {"a": 1}, ["a", "b"], False),
+        ({"bank": "site"}, {"bank": {"title": "site", "normal": ["a"]}}, ["bank.title", "bank.normal"], True),
+        ({"bank": "site"}, {"bank": {"title": "other", "normal": ["a"]}}, ["bank.title", "bank.normal"], False),
+        ({}, {"bank": {"title": "other", "normal": ["a"]}}, ["bank.title"], False),
+    ],
+)
+def test_a_record_is_that_of_a_cell_that_asks_for_what_it_changed(record, asked, config, changed, expected):
+    folder = record("a", changed=changed)
+    content = read_record(folder).model_copy(update={"config": config})
+    assert cell(settings=tuple(asked.items())).matches(content) == expected
+
+
+def test_regions_in_records_of_the_first_edition_match_what_asked_for_no_crop(record):
+    made = read_record(record("a", changed=["protocol.crop"]))
+    assert not cell().matches(made)
+    assert cell().matches(made.model_copy(update={"fingerprint": {"regions": "boxes 0123"}}))
 
 
 def test_states_tell_done_failed_before_and_impossible(record, tmp_path, registry):

@@ -97,8 +97,9 @@ def test_a_bank_is_sound_when_no_two_of_its_phrases_read_alike(normal, abnormal)
 
 
 def test_phrases_find_their_class_by_any_of_its_names():
-    bank = Bank(normal=("a",), classes=(("fire", ("flames",)), ("Flood", ("water",))))
-    assert bank.of_classes(CLASSES) == {0: ("flames",)}
+    assert Bank(normal=("a",), classes=(("fire", ("flames",)),)).of_classes(CLASSES) == {0: ("flames",)}
+    with pytest.raises(ConfigError, match=r"rename the class 'Fyre', which the data set lacks, .* did you mean 'Fire'"):
+        Bank(normal=("a",), classes=(("fire", ("flames",)), ("Fyre", ("heat",)))).of_classes(CLASSES)
     with pytest.raises(ConfigError, match="'Fire' is a second name of class 'Fire'"):
         Bank(classes=(("fire", ("a",)), ("Fire", ("b",)))).of_classes(CLASSES)
     with pytest.raises(ConfigError, match="'Normal' is the data set's normal class; move its phrases"):

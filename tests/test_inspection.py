@@ -22,7 +22,7 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.given import GivenFeatures
 from vadbench.features.store import StoreWriter
 from vadbench.inspection import MEANINGS, inspect
-from vadbench.media import write_video
+from vadbench.media import source_id, write_video
 
 FRAMES = 20
 TEMPORAL = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
@@ -523,13 +523,16 @@ def test_features_of_our_own_store_are_checked(tmp_path):
     with StoreWriter(tmp_path / "store", made_by) as writer:
         for name in [*names[1:], "another video"]:
             frames = 40 if name == "Normal_003_x264" else FRAMES
-            writer.append(name, [np.ones((-(-frames // 16), DIM), np.float32)], frames, "0")
+            path = next(tmp_path.rglob(f"{name}.mp4"), None)
+            made_of = source_id(path) if path and name != "Abuse028_x264" else "0" * 32
+            writer.append(name, [np.ones((-(-frames // 16), DIM), np.float32)], frames, made_of)
     with (tmp_path / "store" / "rows-0-of-1.bin").open("r+b") as file:
         file.write(np.float32([np.nan]).tobytes())
     report = inspect(Ucf(tmp_path), GivenFeatures(tmp_path / "store"))
     assert found_of(report) == {
         "missing": [ODD],
         "not-finite": ["Arson001_x264"],
+        "source": ["Abuse028_x264"],
         "frames": ["Normal_003_x264"],
         "extra": ["another video"],
         "nothing": ["", ""],
@@ -537,7 +540,7 @@ def test_features_of_our_own_store_are_checked(tmp_path):
     assert (report.features.layout, report.features.fingerprint) == ("store", made_by.digest)
     train, test = texts_of(report, "nothing")
     assert "none of 2 abnormal train videos" in train and "none of 1 normal test videos" in test
-    assert [(s.frames_found, s.frames_stated) for s in report.splits.values()] == [(20, 0), (40, 60)]
+    assert [(s.frames_found, s.frames_stated) for s in report.splits.values()] == [(20, 0), (20, 60)]
 
 
 def test_features_none_of_which_can_be_read_are_unusable(tmp_path):
@@ -557,6 +560,7 @@ def test_real_features_are_held_against_the_class_names(test_data, tmp_path):
         load_clip(),
         name="ViT-B-16-quickgelu",
         source=ClipSource("ViT-B-16-quickgelu", "openai"),
+        dim=512,
         text=lambda words: torch.from_numpy(decoded(prompts)),
     )
     files = {

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from vadbench.errors import ConfigError, DataError
-from vadbench.locations import cache_root, find_data_root, user_config_file
+from vadbench.locations import cache_root, find_data_root, user_config_file, without_folders
 
 
 def test_the_option_comes_first_then_the_config_file_then_the_variable(tmp_path, monkeypatch):
@@ -13,6 +13,41 @@ def test_the_option_comes_first_then_the_config_file_then_the_variable(tmp_path,
     user_config_file().write_text('[data]\nucf = "/from/config"\n')
     assert find_data_root("ucf", False) == Path("/from/config")
     assert find_data_root("ucf", False, Path("/given")) == Path("/given")
+
+
+@pytest.mark.parametrize("way", ["option", "config", "variable"])
+def test_a_mistyped_root_gets_no_data_set_that_makes_itself(tmp_path, monkeypatch, way):
+    root, option = tmp_path / "nosuch", None
+    if way == "option":
+        option = root
+    elif way == "config":
+        user_config_file().parent.mkdir(parents=True)
+        user_config_file().write_text(f'[data]\nsynthetic = "{root}"\n')
+    else:
+        monkeypatch.setenv("VADBENCH_DATA", str(root))
+    with pytest.raises(DataError, match="nosuch, where no folder is; make the folder"):
+        find_data_root("synthetic", True, option)
+    assert not root.exists()
+    root.mkdir()
+    found = find_data_root("synthetic", True, option)
+    assert found == (cache_root() / "datasets" / "synthetic" if way == "variable" else root)
+
+
+def test_texts_for_records_name_no_folder(tmp_path, monkeypatch):
+    root = tmp_path / "my data"
+    root.mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def told(text):
+        return without_folders(text, [root, Path("my data"), Path(".")])
+
+    assert told(f"{root}/a/b.mp4: damaged") == "a/b.mp4: damaged"
+    assert told(f"lack a file under {root}; add it") == "lack a file under my data; add it"
+    assert told("my data/a.txt:3: no class") == "a.txt:3: no class"
+    assert told("see '/home/somebody/x'") == "see 'x'"
+    assert told("~/videos/a.mp4 is empty") == "a.mp4 is empty"
+    for harmless in ("30 frames/s", "AUC of 7/8 and/or AP", "https://example.org/a/b", "60 % / 40 %"):
+        assert told(harmless) == harmless
 
 
 def test_without_a_root_the_three_ways_to_give_one_are_named():

@@ -1,14 +1,16 @@
 """Decoding: every frame, in order, or an error that names the file and the frame."""
 
 import errno
+import os
 import re
+import time
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from vadbench import media
+from vadbench import files, media
 from vadbench.errors import MediaError, StorageError
 from vadbench.media import declared_frames, list_images, read_frames, source_id, write_video
 
@@ -255,13 +257,14 @@ def test_a_full_disk_is_a_storage_error(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_source_id_sees_size_start_and_end(tmp_path):
+def test_source_id_sees_every_byte(tmp_path):
     path = tmp_path / "a.mp4"
     content = bytearray(np.random.default_rng(0).bytes(300_000))
     path.write_bytes(content)
     seen = {source_id(path)}
     assert source_id(path) in seen
-    for changed in (b"x" + content[1:], content[:-1] + b"x", content + b"x"):
+    middle = content[:150_000] + b"x" + content[150_001:]
+    for changed in (b"x" + content[1:], content[:-1] + b"x", content + b"x", middle):
         path.write_bytes(changed)
         assert source_id(path) not in seen
         seen.add(source_id(path))
@@ -276,6 +279,52 @@ def test_source_id_of_a_folder_follows_its_images(tmp_path):
     second = source_id(tmp_path)
     (tmp_path / "2.png").write_bytes(b"12")
     assert len({first, second, source_id(tmp_path)}) == 3
+
+
+def keep_times(path, content):
+    status = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("settled", [0, files.SETTLED_NS])
+def test_a_change_of_the_same_size_and_time_is_seen(tmp_path, monkeypatch, settled):
+    monkeypatch.setattr(files, "SETTLED_NS", settled)
+    video, folder = tmp_path / "a.mp4", tmp_path / "frames"
+    folder.mkdir()
+    video.write_bytes(bytes(300_000))
+    for t in range(40):
+        (folder / f"{t:03d}.png").write_bytes(bytes([t]))
+    before = source_id(video), source_id(folder)
+    time.sleep(0.02)  # the times of a file move on in steps of some milliseconds
+    keep_times(video, bytes(150_000) + b"x" + bytes(149_999))
+    keep_times(folder / "013.png", b"x")
+    assert source_id(video) != before[0] and source_id(folder) != before[1]
+
+
+def test_a_file_is_read_once_and_remembered_for_other_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SETTLED_NS", 0)
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"content")
+    found = source_id(video)
+    media._remembered.cache_clear()
+
+    def refuse(*_):
+        raise AssertionError("the file was read again")
+
+    monkeypatch.setattr(media.hashlib, "file_digest", refuse)
+    assert source_id(video) == found
+    monkeypatch.undo()
+    copy = tmp_path / "b.mp4"
+    copy.write_bytes(b"content")
+    assert source_id(copy) == found, "content alone makes the id"
+
+
+def test_a_cache_that_cannot_be_written_costs_no_id(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VADBENCH_CACHE", str(tmp_path / "file"))
+    (tmp_path / "a.mp4").write_bytes(b"content")
+    assert source_id(tmp_path / "a.mp4") == source_id(tmp_path / "a.mp4")
 
 
 def test_folders_of_equal_sized_frames_have_ids_of_their_own(tmp_path):

@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from vadbench.config import read_toml
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError, UnknownNameError
+from vadbench.errors import ConfigError, UnknownNameError, did_you_mean
 
 
 def _pairs(value: Any) -> Any:
@@ -60,17 +60,22 @@ class Bank:
         return (*self.abnormal, *(phrase for _, phrases in self.classes for phrase in phrases))
 
     def of_classes(self, table: ClassTable) -> dict[int, Phrases]:
-        """Abnormal phrases by the id of their class, as far as a data set has the classes.
+        """Abnormal phrases by the id of their class.
 
         Raises:
-            ConfigError: phrases are given for the normal class, or twice for one class.
+            ConfigError: phrases are given for a class that the data set lacks, for the normal class, or twice for one
+                class.
         """
         found: dict[int, Phrases] = {}
         for name, phrases in self.classes:
             try:
                 number = table.id(name)
-            except UnknownNameError:
-                continue  # A bank may know more than a data set does.
+            except UnknownNameError as error:
+                abnormal = [table.names[i] for i in table.abnormal]
+                raise ConfigError(
+                    f"bank '{self}': rename the class '{name}', which the data set lacks, or move its phrases to the"
+                    f" list 'abnormal'{did_you_mean(name, abnormal)}"
+                ) from error
             if number == table.normal:
                 raise ConfigError(
                     f"bank '{self}': '{name}' is the data set's normal class; move its phrases to the list 'normal'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,11 @@ import torch
 from pydantic import ValidationError
 
 from vadbench.checkpoints import CheckpointInfo, read_info
-from vadbench.clip import SMALL, Clip, ClipSource, load_clip
+from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
+from vadbench.clip.weights import is_file
 from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
 from vadbench.dataset import Dataset, Progress, silent
+from vadbench.descriptions import Bank
 from vadbench.environment import choose_device
 from vadbench.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.features.crops import training_notes
@@ -25,17 +26,22 @@ from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
 from vadbench.files import make_folder
 from vadbench.keys import restored
-from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root
+from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.method import Method, require_trainable
 from vadbench.naming import changed_names
 from vadbench.plugins import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
 from vadbench.provenance import Provenance
-from vadbench.runs import find_run
+from vadbench.runs import find_run, weights_name
 
 SMALL_CLIP_NOTE = (
     "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"
     " on this data, they say nothing about the published encoders"
+)
+
+SMALL_TEXT_NOTE = (
+    "text of the small CLIP: texts are encoded by the one embedded in vadbench, trained on captions of rendered scenes;"
+    " the figures say nothing about the published encoders"
 )
 
 
@@ -71,8 +77,8 @@ class Experiment:
     """Everything that is the same for all seeds of a method on a data set.
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
-    :class:`vadbench.runs.RunRecord`. ``trained`` is the folder of a finished training to evaluate
-    instead of training (``--from``).
+    :class:`vadbench.runs.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of training
+    (``--from``). ``used`` grows by the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -88,6 +94,7 @@ class Experiment:
     out: Path
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set, compare=False)
 
     @property
     def dataset_code(self) -> str:
@@ -105,13 +112,29 @@ class Experiment:
 
     @property
     def clip_source(self) -> dict[str, str]:
-        return dataclasses.asdict(self.clip.source) | {"sha256": self.clip.weights_sha256}
+        """The CLIP in a record: weights from a file are named by the file's name, and by their hash."""
+        source = self.clip.source
+        return {"model": source.model, "weights": weights_name(source.weights), "sha256": self.clip.weights_sha256}
+
+    def text(self) -> TextTower:
+        """CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is."""
+        self.used.add("text")
+        return self.clip.text
+
+    def without_folders(self, text: str) -> str:
+        """A text for a record, which names no folder of this machine."""
+        folders = [self.dataset.root, self.provision.features.folder, self.out, cache_root(), Path.cwd(), Path.home()]
+        return without_folders(text, folders)
 
     def notes(self) -> list[str]:
         """What a reader of the results must know before comparing them."""
-        trained = self.config.recipe is not None
-        crops = training_notes(self.provision.fingerprint, self.config.rows.crops) if trained else []
-        return [*clip_notes(self.clip.source), *crops, *self.provision.notes]
+        made_by, trained = self.provision.fingerprint, self.config.recipe is not None
+        # Of features of unknown origin the CLIP is what they are held against, not what made them.
+        origin = clip_notes(self.clip.source) if made_by.known else []
+        if not origin and "text" in self.used:
+            origin = text_notes(self.clip.source)
+        crops = training_notes(made_by, self.config.rows.crops) if trained else []
+        return [self.without_folders(note) for note in (*origin, *crops, *self.provision.notes)]
 
 
 def open_experiment(request: Request, registry: Registry, progress: Progress = silent) -> Experiment:
@@ -145,6 +168,9 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=info.selection if info else request.selection,
     )
+    bank = getattr(config, "descriptions", None)
+    if isinstance(bank, Bank) and info is None:
+        bank.of_classes(dataset_class.classes)
     if config.recipe is None and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
@@ -152,7 +178,10 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     device = choose_device(request.device)
     make_folder(request.out)
     root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
-    clip = load_clip(_clip_source(request, info), device)
+    if info is not None and trained is not None:
+        clip = load_clip_of(info, trained, request.clip_model, request.clip_weights, device)
+    else:
+        clip = load_clip(clip_source(request.clip_model, request.clip_weights), device)
     dataset = dataset_class(root)
     named = protocol(request.protocol_name, dataset_class.paper_crops)
     provision = provide(
@@ -226,7 +255,18 @@ def clip_notes(source: ClipSource) -> list[str]:
     """What must be said of features made by CLIPs that no paper uses."""
     if source.weights.startswith("random:"):
         return ["features come from an untrained CLIP: this is a control, not a result"]
-    return [SMALL_CLIP_NOTE] if source.model == SMALL else []
+    return [SMALL_CLIP_NOTE] if _is_small(source) else []
+
+
+def text_notes(source: ClipSource) -> list[str]:
+    """What must be said where only texts are encoded by a CLIP that no paper uses."""
+    if source.weights.startswith("random:"):
+        return ["text of an untrained CLIP: this is a control, not a result"]
+    return [SMALL_TEXT_NOTE] if _is_small(source) else []
+
+
+def _is_small(source: ClipSource) -> bool:
+    return source.model == SMALL and not source.weights
 
 
 def clip_source(model: str | None, weights: str | None) -> ClipSource:
@@ -236,7 +276,28 @@ def clip_source(model: str | None, weights: str | None) -> ClipSource:
     return ClipSource(model or SMALL, weights or "")
 
 
-def _clip_source(request: Request, info: CheckpointInfo | None) -> ClipSource:
-    if info is not None and request.clip_model is None and request.clip_weights is None:
-        return ClipSource(info.clip.model, info.clip.weights)
-    return clip_source(request.clip_model, request.clip_weights)
+def load_clip_of(info: CheckpointInfo, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
+    """The CLIP of a finished training, which records its hash.
+
+    Args:
+        info: of the training.
+        run: its folder.
+        model: what the user calls the CLIP; the recorded name where neither this nor ``weights`` is given.
+        weights: its weights; a record names those from a file by the file's name alone.
+        device: where to compute.
+
+    Raises:
+        CheckpointError: it is another CLIP, or it must be named.
+    """
+    said = f"the run in {run} used the CLIP {info.clip.model} {info.clip.weights} with sha256 {info.clip.sha256[:12]}"
+    source = ClipSource(info.clip.model, info.clip.weights) if model is None else clip_source(model, weights)
+    if model is None and weights is not None:
+        source = ClipSource(info.clip.model, weights)
+    elif model is None and is_file(source.weights) and not Path(source.weights).is_file():
+        raise CheckpointError(f"{said}, a file that is not here; name it with --clip-weights")
+    clip = load_clip(source, device)
+    if clip.weights_sha256 != info.clip.sha256:
+        raise CheckpointError(
+            f"{said}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"
+        )
+    return clip

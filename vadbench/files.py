@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,55 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}; delete this file and run again") from error
+
+
+SETTLED_NS = 2 * 10**9
+"""A file may change again within so many nanoseconds without a difference in its times: file systems count coarsely."""
+
+
+def file_stamp(status: os.stat_result) -> str:
+    """A text that changes whenever a file's content may have: its size, its inode and its times.
+
+    The time of the last change of the inode cannot be set back, as that of the content can. A file that changed a
+    moment ago gets a stamp that never comes again.
+    """
+    now = time.time_ns()
+    once = f" {now}" if abs(now - status.st_ctime_ns) < SETTLED_NS else ""
+    return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}{once}"
+
+
+class Remembered:
+    """Digests of what was read whole before, in a file whose lines are only added; the last of a key counts.
+
+    Args:
+        path: the file; made when something is first remembered.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[tuple[str, ...], tuple[str, str]] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            try:
+                *key, stamp, digest = map(str, json.loads(line))
+            except (ValueError, TypeError):  # the end of a line whose writer was killed
+                continue
+            self._known[tuple(key)] = (stamp, digest)
+
+    def find(self, key: tuple[str, ...], stamp: str) -> str | None:
+        """The digest of a key, where it was remembered under this very stamp."""
+        before = self._known.get(key)
+        return before[1] if before is not None and before[0] == stamp else None
+
+    def add(self, key: tuple[str, ...], stamp: str, digest: str) -> None:
+        """Remember a digest; the stamp must have been taken before the reading began.
+
+        Raises:
+            StorageError: the disk is full or may not be written.
+        """
+        make_folder(self._path.parent)
+        with storage_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([*key, stamp, digest]) + "\n")
+        self._known[key] = (stamp, digest)
 
 
 @contextmanager

@@ -102,6 +102,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
                 results = evaluate_method(experiment, method, place, meter, progress)
         except Exception as error:
             reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
+            reason = experiment.without_folders(reason)
             if not isinstance(error, StorageError):
                 write_record(place, RunRecord(status="failed", error=reason, data=data, created=_now(), **base))
             raise
@@ -147,7 +148,7 @@ def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """A fresh method on the experiment's device, its parameters drawn under ``seed``."""
-    task = Task(classes, experiment.clip.dim, experiment.device, lambda: experiment.clip.text)
+    task = Task(classes, experiment.clip.dim, experiment.device, experiment.text)
     # CUDA draws other numbers than the CPU; building on the CPU gives every device the same start.
     torch.manual_seed(seed)
     return experiment.method(experiment.config, task).to(experiment.device)

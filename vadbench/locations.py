@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 import platformdirs
 
@@ -35,26 +37,55 @@ def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None)
     """The folder of one data set.
 
     The order is: ``--data-root``, the user's config file, ``VADBENCH_DATA/<dataset>``, and for a data set that makes
-    its own files the cache.
+    its own files the cache. A folder that the user names is never made: a mistyped one would get a data set.
 
     Raises:
-        DataError: none of them is set.
+        DataError: none of them is set, or a data set that makes its own files is to lie in a folder that is not there.
         ConfigError: the user's config file cannot be read.
     """
     if option is not None:
-        return option
+        return _there(option, dataset, makes_itself, "--data-root")
     if configured := _configured_roots().get(dataset):
-        return Path(configured).expanduser()
+        return _there(Path(configured).expanduser(), dataset, makes_itself, str(user_config_file()))
     if parent := os.environ.get(DATA_VARIABLE):
         folder = Path(parent) / dataset
         if folder.is_dir() or not makes_itself:
             return folder
+        _there(Path(parent), dataset, makes_itself, DATA_VARIABLE)
     if makes_itself:
         return cache_root() / "datasets" / dataset
     raise DataError(
         f"no data root for {dataset}: give --data-root DIR, or set {DATA_VARIABLE} to the folder that holds a folder"
         f" '{dataset}', or add '{dataset} = \"DIR\"' under [data] in {user_config_file()}"
     )
+
+
+def without_folders(text: str, folders: Iterable[Path]) -> str:
+    """A text for a record, which names no folder of this machine.
+
+    Args:
+        text: may name files.
+        folders: what lies in them is named by the path below them, they themselves by their last name; of any other
+            absolute path the last name is left.
+
+    >>> without_folders("/data/UCF Crime/a/b.mp4: damaged; see /etc/hosts", [Path("/data/UCF Crime")])
+    'a/b.mp4: damaged; see hosts'
+    """
+    forms = {form for f in folders for form in (str(f), str(f.absolute()), str(f.resolve())) if len(form) > 2}
+    for form in sorted(forms, key=len, reverse=True):
+        below = rf"(?<![\w./-]){re.escape(form)}"
+        text = re.sub(below + "/", "", text)
+        text = re.sub(below + r"(?![\w/-])", PurePath(form).name, text)
+    return re.sub(r"""(?<![\w.:/)-])~?/\w[^\s'",;:)]*""", lambda found: PurePath(found[0]).name, text)
+
+
+def _there(folder: Path, dataset: str, makes_itself: bool, named_by: str) -> Path:
+    if makes_itself and not folder.is_dir():
+        raise DataError(
+            f"data root of {dataset} not found: {named_by} names {folder}, where no folder is; make the folder to have"
+            f" {dataset} made there, or leave it out to have it made in the cache"
+        )
+    return folder
 
 
 def _configured_roots() -> dict[str, str]:

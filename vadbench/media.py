@@ -10,7 +10,8 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 from PIL import Image
 
-from vadbench.errors import MediaError
-from vadbench.files import replacing
+from vadbench.errors import MediaError, StorageError
+from vadbench.files import Remembered, file_stamp, replacing
+from vadbench.locations import cache_root
 
 Frame = NDArray[np.uint8]
 """One frame: ``(height, width, 3)`` RGB, 0 to 255."""
@@ -32,6 +34,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 
 _ENDS = 64 * 1024
 _LOOKED_AT = 16
+_FIRST_EDITION = 16
+"""Digits of an id of the first edition; others have more."""
 
 
 def read_frames(path: Path) -> Iterator[Frame]:
@@ -84,15 +88,47 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def source_id(path: Path) -> str:
-    """A short id of what lies at ``path``, cheap enough to ask for every video at every start.
+    """What names the content at ``path``: 32 hex digits of sha256 over a whole file, or over all images of a folder.
 
-    Our decision: the first 16 hex digits of sha256 over the size and the first and last 64 KiB of a file, or over the
-    names and sizes of a folder's images and the bytes of 16 of them, evenly spread: uncompressed frames of different
-    videos share their sizes. A change that leaves all of these alone goes unseen.
+    Everything is read once and then remembered in the cache under the sizes, inodes and times of the files, so that
+    asking again costs no reading.
 
     Raises:
         MediaError: nothing readable lies there.
     """
+    try:
+        files = list_images(path) if path.is_dir() else [path]
+        stamp = hashlib.sha256()
+        for file in files:
+            stamp.update(f"{file.name}\0{file_stamp(file.stat())}\0".encode())
+        remembered, key = _remembered(cache_root() / "sources.jsonl"), (str(path.resolve()),)
+        if (before := remembered.find(key, stamp.hexdigest()[:32])) is not None:
+            return before
+        digest = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as opened:
+                content = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest.update(f"{file.name if path.is_dir() else ''}\0{content}\0".encode())
+    except OSError as error:
+        raise MediaError(f"cannot read {path}: {error.strerror}") from error
+    found = digest.hexdigest()[:32]
+    with suppress(StorageError):  # a cache that cannot be written costs time and nothing else
+        remembered.add(key, stamp.hexdigest()[:32], found)
+    return found
+
+
+def is_source(path: Path, recorded: str) -> bool:
+    """Whether features whose store says that they were made from ``recorded`` were made from what lies at ``path``.
+
+    Raises:
+        MediaError: nothing readable lies there.
+    """
+    return recorded == (_first_edition_id(path) if len(recorded) == _FIRST_EDITION else source_id(path))
+
+
+def _first_edition_id(path: Path) -> str:
+    """The id in stores of vadbench's first edition: 16 hex digits of sha256 over the size and the first and last 64 KiB
+    of a file, or over the names and sizes of a folder's images and the bytes of 16 of them."""
     digest = hashlib.sha256()
     try:
         if path.is_dir():
@@ -110,7 +146,12 @@ def source_id(path: Path) -> str:
                 digest.update(file.read(_ENDS))
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:_FIRST_EDITION]
+
+
+@lru_cache(maxsize=4)
+def _remembered(path: Path) -> Remembered:
+    return Remembered(path)
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: int, crf: int = 26, preset: str = "veryfast") -> int:

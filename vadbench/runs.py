@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
@@ -122,6 +122,15 @@ class RunRecord(BaseModel):
         marks = [INCOMPLETE] if any(n.startswith(INCOMPLETE) for n in self.notes) else []
         marks += [str(selection)] if selection != "last" else []
         return f" ({', '.join(marks)})" if marks else ""
+
+
+def weights_name(weights: str) -> str:
+    """What records call a CLIP's weights: a tag as it is, a file by its name without its folder.
+
+    >>> weights_name("laion2b_s34b_b88k"), weights_name("/data/clip/ViT-B-16.pt")
+    ('laion2b_s34b_b88k', 'ViT-B-16.pt')
+    """
+    return PurePath(weights).name
 
 
 def digest(value: Any) -> str:

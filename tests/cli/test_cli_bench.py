@@ -12,7 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from vadbench.cli import main
 
@@ -55,6 +58,86 @@ def bench(capsys, tmp_path):
         return (json.loads(found.out) if as_json and found.out else found.out), found.err
 
     return call
+
+
+def runs_once(bench, file, *arguments):
+    """Run a benchmark, and see that it then counts as done and nothing is run again."""
+    planned, _ = bench(file, "--dry-run", *arguments)
+    assert planned["counts"] == {"to do": len(planned["cells"])}
+    found, _ = bench(file, *arguments)
+    assert found["counts"] == {"done": len(planned["cells"])}
+    written = {c["folder"]: (Path(c["folder"]) / "result.json").stat().st_mtime_ns for c in found["cells"]}
+    looked, _ = bench(file, "--dry-run", *arguments)
+    assert looked["counts"] == found["counts"]
+    _, err = bench(file, *arguments)
+    assert "[1/" not in err
+    assert {f: (Path(f) / "result.json").stat().st_mtime_ns for f in written} == written
+    return found
+
+
+ONE = f"""{HEAD}seeds = [0]
+[[tables]]
+id = "1"
+title = "One"
+columns = [{{ dataset = "tiny", metric = "AUC" }}]
+rows = [{{ label = "a", method = "METHOD", set = {{ SET }} }}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("linear", "recipe.epochs = 0"),
+        ("linear", "recipe.epochs = 1, width = 5, recipe.batch_size = 4"),
+        ("linear", "recipe.epochs = 1.0, recipe.learning_rate = 1, recipe.betas = [0.5, 0]"),
+        ("linear", 'recipe = { epochs = 2, schedule = "steps", milestones = [1.0], gamma = 1 }'),
+        ("linear", 'recipe.epochs = 1, protocol.crop = "mean", protocol.subset = "all"'),
+        ("linear", 'recipe.epochs = 1, protocol = { crop = "center", selection = "validation" }'),
+        ("descriptions-frame", 'recipe.epochs = 1, recipe.batch_size = 8, descriptions = "general"'),
+        ("descriptions-video", 'recipe.epochs = 1, recipe.batch_size = 8, descriptions = "BANK"'),
+    ],
+)
+def test_a_cell_is_done_however_its_settings_are_written(bench, write, method, settings):
+    bank = write('normal = ["a street"]\n[classes]\nSquare = ["a bright square"]\n', "bank.toml")
+    file = write(ONE.replace("METHOD", method).replace("SET", settings.replace("BANK", str(bank))))
+    runs_once(bench, file)
+    if "BANK" in settings:
+        bank.write_text(bank.read_text().replace("bright", "white"))
+        looked, _ = bench(file, "--dry-run")
+        assert looked["counts"] == {"to do": 1}, "other words are another run"
+
+
+def test_cells_on_features_of_regions_are_done(bench, write, tmp_path, capsys):
+    names = [f"{split}-{i}" for split, n in (("train", 8), ("test", 6)) for i in range(n)]
+    boxes = ["video,frame,x1,y1,x2,y2,confidence", *(f"{n},{t},2,2,30,25,0.4" for n in names for t in (0, 9))]
+    file, store = write("\n".join(boxes), "boxes.csv"), tmp_path / "store"
+    clip = ["--clip", "small", "--clip-weights", "random:0"]
+    extract = ["extract", "--plugin", PLUGIN, "-d", "tiny", *clip, "--stride", 1, "--regions", file, "--out", store]
+    with pytest.raises(SystemExit, match="0"):
+        main([str(a) for a in extract])
+    capsys.readouterr()
+    grid = write(ONE.replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"), "grid.toml")
+    found = runs_once(bench, grid, "--features", f"tiny={store}")
+    (cell,) = found["cells"]
+    record = json.loads((Path(cell["folder"]) / "result.json").read_text())
+    assert record["protocol"]["crop"] == "max" and record["changed"] == ["recipe.epochs"]
+
+
+def test_cells_of_a_clip_in_a_file_are_done_until_the_file_is_replaced(bench, write, tmp_path):
+    def save(seed):
+        torch.manual_seed(seed)
+        towers = {"layers": 1, "width": 64}
+        images = towers | {"patch_size": 16, "image_size": 32}
+        texts = towers | {"context_length": 77, "vocab_size": 49408, "heads": 1}
+        save_file(open_clip.CLIP(8, images, texts, quick_gelu=True).state_dict(), tmp_path / "tiny.safetensors")
+
+    save(0)
+    head = f'title = "t"\nclip = ""\nclip_weights = "{tmp_path}/tiny.safetensors"\n'
+    file = write(ONE.replace(HEAD, head).replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"))
+    runs_once(bench, file)
+    save(1)
+    looked, _ = bench(file, "--dry-run")
+    assert looked["counts"] == {"to do": 1}
 
 
 def states(found):

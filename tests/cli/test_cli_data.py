@@ -9,9 +9,11 @@ from PIL import Image
 from vadbench_ucsdped2.dataset import CLIPS
 
 from vadbench.cli import main
+from vadbench.clip import load_clip
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
+from vadbench.media import source_id
 
 TINY = Path(__file__).parents[1] / "tiny_plugin.py"
 FRAMES = 6
@@ -43,12 +45,13 @@ def root(tmp_path):
     return root
 
 
-def make_store(folder, made_by, names=CLIPS, frames=FRAMES):
+def make_store(folder, made_by, names=CLIPS, frames=FRAMES, *, root):
     rng = np.random.default_rng(0)
     with StoreWriter(folder, made_by) as writer:
         for name in names:
             rows = -(-frames // made_by.stride)
-            writer.append(name, [rng.normal(size=(rows, made_by.dim)).astype(np.float32)], frames, "0")
+            made_of = source_id(root / name[:-3] / name)
+            writer.append(name, [rng.normal(size=(rows, made_by.dim)).astype(np.float32)], frames, made_of)
     return folder
 
 
@@ -110,45 +113,63 @@ def test_what_cannot_be_asked_is_one_line(check, root):
 
 
 def test_a_data_set_that_makes_itself_is_made_and_checked(check, tmp_path):
+    error = check("tiny", "--plugin", TINY, "--data-root", tmp_path / "tiny", status=2)
+    assert "--data-root names" in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "tiny").exists()
+    (tmp_path / "tiny").mkdir()
     output = check("tiny", "--plugin", TINY, "--data-root", tmp_path / "tiny", status=0)
     assert "complete, 14 of 14 videos can be used" in output
     assert len(list((tmp_path / "tiny").glob("*.mp4"))) == 14
 
 
 def test_features_are_checked_in_place_of_videos(check, root, tmp_path):
-    store = make_store(tmp_path / "store", foreign(weights="12ab", encoder="some-encoder"), CLIPS[1:])
+    made_by = clip_fingerprint(load_clip(), stride=1, pooling="mean")
+    store = make_store(tmp_path / "store", made_by, CLIPS[1:], root=root)
     output = check("ucsdped2", "--data-root", root, "--features", store, status=1)
     assert f"features in {store}: layout store, 64 wide, float32, a row every frame, crops center;" in output
-    assert "encoder some-encoder" in output and "preflight: not done" in output
+    assert "encoder small" in output and "under CLIP small: untold" in output
     assert f"missing: 'Test001' has no features in {store}" in output
     values = json.loads(check("ucsdped2", "--data-root", root, "--features", store, "--json", status=1))
-    made_by = foreign(weights="12ab", encoder="some-encoder")
     assert values["features"]["fingerprint"] == made_by.digest
     assert values["features"]["made_by"] == made_by.to_dict()
-    assert (values["source"], values["preflight"], values["counts"]["origin"]) == ("features", None, 0)
+    assert (values["source"], values["counts"]["origin"]) == ("features", 0)
 
 
 def test_features_of_unknown_origin_say_how_to_compare_them(check, root, tmp_path):
-    store = make_store(tmp_path / "store", foreign())
+    store = make_store(tmp_path / "store", foreign(), root=root)
     output = check("ucsdped2", "--data-root", root, "--features", store, status=0)
-    assert "fingerprint unknown" in output and "preflight: not done" in output
+    assert "fingerprint unknown" in output and "under CLIP small: untold" in output
     assert "origin: nobody recorded" in output and "--clip ViT-B-16-quickgelu --clip-weights openai" in output
-    output = check("ucsdped2", "--data-root", root, "--features", store, "--clip", "small", status=0)
-    assert "origin:" not in output and "under CLIP small: untold" in output
 
 
 def test_features_of_another_clip_exit_with_2(check, root, tmp_path):
-    from vadbench.clip import load_clip
-
-    own = make_store(tmp_path / "own", clip_fingerprint(load_clip(), stride=1, pooling="mean"))
+    own = make_store(tmp_path / "own", clip_fingerprint(load_clip(), stride=1, pooling="mean"), root=root)
     assert "complete" in check("ucsdped2", "--data-root", root, "--features", own, "--clip", "small", status=0)
-    other = make_store(tmp_path / "other", foreign(weights="12ab", encoder="some-encoder"))
+    other = make_store(tmp_path / "other", foreign(weights="12ab", encoder="some-encoder"), root=root)
     for store, clip in ((own, ["small", "--clip-weights", "random:0"]), (other, ["small"])):
         output = check("ucsdped2", "--data-root", root, "--features", store, "--clip", *clip, status=2)
-        assert f"encoder: {store} was made by" in output and "name theirs with --clip" in output
-    wide = make_store(tmp_path / "wide", foreign(dim=63))
+        assert f"encoder: features in {store} are not those of CLIP small" in output and "name the right one" in output
+    wide = make_store(tmp_path / "wide", foreign(dim=63), root=root)
     output = check("ucsdped2", "--data-root", root, "--features", wide, "--clip", "small", status=2)
-    assert "encoder: features in" in output and "are 63 wide, the CLIP's text features 64" in output
+    assert "encoder: features in" in output and "are 63 wide, those of CLIP small 64" in output
+
+
+@pytest.mark.parametrize("layout", ["store", "rows-crops"])
+def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tmp_path, capsys, layout):
+    features = tmp_path / "i3d"
+    if layout == "store":
+        make_store(features, foreign(dim=2048, encoder="i3d", weights="12ab"), root=root)
+    else:
+        features.mkdir()
+        for name in CLIPS:
+            np.save(features / f"{name}_i3d.npy", np.ones((1, 10, 2048), np.float32))
+    where = ["--data-root", root, "--features", features, "--features-layout", layout]
+    output = check("ucsdped2", *where, status=2)
+    (said,) = [line.removeprefix("encoder: ") for line in output.splitlines() if line.startswith("encoder: ")]
+    assert "2048 wide" in said and "unusable" in output and "complete" not in output.splitlines()[-1]
+    with pytest.raises(SystemExit, match="2"):
+        main([str(a) for a in ["run", "-m", "mil", "-d", "ucsdped2", *where, "--crop", "mean", "--out", tmp_path]])
+    assert capsys.readouterr().err.splitlines()[-1] == f"vadbench: {said}"
 
 
 def test_a_folder_without_features_exits_with_2(check, root, tmp_path):

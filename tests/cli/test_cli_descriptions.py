@@ -86,7 +86,7 @@ def test_an_unreadable_bank_is_one_line(vadbench, tmp_path):
 
 
 def test_words_never_taught_and_classes_without_phrases_are_noted(vadbench, site):
-    site.write_text(SITE + '[classes]\nFire = ["flames on a zebra"]\nFlood = ["cyclist fighting"]\n')
+    site.write_text(SITE + '[classes]\nFire = ["flames on a zebra"]\nExplosion = ["cyclist fighting"]\n')
     out, _ = vadbench("descriptions", "check", site, "--dataset", "synthetic")
     notes = [line for line in out.splitlines() if line.startswith("note: ")]
     assert any(
@@ -94,8 +94,29 @@ def test_words_never_taught_and_classes_without_phrases_are_noted(vadbench, site
         and {"zebra", "cyclist", "fighting"} <= set(n.replace(",", "").replace(";", "").split())
         for n in notes
     )
-    assert any("Cyclist, Explosion, Fallen person, Fighting, Vehicle on walkway" in n for n in notes)
-    assert any("does not have: Flood" in n for n in notes)
+    assert any("Cyclist, Fallen person, Fighting, Vehicle on walkway" in n for n in notes)
+
+
+def test_a_class_that_the_data_set_lacks_stops_every_command_in_one_line(vadbench, run, site, tmp_path):
+    site.write_text(SITE + '[classes]\nSquare = ["a bright square"]\nSqare = ["a light square"]\n')
+    said = "rename the class 'Sqare', which the data set lacks, or move its phrases to the list 'abnormal'; did you"
+    checked, _ = vadbench("descriptions", "check", site, "--dataset", "tiny", "--plugin", PLUGIN, status=2)
+    assert sum(said in line for line in checked.splitlines() if line.startswith("problem: ")) == 1
+    for method in ("descriptions-frame", "descriptions-video"):
+        _, err = run("-m", method, "-d", "tiny", "--descriptions", site, status=2)
+        assert len(err.splitlines()) == 1 and said in err and "mean 'Square'" in err
+    video = tmp_path / "none.mp4"
+    video.touch()
+    named = ("--method", "descriptions-frame", "--descriptions", site, "--dataset", "tiny", "--plugin", PLUGIN)
+    _, err = vadbench("score", video, *named, "--out", tmp_path / "scored", status=2)
+    assert len(err.splitlines()) == 1 and said in err
+    file = tmp_path / "bench.toml"
+    file.write_text(
+        'title = "t"\n[[tables]]\nid = "1"\ntitle = "t"\ncolumns = [{ dataset = "tiny", metric = "AUC" }]\n'
+        f'rows = [{{ label = "a", method = "descriptions-frame", set = {{ descriptions = "{site}" }} }}]\n'
+    )
+    _, err = vadbench("bench", file, "--plugin", PLUGIN, "--out", tmp_path / "runs", status=2)
+    assert len(err.splitlines()) == 1 and said in err and "line 6" in err
 
 
 def test_a_run_on_a_bank_of_ones_own_needs_no_training(run, site):
@@ -156,7 +177,7 @@ AXES = {
         ["prompt.position=middle"],
         ["prompt.length=32"],
     ],
-    "descriptions-frame": [["vote=majority"], ["vote=none"], ["descriptions=ucfcrime"]],
+    "descriptions-frame": [["vote=majority"], ["vote=none"], ["descriptions=general"]],
 }
 """Tables 5 to 10 of the paper as settings."""
 

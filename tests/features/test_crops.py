@@ -154,7 +154,7 @@ def scored(features, name, crop):
 
 @pytest.mark.parametrize(("asked", "crop"), [("5", "center-mirrored"), ("top-left", "top-left"), ("mean", "mean")])
 def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(run, ten_crops, tmp_path, capsys, asked, crop):
-    _record, folder = run("--crop", asked, "--set", "recipe.epochs=1")
+    _, folder = run("--crop", asked, "--set", "recipe.epochs=1")
     features = FeatureStore(ten_crops)
     test = load_split(folder).scores[0]
     expected = sigmoid_of(folder, scored(features, test.name, crop)).mean(0)
@@ -174,7 +174,7 @@ def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(run, ten
 
 
 def test_held_out_videos_are_scored_by_the_crop_of_the_test_videos(run, ten_crops):
-    _record, folder = run("--crop", "5", "--selection", "validation", "--set", "recipe.epochs=1")
+    _, folder = run("--crop", "5", "--selection", "validation", "--set", "recipe.epochs=1")
     dataset = Registry(files=[PLUGIN]).dataset("tiny")(Path("nowhere"))
     _, held = hold_out(dataset, dataset.videos("train"), seed=0)
     features = FeatureStore(ten_crops)

@@ -13,12 +13,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from vadbench.benchmarks.lines import Lines, Place
-from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table
-from vadbench.config import field_names, resolve
+from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table, same_value, value_at
+from vadbench.config import MethodConfig, field_names, resolve
+from vadbench.descriptions import Bank
 from vadbench.errors import ConfigError, PluginError, did_you_mean
 from vadbench.fields import is_known, known_settings
 from vadbench.hookspecs import BenchmarkSpec
-from vadbench.naming import flatten, same, split_name
+from vadbench.naming import split_name
 from vadbench.plugins import Registry
 from vadbench.protocols import protocol
 from vadbench.published import published_numbers
@@ -172,7 +173,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                 assignments=assignments(settings.items()),
             )
             require_trainable(row.method, method, config)
-            recorded = dict(flatten(config.model_dump(mode="json")))
+            recorded = config.model_dump(mode="json")
             protocol(benchmark.protocol, {}, **protocol_changes(settings.items()))
         except ConfigError as error:
             yield ("tables", t, "rows", r, "set"), f"'{row.method}' on {dataset}: {error}"
@@ -182,12 +183,28 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
             for name, value in settings.items():
                 # Runs are found by what their records say.
                 where = ("rows", r, "set", name) if name in row.set else ("set", name)
-                if not name.startswith(PROTOCOL) and name not in recorded:
-                    said = f"runs record what '{name}' holds, not {value!r}, and could not be found again; leave it out"
-                    yield ("tables", t, *where), said
-                elif not same(recorded.get(name, value), value):
-                    said = f"setting '{name}' must be as runs record it, {recorded[name]!r}, found {value!r}"
-                    yield ("tables", t, *where), said
+                found = value_at(recorded, name)
+                if not name.startswith(PROTOCOL) and not same_value(value, found):
+                    yield (
+                        ("tables", t, *where),
+                        f"setting '{name}' must be as runs record it, {found!r}, found {value!r}",
+                    )
+            if (complaint := _bank_complaint(config, dataset, registry)) and "descriptions" in settings:
+                where = ("rows", r, "set", "descriptions") if "descriptions" in row.set else ("set", "descriptions")
+                yield ("tables", t, *where), f"'{row.method}' on {dataset}: {complaint}"
+
+
+def _bank_complaint(config: MethodConfig, dataset: str, registry: Registry) -> str:
+    """What keeps a bank of descriptions from being used on a data set; nothing where there is none."""
+    try:
+        bank = getattr(config, "descriptions", None)
+        if isinstance(bank, Bank):
+            bank.of_classes(registry.dataset(dataset).classes)
+    except PluginError:
+        pass  # the state of its cells says so
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _error(label: str, line: int, what: str) -> ConfigError:

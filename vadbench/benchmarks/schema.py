@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vadbench.errors import UnknownNameError, did_you_mean
+from vadbench.descriptions import parse_bank, read_bank
+from vadbench.errors import ConfigError, UnknownNameError, did_you_mean
 from vadbench.metrics.definitions import definition
 from vadbench.naming import flatten, is_of, same, split_name, written
 from vadbench.protocols import PROTOCOLS
-from vadbench.runs import Name, RunRecord, digest
+from vadbench.runs import Name, RunRecord, digest, weights_name
 
 LAST_SEED = 999_999
 """As far as ``--seeds`` goes."""
@@ -204,21 +206,61 @@ class Cell:
         return f"{self.what}, seed {self.seed}"
 
     def matches(self, record: RunRecord) -> bool:
-        """Whether a record is that of this cell, whichever way its settings were given."""
-        settings = dict(self.settings)
+        """Whether a record is that of this cell, whichever way its settings were given.
+
+        Each setting of the cell must have the value that the record has, and each setting that the record says was
+        changed must be one of the cell's.
+        """
         return (
             (record.method, record.dataset, record.trained_on, record.seed, record.protocol.get("name"))
             == (self.method, self.dataset, self.trained_on, self.seed, self.protocol)
-            and (record.clip.get("model"), record.clip.get("weights")) == (self.clip, self.clip_weights)
-            # A record names a section that is all defaults by itself, a cell what it sets in it.
-            and all(any(is_of(asked, name) for asked in settings) for name in record.changed)
-            and all(same(_setting(record, name), value) for name, value in settings.items())
+            and self.same_clip(record)
+            and all(self._asks_for(name, record) for name in record.changed)
+            and all(same_value(value, _setting(record, name)) for name, value in self.settings)
         )
+
+    def same_clip(self, record: RunRecord) -> bool:
+        """Whether a record names the CLIP of this cell; weights from a file are named by the file's name."""
+        weights = weights_name(record.clip.get("weights", ""))
+        return (record.clip.get("model"), weights) == (self.clip, weights_name(self.clip_weights))
+
+    def _asks_for(self, changed: str, record: RunRecord) -> bool:
+        # A cell may set a whole section, or one setting of a section that the record names by itself.
+        if any(is_of(changed, name) or is_of(name, changed) for name, _ in self.settings):
+            return True
+        # Records of the first edition say so of regions, which nobody had asked to be scored otherwise.
+        return changed == f"{PROTOCOL}crop" and bool(record.fingerprint.get("regions"))
+
+
+def same_value(asked: Any, recorded: Any) -> bool:
+    """Whether a setting that was given as ``asked`` is recorded as ``recorded``.
+
+    A bank of descriptions is given by its name or the path of its file, and recorded by content.
+
+    >>> same_value([0.9, 1], (0.9, 1.0)), same_value(True, 1)
+    (True, False)
+    """
+    if isinstance(asked, str) and isinstance(recorded, Mapping):
+        return _is_bank(asked, recorded)
+    return same(asked, recorded)
+
+
+def _is_bank(asked: str, recorded: Mapping[str, Any]) -> bool:
+    try:
+        found = parse_bank(recorded, "of a record")
+        # A bank that comes with a method has its name for a title.
+        return found == read_bank(Path(asked)) if Path(asked).is_file() else found.title == asked
+    except ConfigError:
+        return False
 
 
 def _setting(record: RunRecord, name: str) -> Any:
     """A setting of a record by its dotted name; ``None`` where there is none of that name."""
-    value: Any = {**record.config, "protocol": record.protocol}
+    return value_at({**record.config, "protocol": record.protocol}, name)
+
+
+def value_at(values: Any, name: str) -> Any:
+    """What stands under a dotted name in nested settings, ``None`` where nothing does."""
     for part in split_name(name):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values

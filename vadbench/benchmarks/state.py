@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
 from vadbench.benchmarks.schema import Cell
 from vadbench.dataset import SPLITS
 from vadbench.errors import RunError, VadbenchError
+from vadbench.files import file_stamp
 from vadbench.locations import find_data_root
 from vadbench.plugins import Registry
 from vadbench.runs import RESULT, SCORES, Outcome, read_record
@@ -149,9 +150,27 @@ def _made(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> list[Outc
         for r in runs
         if version in (None, r.record.method_version)
         and cell.matches(r.record)
+        and _weights_digest(cell) in ("", r.record.clip.get("sha256"))
         # A benchmark asks what training gives; the authors' own weights are no seed of it.
         and not any(n.startswith("weights imported") for n in r.record.notes)
     ]
+
+
+def _weights_digest(cell: Cell) -> str:
+    """What names the CLIP's weights where they are in a file that is here: its name alone does not."""
+    path = Path(cell.clip_weights)
+    return _digest_of(cell.clip, cell.clip_weights, file_stamp(path.stat())) if path.is_file() else ""
+
+
+@lru_cache(maxsize=8)
+def _digest_of(model: str, weights: str, stamp: str) -> str:
+    from vadbench.clip import load_clip
+    from vadbench.experiment import clip_source
+
+    try:
+        return load_clip(clip_source(model or None, weights)).weights_sha256
+    except VadbenchError as error:
+        return f"cannot be read: {error}"
 
 
 def _absent(name: str, registry: Registry, root: Path | None) -> str:

@@ -53,8 +53,9 @@ def check(
       vadbench data check shanghaitech --data-root SH --json
 
     Videos are looked at, or the features in --features, or those in the root where it has no video. Features are read
-    whole; of a video only the container is opened, vadbench extract --keep-going finds damage within. With --clip, the
-    features are compared with the class names, which tells features of another encoder.
+    whole; of a video only the container is opened, vadbench extract --keep-going finds damage within. Features are held
+    against the CLIP that a run with the same options takes, the small one without --clip: by their width, by what is
+    recorded of their making and, where nothing is, by comparing them with the class names.
 
     The exit status is 0 where everything is there, 1 where a run can be made without the rest (--allow-incomplete), 2
     where none can. With --json the report is an object with: status (complete, incomplete, unusable), counts (problems
@@ -75,8 +76,7 @@ def check(
         raise ConfigError("--features-layout says how the files in --features lie; give both")
     kind = Registry(files=plugin_files).dataset(dataset)
     root = find_data_root(dataset, kind.makes_itself, data_root)
-    named = clip_model is not None or clip_weights is not None
-    clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device)) if named else None
+    clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
     given = GivenFeatures(features, features_layout) if features is not None else None
     with progress_bar() as progress:
         report = inspect(kind(root), given, clip, progress)

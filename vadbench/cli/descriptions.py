@@ -11,6 +11,7 @@ import click
 
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
+from vadbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from vadbench.clip import Clip
@@ -77,7 +78,12 @@ def check(
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
     problems = [*bank.problems(), *long_phrases(bank, clip.text.context_length)]
     readings = read_with(bank, clip)
-    notes = [*_unseen(readings, clip), *([] if table is None else _class_notes(bank, table))]
+    notes = _unseen(readings, clip)
+    if table is not None:
+        try:
+            notes += _class_notes(bank, table)
+        except ConfigError as error:
+            problems.append(str(error))
     if as_json:
         print_json(
             {
@@ -123,11 +129,4 @@ def _unseen(readings: Sequence[Reading], clip: Clip) -> list[str]:
 def _class_notes(bank: Bank, table: ClassTable) -> list[str]:
     described = bank.of_classes(table)
     missing = [table.names[i] for i in table.abnormal if i not in described]
-    known = {name for c in table.classes for name in (c.name, *c.aliases)}
-    strange = [name for name, _ in bank.classes if name not in known]
-    notes = []
-    if missing:
-        notes.append(f"classes without a phrase, whose probability will be 0: {', '.join(missing)}")
-    if strange:
-        notes.append(f"classes that the data set does not have: {', '.join(strange)}")
-    return notes
+    return [f"classes without a phrase, whose probability will be 0: {', '.join(missing)}"] if missing else []

@@ -100,10 +100,14 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
     with progress_bar() as progress:
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
-        if not as_json:
-            for text in experiment.notes():
-                note(f"note: {text}")
+        told = [] if as_json else experiment.notes()
+        for text in told:
+            note(f"note: {text}")
         outcomes, failures = _run_seeds(experiment, seeds or [0], again, progress)
+        # What the method asked the CLIP for is known by now.
+        for text in [] if as_json else experiment.notes():
+            if text not in told:
+                note(f"note: {text}")
     for outcome in outcomes:
         if outcome.note:
             note(f"note: {outcome.note}")

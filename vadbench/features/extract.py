@@ -28,7 +28,7 @@ from vadbench.features.regions import FRAMES_AT_ONCE, LONGEST, SLOTS, RegionEnco
 from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import storage_errors
-from vadbench.media import declared_frames, source_id
+from vadbench.media import declared_frames, is_source, source_id
 
 _COPIED_ROWS = 1024
 
@@ -172,7 +172,11 @@ def extract_features(
         preprocess, at_once, pin = _whole, FRAMES_AT_ONCE, False
         encoder = RegionEncoder(clip, regions, stride, pooling, arithmetic, batch_size, workers)
     with StoreWriter(store_folder, fingerprint, shard) as writer:
-        jobs = [job for video in mine if (job := _plan(video, writer, report, keep_going)) is not None]
+        jobs = []
+        for number, video in enumerate(mine):
+            progress("looking for changed videos", number, len(mine))
+            if (job := _plan(video, writer, report, keep_going)) is not None:
+                jobs.append(job)
         done, paths = len(mine) - len(jobs), [job.path for job in jobs]
         if regions is not None:
             regions.begin(store_folder, shard, [job.video.name for job in jobs])
@@ -232,14 +236,14 @@ def _plan(video: Video, writer: StoreWriter, report: ExtractionReport, keep_goin
     try:
         if video.path is None:
             raise DataError(f"video '{video.name}' has no file to extract features from; give its features instead")
-        source = source_id(video.path)
+        made_of = writer.source(video.name)
+        if made_of is not None and is_source(video.path, made_of):
+            report.present.append(video.name)
+            return None
+        return _Job(video, video.path, source_id(video.path))
     except DataError as error:
         _leave_out(video.name, error, report, keep_going)
         return None
-    if writer.has(video.name, source):
-        report.present.append(video.name)
-        return None
-    return _Job(video, video.path, source)
 
 
 def _leave_out(name: str, error: DataError, report: ExtractionReport, keep_going: bool) -> None:

@@ -13,11 +13,11 @@ from vadbench.features.extract import clip_fingerprint
 from vadbench.features.finding import find_npy
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.features.layouts import Layout, open_features
-from vadbench.features.preflight import preflight
+from vadbench.features.preflight import Preflight, preflight
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.features.verified import Verified
-from vadbench.media import source_id
+from vadbench.media import is_source
 from vadbench.runs import digest
 
 
@@ -81,22 +81,22 @@ def open_given(
         progress: told how far the looking is.
 
     Raises:
-        FeatureError: another CLIP made them, they were made from other files, or a value is damaged.
+        FeatureError: another CLIP made them, or, unless such videos are left out, they were made from other files or a
+            value is damaged.
     """
     everything = [v for split in SPLITS for v in videos[split]]
     stated = {v.name: v.frames for v in everything if v.frames is not None}
     source = open_features(given.folder, {v.name for v in everything}, stated, given.layout, given.without)
     present = set(source.names)
     here = [v for v in everything if v.name in present]
-    _require_clip(source, clip)
+    require_clip(source, clip)
     verified = Verified(cache / "verified.jsonl")
     identity: dict[str, str] = {}
     damaged = []
     for done, video in enumerate(here):
         progress("checking features", done, len(here))
-        if isinstance(source, FeatureStore):
-            _require_file(source, video)
         try:
+            require_file(source, video)
             identity[video.name] = verified.digest(source, video.name)
         except FeatureError as error:
             if not leave_out:
@@ -104,21 +104,28 @@ def open_given(
             damaged.append(str(error))
     progress("checking features", len(here), len(here))
     if not identity:
-        raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos; check the folder")
+        why = f": {damaged[0]}" if damaged else "; check the folder"
+        raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos{why}")
     fingerprint = source.fingerprint
-    origin = f"features given: {source.folder}, fingerprint {fingerprint.digest}"
+    origin = f"features given: {source.folder.name}, fingerprint {fingerprint.digest}"
     if not fingerprint.known:
-        cosine = _require_encoder(source, sorted(identity), clip, dataset)
+        found = preflight(source, sorted(identity), clip, dataset.classes)
+        require_encoder(source, found)
         train = {v.name: identity[v.name] for v in videos["train"] if v.name in identity}
         fingerprint = replace(fingerprint, weights=f"{UNKNOWN}-{digest(train)}")
         origin = (
-            f"features given: {source.folder}, of unknown origin; a row every {fingerprint.stride} frames,"
-            f" mean cosine with the class names {cosine:.2f} (judged for OpenAI's CLIPs only)"
+            f"features given: {source.folder.name}, of unknown origin; a row every {fingerprint.stride} frames,"
+            f" mean cosine with the class names under CLIP {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
         )
     return Opened(source, fingerprint, identity, damaged, origin)
 
 
-def _require_clip(source: FeatureSource, clip: Clip) -> None:
+def require_clip(source: FeatureSource, clip: Clip) -> None:
+    """Raise if features cannot be used with a CLIP, by their width and by what is on record of their making.
+
+    Raises:
+        FeatureError: they have another width, or are known to come from another CLIP.
+    """
     have = source.fingerprint
     if have.dim != clip.dim:
         raise FeatureError(
@@ -136,18 +143,28 @@ def _require_clip(source: FeatureSource, clip: Clip) -> None:
         )
 
 
-def _require_file(source: FeatureStore, video: Video) -> None:
-    if video.path is not None and video.path.exists() and source_id(video.path) != source.source(video.name):
+def require_file(source: FeatureSource, video: Video) -> None:
+    """Raise if a store's features of a video are of another file than the one that is there.
+
+    Raises:
+        FeatureError: they are.
+    """
+    if not isinstance(source, FeatureStore) or video.path is None or not video.path.exists():
+        return
+    if not is_source(video.path, source.source(video.name)):
         raise FeatureError(
             f"features of {video.name} in {source.folder} were not made from {video.path}; extract them again"
         )
 
 
-def _require_encoder(source: FeatureSource, names: Sequence[str], clip: Clip, dataset: Dataset) -> float:
-    found = preflight(source, names, clip, dataset.classes)
+def require_encoder(source: FeatureSource, found: Preflight) -> None:
+    """Raise if some rows of features of unknown origin show that another encoder made them.
+
+    Raises:
+        FeatureError: they do.
+    """
     if found.verdict == "other encoder":
         raise FeatureError(
-            f"features in {source.folder} are not those of CLIP {clip.name}: their mean cosine with its text features"
+            f"features in {source.folder} are not those of CLIP {found.clip}: their mean cosine with its text features"
             f" is {found.cosine:.2f}, the right encoder gives 0.18 to 0.29; name theirs with --clip and --clip-weights"
         )
-    return found.cosine

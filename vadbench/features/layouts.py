@@ -31,6 +31,7 @@ from vadbench.features.npy import map_npy
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
+from vadbench.files import file_stamp
 
 Layout = Literal["store", NpyLayout]
 """A feature store, or .npy files as in the table above."""
@@ -113,7 +114,7 @@ class NpyFeatures(FeatureSource):
                 status = os.stat(path)
             except OSError as error:
                 raise FeatureError(f"cannot read {path}: {error.strerror}; fetch it again") from error
-            fields = (os.path.relpath(path, self.folder), status.st_size, status.st_mtime_ns)
+            fields = (os.path.relpath(path, self.folder), file_stamp(status))
             digest.update(repr(fields).encode())
         return digest.hexdigest()[:16]
 

@@ -20,6 +20,7 @@ from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.files import locked
+from vadbench.media import source_id
 from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, SplitRecord, digest
 
@@ -113,13 +114,15 @@ def provide(
             notes += [opened.origin, *opened.damaged]
             videos = _present(dataset, videos, set(identity), f"features in {source.folder}", allow_incomplete, notes)
         else:
-            files = {v.name for v in _both(videos) if v.path is not None}
+            files = {v.name for v in _both(videos) if v.path is not None and v.path.exists()}
             videos = _present(dataset, videos, files, f"a file under {dataset.root}", allow_incomplete, notes)
             store, damaged = _extracted(dataset, _both(videos), rows, clip, folder, allow_incomplete, progress)
             if damaged:
-                notes += damaged
-                videos = _present(dataset, videos, set(store.names), "a file without damage", True, notes)
-            identity = {v.name: store.source(v.name) for v in _both(videos)}
+                notes += damaged.values()
+                # The store may still hold rows of the file that a damaged one took the place of.
+                sound = set(store.names) - damaged.keys()
+                videos = _present(dataset, videos, sound, "a file without damage", True, notes)
+            identity = {v.name: source_id(v.path) for v in _both(videos) if v.path is not None}
             source, fingerprint = store, store.fingerprint
         frames = video_lengths(source, videos, rules, notes, progress)
         pooled = folder if given is None else folder / f"given-{digest([str(given.folder.resolve()), given.layout])}"
@@ -189,8 +192,8 @@ def _extracted(
     folder: Path,
     leave_out: bool,
     progress: Progress,
-) -> tuple[FeatureStore, list[str]]:
-    """The features of a data set's videos, and why some have none."""
+) -> tuple[FeatureStore, dict[str, str]]:
+    """The features of a data set's videos, and by name why some videos have none of their own."""
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
@@ -204,7 +207,7 @@ def _extracted(
         keep_going=leave_out,
         progress=progress,
     )
-    return FeatureStore(store), [reason for _, reason in report.failed]
+    return FeatureStore(store), dict(report.failed)
 
 
 def _pooled(

@@ -33,7 +33,7 @@ from vadbench.features.fingerprint import (
 )
 from vadbench.features.shard import Entry, Rows, Shard, check_finite, value_type, write_all
 from vadbench.features.source import FeatureSource
-from vadbench.files import make_folder, storage_errors
+from vadbench.files import file_stamp, make_folder, storage_errors
 
 
 class FeatureStore(FeatureSource):
@@ -103,8 +103,7 @@ class FeatureStore(FeatureSource):
 
     def stamp(self, name: str) -> str:
         entry, shard = self._find(name)
-        status = shard.rows.stat()
-        return f"{shard.rows.name} {entry.offset} {entry.revision} {status.st_size} {status.st_mtime_ns}"
+        return f"{shard.rows.name} {entry.offset} {entry.revision} {file_stamp(shard.rows.stat())}"
 
     def revision(self, name: str) -> int:
         """How often a video was extracted again because its file had changed."""
@@ -168,9 +167,13 @@ class StoreWriter:
         os.close(self._index)
         self._lock.release()
 
+    def source(self, name: str) -> str | None:
+        """The id of what a video in any shard was made from; ``None`` where the store lacks the video."""
+        return self._known[name][0] if name in self._known else None
+
     def has(self, name: str, source: str) -> bool:
-        """Whether the store has this video in any shard, made from this very file."""
-        return name in self._known and self._known[name][0] == source
+        """Whether the store has this video in any shard, made from what has this very id."""
+        return self.source(name) == source
 
     def write_rows(self, name: str, rows: Rows) -> None:
         """Append ``(n, dim)`` rows of a video that :meth:`finish` will complete, all of one crop before the next.

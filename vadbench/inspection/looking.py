@@ -13,7 +13,7 @@ from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, Progress, Video
 from vadbench.errors import DataError
 from vadbench.features.fingerprint import UNKNOWN
-from vadbench.features.given import GivenFeatures
+from vadbench.features.given import GivenFeatures, require_clip, require_encoder, require_file
 from vadbench.features.layouts import NpyFeatures, WidthError, open_features
 from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight
@@ -98,6 +98,8 @@ def look_at_features(
     def length(video: Video) -> Length:
         if video.name not in present:
             raise _DefectError("missing", f"{video.name!r} has no features in {source.folder}; {_FETCH}")
+        with _defect("source", _WITHOUT):
+            require_file(source, video)
         rows = _count_rows(source, video.name)
         with _defect("not-finite", _INSTEAD):
             source.check(video.name)
@@ -199,30 +201,22 @@ def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
 def _encoder_problems(
     source: FeatureSource, names: Sequence[str], classes: ClassTable, clip: Clip | None, report: Report
 ) -> Iterator[Problem]:
-    have = source.fingerprint
-    advice = "name theirs with --clip and --clip-weights, or fetch features of this one"
-    if clip is None:
-        if not have.known:
-            yield Problem(
-                "origin",
-                "",
-                f"nobody recorded what made the features in {source.folder}; compare them with a CLIP: --clip"
-                " ViT-B-16-quickgelu --clip-weights openai",
-            )
-        return
-    if have.known and have.weights != clip.weights_sha256:
-        text = f"{source.folder} was made by {have.encoder} {have.weights[:12]}, CLIP {clip.name} is"
-        yield Problem("encoder", "", f"{text} {clip.weights_sha256[:12]}; {advice}")
-    elif names:
-        try:
+    """What a run would say of the features' encoder."""
+    known = source.fingerprint.known
+    try:
+        if clip is not None:
+            require_clip(source, clip)
+        if clip is not None and names:
             report.preflight = preflight(source, names, clip, classes)
-        except DataError as error:
-            yield Problem("encoder", "", line(error))
-            return
-        if report.preflight.verdict == "other encoder":
-            yield Problem(
-                "encoder",
-                "",
-                f"features in {source.folder} have a mean cosine of {report.preflight.cosine:.2f} with the class names"
-                f" under CLIP {clip.name}, the right encoder's have 0.18 to 0.29; {advice}",
-            )
+            if not known:
+                require_encoder(source, report.preflight)
+    except DataError as error:
+        yield Problem("encoder", "", line(error))
+        return
+    if not known and (report.preflight is None or report.preflight.verdict == "untold"):
+        yield Problem(
+            "origin",
+            "",
+            f"nobody recorded what made the features in {source.folder}; compare them with a CLIP: --clip"
+            " ViT-B-16-quickgelu --clip-weights openai",
+        )

@@ -23,6 +23,7 @@ Kind = Literal[
     "zero-length",
     "width",
     "not-finite",
+    "source",
     "frames",
     "extra",
     "link",
@@ -41,11 +42,12 @@ MEANINGS: Mapping[Kind, tuple[Status, str]] = {
     "zero-length": ("incomplete", "zero-length"),
     "width": ("incomplete", "wrong width"),
     "not-finite": ("incomplete", "NaN or Inf"),
+    "source": ("incomplete", "features made from another file than the one there"),
     "frames": ("incomplete", "frame count other than the annotation's"),
     "extra": ("complete", "in no list"),
     "link": ("complete", "links that lead out of the folder or nowhere"),
     "annotation": ("complete", "peculiarities of the annotation"),
-    "origin": ("complete", "features of unknown origin, not compared with a CLIP"),
+    "origin": ("complete", "features of unknown origin, which no comparison with a CLIP confirms"),
 }
 """What each kind of problem makes of the data at the least, and what tables call it."""
 

@@ -11,12 +11,12 @@ import torch
 from pydantic import ValidationError
 
 from vadbench.checkpoints import CheckpointInfo, load_checkpoint, read_info
-from vadbench.clip import CROPS, Clip, ClipSource, load_clip
+from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.config import MethodConfig, defaults, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
 from vadbench.errors import CheckpointError, ConfigError, first_complaint
-from vadbench.experiment import clip_notes, clip_source
+from vadbench.experiment import clip_notes, clip_source, load_clip_of
 from vadbench.features.crops import choose_crops
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
@@ -93,15 +93,7 @@ def open_trained(
         config = restored(method_class.Config, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
-    named = clip_model is not None or clip_weights is not None
-    clip = load_clip(
-        clip_source(clip_model, clip_weights) if named else ClipSource(info.clip.model, info.clip.weights), device
-    )
-    if clip.weights_sha256 != info.clip.sha256:
-        raise CheckpointError(
-            f"the run in {run} used the CLIP {info.clip.model} {info.clip.weights} with sha256"
-            f" {info.clip.sha256[:12]}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"
-        )
+    clip = load_clip_of(info, run, clip_model, clip_weights, device)
     notes = clip_notes(clip.source)
     fingerprint = _features(info, run, config, clip, notes)
     method = _built(method_class, config, info.class_table(), clip, device)

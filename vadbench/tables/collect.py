@@ -20,7 +20,8 @@ from vadbench.tables.escaping import plain
 
 IMPORTED = "weights imported"
 """What the note on weights from the authors' own file begins with."""
-_KEPT = (INCOMPLETE, IMPORTED, "features come from", "trained on ", "scores are the maximum")
+_ORIGIN = "features come from"
+_KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are the maximum")
 """Beginnings of the notes in a record that say something about its figures rather than about single videos."""
 
 _WORDS = {
@@ -111,8 +112,12 @@ class Evaluation:
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
             *([] if self.fingerprint.known else ["features of unknown origin"]),
             # What the missing videos lack is a path on somebody's machine.
-            *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if n.startswith(_KEPT)),
+            *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if self._is_kept(n)),
         )
+
+    def _is_kept(self, note: str) -> bool:
+        # Records of the first edition said whose features these are even where nobody knew.
+        return note.startswith(_KEPT) and (self.fingerprint.known or not note.startswith(_ORIGIN))
 
 
 def collect(out: Path) -> tuple[list[Evaluation], list[str]]:

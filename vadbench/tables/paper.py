@@ -140,7 +140,7 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
         value = record.protocol.get(field)
         if name not in asked or asked[name] != value:
             found.append(f"{field.replace('_', ' ')} ({value})")
-    if (record.clip.get("model"), record.clip.get("weights")) != (cell.clip, cell.clip_weights):
+    if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
     if run.fingerprint.regions:
         found.append("regions (not whole frames)")
