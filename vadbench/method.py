@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vadbench.config import MethodConfig
 from vadbench.dataset import ClassTable
+from vadbench.errors import PluginError
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
@@ -77,18 +78,34 @@ class Scores:
 
 @dataclass(frozen=True)
 class Reach:
-    """Which rows of a video the score of a row depends on: what may be scored apart where a video is too long to hold.
+    """Which rows of a video the score of a row depends on, and so how one that is too long to hold is cut.
+
+    A run and ``vadbench score`` cut alike (:mod:`vadbench.windows`). Where neighbours matter, windows of up to 4,096
+    rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole video
+    matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks); a longer one in windows of so
+    many, each scored as a video of its own, of which the last begins so much earlier that it is as long. Only a stream
+    that is followed has other windows: single chunks where the whole video matters, for it has no end.
 
     Args:
         chunk: rows are scored in chunks of so many, counted from the video's first row; 1 where each counts by itself.
         margin: so many rows before and behind a chunk matter as well.
-        whole: all rows of the video matter; ``chunk`` is then the size of a training sample, and what a stream is cut
-            into that has no end.
+        whole: all rows of the video matter; ``chunk`` is then what a stream is cut into, such as the size of a training
+            sample.
+
+    Raises:
+        PluginError: ``chunk`` is below 1 or ``margin`` below 0.
     """
 
     chunk: int = 1
     margin: int = 0
     whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1 or self.margin < 0:
+            raise PluginError(
+                f"reach must have a chunk of 1 row or more and a margin of 0 or more, found {self.chunk} and"
+                f" {self.margin}; mend the method's reach"
+            )
 
 
 class Method(nn.Module):
