@@ -127,7 +127,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=info.selection if info else request.selection,
     )
-    if config.recipe is None and rules.selection != "last":
+    if not config.trains and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
         raise ConfigError("--features-layout says how the files in --features lie; give both")

@@ -112,8 +112,8 @@ class Method(nn.Module):
     """A model that turns feature rows into scores.
 
     A trained method implements :meth:`view`, :meth:`loss` and :meth:`score`; a training-free one leaves
-    ``config.recipe`` at ``None`` and needs only :meth:`score`. Parameters are initialised in the constructor under a
-    seed that the harness has set.
+    ``config.recipe`` at ``None`` and needs only :meth:`score`. With ``recipe.epochs`` at 0 a method is scored as it
+    begins. Parameters are initialised in the constructor under a seed that the harness has set.
 
     Args:
         config: an instance of the method's own ``Config``.
@@ -125,6 +125,9 @@ class Method(nn.Module):
     """Raise it when a change makes old results incomparable: it is part of every run's key."""
     reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "last"
     """How the authors chose the weights that they released."""
+    needs_training: ClassVar[bool] = True
+    """Whether its scores mean nothing before it is trained. False for a method whose ``recipe.epochs`` may be 0:
+    ``vadbench score --method`` then takes it as it begins."""
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
     known_failures: ClassVar[Mapping[str, str]] = {}

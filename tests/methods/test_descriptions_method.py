@@ -474,7 +474,7 @@ def test_a_batch_of_one_kind_trains():
 
 def test_no_epochs_is_no_training():
     config = resolve(FrameConfig, {}, environment={}, assignments=["recipe.epochs=0"])
-    assert config.recipe is None
+    assert config.recipe.epochs == 0 and not config.trains
     assert FrameConfig.model_validate(config.model_dump(mode="json")) == config
     assert resolve(FrameConfig, {}, environment={}).recipe.epochs == 50
 
@@ -513,6 +513,7 @@ def test_a_bank_is_recorded_by_its_content(kind, tmp_path):
         (FrameConfig, ["descriptions=ucfcrim"], "no description bank 'ucfcrim', and no file either; did you mean"),
         (FrameConfig, ["descriptions=7"], "description bank in the settings"),
         (FrameConfig, ["vote=maybe"], "vote"),
+        (VideoConfig, ["prompt.kind=template", "prompt.position=middle"], "setting 'prompt.position'.*no effect"),
     ],
 )
 def test_settings_that_contradict_are_named(kind, assignments, message):

@@ -107,7 +107,7 @@ def open_trained(
     found, where = info.threshold, "99th percentile of the scores of normal training videos"
     if found is None:
         found, where = USUAL_THRESHOLD, "of a method without training"
-        if config.recipe is not None:
+        if config.trains:
             where = "of a run that kept none"
             notes.append("the run keeps no threshold: it is imported or of an older vadbench; give --threshold")
     return Scorer(
@@ -118,7 +118,7 @@ def open_trained(
         config.recipe.precision if config.recipe else "fp32",
         found if threshold is None else threshold,
         where if threshold is None else "given",
-        f"{info.method} {'trained on' if config.recipe else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
+        f"{info.method} {'trained on' if config.trains else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
         f" {info.key}",
         notes,
     )
@@ -156,6 +156,8 @@ def open_untrained(
     known = defaults(method_class.Config)
     chosen = list(assignments)
     if known.get("recipe") is not None:
+        if method_class.needs_training:
+            raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
         chosen.append("recipe.epochs=0")
     if "descriptions" in known and descriptions is not None:
         chosen.append(f"descriptions={json.dumps(str(descriptions))}")
@@ -163,8 +165,6 @@ def open_untrained(
         raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
     config = resolve(method_class.Config, own, assignments=chosen)
-    if config.recipe is not None:
-        raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
     classes = _classes(name, config, registry, dataset)
     clip = load_clip(clip_source(clip_model, clip_weights), device)
     return Scorer(
