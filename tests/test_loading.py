@@ -65,6 +65,13 @@ def test_mixed_batches_hold_every_video_once():
     assert sorted(found) == list(range(15))
 
 
+@pytest.mark.parametrize("size", [1, 4, 7])
+def test_mixed_batches_may_have_any_size(size):
+    found = list(batches(videos(), 1, Recipe(sampler="mixed", batch_size=size), 0, 0))
+    assert [len(b) for b in found] == [size] * (15 // size) + [15 % size] * bool(15 % size)
+    assert sorted(i for b in found for i in b) == list(range(15))
+
+
 @pytest.mark.parametrize("sampler", ["balanced", "paired", "mixed"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_loaded_batches_are_those_assembled_one_after_another(sampler, dtype):

@@ -19,6 +19,7 @@ from vadbench.plots import save_pictures
 from vadbench.runs import SCORES, Value
 from vadbench.scored import ScoredSplit, VideoScores
 from vadbench.scoring import score_videos
+from vadbench.windows import window_rows
 
 
 def score_split(experiment: Experiment, method: Method, progress: Progress) -> ScoredSplit:
@@ -59,7 +60,11 @@ def evaluate_method(
         "diagnostics": diagnostics,
         "frames": split.rows.total,
         "positives": int(split.rows.positives.sum()),
-        "notes": [*_cut_segments(split), *_other_classes(experiment, method, split)],
+        "notes": [
+            *_cut_segments(split),
+            *_cut_videos(experiment.method_name, method, split),
+            *_other_classes(experiment, method, split),
+        ],
     }
 
 
@@ -100,6 +105,14 @@ def _cut_segments(split: ScoredSplit) -> list[str]:
         for g in video.segments
         if g.end > s.frames
     ]
+
+
+def _cut_videos(name: str, method: Method, split: ScoredSplit) -> list[str]:
+    rows = window_rows(method.reach)
+    cut = sum(len(s.anomaly) > rows for s in split.scores)
+    if not (cut and method.reach.whole):
+        return []
+    return [f"a score of '{name}' depends on the whole video; {cut} of more than {rows:,} rows were scored in windows"]
 
 
 def _diagnostics(rows: ScoredRows) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     bank = getattr(config, "descriptions", None)
     if isinstance(bank, Bank) and info is None:
         bank.of_classes(dataset_class.classes)
-    if config.recipe is None and rules.selection != "last":
+    if not config.trains and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
         raise ConfigError("--features-layout says how the files in --features lie; give both")

@@ -206,7 +206,7 @@ def _method(
     meter: environment.Meter,
     progress: Progress,
 ) -> Method:
-    dataset, recipe = experiment.dataset, experiment.config.recipe
+    dataset, config = experiment.dataset, experiment.config
     method = build(experiment, info.class_table() if info else dataset.classes, seed)
     if RunFolder(folder).checkpoint.is_file():
         load_checkpoint(folder, method)
@@ -219,9 +219,9 @@ def _method(
     with meter.stage("prepare"):
         method.prepare(s.read() for s in samples if s.labels[normal])
     threshold = None
-    if recipe is not None:
+    if config.recipe is not None and config.trains:
         with meter.stage("training"):
-            fit(method, samples, recipe, seed, folder, progress, judge)
+            fit(method, samples, config.recipe, seed, folder, progress, judge)
         with meter.stage("threshold"):
             threshold = normal_threshold(experiment, method, videos, seed, progress)
     save_checkpoint(

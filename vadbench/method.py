@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vadbench.config import MethodConfig
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError
+from vadbench.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
@@ -85,26 +85,42 @@ class Scores:
 
 @dataclass(frozen=True)
 class Reach:
-    """Which rows of a video the score of a row depends on: what may be scored apart where a video is too long to hold.
+    """Which rows of a video the score of a row depends on, and so how one that is too long to hold is cut.
+
+    A run and ``vadbench score`` cut alike (:mod:`vadbench.windows`). Where neighbours matter, windows of up to 4,096
+    rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole video
+    matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks); a longer one in windows of so
+    many, each scored as a video of its own, of which the last begins so much earlier that it is as long. Only a stream
+    that is followed has other windows: single chunks where the whole video matters, for it has no end.
 
     Args:
         chunk: rows are scored in chunks of so many, counted from the video's first row; 1 where each counts by itself.
         margin: so many rows before and behind a chunk matter as well.
-        whole: all rows of the video matter; ``chunk`` is then the size of a training sample, and what a stream is cut
-            into that has no end.
+        whole: all rows of the video matter; ``chunk`` is then what a stream is cut into, such as the size of a training
+            sample.
+
+    Raises:
+        PluginError: ``chunk`` is below 1 or ``margin`` below 0.
     """
 
     chunk: int = 1
     margin: int = 0
     whole: bool = False
 
+    def __post_init__(self) -> None:
+        if self.chunk < 1 or self.margin < 0:
+            raise PluginError(
+                f"reach must have a chunk of 1 row or more and a margin of 0 or more, found {self.chunk} and"
+                f" {self.margin}; mend the method's reach"
+            )
+
 
 class Method(nn.Module):
     """A model that turns feature rows into scores.
 
     A trained method implements :meth:`view`, :meth:`loss` and :meth:`score`; a training-free one leaves
-    ``config.recipe`` at ``None`` and needs only :meth:`score`. Parameters are initialised in the constructor under a
-    seed that the harness has set.
+    ``config.recipe`` at ``None`` and needs only :meth:`score`. With ``recipe.epochs`` at 0 a method is scored as it
+    begins. Parameters are initialised in the constructor under a seed that the harness has set.
 
     Args:
         config: an instance of the method's own ``Config``.
@@ -116,6 +132,9 @@ class Method(nn.Module):
     """Raise it when a change makes old results incomparable: it is part of every run's key."""
     reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "last"
     """How the authors chose the weights that they released."""
+    needs_training: ClassVar[bool] = True
+    """Whether its scores mean nothing before it is trained. False for a method whose ``recipe.epochs`` may be 0:
+    ``vadbench score --method`` then takes it as it begins."""
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
     known_failures: ClassVar[Mapping[str, str]] = {}

@@ -1,22 +1,27 @@
-"""Running a method over videos: several at once, within bounded memory, its answers checked."""
+"""Running a method over videos: several at once, long ones in windows, within bounded memory; its answers checked."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from vadbench.dataset import Progress, silent
 from vadbench.errors import PluginError
-from vadbench.features.crops import joining
+from vadbench.features.crops import Joining, joining
+from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
 from vadbench.scored import VideoScores
 from vadbench.training import arithmetic, autocast
+from vadbench.windows import Window, window_rows, windows
 
 ROWS_AT_ONCE = 16384
+"""Rows of several videos or crops that a method is given in one call at most; one alone may have more."""
 
 
 def score_videos(
@@ -28,6 +33,9 @@ def score_videos(
     progress: Progress = silent,
 ) -> list[VideoScores]:
     """Score videos from their features, several at once within a bounded number of rows.
+
+    A video that is longer than the method's window (:func:`vadbench.windows.window_rows`) is scored window by window,
+    as ``vadbench score`` does: of its rows no more is held than a window of one crop.
 
     Args:
         method: scores rows.
@@ -42,43 +50,134 @@ def score_videos(
         PluginError: the method returned scores of the wrong shape, or not finite.
     """
     method.eval()
+    longest, together = window_rows(method.reach), _JOINED[joining(features.fingerprint)]
     out: list[VideoScores] = []
-    together = {"mean": _mean, "max": _highest}[joining(features.fingerprint)]
-    pending: list[VideoScores] = []
-    for group in _groups(features, crops):
-        progress("scoring", len(out), len(crops))
-        rows = [features.crop_rows(name, crop) for name, crop in group]
-        tensors = [torch.from_numpy(np.array(r, np.float32)).to(method.task.device) for r in rows]
+
+    def length(name: str) -> int:
+        return len(features.crop_rows(name, crops[name][0]))
+
+    def pieces(names: Iterable[str]) -> Iterator[_Piece]:
+        for name in names:
+            rows = length(name)
+            for crop in crops[name]:
+                yield _Piece(name, frames[name], rows, slice(rows), partial(features.crop_rows, name, crop))
+
+    progress("scoring", 0, len(crops))
+    for is_long, names in itertools.groupby(crops, lambda name: length(name) > longest):
+        if is_long:
+            for name in names:
+                out.append(_in_windows(method, features, name, crops[name], frames[name], precision))
+                progress("scoring", len(out), len(crops))
+            continue
+        pending: list[VideoScores] = []
+        for scores in _scored(method, pieces(names), precision):
+            pending.append(scores)
+            if len(pending) == len(crops[scores.name]):
+                out.append(together(pending))
+                pending = []
+                progress("scoring", len(out), len(crops))
+    return out
+
+
+def score_window(
+    method: Method,
+    crops: Sequence[Callable[[], Rows]],
+    window: Window,
+    precision: str,
+    *,
+    joined: Joining = "mean",
+    name: str = "this video",
+    frames: int = 0,
+) -> VideoScores:
+    """Scores of the rows of a window that count; the others are beside them for the method to see.
+
+    Args:
+        method: in evaluation mode.
+        crops: each gives the rows ``(window.stop - window.start, dim)`` of one crop, asked for in turn.
+        window: of the video.
+        precision: arithmetic of the method.
+        joined: what the scores of several crops become.
+        name: of the video.
+        frames: of the whole video.
+
+    Raises:
+        PluginError: as :func:`score_videos`.
+    """
+    rows = window.stop - window.start
+    pieces = (_Piece(name, frames, rows, window.scored, read) for read in crops)
+    return _JOINED[joined](list(_scored(method, pieces, precision)))
+
+
+def _in_windows(
+    method: Method, features: FeatureSource, name: str, crops: Sequence[str], frames: int, precision: str
+) -> VideoScores:
+    """Scores of a long video, its crops put together in each window: those of all crops would be much to hold."""
+
+    def read(crop: str, window: Window) -> Rows:
+        rows: Rows = features.crop_rows(name, crop)[window.start : window.stop]
+        return rows
+
+    reach = method.reach
+    parts = [
+        score_window(
+            method,
+            [partial(read, crop, window) for crop in crops],
+            window,
+            precision,
+            joined=joining(features.fingerprint),
+            name=name,
+            frames=frames,
+        )
+        for window in windows(reach, window_rows(reach), len(features.crop_rows(name, crops[0])))
+    ]
+    if len({(p.classes is None, *sorted(p.branches)) for p in parts}) > 1:
+        raise PluginError(
+            f"{type(method).__name__}: of the {len(parts)} windows of {name} only some have class scores or a branch;"
+            " give the same of every video"
+        )
+    classes = [p.classes for p in parts if p.classes is not None]
+    return VideoScores(
+        name,
+        frames,
+        np.concatenate([p.anomaly for p in parts]),
+        np.concatenate(classes) if classes else None,
+        {branch: np.concatenate([p.branches[branch] for p in parts]) for branch in parts[0].branches},
+    )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows that a method is given as one video: how many, which of them count, and how to read them."""
+
+    name: str
+    frames: int
+    rows: int
+    counted: slice
+    read: Callable[[], Rows]
+
+
+def _scored(method: Method, pieces: Iterable[_Piece], precision: str) -> Iterator[VideoScores]:
+    """Scores of one piece after the other."""
+    for group in _groups(pieces):
+        tensors = [torch.from_numpy(np.array(p.read(), np.float32)).to(method.task.device) for p in group]
         with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
             scores = method.score(tensors)
         if len(scores) != len(group):
             raise PluginError(
                 f"{type(method).__name__}.score got {len(group)} videos and returned {len(scores)} scores"
             )
-        checked = [
-            _checked(method, name, len(r), frames[name], s) for (name, _), r, s in zip(group, rows, scores, strict=True)
-        ]
-        for name, same in itertools.groupby(checked, key=lambda s: s.name):
-            pending += same
-            # The crops of a long video come in several groups.
-            if len(pending) == len(crops[name]):
-                out.append(together(pending))
-                pending = []
-    progress("scoring", len(crops), len(crops))
-    return out
+        yield from (_checked(method, p, s) for p, s in zip(group, scores, strict=True))
 
 
-def _groups(features: FeatureSource, crops: Mapping[str, Sequence[str]]) -> Iterator[list[tuple[str, str]]]:
-    group: list[tuple[str, str]] = []
+def _groups(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    group: list[_Piece] = []
     rows = 0
-    for name, chosen in crops.items():
-        length = len(features.crop_rows(name, chosen[0]))
-        for crop in chosen:
-            if group and rows + length > ROWS_AT_ONCE:
-                yield group
-                group, rows = [], 0
-            group.append((name, crop))
-            rows += length
+    for piece in pieces:
+        if group and rows + piece.rows > ROWS_AT_ONCE:
+            yield group
+            group, rows = [], 0
+        group.append(piece)
+        rows += piece.rows
     if group:
         yield group
 
@@ -113,7 +212,11 @@ def _highest(regions: Sequence[VideoScores]) -> VideoScores:
     )
 
 
-def _checked(method: Method, name: str, rows: int, frames: int, scores: Scores) -> VideoScores:
+_JOINED: Mapping[Joining, Callable[[Sequence[VideoScores]], VideoScores]] = {"mean": _mean, "max": _highest}
+
+
+def _checked(method: Method, piece: _Piece, scores: Scores) -> VideoScores:
+    name, rows = piece.name, piece.rows
     anomaly = scores.anomaly.float().cpu().numpy()
     classes = None if scores.classes is None else scores.classes.float().cpu().numpy()
     branches = {branch: s.float().cpu().numpy() for branch, s in scores.branches.items()}
@@ -125,4 +228,11 @@ def _checked(method: Method, name: str, rows: int, frames: int, scores: Scores) 
             raise PluginError(f"{type(method).__name__}: {what} of {name} must be {shape}, found {array.shape}")
         if not np.isfinite(array).all():
             raise PluginError(f"{type(method).__name__}: {what} of {name} are not all finite")
-    return VideoScores(name, frames, anomaly, classes, branches)
+    counted = piece.counted
+    return VideoScores(
+        name,
+        piece.frames,
+        anomaly[counted],
+        None if classes is None else classes[counted],
+        {branch: s[counted] for branch, s in branches.items()},
+    )

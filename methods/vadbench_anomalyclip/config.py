@@ -60,8 +60,16 @@ class LossWeights(Settings):
     smooth_within: Literal["batch", "video", "segment"] = Field(
         "batch",
         description="which neighbours the smooth term joins: batch = all rows end to end, so also the last row of one"
-        " video with the first of the next, which are unrelated (code); video or segment stop at that border",
+        " video with the first of the next, which are unrelated (code); video or segment stop at that border; only with"
+        " a smooth term",
     )
+
+    @field_validator("smooth_within")
+    @classmethod
+    def _something_to_smooth(cls, within: str, info: ValidationInfo) -> str:
+        if within != cls.model_fields["smooth_within"].default and info.data.get("smooth") == 0:
+            raise ValueError("has no effect with loss.smooth=0; leave it out or give the term weight")
+        return within
 
 
 class AnomalyClipConfig(MethodConfig):
@@ -84,10 +92,14 @@ class AnomalyClipConfig(MethodConfig):
     prompt_words: Literal["words", "name"] = Field(
         "words",
         description="what stands for a class in a prompt: the data set's words for it, or its official name with"
-        " spaces for underscores (code: 'RoadAccidents' is one word)",
+        " spaces for underscores (code: 'RoadAccidents' is one word); only with directions=prompt or coop",
     )
-    n_ctx: int = Field(8, ge=1, le=60, description="learned context vectors in a prompt (table 8: 4, 8, 16)")
-    shared_context: bool = Field(False, description="one set of context vectors for all classes (table 8)")
+    n_ctx: int = Field(
+        8, ge=1, le=60, description="learned context vectors in a prompt (table 8: 4, 8, 16); only with directions=coop"
+    )
+    shared_context: bool = Field(
+        False, description="one set of context vectors for all classes (table 8); only with directions=coop"
+    )
     likelihood: Literal["cosine", "selector"] = Field(
         "selector",
         description="table 9: class likelihood from CLIP's cosine similarity at its temperature of 100, or from the"
@@ -107,12 +119,12 @@ class AnomalyClipConfig(MethodConfig):
     separate_masks: bool = Field(
         False,
         description="hide other segments from the bottom-K choice than from the top-K one; the code draws two masks"
-        " and uses the second for both, which ties the two choices together",
+        " and uses the second for both, which ties the two choices together; only with segment_dropout",
     )
     refill_masks: bool = Field(
         False,
         description="always leave as many segments as are chosen; in the code a video with fewer than K left (one in"
-        " 800) gets hidden segments in arbitrary order",
+        " 800) gets hidden segments in arbitrary order; only with segment_dropout",
     )
     temporal: Literal["mlp", "short", "long", "mtn", "axial"] = Field(
         "axial",
@@ -123,7 +135,11 @@ class AnomalyClipConfig(MethodConfig):
         "features", description="table 15: what the temporal model reads; both on ShanghaiTech (paper and code)"
     )
     emb_size: int = Field(256, ge=8, multiple_of=HEADS, description="width of the temporal model (table 11)")
-    depth: int = Field(1, ge=1, description="layers of the temporal model's transformer (table 11)")
+    depth: int = Field(
+        1,
+        ge=1,
+        description="layers of the temporal model's transformer (table 11); only with temporal=short, long or axial",
+    )
 
     @field_validator("recipe")
     @classmethod
@@ -139,6 +155,21 @@ class AnomalyClipConfig(MethodConfig):
         if (directions == "free") != (encoder == "none"):
             raise ValueError(f"directions 'free' and text_encoder 'none' go together, text_encoder is '{encoder}'")
         return directions
+
+    @field_validator("shared_context")
+    @classmethod
+    def _context_to_share(cls, shared: bool, info: ValidationInfo) -> bool:
+        directions = info.data.get("directions", "coop")
+        if shared and directions != "coop":
+            raise ValueError(f"has no effect with directions={directions}, it needs coop; leave it out")
+        return shared
+
+    @field_validator("separate_masks", "refill_masks")
+    @classmethod
+    def _segments_to_hide(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("segment_dropout") == 0:
+            raise ValueError("has no effect with segment_dropout=0, which hides no segment; leave it out")
+        return value
 
     @field_validator("mil_selection")
     @classmethod

@@ -17,7 +17,7 @@ class LinearRecipe(Recipe):
     """How the linear classifiers are trained."""
 
     epochs: int = Field(50, ge=0, description="passes over the training split (our decision)")
-    batch_size: int = Field(64, ge=2, description="videos in a batch (Dong), half of them normal (our decision)")
+    batch_size: int = Field(64, ge=1, description="videos in a batch (Dong), half of them normal (our decision)")
     learning_rate: float = Field(1e-5, gt=0, description="AdamW learning rate (Dong, with Adam)")
 
 

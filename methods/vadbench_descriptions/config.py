@@ -18,7 +18,7 @@ class DescriptionsRecipe(Recipe):
     """How both methods are trained."""
 
     epochs: int = Field(50, ge=0, description="passes over the training split (our decision; the paper does not say)")
-    batch_size: int = Field(64, ge=2, description="videos in a batch (paper), half of them normal (our decision)")
+    batch_size: int = Field(64, ge=1, description="videos in a batch (paper), half of them normal (our decision)")
     learning_rate: float = Field(1e-5, gt=0, description="Adam's learning rate (paper)")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay; 0 makes it Adam (paper)")
 
@@ -46,9 +46,16 @@ class Prompt(Settings):
     position: Literal["middle", "end"] = Field(
         "end",
         description="table 9: where the words stand: behind the learned vectors, which are each class's own (end), or"
-        " in the middle of them, which all classes share (middle)",
+        " in the middle of them, which all classes share (middle); only if learned",
     )
-    length: int = Field(16, ge=1, le=60, description="learned vectors (table 8: 4, 8, 16, 20, 24, 32)")
+    length: int = Field(16, ge=1, le=60, description="learned vectors (table 8: 4, 8, 16, 20, 24, 32); only if learned")
+
+    @field_validator("position")
+    @classmethod
+    def _vectors_to_place(cls, position: str, info: ValidationInfo) -> str:
+        if info.data.get("kind") == "template" and position != cls.model_fields["position"].default:
+            raise ValueError("has no effect with prompt.kind=template, which learns no vectors; leave it out")
+        return position
 
 
 class _Temporal(Settings):
@@ -56,7 +63,7 @@ class _Temporal(Settings):
         True, description="tables 5 and 10: attention among the rows of each window; false and global=false: none"
     )
     layers: int = Field(1, ge=1, description="blocks of attention (table 8: 1, 2, 3)")
-    window: int = Field(16, ge=1, description="rows in a window, a divisor of length (paper: 8 and 16)")
+    window: int = Field(16, ge=1, description="rows in a window, a divisor of length (paper: 8 and 16); only if local")
     heads: int = Field(8, ge=1, description="attention heads, a divisor of the features' width (our decision)")
     residual: bool = Field(
         True,
@@ -106,7 +113,10 @@ class VideoConfig(MethodConfig):
     mil: Mil = Mil()
     temperature: float = Field(0.07, gt=0, description="divides cosine similarities before the softmax, tau (paper)")
     contrast_weight: float = Field(
-        0.1, ge=0, description="weight of the contrast between normal and abnormal text features, lambda (paper)"
+        0.1,
+        ge=0,
+        description="weight of the contrast between normal and abnormal text features, lambda (paper); only where the"
+        " prompt is learned",
     )
 
     @field_validator("temporal")
@@ -139,6 +149,7 @@ class FrameConfig(MethodConfig):
 
     model_config = ConfigDict(validate_default=True)
 
+    # None is what runs without an epoch recorded in the first edition.
     recipe: FrameRecipe | None = FrameRecipe()
     descriptions: BankSetting = Field(
         "general", description="bank of phrases: its name or the path of a TOML file; its content is part of a run"
@@ -157,13 +168,11 @@ class FrameConfig(MethodConfig):
         " (paper; ties most rows), or its own",
     )
     vote_window: int = Field(
-        16, ge=1, description="frames that vote: half of them before the row, the others from it on (paper: 16)"
+        16,
+        ge=1,
+        description="frames that vote: half of them before the row, the others from it on (paper: 16); only with a"
+        " vote",
     )
-
-    @field_validator("recipe")
-    @classmethod
-    def _untrained(cls, recipe: FrameRecipe | None) -> FrameRecipe | None:
-        return recipe if recipe is not None and recipe.epochs else None
 
 
 _SMALL_VIDEO: dict[str, Any] = {

@@ -38,6 +38,7 @@ class DescriptionsFrame(Method):
     """
 
     Config = FrameConfig
+    needs_training: ClassVar[bool] = False
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = FRAME_DEFAULTS
     phrases: Tensor
     owners: Tensor

@@ -18,7 +18,7 @@ class VadClipRecipe(Recipe):
 
     epochs: int = Field(10, ge=0, description="passes over the training split (code)")
     batch_size: int = Field(
-        128, ge=2, description="videos in a batch (code: 64 normal and 64 abnormal; XD-Violence 96)"
+        128, ge=1, description="videos in a batch (code: 64 normal and 64 abnormal; XD-Violence 96)"
     )
     sampler: Literal["balanced", "paired", "mixed"] = Field(
         "paired",
@@ -61,10 +61,15 @@ class VadClipConfig(MethodConfig):
         description="table 5: what relates the rows in time: attention among all rows or within windows, then graph"
         " convolutions (final: local+graph)",
     )
-    layers: int = Field(2, ge=1, description="blocks of each kind of attention (code; XD-Violence 1)")
-    heads: int = Field(1, ge=1, description="attention heads (code)")
+    layers: int = Field(
+        2, ge=1, description="blocks of each kind of attention (code; XD-Violence 1); only where temporal has attention"
+    )
+    heads: int = Field(1, ge=1, description="attention heads (code); only where temporal has attention")
     window: int = Field(
-        8, ge=1, description="rows in a window of local attention, a divisor of length (code; XD-Violence 64)"
+        8,
+        ge=1,
+        description="rows in a window of local attention, a divisor of length (code; XD-Violence 64); only where"
+        " temporal has local attention",
     )
     branches: Literal["coarse", "align", "both"] = Field(
         "both",
@@ -75,12 +80,16 @@ class VadClipConfig(MethodConfig):
         description="table 7: 'a video of' and the class, or learned vectors before and behind the class (final); read"
         " by the align branch",
     )
-    prefix: int = Field(10, ge=0, description="learned vectors before the class in a prompt (paper and code)")
-    postfix: int = Field(10, ge=0, description="learned vectors behind the class in a prompt (paper and code)")
+    prefix: int = Field(
+        10, ge=0, description="learned vectors before the class in a prompt (paper and code); only if learned"
+    )
+    postfix: int = Field(
+        10, ge=0, description="learned vectors behind the class in a prompt (paper and code); only if learned"
+    )
     prompt_words: Literal["words", "name"] = Field(
         "words",
         description="what stands for a class in a prompt: the data set's words for it, or its official name with"
-        " spaces for underscores (code: 'roadAccidents' is one word)",
+        " spaces for underscores (code: 'roadAccidents' is one word); read by the align branch",
     )
     visual_prompt: Literal["none", "average", "focus"] = Field(
         "focus",
@@ -97,7 +106,7 @@ class VadClipConfig(MethodConfig):
         0.1,
         ge=0,
         description="weight of the mean absolute cosine similarity of the normal class's text feature with those of"
-        " the abnormal classes (code; XD-Violence 1e-4); 0 leaves it out",
+        " the abnormal classes (code; XD-Violence 1e-4); 0 leaves it out; only where the align branch learns prompts",
     )
     mask_padding: bool = Field(
         False,
@@ -107,12 +116,13 @@ class VadClipConfig(MethodConfig):
     distance_weights: Literal["kernel", "softmax"] = Field(
         "kernel",
         description="weights of the graph of rows near in time: exp(-distance / e) as it is, which sums to 5.5 in the"
-        " middle of a video and to 3.2 at its ends (code), or divided by that sum (paper: softmax)",
+        " middle of a video and to 3.2 at its ends (code), or divided by that sum (paper: softmax); only where temporal"
+        " has the graph",
     )
     focus_weights: Literal["logits", "confidence"] = Field(
         "logits",
         description="weights of rows in the visual prompt 'focus': the coarse branch's logits, so that rows sure to be"
-        " normal are subtracted (code), or its probabilities (paper)",
+        " normal are subtracted (code), or its probabilities (paper); only with visual_prompt=focus",
     )
 
     @field_validator("window")
@@ -138,6 +148,17 @@ class VadClipConfig(MethodConfig):
         if prompt == "focus" and info.data.get("branches") == "align":
             raise ValueError("'focus' is weighted by the coarse branch; set branches=both, or 'average' or 'none' here")
         return prompt
+
+    @field_validator("focus_weights")
+    @classmethod
+    def _focus_to_weigh(cls, weights: str, info: ValidationInfo) -> str:
+        branches, prompt = info.data.get("branches", "both"), info.data.get("visual_prompt", "focus")
+        if weights != cls.model_fields["focus_weights"].default and (prompt != "focus" or branches != "both"):
+            raise ValueError(
+                f"has no effect with visual_prompt={prompt} and branches={branches}, it needs focus and both; leave it"
+                " out"
+            )
+        return weights
 
     @field_validator("score_branch")
     @classmethod

@@ -186,6 +186,30 @@ def test_the_text_counts_runs_and_gives_each_reason_once(bench, write):
     assert "logged to MLflow at sqlite" in out
 
 
+UNTRAINED = f"""{HEAD}seeds = [0]
+[[tables]]
+id = "1"
+title = "Words alone"
+columns = [{{ dataset = "tiny", metric = "AUC" }}]
+rows = [
+  {{ label = "words", method = "descriptions-frame", set = {{ recipe.epochs = 0 }} }},
+  {{ label = "trained", method = "descriptions-frame", set = {{ recipe.batch_size = 4, recipe.epochs = 1 }} }},
+]
+"""
+
+
+def test_a_row_without_training_runs_once_and_is_done(bench, write):
+    file = write(UNTRAINED)
+    assert bench(file, "--dry-run")[0]["counts"] == {"to do": 2}
+    found, _ = bench(file)
+    words, trained = found["cells"]
+    assert (words["label"], words["state"]) == ("descriptions-frame recipe.epochs=0 on tiny, seed 0", "done")
+    assert trained["state"] == "done" and trained["folder"] != words["folder"]
+    assert "training" not in json.loads((Path(words["folder"]) / "result.json").read_text())["seconds"]
+    assert bench(file, "--dry-run")[0]["counts"] == {"done": 2}
+    assert bench(file)[0] == found
+
+
 CROSS = f"""{HEAD}seeds = [0]
 [[tables]]
 id = "1"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from vadbench.cli import main
 
@@ -123,7 +124,7 @@ def test_a_run_on_a_bank_of_ones_own_needs_no_training(run, site):
     arguments = ("-m", "descriptions-frame", "-d", "tiny", "--set", "recipe.epochs=0")
     (record,), _ = run(*arguments, "--descriptions", site)
     assert record["status"] == "finished" and "training" not in record["seconds"]
-    assert record["config"]["recipe"] is None
+    assert record["config"]["recipe"]["epochs"] == 0 and record["changed"][0] == "recipe.epochs"
     assert record["config"]["descriptions"]["abnormal"] == ["a fire with smoke"]
     (same,), _ = run(*arguments, "--set", f"descriptions={site}")
     assert same["key"] == record["key"] and same["created"] == record["created"]
@@ -134,6 +135,28 @@ def test_a_run_on_a_bank_of_ones_own_needs_no_training(run, site):
     assert edited["key"] != record["key"]
     (general,), _ = run(*arguments)
     assert general["config"]["descriptions"]["title"] == "general"
+
+
+def test_a_run_without_an_epoch_scores_as_the_words_do_and_has_no_weights_to_select(run, site):
+    arguments = ("-m", "descriptions-frame", "-d", "tiny", "--descriptions", site, "--set", "recipe.epochs=0")
+    (record,), _ = run(*arguments, "--seeds", "3")
+    folder = Path(record["folder"])
+    assert json.loads((folder / "checkpoint.json").read_text())["threshold"] is None
+    weights = load_file(folder / "checkpoint.safetensors")
+    assert (weights["weights"] == 1).all() and (weights["biases"] == 0).all()
+    assert not (folder / "training.jsonl").exists()
+    for rule in ("validation", "best-on-test"):
+        _, err = run(*arguments, "--selection", rule, status=2)
+        assert "is not trained: there are no weights to select; leave --selection out" in err
+
+
+@pytest.mark.parametrize("method", ["linear", "mil"])
+def test_any_method_may_be_run_as_it_begins(run, method):
+    (record,), _ = run("-m", method, "-d", "tiny", "--set", "recipe.epochs=0")
+    assert record["status"] == "finished" and record["config"]["recipe"]["epochs"] == 0
+    assert not {"training", "threshold"} & record["seconds"].keys()
+    (same,), _ = run("-m", method, "-d", "tiny", "--set", "recipe.epochs=0")
+    assert same["created"] == record["created"]
 
 
 def test_a_finished_run_keeps_its_words_without_the_file(run, site):

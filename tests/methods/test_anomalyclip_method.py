@@ -568,6 +568,14 @@ def test_multi_scale_network_reaches_four_segments():
         (["emb_size=100"], "emb_size"),
         (["recipe.sampler=mixed"], "balanced"),
         (["loss.smoth=1"], "did you mean 'loss.smooth'"),
+        (
+            ["directions=prompt", "shared_context=true"],
+            "setting 'shared_context' from --set: .*no effect with directions=prompt",
+        ),
+        (["segment_dropout=0", "separate_masks=true"], "setting 'separate_masks'.*no effect with segment_dropout=0"),
+        (["segment_dropout=0", "refill_masks=true"], "setting 'refill_masks'.*no effect"),
+        (["loss.smooth=0", "loss.smooth_within=video"], "setting 'loss.smooth_within'.*no effect"),
+        (["recipe.schedule=constant"], "setting 'recipe.warmup_epochs'.*set recipe.warmup_epochs=0"),
     ],
 )
 def test_settings_that_contradict_are_named(assignment, message):

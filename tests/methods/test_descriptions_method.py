@@ -445,9 +445,10 @@ def test_order_of_classes_only_orders_the_results():
 
 
 def test_a_bank_without_classes_of_the_data_set_gives_no_class_probabilities():
-    for bank in ({"normal": ["a"], "abnormal": ["b"]}, {"normal": ["a"], "classes": {"Elsewhere": ["b"]}}):
-        (scores,) = scores_of(frame(descriptions=bank).eval(), features(9))
-        assert scores.classes is None and scores.anomaly.shape == (9,)
+    (scores,) = scores_of(frame(descriptions={"normal": ["a"], "abnormal": ["b"]}).eval(), features(9))
+    assert scores.classes is None and scores.anomaly.shape == (9,)
+    with pytest.raises(ConfigError, match="rename the class 'Elsewhere', which the data set lacks"):
+        frame(descriptions={"normal": ["a"], "classes": {"Elsewhere": ["b"]}})
 
 
 @pytest.mark.parametrize("build", [video, frame])
@@ -474,7 +475,7 @@ def test_a_batch_of_one_kind_trains():
 
 def test_no_epochs_is_no_training():
     config = resolve(FrameConfig, {}, environment={}, assignments=["recipe.epochs=0"])
-    assert config.recipe is None
+    assert config.recipe.epochs == 0 and not config.trains
     assert FrameConfig.model_validate(config.model_dump(mode="json")) == config
     assert resolve(FrameConfig, {}, environment={}).recipe.epochs == 50
 
@@ -513,6 +514,7 @@ def test_a_bank_is_recorded_by_its_content(kind, tmp_path):
         (FrameConfig, ["descriptions=ucfcrim"], "no description bank 'ucfcrim', and no file either; did you mean"),
         (FrameConfig, ["descriptions=7"], "description bank in the settings"),
         (FrameConfig, ["vote=maybe"], "vote"),
+        (VideoConfig, ["prompt.kind=template", "prompt.position=middle"], "setting 'prompt.position'.*no effect"),
     ],
 )
 def test_settings_that_contradict_are_named(kind, assignments, message):

@@ -524,6 +524,9 @@ def test_ablations_take_no_released_checkpoint(settings):
         (["prefix=0", "postfix=0"], "setting 'postfix' from --set: .*nothing to learn"),
         (["temporal=graph+local"], "temporal"),
         (["prefx=3"], "did you mean 'prefix'"),
+        (["visual_prompt=average", "focus_weights=confidence"], "setting 'focus_weights'.*needs focus"),
+        (["branches=coarse", "focus_weights=confidence"], "setting 'focus_weights'.*needs focus and both"),
+        (["recipe.schedule=constant"], r"setting 'recipe.milestones'.*set recipe.milestones=\[\]"),
     ],
 )
 def test_settings_that_contradict_are_named(assignment, message):

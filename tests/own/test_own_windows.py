@@ -27,7 +27,6 @@ from vadbench.own.windows import (
     encoded_rows,
     score_pictures,
     score_rows,
-    window_rows,
 )
 from vadbench.plugins import installed
 
@@ -171,14 +170,6 @@ def test_several_crops_count_by_their_mean(clip):
     with torch.inference_mode():
         found = [method.score([torch.from_numpy(crop)])[0].anomaly.numpy() for crop in features]
     assert anomaly == pytest.approx(np.mean(found, 0), abs=1e-6)
-
-
-def test_windows_are_whole_chunks():
-    assert window_rows(Reach(), follow=True) == 1
-    assert window_rows(Reach(256), follow=True) == window_rows(Reach(256), follow=False) // 16 == 256
-    assert window_rows(Reach(300), follow=False) == 3900
-    assert window_rows(Reach(5000), follow=False) == 5000
-    assert window_rows(Reach(512, whole=True), follow=False) == 16384
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 40])

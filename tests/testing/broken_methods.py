@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 from torch.nn.functional import normalize
@@ -19,26 +20,31 @@ from vadbench_baselines.zero_shot import ZeroShot
 from vadbench import MethodSpec, hookimpl
 from vadbench.config import MethodConfig, Recipe
 from vadbench.locations import find_data_root
-from vadbench.method import Method, Scores
+from vadbench.method import Method, Reach, Scores
 from vadbench.plugins import installed
 
 ON_SYNTHETIC = {"blind", "learns", "leak"}
-SCORED = {"shapes", "probabilities", "together", "float16", "memory", "checkpoint", "network"} | ON_SYNTHETIC
+SCORED = {"shapes", "probabilities", "together", "reach", "float16", "memory", "checkpoint", "network"} | ON_SYNTHETIC
 FAILS = {
     "undescribed": ["settings"],
     "bad-defaults": ["settings"],
     "knows-a-stranger": ["settings"],
     # The harness refuses scores of the wrong shape.
-    "one-short": ["shapes", *ON_SYNTHETIC],
+    "one-short": ["shapes", "reach", *ON_SYNTHETIC],
     "out-of-range": ["shapes"],
     "no-scores-of-one": ["shapes", "probabilities", "together", "float16", "checkpoint"],
     "sometimes-classes": ["shapes"],
     "not-one": ["probabilities"],
     "normal-first": ["probabilities"],
-    "batch-mean": ["together"],
+    # A mean over a batch is one over a window as well.
+    "batch-mean": ["together", "reach"],
     # A score that is drawn anew is not the same from a checkpoint either.
-    "noisy": ["together", "checkpoint"],
+    "noisy": ["together", "reach", "checkpoint"],
     "last-first": ["together", *ON_SYNTHETIC],
+    "sees-further": ["reach"],
+    "longer-chunks": ["reach"],
+    # The harness cuts long videos by it.
+    "no-chunk": ["reach", *ON_SYNTHETIC],
     "last-bits": ["float16"],
     "keeps-rows": ["memory"],
     "keeps-scores": ["memory"],
@@ -145,6 +151,29 @@ class LastFirst(Sound):
 
     def score(self, videos):
         return super().score(videos)[::-1]
+
+
+class SeesFurther(Changed):
+    """Says that every row counts by itself, as what it is built on does, and looks at its neighbours."""
+
+    def change(self, s, rows):
+        ones = torch.ones(1, 1, 5)
+        count = F.conv1d(torch.ones(1, 1, len(rows)), ones, padding=2)
+        return Scores((F.conv1d(s.anomaly[None, None], ones, padding=2) / count)[0, 0], s.classes)
+
+
+class LongerChunks(Changed):
+    """Scores chunks of 48 rows and says 16."""
+
+    reach = property(lambda self: Reach(16))
+
+    def change(self, s, rows):
+        means = torch.cat([part.mean().expand(len(part)) for part in s.anomaly.split(48)])
+        return Scores((s.anomaly + means) / 2, s.classes)
+
+
+class NoChunk(Sound):
+    reach = property(lambda self: Reach(0, whole=True))
 
 
 class LastBits(Changed):

@@ -66,6 +66,8 @@ def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
         ("normal-first", "probabilities", "not of the normal class (column 5", "task.classes.normal"),
         ("batch-mean", "together", "scored one by one, ", "take no statistics over a batch"),
         ("noisy", "together", "scored once more, anomaly scores differ by", "leave dropout off"),
+        ("sees-further", "reach", "differ by 0.0", "reach says Reach(chunk=1, margin=0, whole=False): name the rows"),
+        ("longer-chunks", "reach", "in windows of 64 with a margin of 0, anomaly scores of", "a long video is cut so"),
         ("last-bits", "float16", "with features in float16 anomaly scores change by 0.09", "threshold"),
         ("keeps-rows", "memory", "scoring 32 videos of 2,000 rows left 15.6", "on self"),
         ("keeps-scores", "memory", "rows left 0.2", "on self"),
@@ -161,7 +163,7 @@ def test_all_checks_at_once_list_every_failure(monkeypatch):
         warnings.simplefilter("always")
         check_method("noisy", plugins=[PLUGIN])
     said = str(caught.value)
-    assert said.splitlines()[0] == "method 'noisy' fails 2 of 10 checks:"
+    assert said.splitlines()[0] == "method 'noisy' fails 3 of 11 checks:"
     assert "\n  together: scored once more" in said and "\n  checkpoint: " in said
     assert not warned
     with pytest.warns(NotCheckedWarning, match="gradients: the method is not trained"):

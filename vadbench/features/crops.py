@@ -11,9 +11,10 @@ from vadbench.features.source import FeatureSource
 from vadbench.protocols import MAXIMUM
 
 CENTER = "center"
+Joining = Literal["mean", "max"]
 
 
-def joining(fingerprint: Fingerprint) -> Literal["mean", "max"]:
+def joining(fingerprint: Fingerprint) -> Joining:
     """What the scores of a video's crops become: their mean, or of regions their maximum."""
     return "max" if fingerprint.regions else "mean"
 

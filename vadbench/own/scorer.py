@@ -101,7 +101,7 @@ def open_trained(
     found, where = info.threshold, "99th percentile of the scores of normal training videos"
     if found is None:
         found, where = USUAL_THRESHOLD, "of a method without training"
-        if config.recipe is not None:
+        if config.trains:
             where = "of a run that kept none"
             notes.append("the run keeps no threshold: it is imported or of an older vadbench; give --threshold")
     return Scorer(
@@ -112,7 +112,7 @@ def open_trained(
         config.recipe.precision if config.recipe else "fp32",
         found if threshold is None else threshold,
         where if threshold is None else "given",
-        f"{info.method} {'trained on' if config.recipe else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
+        f"{info.method} {'trained on' if config.trains else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
         f" {info.key}",
         notes,
     )
@@ -150,6 +150,8 @@ def open_untrained(
     known = defaults(method_class.Config)
     chosen = list(assignments)
     if known.get("recipe") is not None:
+        if method_class.needs_training:
+            raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
         chosen.append("recipe.epochs=0")
     if "descriptions" in known and descriptions is not None:
         chosen.append(f"descriptions={json.dumps(str(descriptions))}")
@@ -158,8 +160,6 @@ def open_untrained(
     own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
     config = resolve(method_class.Config, own, assignments=chosen)
     require_trainable(name, method_class, config)
-    if config.recipe is not None:
-        raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
     classes = _classes(name, config, registry, dataset)
     clip = load_clip(clip_source(clip_model, clip_weights), device)
     return Scorer(

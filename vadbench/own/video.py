@@ -16,7 +16,8 @@ from vadbench.own.page import clock, video_page
 from vadbench.own.reading import Reader
 from vadbench.own.scorer import Scorer
 from vadbench.own.sources import Source
-from vadbench.own.windows import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures, window_rows
+from vadbench.own.windows import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
+from vadbench.windows import window_rows
 
 _PICTURED = 200
 """Events whose peaks are kept as pictures, the highest ones: enough for a page."""
@@ -204,7 +205,7 @@ def _notes(reader: Reader, result: Result, scorer: Scorer) -> list[str]:
     if scorer.method.reach.whole and result.rows > window:
         notes.append(
             f"a score of '{scorer.name}' depends on the whole video, which is too long to hold: scored in windows of"
-            f" {window} rows, {window * scorer.fingerprint.stride} frames"
+            f" {window:,} rows, {window * scorer.fingerprint.stride:,} frames"
         )
     return notes
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,20 +24,17 @@ from vadbench.features import extract
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import Rows
-from vadbench.features.source import FeatureSource
 from vadbench.media import Frame
 from vadbench.method import Reach
 from vadbench.own.reading import Kept, Reader
 from vadbench.own.scorer import Scorer
-from vadbench.scoring import ROWS_AT_ONCE, score_videos
+from vadbench.scoring import score_window
+from vadbench.windows import first_needed, next_window, window_rows
 
 BATCH = 256
 """Frames encoded at once, as in extraction: another number could change the last bits of a row."""
 FOLLOWED_BATCH = 16
 """The same where scores are wanted soon."""
-ROWS_OF_PARTS = 4096
-"""Rows scored at once by a method that does not need the whole video."""
-
 _T = TypeVar("_T")
 
 _THUMBNAIL = (192, 144)
@@ -173,7 +172,7 @@ def _small_jpeg(frame: Frame) -> bytes:
 
 
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[ScoredRows]:
-    """Scores of a video's rows as windows of them become complete; :func:`window_rows` says how long these are."""
+    """Scores of a video's rows as windows of them become complete."""
     rows = encoded_rows(pictures, scorer.clip, scorer.fingerprint, watch)
     for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
         starts = np.array([pictures.starts.popleft() for _ in anomaly])
@@ -187,82 +186,60 @@ def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch
         yield np.stack(rows).astype(fingerprint.dtype, copy=False)
 
 
-def window_rows(reach: Reach, follow: bool) -> int:
-    """Rows of a window: whole chunks; of a stream a single one, because its scores are awaited."""
-    if follow:
-        return reach.chunk
-    most = ROWS_AT_ONCE if reach.whole else ROWS_OF_PARTS
-    return max(reach.chunk, most // reach.chunk * reach.chunk)
-
-
 def score_rows(
     rows: Iterable[Rows], scorer: Scorer, follow: bool, watch: Stopwatch
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
-    """Scores of rows ``(crops, n, dim)`` that come bit by bit.
+    """Scores of rows ``(crops, n, dim)`` that come bit by bit, in the windows in which a run scores them.
 
-    Whatever the windows, a method that does not need the whole video gives the scores that it would give to all rows
-    at once; one that does gives them to videos of a single window.
+    Only a stream's windows are others (:func:`vadbench.windows.window_rows`), which changes no score of a method that
+    does not need the whole video.
 
     Yields:
         the number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.
     """
     reach = scorer.method.reach
-    window = window_rows(reach, follow)
-    held: Rows | None = None
-    done = before = 0  # rows scored; rows held from before those
-    for new in rows:
-        held = new if held is None else np.concatenate([held, new], 1)
-        while (ready := held.shape[1] - before - reach.margin) >= window:
-            # What came at once is scored at once, so far as it makes whole chunks.
-            size = window if reach.whole else max(window, min(ready, ROWS_OF_PARTS)) // window * window
-            start = before if reach.whole else 0
+    size = window_rows(reach, follow)
+    held, done = _Held(), 0
+    for new in itertools.chain(rows, [None]):
+        ended = new is None
+        if new is not None:
+            held.add(new)
+        if follow:
+            size = _ready(reach, held.stop - done - (0 if ended else reach.margin))
+        while window := next_window(reach, size, done, held.stop, ended):
+            crops = [partial(held.crop, i, window.start, window.stop) for i in range(len(scorer.fingerprint.crops))]
             with watch.of("method"):
-                seen = held[:, start : before + size + reach.margin]
-                anomaly, classes = _scores(scorer, seen, before - start, size)
-            yield done, anomaly, classes
-            done += size
-            keep = window if reach.whole else -(-reach.margin // reach.chunk) * reach.chunk
-            drop = max(0, before + size - keep)
-            held, before = held[:, drop:], before + size - drop
-    if held is not None and held.shape[1] > before:
-        size = held.shape[1] - before
-        if reach.whole:
-            # Filled up with the rows before it, a short last window is like any other.
-            drop = max(0, held.shape[1] - max(window, size))
-            held, before = held[:, drop:], before - drop
-        with watch.of("method"):
-            anomaly, classes = _scores(scorer, held, before, size)
-        yield done, anomaly, classes
+                found = score_window(scorer.method, crops, window, scorer.precision)
+            yield done, found.anomaly, found.classes
+            done = window.last
+        held.drop(first_needed(reach, size, done, held.stop))
 
 
-def _scores(
-    scorer: Scorer, rows: Rows, first: int, size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    source = _Held(rows, scorer.fingerprint)
-    name = source.names[0]
-    frames = {name: rows.shape[1] * scorer.fingerprint.stride}
-    (found,) = score_videos(scorer.method, source, {name: source.crops(name)}, frames, scorer.precision)
-    wanted = slice(first, first + size)
-    return found.anomaly[wanted], None if found.classes is None else found.classes[wanted]
+def _ready(reach: Reach, waiting: int) -> int:
+    """Rows of a stream's next window: what came at once is scored at once, so far as it makes whole chunks."""
+    if reach.whole:
+        return reach.chunk
+    return max(reach.chunk, min(waiting, window_rows(reach)) // reach.chunk * reach.chunk)
 
 
-class _Held(FeatureSource):
-    """Rows in memory, as features of a data set with one video."""
+class _Held:
+    """The rows of a video that a window may still see, as they came."""
 
-    names = ("this video",)
+    def __init__(self) -> None:
+        self._parts: deque[Rows] = deque()
+        self._start = self.stop = 0
 
-    def __init__(self, rows: Rows, fingerprint: Fingerprint) -> None:
-        self.folder, self.fingerprint, self._rows = Path(), fingerprint, rows
+    def add(self, rows: Rows) -> None:
+        """Rows ``(crops, n, dim)`` behind those that are held."""
+        self._parts.append(rows)
+        self.stop += rows.shape[1]
 
-    def crops(self, name: str) -> tuple[str, ...]:
-        return self.fingerprint.crops
-
-    def crop_rows(self, name: str, crop: str) -> Rows:
-        rows: Rows = self._rows[self.fingerprint.crops.index(crop)]
+    def crop(self, crop: int, start: int, stop: int) -> Rows:
+        """Rows of one crop, those from ``start`` to ``stop`` of the video."""
+        rows: Rows = np.concatenate([part[crop] for part in self._parts])[start - self._start : stop - self._start]
         return rows
 
-    def frames(self, name: str) -> int | None:
-        return None
-
-    def stamp(self, name: str) -> str:
-        return ""
+    def drop(self, before: int) -> None:
+        """Forget what lies before a row."""
+        while self._parts and self._start + self._parts[0].shape[1] <= before:
+            self._start += self._parts.popleft().shape[1]

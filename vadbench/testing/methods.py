@@ -20,6 +20,7 @@ METHOD_CHECKS: Table = {
     "shapes": ("scores", "a finite score a row, within 0 and 1 where there are probabilities, for any number of rows"),
     "probabilities": ("scores", "class probabilities sum to one, with the normal class in its place"),
     "together": ("scores", "no score depends on the order of videos or on which are scored together"),
+    "reach": ("scores", "a long video scored in windows of the reach that is declared has the scores of the whole"),
     "float16": ("scores", "features stored in float16 hardly change a score"),
     "memory": ("scores", "nothing is kept of the videos that were scored"),
     "gradients": ("weights", "the loss is finite and reaches every trainable parameter"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Sequence
 from unittest import SkipTest
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from vadbench.method import Scores
 from vadbench.testing.check import require
 from vadbench.testing.subject import LENGTHS, Subject, furthest, values
+from vadbench.windows import windows
 
 ROUNDING = 1e-5
 """By how much a value may leave its range, and a score differ with the company it is computed in."""
@@ -20,6 +22,8 @@ SUMS = 1e-4
 """By how much the probabilities of a row may miss one."""
 HALF = 1e-2
 """By how much a score may change with features in float16."""
+WINDOW = 61
+"""Rows of the shortest windows in which a long video is scored to check a method's reach, at least."""
 KEPT_PER_ROW = 1.0
 """Bytes that may be kept of a scored row: the scores alone would be four."""
 
@@ -118,6 +122,49 @@ def together(subject: Subject) -> str:
             " generator that others move",
         )
     return f"{len(rows)} videos one by one, in another order, once more: within {max(g for g, _ in gaps.values()):.1g}"
+
+
+def reach(subject: Subject) -> str:
+    """Scores of a whole video, and of its windows as ``reach`` says that they may be cut.
+
+    Two lengths of window are tried, a chunk times neighbouring numbers: were rows in fact scored in longer chunks than
+    declared, some would begin in the wrong place in one of the two.
+    """
+    declared = subject.trained.reach
+    if declared.whole:
+        return (
+            f"all of a video's rows count, so there is nothing to compare; a stream is cut into {declared.chunk:,} rows"
+        )
+    shortest = -(-WINDOW // declared.chunk)
+    lengths = [declared.chunk * count for count in (shortest, shortest + 1)]
+    count = 3 * lengths[1] + 2 * declared.margin + declared.chunk // 2 + 7
+    (rows,) = subject.videos((count,))
+    whole = subject.score(subject.trained, [rows])
+    most = 0.0
+    for length in lengths:
+        cut = list(windows(declared, length, count))
+        parts = [subject.score(subject.trained, [rows[w.start : w.stop]])[0] for w in cut]
+        gap, what = furthest(whole, [_joined(parts, [w.scored for w in cut])])
+        require(
+            gap <= ROUNDING,
+            f"scored in windows of {length:,} with a margin of {declared.margin:,}, {what} of a video of {count:,} rows"
+            f" differ by {gap:.3g} from those of the whole, expected {ROUNDING:g} at most",
+            f"reach says {declared}: name the rows that are scored together as chunk, as margin how far before and"
+            " behind them rows still matter, or whole=True; a long video is cut so",
+        )
+        most = max(most, gap)
+    return f"{count:,} rows whole and in windows of {lengths[0]:,} and {lengths[1]:,}: within {most:.1g}"
+
+
+def _joined(parts: Sequence[Scores], counted: Sequence[slice]) -> Scores:
+    """Scores of windows, those rows of each that count, as those of one video."""
+    pairs = list(zip(parts, counted, strict=True))
+    classes = [s.classes[rows] for s, rows in pairs if s.classes is not None]
+    return Scores(
+        torch.cat([s.anomaly[rows] for s, rows in pairs]),
+        torch.cat(classes) if classes else None,
+        {b: torch.cat([s.branches[b][rows] for s, rows in pairs if b in s.branches]) for b in parts[0].branches},
+    )
 
 
 def float16(subject: Subject) -> str:

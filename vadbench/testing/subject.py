@@ -69,8 +69,7 @@ class Subject:
     @property
     def recipe(self) -> Recipe | None:
         """How it is trained; ``None`` where it is not."""
-        recipe = self.config.recipe
-        return recipe if recipe is not None and recipe.epochs else None
+        return self.config.recipe if self.config.trains else None
 
     @cached_property
     def classes(self) -> ClassTable:

@@ -129,7 +129,7 @@ def long_video(name: str, options: Options, folder: Path) -> Work:
     """Rows of 24 hours of video, scored as they come, as ``vadbench score`` does after encoding them.
 
     A row depends on its chunk of 256 with VadCLIP, which scores 4,096 rows at once. With AnomalyCLIP it depends on the
-    whole video, which is too long to hold: windows of 16,384 rows are scored apart, and the record says so. The peak
+    whole video, which is too long to hold: windows of 131,072 rows are scored apart, and the record says so. The peak
     of memory must not grow from a tenth of the video to all of it.
     """
     method = built(name, options).eval()
