@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from vadbench.config import flatten
 from vadbench.errors import UnknownNameError, did_you_mean
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import canonical, definition
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import Name, RunRecord, digest
 
@@ -30,10 +30,9 @@ class _Entry(BaseModel):
 
 def _known_metric(key: str) -> str:
     try:
-        definition(key)
+        return definition(canonical(key)).key
     except UnknownNameError as error:
         raise ValueError(str(error)) from error
-    return key
 
 
 def _known_protocol(name: str) -> str:
