@@ -239,6 +239,19 @@ def test_published_numbers_that_do_not_exist_are_refused(registry, write, old, n
     assert_refused(registry, write, PAPER, old, new, line, message)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("AUC/Abuse", "AUC[Abuse]"),
+        ("AP/Car (parked)", "AP[Car (parked)]"),
+        ("time_ms[CLIP feature]", "time_ms/CLIP-feature"),
+    ],
+)
+def test_metrics_of_the_first_edition_are_read_in_todays_spelling(registry, write, old, new):
+    asked, known = (open_benchmark(write(FILE.replace('"AUC"', json.dumps(key))), registry) for key in (old, new))
+    assert asked == known and {c.metric for t in asked.tables for c in t.columns} >= {new}
+
+
 def test_a_row_that_a_paper_leaves_blank_says_why(registry, write):
     blank = PAPER.replace('method = "random"', 'why = "left blank"').replace('2024" }', '2024", variant = "x" }')
     assert open_benchmark(write(blank), registry).tables[0].rows[0].published.variant == "x"

@@ -173,10 +173,12 @@ def test_clearly_different_runs_are_told_apart(keep, out):
     found = compare(a, b)
     for key in ("AUC", "AP", "mAUC", "mAP", "mAP@IoU", "FAR"):
         assert found[key].p * len(found) < 0.01
-        assert verdict(key, found[key], found[key].p) == "A is better"
+        word = "A is better" if key != "FAR" else "B is higher"
+        assert verdict(key, found[key], found[key].p) == word
         assert found[key].value == pytest.approx(a.value(key) - b.value(key))
     back = compare(b, a)
-    assert verdict("FAR", back["FAR"], 0.001) == verdict("AUC", back["AUC"], 0.001) == "B is better"
+    assert verdict("AUC", back["AUC"], 0.001) == "B is better"
+    assert verdict("FAR", back["FAR"], 0.001) == "A is higher"
 
 
 def test_a_comparison_is_the_resampling_of_written_out_videos(keep, out, monkeypatch):
@@ -271,21 +273,62 @@ def test_class_metrics_over_other_classes_are_not_compared(keep, out):
         shared,
         b.rules,
     )
-    found = compare(*sides(keep, out, a, crossed), [*COMPARED, "AUC/Riot"])
-    for key in ("mAUC", "mAP", "mAP@IoU", "AUC/Riot"):
+    found = compare(*sides(keep, out, a, crossed), [*COMPARED, "AUC[Riot]"])
+    for key in ("mAUC", "mAP", "mAP@IoU", "AUC[Riot]"):
         assert (found[key].p, found[key].low) == (None, None)
         assert verdict(key, found[key], None) == "measured over other classes"
     for key in ("AUC", "AP", "AnoAUC", "FAR"):
         assert found[key].p is not None
 
 
-def test_one_video_says_nothing(keep, out):
-    def single(seed):
-        split = scored(seed, 1, videos=2)
-        return replace(split, scores=split.scores[1:], videos=split.videos[1:])
+@pytest.mark.parametrize(("videos", "told"), [(2, False), (8, False), (9, False), (10, True)])
+def test_fewer_than_five_videos_with_anomalies_are_too_few_to_tell(keep, out, videos, told):
+    """Every second video is anomalous; however far apart the scores are, four of them are no evidence."""
+    found = compare(*sides(keep, out, scored(0, 8, videos=videos), scored(1, 0, videos=videos)))
+    assert {"AUC", "mAUC", "FAR"} <= found.keys()
+    for key, difference in found.items():
+        assert (difference.p is not None) == (difference.low is not None) == told
+        assert (verdict(key, difference, difference.p) == "too few videos to tell") != told
 
-    found = compare(*sides(keep, out, single(0), single(1)), ["AUC"])["AUC"]
-    assert (found.p, found.reason) == (None, "there is only one video to resample")
+
+def test_a_class_that_fewer_than_five_videos_carry_is_not_judged(keep, out):
+    """Of 18 videos five show a riot and four a fire."""
+    found = compare(*sides(keep, out, scored(0, 8, videos=18), scored(1, 0, videos=18)), ["AUC[Riot]", "AUC[Fire]"])
+    assert found["AUC[Riot]"].p is not None
+    assert (found["AUC[Fire]"].p, found["AUC[Fire]"].low) == (None, None)
+    assert verdict("AUC[Fire]", found["AUC[Fire]"], None) == "too few videos to tell"
+
+
+def test_the_first_editions_spelling_of_a_class_is_understood(keep, out):
+    a, b = sides(keep, out, scored(0, 2), scored(1, 0))
+    assert compare(a, b, ["AUC/Riot", "AUC[Riot]"]) == compare(a, b, ["AUC[Riot]"])
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("classes", ClassTable((VideoClass("Normal"), VideoClass("Riot"), VideoClass("Flood")), normal=0)),
+        ("normal", replace(TABLE, normal=2)),
+    ],
+)
+def test_other_classes_are_noticed_whatever_a_video_is_called(keep, out, name, other):
+    def made(seed, table):
+        split = scored(seed, 1)
+        truth = [replace(v, segments=tuple(replace(g, label="Riot") for g in v.segments)) for v in split.videos]
+        scores = [replace(split.scores[0], name=name), *split.scores[1:]]
+        return replace(split, scores=scores, videos=[replace(truth[0], name=name), *truth[1:]], classes=table)
+
+    found = compare(*sides(keep, out, made(0, TABLE), made(1, other)), ["AUC", "mAUC", "AUC[Riot]"])
+    assert found["AUC"].p is not None
+    assert found["mAUC"].reason == found["AUC[Riot]"].reason == "measured over other classes"
+
+
+def test_settings_that_are_called_like_other_facts_of_a_run_are_compared(keep, out):
+    """A setting named 'version' is not the method's version, nor does it hide it."""
+    keep(scored(0, 1), config={"version": 1, "method": "x"})
+    keep(scored(1, 1), seed=1, config={"version": 1, "method": "x"}, method_version="2")
+    with pytest.raises(RunError, match=r"differ in version \(1, 2\)"):
+        load_runs("d/good", out)
 
 
 def test_metrics_must_be_defined_on_both_sides(keep, out):
@@ -301,16 +344,16 @@ def test_metrics_must_be_defined_on_both_sides(keep, out):
 def test_metrics_of_branches_cannot_be_compared(keep, out):
     split = scored(0, 1)
     branched = replace(split, scores=[replace(s, branches={"align": s.anomaly}) for s in split.scores])
-    with pytest.raises(UnknownNameError, match="metric that can be compared 'AUC/align'"):
-        compare(*sides(keep, out, branched, branched), ["AUC/align"])
+    with pytest.raises(UnknownNameError, match=r"metric that can be compared 'AUC\(align\)'"):
+        compare(*sides(keep, out, branched, branched), ["AUC(align)"])
 
 
 def test_a_class_is_compared_by_its_name(keep, out):
     a, b = sides(keep, out, scored(0, 2), scored(1, 0))
-    found = compare(a, b, ["AUC/Riot", "mAP@0.3"])
-    assert list(found) == ["AUC/Riot", "mAP@0.3"]
-    assert found["AUC/Riot"].value == pytest.approx(a.value("AUC/Riot") - b.value("AUC/Riot"))
-    assert found["AUC/Riot"].p < 0.01
+    found = compare(a, b, ["AUC[Riot]", "mAP@0.3"])
+    assert list(found) == ["AUC[Riot]", "mAP@0.3"]
+    assert found["AUC[Riot]"].value == pytest.approx(a.value("AUC[Riot]") - b.value("AUC[Riot]"))
+    assert found["AUC[Riot]"].p < 0.01
 
 
 def test_damaged_scores_are_named(keep, out):
@@ -349,5 +392,6 @@ def test_verdicts_go_by_the_adjusted_p_value():
     difference = Difference(0.1, 0.02, 0.2, p=0.02)
     assert verdict("AUC", difference, 0.05) == "A is better"
     assert verdict("AUC", difference, 0.06) == "not distinguishable"
-    assert verdict("FAR", difference, 0.02) == "B is better"
+    assert verdict("FAR", difference, 0.02) == "A is higher"
+    assert verdict("FAR", Difference(-0.1, -0.2, -0.02, p=0.02), 0.02) == "B is higher"
     assert verdict("AUC", Difference(-0.1, -0.2, -0.02, p=0.02), 0.02) == "B is better"

@@ -251,4 +251,4 @@ def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_spl
 
     scores = load_split(Path(record["folder"])).scores
     np.testing.assert_allclose(scores[0].anomaly, expected[0].anomaly.detach().numpy(), rtol=1e-5)
-    assert {"AUC/coarse", "AUC/align", "AP/coarse", "AP/align", "mAP@IoU"} <= record["metrics"].keys()
+    assert {"AUC(coarse)", "AUC(align)", "AP(coarse)", "AP(align)", "mAP@IoU"} <= record["metrics"].keys()

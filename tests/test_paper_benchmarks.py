@@ -9,6 +9,7 @@ import pytest
 
 from vadbench.benchmarks.schema import Benchmark
 from vadbench.config import resolve
+from vadbench.metrics.keys import MetricKey
 from vadbench.plugins import Registry
 from vadbench.published import published_for, published_numbers
 
@@ -173,8 +174,8 @@ def test_columns_of_classes_name_the_classes_of_the_data_set(registry):
     per_class = {}
     for table in (t for b in map(read, PAPERS) for t in b.tables):
         for column in table.columns:
-            _, slash, name = column.metric.partition("/")
-            if slash:
+            name = MetricKey.parse(column.metric).of_class
+            if name is not None:
                 per_class.setdefault(table.id, []).append(name)
                 assert name in registry.dataset(column.dataset).classes.names
     assert {table: len(names) for table, names in per_class.items()} == {"4": 13, "5": 15, "6": 6}

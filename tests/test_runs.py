@@ -61,9 +61,11 @@ def test_a_record_reads_back_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"schema_version": 99}', "has schema 99, this vadbench reads 2; upgrade"),
+        ('{"schema_version": 99}', "has schema 99, this vadbench reads 2 and 3; upgrade"),
         ('{"schema_version": 2, "status"', "cannot read"),
         ("[]", "not a run record"),
+        ('{"schema_version": 1}', "has schema 1, this vadbench reads 2 and 3; delete this file and run again"),
+        ('{"schema_version": 2, "metrics": [1]}', "not a run record"),
         ('{"schema_version": 2, "status": "done"}', "status"),
         ('{"schema_version": 2, "dataset": "/tmp/elsewhere"}', "run record"),
     ],
@@ -113,6 +115,23 @@ def test_means_leave_out_what_a_seed_lacks():
     assert summarise(runs[:1])["AUC"] == (0.5, None)
     with pytest.raises(RunError, match="one method"):
         summarise([runs[0], record(method="other")])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_metric_that_one_seed_lacks_has_no_mean_whichever_comes_first(order):
+    """A reused run of an earlier version may lack what is measured today, or have what is measured no more."""
+    old = record(seed=0, metrics={"AUC": Value(value=0.5), "gone": Value(value=0.1)})
+    new = record(seed=1, metrics={"AUC": Value(value=0.7), "AUC/within": Value(value=0.9)})
+    runs = [(old, new)[i] for i in order]
+    assert summarise(runs) == {"AUC": (pytest.approx(0.6), pytest.approx(0.1414, abs=1e-4))}
+
+
+@pytest.mark.parametrize("key", ["AUC (all)", "AUC[", "", "AUC/"])
+def test_a_record_whose_metric_has_no_key_is_refused(tmp_path, key):
+    content = record().model_dump(mode="json") | {"metrics": {key: {"value": 0.5}}}
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match="not a run record: metrics"):
+        read_record(tmp_path)
 
 
 @pytest.mark.parametrize("field", ["method", "dataset", "trained_on", "key", "evaluation"])

@@ -155,7 +155,7 @@ def test_the_method_trains(loaded, tmp_path):
         "mine", "tiny", settings, clip_model="small", clip_weights="random:0", device="cpu", out=tmp_path / "runs"
     )
     outcome = run(open_experiment(request, registry), 0)
-    assert set(outcome.record.metrics) >= {"AUC", "AUC/Square", "mAP", "mAP@IoU", "FAR"}
+    assert set(outcome.record.metrics) >= {"AUC", "AUC[Square]", "mAP", "mAP@IoU", "FAR"}
     losses = [json.loads(line)["loss"] for line in (outcome.folder / "training.jsonl").read_text().splitlines()]
     assert losses[0]["class"] == pytest.approx(np.log(2), abs=0.1)
     assert losses[-1]["class"] < 0.8 * losses[0]["class"]

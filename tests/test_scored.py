@@ -4,17 +4,22 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import RunError
-from vadbench.evaluation import _in_common
+from vadbench.evaluation import _diagnostics, _in_common
 from vadbench.metrics.bootstrap import draw_videos
+from vadbench.metrics.definitions import DEFINITIONS
+from vadbench.metrics.keys import MetricKey
+from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.recognition import recognise
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import RunRecord, write_record
 from vadbench.scored import ScoredSplit, VideoScores, load_split
@@ -81,7 +86,7 @@ def test_what_is_read_back_measures_the_same_to_the_last_bit(tmp_path, rules, cl
     read = load_split(keep(made, tmp_path))
     metrics = made.measure()
     assert read.measure() == metrics
-    assert {"AUC/align", "AP/class agnostic"} <= metrics.keys() if branches else "AUC/align" not in metrics
+    assert {"AUC(align)", "AP(class agnostic)"} <= metrics.keys() if branches else "AUC(align)" not in metrics
     assert (metrics["mAP@IoU"]["value"] is not None) == classes
     keys, draws = ["AUC", "AP", "mAUC", "mAP@IoU", "FAR"], draw_videos(len(made.videos), 50)
     before, after = made.resampled(keys, draws), read.resampled(keys, draws)
@@ -125,17 +130,129 @@ def test_binary_truth_decides_frames_and_segments_decide_classes(tmp_path):
     _, riot = frames_of(made, [s.classes[:, 0] for s in made.scores])
     rioting = [any(g.label == "Riot" and g.start <= f < g.end for g in v.segments)
                for s, v in zip(made.scores, made.videos, strict=True) for f in range(s.frames)]  # fmt: skip
-    assert metrics["AUC/Riot"]["value"] == pytest.approx(roc_auc_score(rioting, riot), abs=1e-12)
+    assert metrics["AUC[Riot]"]["value"] == pytest.approx(roc_auc_score(rioting, riot), abs=1e-12)
 
 
-def test_a_label_by_an_alias_is_kept_as_the_class(tmp_path):
-    made = split(5)
-    renamed = [Video(v.name, v.labels, segments=tuple(Segment("G" if s.label == "Riot" else s.label, s.start, s.end)
-                     for s in v.segments)) for v in made.videos]  # fmt: skip
-    aliased = ScoredSplit(made.scores, renamed, made.stride, TABLE, made.rules, made.localises_normal)
-    read = load_split(keep(aliased, tmp_path))
+def aliased(made):
+    """The same split with every second segment of a riot, and the labels of every second video, under an alias."""
+    renamed = []
+    for i, v in enumerate(made.videos):
+        segments = tuple(replace(g, label="G") if g.label == "Riot" and k % 2 == 0 else g
+                         for k, g in enumerate(v.segments))  # fmt: skip
+        labels = (*v.labels, "G") if "Riot" in v.labels and i % 4 == 1 else v.labels
+        renamed.append(replace(v, labels=labels, segments=segments))
+    return replace(made, videos=renamed)
+
+
+@given(seed=st.integers(0, 10_000), rules=st.sampled_from(sorted(PROTOCOLS)))
+@settings(max_examples=20, deadline=None)
+def test_a_class_and_its_alias_measure_as_one_class_before_and_after_reloading(tmp_path_factory, seed, rules):
+    """Frames where segments of both overlap count once, as they do where both have the same name."""
+    made = split(seed, rules)
+    other = aliased(made)
+    assert any(g.label == "G" for v in other.videos for g in v.segments) or not any(
+        g.label == "Riot" for v in made.videos for g in v.segments
+    )
+    metrics = made.measure()
+    assert other.measure() == metrics
+    read = load_split(keep(other, tmp_path_factory.mktemp("aliased")))
+    assert read.measure() == metrics
     assert [v.segments for v in read.videos] == [v.segments for v in made.videos]
-    assert read.measure() == made.measure()
+
+
+def test_frames_that_a_class_and_its_alias_share_are_counted_once():
+    """By hand: a riot in frames 0 to 8, under its alias in frames 4 to 12, of 16 frames in rows of 4."""
+    video = Video("v", ("Riot",), segments=(Segment("Riot", 0, 8), Segment("G", 4, 12)))
+    rng = np.random.default_rng(0)
+    scores = [VideoScores("v", 16, rng.random(4).astype(np.float32), rng.random((4, 3)).astype(np.float32))]
+    rows = ScoredSplit(scores, [video], 4, TABLE, PROTOCOLS["native"]).rows
+    assert rows.class_positives.tolist() == [[4, 0, 0], [4, 0, 0], [4, 0, 0], [0, 4, 0]]
+
+
+# Scores keep the precision they have.
+
+
+def at_a_threshold(value, dtype):
+    """One anomalous video whose scores are the threshold that is asked for, and a normal one with lower scores."""
+    videos = [Video("a", ("Riot",), segments=(Segment("Riot", 0, 8),)), Video("b", ("Normal",))]
+    probabilities = np.full((2, 3), 1 / 3, np.float32)
+    scores = [VideoScores(name, 8, np.full(2, score, dtype), probabilities, {"align": np.full(2, score, dtype)})
+              for name, score in (("a", value), ("b", value / 2))]  # fmt: skip
+    return ScoredSplit(scores, videos, 4, TABLE, PROTOCOLS["native"])
+
+
+@pytest.mark.parametrize("threshold", [t / 10 for t in range(1, 10)])
+def test_a_float32_score_at_a_threshold_counts_as_anomalous(tmp_path, threshold):
+    """As in AnomalyCLIP's evaluation, where a float32 0.7 is compared with 0.7 in float32; kept and read back too."""
+    made = at_a_threshold(threshold, np.float32)
+    for scores in (made, load_split(keep(made, tmp_path))):
+        expected = f1_score([1] * 8 + [0] * 8, scores.rows.scores.repeat(4) >= np.float32(threshold))
+        assert expected == 1
+        found = _diagnostics(scores.rows)["f1"]
+        assert found[str(threshold)] == pytest.approx(expected)
+        assert recognise(scores.rows).f1[round(10 * threshold) - 1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_reach_every_metric_in_their_own_precision(tmp_path, dtype, monkeypatch):
+    made = at_a_threshold(0.3, dtype)
+    seen = []
+    monkeypatch.setattr(
+        "vadbench.scored.evaluate", lambda rows, *a: seen.append(rows.scores.dtype) or evaluate(rows, *a)
+    )
+    for scores in (made, load_split(keep(made, tmp_path))):
+        assert scores.rows.scores.dtype == dtype
+        scores.measure()
+    assert seen == [dtype] * 4  # the score and its branch, each before and after
+
+
+@given(seed=st.integers(0, 10_000), ties=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_float32_scores_rank_as_scikit_learn_ranks_them(seed, ties):
+    made = split(seed, classes=False)
+    if ties:
+        coarse = [replace(s, anomaly=np.round(s.anomaly * 4) / 4 - np.float32(0.5)) for s in made.scores]
+        made = replace(made, scores=coarse)
+    inside, held = frames_of(made, [s.anomaly for s in made.scores])
+    assume(inside.any())
+    metrics = made.measure()
+    assert held.dtype == np.float32
+    assert metrics["AUC"]["value"] == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
+    assert metrics["AP"]["value"] == pytest.approx(average_precision_score(inside, held), abs=1e-12)
+    _, branch = frames_of(made, [s.branches["align"] for s in made.scores])
+    assert metrics["AUC(align)"]["value"] == pytest.approx(roc_auc_score(inside, branch), abs=1e-12)
+    draws = draw_videos(len(made.videos), 5)
+    for found, weights in zip(made.resampled(["AUC"], draws)["AUC"], draws, strict=True):
+        sample = np.concatenate([np.full(s.frames, w) for s, w in zip(made.scores, weights, strict=True)])
+        if len(set(inside[sample > 0])) == 2:
+            assert found == pytest.approx(roc_auc_score(inside, held, sample_weight=sample), abs=1e-12)
+
+
+# A branch and a class of one name.
+
+
+def test_a_branch_and_a_class_of_one_name_are_two_metrics(tmp_path):
+    made = split(3)
+    named = [replace(s, branches={"Riot": s.branches["align"]}) for s in made.scores]
+    other = replace(made, scores=named)
+    before, after = made.measure(), other.measure()
+    assert after["AUC[Riot]"] == before["AUC[Riot]"] != after["AUC(Riot)"] == before["AUC(align)"]
+    assert load_split(keep(other, tmp_path)).measure() == after
+
+
+@given(
+    classes=st.sets(st.text("ab[]()/ .", min_size=1, max_size=4), min_size=3, max_size=3), branch=st.sampled_from("ab")
+)
+@settings(max_examples=20, deadline=None)
+def test_no_metric_of_a_class_or_a_branch_is_lost_whatever_they_are_called(classes, branch):
+    names = sorted(classes)
+    table = ClassTable(tuple(map(VideoClass, names)), normal=0)
+    made = split(1, table=table)
+    made = replace(made, scores=[replace(s, branches={branch: s.anomaly}) for s in made.scores])
+    metrics = made.measure()
+    plain = {str(MetricKey(m, of_class=c)) for m in ("AUC", "AP") for c in names[1:]}
+    assert len(plain) == 4
+    assert metrics.keys() == DEFINITIONS.keys() | plain | {f"{m}({branch})" for m in ("AUC", "AP", "AnoAUC")}
 
 
 # Evaluation on another data set.
@@ -171,10 +288,10 @@ def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_c
                           for s, v in zip(scores, made.videos, strict=True) for f in range(s.frames)])  # fmt: skip
         _, held = frames_of(made, [s.classes[:, column] for s in scores])
         each[name] = (roc_auc_score(truth, held), average_precision_score(truth, held))
-        assert (found[f"AUC/{name}"]["value"], found[f"AP/{name}"]["value"]) == pytest.approx(each[name], abs=1e-12)
+        assert (found[f"AUC[{name}]"]["value"], found[f"AP[{name}]"]["value"]) == pytest.approx(each[name], abs=1e-12)
     means = [found["mAUC"]["value"], found["mAP"]["value"]]
     assert means == pytest.approx(list(np.mean(list(each.values()), axis=0)), abs=1e-12)
-    assert not {"AUC/Abuse", "AUC/Arson", "AUC/Calm", "AUC/Riot"} & found.keys()
+    assert not {"AUC[Abuse]", "AUC[Arson]", "AUC[Calm]", "AUC[Riot]"} & found.keys()
 
 
 @given(seed=st.integers(0, 10_000), kept=st.sets(st.sampled_from(["Riot", "Car_accident", "Fire"]), max_size=3))
@@ -339,6 +456,8 @@ WRONG = {
     "scores that are not finite": lambda a: {"anomaly": a["anomaly"] * np.float32("nan")},
     "class probabilities that are not finite": lambda a: {"classes": a["classes"] * np.float32("inf")},
     "labels that are no JSON": lambda a: {"labels": np.array(["{"] * len(a["labels"]))},
+    "a class without a name": lambda a: {"class_names": np.array(["", *a["class_names"][1:]])},
+    "a branch that no key can carry": lambda a: {"branch a(b)": a["anomaly"]},
     "labels that are no list": lambda a: {"labels": np.array(["5"] * len(a["labels"]))},
 }
 

@@ -1,13 +1,18 @@
 """What lands in a real sqlite store, read back through MLflow's own client and through SQL."""
 
 import json
+import math
+import re
 import sqlite3
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vadbench.errors import TrackingError
+from vadbench.metrics.keys import MetricKey
 from vadbench.runs import Outcome, RunRecord, SplitRecord, Value, write_record
 from vadbench.tracking import check_store, log_runs, metric_key
 
@@ -16,7 +21,7 @@ from vadbench.tracking import check_store, log_runs, metric_key
 def outcome(tmp_path):
     def make(seed, dataset, value=0.8, **changes):
         folder = tmp_path / dataset / str(seed)
-        record = RunRecord(
+        fields = dict(
             status="finished",
             method="m",
             method_version="1",
@@ -30,7 +35,7 @@ def outcome(tmp_path):
                 "AUC": Value(value=value, low=value - 0.1, high=value + 0.1),
                 "mAP@0.1": Value(value=0.25),
                 "mAP": Value(value=None, reason="there are no probabilities of these classes"),
-                "AUC/Car (parked)": Value(value=0.5),
+                "AUC[Car (parked)]": Value(value=0.5),
             },
             config={
                 "recipe": {"epochs": 2, "text": "x" * 9000},
@@ -45,8 +50,8 @@ def outcome(tmp_path):
             environment={"commit": "c", "device": "cpu"},
             seconds={"training": 1.5},
             created="2026-01-01T00:00:00+00:00",
-            **changes,
         )
+        record = RunRecord(**(fields | changes))
         write_record(folder, record)
         lines = [{"epoch": e, "learning_rate": 0.1, "steps": 1, "loss": {"total": 1.0 / (e + 1)}} for e in range(3)]
         (folder / "training.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
@@ -79,7 +84,7 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert child.data.metrics["AUC"] == 0.7
     assert child.data.metrics["AUC_low"] == pytest.approx(0.6)
     assert child.data.metrics["mAP_at_0.1"] == 0.25
-    assert child.data.metrics["AUC/Car _parked_"] == 0.5
+    assert child.data.metrics["AUC/class Car _28_parked_29_"] == 0.5
     assert child.data.metrics["seconds_training"] == 1.5
     assert "mAP" not in child.data.metrics
     assert "no probabilities of these classes" in child.data.tags["vadbench.undefined"]
@@ -168,5 +173,112 @@ def test_four_processes_may_meet_at_a_fresh_store(tmp_path):
     assert [p.wait() for p in processes] == [0, 0, 0, 0]
 
 
-def test_metric_names_with_the_same_text_stay_apart():
-    assert len({metric_key(n) for n in ("mAP", "mAP@0.1", "mAP@IoU", "AUC/a", "AP/a")}) == 5
+def decoded(key):
+    """What a key in MLflow stands for: metric, branch, class, and what is said of it. Written by itself, as the inverse
+    of what vadbench writes."""
+
+    def read(text):
+        return re.sub("_(.*?)_", lambda c: {"": "_", "at": "@"}.get(c[1]) or chr(int(c[1], 16)), text)
+
+    told = ""
+    # What begins with an underscore and is not closed by another is no part of the key.
+    for suffix in ("_low", "_high", "_std"):
+        if key.endswith(suffix) and re.fullmatch(r"(?:[^_]|_[0-9a-f]*_|_at_)*", key.removesuffix(suffix)):
+            key, told = key.removesuffix(suffix), suffix
+    parts = {"metric": [], "branch": None, "class": None}
+    for part in key.split("/"):
+        kind, blank, name = part.partition(" ")
+        if blank:
+            parts[kind] = read(name)
+        else:
+            parts["metric"].append(read(part))
+    return "/".join(parts["metric"]), parts["branch"], parts["class"], told
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9@._+%-]{0,8}", fullmatch=True)
+KEYS = st.builds(
+    lambda names, branch, of_class: MetricKey("/".join(names), branch, of_class),
+    st.lists(NAMES, min_size=1, max_size=3),
+    st.none() | st.from_regex(r"[a-z_][a-z0-9_-]{0,5}( [a-z0-9_-]{1,5})?", fullmatch=True),
+    st.none() | st.text(min_size=1, max_size=15) | st.text("[]()/ @_.,:low5f", min_size=1, max_size=15),
+)
+
+
+@given(KEYS, st.sampled_from(["", "_low", "_high", "_std"]))
+def test_every_metric_has_a_key_of_its_own_in_mlflow_and_mlflow_takes_it(key, suffix):
+    from mlflow.utils.validation import _validate_metric_name
+
+    name = metric_key(str(key)) + suffix
+    _validate_metric_name(name)
+    assert re.fullmatch(r"[/\w.\- ]*", name) and len(name) <= 250  # on Windows too
+    assert decoded(name) == (key.metric, key.branch, key.of_class, suffix)
+
+
+@given(st.text("ab/é_[] ", min_size=1, max_size=3), st.text("ab/é_[] ", min_size=1, max_size=3), st.integers(60, 400))
+def test_long_names_of_classes_stay_apart_within_mlflows_limit(a, b, count):
+    keys = [
+        metric_key(str(MetricKey("AUC", of_class=name * count))) + suffix for name in (a, b) for suffix in ("", "_low")
+    ]
+    assert all(len(key) <= 250 for key in keys)
+    assert len(set(keys)) == (4 if a * count != b * count else 2)
+
+
+def test_simple_keys_stay_readable_in_mlflow():
+    for key in ("AUC", "AUC/within", "prevalence", "event-F1"):
+        assert metric_key(key) == key
+    assert metric_key("mAP@0.1") == "mAP_at_0.1"
+    assert metric_key("AUC[Road Accidents]") == "AUC/class Road Accidents"
+    assert metric_key("AP(class agnostic)") == "AP/branch class agnostic"
+
+
+HOSTILE = [
+    "Car (parked)",
+    "Car [parked]",
+    "Car {parked}",
+    "Car _parked_",
+    "x",
+    "x_low",
+    "x/y",
+    "x//y",
+    "..",
+    "a",
+    "a ",
+    "é",
+]
+
+
+def test_classes_with_like_names_are_metrics_of_their_own_in_a_real_store(outcome, client):
+    """Each with its interval; no figure takes the place of another."""
+    values = {
+        key: Value(value=(i + 1) / 100, low=(i + 1) / 1000, high=(i + 1) / 10000)
+        for i, key in enumerate([*(f"AUC[{c}]" for c in HOSTILE), "AUC/x", "AUC(x)", "AUC(x_low)", "AUC"])
+    }
+    log_runs([outcome(seed, "alike", metrics=values) for seed in (0, 1)])
+    runs = client.search_runs([client.get_experiment_by_name("alike").experiment_id])
+    for run in runs:
+        found = run.data.metrics
+        for key, value in values.items():
+            for suffix, number in (("", value.value), ("_low", value.low), ("_high", value.high)):
+                assert found[metric_key(key) + suffix] == pytest.approx(number)
+        of_metrics = [name for name in found if not name.startswith(("loss_", "seconds_", "learning_rate"))]
+        is_parent = "mlflow.parentRunId" not in run.data.tags
+        assert len(of_metrics) == 3 * len(values) * (2 if is_parent else 1)
+
+
+def test_a_mean_that_a_later_seed_lacks_does_not_stand_as_that_of_all(outcome, client):
+    """The parent says which seeds it holds: a metric that one of them lacks has no mean there."""
+    both = {"AUC": Value(value=0.5), "mAP": Value(value=0.25)}
+    log_runs([outcome(0, "lacking", metrics=both)])
+    log_runs([outcome(1, "lacking", metrics={"AUC": Value(value=0.75), "mAP": Value(value=None, reason="none")})])
+    runs = client.search_runs([client.get_experiment_by_name("lacking").experiment_id])
+    (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    assert parent.data.tags["vadbench.seeds"] == "0, 1"
+    assert parent.data.metrics["AUC"] == 0.625
+    assert math.isnan(parent.data.metrics["mAP"])
+
+
+def test_settings_that_are_called_like_facts_of_a_run_do_not_hide_them(outcome, client):
+    log_runs([outcome(3, "settings", config={"seed": 17, "width": 4})])
+    runs = client.search_runs([client.get_experiment_by_name("settings").experiment_id])
+    (child,) = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert child.data.params == {"seed": "3", "set.seed": "17", "width": "4"}

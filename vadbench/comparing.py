@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError, UnknownNameError
 from vadbench.metrics.bootstrap import draw_videos
-from vadbench.metrics.comparison import ALPHA, Difference, paired_difference
-from vadbench.metrics.definitions import COMPARED, definition
+from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
+from vadbench.metrics.definitions import COMPARED, canonical, definition
+from vadbench.metrics.keys import MetricKey
 from vadbench.naming import flatten, same, written
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
 from vadbench.scored import ScoredSplit, load_split
@@ -96,7 +97,7 @@ def load_runs(name: str, out: Path) -> Runs:
     runs = sorted(((record, folder) for folder, record in found.items()), key=lambda r: r[0].seed)
     for (record, folder), (other, beside) in pairwise(runs):
         both = f"'{name}' holds runs that are not seeds of one: {folder.name} and {beside.name}"
-        if differing := _differing(_facts(record), _facts(other)):
+        if differing := _differing(record.config, other.config) + _differing(_facts(record), _facts(other)):
             raise RunError(f"{both} differ in {_some(differing)}; name those to compare, with commas between")
         if record.seed == other.seed:
             raise RunError(f"{both} both have seed {record.seed}; name one of them")
@@ -108,10 +109,13 @@ def compare(
 ) -> dict[str, Difference]:
     """How much higher each metric is for ``a`` than for ``b``, seeds averaged on both sides.
 
+    Where fewer than :data:`vadbench.metrics.comparison.FEWEST` test videos have positives, no interval and no p-value
+    is computed.
+
     Args:
         a, b: from :func:`load_runs`.
-        metrics: their keys; by default those of :data:`vadbench.metrics.definitions.COMPARED` that are defined on both
-            sides.
+        metrics: their keys, those of the first edition included; by default those of
+            :data:`vadbench.metrics.definitions.COMPARED` that are defined on both sides.
         progress: told how many runs are resampled.
 
     Raises:
@@ -120,7 +124,7 @@ def compare(
     """
     values = {m: (a.value(m), b.value(m)) for m in a.first.metrics}
     shared = {m: (x, y) for m, (x, y) in values.items() if x is not None and y is not None}
-    keys = [m for m in COMPARED if m in shared] if metrics is None else list(dict.fromkeys(metrics))
+    keys = [m for m in COMPARED if m in shared] if metrics is None else list(dict.fromkeys(map(canonical, metrics)))
     for key in keys:
         if key not in shared:
             raise UnknownNameError("metric of both sides", key, shared)
@@ -141,10 +145,10 @@ def compare(
     differences = {}
     for key in keys:
         x, y = shared[key]
-        if len(reference.videos) < 2:
-            differences[key] = Difference(x - y, reason="there is only one video to resample")
-        elif not same_classes and (key.startswith("m") or "/" in key):
+        if not same_classes and (key.startswith("m") or MetricKey.parse(key).of_class is not None):
             differences[key] = Difference(x - y, reason="measured over other classes")
+        elif reference.carriers(key) < FEWEST:
+            differences[key] = Difference(x - y, reason=TOO_FEW)
         else:
             stacked = np.array([s[key] for s in samples])
             differences[key] = paired_difference(stacked[: len(a.found)], stacked[len(a.found) :], x, y)
@@ -165,7 +169,7 @@ def contrasts(a: Runs, b: Runs) -> list[str]:
 
 
 def verdict(key: str, difference: Difference, p: float | None) -> str:
-    """A difference in words.
+    """A difference in words; by a metric that ranks nothing neither side is called better.
 
     Args:
         key: the metric's.
@@ -178,7 +182,9 @@ def verdict(key: str, difference: Difference, p: float | None) -> str:
         return "identical"
     if p > ALPHA:
         return "not distinguishable"
-    return "A is better" if (difference.value > 0) == (definition(key).better != "lower") else "B is better"
+    better = definition(key).better
+    side = "A" if (difference.value > 0) == (better != "lower") else "B"
+    return f"{side} is {'better' if better else 'higher'}"
 
 
 def _folders(name: str, out: Path) -> list[Path]:
@@ -197,13 +203,12 @@ def _folders(name: str, out: Path) -> list[Path]:
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
-    """All that the seeds of one method have in common."""
+    """All that the seeds of one method have in common besides its settings, which may be called like these."""
     return {
         "method": record.method,
         "version": record.method_version,
         "data set": record.dataset,
         "trained on": record.trained_on,
-        **record.config,
         "protocol": record.protocol,
         "features": record.fingerprint,
         "clip": record.clip,
@@ -273,7 +278,6 @@ def _mismatches(reference: ScoredSplit, split: ScoredSplit, place: Mapping[str, 
             yield f"{scores.name} is anomalous in frames {_short(list(video.runs))} and {_short(list(beside.runs))}"
 
 
-def _class_truth(split: ScoredSplit) -> dict[str, Any]:
+def _class_truth(split: ScoredSplit) -> tuple[Any, ...]:
     """The annotated classes, without which class metrics are not the same metrics."""
-    segments = {v.name: v.segments for v in split.videos}
-    return {"classes": split.classes.names, "normal": split.classes.normal, **segments}
+    return split.classes.names, split.classes.normal, {v.name: v.segments for v in split.videos}

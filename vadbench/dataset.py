@@ -70,6 +70,14 @@ class ClassTable:
                 return i
         raise UnknownNameError("class", name, self.names)
 
+    def ids(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The distinct ids of classes by their official names or aliases, in the order in which they are named.
+
+        Raises:
+            UnknownNameError: no class is called one of them.
+        """
+        return tuple(dict.fromkeys(map(self.id, names)))
+
     def common(self, other: ClassTable) -> list[tuple[int, int]]:
         """The classes that both tables name, as ``(id here, id there)`` in the other's order; normal is always one.
 
@@ -127,14 +135,6 @@ class Video:
     frames: int | None = None
     segments: tuple[Segment, ...] = ()
     binary: tuple[tuple[int, int], ...] | None = None
-
-    @property
-    def single(self) -> bool:
-        """True where the video is normal or carries one anomaly class: the single-anomaly subset.
-
-        By this rule, one code in the file name, XD-Violence has 4,464 of 4,754; AnomalyCLIP's authors state 4,463.
-        """
-        return len(self.labels) == 1
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
@@ -228,5 +228,12 @@ class Dataset(ABC):
         """
 
     def is_normal(self, video: Video) -> bool:
-        """True where the video carries no abnormal class."""
-        return video.labels == (self.classes.names[self.classes.normal],)
+        """True where the video carries no abnormal class, whichever of its names the normal one is given by."""
+        return self.classes.ids(video.labels) == (self.classes.normal,)
+
+    def is_single(self, video: Video) -> bool:
+        """True where the video is normal or carries one anomaly class: the single-anomaly subset.
+
+        By this rule, one code in the file name, XD-Violence has 4,464 of 4,754; AnomalyCLIP's authors state 4,463.
+        """
+        return len(self.classes.ids(video.labels)) == 1

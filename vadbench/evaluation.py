@@ -31,7 +31,11 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
     scores = score_videos(
         method, provision.features, provision.scored, provision.frames, experiment.precision, progress
     )
-    truth = {v.name: v for v in provision.videos["test"]}
+    official = dataset.classes.names
+    truth = {
+        v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels)))
+        for v in provision.videos["test"]
+    }
     videos, classes = [truth[s.name] for s in scores], dataset.classes
     if method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)

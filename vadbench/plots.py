@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from vadbench.files import replacing
 from vadbench.metrics.calibration import BINS, reliability
+from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.ranking import pr_curve, roc_curve
 from vadbench.metrics.rows import ScoredRows
 from vadbench.metrics.thinning import thinned
@@ -138,7 +139,7 @@ def draw_per_class(runs: Mapping[str, Mapping[str, Value]], classes: Sequence[st
         runs: metrics of runs by their labels.
         classes: names of the abnormal classes; ``None`` is returned where no run has metrics of any.
     """
-    shown = [name for name in classes if any(f"AUC/{name}" in metrics for metrics in runs.values())]
+    shown = [name for name in classes if any(_of_class("AUC", name) in metrics for metrics in runs.values())]
     if not shown:
         return None
     height = 0.8 / len(runs)
@@ -146,7 +147,7 @@ def draw_per_class(runs: Mapping[str, Mapping[str, Value]], classes: Sequence[st
     figure, axes = _figure(tall, columns=2, sharey=True)
     for i, (label, metrics) in enumerate(runs.items()):
         for part, metric in zip(axes, ("AUC", "AP"), strict=True):
-            values = [metrics.get(f"{metric}/{name}", Value(value=None)) for name in shown]
+            values = [metrics.get(_of_class(metric, name), Value(value=None)) for name in shown]
             known = [(y, v.value, v.low, v.high) for y, v in enumerate(values) if v.value is not None]
             places = [y + (i + 0.5) * height - 0.4 for y, *_ in known]
             part.barh(
@@ -202,6 +203,10 @@ def draw_video(runs: Mapping[str, ScoredSplit], index: int) -> Figure:
     if len(runs) > 1:
         _legend_outside(figure, axes)
     return figure
+
+
+def _of_class(metric: str, name: str) -> str:
+    return str(MetricKey(metric, of_class=name))
 
 
 @contextmanager

@@ -162,8 +162,9 @@ def class_positives_per_row(
 ) -> NDArray[np.int64]:
     """``(rows, classes)`` frames of each row inside a segment of each class; normal has the rest."""
     table = np.zeros((rows, len(classes)), dtype=np.int64)
-    for label in {s.label for s in video.segments}:
-        own = merged(s for s in video.segments if s.label == label)
-        table[:, classes.id(label)] += positives_per_row(own, rows, stride, frames)
+    segments = [(classes.id(s.label), s) for s in video.segments]  # a name and an alias are one class
+    for class_id in {i for i, _ in segments}:
+        own = merged(s for i, s in segments if i == class_id)
+        table[:, class_id] = positives_per_row(own, rows, stride, frames)
     table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(video.runs, rows, stride, frames)
     return table

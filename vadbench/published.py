@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from vadbench.errors import DataError, UnknownNameError
+from vadbench.metrics.definitions import canonical
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.schema import Column, Published
@@ -38,7 +39,7 @@ class PublishedNumber:
         dataset: name of the data set, as in ``vadbench list datasets`` where it is there.
         protocol_note: split, subset and other rules of the evaluation, in words, and what was odd about the reading.
         metric: a key of :mod:`vadbench.metrics.definitions`, or the paper's own where vadbench has none.
-        printed: the number as text, as far as its digits are known: percent, or milliseconds for ``time_ms[...]``.
+        printed: the number as text, as far as its digits are known: percent, or milliseconds for ``time_ms/...``.
         table: where in the source, such as ``Table 7``.
         reported_in: key of the paper or page it was read in.
         verified: how it is known.
@@ -59,9 +60,14 @@ class PublishedNumber:
     verified: Verified
 
     @property
+    def unit(self) -> Literal["fraction", "ms"]:
+        """What ``value`` is given in."""
+        return "ms" if self.metric.startswith("time_ms/") else "fraction"
+
+    @property
     def value(self) -> float:
-        """The number as metrics are stored: a fraction, or milliseconds for ``time_ms[...]``."""
-        return float(self.printed if self.metric.startswith("time_ms[") else f"{self.printed}e-2")
+        """The number as metrics are stored: a fraction, or milliseconds for ``time_ms/...``."""
+        return float(self.printed if self.unit == "ms" else f"{self.printed}e-2")
 
     @property
     def first_hand(self) -> bool:
@@ -75,10 +81,13 @@ class PublishedNumber:
 def published_numbers() -> tuple[PublishedNumber, ...]:
     """All published numbers, in the order of the tables they come from."""
     text = (files("vadbench_results") / "published.csv").read_text(encoding="utf-8")
-    rows = [
-        {("printed" if k == "value" else k): v for k, v in row.items()} for row in csv.DictReader(text.splitlines())
-    ]
-    return tuple(PublishedNumber(**cast("dict[str, Any]", row)) for row in rows)
+    return tuple(map(_number, csv.DictReader(text.splitlines())))
+
+
+def _number(row: dict[str, str]) -> PublishedNumber:
+    """A line of the file, in today's columns and spelling or those of the first edition."""
+    fields: dict[str, Any] = {("printed" if k == "value" else k): v for k, v in row.items()}
+    return PublishedNumber(**fields | {"metric": canonical(row["metric"])})
 
 
 def published_for(source: str, table: str, published: Published, column: Column) -> PublishedNumber | None:
@@ -128,7 +137,7 @@ def search(
     numbers: list[PublishedNumber] = list(published_numbers())
     asked: tuple[tuple[str, str | None, Callable[[PublishedNumber], tuple[str, ...]]], ...] = (
         ("data set", dataset, lambda n: (n.dataset,)),
-        ("metric", metric, lambda n: (n.metric,)),
+        ("metric", metric and canonical(metric), lambda n: (n.metric,)),
         ("method", method, lambda n: (n.key, n.method)),
         ("source", source, lambda n: (n.reported_in,)),
         ("table", table, lambda n: (n.table, n.table.removeprefix("Table "))),

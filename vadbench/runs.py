@@ -11,14 +11,17 @@ from pathlib import Path, PurePath
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vadbench.errors import RunError
 from vadbench.files import LOCK, read_json, write_json
 from vadbench.hookspecs import NAME
+from vadbench.metrics.keys import MetricKey, from_first_edition
 from vadbench.naming import flatten, is_of, written
 
-SCHEMA = 2
+SCHEMA = 3
+FIRST_EDITION = 2
+"""The schema of the first edition's records, which are read too: their metric keys are translated."""
 RESULT = "result.json"
 SCORES = "scores.npz"
 CHECKPOINT = "checkpoint.safetensors"
@@ -31,6 +34,10 @@ PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
 
 Name = Annotated[str, Field(pattern=NAME)]
 """What may become the name of a folder: a record comes from anywhere, and must not point elsewhere."""
+
+
+Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
+"""A metric key in the grammar of :mod:`vadbench.metrics.keys`."""
 
 
 class Value(BaseModel):
@@ -91,7 +98,7 @@ class RunRecord(BaseModel):
     group: str = ""
     evaluation: Name
     protocol: dict[str, Any]
-    metrics: dict[str, Value] = {}
+    metrics: dict[Key, Value] = {}
     diagnostics: dict[str, Any] = {}
     config: dict[str, Any]
     changed: list[str]
@@ -202,22 +209,31 @@ def read_record(folder: Path) -> RunRecord:
     """The record in a folder.
 
     Raises:
-        RunError: it is missing, damaged or of a newer vadbench.
+        RunError: it is missing, damaged or of another vadbench.
     """
     path = folder / RESULT
     content = read_json(path)
     schema = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(schema, int) and schema != SCHEMA:
+    if isinstance(schema, int) and schema not in (SCHEMA, FIRST_EDITION):
         mend = "upgrade vadbench" if schema > SCHEMA else "delete this file and run again; the weights are kept"
-        raise RunError(f"{path} has schema {schema}, this vadbench reads {SCHEMA}; {mend}")
+        raise RunError(f"{path} has schema {schema}, this vadbench reads {FIRST_EDITION} and {SCHEMA}; {mend}")
     try:
-        return RunRecord.model_validate(content)
+        return RunRecord.model_validate(_translated(content) if schema == FIRST_EDITION else content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RunError(
             f"{path} is not a run record: {where}: {first['msg']}; delete this file and run again"
         ) from error
+
+
+def _translated(content: dict[str, Any]) -> dict[str, Any]:
+    """A record of the first edition as one of today; what is damaged in it stays for the validation to find."""
+    metrics = content.get("metrics", {})
+    if isinstance(metrics, dict):
+        spelling = from_first_edition(metrics)
+        metrics = {spelling[name]: value for name, value in metrics.items()}
+    return content | {"schema_version": SCHEMA, "metrics": metrics}
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -251,8 +267,9 @@ def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | No
     if len({(r.method, r.dataset, r.evaluation) for r in records}) != 1:
         raise RunError("a mean over seeds needs runs of one method, data set and evaluation")
     out: dict[str, tuple[float, float | None]] = {}
-    for name in records[0].metrics:
-        values = [v for r in records if (v := r.metrics[name].value) is not None]
+    # A record of an earlier version may lack a metric, or have one that is no more.
+    for name in dict.fromkeys(name for r in records for name in r.metrics):
+        values = [v for r in records if name in r.metrics and (v := r.metrics[name].value) is not None]
         if len(values) == len(records):
             out[name] = (fmean(values), stdev(values) if len(values) > 1 else None)
     return out

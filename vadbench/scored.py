@@ -20,14 +20,14 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import DataError, RunError, VadbenchError
 from vadbench.files import replacing
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
+from vadbench.metrics.definitions import BRANCH_METRICS
+from vadbench.metrics.keys import MetricKey, is_branch
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
 from vadbench.metrics.rows import ScoredRows
 from vadbench.protocols import Protocol, class_positives_per_row, positives_per_row, require_frames, row_frames
 from vadbench.runs import RESULT, SCORES, read_record
 
-BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
-"""What is measured of each branch of a method, as ``AUC/<branch>`` and so on."""
 _BRANCH = "branch "
 """What the names of branches begin with in a scores file."""
 _KINDS = {
@@ -100,16 +100,25 @@ class ScoredSplit:
         )
 
     def measure(self) -> dict[str, Value]:
-        """Every metric with its interval, those of each branch as ``AUC/<branch>`` and so on."""
+        """Every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on."""
         drop = self.rules.drop_zeros
         values = evaluate(self.rows, drop) | self.localised.metrics()
         metrics = with_intervals(self.rows, values, drop_zeros=drop, others=self.localised.resampled)
         for branch in self.scores[0].branches:
-            own = np.concatenate([s.branches[branch] for s in self.scores]).astype(np.float64)
+            own = np.concatenate([s.branches[branch] for s in self.scores])
             one = replace(self.rows, scores=own, class_scores=None, class_positives=None)
             found = with_intervals(one, {k: v for k, v in evaluate(one).items() if k in BRANCH_METRICS})
-            metrics |= {f"{name}/{branch}": value for name, value in found.items()}
+            metrics |= {str(MetricKey(name, branch)): value for name, value in found.items()}
         return metrics
+
+    def carriers(self, metric: str) -> int:
+        """How many videos have positives for a metric: frames of its class, or anomalous ones where it has none."""
+        of_class, counts = MetricKey.parse(metric).of_class, self.rows.class_positives
+        if of_class is None:
+            return int(self.rows.abnormal.sum())
+        if counts is None or of_class not in self.classes.names:
+            return 0
+        return int((self.rows.per_video(counts[:, self.classes.names.index(of_class)]) > 0).sum())
 
     def resampled(self, metrics: Sequence[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
         """``(resamples,)`` values of metrics in resamples of the videos, NaN where undefined.
@@ -186,6 +195,7 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     if missing := sorted(_KINDS.keys() - arrays.keys()):
         raise DataError(f"it lacks {', '.join(missing)}")
+    branches = [name.removeprefix(_BRANCH) for name in arrays if name.startswith(_BRANCH)]
     scored = {name: "f" for name in arrays if name == "classes" or name.startswith(_BRANCH)}
     for name, kind in (_KINDS | scored).items():
         if arrays[name].dtype.kind != kind:
@@ -205,6 +215,8 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
     wrong = {
         "a video twice": len(np.unique(arrays["names"])) < videos,
         "a class twice": len(np.unique(arrays["class_names"])) < classes,
+        "a class without a name": (arrays["class_names"] == "").any(),
+        "a branch whose name no metric can carry": not all(map(is_branch, branches)),
         "a video without rows or frames": (np.minimum(arrays["rows"], arrays["frames"]) < 1).any(),
         "a stride below 1": arrays["stride"] < 1,
         "a normal class that is none": not 0 <= arrays["normal"] < classes,
@@ -274,7 +286,8 @@ def align(
     return ScoredRows(
         video=np.repeat(np.arange(len(scores)), lengths),
         names=tuple(s.name for s in scores),
-        scores=np.concatenate([s.anomaly for s in scores]).astype(np.float64),
+        # Not in float64: a float32 score is compared with 0.7 in float32, as in the papers' code, and sorts faster.
+        scores=np.concatenate([s.anomaly for s in scores]),
         frames=np.concatenate([row_frames(r, k, f) for _, r, k, f in truth]),
         positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
         class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,

@@ -16,6 +16,7 @@ from vadbench.features.crops import Joining, joining
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
+from vadbench.metrics.keys import is_branch
 from vadbench.scored import VideoScores
 from vadbench.training import arithmetic, autocast
 from vadbench.windows import Window, window_rows, windows
@@ -221,8 +222,13 @@ def _checked(method: Method, piece: _Piece, scores: Scores) -> VideoScores:
     classes = None if scores.classes is None else scores.classes.float().cpu().numpy()
     branches = {branch: s.float().cpu().numpy() for branch, s in scores.branches.items()}
     expected = (rows, len(method.task.classes))
-    one_a_row = {"anomaly scores": anomaly} | {f"scores of branch {branch}": s for branch, s in branches.items()}
-    every = [(what, array, (rows,)) for what, array in one_a_row.items()]
+    if wrong := [branch for branch in branches if not is_branch(branch)]:
+        raise PluginError(
+            f"{type(method).__name__}: a branch is called by letters, digits, '_' and '-', with single blanks between,"
+            f" found {wrong[0]!r}; rename it, as its metrics are called AUC(<branch>)"
+        )
+    every = [("anomaly scores", anomaly, (rows,))]
+    every += [(f"scores of branch {branch}", s, (rows,)) for branch, s in branches.items()]
     for what, array, shape in every if classes is None else [*every, ("class scores", classes, expected)]:
         if array.shape != shape:
             raise PluginError(f"{type(method).__name__}: {what} of {name} must be {shape}, found {array.shape}")

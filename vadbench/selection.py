@@ -86,7 +86,7 @@ def hold_out(dataset: Dataset, videos: Sequence[Video], seed: int) -> tuple[list
     """
     groups: dict[str, list[Video]] = defaultdict(list)
     for video in videos:
-        groups[video.labels[0]].append(video)
+        groups[dataset.classes.names[dataset.classes.id(video.labels[0])]].append(video)
     rng = generator(Purpose.HOLD_OUT, seed)
     held: set[str] = set()
     for label in sorted(groups):

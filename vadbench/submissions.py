@@ -17,7 +17,7 @@ from vadbench.metrics.definitions import definition
 from vadbench.plugins import Registry
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, read_record
-from vadbench.scored import BRANCH_METRICS, ScoredSplit, load_split
+from vadbench.scored import ScoredSplit, load_split
 
 CLOSE = 1e-12
 """By how much a metric may differ from the one that the scores give: the same sums in another order."""
@@ -81,7 +81,7 @@ def _of_metrics(metrics: Mapping[str, Value]) -> Iterator[str]:
         yield "no metrics"
     for name, found in metrics.items():
         try:
-            meaning = definition(_without_branch(name))
+            meaning = definition(name)
         except UnknownNameError:
             yield f"metrics: {name} is no metric of vadbench (vadbench list metrics)"
             continue
@@ -94,11 +94,6 @@ def _of_metrics(metrics: Mapping[str, Value]) -> Iterator[str]:
             yield f"metrics: {name} is undefined and gives no reason"
         if found.low is not None and found.high is not None and found.low > found.high:
             yield f"metrics: the interval of {name} ends below its beginning, [{found.low}, {found.high}]"
-
-
-def _without_branch(name: str) -> str:
-    metric = name.partition("/")[0]
-    return metric if metric in BRANCH_METRICS else name
 
 
 def _of_protocol(record: RunRecord) -> Iterator[str]:

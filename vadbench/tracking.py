@@ -6,9 +6,12 @@ in the experiment ``benchmarks``, with a child a cell. MLflow is imported on fir
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import math
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +24,7 @@ from filelock import FileLock
 from vadbench.errors import TrackingError
 from vadbench.files import make_folder
 from vadbench.locations import tracking_store
+from vadbench.metrics.keys import MetricKey
 from vadbench.naming import flatten, written
 from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
 
@@ -34,6 +38,9 @@ BENCHMARKS = "benchmarks"
 LOCK_SECONDS = 300
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 BATCH_METRICS, BATCH_PARAMS = 1000, 100
+LONGEST, CUT = 220, 240
+"""Characters of a metric's key that MLflow, which takes 250, keeps as it is, and of what a longer one becomes: between
+them and up to 250 there is room for ``_high`` and the like, so that no two keys meet."""
 
 
 def log_runs(outcomes: Sequence[Outcome]) -> str:
@@ -104,13 +111,31 @@ def check_store() -> str:
 
 
 def metric_key(name: str) -> str:
-    """A metric's key in MLflow, which forbids ``@`` and much else.
+    """A metric's key in MLflow, whose alphabet is small; two keys never become one.
 
-    >>> metric_key("mAP@0.1"), metric_key("AUC/Car (parked)")
-    ('mAP_at_0.1', 'AUC/Car _parked_')
+    A branch and a class come after a slash and a word with a blank, which no measure has. What MLflow forbids, and
+    what would be misread there, stands between underscores: ``_at_`` for ``@``, ``__`` for an underscore, the code
+    point in hexadecimal for the rest. So ``_low``, ``_high`` and ``_std`` behind a key are never part of one. A key of
+    more than :data:`LONGEST` characters ends in a digest of the whole.
+
+    >>> metric_key("mAP@0.1"), metric_key("AUC/within(align)"), metric_key("AUC[Car (parked)]")
+    ('mAP_at_0.1', 'AUC/within/branch align', 'AUC/class Car _28_parked_29_')
     """
-    name = name.replace("@", "_at_")
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_-. /") else "_" for c in name)
+    key = MetricKey.parse(name)
+    parts = list(map(_spelt, key.metric.split("/")))
+    parts += [] if key.branch is None else [f"branch {_spelt(key.branch)}"]
+    parts += [] if key.of_class is None else [f"class {_spelt(key.of_class)}"]
+    text = "/".join(parts)
+    if len(text) <= LONGEST:
+        return text
+    ending = "_" + hashlib.sha256(text.encode()).hexdigest()[:40]
+    return text[: CUT - len(ending)] + ending
+
+
+def _spelt(text: str) -> str:
+    """A name in MLflow's alphabet, never with a slash or with a blank at its end."""
+    # Some databases take a key with a blank at its end for the same key without.
+    return re.sub(r"_|[^\w.\- ]| $", lambda c: {"_": "__", "@": "_at_"}.get(c[0], f"_{ord(c[0]):x}_"), text)
 
 
 def _refused(address: str, error: Exception) -> TrackingError:
@@ -195,7 +220,7 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
     _send(
         client,
         run_id,
-        params={**_params(record.config), "seed": record.seed},
+        params=_params(record.config, seed=record.seed),
         metrics=[*_metrics(record), *_epochs(folder / TRAINING_LOG)],
         tags={"vadbench.undefined": json.dumps(undefined)} if undefined else {},
     )
@@ -240,13 +265,8 @@ def _cell(client: MlflowClient, experiment: str, parent: str, cell: Cell, outcom
     else:
         tags = {"mlflow.parentRunId": parent, "vadbench.cell": cell.id}
         run_id = str(client.create_run(experiment, run_name=cell.label, tags=tags).info.run_id)
-        params = {
-            **_params(dict(cell.settings)),
-            "dataset": cell.dataset,
-            "trained_on": cell.trained_on,
-            "seed": cell.seed,
-        }
-        _send(client, run_id, params={"method": cell.method, **params})
+        facts = {name: getattr(cell, name) for name in ("method", "dataset", "trained_on", "seed")}
+        _send(client, run_id, params=_params(dict(cell.settings), **facts))
     _send(
         client, run_id, metrics=list(_metrics(record)), tags={"vadbench.folder": str(outcome.folder), **_tags(record)}
     )
@@ -277,7 +297,7 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
         for suffix, number in (("", value.value), ("_low", value.low), ("_high", value.high)):
             if number is not None:
                 yield metric_key(name) + suffix, number, 0
-    yield from ((f"seconds_{metric_key(stage)}", s, 0) for stage, s in record.seconds.items())
+    yield from ((f"seconds_{_spelt(stage)}", s, 0) for stage, s in record.seconds.items())
 
 
 def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
@@ -287,11 +307,15 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
         entry = json.loads(line)
         yield "learning_rate", entry["learning_rate"], entry["epoch"]
         for term, number in entry["loss"].items():
-            yield f"loss_{metric_key(term)}", number, entry["epoch"]
+            yield f"loss_{_spelt(term)}", number, entry["epoch"]
 
 
 def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
-    """Give the parent the mean and the standard deviation of its seeds, those logged earlier included."""
+    """Give the parent the mean and the standard deviation of its seeds, those logged earlier included.
+
+    A mean needs all of them: one that stands there from before and that a new seed lacks becomes NaN, as MLflow cannot
+    take a metric away.
+    """
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["start_time"])
     # Of a seed that was run again, the last counts.
     seeds = {child.data.params["seed"]: child.data.metrics for child in children if "vadbench.run" in child.data.tags}
@@ -302,12 +326,19 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
         metrics.append((name, fmean(values), 0))
         if len(values) > 1:
             metrics.append((f"{name}_std", stdev(values), 0))
+    known = client.get_run(parent).data.metrics
+    metrics += [(name, math.nan, 0) for name in sorted(known.keys() - {name for name, _, _ in metrics})]
     _send(client, parent, metrics=metrics, tags={"vadbench.seeds": ", ".join(sorted(seeds, key=int))})
     client.set_terminated(parent)
 
 
-def _params(config: Mapping[str, Any]) -> dict[str, str]:
-    return {metric_key(name): written(value) for name, value in flatten(config)}
+def _params(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """Settings beside what is said of every run; a setting that is called like one of those gets another name."""
+    params: dict[str, Any] = {}
+    for name, value in flatten(settings):
+        plain = name if re.fullmatch(r"[\w.\-/ ]+", name) else _spelt(name)
+        params[f"set.{plain}" if plain in facts else plain] = written(value)
+    return params | facts
 
 
 def _send(

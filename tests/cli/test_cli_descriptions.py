@@ -232,5 +232,5 @@ def test_a_phrase_for_a_kind_that_was_left_out_makes_it_recognised(vadbench, tmp
         found.append({name: metric["value"] for name, metric in json.loads(out)[0]["metrics"].items()})
     before, after = found
     for kind in added:
-        assert after[f"AP/{kind}"] > before[f"AP/{kind}"] + 0.5
+        assert after[f"AP[{kind}]"] > before[f"AP[{kind}]"] + 0.5
     assert after["AUC"] > before["AUC"]

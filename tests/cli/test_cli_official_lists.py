@@ -59,8 +59,8 @@ def test_official_lists_and_videos_give_the_annotated_counts(ucf, tmp_path, caps
     assert "incomplete: 4 of 1610 train videos" in record["notes"]
     assert "incomplete: 3 of 290 test videos" in record["notes"]
     assert "RoadAccidents001_x264: segment [29, 41) ends past its 40 frames; cut there" in record["notes"]
-    per_class = {n for n, v in record["metrics"].items() if n.startswith("AUC/") and v["value"] is not None}
-    assert per_class == {"AUC/Abuse", "AUC/RoadAccidents"}
+    per_class = {n for n, v in record["metrics"].items() if n.startswith("AUC[") and v["value"] is not None}
+    assert per_class == {"AUC[Abuse]", "AUC[RoadAccidents]"}
 
 
 def test_a_video_the_annotation_lacks_is_named(ucf, tmp_path, capsys):

@@ -69,6 +69,7 @@ def test_json_has_every_field_and_the_fraction(published):
             "reported_in": "vadclip2024",
             "verified": "read",
             "value": 0.8451,
+            "unit": "fraction",
             "first_hand": True,
         }
     ]

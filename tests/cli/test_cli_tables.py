@@ -156,16 +156,19 @@ def test_the_leaderboard_groups_and_ranks(vadbench, runs):
 
 
 def test_the_leaderboard_can_rank_by_another_metric(vadbench, runs):
-    out, _ = vadbench("leaderboard", "--out", runs, "--metric", "FAR", "--format", "csv")
-    rows = [r for r in csv.DictReader(io.StringIO(out)) if r["metric"] == "FAR" and "native." in r["table"]]
-    values = [float(r["reproduced"]) for r in sorted(rows, key=lambda r: int(r["rank"]))]
-    assert values == sorted(values) and len(values) == 2
+    out, _ = vadbench("leaderboard", "--out", runs, "--metric", "AUC/Square", "--format", "csv")
+    rows = [r for r in csv.DictReader(io.StringIO(out)) if r["metric"] == "AUC[Square]"]
+    (group,) = {r["group"] for r in rows if "best-on-test" not in r["group"]}
+    assert group.startswith("native-") and {r["unit"] for r in rows} == {"fraction"}
+    ranked = sorted((r for r in rows if r["group"] == group), key=lambda r: int(r["rank"]))
+    values = [float(r["reproduced"]) for r in ranked]
+    assert values == sorted(values, reverse=True) and len(values) == 2 and max(values) <= 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["-d", "tinny"], "did you mean 'tiny'"), (["--metric", "AUCC"], "unknown metric"),
-     (["--metric", "prevalence"], "property of the data")],
+     (["--metric", "prevalence"], "property of the data"), (["--metric", "FAR"], "nothing is ranked by FAR")],
 )  # fmt: skip
 def test_the_leaderboard_says_what_it_does_not_know(vadbench, runs, arguments, words):
     _, err = vadbench("leaderboard", "--out", runs, *arguments, status=2)

@@ -84,7 +84,7 @@ def test_labels_come_from_names_and_truth_from_both_files(tmp_path):
         [],
     ]
     assert all(v.binary is None for v in (*train, *test))
-    assert [v.single for v in (*train, *test)] == [True, True, True, True, False, True]
+    assert [dataset.is_single(v) for v in (*train, *test)] == [True, True, True, True, False, True]
     assert len(dataset.problems) == 1
     assert "list/xd.csv, line 5: odd label 'G', read as Explosion" in dataset.problems[0]
 
@@ -258,7 +258,7 @@ def test_the_real_lists_have_the_documented_videos(real):
     train, test = real.videos("train"), real.videos("test")
     assert {"train": len(train), "test": len(test)} == real.expected
     assert [sum(real.is_normal(v) for v in videos) for videos in (train, test)] == [2049, 300]
-    assert [sum(v.single for v in videos) for videos in (train, test)] == [3711, 753]
+    assert [sum(real.is_single(v) for v in videos) for videos in (train, test)] == [3711, 753]
     having = Counter(label for v in test for label in v.labels)
     assert [having[c] for c in ("Fighting", "Car_accident", "Shooting", "Explosion", "Riot", "Abuse")] == [
         126,

@@ -174,12 +174,12 @@ def test_intervals_of_all_metrics_equal_evaluating_every_resample_from_scratch(s
 def test_only_what_was_asked_comes_back_and_what_is_not_resampled_is_untouched():
     rows = split(0)
     localisation = Value(value=0.1, low=None, high=None, reason=None)
-    asked = {"AP/Arson": evaluate(rows)["AP/Arson"], "mAP@IoU": localisation}
+    asked = {"AP[Arson]": evaluate(rows)["AP[Arson]"], "mAP@IoU": localisation}
     found = with_intervals(rows, asked)
-    assert list(found) == ["AP/Arson", "mAP@IoU"]
+    assert list(found) == ["AP[Arson]", "mAP@IoU"]
     assert found["mAP@IoU"] is localisation
-    assert found["AP/Arson"] == with_intervals(rows, evaluate(rows))["AP/Arson"]
-    assert asked["AP/Arson"]["low"] is None  # the input is left as it was
+    assert found["AP[Arson]"] == with_intervals(rows, evaluate(rows))["AP[Arson]"]
+    assert asked["AP[Arson]"]["low"] is None  # the input is left as it was
 
 
 def test_an_interval_holds_its_value_and_repeats():

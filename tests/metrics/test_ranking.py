@@ -149,7 +149,7 @@ def test_every_metric_of_a_split_equals_scikit_learn_on_its_frames(seed, dtype):
     }
     for metric, function in (("AUC", sk.roc_auc_score), ("AP", sk.average_precision_score)):
         per_class = {
-            f"{metric}/{name}": both(
+            f"{metric}[{name}]": both(
                 function,
                 rows.class_scores[:, i],
                 rows.class_positives[:, i],
@@ -225,7 +225,7 @@ def test_undefined_metrics_are_none_with_a_reason():
     normal = np.zeros_like(rows.class_positives)
     normal[:, 0] = rows.frames
     metrics = only(rows, positives=nothing, class_positives=normal)
-    for key in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "AUC/Abuse", "AP/Abuse"):
+    for key in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "AUC[Abuse]", "AP[Abuse]"):
         assert metrics[key]["value"] is None and metrics[key]["reason"], key
     assert metrics["AUC"]["reason"] == "the split has only normal frames"
     assert metrics["prevalence"] == {"value": 0.0, "low": None, "high": None, "reason": None}
@@ -238,14 +238,14 @@ def test_undefined_metrics_are_none_with_a_reason():
     assert metrics["FAR"]["value"] is None
 
     metrics = evaluate(rows)
-    assert metrics["AP/Unseen"] == {
+    assert metrics["AP[Unseen]"] == {
         "value": None,
         "low": None,
         "high": None,
         "reason": "the split has no frame of class Unseen",
     }
     assert only(rows, class_positives=None)["mAP"]["reason"] == "the data set annotates no classes"
-    assert "AUC/Abuse" not in only(rows, class_scores=None)
+    assert "AUC[Abuse]" not in only(rows, class_scores=None)
 
 
 def test_an_empty_split_has_no_metric():
@@ -288,7 +288,7 @@ def test_drop_zeros_leaves_a_true_zero_out_of_the_mean():
         normal=0,
     )
     kept, dropped = evaluate(rows), evaluate(rows, drop_zeros=True)
-    assert (kept["AUC/Abuse"]["value"], kept["AUC/Arson"]["value"]) == (0, 1)
+    assert (kept["AUC[Abuse]"]["value"], kept["AUC[Arson]"]["value"]) == (0, 1)
     assert (kept["mAUC"]["value"], dropped["mAUC"]["value"]) == (0.5, 1)
     assert kept["mAP"] == dropped["mAP"]
 

@@ -78,7 +78,7 @@ def test_per_class_metrics(case):
             columns = rows.class_scores[:, c], rows.class_positives[:, c], rows.positives
             auc, ap = roc_auc(*columns), average_precision(*columns)
         else:
-            auc, ap = (metrics[f"{metric}/class {c}"]["value"] for metric in ("AUC", "AP"))
+            auc, ap = (metrics[f"{metric}[class {c}]"]["value"] for metric in ("AUC", "AP"))
         assert (0.0 if auc is None else auc) == pytest.approx(float(expected["mc_auroc"][c]), abs=1e-6)
         assert (np.nan if ap is None else ap) == pytest.approx(float(expected["mc_aupr"][c]), abs=1e-6, nan_ok=True)
 

@@ -131,6 +131,39 @@ def test_every_text_stands_out_from_what_is_behind_it(keep, make_split, board, b
     assert legible(scheme) > 100
 
 
+def test_no_figure_of_false_alarms_is_marked_best(opened):
+    table = opened.find_element("css selector", "section.reproduced table")
+    heads = [head.text for head in table.find_elements("css selector", "thead th")]
+    marked = {}
+    for metric in ("AUC", "FAR"):
+        place = heads.index(metric) + 1
+        cells = table.find_elements("css selector", f"tbody tr > :nth-child({place})")
+        marked[metric] = [
+            bool(cell.find_elements("css selector", ".best, .second")) or "≈" in cell.text for cell in cells
+        ]
+    assert marked == {"AUC": [True, True], "FAR": [False, False]}
+
+
+def test_with_four_abnormal_videos_nothing_is_marked_and_the_page_says_why(keep, make_split, board, browser):
+    names = [f"v{i:02}" for i in range(8)]
+    keep(make_split(0, names=names), "good")
+    keep(make_split(1, names=names), "other")
+    page = browser(board())
+    assert len(shown(page, "section.reproduced tbody tr")) == 2
+    assert not shown(page, ".reproduced .best, .reproduced .second")
+    assert any("too few videos to tell" in text.casefold() for text in shown(page, ".reproduced .notes p"))
+
+
+def test_a_data_set_called_all_can_be_chosen(keep, make_split, board, browser):
+    from selenium.webdriver.support.select import Select
+
+    keep(make_split(), "one", dataset="all", trained_on="all")
+    keep(make_split(), "two")
+    page = browser(board())
+    Select(page.find_element("id", "filter-dataset")).select_by_value("all")
+    assert shown(page, "section.reproduced h2") == ["all reproduced"]
+
+
 def test_one_data_set_has_only_its_own_published_figures(keep, make_split, board, browser):
     keep(make_split())
     page = browser(board("-d", "d"))

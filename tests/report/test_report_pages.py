@@ -137,10 +137,10 @@ def test_sorting_sorts(make_split, keep, page, browser):
     button.click()
     assert column.get_attribute("aria-sort") == "ascending"
     assert [t.strip() for t in texts(opened, "#figures tbody th")] == sorted(aucs, key=aucs.get)
-    # FAR is better where it is lower, so it comes in that order first; names sort by their letters.
+    # By FAR no run is better: it sorts as any number does. Names sort by their letters.
     far = opened.find_elements("css selector", "#figures thead th")[7]
     far.find_element("css selector", "button").click()
-    assert far.get_attribute("aria-sort") == "ascending" and column.get_attribute("aria-sort") is None
+    assert far.get_attribute("aria-sort") == "descending" and column.get_attribute("aria-sort") is None
 
 
 def test_videos_sort_by_their_own_auc_and_those_without_one_come_last(make_split, keep, page, browser):
@@ -277,6 +277,17 @@ def test_a_video_is_found_by_name_or_label_and_opened(make_split, keep, page, br
     assert find(opened, "#video-name").text == "v07"
     assert opened.switch_to.active_element.get_attribute("id") == "curve"
     assert rows[1].get_attribute("aria-current") == "true"
+
+
+def test_videos_and_classes_may_be_called_like_what_a_script_knows(make_split, keep, page, browser):
+    names = ["__proto__", "constructor", "normal", "classes", "toString", "length", "videos", "0", "1", "metrics"]
+    split = make_split(names=names, classes=("Normal", "__proto__", "constructor"))
+    opened = browser(page(keep(split)))
+    assert texts(opened, "#videos tbody th") == names
+    assert texts(opened, "#classes tbody th") == ["__proto__", "constructor"]
+    shown = dict(zip(texts(opened, "#classes tbody th"), texts(opened, "#classes tbody td:nth-child(3)"), strict=True))
+    for name, figures in shown.items():
+        assert f"{100 * split.measure()[f'AUC[{name}]']['value']:.1f}" in figures
 
 
 def test_hostile_names_are_text(make_split, keep, page, browser):

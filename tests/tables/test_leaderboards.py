@@ -138,14 +138,74 @@ def test_rows_that_only_something_else_tells_apart_say_what(make_run, boards):
     assert table.rows[0].notes == ("weights imported from the authors' file w.pt, sha256 0",)
 
 
-def test_another_metric_ranks_and_lower_may_be_better(make_run, boards):
-    make_run("a", quality=None, figures={"AUC": 0.9, "FAR": 0.2, "AUC/Fire": 0.1})
-    make_run("b", quality=None, figures={"AUC": 0.8, "FAR": 0.1, "AUC/Fire": 0.2})
+def test_another_metric_ranks(make_run, boards):
+    make_run("a", quality=None, figures={"AUC": 0.9, "FAR": 0.2, "AUC[Fire]": 0.1})
+    make_run("b", quality=None, figures={"AUC": 0.8, "FAR": 0.1, "AUC[Fire]": 0.2})
     assert labels(boards().tables[0]) == ["a", "b"]
-    assert labels(boards("FAR").tables[0]) == ["b", "a"]
-    assert boards("AUC/Fire").tables[0].columns[0].metric == "AUC/Fire"
-    assert labels(boards("AUC/Fire").tables[0]) == ["b", "a"]
-    assert figure(boards().tables[0], "b", "FAR").best
+    assert boards("AUC[Fire]").tables[0].columns[0].metric == "AUC[Fire]"
+    assert labels(boards("AUC[Fire]").tables[0]) == ["b", "a"]
+    assert boards("AUC/Fire").tables == boards("AUC[Fire]").tables
+
+
+def test_nothing_is_ranked_by_false_alarms(make_run, boards):
+    """A method that never raises an alarm has none: no figure of that column is best, second or tied."""
+    for seed in (0, 1):
+        make_run("a", seed=seed, quality=3)
+        make_run("b", seed=seed, quality=1)
+    (table,) = boards().tables
+    for label in ("a", "b"):
+        far = figure(table, label, "FAR")
+        assert far.mean is not None and far.low is not None
+        assert (far.best, far.second, far.tied, far.p) == (False, False, False, None)
+    assert figure(table, "a", "AP").best
+    with pytest.raises(RunError, match=r"nothing is ranked by FAR: a method that never .* such as AUC or AP"):
+        boards("FAR")
+
+
+@pytest.mark.parametrize(("count", "told"), [(8, False), (9, True), (24, True)])
+def test_fewer_than_five_videos_with_anomalies_tell_nothing_apart(make_run, boards, count, told):
+    """Every second video is anomalous (the first one too). The better number still comes first."""
+    for seed in (0, 1):
+        make_run("a", seed=seed, quality=6, count=count)
+        make_run("b", seed=seed, quality=0.1, count=count)
+    (table,) = boards().tables
+    assert labels(table) == ["a", "b"] and [row.rank for row in table.rows] == [1, 2]
+    for metric in ("AUC", "AP", "AnoAUC", "mAUC", "mAP@IoU"):
+        found = [figure(table, label, metric) for label in ("a", "b")]
+        assert any(f.best for f in found) == any(f.p is not None for f in found) == told
+        assert told or not any(f.second or f.tied for f in found)
+    assert ("too few videos to tell methods apart: fewer than 5 test videos with positives" in table.notes) != told
+
+
+def test_a_class_that_fewer_than_five_videos_carry_is_not_judged(make_run, boards):
+    """Of 18 videos five show a fire, four a fight."""
+    make_run("a", quality=6, count=18)
+    make_run("b", quality=0.1, count=18)
+    assert figure(boards("AUC[Fire]").tables[0], "a", "AUC[Fire]").best
+    (table,) = boards("AUC[Fight]").tables
+    assert not any(figure(table, label, "AUC[Fight]").best for label in ("a", "b"))
+    assert "too few videos to tell" in " ".join(notes(table, "a", "AUC[Fight]"))
+    assert figure(table, "a").best
+
+
+def test_where_scores_are_lost_the_record_says_how_many_videos_are_abnormal(make_run, boards):
+    make_run("a", figures={"AUC": 0.9}, count=8)
+    make_run("b", figures={"AUC": 0.8}, count=8)
+    (table,) = boards().tables
+    assert not figure(table, "a").best and "too few videos to tell" in " ".join(notes(table, "a"))
+
+
+def test_a_group_has_a_word_that_stays_and_that_no_other_group_shares(make_run, boards):
+    make_run("a", quality=1)
+    make_run("a", quality=2, rules={"selection": "validation"})
+    make_run("a", quality=2, rules={"crop": "left"})
+    make_run("a", quality=2, fingerprint={"weights": "1" * 64})
+    make_run("a", quality=2, dataset="another")
+    words = [table.group for table in boards().tables]
+    assert len(set(words)) == 5 and all(len(word.split()) == 1 and len(word) < 40 for word in words)
+    assert sum(word.startswith("native-validation-") for word in words) == 1
+    make_run("b", quality=1)
+    assert {table.group for table in boards().tables} == set(words)
 
 
 def test_a_data_set_is_ranked_by_its_own_headline(make_run, boards):

@@ -97,6 +97,16 @@ def test_without_an_interval_there_is_a_gap_and_no_verdict(make_run, place):
     assert "no interval: there is only one video to resample" in cell.reproduced.notes
 
 
+@pytest.mark.parametrize(("count", "verdict"), [(8, "too few videos to tell"), (10, "above")])
+def test_with_fewer_than_five_abnormal_videos_there_is_no_verdict_and_no_best(make_run, draw, place, count, verdict):
+    make_run(**ARGUMENTS, figures={"AUC": {"value": 0.9, "low": 0.88, "high": 0.92}}, count=count)
+    frozen = {"config": {"text_encoder": "frozen"}, "changed": ["text_encoder"]}
+    make_run(**ARGUMENTS, figures={"AUC": {"value": 0.1}}, count=count, **frozen)
+    assert place().verdict == verdict and place().gap == pytest.approx(0.0364, abs=1e-6)
+    best = [cell.reproduced.best for row in draw("anomalyclip", "7").rows for cell in row.cells if cell.reproduced]
+    assert any(best) == (count == 10)
+
+
 def test_settings_decide_the_row(make_run, place):
     make_run(**ARGUMENTS, figures={"AUC": 0.9}, config={"text_encoder": "finetune"})
     make_run(

@@ -32,7 +32,7 @@ def with_field(name, value):
     [
         (lambda content: json.dumps(content)[:200], "cannot read"),
         (lambda content: "", "cannot read"),
-        (with_field("schema_version", 99), "has schema 99, this vadbench reads 2; upgrade vadbench"),
+        (with_field("schema_version", 99), "has schema 99, this vadbench reads 2 and 3; upgrade vadbench"),
         (with_field("protocol", {"name": "native", "tail": "both"}), "not a run record"),
         (with_field("protocol", {}), "not a run record"),
         (with_field("fingerprint", {}), "not a run record"),

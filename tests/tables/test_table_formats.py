@@ -270,7 +270,29 @@ def test_csv_has_a_line_for_every_place_as_fractions():
     assert (first["table"], first["row"], first["published"], first["printed"]) == ("b/1", "method", "0.885", "88.5")
     assert (first["reproduced"], first["gap"], first["verdict"]) == ("0.9", "0.015", "within the interval")
     assert (first["seeds"], first["best"], rows[2]["tied"]) == ("0 1 2", "1", "1")
-    assert rows[-1]["table"] == "a table. a note"
+    assert {row["unit"] for row in rows} == {"fraction"}
+    assert rows[-1]["table"] == "a table" and "a note" in rows[-1]["notes"]
+
+
+def test_csv_tells_groups_of_a_leaderboard_apart_in_a_short_column():
+    boards = [table(id="", group=word, rows=table().rows[:1]) for word in ("native-1", "native-validation-2")]
+    boards = [b.model_copy(update={"rows": (b.rows[0].model_copy(update={"group": ""}),)}) for b in boards]
+    rows = list(csv.DictReader(io.StringIO(render(boards, "csv"))))
+    assert [row["group"] for row in rows] == ["native-1", "native-1", "native-validation-2", "native-validation-2"]
+    assert len({(row["group"], row["row"], row["column"]) for row in rows}) == len(rows)
+
+
+def test_csv_says_the_unit_that_its_figures_have():
+    """Of milliseconds too: a fraction of a column printed in percent, milliseconds as they are."""
+    columns = (
+        Column(title="AUC", dataset="d", metric="AUC"),
+        Column(title="t", dataset="d", metric="time_ms/total", unit="ms"),
+    )
+    cells = (cell(0.9), Cell(published=Published(value=4.98, printed="4.98")))
+    drawn = Table(id="b/7", title="t", columns=columns, rows=(Row(label="m", cells=cells),))
+    first, second = csv.DictReader(io.StringIO(render(drawn, "csv")))
+    assert (first["unit"], first["reproduced"]) == ("fraction", "0.9")
+    assert (second["unit"], second["published"]) == ("ms", "4.98")
 
 
 def test_names_cannot_become_markup():

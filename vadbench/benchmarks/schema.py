@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from vadbench.descriptions import parse_bank, read_bank
 from vadbench.errors import ConfigError, UnknownNameError, did_you_mean
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import canonical, definition
 from vadbench.naming import flatten, is_of, same, split_name, written
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import Name, RunRecord, digest, weights_name
@@ -32,10 +32,9 @@ class _Entry(BaseModel):
 
 def _known_metric(key: str) -> str:
     try:
-        definition(key)
+        return definition(canonical(key)).key
     except UnknownNameError as error:
         raise ValueError(str(error)) from error
-    return key
 
 
 def _known_protocol(name: str) -> str:

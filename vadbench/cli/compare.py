@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
+
+_OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
+"""A comma between keys; the name of a class may hold one."""
 
 
 @click.command("compare", short_help="Compare two methods on the same test videos.")
@@ -16,7 +20,7 @@ from vadbench.cli.output import note, percent, print_json, print_table, progress
 @click.option(
     "--metrics",
     metavar="KEYS",
-    help="Metrics to compare, with commas between (vadbench list metrics); AUC/Abuse is that of one class.  [default:"
+    help="Metrics to compare, with commas between (vadbench list metrics); AUC[Abuse] is that of one class.  [default:"
     " AUC, AP, AnoAUC, mAUC, mAP, mAP@IoU and FAR, where both have them]",
 )
 @options.out
@@ -34,13 +38,15 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
 
     The test videos are drawn anew 5,000 times with replacement, the same ones for both sides. The interval holds 95 %
     of the differences; p is how likely chance alone makes one this large, adjusted by Holm for all metrics shown.
-    Two methods are told apart where p is at most 0.05. Neither says how much another training would change.
+    Two methods are told apart where p is at most 0.05. Neither says how much another training would change. Where
+    fewer than five of the test videos have anomalous frames (of a class: frames of it), they are too few to tell, and
+    neither is computed. By FAR neither side is called better: a method that never raises an alarm has none.
     """
     from vadbench.comparing import RESAMPLES, compare, contrasts, load_runs, verdict
     from vadbench.metrics.comparison import holm
 
     sides = {"A": load_runs(a, out), "B": load_runs(b, out)}
-    keys = None if metrics is None else [key.strip() for key in metrics.split(",")]
+    keys = None if metrics is None else [key.strip() for key in _OUTSIDE_BRACKETS.split(metrics)]
     with progress_bar() as progress:
         differences = compare(sides["A"], sides["B"], keys, progress)
     known = {key: d.p for key, d in differences.items() if d.p is not None}
@@ -69,7 +75,7 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
             key,
             *(percent(side.value(key)) for side in sides.values()),
             _points(d.value),
-            f"[{_points(d.low)}, {_points(d.high)}]",
+            "-" if d.low is None else f"[{_points(d.low)}, {_points(d.high)}]",
             f"{adjusted[key]:.4f}" if key in adjusted else "-",
             words[key],
         ]

@@ -22,7 +22,9 @@ HEADLINE = "AUC"
 
 @click.command("leaderboard", short_help="Rank the finished runs that may be compared.")
 @click.option("-d", "--dataset", help="Only this data set.")
-@click.option("--metric", help="Rank by this metric.  [default: the data set's own, AUC or AP]")
+@click.option(
+    "--metric", help="Rank by this metric, such as AP or AUC[Abuse].  [default: the data set's own, AUC or AP]"
+)
 @format_option
 @options.out
 @output_option
@@ -42,7 +44,7 @@ def command(
     There is a table for every group of runs that may be compared: the same data set, training data, rules of evaluation
     and encoder. Runs of different groups are never ranked against each other, and the heading says in words what a
     group has in common. Best is bold, second underlined; ≈ marks what the test videos do not suffice to tell from the
-    best.
+    best. Nothing is marked where fewer than five of them have anomalous frames, nor by FAR, which ranks nothing.
 
     \b
       vadbench leaderboard

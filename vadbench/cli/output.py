@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from vadbench.dataset import Progress
-    from vadbench.runs import RunRecord
+    from vadbench.runs import RunRecord, Value
 
 
 def print_json(value: Any) -> None:
@@ -92,36 +92,45 @@ def percent(value: float | None) -> str:
 
 def print_results(records: Sequence[RunRecord]) -> None:
     """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
-    from vadbench.metrics.definitions import COMPARED
+    from vadbench.metrics.definitions import CLASS_METRICS, COMPARED
+    from vadbench.metrics.keys import MetricKey
     from vadbench.runs import summarise
 
     means = summarise(records)
     several = len(records) > 1
     seeds = [f"seed {r.seed}" for r in records]
-    branches = {n.partition("/")[2] for n in records[0].metrics if n.startswith("AnoAUC/")}
-    of_branches = [n for n in records[0].metrics if n.partition("/")[2] in branches]
+    # Of several seeds one may be the record of an earlier version, which lacks a metric or has one that is no more.
+    keys = [MetricKey.parse(name) for name in dict.fromkeys(name for r in records for name in r.metrics)]
+    whole = [k.metric for k in keys if k.branch is None and k.of_class is None]
+    of_branches = [str(k) for k in keys if k.branch is not None]
     rows = []
-    for name in (*(n for n in (*COMPARED, "prevalence") if n in records[0].metrics), *of_branches):
-        values = [r.metrics[name] for r in records]
-        cells = [
-            f"{percent(v.value)} [{percent(v.low)}, {percent(v.high)}]" if v.low is not None else percent(v.value)
-            for v in values
-        ]
+    for name in (*(n for n in (*COMPARED, "prevalence") if n in whole), *of_branches):
+        cells = [_with_interval(r.metrics.get(name)) for r in records]
         rows.append([name, *cells, *([_mean(means.get(name))] if several else [])])
     print_table(rows, ["%, [95 % interval]", *seeds, *(["mean ± std"] if several else [])])
     undefined: dict[str | None, list[str]] = {}
-    for name, value in records[0].metrics.items():
-        if value.value is None and "/" not in name:
-            undefined.setdefault(value.reason, []).append(name)
+    for name in whole:
+        found = [r.metrics[name] for r in records if name in r.metrics]
+        reasons = [v.reason for v in found if v.value is None]
+        reasons += ["not every seed has it"] if len(found) < len(records) else []
+        for reason in dict.fromkeys(reasons):
+            undefined.setdefault(reason, []).append(name)
     for reason, names in undefined.items():
         note(f"undefined, since {reason}: {', '.join(names)}")
-    per_class = sorted({n.partition("/")[2] for n in records[0].metrics if "/" in n} - branches)
+    per_class = sorted({k.of_class for k in keys if k.of_class is not None})
     if per_class:
         click.echo()
         print_table(
-            [[c, *(_mean(means.get(f"{m}/{c}")) for m in ("AUC", "AP"))] for c in per_class],
-            ["class", "AUC", "AP"],
+            [[c, *(_mean(means.get(str(MetricKey(m, of_class=c)))) for m in CLASS_METRICS)] for c in per_class],
+            ["class", *CLASS_METRICS],
         )
+
+
+def _with_interval(value: Value | None) -> str:
+    if value is None:
+        return "-"
+    interval = f" [{percent(value.low)}, {percent(value.high)}]" if value.low is not None else ""
+    return percent(value.value) + interval
 
 
 def _mean(summary: tuple[float, float | None] | None) -> str:

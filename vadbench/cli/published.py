@@ -15,7 +15,7 @@ WIDEST = 20
 
 @click.command("published", short_help="List the numbers that papers state, and how each is known.")
 @click.option("--dataset", metavar="NAME", help="Data set, such as ucfcrime.")
-@click.option("--metric", metavar="KEY", help="Metric, such as AUC, mAP@IoU or AUC/Abuse.")
+@click.option("--metric", metavar="KEY", help="Metric, such as AUC, mAP@IoU or AUC[Abuse].")
 @click.option("--method", metavar="NAME", help="Method, such as VadCLIP, or its key, such as vadclip2024.")
 @click.option("--source", metavar="KEY", help="Paper or page that states the number, such as anomalyclip2024.")
 @click.option("--table", metavar="ID", help="Table of the source, such as 7 or D.16.")
@@ -33,14 +33,14 @@ def command(
 
     Values are in percent, or in milliseconds where the metric says so. An asterisk marks what is no number of the
     paper that measured it: quoted or refitted by another paper, computed, recalled, or read in a list. Such numbers
-    are shown, but no reproduction is judged by them. JSON has fractions beside the printed text, and notes on the
-    protocol.
+    are shown, but no reproduction is judged by them. JSON has fractions beside the printed text (the unit
+    says which are milliseconds), and notes on the protocol.
     """
     from vadbench.published import search
 
     numbers = search(dataset, metric, method, source, table)
     if as_json:
-        print_json([{**asdict(n), "value": n.value, "first_hand": n.first_hand} for n in numbers])
+        print_json([{**asdict(n), "value": n.value, "unit": n.unit, "first_hand": n.first_hand} for n in numbers])
         return
     if not numbers:
         note("each of these exists among the published numbers, but no number has them all")

@@ -29,7 +29,7 @@ format_option = click.option(
     default="text",
     show_default=True,
     help="For a terminal, GitHub's Markdown, LaTeX with booktabs, HTML (a fragment; of leaderboards a page), csv (a"
-    " line for every place, as fractions) or JSON.",
+    " line for every place, fractions, grouped by the columns table and group) or JSON.",
 )
 output_option = click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of printing."

@@ -143,7 +143,7 @@ def _participants(dataset: Dataset, rules: Protocol, notes: list[str]) -> dict[S
             raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
         if len(listed) != dataset.expected[split]:
             notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
-        videos[split] = [v for v in listed if rules.subset == "all" or v.single]
+        videos[split] = [v for v in listed if rules.subset == "all" or dataset.is_single(v)]
         if len(videos[split]) != len(listed):
             notes.append(f"subset {rules.subset}: {len(videos[split])} of {len(listed)} {split} videos")
     repeated = [name for name, count in Counter(v.name for v in _both(videos)).items() if count > 1]

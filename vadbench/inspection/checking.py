@@ -77,7 +77,7 @@ def _counted(
     counted.classes = {name: Tally() for name in dataset.classes.names}
     for v in videos:
         kind = counted.normal if dataset.is_normal(v) else counted.abnormal
-        tallies = [kind, *(counted.classes[label] for label in v.labels)]
+        tallies = [kind, *(counted.classes[dataset.classes.names[i]] for i in dataset.classes.ids(v.labels))]
         for tally in tallies:
             tally.expected += 1
         for tally in (counted.videos, *tallies):

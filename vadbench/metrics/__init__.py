@@ -1,6 +1,7 @@
 """How scores become numbers: one module per family of metrics, numpy only.
 
     definitions.py   what every metric key means, in words (imports no numpy, so that ``vadbench list`` stays quick)
+    keys.py          the grammar of metric keys
     rows.py          the input of all of them: scored rows that carry their frames as weights
     ranking.py       AUC, AP, Ano-AUC, mAUC, mAP, false-alarm rate
     bootstrap.py     confidence intervals from resampling videos

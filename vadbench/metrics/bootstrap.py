@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.ranking import Ranking, Value, normal_video_alarms
 from vadbench.metrics.rows import Ints, ScoredRows, WeightedRows
 
@@ -185,7 +186,8 @@ def resampled_metrics(
     if rows.class_scores is None or rows.class_positives is None:
         return samples
     for metric, mean, resampled in (("AUC", "mAUC", resampled_auc), ("AP", "mAP", resampled_ap)):
-        names = [(i, f"{metric}/{name}") for i, name in enumerate(rows.class_names) if i != rows.normal]
+        classes = [i for i in range(len(rows.class_names)) if i != rows.normal]
+        names = [(i, str(MetricKey(metric, of_class=rows.class_names[i]))) for i in classes]
         names = [(i, key) for i, key in names if mean in keys or key in keys]
         values = {key: resampled(rows.one_vs_rest(i), draws) for i, key in names}
         samples |= values

@@ -23,6 +23,11 @@ from vadbench.metrics.bootstrap import interval
 
 ALPHA = 0.05
 """Two methods are told apart where the adjusted p-value is at most this."""
+FEWEST = 5
+"""Test videos with positives that a verdict needs (our decision). With fewer, one video decides, and the percentile
+bootstrap gives the smallest p-value it can as soon as all of them agree."""
+TOO_FEW = "too few videos to tell"
+"""The verdict where there are fewer."""
 ROUNDING = 1e-12
 """Differences below it come from the order of additions and count as none."""
 

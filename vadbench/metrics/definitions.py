@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vadbench.errors import UnknownNameError
+from vadbench.metrics.keys import MetricKey
 
 IOU_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
@@ -23,7 +24,8 @@ class Definition:
         key: as in result.json, MLflow, tables and ``--json``; a fraction there, whatever ``unit`` says.
         title: column heading.
         text: the definition, in full sentences.
-        better: which direction is better, ``None`` for a property of the data rather than of a method.
+        better: which direction is better; ``None`` where nothing is ranked by it and no value is called better.
+        unranked: why nothing is; empty where ``better`` says a direction.
         low, high: the range of the stored value.
         unit: what tables print it in.
     """
@@ -32,6 +34,7 @@ class Definition:
     title: str
     text: str
     better: Literal["higher", "lower"] | None = "higher"
+    unranked: str = ""
     low: float = 0.0
     high: float = 1.0
     unit: str = "%"
@@ -56,6 +59,7 @@ _ALL = (
         "prevalence",
         "Share of the split's frames that lie inside an annotated segment; the AP of a random score.",
         better=None,
+        unranked="it is a property of the data",
     ),
     Definition(
         "AnoAUC",
@@ -66,13 +70,13 @@ _ALL = (
     Definition(
         "mAUC",
         "mAUC",
-        "Mean over the abnormal classes of AUC/<class>. The normal class and classes without an anomalous frame in the "
-        "split are left out.",
+        "Mean over the abnormal classes of AUC[<class>]. The normal class and classes without an anomalous frame in "
+        "the split are left out.",
     ),
     Definition(
         "mAP",
         "mAP",
-        "Mean over the abnormal classes of AP/<class>, a frame-level metric. The normal class and classes without an "
+        "Mean over the abnormal classes of AP[<class>], a frame-level metric. The normal class and classes without an "
         "anomalous frame in the split are left out. Not to be confused with mAP@IoU.",
     ),
     *(
@@ -100,14 +104,17 @@ _ALL = (
         "FAR",
         "FAR",
         "False-alarm rate: share of the frames of normal videos whose score is above 0.5. Only for scores between 0 "
-        "and 1.",
-        better="lower",
+        "and 1. Nothing is ranked by it: a method that never raises an alarm has none.",
+        better=None,
+        unranked="a method that never raises an alarm has no false ones",
     ),
 )
 DEFINITIONS: dict[str, Definition] = {d.key: d for d in _ALL}
-"""Every key but those per class, in the order in which they are listed."""
+"""Every metric but those of a class or a branch alone, in the order in which they are listed."""
 COMPARED = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
 """The keys by which methods are compared: what tables, pages and ``vadbench compare`` show."""
+BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
+"""What is measured of each branch of a method, as ``AUC(<branch>)`` and so on."""
 
 _PER_CLASS = {
     "AUC": "AUC of one class against the rest: the class's probability ranks all frames of the split, those of normal "
@@ -115,27 +122,67 @@ _PER_CLASS = {
     "AP": "Average precision of one class against the rest: the class's probability ranks all frames of the split, "
     "those of normal videos included; frames inside a segment of the class count as positive.",
 }
+CLASS_METRICS = tuple(_PER_CLASS)
+"""What is measured of each abnormal class, as ``AUC[<class>]`` and so on."""
+
+_TIME = "time_ms/"
+"""What the keys of times begin with that papers state."""
 
 
 def definition(key: str) -> Definition:
-    """The definition of a key, per-class keys such as ``AUC/Abuse`` included.
+    """The definition of a key, that of a class (``AUC[Abuse]``) or a branch (``AUC(align)``) included.
 
-    >>> definition("FAR").better
-    'lower'
-    >>> definition("AP/Road Accidents").title
+    >>> definition("AUC(align)").better
+    'higher'
+    >>> definition("AP[Road Accidents]").title
     'AP Road Accidents'
-    >>> definition("time_ms[total]").unit
+    >>> definition("time_ms/total").unit
     'ms'
 
     Raises:
         UnknownNameError: no metric is called that.
     """
-    if key in DEFINITIONS:
-        return DEFINITIONS[key]
-    metric, _, name = key.partition("/")
-    if name and metric in _PER_CLASS:
-        return replace(DEFINITIONS[metric], key=key, title=f"{metric} {name}", text=_PER_CLASS[metric])
-    if time := re.fullmatch(r"time_ms\[(.+)\]", key):
-        text = f"Milliseconds a frame ({time[1]}), as a paper states them; no run measures it."
-        return Definition(key, time[1], text, better="lower", high=math.inf, unit="ms")
-    raise UnknownNameError("metric", key, [*DEFINITIONS, *(f"{m}/<class>" for m in _PER_CLASS)])
+    found = _definition(key)
+    if found is None:
+        parts = [*(f"{m}[<class>]" for m in CLASS_METRICS), *(f"{m}(<branch>)" for m in BRANCH_METRICS)]
+        raise UnknownNameError("metric", key, [*DEFINITIONS, *parts])
+    return found
+
+
+def _definition(key: str) -> Definition | None:
+    try:
+        parts = MetricKey.parse(key)
+    except ValueError:
+        return None
+    whole = DEFINITIONS.get(parts.metric)
+    match parts:
+        case MetricKey(branch=None, of_class=None) if whole is not None:
+            return whole
+        case MetricKey(branch=str(branch), of_class=None) if whole is not None and whole.key in BRANCH_METRICS:
+            text = f"{whole.text} Here the score is that of the method's branch '{branch}'."
+            return replace(whole, key=key, title=f"{whole.title} {branch}", text=text)
+        case MetricKey(branch=None, of_class=str(name)) if whole is not None and whole.key in CLASS_METRICS:
+            return replace(whole, key=key, title=f"{whole.title} {name}", text=_PER_CLASS[whole.key])
+        case MetricKey(branch=None, of_class=None) if parts.metric.startswith(_TIME):
+            part = parts.metric.removeprefix(_TIME).replace("-", " ")
+            text = f"Milliseconds a frame ({part}), as a paper states them; no run measures it."
+            return Definition(key, part, text, better="lower", high=math.inf, unit="ms")
+    return None
+
+
+def canonical(text: str) -> str:
+    """A key as a person or a file of the first edition may write it, in today's spelling.
+
+    There a class came after a slash, and the parts of a time in brackets. What is no key of either is left as it is,
+    for whoever looks it up to refuse.
+
+    >>> canonical("AUC/Road Accidents"), canonical("time_ms[CLIP feature]"), canonical("mAP@IoU")
+    ('AUC[Road Accidents]', 'time_ms/CLIP-feature', 'mAP@IoU')
+    """
+    if _definition(text) is not None:
+        return text
+    if of_class := re.fullmatch(rf"({'|'.join(CLASS_METRICS)})/(.+)", text, re.DOTALL | re.IGNORECASE):
+        return f"{of_class[1]}[{of_class[2]}]"
+    if time := re.fullmatch(r"time_ms\[([^\s/()\[\]]+(?: [^\s/()\[\]]+)*)\]", text, re.IGNORECASE):
+        return _TIME + time[1].replace(" ", "-")
+    return text

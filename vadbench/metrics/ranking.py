@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.rows import Floats, Ints, ScoredRows
 
 Weights = NDArray[Any]
@@ -160,7 +161,7 @@ def pr_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> C
 def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, Value]:
     """All ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
 
-    Per-class keys (``AUC/<class>``, ``AP/<class>``) are there if the method has class scores and the data set
+    Per-class keys (``AUC[<class>]``, ``AP[<class>]``) are there if the method has class scores and the data set
     annotates classes; the normal class has none.
 
     Args:
@@ -181,10 +182,10 @@ def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, Value]:
     }
     per_class, lacking = _per_class(rows)
     for mean, metric in (("mAUC", "AUC"), ("mAP", "AP")):
-        values = [per_class[key]["value"] for key in per_class if key.startswith(f"{metric}/")]
+        values = [value["value"] for key, value in per_class.items() if key.metric == metric]
         kept = [v for v in values if v is not None and not (drop_zeros and v == 0)]
         metrics[mean] = value_of(float(np.mean(kept)) if kept else None, lacking)
-    return metrics | {"FAR": _false_alarm_rate(rows)} | per_class
+    return metrics | {"FAR": _false_alarm_rate(rows)} | {str(key): value for key, value in per_class.items()}
 
 
 def value_of(value: float | None, reason: str) -> Value:
@@ -192,7 +193,7 @@ def value_of(value: float | None, reason: str) -> Value:
     return Value(value=value, low=None, high=None, reason=reason if value is None else None)
 
 
-def _per_class(rows: ScoredRows) -> tuple[dict[str, Value], str]:
+def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, Value], str]:
     """AUC and AP of each abnormal class, and why their mean is undefined if it is."""
     if rows.class_scores is None:
         return {}, "there are no probabilities of these classes"
@@ -205,8 +206,8 @@ def _per_class(rows: ScoredRows) -> tuple[dict[str, Value], str]:
         _, scores, positives, negatives = rows.one_vs_rest(class_id)
         ranking = Ranking(scores)
         reason = f"the split has no frame {'of' if not positives.any() else 'outside'} class {name}"
-        aucs[f"AUC/{name}"] = value_of(ranking.auc(positives, negatives), reason)
-        aps[f"AP/{name}"] = value_of(ranking.ap(positives, negatives), reason)
+        aucs[MetricKey("AUC", of_class=name)] = value_of(ranking.auc(positives, negatives), reason)
+        aps[MetricKey("AP", of_class=name)] = value_of(ranking.ap(positives, negatives), reason)
     return aucs | aps, "no abnormal class can be ranked: none has frames in the split"
 
 

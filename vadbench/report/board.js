@@ -1,6 +1,7 @@
 // The leaderboards of all groups, to be sorted by any column and narrowed down.
 
-const ALL = "all";
+// No data set, protocol or backbone is called so, whatever else they are called.
+const ALL = "";
 const SHORT = 24;
 const FILTERS = [["dataset", "data set"], ["protocol", "protocol"], ["backbone", "backbone"]];
 const values = (section, name) => (name === "backbone" ? section.rows.map((row) => row.backbone) : [section[name]]);
@@ -54,7 +55,7 @@ function narrow() {
 
 const selects = FILTERS.map(([name, title]) => {
   const known = [...new Set(data.sections.flatMap((section) => values(section, name)))].filter(Boolean).sort();
-  const options = [[ALL, ALL], ...known.map((value) => [value, value])].map(([value, text]) => make("option", { value }, text));
+  const options = [[ALL, "all"], ...known.map((value) => [value, value])].map(([value, text]) => make("option", { value }, text));
   return make("label", {}, title, make("select", { id: `filter-${name}`, change: narrow }, ...options));
 });
 fill("filters", ...selects, make("span", { id: "shown", class: "muted", role: "status" }));

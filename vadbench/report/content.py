@@ -15,6 +15,7 @@ from vadbench.comparing import load_runs, matched
 from vadbench.dataset import Video
 from vadbench.errors import DataError, RunError
 from vadbench.metrics.definitions import COMPARED, definition
+from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.ranking import Ranking, pr_curve, roc_curve
 from vadbench.metrics.recognition import recognise
 from vadbench.metrics.rows import ScoredRows
@@ -151,7 +152,7 @@ def _run(run: Shown) -> dict[str, Any]:
         "notes": record.notes,
         "metrics": {key: record.metrics[key].model_dump() for key in COMPARED if key in record.metrics},
         "perClass": [
-            [name, *(_value(record, f"{metric}/{name}") for metric in ("AUC", "AP"))]
+            [name, *(_value(record, str(MetricKey(metric, of_class=name))) for metric in ("AUC", "AP"))]
             for name in classes
             if rows.class_scores is not None
         ],

@@ -136,20 +136,25 @@ def _html_entry(entry: Entry, header: bool) -> str:
 
 
 def _csv(tables: Sequence[Table]) -> str:
-    """A line for every place, so that tables of different columns lie in one file; figures are fractions."""
+    """A line for every place, so that tables of different columns lie in one file; figures are in the unit it names.
+
+    ``table`` and ``group`` together say which rows may be ranked beside each other: the name of a benchmark's table and
+    the heading of a group of rows, or the title of a leaderboard and a word for what its runs have in common.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for table in tables:
-        name = table.id or f"{table.title}. {table.note}"
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
                 published, found = cell.published, cell.reproduced
-                notes = [*table.notes, *row.notes, *(published.notes if published else ())]
-                texts = (row.label, column.dataset, column.title, column.metric, column.unit)
+                unit = "fraction" if column.unit == "%" else column.unit
+                notes = [table.note, *table.notes, *row.notes, *(published.notes if published else ())]
+                texts = (row.label, column.dataset, column.title, column.metric, unit)
                 writer.writerow(
                     [
-                        *(escaping.spreadsheet(name), escaping.spreadsheet(row.group), row.rank),
+                        *map(escaping.spreadsheet, (table.id or table.title, row.group or table.group)),
+                        row.rank,
                         *(escaping.spreadsheet(text) for text in texts),
                         *((published.value, published.printed) if published else ("", "")),
                         *((found.mean, found.std, found.low, found.high) if found else [""] * 4),
@@ -157,7 +162,7 @@ def _csv(tables: Sequence[Table]) -> str:
                         cell.gap,
                         escaping.spreadsheet(cell.verdict),
                         *((int(found.best), int(found.second), int(found.tied), found.p) if found else [""] * 4),
-                        escaping.spreadsheet("; ".join([*notes, *(found.notes if found else ())])),
+                        escaping.spreadsheet("; ".join(filter(None, [*notes, *(found.notes if found else ())]))),
                     ]
                 )
     return out.getvalue()

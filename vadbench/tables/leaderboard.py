@@ -11,8 +11,9 @@ from statistics import fmean
 
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError
-from vadbench.metrics.definitions import COMPARED, definition
+from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.protocols import PROTOCOLS, Protocol
+from vadbench.runs import digest
 from vadbench.tables import model
 from vadbench.tables.collect import Evaluation, Kind, by_seed, made
 from vadbench.tables.paper import clip_words
@@ -45,15 +46,17 @@ def leaderboards(
     Args:
         evaluations: from :func:`vadbench.tables.collect.collect`, at least one.
         headline: the metric that a data set is ranked by.
-        metric: rank by this one instead.
+        metric: rank by this one instead; the first edition's spelling will do.
         progress: told how many runs are resampled.
 
     Raises:
         UnknownNameError: there is no such metric.
         RunError: nothing can be ranked by it.
     """
+    metric = None if metric is None else canonical(metric)
     if metric is not None and definition(metric).better is None:
-        raise RunError(f"{metric} is a property of the data: expected a metric to rank by, such as AUC or AP")
+        why = definition(metric).unranked
+        raise RunError(f"nothing is ranked by {metric}: {why}; expected a metric such as AUC or AP")
     groups: dict[Kind, list[Seeds]] = {}
     for seeds in by_seed(evaluations):
         groups.setdefault(seeds[0].kind, []).append(seeds)
@@ -103,6 +106,7 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.
         columns=tuple(_column(metric, group.kind.dataset) for metric in metrics),
         rows=rows,
         made=made(run for seeds in group.rows for run in seeds),
+        group=_word(group.kind),
         protocol=group.kind.rules.name,
         backbone=_backbone(group.rows[0][0]),
     )
@@ -119,6 +123,14 @@ def _title(kind: Kind) -> str:
     apart += ["weights selected on the test set"] if kind.rules.selection == "best-on-test" else []
     trained = "" if kind.trained_on == kind.dataset else f", trained on {kind.trained_on}"
     return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: compares with no other table)" if apart else "")
+
+
+def _word(kind: Kind) -> str:
+    """A group of runs in a word that depends on nothing else: the protocol, the selection, and a digest of the rest."""
+    rules = kind.rules.model_dump(mode="json", exclude_defaults=True)
+    facts = [kind.dataset, kind.trained_on, kind.family, kind.videos, kind.abnormal, list(kind.incomplete)]
+    selection = "" if kind.rules.selection == "last" else f"-{kind.rules.selection}"
+    return f"{kind.rules.name}{selection}-{digest([rules, *facts])[:8]}"
 
 
 def _words(group: Group) -> str:

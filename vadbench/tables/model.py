@@ -59,8 +59,9 @@ class Cell(_Part):
 
     Args:
         gap: reproduced minus published; ``None`` where the two cannot be compared.
-        verdict: ``within the interval``, ``below`` or ``above``, said of the reproduced number; ``protocol differs in
-            ...`` where there are only runs under other rules; empty where nothing can be said.
+        verdict: ``within the interval``, ``below`` or ``above``, said of the reproduced number; ``too few videos to
+            tell``; ``protocol differs in ...`` where there are only runs under other rules; empty where nothing can be
+            said.
     """
 
     published: Published | None = None
@@ -101,6 +102,7 @@ class Table(_Part):
         notes: what must be said of every figure.
         made: when and on what the runs were made; empty without any.
         missing: what to do where runs are missing; empty where none is.
+        group: what tells a leaderboard from all others in a word; empty for a table of a benchmark.
         protocol: name of the rules, where all figures of a leaderboard share them.
         backbone: the encoder as papers call it, where all figures of a leaderboard share it.
     """
@@ -113,6 +115,7 @@ class Table(_Part):
     notes: Notes = ()
     made: str = ""
     missing: str = ""
+    group: str = ""
     protocol: str = ""
     backbone: str = ""
 

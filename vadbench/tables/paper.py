@@ -12,6 +12,7 @@ from vadbench.benchmarks import schema
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark
 from vadbench.dataset import Progress, silent
 from vadbench.locations import DEFAULT_OUT
+from vadbench.metrics.comparison import TOO_FEW
 from vadbench.metrics.definitions import definition
 from vadbench.published import PublishedNumber, published_for
 from vadbench.runs import RunRecord
@@ -176,7 +177,9 @@ def _table(
         model.Row(
             label=row.label,
             group=row.group,
-            cells=tuple(_cell(place, columns[c].get(r)) for c, place in enumerate(grid[r])),
+            cells=tuple(
+                _cell(place, columns[c].get(r), resamples, table.columns[c].metric) for c, place in enumerate(grid[r])
+            ),
             notes=(f"not run here: {row.why}",) if row.why else (),
         )
         for r, row in enumerate(table.rows)
@@ -203,7 +206,7 @@ def _figure(place: Place) -> Figure:
     return Figure(place.found, notes, ranked=not place.differs)
 
 
-def _cell(place: Place, reproduced: model.Reproduced | None) -> model.Cell:
+def _cell(place: Place, reproduced: model.Reproduced | None, resamples: Resamples, metric: str) -> model.Cell:
     number = place.published
     published = None
     if number is not None:
@@ -217,6 +220,8 @@ def _cell(place: Place, reproduced: model.Reproduced | None) -> model.Cell:
     # An incomplete data set is another one, whatever the figures.
     judged = number.first_hand and not any(run.kind.incomplete for run in place.found)
     verdict = _verdict(number.value, reproduced) if judged else ""
+    if verdict and resamples.too_few(place.found, metric):
+        verdict = TOO_FEW
     return model.Cell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
 
 

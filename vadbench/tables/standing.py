@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vadbench.dataset import Progress, Video, silent
 from vadbench.errors import RunError
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
-from vadbench.metrics.comparison import Samples, rank_column, seed_mean_interval
+from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
 from vadbench.runs import SCORES
 from vadbench.scored import load_split
 from vadbench.tables.collect import Evaluation, Kind, remarks
@@ -26,16 +26,21 @@ RESAMPLES_A_ROW = 80
 table would be tied with the best."""
 OTHER_TRUTH = "test videos or their ground truth"
 UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are lost"
+NOT_RANKED = f"{TOO_FEW} methods apart: fewer than {FEWEST} test videos with positives"
 DIGITS = 6
 """Of a fraction in a table: more than is printed, fewer than differ between machines."""
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth."""
+    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth.
+
+    ``carriers`` says of each metric how many videos have positives for it.
+    """
 
     videos: tuple[Video, ...]
     values: Mapping[str, NDArray[np.float64]]
+    carriers: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,14 @@ class Resamples:
             return None
         return np.stack([f.values[metric] for f in known])
 
+    def too_few(self, runs: Sequence[Evaluation], metric: str) -> bool:
+        """Whether the test videos of one experiment do not suffice for a verdict by this metric.
+
+        Where no scores can be read, the number of abnormal videos on record stands in.
+        """
+        known = [self.of[run.folder].carriers[metric] for run in runs if run.folder in self.of]
+        return (known[0] if known else runs[0].kind.abnormal) < FEWEST
+
     def alike(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
         """Whether the test videos and the ground truth of each row are those that most rows have.
 
@@ -105,7 +118,9 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
             videos = tuple(split.videos)
             if len(videos) not in draws:
                 draws[len(videos)] = draw_videos(len(videos), count)
-            found.of[evaluation.folder] = Resampled(videos, split.resampled(sorted(metrics), draws[len(videos)]))
+            values = split.resampled(sorted(metrics), draws[len(videos)])
+            carriers = {metric: split.carriers(metric) for metric in metrics}
+            found.of[evaluation.folder] = Resampled(videos, values, carriers)
         except RunError as error:
             found.notes.append(str(error))
     progress("resampling", len(wanted), len(wanted))
@@ -118,29 +133,35 @@ def column(
     """A column's figures with their standing.
 
     Only figures of one kind are ranked beside each other, those of the kind that most of them have; the others are
-    marked.
+    marked. Where test videos with positives are too few for a verdict, nothing is ranked and the figures say so.
 
     Args:
         figures: by row.
         metric: its key.
-        better: which direction is better; ``None`` ranks nothing.
+        better: which direction is better; ``None`` where nothing is ranked by the metric.
         resamples: of all runs in the column.
     """
     found = {row: _mean(figure, metric, resamples) for row, figure in figures.items()}
     contest = [row for row, figure in figures.items() if figure.ranked and found[row].mean is not None]
-    if better is None or not contest:
+    if not contest:
         return found
     # Of kinds with equally many figures, the one met first.
     common = Counter(figures[row].kind for row in contest).most_common(1)[0][0]
     of_kind = [row for row in contest if figures[row].kind == common]
     alike = resamples.alike([figures[row].runs for row in of_kind])
     ranked = [row for row, same in zip(of_kind, alike, strict=True) if same]
-    for row in contest:
+    for row in contest if better is not None else ():
         if row not in ranked:
             differing = ", ".join(figures[row].kind.differences(common)) or OTHER_TRUTH
             found[row] = _noted(found[row], f"not ranked beside the others: differs in {differing}")
     if len(ranked) < 2:
         return found  # best of one says nothing
+    if any(resamples.too_few(figures[row].runs, metric) for row in ranked):
+        for row in ranked:
+            found[row] = _noted(found[row], NOT_RANKED)
+        return found
+    if better is None:
+        return found
     samples = [_first(resamples.together(figures[row].runs, metric), _needed(len(ranked))) for row in ranked]
     standings = rank_column([found[row].mean for row in ranked], samples, better)
     for row, standing in zip(ranked, standings, strict=True):

@@ -1,0 +1,175 @@
+"""A run folder that the first edition left (without its weights): every command that reads run folders reads it."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vadbench import published
+from vadbench.checkpoints import read_info
+from vadbench.cli import main
+from vadbench.errors import RunError
+from vadbench.runs import SCHEMA, read_record
+from vadbench.scored import load_split
+
+FOLDER = Path(__file__).resolve().parent / "first_edition"
+KEY = "24294662df02"
+CLASSES = ["Cyclist", "Explosion", "Fallen person", "Fighting", "Fire", "Vehicle on walkway"]
+BRANCHES = ["coarse", "align"]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return Path(shutil.copytree(FOLDER, tmp_path / "runs"))
+
+
+@pytest.fixture
+def folder(out):
+    return out / "synthetic" / "vadclip" / KEY
+
+
+@pytest.fixture
+def vadbench(capsys, out):
+    """Run a command in this process: stdout and stderr."""
+
+    def call(*arguments, status=0):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([*map(str, arguments), "--out", str(out)])
+        found = capsys.readouterr()
+        assert end.value.code == status, found.err + found.out
+        return found.out, found.err
+
+    return call
+
+
+def written(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_the_record_is_one_of_the_first_edition_and_names_no_folder(folder):
+    assert written(folder)["schema_version"] == 2
+    for path in folder.glob("*.json*"):
+        assert not re.search(r"/(tmp|home|root|work|data)\b", path.read_text())
+
+
+def test_every_figure_is_found_under_todays_key(folder):
+    old, record = written(folder)["metrics"], read_record(folder)
+    assert record.schema_version == SCHEMA
+    spelling = {f"{m}/{c}": f"{m}[{c}]" for m in ("AUC", "AP") for c in CLASSES}
+    spelling |= {f"{m}/{b}": f"{m}({b})" for m in ("AUC", "AP", "AnoAUC") for b in BRANCHES}
+    assert spelling.keys() <= old.keys()
+    expected = {spelling.get(key, key): value for key, value in old.items()}
+    assert {key: value.model_dump() for key, value in record.metrics.items()} == expected
+
+
+def test_its_scores_measure_as_they_did(folder):
+    record, found = read_record(folder), load_split(folder).measure()
+    assert found.keys() == record.metrics.keys()
+    for key, value in found.items():
+        known = record.metrics[key]
+        assert (value["value"], value["low"], value["high"]) == pytest.approx(
+            (known.value, known.low, known.high), abs=1e-12
+        )
+
+
+def test_its_checkpoint_is_described(folder):
+    info = read_info(folder)
+    assert (info.method, info.dataset, info.key) == ("vadclip", "synthetic", KEY)
+    table = info.class_table()
+    assert sorted(table.names[i] for i in table.abnormal) == CLASSES
+
+
+def test_it_is_shown(vadbench):
+    text, _ = vadbench("show", "run", KEY)
+    assert "AUC(coarse)" in text and "Vehicle on walkway" in text and "AUC/" not in text
+    assert "AUC[Fire]" in json.loads(vadbench("show", "run", KEY, "--json")[0])["metrics"]
+
+
+def test_it_is_ranked_and_stands_in_tables(vadbench, folder):
+    auc = written(folder)["metrics"]["AUC/Fire"]["value"]
+    for metric in ("AUC/Fire", "AUC[Fire]"):
+        rows = csv.DictReader(io.StringIO(vadbench("leaderboard", "--metric", metric, "--format", "csv")[0]))
+        (figure,) = [row["reproduced"] for row in rows if row["metric"] == "AUC[Fire]"]
+        assert float(figure) == pytest.approx(auc, abs=1e-6)
+    assert f"{100 * written(folder)['metrics']['AUC']['value']:.2f}" in vadbench("table", "quick/synthetic")[0]
+
+
+def test_it_is_compared_drawn_and_reported(vadbench, tmp_path):
+    found = json.loads(vadbench("compare", KEY, KEY, "--metrics", "AUC,AUC/Fire", "--json")[0])["metrics"]
+    assert list(found) == ["AUC", "AUC[Fire]"] and found["AUC"]["verdict"] == "identical"
+    assert vadbench("plot", KEY, "--kind", "per-class", "--output", tmp_path / "p")[0].endswith("per-class.pdf\n")
+    vadbench("report", KEY, "--no-thumbnails", "--output", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert [name for name, auc, ap in data["runs"][0]["perClass"] if auc and ap] == CLASSES
+
+
+def test_measured_again_it_is_left_as_it_is(vadbench, folder):
+    before = (folder / "result.json").read_bytes()
+    text, err = vadbench("rescore", KEY)
+    assert ": unchanged, " in text and err == "" and (folder / "result.json").read_bytes() == before
+
+
+def test_where_measuring_changes_it_the_record_is_written_as_todays(vadbench, folder):
+    content = written(folder)
+    content["metrics"]["AP/Fire"]["value"] = 0.5
+    (folder / "result.json").write_text(json.dumps(content))
+    assert "AP[Fire]" in vadbench("rescore", KEY)[0]
+    assert written(folder)["schema_version"] == SCHEMA
+    assert (
+        written(folder)["metrics"]["AP[Fire]"]
+        == read_record(FOLDER / "synthetic" / "vadclip" / KEY).metrics["AP[Fire]"].model_dump()
+    )
+
+
+def test_handed_in_it_is_checked_like_any_other(capsys, out, folder):
+    def check():
+        with pytest.raises(SystemExit):
+            main(["results", "check", str(out)])
+        return capsys.readouterr().out
+
+    assert "nothing to mend" in check()
+    content = written(folder)
+    content["metrics"]["AP/Fire"]["value"] = 0.5
+    (folder / "result.json").write_text(json.dumps(content))
+    assert "AP[Fire] has value 0.5, its scores give" in check()
+
+
+def test_it_is_logged_under_todays_keys(vadbench, out, tracking_address):
+    from mlflow import MlflowClient
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["log", str(out / "synthetic" / "vadclip" / KEY)])
+    client = MlflowClient(tracking_uri=tracking_address)
+    runs = client.search_runs([client.get_experiment_by_name("synthetic").experiment_id])
+    (child,) = [r for r in runs if r.data.tags.get("vadbench.key") == KEY and "mlflow.parentRunId" in r.data.tags]
+    assert {"AUC/class Vehicle on walkway", "AnoAUC/branch align"} <= child.data.metrics.keys()
+
+
+def test_a_first_edition_record_with_a_key_that_means_nothing_is_refused_in_one_line(folder):
+    content = written(folder)
+    content["metrics"]["AUC (of all)"] = {"value": 0.5}
+    (folder / "result.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"not a run record: metrics.*expected metric\[/measure\]") as error:
+        read_record(folder)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_published_numbers_in_the_first_editions_spelling_are_the_same_numbers():
+    fields = dict.fromkeys(published.PublishedNumber.__dataclass_fields__, "x") | {"value": "4.98"}
+    del fields["printed"]
+    for old, new, value in (
+        ("AUC/Abuse", "AUC[Abuse]", 0.0498),
+        ("time_ms[CLIP feature]", "time_ms/CLIP-feature", 4.98),
+    ):
+        number = published._number(fields | {"metric": old})
+        assert number == published._number(fields | {"metric": new})
+        assert (number.metric, number.value) == (new, value)
+    assert published.search(metric="AUC/Abuse") == published.search(metric="AUC[Abuse]") != []
+    assert published.search(metric="auc/abuse") == published.search(metric="AUC[Abuse]")
+    assert published.search(metric="time_ms[total]") == published.search(metric="time_ms/total") != []

@@ -1,0 +1,30 @@
+"""What a method's scores are checked for before they are kept."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from vadbench.errors import PluginError
+from vadbench.method import Scores
+from vadbench.scoring import _checked
+
+METHOD = SimpleNamespace(task=SimpleNamespace(classes=["Normal", "Fire"]))
+
+
+@pytest.mark.parametrize("name", ["", "a(b)", "a[b]", "a/b", "a.npy", "a  b", " a", "a\n", "(a)"])
+def test_a_branch_whose_name_no_metric_key_can_carry_is_refused(name):
+    scores = Scores(torch.zeros(3), branches={"good": torch.zeros(3), name: torch.zeros(3)})
+    with pytest.raises(PluginError, match=r"a branch is called by letters.*rename it") as error:
+        _checked(METHOD, "v", 3, 30, scores)
+    assert repr(name) in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["anomaly scores", "class scores", "align", "class agnostic", "top-5", "größe_2"])
+def test_a_branch_may_be_called_as_messages_call_other_scores(name):
+    """Every array is checked, also that of a branch called like another one."""
+    bad = Scores(torch.full((3,), torch.nan), branches={name: torch.zeros(3)})
+    with pytest.raises(PluginError, match="anomaly scores of v are not all finite"):
+        _checked(METHOD, "v", 3, 30, bad)
+    good = _checked(METHOD, "v", 3, 30, Scores(torch.zeros(3), branches={name: torch.ones(3)}))
+    assert good.branches[name].tolist() == [1, 1, 1]
