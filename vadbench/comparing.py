@@ -97,7 +97,9 @@ def load_runs(name: str, out: Path) -> Runs:
     runs = sorted(((record, folder) for folder, record in found.items()), key=lambda r: r[0].seed)
     for (record, folder), (other, beside) in pairwise(runs):
         both = f"'{name}' holds runs that are not seeds of one: {folder.name} and {beside.name}"
-        if differing := _differing(record.config, other.config) + _differing(_facts(record), _facts(other)):
+        # A record may be older than a setting that changed no key.
+        settings = [] if record.group and record.group == other.group else _differing(record.config, other.config)
+        if differing := settings + _differing(_facts(record), _facts(other)):
             raise RunError(f"{both} differ in {_some(differing)}; name those to compare, with commas between")
         if record.seed == other.seed:
             raise RunError(f"{both} both have seed {record.seed}; name one of them")
@@ -207,6 +209,7 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     return {
         "method": record.method,
         "version": record.method_version,
+        "edition": record.edition,
         "data set": record.dataset,
         "trained on": record.trained_on,
         "protocol": record.protocol,

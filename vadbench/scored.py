@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import DataError, RunError, VadbenchError
 from vadbench.files import replacing
+from vadbench.keys import restored
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS
 from vadbench.metrics.keys import MetricKey, is_branch
@@ -165,7 +166,7 @@ def load_split(folder: Path) -> ScoredSplit:
         RunError: the record or the scores are missing, damaged or contradict each other.
     """
     try:
-        rules = Protocol.model_validate(read_record(folder).protocol)
+        rules = restored(Protocol, read_record(folder).protocol)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in ("protocol", *first["loc"]))

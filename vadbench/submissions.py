@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from vadbench.dataset import SPLITS, Progress, Split, silent
 from vadbench.errors import FeatureError, RunError, UnknownNameError, VadbenchError
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
+from vadbench.keys import restored
 from vadbench.metrics.definitions import definition
 from vadbench.plugins import Registry
 from vadbench.protocols import PROTOCOLS, Protocol
@@ -98,7 +99,7 @@ def _of_metrics(metrics: Mapping[str, Value]) -> Iterator[str]:
 
 def _of_protocol(record: RunRecord) -> Iterator[str]:
     try:
-        rules = Protocol.model_validate(record.protocol)
+        rules = restored(Protocol, record.protocol)
     except ValidationError as error:
         first = error.errors()[0]
         yield f"protocol: {'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -192,8 +192,8 @@ def _experiment(client: MlflowClient, address: str, name: str) -> str:
 
 
 def _parent(client: MlflowClient, experiment: str, record: RunRecord) -> str:
-    settings = digest([record.method, record.method_version, record.config, record.evaluation, record.trained_on])
-    key = digest([settings, record.fingerprint])
+    told = [record.method, record.method_version, record.config, record.trained_on, record.fingerprint]
+    key = digest([record.edition, record.group or told, record.dataset, record.evaluation])
     found = client.search_runs([experiment], f"tags.`vadbench.parent` = '{key}'", max_results=1)
     if found:
         return str(found[0].info.run_id)

@@ -12,6 +12,7 @@ from vadbench.benchmarks.schema import Cell
 from vadbench.dataset import SPLITS
 from vadbench.errors import RunError, VadbenchError
 from vadbench.files import file_stamp
+from vadbench.keys import EDITION
 from vadbench.locations import find_data_root
 from vadbench.plugins import Registry
 from vadbench.runs import RESULT, SCORES, Outcome, read_record
@@ -149,6 +150,7 @@ def _made(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> list[Outc
         r
         for r in runs
         if version in (None, r.record.method_version)
+        and r.record.edition == EDITION
         and cell.matches(r.record)
         and _weights_digest(cell) in ("", r.record.clip.get("sha256"))
         # A benchmark asks what training gives; the authors' own weights are no seed of it.

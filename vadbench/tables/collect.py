@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from vadbench.benchmarks.state import read_records
 from vadbench.errors import FeatureError, RunError
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.keys import restored
 from vadbench.metrics.comparison import ROUNDING
 from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, RESULT, RunRecord, digest
@@ -91,13 +92,13 @@ class Evaluation:
     def kin(self) -> str:
         """What it has in common with the other seeds of the same experiment, and with nothing else."""
         record = self.record
-        return digest(
-            [
-                *(record.method, record.method_version, record.dataset, record.trained_on, record.evaluation),
-                *(record.config, record.fingerprint, record.clip, self.imported),
-                record.data["train"].manifest if "train" in record.data else "",
-            ]
-        )
+        # Imported weights, and records that are older than groups, are told apart by what they say.
+        training = record.group or [
+            *(record.method, record.method_version, record.trained_on),
+            *(record.config, record.fingerprint, record.clip, self.imported),
+            record.data["train"].manifest if "train" in record.data else "",
+        ]
+        return digest([record.edition, training, record.dataset, record.evaluation])
 
     @property
     def imported(self) -> str:
@@ -135,7 +136,7 @@ def collect(out: Path) -> tuple[list[Evaluation], list[str]]:
 
 def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
     try:
-        rules, fingerprint = Protocol.model_validate(record.protocol), Fingerprint.from_dict(record.fingerprint)
+        rules, fingerprint = restored(Protocol, record.protocol), Fingerprint.from_dict(record.fingerprint)
         evaluation = Evaluation(folder, record, rules, fingerprint)
         for name, found in record.metrics.items():
             if found.value is not None and not -ROUNDING <= found.value <= 1 + ROUNDING:

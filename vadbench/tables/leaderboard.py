@@ -190,6 +190,7 @@ def _facts(run: Evaluation) -> dict[str, str]:
     train = run.record.data.get("train")
     return {
         "version": run.record.method_version,
+        "edition": str(run.record.edition),
         "features": run.fingerprint.digest,
         "training videos": train.manifest if train else "",
         "evaluation": run.record.evaluation,

@@ -100,8 +100,8 @@ def _grid(benchmark: Benchmark, table: schema.Table, runs: Runs) -> list[list[Pl
 def _runs_of(cells: Sequence[schema.Cell], runs: Runs) -> tuple[Sequence[Evaluation], str]:
     """The runs of cells that differ in their seed, or those that come closest, and in what these differ.
 
-    One mean is over runs that are alike in everything but the seed. Of several such groups the one with the most of the
-    seeds asked for counts, of these weights trained here before the authors' own, and of these the newest.
+    One mean is over runs that are alike in everything but the seed. Of several such groups those of the newest edition
+    count, of these the one with the most of the seeds asked for, of these weights trained here before the authors' own, and of these the newest.
     """
     first, seeds = cells[0], {cell.seed for cell in cells}
     there = runs.get((first.method, first.dataset, first.trained_on), [])
@@ -111,9 +111,15 @@ def _runs_of(cells: Sequence[schema.Cell], runs: Runs) -> tuple[Sequence[Evaluat
     if not groups:
         return (), ""
 
-    def merit(group: Sequence[Evaluation]) -> tuple[int, int, bool, str]:
+    def merit(group: Sequence[Evaluation]) -> tuple[int, int, int, bool, str]:
         asked = sum(run.record.seed in seeds for run in group)
-        return -len(differing[group[0]]), asked, not group[0].imported, max(run.record.created for run in group)
+        return (
+            -len(differing[group[0]]),
+            group[0].record.edition,
+            asked,
+            not group[0].imported,
+            max(run.record.created for run in group),
+        )
 
     best = max(groups, key=merit)
     return best, ", ".join(differing[best[0]])
