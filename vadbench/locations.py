@@ -52,8 +52,8 @@ def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None)
     if makes_itself:
         return cache_root() / "datasets" / dataset
     raise DataError(
-        f"no data root for {dataset}: give --data-root DIR, or set {DATA_VARIABLE} to the folder that holds a folder"
-        f" '{dataset}', or add '{dataset} = \"DIR\"' under [data] in {user_config_file()}"
+        f"no data root for {dataset}: give --data-root DIR where a command takes it, or set {DATA_VARIABLE} to the"
+        f" folder that holds a folder '{dataset}', or add '{dataset} = \"DIR\"' under [data] in {user_config_file()}"
     )
 
 

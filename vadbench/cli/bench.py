@@ -59,6 +59,14 @@ WIDEST = 60
     metavar="NAME=DIR",
     help="Features of a data set to use instead of extracting them; may be repeated.",
 )
+@click.option(
+    "--features-layout",
+    "layouts",
+    multiple=True,
+    metavar="NAME=LAYOUT",
+    help=f"How they lie there: {', '.join(options.LAYOUTS.choices)}; may be repeated.  [default: found out]",
+)
+@options.allow_incomplete
 @options.device
 @options.out
 @options.plugin
@@ -73,6 +81,8 @@ def command(
     address: str | None,
     data_roots: tuple[str, ...],
     features: tuple[str, ...],
+    layouts: tuple[str, ...],
+    allow_incomplete: bool,
     device: str,
     out: Path,
     plugin_files: tuple[Path, ...],
@@ -84,6 +94,7 @@ def command(
       vadbench bench quick --dry-run
       vadbench bench quick --only synthetic --only random --only zero-shot --seeds 0
       vadbench bench anomalyclip --only 2 --data-root ucfcrime=UCF-Crime --jobs 4
+      vadbench bench anomalyclip --features ucfcrime=Image-Features --features-layout ucfcrime=anomalyclip
       vadbench bench my-benchmark.toml --engine ray --address ray://head:10001
 
     What is done is not done again: stopped or killed, the same command goes on from there, and two of them on one --out
@@ -107,6 +118,8 @@ def command(
         device,
         _folders("--data-root", data_roots, registry),
         _folders("--features", features, registry),
+        _layouts(layouts, features, registry),
+        allow_incomplete,
         tuple(f.resolve() for f in plugin_files),
     )
     grid = benchmark.model_copy(update={"seeds": seeds or benchmark.seeds})
@@ -210,16 +223,34 @@ def _refuse_environment() -> None:
 
 def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tuple[str, Path], ...]:
     """Folders by the name of a data set."""
-    found: dict[str, Path] = {}
-    for text in given:
-        name, sign, folder = text.partition("=")
-        if not sign or not folder:
-            raise ConfigError(f"{option} expects NAME=DIR with the name of a data set, found '{text}'")
-        registry.spec("dataset", name)
-        found[name] = Path(folder).resolve()
-        if not found[name].is_dir():
-            raise ConfigError(f"{option} {text}: no such folder; expected that of {name}")
+    found = {name: Path(folder).resolve() for name, folder in _by_dataset(option, "DIR", given, registry).items()}
+    for name, folder in found.items():
+        if not folder.is_dir():
+            raise ConfigError(f"{option} {name}={folder}: no such folder; expected that of {name}")
     return tuple(sorted(found.items()))
+
+
+def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:
+    """How given features lie, by the name of a data set."""
+    option = "--features-layout"
+    found = _by_dataset(option, "LAYOUT", given, registry)
+    for name, layout in found.items():
+        if layout not in options.LAYOUTS.choices:
+            raise UnknownNameError("layout of features", layout, options.LAYOUTS.choices)
+        if not any(text.startswith(f"{name}=") for text in features):
+            raise ConfigError(f"{option} {name}={layout} says how the files in --features {name}=DIR lie; give both")
+    return tuple(sorted(found.items()))
+
+
+def _by_dataset(option: str, what: str, given: Sequence[str], registry: Registry) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not value:
+            raise ConfigError(f"{option} expects NAME={what} with the name of a data set, found '{text}'")
+        registry.spec("dataset", name)
+        found[name] = value
+    return found
 
 
 def _chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:

@@ -50,11 +50,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     show_default=True,
     help="Rules of the evaluation: native, anomalyclip or vadclip.",
 )
-@click.option(
-    "--crop",
-    help="Crop of the features to score: its name, its number, or mean; of regions always max.  [default: the"
-    " protocol's]",
-)
+@options.crop
 @click.option(
     "--subset",
     type=click.Choice(["all", "single-anomaly"]),
