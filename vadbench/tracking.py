@@ -53,6 +53,8 @@ def log_runs(outcomes: Sequence[Outcome]) -> str:
             for outcome in outcomes:
                 _child(client, experiment, parent, outcome)
             _summarise(client, experiment, parent)
+    except TrackingError:
+        raise  # what it was given is damaged
     except Exception as error:
         raise _refused(address, error) from error
     return address
@@ -199,11 +201,10 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
         metrics=[*_metrics(record), *_epochs(folder / TRAINING_LOG)],
         tags={"vadbench.undefined": json.dumps(undefined)} if undefined else {},
     )
-    split = record.data["test"]
-    source = json.dumps({"dataset": record.dataset, "videos": split.videos, "frames": split.frames})
-    client.log_inputs(
-        run_id, datasets=[DatasetInput(Dataset(record.dataset, split.manifest, "local", source), tags=[])]
-    )
+    if split := record.data.get("test"):
+        source = json.dumps({"dataset": record.dataset, "videos": split.videos, "frames": split.frames})
+        dataset = Dataset(record.dataset, split.manifest, "local", source)
+        client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=[])])
     for path in (folder / name for name in (RESULT, *PICTURES)):
         # A folder may come from a stranger: a link in it could name any file of this machine.
         if path.is_file() and not path.is_symlink():
@@ -283,11 +284,17 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
 def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
     if not log.is_file():
         return
-    for line in log.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        yield "learning_rate", entry["learning_rate"], entry["epoch"]
-        for term, number in entry["loss"].items():
-            yield f"loss_{metric_key(term)}", number, entry["epoch"]
+    for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            epoch, terms = int(entry["epoch"]), {f"loss_{metric_key(t)}": float(v) for t, v in entry["loss"].items()}
+            points = {"learning_rate": float(entry["learning_rate"]), **terms}
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise TrackingError(
+                f"{log}, line {number}: expected an epoch with its learning_rate and loss; take the file away to log"
+                " the run without its training"
+            ) from error
+        yield from ((name, value, epoch) for name, value in points.items())
 
 
 def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:

@@ -479,8 +479,9 @@ def test_advice_of_a_cell_speaks_of_what_a_benchmark_has(bench, write, tmp_path)
     for path in given.iterdir():
         np.save(path, np.load(path)[:, :32])
     found, _ = bench(write(ONE), "--features", f"tiny={given}", status=1)
-    assert "such as clip = ViT-B-16-quickgelu clip_weights = openai (in the benchmark's file)" in (
-        found["cells"][0]["reason"]
+    assert (
+        "such as clip = ViT-B-16-quickgelu clip_weights = openai (in the benchmark's file)"
+        in (found["cells"][0]["reason"])
     )
     looked, _ = bench(write(ONE), "--features", f"tiny={given}", "--dry-run")
     assert looked["cells"][0]["state"] == "to do" and "--clip" not in looked["cells"][0]["reason"]

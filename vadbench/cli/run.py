@@ -146,11 +146,15 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
         print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])
         return
     first = outcomes[0].record
-    test = first.data["test"]
-    click.echo(
-        f"{first.method} on {first.dataset}{first.marks}, protocol {first.protocol['name']}: {test.videos} test videos,"
-        f" {test.frames} frames, {test.positives} of them anomalous\n"
+    # A finished run may have been copied here from elsewhere, with less in its record.
+    test = first.data.get("test")
+    what = (
+        f"{test.videos} test videos, {test.frames} frames, {test.positives} of them anomalous"
+        if test
+        else "an unknown number of test videos"
     )
+    rules = first.protocol.get("name", "unknown")
+    click.echo(f"{first.method} on {first.dataset}{first.marks}, protocol {rules}: {what}\n")
     print_results([o.record for o in outcomes])
     click.echo()
     for outcome in outcomes:
