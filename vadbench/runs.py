@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vadbench.errors import RunError
+from vadbench.errors import RunError, listed
 from vadbench.files import read_json, write_json
 from vadbench.hookspecs import NAME
 from vadbench.naming import flatten, is_of, written
@@ -225,7 +225,7 @@ def find_run(name: str, out: Path) -> Path:
     matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != "evaluations")
     if len(matches) == 1:
         return matches[0]
-    found = "none" if not matches else ", ".join(str(m) for m in matches[:5])
+    found = "none" if not matches else listed(matches, 5)
     raise RunError(f"no single run called '{name}': expected a run folder or a key under {out}, found {found}")
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from vadbench.errors import TrackingError
+from vadbench.errors import TrackingError, cut
 from vadbench.files import make_folder
 from vadbench.locations import tracking_store
 from vadbench.naming import flatten, written
@@ -327,10 +327,10 @@ def _send(
     from mlflow.entities import Metric, Param, RunTag
 
     now = int(time.time() * 1000)
-    entries = [Param(k, str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()]
+    entries = [Param(k, cut(str(v), PARAM_LENGTH)) for k, v in (params or {}).items()]
     for i in range(0, len(entries), BATCH_PARAMS):
         client.log_batch(run_id, params=entries[i : i + BATCH_PARAMS])
     points = [Metric(k, v, now, step) for k, v, step in metrics]
     for i in range(0, len(points), BATCH_METRICS):
         client.log_batch(run_id, metrics=points[i : i + BATCH_METRICS])
-    client.log_batch(run_id, tags=[RunTag(k, v[:TAG_LENGTH]) for k, v in (tags or {}).items()])
+    client.log_batch(run_id, tags=[RunTag(k, cut(v, TAG_LENGTH)) for k, v in (tags or {}).items()])
