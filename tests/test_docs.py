@@ -121,6 +121,13 @@ def test_every_metric_is_defined_in_it(built):
     assert all(key in built["metrics"] for key in DEFINITIONS)
 
 
+def test_the_table_of_protocols_says_which_crop_is_scored_on_which_data_set(built):
+    row = re.search(r"<tr[^>]*><td><p><code[^>]*><span[^>]*>crop</span>.*?</tr>", built["protocols"], re.S)[0]
+    for name in installed().specs("dataset"):
+        for crop in installed().dataset(name).paper_crops.values():
+            assert f"{crop} on {name}" in words(row)
+
+
 def test_every_command_is_in_the_reference(built):
     for name, command in cli.commands.items():
         assert f"vadbench {name}" in built["commands"] or f"vadbench-{name}" in built["commands"], name

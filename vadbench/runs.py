@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vadbench.errors import RunError, listed
 from vadbench.files import read_json, write_json
 from vadbench.hookspecs import NAME
+from vadbench.locations import ARTIFACTS
 from vadbench.naming import flatten, is_of, written
 
 SCHEMA = 2
@@ -212,6 +213,11 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RESULT, record.model_dump(mode="json"))
 
 
+def files_below(folder: Path, name: str = RESULT) -> list[Path]:
+    """The files of run folders at any depth, in the order of their paths; MLflow's copies are none."""
+    return sorted(path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
+
+
 def find_run(name: str, out: Path) -> Path:
     """A folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its key
     under ``out``.
@@ -221,7 +227,7 @@ def find_run(name: str, out: Path) -> Path:
     """
     if any((Path(name) / file).is_file() for file in (RESULT, CHECKPOINT_INFO)):
         return Path(name)
-    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in out.rglob(file)}
+    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in files_below(out, file)}
     matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != "evaluations")
     if len(matches) == 1:
         return matches[0]

@@ -16,7 +16,7 @@ from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.metrics.definitions import definition
 from vadbench.plugins import Registry
 from vadbench.protocols import PROTOCOLS, Protocol
-from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, read_record
+from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, files_below, read_record
 from vadbench.scored import BRANCH_METRICS, ScoredSplit, load_split
 
 CLOSE = 1e-12
@@ -39,7 +39,7 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
     Raises:
         RunError: there is no result.
     """
-    paths = sorted(folder.rglob(RESULT))
+    paths = files_below(folder)
     if not paths:
         raise RunError(f"no results under {folder}: expected a folder of run folders, each with a {RESULT}")
     seen: dict[str, Path] = {}

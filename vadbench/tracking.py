@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from vadbench.errors import TrackingError, cut
 from vadbench.files import make_folder
-from vadbench.locations import tracking_store
+from vadbench.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, tracking_store
 from vadbench.naming import flatten, written
 from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
 
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
     from vadbench.benchmarks.schema import Benchmark, Cell
 
-SQLITE = "sqlite:///"
 BENCHMARKS = "benchmarks"
 LOCK_SECONDS = 300
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 BATCH_METRICS, BATCH_PARAMS = 1000, 100
 
 
-def log_runs(outcomes: Sequence[Outcome]) -> str:
+def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
     """Log the seeds of one method on one data set; runs that are logged already are left alone.
+
+    Args:
+        outcomes: their runs.
+        out: folder of run folders, which the store belongs to where none is named.
 
     Returns:
         the address of the store.
@@ -45,7 +48,7 @@ def log_runs(outcomes: Sequence[Outcome]) -> str:
     Raises:
         TrackingError: with the reason; nothing else is ever raised, whatever MLflow does.
     """
-    address = tracking_store()
+    address = tracking_store(out)
     try:
         with _writing(address) as client:
             experiment = _experiment(client, address, outcomes[0].record.dataset)
@@ -75,7 +78,7 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
     Raises:
         TrackingError: as :func:`log_runs`.
     """
-    address = tracking_store()
+    address = tracking_store(out)
     try:
         with _writing(address) as client:
             experiment = _experiment(client, address, BENCHMARKS)
@@ -88,13 +91,13 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
     return address
 
 
-def check_store() -> str:
-    """The address of the store, reached just now; a database that is not there yet is not made.
+def check_store(out: Path = DEFAULT_OUT) -> str:
+    """The address of the store of a folder of runs, reached just now; a database that is not there yet is not made.
 
     Raises:
         TrackingError: it cannot be reached; says why.
     """
-    address = tracking_store()
+    address = tracking_store(out)
     if address.startswith(SQLITE) and not sqlite_path(address).exists():
         return f"{address} (made by the first run)"
     try:
@@ -140,7 +143,8 @@ def _writing(address: str) -> Iterator[MlflowClient]:
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if not path.exists():
             _create_database(path)
-        yield MlflowClient(tracking_uri=address)
+        # In full: MLflow keeps the store of an address, whatever becomes of the current folder.
+        yield MlflowClient(tracking_uri=f"{SQLITE}{path}")
 
 
 def _create_database(path: Path) -> None:
@@ -164,7 +168,7 @@ def _experiment(client: MlflowClient, address: str, name: str) -> str:
         return str(found.experiment_id)
     location = None
     if address.startswith(SQLITE):
-        location = (sqlite_path(address).parent / "mlflow-artifacts" / name).as_uri()
+        location = (sqlite_path(address).parent / ARTIFACTS / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 

@@ -485,3 +485,16 @@ def test_advice_of_a_cell_speaks_of_what_a_benchmark_has(bench, write, tmp_path)
     )
     looked, _ = bench(write(ONE), "--features", f"tiny={given}", "--dry-run")
     assert looked["cells"][0]["state"] == "to do" and "--clip" not in looked["cells"][0]["reason"]
+
+
+def test_a_grid_logs_beside_its_runs_or_not_at_all(bench, write, monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+    file = write(ONE)
+    assert "not logged to MLflow: VADBENCH_MLFLOW is off" in bench(file, as_json=False)[0]
+    assert not list(tmp_path.rglob("mlflow.db"))
+    monkeypatch.delenv("VADBENCH_MLFLOW")
+    assert f"logged to MLflow at sqlite:///{tmp_path}/runs/mlflow.db" in bench(file, as_json=False)[0]
+    assert [*tmp_path.rglob("mlflow.db")] == [tmp_path / "runs" / "mlflow.db"]
+    assert logged(tmp_path / "runs" / "mlflow.db") == {"parents": 1, "cells": 1, "seeds": 1, "unfinished": 0}

@@ -14,6 +14,7 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printable
 from vadbench.cli.run import parse_seeds
 from vadbench.errors import ConfigError, TrackingError, UnknownNameError
+from vadbench.locations import SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.schema import Benchmark, Cell
@@ -99,7 +100,7 @@ def command(
 
     What is done is not done again: stopped or killed, the same command goes on from there, and two of them on one --out
     share the work. A cell that fails is recorded and the others go on. vadbench list benchmarks names those there are;
-    vadbench table draws their tables from what is done.
+    vadbench table draws their tables from what is done. Results are logged to MLflow as those of vadbench run are.
 
     \b
     Exit status: 0 where all is done but what is impossible here (data or weights absent, said with what to do);
@@ -110,6 +111,7 @@ def command(
     from vadbench.plugins import Registry
 
     _refuse_environment()
+    tracks()  # a value that is neither on nor off is refused before anything is run
     chosen = _engine(engine, jobs, address, device)
     registry = Registry(files=plugin_files)
     benchmark = open_benchmark(name, registry, check_settings=True)
@@ -181,8 +183,8 @@ class _Log:
 
     def __init__(self, name: str, benchmark: Benchmark, out: Path) -> None:
         self._of = (Path(name).stem, benchmark, out)
-        self.said = "nothing to log"
-        self._away = False
+        self._away = not tracks()
+        self.said = f"not logged to MLflow: {SWITCH_VARIABLE} is off" if self._away else "nothing to log"
 
     def add(self, states: Sequence[CellState]) -> None:
         """Log cells that are done; once MLflow cannot be reached, no more is tried."""
@@ -193,7 +195,7 @@ class _Log:
             return
         try:
             for group in dict.fromkeys(cell.group for cell, _ in done):
-                log_runs([outcome for cell, outcome in done if cell.group == group])
+                log_runs([outcome for cell, outcome in done if cell.group == group], self._of[2])
             self.said = f"logged to MLflow at {log_benchmark(*self._of, done)}"
         except TrackingError as error:
             self._away = True

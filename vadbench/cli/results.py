@@ -37,7 +37,7 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
     """
     from vadbench.plugins import Registry
-    from vadbench.runs import RESULT
+    from vadbench.runs import files_below
     from vadbench.submissions import check_submission
     from vadbench.tables.escaping import plain
 
@@ -49,6 +49,6 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
         for path, finding in findings:
             # What a record says comes from anywhere: one line for each thing, and nothing that steers a terminal.
             click.echo(plain(f"{path}: {cut(finding, LONGEST)}"))
-        results = sum(1 for _ in folder.rglob(RESULT))
+        results = len(files_below(folder))
         click.echo(f"{results} results checked, {len(findings) or 'nothing'} to mend")
     click.get_current_context().exit(1 if findings else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_results, progress_bar
 from vadbench.errors import ConfigError, RunError, StorageError, TrackingError, VadbenchError
+from vadbench.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
     from vadbench.dataset import Progress
@@ -85,11 +87,15 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
     (VADBENCH_SET__RECIPE__EPOCHS=5), --set. A finished run is returned, not repeated; a stopped one goes on.
+
+    Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
+    mlflow.db in another --out. VADBENCH_MLFLOW=off leaves that out; vadbench log does it later.
     """
     from vadbench.experiment import Request, open_experiment
     from vadbench.plugins import Registry
 
     asked = Request(**request)
+    tracks()  # a value that is neither on nor off is refused before the run, not after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
     with progress_bar() as progress:
@@ -99,7 +105,7 @@ def command(seeds: list[int], plugin_files: tuple[Path, ...], as_json: bool, **r
                 note(f"note: {text}")
         outcomes, failures = _run_seeds(experiment, seeds or [0], progress)
     if outcomes:
-        _report(outcomes, as_json)
+        _report(outcomes, asked.out, as_json)
     if failures:
         raise _summed_up(failures, len(outcomes)) from next(iter(failures.values()))
 
@@ -133,14 +139,22 @@ def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
     return RunError("; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items()))
 
 
-def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
+def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
+    """Log runs; a sentence on where they are, or on why they are not there."""
     from vadbench.tracking import log_runs
 
+    if not tracks():
+        return f"not logged to MLflow: {SWITCH_VARIABLE} is off"
     try:
-        logged = f"logged to MLflow at {log_runs(outcomes)}"
+        return f"logged to MLflow at {log_runs(outcomes, out)}"
     except TrackingError as error:
-        runs = " ".join(str(o.folder) for o in outcomes)
-        logged = f"not logged ({error}); the run is complete, log it later with: vadbench log {runs}"
+        place = [] if out == DEFAULT_OUT else ["--out", str(out)]
+        command = shlex.join(["vadbench", "log", *(str(o.folder) for o in outcomes), *place])
+        return f"not logged ({error}); the run is complete, log it later with: {command}"
+
+
+def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool) -> None:
+    logged = _logged(outcomes, out)
     if as_json:
         note(logged)
         print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])

@@ -55,7 +55,7 @@ _SHOWN = 20
     type=click.Choice(["csv", "json", "parquet"]),
     default="json",
     show_default=True,
-    help="Write the table of scores in this form as well as in csv.",
+    help="Form of the table of scores that is written beside the csv, which always is; csv: none.",
 )
 @click.option("--follow", is_flag=True, help="Go on as a file grows, and write scores as soon as a window is complete.")
 @click.option(
