@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 import vadbench
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
     "generated",
+    "mathml",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -29,6 +32,19 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = True
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"vadbench {release}"
 html_static_path = ["_static"]
+
+
+def _one_sentence(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon for the type of an attribute: types are annotations here."""
+    if what in ("attribute", "data", "property") and any(lines):
+        lines[:0] = ["..", ""]  # it looks at the first line, and an empty comment shows nothing
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    # Napoleon comes with the usual priority of 500.
+    app.connect("autodoc-process-docstring", _one_sentence, priority=400)

@@ -71,11 +71,20 @@ def protocols() -> str:
     return _table(
         ["field", *(f"`{name}`" for name in PROTOCOLS), "meaning"],
         [
-            [f"`{name}`", *(_code(getattr(p, name)) for p in PROTOCOLS.values()), field.description or ""]
+            [f"`{name}`", *(_rule(p, name) for p in PROTOCOLS.values()), field.description or ""]
             for name, field in Protocol.model_fields.items()
             if name != "name"
         ],
     )
+
+
+def _rule(rules: Protocol, name: str) -> str:
+    """What a protocol says; of the crop of ten, what it says of each data set."""
+    said = _code(getattr(rules, name))
+    own = {d: installed().dataset(d).paper_crops.get(rules.name) for d in installed().specs("dataset")}
+    if name != "crop" or not any(own.values()):
+        return said
+    return said + "".join(f"; of ten crops `{crop}` on `{dataset}`" for dataset, crop in own.items() if crop)
 
 
 def checks(kind: str) -> str:

@@ -1,6 +1,8 @@
 """Benchmark files: what they say, where they are wrong, and how it stands with their cells."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,7 +16,16 @@ from vadbench.benchmarks.lines import Lines
 from vadbench.benchmarks.reading import assignments, open_benchmark, protocol_changes
 from vadbench.benchmarks.running import Ran, Task, run_cells
 from vadbench.benchmarks.schema import Benchmark, Cell
-from vadbench.benchmarks.state import CellState, Site, finished, look, read_records, with_trainings
+from vadbench.benchmarks.state import (
+    CellState,
+    Site,
+    finished,
+    in_words_of_bench,
+    look,
+    read_records,
+    usable,
+    with_trainings,
+)
 from vadbench.config import MethodConfig, Recipe, resolve
 from vadbench.dataset import silent
 from vadbench.engines import Lost
@@ -25,7 +36,8 @@ from vadbench.naming import changed_names
 from vadbench.plugins import Plugin, Registry
 from vadbench.runs import RunRecord, read_record, write_record
 
-PLUGIN = Path(__file__).with_name("tiny_plugin.py")
+ROOT = Path(__file__).resolve().parents[1]
+PLUGIN = ROOT / "tests" / "tiny_plugin.py"
 FILE = '''title = "t"  # not [[a]] table {
 paper = """
 [[tables]]
@@ -565,6 +577,67 @@ def test_a_cell_finds_the_run_of_its_settings_whatever_their_type(record, tmp_pa
     runs, _ = read_records(tmp_path / "runs")
     assert finished(wanted, "1", runs).folder.name == "asked"
     assert finished(cell(), "1", runs).folder.name == "usual"
+
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+UNREACHED = {
+    "vadbench/experiment.py": {
+        "run needs --method and --dataset",  # a cell has both
+        "reads no descriptions; leave --descriptions",  # a setting, in a benchmark
+        "--from names a run of",  # an evaluation names no method
+        "--from evaluates a finished training",  # nor any of these
+        "--features-layout says how",  # bench says so itself
+    },
+    "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
+    "vadbench/features/extract.py": {"choose one with --pooling"},  # features of regions
+    "vadbench/plugins.py": {"--plugin"},  # which bench has
+}
+
+
+def advice():
+    """Every text with an option in the modules that a run goes through, with the module's path."""
+    commands_own = ("cli", "own", "tables", "report", "scaffold", "engines", "inspection", "testing", "benchmarks")
+    others = ("comparing.py", "serving.py", "environment.py", "submissions.py")
+    for path in sorted((ROOT / "vadbench").rglob("*.py")):
+        place = path.relative_to(ROOT).as_posix()
+        if path.parts[-2] in commands_own or path.name in others:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # What an expression statement says is a docstring.
+        said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+        parts = {id(v) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for v in n.values}
+        for node in ast.walk(tree):
+            text = ""
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(str(v.value) if isinstance(v, ast.Constant) else "X" for v in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said | parts:
+                text = node.value
+            if OPTION.search(text) and not any(part in text for part in UNREACHED.get(place, ())):
+                yield place, text
+
+
+@pytest.mark.parametrize(("place", "text"), sorted(set(advice())))
+@pytest.mark.parametrize("name", ["bench", "import-checkpoint"])
+def test_advice_names_options_that_the_command_has(name, place, text):
+    from vadbench.cli import cli
+
+    there = {option for parameter in cli.commands[name].params for option in parameter.opts}
+    said = in_words_of_bench(text, "tiny") if name == "bench" else text
+    if name == "import-checkpoint":
+        there.add("--selection")  # it asks for none, so that nobody has to leave it out
+    assert set(OPTION.findall(said)) <= there, said
+    if name == "bench":
+        for option in ("--data-root", "--features", "--features-layout"):
+            assert all(said[m.end() :].startswith(" tiny=") for m in re.finditer(rf"{option}(?![\w-])", said)), said
+
+
+def test_a_run_without_some_videos_is_done_only_where_that_is_allowed(record, tmp_path):
+    record(
+        "part", notes=["incomplete: 3 of 6 test videos, the others lack a file"], created="2026-02-01T00:00:00+00:00"
+    )
+    runs, _ = read_records(tmp_path / "runs")
+    assert finished(cell(), "1", usable(Site(tmp_path), runs)) is None
+    assert finished(cell(), "1", usable(Site(tmp_path, allow_incomplete=True), runs)).folder.name == "part"
 
 
 WEIGHTED = """

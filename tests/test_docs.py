@@ -1,11 +1,14 @@
 """The documentation: it builds without a warning, leaves nothing out, and every command in it is one."""
 
+import ast
 import html
 import os
 import re
 import shlex
 import subprocess
 import sys
+from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -24,8 +27,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """The pages as they are built, as text by the name of their source."""
+def site(tmp_path_factory):
+    """The folder that the pages are built into."""
     pytest.importorskip("sphinx", reason="the documentation's own dependencies are not installed")
     out = tmp_path_factory.mktemp("docs")
     command = [
@@ -43,15 +46,86 @@ def built(tmp_path_factory):
     ]
     found = subprocess.run([*command, out / "html"], capture_output=True, text=True, timeout=300)
     assert found.returncode == 0, found.stderr
-    pages = (out / "html").rglob("*.html")
+    return out / "html"
+
+
+@pytest.fixture(scope="session")
+def built(site):
+    """The pages as they are built, as text by the name of their source."""
     return {
-        p.relative_to(out / "html").with_suffix("").as_posix(): html.unescape(p.read_text(encoding="utf-8"))
-        for p in pages
+        p.relative_to(site).with_suffix("").as_posix(): html.unescape(p.read_text(encoding="utf-8"))
+        for p in site.rglob("*.html")
     }
+
+
+class Loaded(HTMLParser):
+    """What a page loads by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        linked = tag == "link" and values.get("rel") not in ("author", "canonical", "index", "next", "prev", "search")
+        if tag in ("script", "img", "iframe", "source", "video", "audio", "embed", "object") or linked:
+            self.found += [values[key] for key in ("src", "href", "data") if values.get(key)]
+        self.found += re.findall(r"url\(([^)]+)\)", values.get("style") or "")
+
+
+def test_the_pages_load_nothing_from_elsewhere(site):
+    loaded = []
+    for page in site.rglob("*.html"):
+        parser = Loaded()
+        parser.feed(page.read_text(encoding="utf-8"))
+        loaded += parser.found
+    for sheet in site.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        loaded += re.findall(r"url\(\s*['\"]?([^)'\"]+)", text) + re.findall(r"@import\s+['\"]([^'\"]+)", text)
+    assert loaded and not [place for place in loaded if re.match(r"(https?:)?//", place)]
+
+
+def test_formulas_are_written_out_in_the_pages(site):
+    text = (site / "methods" / "anomalyclip.html").read_text(encoding="utf-8")
+    assert "<mfrac>" in text and "\\frac" not in text
+
+
+def sentences():
+    """The first lines of what is said of attributes on the API page, those that have a colon."""
+    modules = re.findall(r"automodule:: ([\w.]+)", (ROOT / "docs" / "api.rst").read_text(encoding="utf-8"))
+    for module in modules:
+        tree = ast.parse(ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
+        for owner in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and not n.name.startswith("_")):
+            for before, node in pairwise(owner.body):
+                said = getattr(getattr(node, "value", None), "value", None)
+                if isinstance(before, ast.AnnAssign | ast.Assign) and isinstance(said, str):
+                    yield said.split("\n")[0]
+                if isinstance(node, ast.FunctionDef) and any("property" in ast.dump(d) for d in node.decorator_list):
+                    yield (ast.get_docstring(node) or "").split("\n")[0]
+
+
+def words(text):
+    """The words and signs of a text without its markup."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", re.sub(r"<[^>]+>", "", text))
+    return " ".join(re.sub(r"[`'’\"“”]", "", text).split())
+
+
+def test_what_is_said_of_an_attribute_is_not_taken_for_its_type(built):
+    page = words(built["api"])
+    found = [line for line in sentences() if ": " in line]
+    assert len(found) >= 8 and any(line.startswith("Raise it when") for line in found)
+    assert not [line for line in found if words(line).strip() not in page]
 
 
 def test_every_metric_is_defined_in_it(built):
     assert all(key in built["metrics"] for key in DEFINITIONS)
+
+
+def test_the_table_of_protocols_says_which_crop_is_scored_on_which_data_set(built):
+    row = re.search(r"<tr[^>]*><td><p><code[^>]*><span[^>]*>crop</span>.*?</tr>", built["protocols"], re.S)[0]
+    for name in installed().specs("dataset"):
+        for crop in installed().dataset(name).paper_crops.values():
+            assert f"{crop} on {name}" in words(row)
 
 
 def test_every_command_is_in_the_reference(built):

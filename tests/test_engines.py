@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -131,6 +132,32 @@ def test_ray_that_is_not_installed_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install 'vadbench\[ray\]'"):
         RayEngine()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_an_address_of_rays_client_without_it_is_one_line(monkeypatch, given):
+    from vadbench.engines.ray import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", object())
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if not given:
+        monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    said = r"ray://head:10001 needs Ray's client, .*pip install 'vadbench\[ray\]', or .* HOST:6379$"
+    with pytest.raises(ConfigError, match=said):
+        RayEngine("ray://head:10001" if given else None)
+    RayEngine("head:6379")
+    monkeypatch.setitem(sys.modules, "grpc", object())
+    RayEngine("head:6379")
+
+
+def test_the_extra_installs_what_the_addresses_of_the_help_need():
+    extras = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    pinned = (Path(__file__).parents[1] / "constraints.txt").read_text()
+    assert any(need.startswith("ray[client]") for need in extras["ray"])
+    assert "\nray==" in pinned and "\ngrpcio==" in pinned
 
 
 RAY = """

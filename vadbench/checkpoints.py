@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import CheckpointError
+from vadbench.errors import CheckpointError, listed
 from vadbench.files import read_json, write_json, write_tensors
 from vadbench.method import Method
 from vadbench.protocols import Selection
@@ -129,6 +129,6 @@ def load_checkpoint(folder: Path, method: Method) -> None:
         raise CheckpointError(f"cannot read {path}: {error}; train again") from error
     expected = method.state_dict()
     if wrong := mismatches(found, {k: v.shape for k, v in expected.items()}):
-        raise CheckpointError(f"{path} does not fit {type(method).__name__}: {'; '.join(wrong[:5])}")
+        raise CheckpointError(f"{path} does not fit {type(method).__name__}: {listed(wrong, 5, '; ')}")
     with torch.no_grad():
         method.load_state_dict(found)

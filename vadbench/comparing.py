@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.dataset import Progress, silent
-from vadbench.errors import RunError, UnknownNameError
+from vadbench.errors import RunError, UnknownNameError, cut, listed
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
@@ -235,14 +235,11 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = plain(str(value))
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return cut(plain(str(value)), 40)
 
 
 def _some(items: Iterable[str]) -> str:
-    every = list(items)
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + more
+    return listed(list(items), SHOWN)
 
 
 def matched(

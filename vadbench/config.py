@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from vadbench.errors import ConfigError, complaint, did_you_mean, shortened
+from vadbench.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
 from vadbench.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
 from vadbench.naming import NAME, Place, flatten, joined, read_value, split_name, written
 
@@ -348,8 +348,7 @@ def _what_is_wrong(error: ValidationError, values: Mapping[str, Any], given: Map
         return f"{name}{f' from {origin[0]}' if origin else ''}: {said}, found {shortened(first['input'])}"
     latest = sorted(reversed(list(given.items())), key=lambda entry: entry[0][: len(place)] != place)
     texts = [f"{joined(p)}={_short(value)} ({source})" for p, (source, value) in latest]
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return f"{name}: {said}; given: {', '.join(texts[:SHOWN]) or 'nothing but the defaults'}{more}"
+    return f"{name}: {said}; given: {listed(texts, SHOWN) or 'nothing but the defaults'}"
 
 
 def _place(values: Any, found: ErrorDetails) -> Place:
@@ -367,5 +366,4 @@ def _place(values: Any, found: ErrorDetails) -> Place:
 
 
 def _short(value: Any) -> str:
-    text = written(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return cut(written(value), 40)

@@ -22,7 +22,7 @@ with status 2; ``--debug`` shows the traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -131,5 +131,19 @@ def shortened(value: Any, longest: int = 60) -> str:
     >>> shortened("a" * 50, longest=10)
     "'aaaaaa..."
     """
-    text = repr(value)
+    return cut(repr(value), longest)
+
+
+def cut(text: str, longest: int) -> str:
+    """A text of at most so many characters, with dots where something is left out."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def listed(items: Sequence[object], most: int, between: str = ", ") -> str:
+    """The first of several things, and how many are left out.
+
+    >>> listed(["a", "b", "c"], 2), listed(["a"], 2)
+    ('a, b and 1 more', 'a')
+    """
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return between.join(map(str, items[:most])) + more

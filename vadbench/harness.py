@@ -212,7 +212,7 @@ def _method(
         load_checkpoint(folder, method)
         return method
     if info is not None:
-        raise CheckpointError(f"no weights in {folder}; --from needs the folder of a finished run")
+        raise CheckpointError(f"no weights in {folder}; expected the folder of a finished run, make it again")
     videos, judge = choose_judge(experiment, seed)
     samples = _samples(experiment, videos)
     normal = dataset.classes.normal

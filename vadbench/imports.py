@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
+from vadbench.clip.weights import first_line
 from vadbench.dataset import Progress, silent
-from vadbench.errors import CheckpointError
+from vadbench.errors import CheckpointError, listed
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.files import locked
@@ -68,7 +69,7 @@ def read_reference(path: Path) -> dict[str, Tensor]:
         refused = [n for n in foreign if n.split(".")[0] not in FOREIGN and n not in HARMLESS_BUILTINS]
         if refused:
             raise CheckpointError(
-                f"{path} names {', '.join(refused[:3])}, which no checkpoint needs and which could run code; nothing"
+                f"{path} names {listed(refused, 3)}, which no checkpoint needs and which could run code; nothing"
                 " was loaded: get the file from its authors again"
             )
         with safe_globals([(Stub, name) for name in foreign]), warnings.catch_warnings():
@@ -82,7 +83,7 @@ def read_reference(path: Path) -> dict[str, Tensor]:
             " code; get the file from its authors again"
         ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise CheckpointError(f"cannot read {path} as a checkpoint of tensors: {reason}; get the file again") from error
     for name in _WRAPPINGS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):

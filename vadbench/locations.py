@@ -15,7 +15,11 @@ from vadbench.errors import ConfigError, DataError
 DATA_VARIABLE = "VADBENCH_DATA"
 CACHE_VARIABLE = "VADBENCH_CACHE"
 DEFAULT_OUT = Path("results/runs")
-DEFAULT_STORE = "sqlite:///results/mlflow.db"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+SWITCH_VARIABLE = "VADBENCH_MLFLOW"
+SQLITE = "sqlite:///"
+ARTIFACTS = "mlflow-artifacts"
+"""Folder of MLflow's copies of records and pictures, beside its database; what lies there is no run folder."""
 
 
 def cache_root() -> Path:
@@ -28,9 +32,25 @@ def user_config_file() -> Path:
     return Path(platformdirs.user_config_dir("vadbench")) / "config.toml"
 
 
-def tracking_store() -> str:
-    """MLflow's tracking address: ``MLFLOW_TRACKING_URI``, or a sqlite file under ``results/``."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+def tracking_store(out: Path = DEFAULT_OUT) -> str:
+    """MLflow's tracking address: ``MLFLOW_TRACKING_URI``, or a sqlite file that belongs to the run folders.
+
+    It is ``results/mlflow.db`` for ``results/runs``, and lies in any other folder of runs itself.
+    """
+    usual = out.resolve() == DEFAULT_OUT.resolve()
+    return os.environ.get(TRACKING_VARIABLE) or f"{SQLITE}{(DEFAULT_OUT.parent if usual else out) / 'mlflow.db'}"
+
+
+def tracks() -> bool:
+    """Whether runs are logged to MLflow as they end: unless ``VADBENCH_MLFLOW`` is ``off``.
+
+    Raises:
+        ConfigError: it is neither on nor off.
+    """
+    value = os.environ.get(SWITCH_VARIABLE, "on").lower()
+    if value not in ("on", "off", ""):
+        raise ConfigError(f"{SWITCH_VARIABLE} must be on or off, found '{value}'")
+    return value != "off"
 
 
 def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None) -> Path:
@@ -55,8 +75,8 @@ def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None)
     if makes_itself:
         return cache_root() / "datasets" / dataset
     raise DataError(
-        f"no data root for {dataset}: give --data-root DIR, or set {DATA_VARIABLE} to the folder that holds a folder"
-        f" '{dataset}', or add '{dataset} = \"DIR\"' under [data] in {user_config_file()}"
+        f"no data root for {dataset}: give --data-root DIR where a command takes it, or set {DATA_VARIABLE} to the"
+        f" folder that holds a folder '{dataset}', or add '{dataset} = \"DIR\"' under [data] in {user_config_file()}"
     )
 
 

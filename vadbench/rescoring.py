@@ -8,7 +8,7 @@ from pathlib import Path
 import vadbench
 from vadbench.errors import RunError
 from vadbench.files import locked
-from vadbench.runs import RESULT, RunRecord, Value, find_run, read_record, write_record
+from vadbench.runs import RESULT, RunRecord, Value, files_below, find_run, read_record, write_record
 from vadbench.scored import load_split
 
 TOLERANCE = 1e-12
@@ -37,7 +37,7 @@ def evaluations(name: str, out: Path) -> list[Path]:
         RunError: there is none.
     """
     place = next((p for p in (Path(name), out / name) if p.is_dir()), None) or find_run(name, out)
-    if not (found := sorted(path.parent for path in place.rglob(RESULT))):
+    if not (found := [path.parent for path in files_below(place)]):
         raise RunError(f"no {RESULT} in {place}; expected a run folder, or a folder of runs")
     return found
 

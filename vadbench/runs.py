@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from vadbench.errors import RunError
+from vadbench.errors import RunError, listed
 from vadbench.files import LOCK, read_json, write_json
 from vadbench.hookspecs import NAME
+from vadbench.locations import ARTIFACTS
 from vadbench.metrics.keys import MetricKey, from_first_edition
 from vadbench.naming import flatten, is_of, written
 
@@ -241,6 +242,11 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RESULT, record.model_dump(mode="json"))
 
 
+def files_below(folder: Path, name: str = RESULT) -> list[Path]:
+    """The files of run folders at any depth, in the order of their paths; MLflow's copies are none."""
+    return sorted(path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
+
+
 def find_run(name: str, out: Path) -> Path:
     """A folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its key
     under ``out``.
@@ -250,11 +256,11 @@ def find_run(name: str, out: Path) -> Path:
     """
     if any((Path(name) / file).is_file() for file in (RESULT, CHECKPOINT_INFO)):
         return Path(name)
-    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in out.rglob(file)}
+    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in files_below(out, file)}
     matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != "evaluations")
     if len(matches) == 1:
         return matches[0]
-    found = "none" if not matches else ", ".join(str(m) for m in matches[:5])
+    found = "none" if not matches else listed(matches, 5)
     raise RunError(f"no single run called '{name}': expected a run folder or a key under {out}, found {found}")
 
 

@@ -11,35 +11,40 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from vadbench.errors import TrackingError
-from vadbench.locations import tracking_store
-from vadbench.tracking import SQLITE, sqlite_path
+from vadbench.locations import SQLITE, TRACKING_VARIABLE, tracking_store
+from vadbench.tracking import sqlite_path
 
 SECONDS = 120
 """How long the server may take to answer; its first import on a cold disk is slow."""
 GRACE = 10
 
 
-def serve(host: str, port: int, ready: Callable[[str, str], None]) -> None:
+def serve(host: str, port: int, out: Path, ready: Callable[[str, str], None]) -> None:
     """Run MLflow's pages until Ctrl-C or a signal to end.
 
     Args:
         host: address of this machine that is listened on.
         port: to listen on.
+        out: folder of run folders, which the store belongs to where none is named.
         ready: told the address of the pages and the store, once they answer.
 
     Raises:
         TrackingError: there is no store, the port is taken, or the server ended by itself.
     """
-    store = tracking_store()
+    store = tracking_store(out)
     if store.startswith(("http://", "https://", "databricks")):
         raise TrackingError(f"the store {store} is a server with pages of its own; open it in a browser")
     if store.startswith(SQLITE):
         if not sqlite_path(store).is_file():
-            raise TrackingError(f"no store at {store}: the first vadbench run makes it, or set MLFLOW_TRACKING_URI")
+            raise TrackingError(
+                f"no store at {store}: the first vadbench run makes it; for that of other runs give their --out or set"
+                f" {TRACKING_VARIABLE}"
+            )
         store = f"{SQLITE}{sqlite_path(store)}"
     _require_free(host, port)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]

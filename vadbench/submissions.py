@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from vadbench.dataset import SPLITS, Progress, Split, silent
-from vadbench.errors import FeatureError, RunError, UnknownNameError, VadbenchError
+from vadbench.errors import FeatureError, RunError, UnknownNameError, VadbenchError, cut, first_complaint
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.keys import restored
 from vadbench.metrics.definitions import definition
 from vadbench.plugins import Registry
 from vadbench.protocols import PROTOCOLS, Protocol
-from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, read_record
+from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, files_below, read_record
 from vadbench.scored import ScoredSplit, load_split
 
 CLOSE = 1e-12
@@ -40,7 +40,7 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
     Raises:
         RunError: there is no result.
     """
-    paths = sorted(folder.rglob(RESULT))
+    paths = files_below(folder)
     if not paths:
         raise RunError(f"no results under {folder}: expected a folder of run folders, each with a {RESULT}")
     seen: dict[str, Path] = {}
@@ -52,7 +52,9 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             yield path, str(error).removeprefix(f"{path} ")
             continue
         if record.status != "finished":
-            yield path, f"the run failed: {record.error or 'no reason given'}"
+            # Of a traceback its last line says what happened.
+            reason = (record.error or "").strip().splitlines()
+            yield path, f"the run failed: {cut(reason[-1], 200) if reason else 'no reason given'}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:
@@ -101,8 +103,7 @@ def _of_protocol(record: RunRecord) -> Iterator[str]:
     try:
         rules = restored(Protocol, record.protocol)
     except ValidationError as error:
-        first = error.errors()[0]
-        yield f"protocol: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        yield f"protocol: {first_complaint(error)}"
         return
     if rules.name not in PROTOCOLS:
         yield f"protocol: expected one of {', '.join(PROTOCOLS)}, found '{rules.name}'"

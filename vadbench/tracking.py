@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from vadbench.errors import TrackingError
+from vadbench.errors import TrackingError, cut
 from vadbench.files import make_folder
-from vadbench.locations import tracking_store
+from vadbench.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, tracking_store
 from vadbench.metrics.keys import MetricKey
 from vadbench.naming import flatten, written
 from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from vadbench.benchmarks.schema import Benchmark, Cell
 
-SQLITE = "sqlite:///"
 BENCHMARKS = "benchmarks"
 LOCK_SECONDS = 300
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
@@ -43,8 +42,12 @@ LONGEST, CUT = 220, 240
 them and up to 250 there is room for ``_high`` and the like, so that no two keys meet."""
 
 
-def log_runs(outcomes: Sequence[Outcome]) -> str:
+def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
     """Log the seeds of one method on one data set; runs that are logged already are left alone.
+
+    Args:
+        outcomes: their runs.
+        out: folder of run folders, which the store belongs to where none is named.
 
     Returns:
         the address of the store.
@@ -52,7 +55,7 @@ def log_runs(outcomes: Sequence[Outcome]) -> str:
     Raises:
         TrackingError: with the reason; nothing else is ever raised, whatever MLflow does.
     """
-    address = tracking_store()
+    address = tracking_store(out)
     try:
         with _writing(address) as client:
             experiment = _experiment(client, address, outcomes[0].record.dataset)
@@ -60,6 +63,8 @@ def log_runs(outcomes: Sequence[Outcome]) -> str:
             for outcome in outcomes:
                 _child(client, experiment, parent, outcome)
             _summarise(client, experiment, parent)
+    except TrackingError:
+        raise  # what it was given is damaged
     except Exception as error:
         raise _refused(address, error) from error
     return address
@@ -80,7 +85,7 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
     Raises:
         TrackingError: as :func:`log_runs`.
     """
-    address = tracking_store()
+    address = tracking_store(out)
     try:
         with _writing(address) as client:
             experiment = _experiment(client, address, BENCHMARKS)
@@ -93,13 +98,13 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
     return address
 
 
-def check_store() -> str:
-    """The address of the store, reached just now; a database that is not there yet is not made.
+def check_store(out: Path = DEFAULT_OUT) -> str:
+    """The address of the store of a folder of runs, reached just now; a database that is not there yet is not made.
 
     Raises:
         TrackingError: it cannot be reached; says why.
     """
-    address = tracking_store()
+    address = tracking_store(out)
     if address.startswith(SQLITE) and not sqlite_path(address).exists():
         return f"{address} (made by the first run)"
     try:
@@ -163,7 +168,8 @@ def _writing(address: str) -> Iterator[MlflowClient]:
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if not path.exists():
             _create_database(path)
-        yield MlflowClient(tracking_uri=address)
+        # In full: MLflow keeps the store of an address, whatever becomes of the current folder.
+        yield MlflowClient(tracking_uri=f"{SQLITE}{path}")
 
 
 def _create_database(path: Path) -> None:
@@ -187,7 +193,7 @@ def _experiment(client: MlflowClient, address: str, name: str) -> str:
         return str(found.experiment_id)
     location = None
     if address.startswith(SQLITE):
-        location = (sqlite_path(address).parent / "mlflow-artifacts" / name).as_uri()
+        location = (sqlite_path(address).parent / ARTIFACTS / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 
@@ -224,11 +230,10 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
         metrics=[*_metrics(record), *_epochs(folder / TRAINING_LOG)],
         tags={"vadbench.undefined": json.dumps(undefined)} if undefined else {},
     )
-    split = record.data["test"]
-    source = json.dumps({"dataset": record.dataset, "videos": split.videos, "frames": split.frames})
-    client.log_inputs(
-        run_id, datasets=[DatasetInput(Dataset(record.dataset, split.manifest, "local", source), tags=[])]
-    )
+    if split := record.data.get("test"):
+        source = json.dumps({"dataset": record.dataset, "videos": split.videos, "frames": split.frames})
+        dataset = Dataset(record.dataset, split.manifest, "local", source)
+        client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=[])])
     for path in (folder / name for name in (RESULT, *PICTURES)):
         # A folder may come from a stranger: a link in it could name any file of this machine.
         if path.is_file() and not path.is_symlink():
@@ -303,11 +308,17 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
 def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
     if not log.is_file():
         return
-    for line in log.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        yield "learning_rate", entry["learning_rate"], entry["epoch"]
-        for term, number in entry["loss"].items():
-            yield f"loss_{_spelt(term)}", number, entry["epoch"]
+    for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            epoch, terms = int(entry["epoch"]), {f"loss_{_spelt(t)}": float(v) for t, v in entry["loss"].items()}
+            points = {"learning_rate": float(entry["learning_rate"]), **terms}
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise TrackingError(
+                f"{log}, line {number}: expected an epoch with its learning_rate and loss; take the file away to log"
+                " the run without its training"
+            ) from error
+        yield from ((name, value, epoch) for name, value in points.items())
 
 
 def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
@@ -351,10 +362,10 @@ def _send(
     from mlflow.entities import Metric, Param, RunTag
 
     now = int(time.time() * 1000)
-    entries = [Param(k, str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()]
+    entries = [Param(k, cut(str(v), PARAM_LENGTH)) for k, v in (params or {}).items()]
     for i in range(0, len(entries), BATCH_PARAMS):
         client.log_batch(run_id, params=entries[i : i + BATCH_PARAMS])
     points = [Metric(k, v, now, step) for k, v, step in metrics]
     for i in range(0, len(points), BATCH_METRICS):
         client.log_batch(run_id, metrics=points[i : i + BATCH_METRICS])
-    client.log_batch(run_id, tags=[RunTag(k, v[:TAG_LENGTH]) for k, v in (tags or {}).items()])
+    client.log_batch(run_id, tags=[RunTag(k, cut(v, TAG_LENGTH)) for k, v in (tags or {}).items()])

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from vadbench.clip import Clip
 from vadbench.clip.loading import taught_tokens
 from vadbench.descriptions import Bank
-from vadbench.errors import ConfigError
+from vadbench.errors import ConfigError, cut
 
 
 @dataclass(frozen=True)
@@ -107,4 +107,4 @@ def _unseen(phrase: str, taught: torch.Tensor) -> tuple[str, ...]:
 
 
 def _shortened(phrase: str) -> str:
-    return phrase if len(phrase) <= 60 else f"{phrase[:57]}..."
+    return cut(phrase, 60)

@@ -520,3 +520,88 @@ def workers(parent, folder):
         if str(folder / ".lock") in opened and int(process.name) != parent:
             found.append(int(process.name))
     return found
+
+
+ONE = f"""{HEAD}seeds = [0]
+[[tables]]
+id = "1"
+title = "One"
+columns = [{{ dataset = "tiny", metric = "AUC" }}]
+rows = [{{ label = "random", method = "random" }}]
+"""
+
+
+def test_a_grid_goes_on_without_some_videos_where_that_is_allowed(bench, write, tmp_path):
+    file = write(ONE.replace("random:0", "random:7"))  # of this CLIP nothing is in the cache
+    (damaged,) = Path(os.environ["VADBENCH_CACHE"]).glob("datasets/tiny/test-1.mp4")
+    damaged.write_bytes(damaged.read_bytes()[:900])
+    found, _ = bench(file, status=1)
+    assert "test-1.mp4" in found["cells"][0]["reason"]
+    found, _ = bench(file, "--allow-incomplete")
+    assert states(found) == [("random on tiny, seed 0", "done")]
+    notes = json.loads((Path(found["cells"][0]["folder"]) / "result.json").read_text())["notes"]
+    assert any(note.startswith("incomplete: 5 of 6 test videos") for note in notes)
+    assert bench(file, "--dry-run", "--allow-incomplete")[0]["counts"] == {"done": 1}
+    assert bench(file, "--dry-run")[0]["counts"] == {"to do": 1}
+
+
+def features_of(folder, rows):
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for split, count in (("train", 8), ("test", 6)):
+        for i in range(count):
+            np.save(folder / f"{split}-{i}.npy", rng.normal(size=(rows, 64)).astype(np.float32))
+    return folder
+
+
+def test_the_layout_of_given_features_can_be_named(bench, write, tmp_path):
+    doubtful, plain = features_of(tmp_path / "doubtful", 7), features_of(tmp_path / "plain", 30)
+    file = write(ONE)
+    found, _ = bench(file, "--features", f"tiny={doubtful}", status=1)
+    assert "name it with --features-layout tiny=anomalyclip or vadclip" in found["cells"][0]["reason"]
+    given = ("--features", f"tiny={plain}")
+    # Held to another layout than theirs, 30 rows of 16 frames are too many for these videos.
+    found, _ = bench(file, *given, "--features-layout", "tiny=vadclip", status=1)
+    assert "30 feature rows of 16 frames" in found["cells"][0]["reason"]
+    found, _ = bench(file, *given, "--features-layout", "tiny=anomalyclip")
+    assert found["counts"] == {"done": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--features-layout", "anomalyclip"], "--features-layout expects NAME=LAYOUT"),
+        (["--features-layout", "tiny=anomalyclipp"], "did you mean 'anomalyclip'"),
+        (["--features-layout", "tinny=anomalyclip"], "did you mean 'tiny'"),
+        (["--features-layout", "tiny=anomalyclip"], "lie; give both"),
+    ],
+)
+def test_a_layout_that_cannot_be_meant_is_one_line(bench, write, arguments, message):
+    _, err = bench(write(ONE), *arguments, status=2)
+    assert message in err and err.count("\n") == 1
+
+
+def test_advice_of_a_cell_speaks_of_what_a_benchmark_has(bench, write, tmp_path):
+    given = features_of(tmp_path / "wide", 30)
+    for path in given.iterdir():
+        np.save(path, np.load(path)[:, :32])
+    found, _ = bench(write(ONE), "--features", f"tiny={given}", status=1)
+    assert (
+        "such as clip = ViT-B-16-quickgelu clip_weights = openai (in the benchmark's file)"
+        in (found["cells"][0]["reason"])
+    )
+    looked, _ = bench(write(ONE), "--features", f"tiny={given}", "--dry-run")
+    assert looked["cells"][0]["state"] == "to do" and "--clip" not in looked["cells"][0]["reason"]
+
+
+def test_a_grid_logs_beside_its_runs_or_not_at_all(bench, write, monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+    file = write(ONE)
+    assert "not logged to MLflow: VADBENCH_MLFLOW is off" in bench(file, as_json=False)[0]
+    assert not list(tmp_path.rglob("mlflow.db"))
+    monkeypatch.delenv("VADBENCH_MLFLOW")
+    assert f"logged to MLflow at sqlite:///{tmp_path}/runs/mlflow.db" in bench(file, as_json=False)[0]
+    assert [*tmp_path.rglob("mlflow.db")] == [tmp_path / "runs" / "mlflow.db"]
+    assert logged(tmp_path / "runs" / "mlflow.db") == {"parents": 1, "cells": 1, "seeds": 1, "unfinished": 0}

@@ -78,6 +78,8 @@ def tiny_store(extracted, tmp_path):
         (["run", "--from", "nothing"], "no single run called 'nothing'"),
         (["run", "-m", "random", "-d", "synthetic", "--plugin", "absent.py"], "no such file: absent.py"),
         (["runn"], "No such command 'runn'"),
+        (["score", "v.mp4", "--run", "X", "--method", "Y"], "found both (X and Y); leave one out"),
+        (["score", "v.mp4"], "score needs --run with a finished run, or --method"),
         (["show", "method", "zeroshot"], "did you mean 'zero-shot'"),
         (["show", "method", "anomalyclip", "--dataset", "ucf-crime"], "did you mean 'ucfcrime'"),
         (["show", "run", "abc"], "no single run called 'abc'"),
@@ -107,6 +109,24 @@ def test_debug_shows_where_it_came_from():
 
     with pytest.raises(UnknownNameError):
         main(["run", "-m", "x", "-d", "synthetic", "--debug"])
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_debug_is_taken_at_any_place(place):
+    from vadbench.errors import UnknownNameError
+
+    command = ["run", "-m", "x", "-d", "synthetic"]
+    command.insert((0, 1, 5)[place], "--debug")
+    with pytest.raises(UnknownNameError):
+        main(command)
+
+
+def test_debug_before_a_group_of_commands():
+    from vadbench.errors import FeatureError
+
+    for command in (["--debug", "features", "info", "absent"], ["features", "--debug", "info", "absent"]):
+        with pytest.raises(FeatureError):
+            main(command)
 
 
 def test_cuda_asked_for_and_absent(refused, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """``vadbench features``: what people and programs are told of features, and by which exit status."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,16 @@ def test_info_of_a_store(call, store):
     text, _ = call("info", store)
     for words in (PRINT.digest, "tiny", "short side 224", "73, one every 1 frames", "center", "8, float32", "2,336"):
         assert words in text
+
+
+def test_info_shows_values_whole(call, tmp_path):
+    said = "centre crop; mean 0.48145466 0.4578275 0.40821073; std 0.26862954 0.26130258 0.27577711"
+    made = replace(PRINT, weights="f" * 60 + "0123", preprocessing=said)
+    with StoreWriter(tmp_path / "store", made) as writer:
+        writer.append("a", [rows_of("a", 8)], 8, "x")
+    text, _ = call("info", tmp_path / "store")
+    assert "f" * 60 + "0123" in text
+    assert said in " ".join(text.split())  # a long one is wrapped
 
 
 def test_info_of_files_of_unknown_origin(call, npy):

@@ -301,3 +301,37 @@ def test_looking_at_a_submission_imports_no_torch(runs):
         "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(runs)], check=True, capture_output=True)
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "method.py", line 3, in loss
+    raise ZeroDivisionError
+ZeroDivisionError: a bug
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda r: r.update(status="failed", error=TRACEBACK),
+            "the run failed: ZeroDivisionError: a bug; run it again",
+        ),
+        (lambda r: r.update(status="failed", error=None), "the run failed: no reason given; run it again"),
+        (lambda r: r["environment"].update(commit="x\n\x1b[2J" * 500), "expected the git commit"),
+        (lambda r: r["protocol"].update(tail="a\nb"), "protocol: tail: Input should be 'hold' or 'rows', found"),
+        (lambda r: r["metrics"].update({"AUC\nx": {"value": 1}}), "AUC x is no metric"),
+        (lambda r: r.update(seed={"a": ["line\n"] * 900}), "is not a run record: seed"),
+    ],
+)
+def test_each_thing_to_mend_is_one_line(runs, capsys, change, said):
+    edit(first(runs), change)
+    with pytest.raises(SystemExit) as end:
+        main(["results", "check", str(runs), "--plugin", str(PLUGIN)])
+    assert end.value.code == 1
+    *findings, last = capsys.readouterr().out.splitlines()
+    assert last == f"2 results checked, {len(findings)} to mend"
+    assert any(said in line for line in findings)
+    for line in findings:
+        assert line.startswith(f"{first(runs)}: ") and len(line) < len(str(first(runs))) + 310
+        assert line.isprintable() and "Traceback" not in line and "File" not in line

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -304,3 +306,62 @@ def test_two_processes_on_one_run_folder_cannot_mix(run, held_by_another_process
     with held_by_another_process(folder):
         _, err = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", status=2)
     assert f"run {folder.name} is in use by another process" in err
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """A current folder of one's own, and no store named."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def experiments(database):
+    with sqlite3.connect(database) as opened:
+        found = {name for (name,) in opened.execute("select name from experiments")}
+    opened.close()
+    return found - {"Default"}
+
+
+@pytest.mark.parametrize(
+    ("out", "store"),
+    [((), "results/mlflow.db"), (("--out", "mine"), "mine/mlflow.db"), (("--out", "a/b"), "a/b/mlflow.db")],
+)
+def test_the_store_lies_with_the_runs_and_every_command_finds_it(vadbench, elsewhere, out, store):
+    found, _ = vadbench(*BASE, "-m", "random", "-d", "tiny", *out)
+    assert f"logged to MLflow at sqlite:///{store}" in found
+    assert experiments(elsewhere / store) == {"tiny"}
+    assert [p for p in elsewhere.rglob("mlflow.db")] == [elsewhere / store]
+    assert f"sqlite:///{store}" in vadbench("doctor", *out)[0]
+    (folder,) = (p.parent for p in elsewhere.rglob("result.json") if "mlflow-artifacts" not in p.parts)
+    assert f"to sqlite:///{store}" in vadbench("log", folder.name[:6], *out)[0]
+    # MLflow's own copies are no results.
+    top = Path(store).parent
+    assert "1 results checked" in vadbench("results", "check", top, "--plugin", PLUGIN, status=1)[0]
+    assert vadbench("rescore", top)[0].count("metrics") == 1
+    # Its copy of a record lies in a folder called artifacts.
+    assert "found none" in vadbench("show", "run", "artifacts", "--out", top, status=2)[1]
+
+
+def test_mlflow_can_be_left_out(vadbench, elsewhere, monkeypatch):
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+    found, _ = vadbench(*BASE, "-m", "random", "-d", "tiny")
+    assert "not logged to MLflow: VADBENCH_MLFLOW is off" in found
+    assert not list(elsewhere.rglob("mlflow.db"))
+    assert "VADBENCH_MLFLOW is off" in vadbench("doctor")[0]
+    (folder,) = (p.parent for p in elsewhere.rglob("result.json"))
+    vadbench("log", folder)  # asked for by name
+    assert experiments(elsewhere / "results" / "mlflow.db") == {"tiny"}
+    monkeypatch.setenv("VADBENCH_MLFLOW", "none")
+    _, err = vadbench(*BASE, "-m", "random", "-d", "tiny", "--out", "other", status=2)
+    assert err.strip() == "vadbench: VADBENCH_MLFLOW must be on or off, found 'none'"
+    assert not (elsewhere / "other").exists()
+
+
+def test_what_could_not_be_logged_is_logged_by_the_command_that_is_shown(vadbench, elsewhere, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    found, _ = vadbench(*BASE, "-m", "random", "-d", "tiny", "--out", "my runs")
+    command = shlex.split(found.splitlines()[-1].partition("log it later with: ")[2])
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "to sqlite:///my runs/mlflow.db" in vadbench(*command[1:])[0]

@@ -16,7 +16,7 @@ from vadbench.benchmarks.lines import Lines, Place
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table, same_value, value_at
 from vadbench.config import MethodConfig, field_names, resolve
 from vadbench.descriptions import Bank
-from vadbench.errors import ConfigError, PluginError, did_you_mean
+from vadbench.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.fields import is_known, known_settings
 from vadbench.hookspecs import BenchmarkSpec
 from vadbench.naming import split_name
@@ -138,7 +138,7 @@ def _published_complaint(benchmark: Benchmark, table: Table, published: Publishe
     which = sorted({f"variant '{n.variant}' with backbone '{n.backbone}'" for n in there})
     return (
         f"table {table.id} of {benchmark.source} has no number of '{published.key}' with variant '{published.variant}'"
-        f" and backbone '{published.backbone or 'any'}'; there: {', '.join(which[:3]) or 'none of this key'}"
+        f" and backbone '{published.backbone or 'any'}'; there: {listed(which, 3) or 'none of this key'}"
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell
-from vadbench.benchmarks.state import CellState, Site, finished, read_records
+from vadbench.benchmarks.state import CellState, Site, finished, in_words_of_bench, read_records, usable
 from vadbench.dataset import Progress, silent
 from vadbench.engines import Engine, Lost
 from vadbench.errors import RunError, StorageError, VadbenchError
@@ -123,7 +123,7 @@ def run_cell(site: Site, task: Task, progress: Progress = silent) -> Ran:
     except StorageError as error:
         return Ran("storage", reason=str(error))
     except VadbenchError as error:
-        return Ran("failed", reason=" ".join(str(error).split()))
+        return Ran("failed", reason=in_words_of_bench(" ".join(str(error).split()), cell.dataset))
     except Exception as error:
         return Ran(
             "failed", reason=f"{type(error).__name__}: {error} (vadbench run -m {cell.method} --debug shows where)"
@@ -142,7 +142,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
 
     registry = _registry(site.plugins)
     version = registry.version(cell.method)
-    runs, _ = read_records(site.out, cell.trained_on, cell.method)
+    runs = usable(site, read_records(site.out, cell.trained_on, cell.method)[0])
     if there := finished(cell, version, runs):
         return Ran("done", there.folder, reused=True)
     if cell.training == cell:
@@ -188,6 +188,8 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
         features=dict(site.features).get(cell.dataset),
+        features_layout=dict(site.layouts).get(cell.dataset),
+        allow_incomplete=site.allow_incomplete,
         clip_model=cell.clip or None,
         clip_weights=cell.clip_weights or None,
         device=site.device,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vadbench.benchmarks.schema import Cell
 from vadbench.dataset import SPLITS
@@ -15,7 +16,15 @@ from vadbench.files import file_stamp
 from vadbench.keys import EDITION
 from vadbench.locations import find_data_root
 from vadbench.plugins import Registry
-from vadbench.runs import RESULT, SCORES, Outcome, read_record
+from vadbench.runs import INCOMPLETE, RESULT, SCORES, Outcome, read_record
+
+if TYPE_CHECKING:
+    from vadbench.features.layouts import Layout
+
+_IN_FILE = re.compile(
+    r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
+)
+"""Options of ``vadbench run``, with their values, in whose place a benchmark's file has entries."""
 
 State = Literal["done", "to do", "impossible", "failed"]
 
@@ -29,6 +38,8 @@ class Site:
         device: ``auto``, ``cpu`` or ``cuda``.
         data_roots: folder of a data set, by its name.
         features: folder of features to use instead of extracting them, by the data set's name.
+        layouts: how the files lie there, by the data set's name; found out for the others.
+        allow_incomplete: go on without videos that are missing or damaged.
         plugins: files of plugins that are not installed.
     """
 
@@ -36,6 +47,8 @@ class Site:
     device: str = "auto"
     data_roots: tuple[tuple[str, Path], ...] = ()
     features: tuple[tuple[str, Path], ...] = ()
+    layouts: tuple[tuple[str, Layout], ...] = ()
+    allow_incomplete: bool = False
     plugins: tuple[Path, ...] = ()
 
 
@@ -97,6 +110,34 @@ def finished(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> Outcom
     return max(found, key=lambda r: r.record.created, default=None)
 
 
+def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
+    """The runs that may count as done: those without some of the videos only where that is allowed."""
+    return [r for r in runs if site.allow_incomplete or not any(note.startswith(INCOMPLETE) for note in r.record.notes)]
+
+
+def in_words_of_bench(reason: str, dataset: str = "NAME") -> str:
+    """Advice that speaks of the options of ``vadbench run``, as somebody who runs a benchmark can follow it.
+
+    >>> in_words_of_bench("name it with --features-layout anomalyclip or vadclip", "tiny")
+    'name it with --features-layout tiny=anomalyclip or vadclip'
+    >>> in_words_of_bench("no crop 'center'; name one with --crop, or --crop mean", "tiny")
+    "no crop 'center'; name one with protocol.crop, or protocol.crop = mean (in the benchmark's file)"
+    """
+    said = reason.replace("--data-root DIR", f"--data-root {dataset}=DIR")
+    said = re.sub(r"--features-layout (?=[a-z])", f"--features-layout {dataset}=", said)
+    said = re.sub(r"--features-layout(?! [\w-]+=)", f"--features-layout {dataset}=LAYOUT", said)
+
+    def entry(found: re.Match[str]) -> str:
+        option, value = found.groups()
+        if option == "set":
+            return value or "set"
+        name = option.replace("-", "_") if option.startswith("clip") else f"protocol.{option}"
+        return f"{name} = {value}" if value else name
+
+    said, count = _IN_FILE.subn(entry, said)
+    return f"{said} (in the benchmark's file)" if count else said
+
+
 def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[Outcome]) -> list[CellState]:
     """How it stands with each cell, before anything is run.
 
@@ -110,7 +151,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
     """
     roots = dict(site.data_roots)
     known: dict[tuple[str, str], list[Outcome]] = {}
-    for run in runs:
+    for run in usable(site, runs):
         known.setdefault((run.record.trained_on, run.record.method), []).append(run)
 
     @cache
@@ -140,7 +181,8 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         if missing:
             return CellState(cell, "impossible", missing)
         failed = max(_made(cell, here, of_method), key=lambda r: r.record.created, default=None)
-        return CellState(cell, "to do", failed.record.error or "" if failed else "")
+        reason = failed.record.error or "" if failed else ""
+        return CellState(cell, "to do", in_words_of_bench(reason, cell.dataset))
 
     return [state(cell) for cell in cells]
 
@@ -187,7 +229,7 @@ def _absent(name: str, registry: Registry, root: Path | None) -> str:
             if not dataset.videos(split):
                 return f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}"
     except VadbenchError as error:
-        return str(error).replace("--data-root DIR", f"--data-root {name}=DIR")
+        return in_words_of_bench(str(error), name)
     return ""
 
 
@@ -200,5 +242,5 @@ def _clip_absent(model: str, weights: str) -> str:
     try:
         load_clip(clip_source(model or None, weights or None))
     except VadbenchError as error:
-        return str(error)
+        return in_words_of_bench(str(error))
     return ""

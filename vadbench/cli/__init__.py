@@ -52,6 +52,7 @@ def cli() -> None:
     """
 
 
+cli.params.append(options.debug)
 for module in (
     run,
     score,

@@ -14,6 +14,7 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printable
 from vadbench.cli.run import parse_seeds
 from vadbench.errors import ConfigError, TrackingError, UnknownNameError
+from vadbench.locations import SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.schema import Benchmark, Cell
@@ -59,6 +60,14 @@ WIDEST = 60
     metavar="NAME=DIR",
     help="Features of a data set to use instead of extracting them; may be repeated.",
 )
+@click.option(
+    "--features-layout",
+    "layouts",
+    multiple=True,
+    metavar="NAME=LAYOUT",
+    help=f"How they lie there: {', '.join(options.LAYOUTS.choices)}; may be repeated.  [default: found out]",
+)
+@options.allow_incomplete
 @options.device
 @options.out
 @options.plugin
@@ -73,6 +82,8 @@ def command(
     address: str | None,
     data_roots: tuple[str, ...],
     features: tuple[str, ...],
+    layouts: tuple[str, ...],
+    allow_incomplete: bool,
     device: str,
     out: Path,
     plugin_files: tuple[Path, ...],
@@ -84,11 +95,12 @@ def command(
       vadbench bench quick --dry-run
       vadbench bench quick --only synthetic --only random --only zero-shot --seeds 0
       vadbench bench anomalyclip --only 2 --data-root ucfcrime=UCF-Crime --jobs 4
+      vadbench bench anomalyclip --features ucfcrime=Image-Features --features-layout ucfcrime=anomalyclip
       vadbench bench my-benchmark.toml --engine ray --address ray://head:10001
 
     What is done is not done again: stopped or killed, the same command goes on from there, and two of them on one --out
     share the work. A cell that fails is recorded and the others go on. vadbench list benchmarks names those there are;
-    vadbench table draws their tables from what is done.
+    vadbench table draws their tables from what is done. Results are logged to MLflow as those of vadbench run are.
 
     \b
     Exit status: 0 where all is done but what is impossible here (data or weights absent, said with what to do);
@@ -99,6 +111,7 @@ def command(
     from vadbench.plugins import Registry
 
     _refuse_environment()
+    tracks()  # a value that is neither on nor off is refused before anything is run
     chosen = _engine(engine, jobs, address, device)
     registry = Registry(files=plugin_files)
     benchmark = open_benchmark(name, registry, check_settings=True)
@@ -107,6 +120,8 @@ def command(
         device,
         _folders("--data-root", data_roots, registry),
         _folders("--features", features, registry),
+        _layouts(layouts, features, registry),
+        allow_incomplete,
         tuple(f.resolve() for f in plugin_files),
     )
     grid = benchmark.model_copy(update={"seeds": seeds or benchmark.seeds})
@@ -168,8 +183,8 @@ class _Log:
 
     def __init__(self, name: str, benchmark: Benchmark, out: Path) -> None:
         self._of = (Path(name).stem, benchmark, out)
-        self.said = "nothing to log"
-        self._away = False
+        self._away = not tracks()
+        self.said = f"not logged to MLflow: {SWITCH_VARIABLE} is off" if self._away else "nothing to log"
 
     def add(self, states: Sequence[CellState]) -> None:
         """Log cells that are done; once MLflow cannot be reached, no more is tried."""
@@ -180,7 +195,7 @@ class _Log:
             return
         try:
             for group in dict.fromkeys(cell.group for cell, _ in done):
-                log_runs([outcome for cell, outcome in done if cell.group == group])
+                log_runs([outcome for cell, outcome in done if cell.group == group], self._of[2])
             self.said = f"logged to MLflow at {log_benchmark(*self._of, done)}"
         except TrackingError as error:
             self._away = True
@@ -210,16 +225,34 @@ def _refuse_environment() -> None:
 
 def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tuple[str, Path], ...]:
     """Folders by the name of a data set."""
-    found: dict[str, Path] = {}
-    for text in given:
-        name, sign, folder = text.partition("=")
-        if not sign or not folder:
-            raise ConfigError(f"{option} expects NAME=DIR with the name of a data set, found '{text}'")
-        registry.spec("dataset", name)
-        found[name] = Path(folder).resolve()
-        if not found[name].is_dir():
-            raise ConfigError(f"{option} {text}: no such folder; expected that of {name}")
+    found = {name: Path(folder).resolve() for name, folder in _by_dataset(option, "DIR", given, registry).items()}
+    for name, folder in found.items():
+        if not folder.is_dir():
+            raise ConfigError(f"{option} {name}={folder}: no such folder; expected that of {name}")
     return tuple(sorted(found.items()))
+
+
+def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:
+    """How given features lie, by the name of a data set."""
+    option = "--features-layout"
+    found = _by_dataset(option, "LAYOUT", given, registry)
+    for name, layout in found.items():
+        if layout not in options.LAYOUTS.choices:
+            raise UnknownNameError("layout of features", layout, options.LAYOUTS.choices)
+        if not any(text.startswith(f"{name}=") for text in features):
+            raise ConfigError(f"{option} {name}={layout} says how the files in --features {name}=DIR lie; give both")
+    return tuple(sorted(found.items()))
+
+
+def _by_dataset(option: str, what: str, given: Sequence[str], registry: Registry) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not value:
+            raise ConfigError(f"{option} expects NAME={what} with the name of a data set, found '{text}'")
+        registry.spec("dataset", name)
+        found[name] = value
+    return found
 
 
 def _chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:

@@ -35,7 +35,7 @@ def command(out: Path, as_json: bool) -> None:
 
     The exit status is 1 where something failed that every run needs.
     """
-    checks = [*_software(), *_codecs(), _mlflow(), *_data(), *_disk(out)]
+    checks = [*_software(), *_codecs(), _mlflow(out), *_data(), *_disk(out)]
     if as_json:
         print_json([asdict(c) for c in checks])
     else:
@@ -67,11 +67,14 @@ def _codecs() -> Iterator[Check]:
         yield Check(f"codec {name}", "ok" if present else "failed", f"for {purpose}" + ("" if present else ": missing"))
 
 
-def _mlflow() -> Check:
+def _mlflow(out: Path) -> Check:
+    from vadbench.locations import SWITCH_VARIABLE, tracks
     from vadbench.tracking import check_store
 
     try:
-        return Check("MLflow store", "ok", check_store())
+        if not tracks():
+            return Check("MLflow store", "absent", f"{SWITCH_VARIABLE} is off; runs are kept and can be logged later")
+        return Check("MLflow store", "ok", check_store(out))
     except VadbenchError as error:
         return Check("MLflow store", "absent", f"{error}; runs are kept and can be logged later")
 

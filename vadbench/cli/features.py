@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Videos, names and damaged files that are printed; the rest is counted."""
 
+WIDEST = 70
+"""Characters in a column; a hash of weights fits."""
+
 
 @click.group("features", short_help="Look at features, or compare two sets of them.")
 def command() -> None:
@@ -103,7 +106,7 @@ def _print_summary(summary: Summary) -> None:
     rows = [
         ["layout", summary.layout],
         ["fingerprint", summary.fingerprint],
-        *([key, made[key][:60]] for key in recorded if made.get(key, "unknown") != "unknown"),
+        *([key, made[key]] for key in recorded if made.get(key, "unknown") != "unknown"),
         ["videos", f"{summary.videos:,}"],
         ["rows in one crop", f"{summary.rows:,}, one every {made['stride']} frames"],
         ["crops", crops],
@@ -114,7 +117,7 @@ def _print_summary(summary: Summary) -> None:
         ["rows with NaN or Inf", f"{summary.not_finite:,}"],
         ["unreadable videos", f"{len(summary.unreadable):,}"],
     ]
-    print_table(rows, ["", summary.folder])
+    print_table(rows, ["", summary.folder], widest=WIDEST)
     _note_first("unreadable", summary.unreadable)
 
 

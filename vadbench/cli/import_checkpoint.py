@@ -21,6 +21,7 @@ from vadbench.cli.output import note, print_json, progress_bar
 @options.allow_incomplete
 @options.features
 @options.features_layout
+@options.crop
 @options.clip_model
 @options.clip_weights
 @options.device

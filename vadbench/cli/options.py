@@ -33,6 +33,11 @@ features_layout = click.option(
     help="How they lie there: vadbench's store, a file a video with a row per frame (anomalyclip), a file a crop with a"
     " row per 16 frames (vadclip), or all crops in one array.  [default: found out]",
 )
+crop = click.option(
+    "--crop",
+    help="Crop of the features to score: its name, its number, or mean; of regions always max.  [default: the"
+    " protocol's]",
+)
 clip_model = click.option(
     "--clip",
     "clip_model",

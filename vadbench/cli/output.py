@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,8 +25,15 @@ def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: i
     """Print a plain table; cells of more than ``widest`` characters are wrapped."""
     from tabulate import tabulate
 
-    shown = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    click.echo(tabulate(shown, headers, disable_numparse=True, maxcolwidths=widest))
+    shown = [["" if cell is None else _wrapped(printable(str(cell)), widest) for cell in row] for row in rows]
+    click.echo(tabulate(shown, headers, disable_numparse=True))
+
+
+def _wrapped(text: str, widest: int | None) -> str:
+    # tabulate's own wrapping takes "1,234" for a number and fails.
+    if widest is None:
+        return text
+    return "\n".join("\n".join(wrap(line, widest)) for line in text.split("\n"))
 
 
 def note(text: str) -> None:

@@ -8,6 +8,10 @@ import click
 
 from vadbench.cli import options
 from vadbench.cli.output import print_json, progress_bar
+from vadbench.errors import cut
+
+LONGEST = 300
+"""Characters of a finding that are printed; --json has all."""
 
 
 @click.group("results", short_help="Check results before they are handed in.")
@@ -33,8 +37,9 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
     """
     from vadbench.plugins import Registry
-    from vadbench.runs import RESULT
+    from vadbench.runs import files_below
     from vadbench.submissions import check_submission
+    from vadbench.tables.escaping import plain
 
     with progress_bar() as progress:
         findings = list(check_submission(folder, Registry(files=plugin_files), progress))
@@ -42,7 +47,8 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
         print_json([{"file": str(path), "finding": finding} for path, finding in findings])
     else:
         for path, finding in findings:
-            click.echo(f"{path}: {finding}")
-        results = sum(1 for _ in folder.rglob(RESULT))
+            # What a record says comes from anywhere: one line for each thing, and nothing that steers a terminal.
+            click.echo(plain(f"{path}: {cut(finding, LONGEST)}"))
+        results = len(files_below(folder))
         click.echo(f"{results} results checked, {len(findings) or 'nothing'} to mend")
     click.get_current_context().exit(1 if findings else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_results, progress_bar
 from vadbench.errors import ConfigError, RunError, StorageError, TrackingError, VadbenchError
+from vadbench.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
     from vadbench.dataset import Progress
@@ -50,11 +52,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     show_default=True,
     help="Rules of the evaluation: native, anomalyclip or vadclip.",
 )
-@click.option(
-    "--crop",
-    help="Crop of the features to score: its name, its number, or mean; of regions always max.  [default: the"
-    " protocol's]",
-)
+@options.crop
 @click.option(
     "--subset",
     type=click.Choice(["all", "single-anomaly"]),
@@ -91,11 +89,15 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
     (VADBENCH_SET__RECIPE__EPOCHS=5), --set. A finished run is returned, not repeated (see --again); an interrupted one
     resumes.
+
+    Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
+    mlflow.db in another --out. VADBENCH_MLFLOW=off leaves that out; vadbench log does it later.
     """
     from vadbench.experiment import Request, open_experiment
     from vadbench.plugins import Registry
 
     asked = Request(**request)
+    tracks()  # a value that is neither on nor off is refused before the run, not after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
     with progress_bar() as progress:
@@ -112,7 +114,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
         if outcome.note:
             note(f"note: {outcome.note}")
     if outcomes:
-        _report(outcomes, as_json)
+        _report(outcomes, asked.out, as_json)
     if failures:
         raise _summed_up(failures, len(outcomes)) from next(iter(failures.values()))
 
@@ -146,24 +148,36 @@ def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
     return RunError("; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items()))
 
 
-def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
+def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
+    """Log runs; a sentence on where they are, or on why they are not there."""
     from vadbench.tracking import log_runs
 
+    if not tracks():
+        return f"not logged to MLflow: {SWITCH_VARIABLE} is off"
     try:
-        logged = f"logged to MLflow at {log_runs(outcomes)}"
+        return f"logged to MLflow at {log_runs(outcomes, out)}"
     except TrackingError as error:
-        runs = " ".join(str(o.folder) for o in outcomes)
-        logged = f"not logged ({error}); the run is complete, log it later with: vadbench log {runs}"
+        place = [] if out == DEFAULT_OUT else ["--out", str(out)]
+        command = shlex.join(["vadbench", "log", *(str(o.folder) for o in outcomes), *place])
+        return f"not logged ({error}); the run is complete, log it later with: {command}"
+
+
+def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool) -> None:
+    logged = _logged(outcomes, out)
     if as_json:
         note(logged)
         print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])
         return
     first = outcomes[0].record
-    test = first.data["test"]
-    click.echo(
-        f"{first.method} on {first.dataset}{first.marks}, protocol {first.protocol['name']}: {test.videos} test videos,"
-        f" {test.frames} frames, {test.positives} of them anomalous\n"
+    # A finished run may have been copied here from elsewhere, with less in its record.
+    test = first.data.get("test")
+    what = (
+        f"{test.videos} test videos, {test.frames} frames, {test.positives} of them anomalous"
+        if test
+        else "an unknown number of test videos"
     )
+    rules = first.protocol.get("name", "unknown")
+    click.echo(f"{first.method} on {first.dataset}{first.marks}, protocol {rules}: {what}\n")
     print_results([o.record for o in outcomes])
     click.echo()
     for outcome in outcomes:

@@ -55,7 +55,7 @@ _SHOWN = 20
     type=click.Choice(["csv", "json", "parquet"]),
     default="json",
     show_default=True,
-    help="Write the table of scores in this form as well as in csv.",
+    help="Form of the table of scores that is written beside the csv, which always is; csv: none.",
 )
 @click.option("--follow", is_flag=True, help="Go on as a file grows, and write scores as soon as a window is complete.")
 @click.option(
@@ -123,7 +123,12 @@ def command(
     """
     from vadbench.own.sources import find_sources, name_folders
 
-    if (run is None) == (method is None):
+    if run is not None and method is not None:
+        raise ConfigError(
+            f"--run names a finished run and --method a method without training, found both ({run} and {method});"
+            " leave one out"
+        )
+    if run is None and method is None:
         raise ConfigError("score needs --run with a finished run, or --method with one that needs no training")
     if run is not None and (descriptions or dataset or assignments):
         raise ConfigError("--run scores with the run's own settings; leave out --descriptions, --dataset and --set")

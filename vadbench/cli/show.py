@@ -102,8 +102,10 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
         print_json({"folder": str(folder), **record.model_dump(mode="json")})
         return
     click.echo(f"{record.method} on {record.dataset}{record.marks}, seed {record.seed}: {record.status}")
-    click.echo(f"folder: {folder}\nmade: {record.created} on {record.environment['device']}")
-    click.echo(f"commit: {record.environment['commit']}\nfeatures: {record.fingerprint.get('encoder')}")
+    # A record from elsewhere need not say where it was made.
+    device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
+    click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
+    click.echo(f"commit: {commit}\nfeatures: {record.fingerprint.get('encoder', 'of unknown origin')}")
     for text in record.notes:
         note(f"note: {text}")
     click.echo()

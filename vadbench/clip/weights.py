@@ -14,7 +14,7 @@ from open_clip.model import convert_to_custom_text_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.errors import ClipError
+from vadbench.errors import ClipError, cut
 
 FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
 
@@ -158,4 +158,4 @@ def hash_weights(state: Mapping[str, Tensor]) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of somebody else's error, short enough for ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return cut((str(error).strip().splitlines() or [type(error).__name__])[0], 200)

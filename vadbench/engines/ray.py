@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -29,7 +30,7 @@ class RayEngine:
         device: ``auto``, ``cpu`` or ``cuda``, as the tasks use it.
 
     Raises:
-        ConfigError: Ray is not installed, or there is no cluster at the address.
+        ConfigError: Ray, or the client that an address ``ray://`` needs, is not installed.
     """
 
     def __init__(self, address: str | None = None, device: str = "auto") -> None:
@@ -41,6 +42,12 @@ class RayEngine:
             raise ConfigError(
                 "--engine ray needs Ray, which is not installed; expected: pip install 'vadbench[ray]'"
             ) from error
+        self._where = address or os.environ.get("RAY_ADDRESS", "")
+        if self._where.startswith("ray://") and importlib.util.find_spec("grpc") is None:
+            raise ConfigError(
+                f"the address {self._where} needs Ray's client, which is not installed; expected: pip install"
+                " 'vadbench[ray]', or on a machine of the cluster its own address, HOST:6379"
+            )
         self._address = address
         self._device = device
 
@@ -95,6 +102,6 @@ class RayEngine:
                 runtime_env={"env_vars": {CACHE_VARIABLE: str(cache_root().resolve())}},
             )
         except Exception as error:  # Ray has ConnectionError, ValueError and others of its own
-            where = self._address or os.environ.get("RAY_ADDRESS") or "this machine"
-            reason = str(error).strip().splitlines()[0]
+            reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+            where = self._where or "this machine"
             raise ConfigError(f"no Ray cluster at {where}: {reason}; start one with: ray start --head") from error

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.errors import FeatureError, did_you_mean
+from vadbench.errors import FeatureError, did_you_mean, listed
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "confidence")
@@ -62,7 +62,7 @@ class Boxes(RegionSource):
         if missing := [name for name in COLUMNS if name not in table.columns]:
             raise FeatureError(
                 f"{path}: expected the columns {', '.join(COLUMNS)}, found no {', '.join(missing)} among"
-                f" {', '.join(table.columns[:20]) or 'none'}; rename or add them"
+                f" {listed(list(table.columns), 20) or 'none'}; rename or add them"
             )
         # The first line below a header is the file's second.
         self._line, lines = ("line", table.index.to_numpy() + 2) if csv else ("row", table.index.to_numpy() + 1)

@@ -23,7 +23,7 @@ from vadbench.media import declared_frames, list_images
 from vadbench.protocols import PROTOCOLS, require_frames, require_rows
 
 _TOLERANCE = PROTOCOLS["native"].tolerance
-_WITHOUT = "run without it under --allow-incomplete"
+_WITHOUT = "vadbench run goes on without it with --allow-incomplete"
 _FETCH = f"fetch it, or {_WITHOUT}"
 _INSTEAD = f"or take it away and {_WITHOUT}"
 _MEND = f"fetch it again, {_INSTEAD}"

@@ -101,7 +101,8 @@ def _runs_of(cells: Sequence[schema.Cell], runs: Runs) -> tuple[Sequence[Evaluat
     """The runs of cells that differ in their seed, or those that come closest, and in what these differ.
 
     One mean is over runs that are alike in everything but the seed. Of several such groups those of the newest edition
-    count, of these the one with the most of the seeds asked for, of these weights trained here before the authors' own, and of these the newest.
+    count, of these the one with the most of the seeds asked for, of these weights trained here before the authors' own,
+    and of these the newest.
     """
     first, seeds = cells[0], {cell.seed for cell in cells}
     there = runs.get((first.method, first.dataset, first.trained_on), [])

@@ -127,7 +127,8 @@ def require(holds: bool, found: str, mend: str) -> None:
 def crashed(error: Exception | SystemExit) -> str:
     """An exception out of a plugin in one line: what, where, why it matters."""
     if isinstance(error, VadbenchError):
-        return " ".join(str(error).split())
+        # Advice is given in options of vadbench run; whoever writes the plugin changes the setting itself.
+        return " ".join(str(error).replace("--set ", "").split())
     last = traceback.extract_tb(error.__traceback__)[-1]
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"raised {what} ({Path(last.filename).name}, line {last.lineno}); mend it, a run makes the same calls"

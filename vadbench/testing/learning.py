@@ -17,6 +17,7 @@ import torch
 from vadbench.clip import Clip
 from vadbench.config import MethodConfig
 from vadbench.dataset import Dataset, Progress
+from vadbench.errors import listed
 from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
@@ -195,7 +196,7 @@ def blind(subject: Subject) -> str:
     seen = list(dict.fromkeys(subject.arena.looked_at))
     require(
         not seen,
-        f"while it trained and scored, the method looked at {', '.join(seen[:3])}",
+        f"while it trained and scored, the method looked at {listed(seen, 3)}",
         "use only what prepare(), view(), loss() and score() are given: test annotations must never reach a method",
     )
     return "the method asked for no data set and opened none of its files"
