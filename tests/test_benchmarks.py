@@ -26,12 +26,14 @@ from vadbench.benchmarks.state import (
     usable,
     with_trainings,
 )
+from vadbench.benchmarks.today import Today
 from vadbench.config import MethodConfig, Recipe, resolve
 from vadbench.dataset import silent
 from vadbench.engines import Lost
 from vadbench.engines.local import LocalEngine
 from vadbench.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.hookspecs import BenchmarkSpec, MethodSpec
+from vadbench.keys import EDITION
 from vadbench.naming import changed_names
 from vadbench.plugins import Plugin, Registry
 from vadbench.runs import RunRecord, read_record, write_record
@@ -348,6 +350,7 @@ def record(tmp_path):
             data={},
             environment={},
             created=changes.pop("created", "2026-01-01T00:00:00+00:00"),
+            edition=changes.pop("edition", EDITION),
             **changes,
         )
         folder = tmp_path / "runs" / "tiny" / "linear" / name
@@ -367,10 +370,10 @@ def test_the_newest_finished_run_of_the_same_version_counts(record, tmp_path):
     record("authors", notes=["weights imported from the authors' file x.pth"], created="2026-03-01T00:00:00+00:00")
     runs, problems = read_records(tmp_path / "runs")
     assert len(runs) == 6 and not problems
-    assert finished(cell(), "1", runs).folder == newest
-    assert finished(cell(settings=(("width", 6),)), "1", runs).folder.name == "other"
-    assert finished(cell(), "3", runs) is None
-    assert finished(cell(seed=1), "1", runs) is None
+    assert finished(cell(), Today("1"), runs).folder == newest
+    assert finished(cell(settings=(("width", 6),)), Today("1"), runs).folder.name == "other"
+    assert finished(cell(), Today("3"), runs) is None
+    assert finished(cell(seed=1), Today("1"), runs) is None
 
 
 @pytest.mark.parametrize(
@@ -575,8 +578,8 @@ def test_a_cell_finds_the_run_of_its_settings_whatever_their_type(record, tmp_pa
         content = json.loads((folder / "result.json").read_text())
         (folder / "result.json").write_text(json.dumps(content | {"config": each.model_dump(mode="json")}))
     runs, _ = read_records(tmp_path / "runs")
-    assert finished(wanted, "1", runs).folder.name == "asked"
-    assert finished(cell(), "1", runs).folder.name == "usual"
+    assert finished(wanted, Today("1"), runs).folder.name == "asked"
+    assert finished(cell(), Today("1"), runs).folder.name == "usual"
 
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -636,8 +639,8 @@ def test_a_run_without_some_videos_is_done_only_where_that_is_allowed(record, tm
         "part", notes=["incomplete: 3 of 6 test videos, the others lack a file"], created="2026-02-01T00:00:00+00:00"
     )
     runs, _ = read_records(tmp_path / "runs")
-    assert finished(cell(), "1", usable(Site(tmp_path), runs)) is None
-    assert finished(cell(), "1", usable(Site(tmp_path, allow_incomplete=True), runs)).folder.name == "part"
+    assert finished(cell(), Today("1"), usable(Site(tmp_path), runs)) is None
+    assert finished(cell(), Today("1"), usable(Site(tmp_path, allow_incomplete=True), runs)).folder.name == "part"
 
 
 WEIGHTED = """

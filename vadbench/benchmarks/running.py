@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell
 from vadbench.benchmarks.state import CellState, Site, finished, in_words_of_bench, read_records, usable
+from vadbench.benchmarks.today import today
 from vadbench.dataset import Progress, silent
 from vadbench.engines import Engine, Lost
 from vadbench.errors import RunError, StorageError, VadbenchError
@@ -141,9 +142,8 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
     from vadbench.harness import run
 
     registry = _registry(site.plugins)
-    version = registry.version(cell.method)
     runs = usable(site, read_records(site.out, cell.trained_on, cell.method)[0])
-    if there := finished(cell, version, runs):
+    if there := finished(cell, today(cell, registry), runs):
         return Ran("done", there.folder, reused=True)
     if cell.training == cell:
         experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
@@ -151,7 +151,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
     else:
         from vadbench.experiment import open_experiment
 
-        training = finished(cell.training, version, runs)
+        training = finished(cell.training, today(cell.training, registry), runs)
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
         request = _request(site, cell, training.folder)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vadbench.benchmarks.schema import Cell
+from vadbench.benchmarks.today import Today, today
 from vadbench.dataset import SPLITS
 from vadbench.errors import RunError, VadbenchError
 from vadbench.files import file_stamp
-from vadbench.keys import EDITION
 from vadbench.locations import find_data_root
 from vadbench.plugins import Registry
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, Outcome, read_record
@@ -98,15 +98,15 @@ def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[l
     return runs, problems
 
 
-def finished(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> Outcome | None:
+def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome | None:
     """The newest finished run of a cell.
 
     Args:
         cell: what is asked for.
-        version: the method's, as in a record; ``None`` where it is not known takes any.
+        now: what it would be made with now; ``None`` where that is not known takes any.
         runs: those that are there.
     """
-    found = [r for r in _made(cell, version, runs) if r.record.status == "finished"]
+    found = [r for r in _made(cell, now, runs) if r.record.status == "finished"]
     return max(found, key=lambda r: r.record.created, default=None)
 
 
@@ -155,9 +155,9 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         known.setdefault((run.record.trained_on, run.record.method), []).append(run)
 
     @cache
-    def version(method: str) -> tuple[str | None, str]:
+    def now(group: Cell) -> tuple[Today | None, str]:
         try:
-            return registry.version(method), ""
+            return today(group, registry), ""
         except VadbenchError as error:
             return None, str(error)
 
@@ -171,11 +171,11 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
 
     def state(cell: Cell) -> CellState:
         of_method = known.get((cell.trained_on, cell.method), [])
-        here, broken = version(cell.method)
+        here, broken = now(cell.group)
         if run := finished(cell, here, of_method):
             return CellState(cell, "done", outcome=run)
         # Evaluating a training takes its weights and no longer what it was trained on.
-        trained = cell.training != cell and finished(cell.training, here, of_method) is not None
+        trained = cell.training != cell and finished(cell.training, now(cell.training.group)[0], of_method) is not None
         needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
         missing = broken or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
         if missing:
@@ -187,12 +187,11 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
     return [state(cell) for cell in cells]
 
 
-def _made(cell: Cell, version: str | None, runs: Iterable[Outcome]) -> list[Outcome]:
+def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcome]:
     return [
         r
         for r in runs
-        if version in (None, r.record.method_version)
-        and r.record.edition == EDITION
+        if (now is None or now.made(r.record))
         and cell.matches(r.record)
         and _weights_digest(cell) in ("", r.record.clip.get("sha256"))
         # A benchmark asks what training gives; the authors' own weights are no seed of it.
