@@ -224,7 +224,14 @@ def test_a_checkpoint_is_not_scored_on_other_features(refused, tiny, capsys, tmp
     capsys.readouterr()
     (info,) = (tmp_path / "runs").rglob("checkpoint.json")
     line = refused(*tiny, "--from", info.parent, "--clip-weights", "random:1")
-    assert "another fingerprint" in line and "weights" in line
+    assert "used the CLIP small random:0 with sha256" in line and "name it with --clip and --clip-weights" in line
+    clip = ["--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
+    extract = ["extract", "--plugin", PLUGIN, "-d", "tiny", *clip, "--stride", 1, "--dtype", "float16"]
+    with pytest.raises(SystemExit, match="0"):
+        main([str(a) for a in [*extract, "--out", tmp_path / "halves"]])
+    capsys.readouterr()
+    line = refused(*tiny, "--from", info.parent, "--features", tmp_path / "halves")
+    assert "another fingerprint" in line and "float16 there" in line
 
 
 def test_a_damaged_checkpoint_is_refused(refused, tiny, capsys, tmp_path):

@@ -444,11 +444,15 @@ def test_order_of_classes_only_orders_the_results():
     torch.testing.assert_close(a.anomaly, b.anomaly)
 
 
-def test_a_bank_without_classes_of_the_data_set_gives_no_class_probabilities():
+def test_a_bank_without_classes_gives_no_class_probabilities():
     (scores,) = scores_of(frame(descriptions={"normal": ["a"], "abnormal": ["b"]}).eval(), features(9))
     assert scores.classes is None and scores.anomaly.shape == (9,)
+
+
+@pytest.mark.parametrize("build", [video, frame])
+def test_a_class_that_the_data_set_lacks_is_refused(build):
     with pytest.raises(ConfigError, match="rename the class 'Elsewhere', which the data set lacks"):
-        frame(descriptions={"normal": ["a"], "classes": {"Elsewhere": ["b"]}})
+        build(descriptions={"normal": ["a"], "classes": {"Elsewhere": ["b"]}})
 
 
 @pytest.mark.parametrize("build", [video, frame])

@@ -1,4 +1,4 @@
-"""Whether a finished run is what its cell would give today: a default, a method or a data set may have changed since."""
+"""Whether a finished run is what its cell would give today: a default or the code of a plugin may have changed since."""
 
 from __future__ import annotations
 
