@@ -75,8 +75,6 @@ WARM = ("recipe.schedule=warmup-cosine", "recipe.warmup_epochs=5")
     [
         (["recipe.warmup_epochs=5"], "warmup_epochs", "needs warmup-cosine; set recipe.warmup_epochs=0"),
         ([*STEPS, "recipe.warmup_epochs=5"], "warmup_epochs", "no effect with recipe.schedule=steps"),
-        ([*WARM, "recipe.epochs=5"], "warmup_epochs", "set recipe.warmup_epochs=4 or less"),
-        ([*WARM, "recipe.epochs=1"], "warmup_epochs", "recipe.warmup_epochs=0 and recipe.warmup_from_zero=true"),
         (["recipe.warmup_from_zero=false"], "warmup_from_zero", "no effect with recipe.warmup_epochs=0"),
         (["recipe.schedule=warmup-cosine", "recipe.warmup_from_zero=false"], "warmup_from_zero", "warm up with"),
         (["recipe.milestones=[3]"], "milestones", "they need steps; set recipe.milestones=[]"),

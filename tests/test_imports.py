@@ -148,7 +148,7 @@ def test_what_holds_no_tensors_is_refused(tmp_path, content):
 CLIP = ("--clip", "small", "--clip-weights", "random:0")
 SMALLER = (
     "emb_size=16", "depth=1", "segments=4", "segment_length=4",
-    "recipe.epochs=1", "recipe.warmup_epochs=0", "recipe.batch_size=4",
+    "recipe.epochs=1", "recipe.batch_size=4",
 )  # fmt: skip
 SETTINGS = [part for s in SMALLER for part in ("--set", s)]
 

@@ -90,7 +90,7 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert "no probabilities of these classes" in child.data.tags["vadbench.undefined"]
     assert child.data.params["recipe.epochs"] == "2"
     assert child.data.params["flag"] == "true" and child.data.params["weights.no"] == "{}"
-    assert child.data.params[metric_key("weights.Car (parked)")] == "2"
+    assert child.data.params["weights.Car _28_parked_29_"] == "2"
     assert len(child.data.params["recipe.text"]) == 6000
     assert json.loads(child.data.tags["vadbench.fingerprint"]) == {"encoder": "small"}
     history = client.get_metric_history(child.info.run_id, "loss_total")

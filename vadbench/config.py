@@ -79,9 +79,7 @@ class Recipe(Settings):
     schedule: Literal["constant", "warmup-cosine", "steps"] = Field(
         "constant", description="learning rate over epochs; steps multiplies it by gamma at each milestone"
     )
-    warmup_epochs: int = Field(
-        0, ge=0, description="epochs of linear warm-up, fewer than there are epochs; only with schedule=warmup-cosine"
-    )
+    warmup_epochs: int = Field(0, ge=0, description="epochs of linear warm-up; only with schedule=warmup-cosine")
     warmup_from_zero: bool = Field(
         True,
         description="warm-up starts with an epoch at learning rate 0, as AnomalyCLIP's authors' code does;"
@@ -122,19 +120,13 @@ class Recipe(Settings):
 
     @field_validator("warmup_epochs")
     @classmethod
-    def _a_warmup_that_ends(cls, warmup: int, info: ValidationInfo) -> int:
-        if not warmup or not (epochs := info.data.get("epochs")):
+    def _a_schedule_that_warms_up(cls, warmup: int, info: ValidationInfo) -> int:
+        if not warmup or not info.data.get("epochs"):
             return warmup
         if (schedule := info.data.get("schedule", "warmup-cosine")) != "warmup-cosine":
             raise ValueError(
                 f"has no effect with recipe.schedule={schedule}, it needs warmup-cosine; set recipe.warmup_epochs=0"
                 f"{cls._back('warmup_from_zero')}"
-            )
-        if warmup >= epochs:
-            most = f"0{cls._back('warmup_from_zero')}" if epochs == 1 else f"{epochs - 1} or less"
-            raise ValueError(
-                f"must be less than recipe.epochs={epochs}, or the learning rate never reaches its peak; set"
-                f" recipe.warmup_epochs={most}"
             )
         return warmup
 

@@ -230,7 +230,6 @@ def test_what_a_person_reads(trained, home, capsys, tmp_path):
 @pytest.mark.parametrize("method", ["linear", "anomalyclip", "vadclip", "mil"])
 def test_short_videos(trained, score, tmp_path, count, method):
     more = () if method == "linear" else ("--set=recipe.epochs=1", "--set=recipe.batch_size=4")
-    more += ("--set=recipe.warmup_epochs=0",) if method == "anomalyclip" else ()
     path = encode(tmp_path / "short.mp4", numbered(count))
     (found,), _ = score(path, "--run", trained(method, "tiny", *more))
     stride = {"linear": 1, "anomalyclip": 1, "vadclip": 16, "mil": 16}[method]

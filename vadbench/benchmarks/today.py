@@ -1,4 +1,4 @@
-"""Whether a finished run is what its cell would give today: a default or the code of a plugin may have changed since."""
+"""Whether a finished run is what its cell would give today: defaults and the code of plugins change."""
 
 from __future__ import annotations
 
