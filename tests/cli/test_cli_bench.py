@@ -75,7 +75,7 @@ def runs_once(bench, file, *arguments):
     return found
 
 
-ONE = f"""{HEAD}seeds = [0]
+SETTINGS = f"""{HEAD}seeds = [0]
 [[tables]]
 id = "1"
 title = "One"
@@ -94,17 +94,38 @@ rows = [{{ label = "a", method = "METHOD", set = {{ SET }} }}]
         ("linear", 'recipe.epochs = 1, protocol.crop = "mean", protocol.subset = "all"'),
         ("linear", 'recipe.epochs = 1, protocol = { crop = "center", selection = "validation" }'),
         ("descriptions-frame", 'recipe.epochs = 1, recipe.batch_size = 8, descriptions = "general"'),
+        ("descriptions-frame", 'recipe.epochs = 0, descriptions = "general"'),
         ("descriptions-video", 'recipe.epochs = 1, recipe.batch_size = 8, descriptions = "BANK"'),
     ],
 )
 def test_a_cell_is_done_however_its_settings_are_written(bench, write, method, settings):
     bank = write('normal = ["a street"]\n[classes]\nSquare = ["a bright square"]\n', "bank.toml")
-    file = write(ONE.replace("METHOD", method).replace("SET", settings.replace("BANK", str(bank))))
+    file = write(SETTINGS.replace("METHOD", method).replace("SET", settings.replace("BANK", str(bank))))
     runs_once(bench, file)
     if "BANK" in settings:
         bank.write_text(bank.read_text().replace("bright", "white"))
         looked, _ = bench(file, "--dry-run")
         assert looked["counts"] == {"to do": 1}, "other words are another run"
+
+
+def test_a_cell_is_to_do_again_where_a_default_has_changed_since(bench, write, monkeypatch):
+    file = write(SETTINGS.replace("METHOD", "zero-shot").replace("SET", ""))
+    runs_once(bench, file)
+    from vadbench_baselines.zero_shot import ZeroShot
+
+    monkeypatch.setattr(ZeroShot, "dataset_defaults", {"tiny": {"rows": {"stride": 2}}})
+    looked, _ = bench(file, "--dry-run")
+    assert looked["counts"] == {"to do": 1}
+
+
+def test_runs_of_an_earlier_edition_are_to_do_again(bench, write):
+    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    (cell,) = runs_once(bench, file)["cells"]
+    record = Path(cell["folder"]) / "result.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({k: v for k, v in content.items() if k != "edition"}))
+    looked, _ = bench(file, "--dry-run")
+    assert looked["counts"] == {"to do": 1}
 
 
 def test_cells_on_features_of_regions_are_done(bench, write, tmp_path, capsys):
@@ -116,7 +137,7 @@ def test_cells_on_features_of_regions_are_done(bench, write, tmp_path, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([str(a) for a in extract])
     capsys.readouterr()
-    grid = write(ONE.replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"), "grid.toml")
+    grid = write(SETTINGS.replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"), "grid.toml")
     found = runs_once(bench, grid, "--features", f"tiny={store}")
     (cell,) = found["cells"]
     record = json.loads((Path(cell["folder"]) / "result.json").read_text())
@@ -133,7 +154,7 @@ def test_cells_of_a_clip_in_a_file_are_done_until_the_file_is_replaced(bench, wr
 
     save(0)
     head = f'title = "t"\nclip = ""\nclip_weights = "{tmp_path}/tiny.safetensors"\n'
-    file = write(ONE.replace(HEAD, head).replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"))
+    file = write(SETTINGS.replace(HEAD, head).replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"))
     runs_once(bench, file)
     save(1)
     looked, _ = bench(file, "--dry-run")
