@@ -2,21 +2,23 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from vadbench.errors import PluginError
 from vadbench.method import Scores
-from vadbench.scoring import _checked
+from vadbench.scoring import _checked, _Piece
 
 METHOD = SimpleNamespace(task=SimpleNamespace(classes=["Normal", "Fire"]))
+PIECE = _Piece("v", 30, 3, slice(3), lambda: np.zeros((3, 4)))
 
 
 @pytest.mark.parametrize("name", ["", "a(b)", "a[b]", "a/b", "a.npy", "a  b", " a", "a\n", "(a)"])
 def test_a_branch_whose_name_no_metric_key_can_carry_is_refused(name):
     scores = Scores(torch.zeros(3), branches={"good": torch.zeros(3), name: torch.zeros(3)})
     with pytest.raises(PluginError, match=r"a branch is called by letters.*rename it") as error:
-        _checked(METHOD, "v", 3, 30, scores)
+        _checked(METHOD, PIECE, scores)
     assert repr(name) in str(error.value) and len(str(error.value).splitlines()) == 1
 
 
@@ -25,6 +27,6 @@ def test_a_branch_may_be_called_as_messages_call_other_scores(name):
     """Every array is checked, also that of a branch called like another one."""
     bad = Scores(torch.full((3,), torch.nan), branches={name: torch.zeros(3)})
     with pytest.raises(PluginError, match="anomaly scores of v are not all finite"):
-        _checked(METHOD, "v", 3, 30, bad)
-    good = _checked(METHOD, "v", 3, 30, Scores(torch.zeros(3), branches={name: torch.ones(3)}))
+        _checked(METHOD, PIECE, bad)
+    good = _checked(METHOD, PIECE, Scores(torch.zeros(3), branches={name: torch.ones(3)}))
     assert good.branches[name].tolist() == [1, 1, 1]
