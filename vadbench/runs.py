@@ -214,8 +214,9 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def files_below(folder: Path, name: str = RESULT) -> list[Path]:
-    """The files of run folders at any depth, in the order of their paths; MLflow's copies are none."""
-    return sorted(path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
+    """The files of run folders at any depth, in the order of these folders; MLflow's copies are none."""
+    found = (path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
+    return sorted(found, key=lambda path: path.parent)
 
 
 def find_run(name: str, out: Path) -> Path:
