@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from vadbench.config import read_toml
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError, UnknownNameError, did_you_mean
+from vadbench.errors import ConfigError, UnknownNameError, complaint, did_you_mean, shortened
 
 
 def _pairs(value: Any) -> Any:
@@ -136,7 +136,7 @@ def parse_bank(values: Any, source: str) -> Bank:
         if first["type"] == "unexpected_keyword_argument":
             reason = "is no part of a description bank; expected normal, abnormal, classes and title"
         else:
-            reason = f"{first['msg']}, found {first['input']!r}"
+            reason = f"{complaint(first)}, found {shortened(first['input'])}"
         raise ConfigError(f"description bank {source}: {key}: {reason}") from error
 
 

@@ -408,7 +408,7 @@ def test_an_annotated_video_is_written(trained, score, home, tmp_path):
     ("arguments", "said"),
     [
         (["{video}"], "score needs --run"),
-        (["{video}", "--run", "{run}", "-m", "zero-shot"], "found both"),
+        (["{video}", "--run", "{run}", "-m", "zero-shot"], "and zero-shot); leave one out"),
         (["{video}", "--run", "{run}", "--set", "a=1"], "leave out"),
         (["{video}", "--run", "nowhere"], "no single run called 'nowhere'"),
         (["{video}", "gone.mp4", "--run", "{run}"], "no such video: gone.mp4"),
