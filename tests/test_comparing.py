@@ -344,7 +344,7 @@ def test_metrics_must_be_defined_on_both_sides(keep, out):
 def test_metrics_of_branches_cannot_be_compared(keep, out):
     split = scored(0, 1)
     branched = replace(split, scores=[replace(s, branches={"align": s.anomaly}) for s in split.scores])
-    with pytest.raises(UnknownNameError, match=r"metric that can be compared 'AUC\(align\)'"):
+    with pytest.raises(RunError, match=r"scores of branches are not compared, found AUC\(align\)"):
         compare(*sides(keep, out, branched, branched), ["AUC(align)"])
 
 

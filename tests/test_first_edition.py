@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vadbench import published
@@ -173,3 +174,25 @@ def test_published_numbers_in_the_first_editions_spelling_are_the_same_numbers()
     assert published.search(metric="AUC/Abuse") == published.search(metric="AUC[Abuse]") != []
     assert published.search(metric="auc/abuse") == published.search(metric="AUC[Abuse]")
     assert published.search(metric="time_ms[total]") == published.search(metric="time_ms/total") != []
+
+
+def test_a_branch_that_was_called_by_what_keys_cannot_carry_is_read(folder, vadbench):
+    path, name = folder / "result.json", "text+image (0.5)"
+    content = written(folder)
+    content["metrics"] = {k.replace("/align", f"/{name}"): v for k, v in content["metrics"].items()}
+    path.write_text(json.dumps(content))
+    with np.load(folder / "scores.npz") as file:
+        arrays = {k.replace("branch align", f"branch {name}"): file[k] for k in file.files}
+    np.savez(folder / "scores.npz", **arrays)
+    assert "AUC(text-image-0-5)" in read_record(folder).metrics
+    assert list(load_split(folder).scores[0].branches) == ["coarse", "text-image-0-5"]
+    assert "unchanged" in vadbench("rescore", folder)[0]
+
+
+def test_metrics_that_runs_do_not_have_or_that_are_not_compared_are_named(vadbench, folder):
+    _, err = vadbench("leaderboard", "--metric", "AUC/align", status=2)
+    assert "unknown metric of these runs 'AUC[align]'" in err and "AUC(align)" in err
+    _, err = vadbench("compare", folder, folder, "--metrics", "AUC(align)", status=2)
+    assert err.strip().endswith("scores of branches are not compared, found AUC(align); leave it out")
+    _, err = vadbench("compare", folder, folder, "--metrics", "AUC/align", status=2)
+    assert "(align)" not in err

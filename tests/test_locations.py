@@ -46,6 +46,8 @@ def test_texts_for_records_name_no_folder(tmp_path, monkeypatch):
     assert told("my data/a.txt:3: no class") == "a.txt:3: no class"
     assert told("see '/home/somebody/x'") == "see 'x'"
     assert told("~/videos/a.mp4 is empty") == "a.mp4 is empty"
+    assert told("file:///home/anna/x.mp4, /.snap/u/x and ~/.cache/x/y") == "x.mp4, x and y"
+    assert told("cannot read '/mnt/Anna Smith/a.mp4': no") == "cannot read 'a.mp4': no"
     for harmless in ("30 frames/s", "AUC of 7/8 and/or AP", "https://example.org/a/b", "60 % / 40 %"):
         assert told(harmless) == harmless
 

@@ -107,6 +107,10 @@ def test_an_edited_editable_plugin_gives_another_key_and_an_installed_one_counts
     again, said = copied.run(tmp_path / "b")
     assert again["key"] == third["key"] and again["created"] == third["created"]
     assert "was made before the files of method mine changed; --again runs it anew" in said
+    # Old weights under new rules are said to be old.
+    moved, _ = copied.run(tmp_path / "b", "--protocol", "vadclip")
+    assert moved["key"] == third["key"] and moved["evaluation"] != third["evaluation"]
+    assert any("weights were trained before the files of the method changed" in n for n in moved["notes"])
     copied.metadata("0.3.1")
     assert copied.run(tmp_path / "b")[0]["key"] != third["key"]
 
@@ -153,6 +157,35 @@ def test_files_edited_after_they_were_imported_are_refused(tmp_path, monkeypatch
     with pytest.raises(PluginError, match=r"files of method 'mine'.*changed after they were imported; start again"):
         Registry([point]).version("mine")
     sys.modules.pop("plug_late")
+    # A scratch file as well: a worker of a benchmark goes on with what it executed.
+    held = scratch(tmp_path, SCRATCH.format(package="scratch_late"), "scratch_late")
+    before = held.version("mine")
+    edited = SCRATCH.format(package="scratch_late") + "# an edit\n"
+    (tmp_path / "scratch_late.py").write_text(edited)
+    with pytest.raises(PluginError, match="changed after they were imported"):
+        held.version("mine")
+    assert scratch(tmp_path, edited, "scratch_late").version("mine") != before
+
+
+def test_what_a_scratch_file_imports_from_beside_it_counts_and_nothing_else_does(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "one_helper.py").write_text("import two_helper\nSIGN = 1\n")
+    (tmp_path / "two_helper").mkdir()
+    (tmp_path / "two_helper" / "__init__.py").write_text("SIZE = 2\n")
+    text = SCRATCH.format(package="scratch_helped").replace("import torch", "import torch\nimport one_helper")
+
+    def version():
+        for name in ("one_helper", "two_helper", "scratch_helped"):
+            sys.modules.pop(name, None)
+        return scratch(tmp_path, text, "scratch_helped").version("mine")
+
+    before = version()
+    (tmp_path / "unrelated.py").write_text("1")
+    assert version() == before
+    for path in (tmp_path / "one_helper.py", tmp_path / "two_helper" / "__init__.py"):
+        path.write_text(path.read_text() + "# an edit\n")
+        assert version() != before
+        before = version()
 
 
 def test_the_code_of_a_third_partys_data_set_is_part_of_keys_and_vadbenchs_own_is_not():

@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.errors import RunError
 from vadbench.evaluation import _diagnostics, _in_common
+from vadbench.keys import EDITION
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.metrics.keys import MetricKey
@@ -58,7 +59,7 @@ def split(seed, rules="native", classes=True, branches=True, binary=False, strid
 def keep(split, folder):
     """Save a split as a run would."""
     record = RunRecord(
-        status="finished", method="m", method_version="1", dataset="d", trained_on="d", seed=0, key="k", evaluation="e",
+        status="finished", method="m", method_version="1", dataset="d", trained_on="d", seed=0, key="k", evaluation="e", edition=EDITION,
         protocol=split.rules.model_dump(mode="json"), config={}, changed=[], fingerprint={}, clip={}, data={},
         environment={}, created="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
@@ -442,7 +443,7 @@ WRONG = {
     "no frames": lambda a: {"frames": a["frames"] * 0},
     "a stride of 0": lambda a: {"stride": np.int64(0)},
     "two strides": lambda a: {"stride": np.array([4, 4])},
-    "a normal class that is none": lambda a: {"normal": np.int64(7)},
+    "an index of the normal class that is out of range": lambda a: {"normal": np.int64(7)},
     "a segment of no class": lambda a: {"segments": a["segments"] + [0, 9, 0, 0]},
     "a segment of class -1": lambda a: {"segments": a["segments"] * [1, 0, 1, 1] - [0, 1, 0, 0]},
     "a segment of no video": lambda a: {"segments": a["segments"] + [99, 0, 0, 0]},

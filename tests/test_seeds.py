@@ -21,7 +21,6 @@ def test_each_purpose_seed_and_place_has_its_own_stream():
     places = [(1, e, p) for e, p in itertools.product(range(6), range(6))]
     keys = [(purpose, seed, *place) for purpose in Purpose for seed in range(4) for place in places]
     assert len({first(*key) for key in keys}) == len(keys)
-    # Streams of different lengths: what has no place must not be the same as place 0.
     assert len({first(purpose, 0) for purpose in Purpose}) == len(Purpose)
     assert all(purpose > 0 for purpose in Purpose)
 

@@ -126,3 +126,11 @@ def test_an_evaluation_of_selected_weights_says_how_they_were_selected(run):
 
 def test_what_is_not_trained_has_no_weights_to_select(run):
     assert "is not trained" in run("-m", "zero-shot", "-d", "tiny", "--selection", "validation", status=2)
+
+
+@pytest.mark.parametrize("setting", ["recipe.rollback=true", "recipe.look_every=3"])
+def test_settings_of_looks_are_refused_where_nothing_looks(run, setting):
+    err = run("-m", "linear", "-d", "tiny", "--set", setting, status=2)
+    name = setting.partition("=")[0]
+    assert f"{name} has no effect with --selection last; choose another rule, or leave it out" in err
+    run("-m", "linear", "-d", "tiny", "--set", setting, "--set", "recipe.epochs=1", "--selection", "validation")

@@ -42,9 +42,11 @@ class ClipEntry(BaseModel):
 class CheckpointInfo(BaseModel):
     """What a checkpoint belongs to: enough to build its method again without the data set.
 
-    ``group`` names what all seeds of the training share, empty for imported weights. ``imported`` names the authors'
-    file that the weights come from, if they do. ``threshold`` is the anomaly score from which on one's own videos count
-    as anomalous, ``None`` where nobody measured it: see :func:`vadbench.threshold.normal_threshold`.
+    ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
+    :data:`vadbench.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and data
+    set. ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score
+    from which on one's own videos count as anomalous, ``None`` where nobody measured it: see
+    :func:`vadbench.threshold.normal_threshold`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +65,8 @@ class CheckpointInfo(BaseModel):
     subset: str = "all"
     selection: Selection = "last"
     group: str = ""
+    edition: int = 1
+    code: dict[str, str] = {}
     imported: str = ""
     threshold: FiniteFloat | None = None
 

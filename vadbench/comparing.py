@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from vadbench.dataset import Progress, silent
 from vadbench.errors import RunError, UnknownNameError, cut, listed
+from vadbench.keys import restored
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.metrics.keys import MetricKey
 from vadbench.naming import flatten, same, written
+from vadbench.protocols import Protocol
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
 from vadbench.scored import ScoredSplit, load_split
 from vadbench.tables.escaping import plain
@@ -129,7 +132,11 @@ def compare(
     keys = [m for m in COMPARED if m in shared] if metrics is None else list(dict.fromkeys(map(canonical, metrics)))
     for key in keys:
         if key not in shared:
-            raise UnknownNameError("metric of both sides", key, shared)
+            # Branches are not resampled, and so not offered.
+            known = [m for m in shared if MetricKey.parse(m).branch is None]
+            raise UnknownNameError("metric of both sides", key, known)
+        if MetricKey.parse(key).branch is not None:
+            raise RunError(f"scores of branches are not compared, found {key}; leave it out")
     runs = [*a.found, *b.found]
     reference = load_split(runs[0][1])
     draws = draw_videos(len(reference.videos), RESAMPLES)
@@ -161,7 +168,7 @@ def contrasts(a: Runs, b: Runs) -> list[str]:
     """What the two sides differ in besides the method and its settings, a line each."""
     asked = ("stride", "pooling")  # what rows a method asks for is one of its settings
     areas: dict[str, Callable[[RunRecord], Mapping[str, Any]]] = {
-        "protocols": lambda r: r.protocol,
+        "protocols": _rules,
         "features": lambda r: {k: v for k, v in r.fingerprint.items() if k not in asked},
         "CLIPs": lambda r: r.clip,
         "training data": lambda r: {"data set": r.trained_on, "videos": _manifest(r, "train")},
@@ -212,12 +219,20 @@ def _facts(record: RunRecord) -> dict[str, Any]:
         "edition": record.edition,
         "data set": record.dataset,
         "trained on": record.trained_on,
-        "protocol": record.protocol,
+        "protocol": _rules(record),
         "features": record.fingerprint,
         "clip": record.clip,
         "training videos": _manifest(record, "train"),
         "test videos": _manifest(record, "test"),
     }
+
+
+def _rules(record: RunRecord) -> Mapping[str, Any]:
+    """The protocol of a record, which may be older than some of its fields."""
+    try:
+        return restored(Protocol, record.protocol).model_dump(mode="json")
+    except ValidationError:
+        return record.protocol  # of somebody else's making; compared as it is
 
 
 def _manifest(record: RunRecord, split: str) -> str:

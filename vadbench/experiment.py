@@ -97,6 +97,11 @@ class Experiment:
     used: set[str] = field(default_factory=set, compare=False)
 
     @property
+    def method_digest(self) -> str:
+        """Digest of the files of the method; empty where they are not known."""
+        return self.code["method"].digest if "method" in self.code else ""
+
+    @property
     def dataset_code(self) -> str:
         """Identity of the data set's code as part of keys; empty for vadbench's own."""
         return self.code["dataset"].identity if "dataset" in self.code else ""
@@ -171,6 +176,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     bank = getattr(config, "descriptions", None)
     if isinstance(bank, Bank) and info is None:
         bank.of_classes(dataset_class.classes)
+    _require_selection(rules, config, resolve(method.Config, defaults, environment={}))
     if not config.trains and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
@@ -218,6 +224,19 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained,
         code,
     )
+
+
+def _require_selection(rules: Protocol, config: MethodConfig, usual: MethodConfig) -> None:
+    """Raise if a setting was given that does nothing without a selection rule; a data set's default may stand.
+
+    Raises:
+        ConfigError: names it.
+    """
+    if rules.selection != "last" or config.recipe is None:
+        return
+    for name in changed_names(config, usual):
+        if name in ("recipe.look_every", "recipe.rollback") and getattr(config.recipe, name.partition(".")[2]):
+            raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
 
 
 def _assignments(request: Request, method: type[Method]) -> Sequence[str]:

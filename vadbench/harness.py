@@ -65,10 +65,17 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         dataset_code=experiment.dataset_code,
     )
     if folder is None:
-        key, group = (_training_key(experiment, train, evaluation, s) for s in (seed, None))
+        selection = str(experiment.protocol.selection)
+        if selection == "best-on-test":
+            # Weights chosen on the test split depend on it and on how it is evaluated.
+            selection += f" {evaluation}"
+        key, group = (training_identity(experiment, train, selection, s) for s in (seed, None))
         folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     if not again and (record := folder.finished(evaluation)):
         return _reused(experiment, folder.evaluation(evaluation), record)
+    # Before anything is discarded or recorded.
+    if info is not None and not folder.checkpoint.is_file():
+        raise CheckpointError(f"no weights in {folder.path}, which an evaluation needs; copy them there or train again")
 
     with locked(folder.path, f"run {key}"):
         if again:
@@ -83,7 +90,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
             "dataset": experiment.dataset.name,
             "trained_on": info.dataset if info else experiment.dataset.name,
             "seed": seed,
-            "edition": EDITION,
+            "edition": info.edition if info else EDITION,
             "key": key,
             "group": group,
             "evaluation": evaluation,
@@ -113,7 +120,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
             data=data,
             notes=[
                 *experiment.notes(),
-                *(_origin_notes(info, experiment) if info else []),
+                *_origin_notes(read_info(folder.path), experiment),
                 *selection_notes(experiment, folder.path),
                 *results.pop("notes"),
             ],
@@ -141,6 +148,8 @@ def _reused(experiment: Experiment, place: Path, record: RunRecord) -> Outcome:
 
 def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
     notes = [f"weights imported from the authors' file {info.imported}"] if info.imported else []
+    if info.code.get("method", made := experiment.method_digest) != made:
+        notes.append("the weights were trained before the files of the method changed")
     if info.subset != experiment.protocol.subset:
         notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
     return notes
@@ -154,8 +163,8 @@ def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     return experiment.method(experiment.config, task).to(experiment.device)
 
 
-def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, seed: int | None) -> str:
-    selection = experiment.protocol.selection
+def training_identity(experiment: Experiment, train: SplitRecord, selection: str = "", seed: int | None = None) -> str:
+    """The key of a training of an experiment; without a seed what all of its seeds share."""
     return training_key(
         method=experiment.method_name,
         version=experiment.version,
@@ -165,8 +174,7 @@ def _training_key(experiment: Experiment, train: SplitRecord, evaluation: str, s
         fingerprint=experiment.provision.fingerprint.digest,
         clip=experiment.clip.weights_sha256,
         subset=experiment.protocol.subset,
-        # Weights chosen on the test split depend on it and on how it is evaluated.
-        selection=f"{selection} {evaluation}" if selection == "best-on-test" else selection,
+        selection=selection,
         seed=seed,
         dataset_code=experiment.dataset_code,
     )
@@ -183,11 +191,6 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
     if not (trained.known or here.known):
         # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
         here = replace(here, weights=trained.weights)
-        if info.clip.sha256 != experiment.clip.weights_sha256:
-            raise CheckpointError(
-                f"the training in {experiment.trained} used the CLIP {info.clip.model} {info.clip.weights}; name it"
-                " with --clip and --clip-weights"
-            )
     if differing := trained.differences(here):
         raise CheckpointError(
             f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
@@ -211,8 +214,6 @@ def _method(
     if RunFolder(folder).checkpoint.is_file():
         load_checkpoint(folder, method)
         return method
-    if info is not None:
-        raise CheckpointError(f"no weights in {folder}; expected the folder of a finished run, make it again")
     videos, judge = choose_judge(experiment, seed)
     samples = _samples(experiment, videos)
     normal = dataset.classes.normal
@@ -230,6 +231,8 @@ def _method(
         CheckpointInfo(
             key=key,
             group=group,
+            edition=EDITION,
+            code={kind: made.digest for kind, made in experiment.code.items()},
             method=experiment.method_name,
             version=experiment.version,
             config=experiment.config.model_dump(mode="json"),

@@ -26,7 +26,8 @@ from vadbench.errors import CheckpointError, listed
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.files import locked
-from vadbench.harness import build
+from vadbench.harness import build, training_identity
+from vadbench.keys import EDITION
 from vadbench.runs import RunFolder, digest
 
 FOREIGN = frozenset(
@@ -142,16 +143,7 @@ def import_checkpoint(
     progress("preparing", 1, 1)
     config = experiment.config.model_dump(mode="json")
     train = provision.record(experiment.dataset, "train")
-    identity: Mapping[str, Any] = {
-        "imported": made_of,
-        "method": experiment.method_name,
-        "version": experiment.version,
-        "config": config,
-        "manifest": train.manifest,
-        "fingerprint": provision.fingerprint.digest,
-        "clip": experiment.clip.weights_sha256,
-    }
-    key = digest(identity)
+    key = digest({"imported": made_of, "training": training_identity(experiment, train)})
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     with locked(folder.path, f"run {key}"):
         save_checkpoint(
@@ -172,6 +164,8 @@ def import_checkpoint(
                 seed=0,
                 subset=experiment.protocol.subset,
                 selection=method.reference_selection,
+                edition=EDITION,
+                code={kind: made.digest for kind, made in experiment.code.items()},
                 imported=f"{path.name}, sha256 {made_of}",
             ),
         )

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from vadbench.fields import members_of
+from vadbench.naming import same
 from vadbench.runs import digest
 
 M = TypeVar("M", bound=BaseModel)
@@ -135,7 +137,7 @@ def _pruned(value: Any, dumped: Any) -> Any:
         kept = {}
         for name, info in type(value).model_fields.items():
             mark, own = _marker(info), getattr(value, name)
-            if name in dumped and not (mark is not None and own == mark.value):
+            if name in dumped and not (mark is not None and same(own, mark.value)):
                 kept[name] = _pruned(own, dumped[name])
         return kept
     if isinstance(value, Mapping) and isinstance(dumped, dict):
@@ -149,17 +151,28 @@ def _filled(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
     filled = dict(values)
     for name, info in model.model_fields.items():
         mark = _marker(info)
-        if name not in filled and mark is not None:
+        if name in filled:
+            filled[name] = _filled_as(info.annotation, filled[name])
+        elif mark is not None:
             filled[name] = mark.value
-        inner = _settings_in(info.annotation)
-        if isinstance(filled.get(name), Mapping) and inner is not None:
-            filled[name] = _filled(inner, filled[name])
     return filled
 
 
-def _settings_in(annotation: Any) -> type[BaseModel] | None:
-    """The one kind of settings that an annotation such as ``Recipe | None`` allows."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = [inner for part in get_args(annotation) if (inner := _settings_in(part)) is not None]
-    return found[0] if len(found) == 1 else None
+def _filled_as(annotation: Any, value: Any) -> Any:
+    """A plain value of a field, the settings in it filled, wherever the annotation has them."""
+    for member in members_of(annotation):
+        kind, arguments = get_origin(member) or member, get_args(member)
+        if not isinstance(kind, type):
+            continue
+        if issubclass(kind, BaseModel) and isinstance(value, Mapping):
+            # Of several kinds of settings it is the first that has all these fields.
+            if value.keys() <= kind.model_fields.keys():
+                return _filled(kind, value)
+        elif issubclass(kind, Mapping) and isinstance(value, Mapping) and arguments:
+            return {name: _filled_as(arguments[1], own) for name, own in value.items()}
+        elif issubclass(kind, list | tuple) and isinstance(value, list | tuple) and arguments:
+            each = (
+                arguments if len(arguments) == len(value) and arguments[-1] is not ... else arguments[:1] * len(value)
+            )
+            return [_filled_as(one, own) for one, own in zip(each, value, strict=True)]
+    return value

@@ -19,7 +19,7 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SWITCH_VARIABLE = "VADBENCH_MLFLOW"
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlflow-artifacts"
-"""Folder of MLflow's copies of records and pictures, beside its database; what lies there is no run folder."""
+"""Folder of MLflow's copies of records and pictures, beside its database; skipped when looking for run folders."""
 
 
 def cache_root() -> Path:
@@ -96,7 +96,12 @@ def without_folders(text: str, folders: Iterable[Path]) -> str:
         below = rf"(?<![\w./-]){re.escape(form)}"
         text = re.sub(below + "/", "", text)
         text = re.sub(below + r"(?![\w/-])", PurePath(form).name, text)
-    return re.sub(r"""(?<![\w.:/)-])~?/\w[^\s'",;:)]*""", lambda found: PurePath(found[0]).name, text)
+    text = text.replace("file://", "")
+    # In quotes a path may hold blanks.
+    text = re.sub(
+        r"""(['"])~?/[\w.][^'"\n]*\1""", lambda found: f"{found[1]}{PurePath(found[0][1:-1]).name}{found[1]}", text
+    )
+    return re.sub(r"""(?<![\w.:/)-])~?/[\w.][^\s'",;:)]*""", lambda found: PurePath(found[0]).name, text)
 
 
 def _there(folder: Path, dataset: str, makes_itself: bool, named_by: str) -> Path:

@@ -89,9 +89,9 @@ class Reach:
 
     A run and ``vadbench score`` cut alike (:mod:`vadbench.windows`). Where neighbours matter, windows of up to 4,096
     rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole video
-    matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks); a longer one in windows of so
-    many, each scored as a video of its own, of which the last begins so much earlier that it is as long. Only a stream
-    that is followed has other windows: single chunks where the whole video matters, for it has no end.
+    matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks). A longer one is cut into
+    windows of that length, each scored as a video of its own; the last one starts earlier to be equally long. Only a
+    stream that is followed has other windows: single chunks where the whole video matters, for it has no end.
 
     Args:
         chunk: rows are scored in chunks of so many, counted from the video's first row; 1 where each counts by itself.
@@ -197,7 +197,7 @@ class Method(nn.Module):
 
 
 def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:
-    """Nothing where a method that is to be trained can be.
+    """Raise if a method with a recipe has no loss.
 
     Raises:
         ConfigError: it has a recipe and no loss; a training-free method was given settings of ``recipe``.

@@ -45,7 +45,7 @@ class Plugin:
     """One plugin and how its loading went.
 
     ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out. ``origin`` is
-    the distribution that it belongs to, which a scratch plugin has not.
+    the distribution that it belongs to, ``None`` for a scratch plugin.
     """
 
     name: str
@@ -143,7 +143,7 @@ class Registry:
             packages -= {_top(p.module) for p in self.plugins if p.distribution == OWN}
         scratch = Path(plugin.file) if plugin.distribution == SCRATCH else None
         made = provenance(plugin.origin, packages, scratch)
-        if made.edited and made.distribution not in (OWN, SCRATCH):
+        if made.edited and made.distribution != OWN:
             imported = _imported.setdefault((found, plugin.file), made.digest)
             if imported != made.digest:
                 raise PluginError(

@@ -7,6 +7,7 @@ installed distribution, a digest of the files of one that is being edited.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -78,7 +79,11 @@ def provenance(distribution: Distribution | None, packages: Iterable[str], file:
     roots = {root for top in tops if (root := _root(top)) is not None}
     if file is not None:
         return Provenance(
-            SCRATCH, "", "", files_digest({r for r in roots if not _copied(r)} | {file.resolve()}), edited=True
+            SCRATCH,
+            "",
+            "",
+            files_digest({r for r in roots if not _copied(r)} | _with_imports(file.resolve())),
+            edited=True,
         )
     listed = distribution.files or () if distribution is not None else ()
     copies = {Path(str(path.locate())).resolve() for path in listed if path.suffix == ".py"}
@@ -141,11 +146,37 @@ def _copied(root: Path) -> bool:
     return any(part in ("site-packages", "dist-packages") for part in root.parts)
 
 
+def _with_imports(file: Path) -> set[Path]:
+    """A scratch file and what it imports from beside it, as far as its text says."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for source in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            for top in _imported_names(source):
+                near = (file.parent / f"{top}.py", file.parent / top)
+                waiting += [p for p in near if _entry(p).is_file()]
+    return found
+
+
+def _imported_names(source: Path) -> set[str]:
+    try:
+        nodes = list(ast.walk(ast.parse(source.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return set()  # importing it fails, or has failed
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.partition(".")[0] for name in names}
+
+
 def _beside(roots: Iterable[Path]) -> Iterator[Path]:
-    """The packages and modules that lie beside others."""
+    """The packages and modules that lie beside others; in a folder called src everything belongs to them."""
     for folder in {root.parent for root in roots}:
         for path in folder.iterdir():
-            module = path.suffix == ".py" or (path / "__init__.py").is_file()
+            module = folder.name == "src" or path.suffix == ".py" or (path / "__init__.py").is_file()
             if module and path.stem not in _LEFT_OUT and not path.name.startswith("."):
                 yield path
 

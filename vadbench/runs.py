@@ -52,13 +52,18 @@ class Value(BaseModel):
 
 
 class SplitRecord(BaseModel):
-    """What was found of one split: ``expected`` is the size of a complete copy, ``manifest`` a hash of its entries."""
+    """What was found of one split.
+
+    ``expected`` is the size of a complete copy, ``manifest`` a hash of its entries that is part of keys. ``inputs`` is
+    the same without the lengths of the videos, which are known only once they were decoded; empty in older records.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     videos: int
     expected: int
     abnormal: int
     manifest: str
+    inputs: str = ""
     frames: int | None = None
     positives: int | None = None
 
@@ -176,10 +181,13 @@ class RunFolder:
 
     def evaluation(self, key: str) -> Path:
         """The folder of the evaluation called ``key``, existing or not."""
+        further = self.path / "evaluations" / key
+        if (further / RESULT).is_file():
+            return further
         first = read_record(self.path) if (self.path / RESULT).is_file() else None
         if first is None or first.status == "failed" or first.evaluation == key:
             return self.path
-        return self.path / "evaluations" / key
+        return further
 
     def discard(self, key: str | None = None) -> None:
         """Remove an evaluation, or with ``None`` everything but the folder and its lock.
@@ -243,7 +251,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def files_below(folder: Path, name: str = RESULT) -> list[Path]:
-    """The files of run folders at any depth, in the order of their folders; MLflow's copies are none."""
+    """The files of run folders at any depth, in the order of their folders; MLflow's copies are skipped."""
     found = (path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
     return sorted(found, key=lambda path: path.parent)
 
@@ -274,7 +282,7 @@ def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | No
     if len({(r.method, r.dataset, r.evaluation) for r in records}) != 1:
         raise RunError("a mean over seeds needs runs of one method, data set and evaluation")
     out: dict[str, tuple[float, float | None]] = {}
-    # A record of an earlier version may lack a metric, or have one that is no more.
+    # A record of an earlier version may lack a metric, or have one that was removed.
     for name in dict.fromkeys(name for r in records for name in r.metrics):
         values = [v for r in records if name in r.metrics and (v := r.metrics[name].value) is not None]
         if len(values) == len(records):

@@ -22,7 +22,7 @@ from vadbench.files import replacing
 from vadbench.keys import restored
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS
-from vadbench.metrics.keys import MetricKey, is_branch
+from vadbench.metrics.keys import MetricKey, is_branch, legal_branch
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
 from vadbench.metrics.rows import ScoredRows
@@ -166,7 +166,8 @@ def load_split(folder: Path) -> ScoredSplit:
         RunError: the record or the scores are missing, damaged or contradict each other.
     """
     try:
-        rules = restored(Protocol, read_record(folder).protocol)
+        record = read_record(folder)
+        rules = restored(Protocol, record.protocol)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in ("protocol", *first["loc"]))
@@ -179,6 +180,8 @@ def load_split(folder: Path) -> ScoredSplit:
     # A damaged file makes zipfile, zlib and NumPy raise nearly anything, MemoryError included.
     except Exception as error:
         raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
+    if record.edition == 1:  # whose branches may be called otherwise
+        arrays = {_legal(name): values for name, values in arrays.items()}
     try:
         _require_fitting(arrays)
         split = _restored(arrays, rules)
@@ -186,6 +189,11 @@ def load_split(folder: Path) -> ScoredSplit:
     except (TypeError, ValueError, VadbenchError) as error:
         raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
     return split
+
+
+def _legal(array: str) -> str:
+    """The name of an array of the first edition as today's files have it."""
+    return _BRANCH + legal_branch(array.removeprefix(_BRANCH)) if array.startswith(_BRANCH) else array
 
 
 def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -220,7 +228,7 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
         "a branch whose name no metric can carry": not all(map(is_branch, branches)),
         "a video without rows or frames": (np.minimum(arrays["rows"], arrays["frames"]) < 1).any(),
         "a stride below 1": arrays["stride"] < 1,
-        "a normal class that is none": not 0 <= arrays["normal"] < classes,
+        "an index of the normal class that is out of range": not 0 <= arrays["normal"] < classes,
         "a segment of no video": ((owners < 0) | (owners >= videos)).any(),
         "a segment of no class": ((segments[:, 1] < 0) | (segments[:, 1] >= classes)).any(),
         "a segment that ends before it starts": (runs[:, 1] >= runs[:, 2]).any(),

@@ -54,17 +54,16 @@ def score_videos(
     longest, together = window_rows(method.reach), _JOINED[joining(features.fingerprint)]
     out: list[VideoScores] = []
 
-    def length(name: str) -> int:
-        return len(features.crop_rows(name, crops[name][0]))
+    lengths = {name: len(features.crop_rows(name, chosen[0])) for name, chosen in crops.items()}
 
     def pieces(names: Iterable[str]) -> Iterator[_Piece]:
         for name in names:
-            rows = length(name)
+            rows = lengths[name]
             for crop in crops[name]:
                 yield _Piece(name, frames[name], rows, slice(rows), partial(features.crop_rows, name, crop))
 
     progress("scoring", 0, len(crops))
-    for is_long, names in itertools.groupby(crops, lambda name: length(name) > longest):
+    for is_long, names in itertools.groupby(crops, lambda name: lengths[name] > longest):
         if is_long:
             for name in names:
                 out.append(_in_windows(method, features, name, crops[name], frames[name], precision))

@@ -118,6 +118,79 @@ def test_a_cell_is_to_do_again_where_a_default_has_changed_since(bench, write, m
     assert looked["counts"] == {"to do": 1}
 
 
+def test_a_cell_is_to_do_again_where_its_data_have_changed_since(bench, write, tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    root.mkdir()
+    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    where = ("--data-root", f"tiny={root}")
+    runs_once(bench, file, *where)
+    # Another file of the same length takes the place of a test video.
+    replaced, other = root / "test-1.mp4", root / "test-3.mp4"
+    kept = replaced.read_bytes()
+    replaced.write_bytes(other.read_bytes())
+    looked, _ = bench(file, "--dry-run", *where)
+    assert looked["counts"] == {"to do": 1}
+    replaced.write_bytes(kept)
+    looked, _ = bench(file, "--dry-run", *where)
+    assert looked["counts"] == {"done": 1}
+    # Another annotation.
+    monkeypatch.setenv("TINY_END", "19")
+    looked, _ = bench(file, "--dry-run", *where)
+    assert looked["counts"] == {"to do": 1}
+    monkeypatch.delenv("TINY_END")
+    # Other features than those that the record was made from.
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in (f"{split}-{i}" for split, n in (("train", 8), ("test", 6)) for i in range(n)):
+        np.save(given / f"{name}.npy", np.random.default_rng(0).normal(size=(30, 64)).astype(np.float32))
+    options = ("--features", f"tiny={given}", "--features-layout", "tiny=anomalyclip")
+    looked, _ = bench(file, "--dry-run", *where, *options)
+    assert looked["counts"] == {"to do": 1}
+    # What is not here cannot have changed: a table can be drawn on a machine without the data.
+    for path in root.iterdir():
+        path.unlink()
+    looked, _ = bench(file, "--dry-run", *where)
+    assert looked["counts"] == {"done": 1}
+
+
+def test_a_cell_is_to_do_again_where_the_rules_of_its_protocol_have_changed_since(bench, write, monkeypatch):
+    from vadbench import protocols
+
+    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    runs_once(bench, file)
+    monkeypatch.setitem(protocols.PROTOCOLS, "native", protocols.Protocol(name="native", tail="rows"))
+    looked, _ = bench(file, "--dry-run")
+    assert looked["counts"] == {"to do": 1}
+
+
+def test_finished_cells_of_other_files_are_done_with_a_note(bench, write):
+    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    (cell,) = runs_once(bench, file)["cells"]
+    assert "before its files changed" not in bench(file)[1]
+    record = Path(cell["folder"]) / "result.json"
+    content = json.loads(record.read_text())
+    content["code"]["method"]["digest"] = "before"
+    record.write_text(json.dumps(content))
+    found, err = bench(file)
+    assert found["counts"] == {"done": 1}
+    assert "some finished cells of random were made before its files changed; vadbench run --again renews one" in err
+
+
+def test_an_evaluation_of_a_training_that_is_to_do_again_is_so_too(bench, write, monkeypatch):
+    columns = '{ dataset = "tiny", metric = "AUC" }'
+    text = SETTINGS.replace("METHOD", "linear").replace("SET", "recipe.epochs = 1")
+    file = write(text.replace(columns, '{ dataset = "other", train = "tiny", metric = "AUC" }'))
+    found, _ = bench(file)
+    assert found["counts"] == {"done": 2}
+    (training,) = (c for c in found["cells"] if c["dataset"] == "tiny")
+    record = Path(training["folder"]) / "result.json"
+    content = json.loads(record.read_text())
+    content["code"]["dataset"]["identity"] = "what it was before an edit"
+    record.write_text(json.dumps(content))
+    looked, _ = bench(file, "--dry-run")
+    assert looked["counts"] == {"to do": 2}
+
+
 def test_runs_of_an_earlier_edition_are_to_do_again(bench, write):
     file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
     (cell,) = runs_once(bench, file)["cells"]

@@ -65,7 +65,7 @@ def every_command(source, tmp_path, capsys):
         "table": ["table", tmp_path / "mine.toml", *at, *plugin],
         "report": ["report", first, second, *at, "--output", tmp_path / "page.html"],
         "compare": ["compare", first, second, *at],
-        "plot": ["plot", first, *at],
+        "plot": ["plot", first, "--output", tmp_path / "plots", *at],
         "rescore": ["rescore", first, *at],
         "log": ["log", first, *at],
         "check": ["results", "check", out, *plugin],

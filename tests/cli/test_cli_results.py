@@ -83,6 +83,16 @@ def test_findings_are_lines_with_the_file_in_front(runs, capsys):
     assert lines[-1] == "2 results checked, 1 to mend"
 
 
+def test_a_class_may_be_called_like_a_path(runs, capsys):
+    def change(record):
+        record["metrics"]["AUC[/home/x]"] = record["metrics"].pop("AUC[Square]")
+
+    edit(first(runs), change)
+    with pytest.raises(SystemExit):
+        main(["results", "check", str(runs), "--plugin", str(PLUGIN)])
+    assert "path" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("folder", ["empty", "absent"])
 def test_a_folder_without_results_is_bad_input(tmp_path, capsys, folder):
     (tmp_path / "empty").mkdir()

@@ -122,6 +122,26 @@ def test_again_discards_a_finished_run_with_its_evaluations_and_makes_the_same_b
     assert json.loads((folder / "result.json").read_text())["dataset"] == "tiny"
 
 
+def test_weights_that_are_absent_lose_no_result(run):
+    found = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")[0][0]
+    folder = Path(found["folder"])
+    (folder / "checkpoint.safetensors").unlink()
+    assert run("--from", folder)[0][0]["metrics"] == found["metrics"]
+    for more in (("--again",), ("-d", "other")):
+        _, err = run("--from", folder, *more, status=2)
+        assert "no weights in" in err and "copy them there, or train again" in err
+    assert json.loads((folder / "result.json").read_text())["metrics"] == found["metrics"]
+    assert not (folder / "evaluations").exists()
+
+
+def test_an_evaluation_stays_where_it_is_when_the_first_one_is_gone(run):
+    folder = Path(run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")[0][0]["folder"])
+    moved = run("--from", folder, "-d", "other")[0][0]["folder"]
+    (folder / "result.json").unlink()
+    assert run("--from", folder, "-d", "other")[0][0]["folder"] == moved
+    assert not (folder / "result.json").exists()
+
+
 def test_what_changes_weights_changes_the_key_and_nothing_else_does(run):
     keys = {
         name: run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1", *more)[0][0]["key"]

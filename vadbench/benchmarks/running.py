@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from vadbench.benchmarks.reading import assignments, protocol_changes
-from vadbench.benchmarks.schema import Cell
-from vadbench.benchmarks.state import CellState, Site, finished, in_words_of_bench, read_records, usable
-from vadbench.benchmarks.today import today
+from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, read_records, usable
+from vadbench.benchmarks.today import Today, inputs_here, today
 from vadbench.dataset import Progress, silent
 from vadbench.engines import Engine, Lost
 from vadbench.errors import RunError, StorageError, VadbenchError
@@ -143,7 +143,11 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
 
     registry = _registry(site.plugins)
     runs = usable(site, read_records(site.out, cell.trained_on, cell.method)[0])
-    if there := finished(cell, today(cell, registry), runs):
+    training = None
+    if cell.training != cell:
+        training = finished(cell.training, _today(site, cell.training, registry), runs)
+        runs = evaluations_of(training, runs)
+    if there := finished(cell, _today(site, cell, registry), runs):
         return Ran("done", there.folder, reused=True)
     if cell.training == cell:
         experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
@@ -151,12 +155,16 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
     else:
         from vadbench.experiment import open_experiment
 
-        training = finished(cell.training, today(cell.training, registry), runs)
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
         request = _request(site, cell, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
     return Ran("done", outcome.folder, outcome.reused)
+
+
+def _today(site: Site, cell: Cell, registry: Registry) -> Today:
+    subset = protocol_changes(cell.settings).get("subset")
+    return today(cell, registry, inputs_here(cell.dataset, cell.protocol, subset, site, registry))
 
 
 @lru_cache(maxsize=1)

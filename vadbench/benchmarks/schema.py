@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -19,6 +19,9 @@ from vadbench.metrics.definitions import canonical, definition
 from vadbench.naming import flatten, is_of, same, split_name, written
 from vadbench.protocols import PROTOCOLS
 from vadbench.runs import Name, RunRecord, digest, weights_name
+
+if TYPE_CHECKING:
+    from vadbench.features.layouts import Layout
 
 LAST_SEED = 999_999
 """As far as ``--seeds`` goes."""
@@ -263,3 +266,26 @@ def value_at(values: Any, name: str) -> Any:
     for part in split_name(name):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a benchmark is run: the same for all of its cells, and for every process that works on them.
+
+    Args:
+        out: folder that run folders go under.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        data_roots: folder of a data set, by its name.
+        features: folder of features to use instead of extracting them, by the data set's name.
+        layouts: how the files lie there, by the data set's name; found out for the others.
+        allow_incomplete: go on without videos that are missing or damaged.
+        plugins: files of plugins that are not installed.
+    """
+
+    out: Path
+    device: str = "auto"
+    data_roots: tuple[tuple[str, Path], ...] = ()
+    features: tuple[tuple[str, Path], ...] = ()
+    layouts: tuple[tuple[str, Layout], ...] = ()
+    allow_incomplete: bool = False
+    plugins: tuple[Path, ...] = ()

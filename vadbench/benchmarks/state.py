@@ -9,9 +9,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vadbench.benchmarks.schema import Cell
-from vadbench.benchmarks.today import Today, today
-from vadbench.dataset import SPLITS
+from vadbench.benchmarks.reading import protocol_changes
+from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.today import Today, inputs_here, today
+from vadbench.dataset import SPLITS, Split
 from vadbench.errors import RunError, VadbenchError
 from vadbench.files import file_stamp
 from vadbench.locations import find_data_root
@@ -19,7 +20,7 @@ from vadbench.plugins import Registry
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, Outcome, read_record
 
 if TYPE_CHECKING:
-    from vadbench.features.layouts import Layout
+    pass
 
 _IN_FILE = re.compile(
     r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
@@ -27,29 +28,6 @@ _IN_FILE = re.compile(
 """Options of ``vadbench run``, with their values, in whose place a benchmark's file has entries."""
 
 State = Literal["done", "to do", "impossible", "failed"]
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a benchmark is run: the same for all of its cells, and for every process that works on them.
-
-    Args:
-        out: folder that run folders go under.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        data_roots: folder of a data set, by its name.
-        features: folder of features to use instead of extracting them, by the data set's name.
-        layouts: how the files lie there, by the data set's name; found out for the others.
-        allow_incomplete: go on without videos that are missing or damaged.
-        plugins: files of plugins that are not installed.
-    """
-
-    out: Path
-    device: str = "auto"
-    data_roots: tuple[tuple[str, Path], ...] = ()
-    features: tuple[tuple[str, Path], ...] = ()
-    layouts: tuple[tuple[str, Layout], ...] = ()
-    allow_incomplete: bool = False
-    plugins: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +88,11 @@ def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome 
     return max(found, key=lambda r: r.record.created, default=None)
 
 
+def evaluations_of(training: Outcome | None, runs: Iterable[Outcome]) -> list[Outcome]:
+    """The runs that evaluate a training; of one that is stale or absent none counts."""
+    return [r for r in runs if training is not None and r.record.key == training.record.key]
+
+
 def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
     """The runs that may count as done: those without some of the videos only where that is allowed."""
     return [r for r in runs if site.allow_incomplete or not any(note.startswith(INCOMPLETE) for note in r.record.notes)]
@@ -155,9 +138,14 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         known.setdefault((run.record.trained_on, run.record.method), []).append(run)
 
     @cache
+    def inputs(dataset: str, protocol: str, subset: str | None) -> dict[Split, str]:
+        return inputs_here(dataset, protocol, subset, site, registry)
+
+    @cache
     def now(group: Cell) -> tuple[Today | None, str]:
         try:
-            return today(group, registry), ""
+            asked = group.dataset, group.protocol, protocol_changes(group.settings).get("subset")
+            return today(group, registry, inputs(*asked)), ""
         except VadbenchError as error:
             return None, str(error)
 
@@ -172,10 +160,13 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
     def state(cell: Cell) -> CellState:
         of_method = known.get((cell.trained_on, cell.method), [])
         here, broken = now(cell.group)
+        trained = None
+        if cell.training != cell:
+            trained = finished(cell.training, now(cell.training.group)[0], of_method)
+            of_method = evaluations_of(trained, of_method)
         if run := finished(cell, here, of_method):
             return CellState(cell, "done", outcome=run)
         # Evaluating a training takes its weights and no longer what it was trained on.
-        trained = cell.training != cell and finished(cell.training, now(cell.training.group)[0], of_method) is not None
         needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
         missing = broken or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
         if missing:
@@ -185,6 +176,25 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         return CellState(cell, "to do", in_words_of_bench(reason, cell.dataset))
 
     return [state(cell) for cell in cells]
+
+
+def edited_since(states: Iterable[CellState], registry: Registry) -> list[str]:
+    """Which methods' files are not those that finished cells were made from; their version says the same."""
+    digests: dict[str, set[str]] = {}
+    for state in states:
+        if state.outcome is not None and (code := state.outcome.record.code.get("method")) is not None:
+            digests.setdefault(state.cell.method, set()).add(code.digest)
+    notes = []
+    for method, found in digests.items():
+        try:
+            edited = found != {registry.provenance("method", method).digest}
+        except VadbenchError:
+            continue  # what keeps it from loading is said of its cells
+        if edited:
+            notes.append(
+                f"some finished cells of {method} were made before its files changed; vadbench run --again renews one"
+            )
+    return notes
 
 
 def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcome]:

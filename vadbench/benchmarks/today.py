@@ -1,18 +1,23 @@
-"""Whether a finished run is what its cell would give today: defaults and the code of plugins change."""
+"""Whether a finished run is what its cell would give today: defaults, the code of plugins and data change."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.benchmarks.reading import assignments
-from vadbench.benchmarks.schema import Cell
-from vadbench.config import MethodConfig, resolve
+from vadbench.benchmarks.reading import assignments, protocol_changes
+from vadbench.benchmarks.schema import Cell, Site
+from vadbench.config import MethodConfig, Settings, resolve
+from vadbench.dataset import Split
 from vadbench.errors import VadbenchError
 from vadbench.keys import EDITION, key_values, restored
+from vadbench.locations import cache_root, find_data_root
 from vadbench.plugins import Registry
-from vadbench.runs import RunRecord
+from vadbench.protocols import MAXIMUM, Protocol, protocol
+from vadbench.runs import INCOMPLETE, RunRecord
 
 
 @dataclass(frozen=True)
@@ -21,42 +26,90 @@ class Today:
 
     Args:
         version: the method's, as in a record.
-        config: the method's settings; ``None`` where they are not looked at.
+        config: the method's settings; ``None`` where they are not compared.
+        rules: the protocol; likewise.
         dataset_code: identity of the data set's code, empty for vadbench's own.
+        inputs: digest of what each split is made of, of those that are here.
     """
 
     version: str
     config: MethodConfig | None = None
+    rules: Protocol | None = None
     dataset_code: str = ""
+    inputs: Mapping[Split, str] = field(default_factory=dict)
 
     def made(self, record: RunRecord) -> bool:
-        """Whether a run was made with the same, whatever else it may be of."""
+        """Whether a record was made with this version, code, configuration and data."""
         code = record.code.get("dataset")
         return (
             (record.edition, record.method_version) == (EDITION, self.version)
             and (code is None or code.identity == self.dataset_code)
-            and (self.config is None or _same_settings(self.config, record))
+            and (self.config is None or _same(self.config, record.config))
+            and (self.rules is None or _same(_of_regions(self.rules, record), record.protocol))
+            and all(self._same_inputs(split, record) for split in self.inputs)
         )
 
+    def _same_inputs(self, split: Split, record: RunRecord) -> bool:
+        there = record.data.get(split)
+        if there is None or not there.inputs or any(note.startswith(INCOMPLETE) for note in record.notes):
+            return True  # not on record, or of which videos nobody knows
+        return there.inputs == self.inputs[split]
 
-def today(cell: Cell, registry: Registry) -> Today:
+
+def today(cell: Cell, registry: Registry, inputs: Mapping[Split, str]) -> Today:
     """What a run of a cell would be made with now.
 
+    Args:
+        cell: what is asked for.
+        registry: the plugins.
+        inputs: from :func:`inputs_here`.
+
     Raises:
-        VadbenchError: the method cannot be imported, or the cell's settings are none of its.
+        VadbenchError: the method cannot be imported, or it has no such setting.
     """
     method = registry.method(cell.method)
     usual = method.dataset_defaults.get(cell.trained_on, {})
     config = resolve(method.Config, usual, environment={}, assignments=assignments(cell.settings))
     try:
-        code = registry.provenance("dataset", cell.dataset).identity
+        code, rules = registry.provenance("dataset", cell.dataset).identity, _rules(cell, registry)
     except VadbenchError:
-        code = ""  # whether the data set can be had is asked elsewhere
-    return Today(registry.version(cell.method), config, code)
+        code, rules = "", None  # whether the data set can be had is asked elsewhere
+    # What was trained on another data set is a matter of that training.
+    own = {split: value for split, value in inputs.items() if split == "test" or cell.training == cell}
+    return Today(registry.version(cell.method), config, rules, code, own)
 
 
-def _same_settings(config: MethodConfig, record: RunRecord) -> bool:
+def inputs_here(
+    dataset: str, protocol_name: str, subset: str | None, site: Site, registry: Registry
+) -> dict[Split, str]:
+    """What the splits of a data set are made of now; nothing where it is absent or damaged, which the run would say."""
+    from vadbench.features.given import GivenFeatures
+    from vadbench.features.provision import current_inputs
+
     try:
-        return key_values(restored(type(config), record.config)) == key_values(config)
+        kind = registry.dataset(dataset)
+        found = kind(find_data_root(dataset, kind.makes_itself, dict(site.data_roots).get(dataset)))
+        if not found.root.is_dir():
+            return {}
+        rules = protocol(protocol_name, kind.paper_crops, subset=subset)
+        features = dict(site.features).get(dataset)
+        given = None if features is None else GivenFeatures(features, dict(site.layouts).get(dataset))
+        return current_inputs(found, rules, given, cache_root())
+    except VadbenchError:
+        return {}
+
+
+def _rules(cell: Cell, registry: Registry) -> Protocol:
+    return protocol(cell.protocol, registry.dataset(cell.dataset).paper_crops, **protocol_changes(cell.settings))
+
+
+def _of_regions(rules: Protocol, record: RunRecord) -> Protocol:
+    """The rules for features of regions, which are always scored by their maximum."""
+    return rules.model_copy(update={"crop": MAXIMUM}) if record.fingerprint.get("regions") else rules
+
+
+def _same(now: Settings, recorded: Mapping[str, Any]) -> bool:
+    try:
+        return key_values(restored(type(now), recorded)) == key_values(now)
     except ValidationError:
         return False

@@ -17,8 +17,8 @@ from vadbench.errors import ConfigError, TrackingError, UnknownNameError
 from vadbench.locations import SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
-    from vadbench.benchmarks.schema import Benchmark, Cell
-    from vadbench.benchmarks.state import CellState, Site
+    from vadbench.benchmarks.schema import Benchmark, Cell, Site
+    from vadbench.benchmarks.state import CellState
     from vadbench.engines import Engine
     from vadbench.plugins import Registry
 
@@ -107,7 +107,8 @@ def command(
     1 where a cell failed; 2 where nothing could be begun.
     """
     from vadbench.benchmarks.reading import open_benchmark
-    from vadbench.benchmarks.state import Site, look, read_records, with_trainings
+    from vadbench.benchmarks.schema import Site
+    from vadbench.benchmarks.state import edited_since, look, read_records, with_trainings
     from vadbench.plugins import Registry
 
     _refuse_environment()
@@ -130,6 +131,8 @@ def command(
     for problem in problems:
         note(f"note: {problem}")
     states = look(cells, site, registry, runs)
+    for text in edited_since(states, registry):
+        note(f"note: {text}")
     title = f"{benchmark.title}: {_counted(states)}"
     if dry_run:
         if as_json:

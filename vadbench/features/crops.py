@@ -51,7 +51,7 @@ def scored_crops(
         features: where the crops are.
         names: of the test videos.
         wanted: as for :func:`choose_crops`.
-        asked: likewise.
+        asked: as for :func:`choose_crops`.
         notes: grows by what a reader of the results must know.
 
     Raises:

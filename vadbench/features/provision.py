@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vadbench.clip import Clip
 from vadbench.config import Rows
@@ -15,10 +16,12 @@ from vadbench.features.crops import crops_like_test, scored_crops
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.given import GivenFeatures, choose_features, open_given
+from vadbench.features.layouts import open_features
 from vadbench.features.lengths import video_lengths
 from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
+from vadbench.features.verified import Verified
 from vadbench.files import locked
 from vadbench.media import source_id
 from vadbench.protocols import Protocol
@@ -58,18 +61,51 @@ class Provision:
     def record(self, dataset: Dataset, split: Split) -> SplitRecord:
         """What a run's record keeps of a split; its manifest is part of the run's key."""
         videos = self.videos[split]
-        entries = [
-            [v.name, list(v.labels), self.frames[v.name], self.identity[v.name]]
-            + [[s.label, s.start, s.end] for s in v.segments]
-            + ([] if v.binary is None else [["binary", *v.binary]])
-            for v in videos
-        ]
         return SplitRecord(
             videos=len(videos),
             expected=dataset.expected[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
-            manifest=digest(entries),
+            manifest=digest([_entry(v, self.frames[v.name], self.identity[v.name]) for v in videos]),
+            inputs=digest([_entry(v, self.identity[v.name]) for v in videos]),
         )
+
+
+def _entry(video: Video, *facts: Any) -> list[Any]:
+    """A video of a manifest: what is annotated of it, and what else is known."""
+    return [
+        *(video.name, list(video.labels), *facts),
+        *([s.label, s.start, s.end] for s in video.segments),
+        *([] if video.binary is None else [["binary", *video.binary]]),
+    ]
+
+
+def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | None, cache: Path) -> dict[Split, str]:
+    """What :attr:`vadbench.runs.SplitRecord.inputs` of each split would be now; nothing is extracted for it.
+
+    Args:
+        dataset, rules, given, cache: as for :func:`provide`.
+
+    Returns:
+        nothing for a split of which a video is not here.
+
+    Raises:
+        DataError: files contradict each other, or features that are given are damaged.
+    """
+    videos = _participants(dataset, rules, [])
+    given = choose_features(dataset, _both(videos), given)
+    if given is None:
+        identity = {v.name: source_id(v.path) for v in _both(videos) if v.path is not None and v.path.exists()}
+    else:
+        names = {v.name for v in _both(videos)}
+        stated = {v.name: v.frames for v in _both(videos) if v.frames is not None}
+        source = open_features(given.folder, names, stated, given.layout, given.without)
+        verified = Verified(cache / "features" / dataset.name / "verified.jsonl")
+        identity = {name: verified.digest(source, name) for name in names & set(source.names)}
+    return {
+        split: digest([_entry(v, identity[v.name]) for v in videos[split]])
+        for split in SPLITS
+        if all(v.name in identity for v in videos[split])
+    }
 
 
 def provide(
@@ -119,7 +155,7 @@ def provide(
             store, damaged = _extracted(dataset, _both(videos), rows, clip, folder, allow_incomplete, progress)
             if damaged:
                 notes += damaged.values()
-                # The store may still hold rows of the file that a damaged one took the place of.
+                # The store may still hold rows of an earlier, undamaged file.
                 sound = set(store.names) - damaged.keys()
                 videos = _present(dataset, videos, sound, "a file without damage", True, notes)
             identity = {v.name: source_id(v.path) for v in _both(videos) if v.path is not None}

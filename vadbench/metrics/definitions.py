@@ -173,8 +173,8 @@ def _definition(key: str) -> Definition | None:
 def canonical(text: str) -> str:
     """A key as a person or a file of the first edition may write it, in today's spelling.
 
-    There a class came after a slash, and the parts of a time in brackets. What is no key of either is left as it is,
-    for whoever looks it up to refuse.
+    There a class came after a slash, and the parts of a time in brackets. Anything else is returned
+    unchanged; :func:`definition` raises for it.
 
     >>> canonical("AUC/Road Accidents"), canonical("time_ms[CLIP feature]"), canonical("mAP@IoU")
     ('AUC[Road Accidents]', 'time_ms/CLIP-feature', 'mAP@IoU')

@@ -67,6 +67,15 @@ def is_branch(name: str) -> bool:
     return re.fullmatch(_BRANCH, name) is not None
 
 
+def legal_branch(name: str) -> str:
+    """A branch of the first edition, which took any name, as keys can carry it.
+
+    >>> legal_branch("align"), legal_branch("text+image (0.5)")
+    ('align', 'text-image-0-5')
+    """
+    return name if is_branch(name) else re.sub(r"[^\w]+", "-", name).strip("-_") or "branch"
+
+
 def from_first_edition(keys: Iterable[str]) -> dict[str, str]:
     """Today's spelling of all keys of a record of schema 2, where classes and branches both came after a slash.
 
@@ -82,7 +91,7 @@ def from_first_edition(keys: Iterable[str]) -> dict[str, str]:
     spelling = {}
     for key in known:
         metric, slash, name = key.partition("/")
-        branch = name if name in branches else None
+        branch = legal_branch(name) if name in branches else None
         of_class = name if slash and branch is None else None
         spelling[key] = _spelt(metric, branch, of_class)
     return spelling

@@ -167,7 +167,7 @@ def open_untrained(
         _built(method_class, config, classes, clip, device),
         clip,
         clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling),
-        "fp32",
+        config.recipe.precision if config.recipe else "fp32",
         USUAL_THRESHOLD if threshold is None else threshold,
         "of a method without training" if threshold is None else "given",
         f"{name} without training",

@@ -165,7 +165,9 @@ def by_seed(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
 
 def remarks(runs: Sequence[Evaluation]) -> tuple[str, ...]:
     """What must be said of the mean over several runs."""
-    return tuple(dict.fromkeys(r for run in runs for r in run.remarks))
+    digests = {run.record.code["method"].digest for run in runs if "method" in run.record.code}
+    mixed = [f"seeds made with different files of {runs[0].record.method}"] if len(digests) > 1 else []
+    return tuple(dict.fromkeys([*(r for run in runs for r in run.remarks), *mixed]))
 
 
 def made(evaluations: Iterable[Evaluation]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 from vadbench.dataset import Progress, silent
-from vadbench.errors import RunError
+from vadbench.errors import RunError, UnknownNameError
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import digest
@@ -50,13 +50,15 @@ def leaderboards(
         progress: told how many runs are resampled.
 
     Raises:
-        UnknownNameError: there is no such metric.
+        UnknownNameError: there is no such metric, or none of the runs has it.
         RunError: nothing can be ranked by it.
     """
     metric = None if metric is None else canonical(metric)
     if metric is not None and definition(metric).better is None:
         why = definition(metric).unranked
         raise RunError(f"nothing is ranked by {metric}: {why}; expected a metric such as AUC or AP")
+    if metric is not None and not any(metric in run.record.metrics for run in evaluations):
+        raise UnknownNameError("metric of these runs", metric, {m for run in evaluations for m in run.record.metrics})
     groups: dict[Kind, list[Seeds]] = {}
     for seeds in by_seed(evaluations):
         groups.setdefault(seeds[0].kind, []).append(seeds)
