@@ -59,7 +59,8 @@ def split(seed, rules="native", classes=True, branches=True, binary=False, strid
 def keep(split, folder):
     """Save a split as a run would."""
     record = RunRecord(
-        status="finished", method="m", method_version="1", dataset="d", trained_on="d", seed=0, key="k", evaluation="e", edition=EDITION,
+        status="finished", method="m", method_version="1", dataset="d", trained_on="d", seed=0, key="k", evaluation="e",
+        edition=EDITION,
         protocol=split.rules.model_dump(mode="json"), config={}, changed=[], fingerprint={}, clip={}, data={},
         environment={}, created="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
