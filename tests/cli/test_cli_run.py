@@ -129,7 +129,7 @@ def test_weights_that_are_absent_lose_no_result(run):
     assert run("--from", folder)[0][0]["metrics"] == found["metrics"]
     for more in (("--again",), ("-d", "other")):
         _, err = run("--from", folder, *more, status=2)
-        assert "no weights in" in err and "copy them there, or train again" in err
+        assert "no weights in" in err and "copy them there or train again" in err
     assert json.loads((folder / "result.json").read_text())["metrics"] == found["metrics"]
     assert not (folder / "evaluations").exists()
 
