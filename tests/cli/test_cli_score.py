@@ -168,6 +168,23 @@ def test_a_method_without_training_has_half_as_threshold(trained, score, home):
     assert not any("threshold" in note for note in found[0]["notes"])
 
 
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ((), {"scores.csv", "scores.json"}),
+        (("--format", "csv"), {"scores.csv"}),
+        (("--format", "parquet"), {"scores.csv", "scores.parquet"}),
+    ],
+)
+def test_scores_are_written_in_the_forms_that_the_documentation_names(trained, score, home, tmp_path, asked, written):
+    score(tiny_video(home, "test-0"), "--run", trained(), *asked)
+    assert {p.name for p in (tmp_path / "scored" / "test-0").glob("scores.*")} == written
+    told = (Path(__file__).parents[2] / "docs" / "own-videos.md").read_text(encoding="utf-8")
+    assert (
+        "The csv is always written; `--format parquet` writes `scores.parquet` beside it in place of the json" in told
+    )
+
+
 def test_the_folder_of_a_video(trained, score, home, tmp_path):
     found, _ = score(tiny_video(home, "test-0"), "--run", trained(), "--format", "json", "--threshold", "0")
     folder = tmp_path / "scored" / "test-0"
