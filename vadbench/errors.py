@@ -135,7 +135,7 @@ def shortened(value: Any, longest: int = 60) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """A text of at most so many characters, with dots where something is left out."""
+    """A text shortened to a number of characters, with dots where something is left out."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 

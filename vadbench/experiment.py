@@ -176,7 +176,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     bank = getattr(config, "descriptions", None)
     if isinstance(bank, Bank) and info is None:
         bank.of_classes(dataset_class.classes)
-    _require_selection(rules, config, resolve(method.Config, defaults, environment={}))
+    changed = changed_names(config, resolve(method.Config, defaults, environment={}))
+    _require_selection(rules, config, changed)
     if not config.trains and rules.selection != "last":
         raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
     if request.features is None and request.features_layout is not None:
@@ -203,10 +204,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         progress=progress,
     )
     # What was asked for, and not that features of regions are scored by their maximum.
-    changed = [
-        *changed_names(config, resolve(method.Config, defaults, environment={})),
-        *(f"protocol.{name}" for name in changed_names(rules, named)),
-    ]
+    changed += [f"protocol.{name}" for name in changed_names(rules, named)]
     if provision.fingerprint.regions:
         rules = rules.model_copy(update={"crop": MAXIMUM})
     return Experiment(
@@ -226,7 +224,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     )
 
 
-def _require_selection(rules: Protocol, config: MethodConfig, usual: MethodConfig) -> None:
+def _require_selection(rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:
     """Raise if a setting was given that does nothing without a selection rule; a data set's default may stand.
 
     Raises:
@@ -234,7 +232,7 @@ def _require_selection(rules: Protocol, config: MethodConfig, usual: MethodConfi
     """
     if rules.selection != "last" or config.recipe is None:
         return
-    for name in changed_names(config, usual):
+    for name in changed:
         if name in ("recipe.look_every", "recipe.rollback") and getattr(config.recipe, name.partition(".")[2]):
             raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
 

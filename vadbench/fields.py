@@ -102,7 +102,7 @@ def misplaced_truth(value: Any, annotation: Any) -> bool:
 
 
 def members_of(annotation: Any) -> Iterator[Any]:
-    """The types that an annotation is a union of, itself where it is none.
+    """The members of a union; of any other annotation the annotation itself.
 
     >>> list(members_of(Annotated[int | None, "how many"]))
     [<class 'int'>, <class 'NoneType'>]

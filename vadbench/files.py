@@ -114,7 +114,7 @@ def read_json(path: Path) -> Any:
 
 
 SETTLED_NS = 2 * 10**9
-"""A file may change again within so many nanoseconds without a difference in its times: file systems count coarsely."""
+"""Nanoseconds within which a file may change again and keep its times, because file systems count coarsely."""
 
 
 def file_stamp(status: os.stat_result) -> str:

@@ -82,6 +82,7 @@ title = "One"
 columns = [{{ dataset = "tiny", metric = "AUC" }}]
 rows = [{{ label = "a", method = "METHOD", set = {{ SET }} }}]
 """
+ONE = SETTINGS.replace("METHOD", "random").replace("SET", "")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_cell_is_to_do_again_where_a_default_has_changed_since(bench, write, m
 def test_a_cell_is_to_do_again_where_its_data_have_changed_since(bench, write, tmp_path, monkeypatch):
     root = tmp_path / "root"
     root.mkdir()
-    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    file = write(ONE)
     where = ("--data-root", f"tiny={root}")
     runs_once(bench, file, *where)
     # Another file of the same length takes the place of a test video.
@@ -156,7 +157,7 @@ def test_a_cell_is_to_do_again_where_its_data_have_changed_since(bench, write, t
 def test_a_cell_is_to_do_again_where_the_rules_of_its_protocol_have_changed_since(bench, write, monkeypatch):
     from vadbench import protocols
 
-    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    file = write(ONE)
     runs_once(bench, file)
     monkeypatch.setitem(protocols.PROTOCOLS, "native", protocols.Protocol(name="native", tail="rows"))
     looked, _ = bench(file, "--dry-run")
@@ -164,7 +165,7 @@ def test_a_cell_is_to_do_again_where_the_rules_of_its_protocol_have_changed_sinc
 
 
 def test_finished_cells_of_other_files_are_done_with_a_note(bench, write):
-    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    file = write(ONE)
     (cell,) = runs_once(bench, file)["cells"]
     assert "before its files changed" not in bench(file)[1]
     record = Path(cell["folder"]) / "result.json"
@@ -192,7 +193,7 @@ def test_an_evaluation_of_a_training_that_is_to_do_again_is_so_too(bench, write,
 
 
 def test_runs_of_an_earlier_edition_are_to_do_again(bench, write):
-    file = write(SETTINGS.replace("METHOD", "random").replace("SET", ""))
+    file = write(ONE)
     (cell,) = runs_once(bench, file)["cells"]
     record = Path(cell["folder"]) / "result.json"
     content = json.loads(record.read_text())
@@ -614,15 +615,6 @@ def workers(parent, folder):
         if str(folder / ".lock") in opened and int(process.name) != parent:
             found.append(int(process.name))
     return found
-
-
-ONE = f"""{HEAD}seeds = [0]
-[[tables]]
-id = "1"
-title = "One"
-columns = [{{ dataset = "tiny", metric = "AUC" }}]
-rows = [{{ label = "random", method = "random" }}]
-"""
 
 
 def test_a_grid_goes_on_without_some_videos_where_that_is_allowed(bench, write, tmp_path):

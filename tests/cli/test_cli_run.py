@@ -113,7 +113,7 @@ def test_again_discards_a_finished_run_with_its_evaluations_and_makes_the_same_b
     assert made["key"] == first["key"] and made["metrics"] == first["metrics"]
     assert (folder / "checkpoint.safetensors").read_bytes() == weights
     assert not Path(elsewhere["folder"]).exists()
-    # Of a finished training only the evaluation that is asked for is made again.
+    # With --from only the evaluation that is asked for is made again, not the training.
     elsewhere = run("--from", folder, "-d", "other")[0][0]
     stamp = (folder / "checkpoint.safetensors").stat().st_mtime_ns
     made = run("--from", folder, "-d", "other", "--again")[0][0]

@@ -195,7 +195,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
 
 
 def _bank_complaint(config: MethodConfig, dataset: str, registry: Registry) -> str:
-    """What keeps a bank of descriptions from being used on a data set; nothing where there is none."""
+    """Why a bank of descriptions cannot be used on a data set, or an empty string."""
     try:
         bank = getattr(config, "descriptions", None)
         if isinstance(bank, Bank):
