@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from vadbench.base.files import read_json, write_json, write_text
+from vadbench.base.locations import cache_root
 from vadbench.clip import ClipSource, load_clip
 from vadbench.experiment import Experiment, Request, open_experiment
 from vadbench.features.extract import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.files import read_json, write_json, write_text
 from vadbench.harness import build, run
-from vadbench.locations import cache_root
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins import installed
 from vadbench.scored import align

@@ -16,9 +16,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from vadbench.config import field_choices, field_descriptions, of_field, resolve
+from vadbench.base.config import field_choices, field_descriptions, of_field, resolve
+from vadbench.base.naming import flatten, written
 from vadbench.metrics.definitions import DEFINITIONS
-from vadbench.naming import flatten, written
 from vadbench.plugins import installed
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import RunRecord

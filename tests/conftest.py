@@ -81,7 +81,7 @@ def held_by_another_process():
     code = """
 import sys, time
 from pathlib import Path
-from vadbench.files import locked
+from vadbench.base.files import locked
 with locked(Path(sys.argv[1]), "it"):
     print("held", flush=True)
     time.sleep(600)

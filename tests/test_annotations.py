@@ -20,8 +20,8 @@ from vadbench.annotations.reading import (
     read_temporal,
     video_name,
 )
+from vadbench.base.errors import DataError
 from vadbench.dataset import Segment, merged
-from vadbench.errors import DataError
 
 ODD_NAMES = [
     "two  words",

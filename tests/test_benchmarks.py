@@ -12,6 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vadbench.base.config import MethodConfig, Recipe, resolve
+from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
+from vadbench.base.naming import changed_names
+from vadbench.base.types import silent
 from vadbench.benchmarks.lines import Lines
 from vadbench.benchmarks.reading import assignments, open_benchmark, protocol_changes
 from vadbench.benchmarks.running import Ran, Task, run_cells
@@ -27,14 +31,10 @@ from vadbench.benchmarks.state import (
     with_trainings,
 )
 from vadbench.benchmarks.today import Today
-from vadbench.config import MethodConfig, Recipe, resolve
-from vadbench.dataset import silent
 from vadbench.engines import Lost
 from vadbench.engines.local import LocalEngine
-from vadbench.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.hookspecs import BenchmarkSpec, MethodSpec
 from vadbench.keys import EDITION
-from vadbench.naming import changed_names
 from vadbench.plugins import Plugin, Registry
 from vadbench.runs import RunRecord, read_record, write_record
 
@@ -292,7 +292,8 @@ def test_files_that_are_not_there_are_named(registry, monkeypatch):
 
 def test_opening_for_a_table_needs_no_torch():
     code = (
-        "import sys\nfrom vadbench.benchmarks.reading import open_benchmark\nfrom vadbench.plugins import Registry\n"
+        "import sys\nfrom vadbench.benchmarks.reading import open_benchmark\n"
+        "from vadbench.plugins import Registry\n"
         "open_benchmark('quick', Registry())\n"
         "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"
     )
@@ -597,7 +598,7 @@ UNREACHED = {
     "vadbench/plugins.py": {"--plugin"},  # which bench has
     "vadbench/harness.py": {"--again runs it anew"},  # vadbench run alone says so
     "vadbench/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name
-    "vadbench/locations.py": {"--data-root"},  # what named a folder that bench looks for first
+    "vadbench/base/locations.py": {"--data-root"},  # what named a folder that bench looks for first
 }
 
 
@@ -650,7 +651,7 @@ def test_a_run_without_some_videos_is_done_only_where_that_is_allowed(record, tm
 
 WEIGHTED = """
 from vadbench import MethodSpec, hookimpl
-from vadbench.config import MethodConfig
+from vadbench.base.config import MethodConfig
 from vadbench.method import Method
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
-from vadbench.errors import UnknownNameError
 from vadbench.features.provision import _participants
 from vadbench.inspection import inspect
 from vadbench.protocols import class_positives_per_row, protocol

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from vadbench.base.errors import ClipError, UnknownNameError
 from vadbench.clip import SMALL, ClipSource, TextTower, load_clip, loading, weights
-from vadbench.errors import ClipError, UnknownNameError
 
 TINY = {
     "embed_dim": 24,

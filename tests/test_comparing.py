@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vadbench import comparing
+from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.comparing import compare, contrasts, load_runs, verdict
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.errors import RunError, UnknownNameError
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED

@@ -15,8 +15,8 @@ import click
 import numpy as np
 import pytest
 
+from vadbench.base.config import field_descriptions
 from vadbench.cli import cli
-from vadbench.config import field_descriptions
 from vadbench.dataset import Dataset
 from vadbench.media import write_video
 from vadbench.metrics.definitions import DEFINITIONS

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vadbench.base.errors import ConfigError
 from vadbench.engines import Lost
 from vadbench.engines.local import LocalEngine, _Queue
-from vadbench.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +186,7 @@ def test_on_ray_every_task_is_done_and_a_killed_worker_is_replaced(tmp_path):
 def test_a_ray_cluster_that_is_not_there_is_one_line(work):
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     code = (
-        "from vadbench.engines.ray import RayEngine\nfrom vadbench.errors import ConfigError\n"
+        "from vadbench.engines.ray import RayEngine\nfrom vadbench.base.errors import ConfigError\n"
         "try: RayEngine('auto', 'cpu').run_all([[1]], print, print, print)\n"
         "except ConfigError as error: print(error)"
     )

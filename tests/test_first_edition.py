@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from vadbench import published
+from vadbench.base.errors import RunError
 from vadbench.checkpoints import read_info
 from vadbench.cli import main
-from vadbench.errors import RunError
 from vadbench.runs import SCHEMA, read_record
 from vadbench.scored import load_split
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from vadbench_anomalyclip.checkpoint import _frozen, reference_names
 from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 
+from vadbench.base.errors import CheckpointError
 from vadbench.cli import main
-from vadbench.errors import CheckpointError
 from vadbench.experiment import Request, open_experiment
 from vadbench.harness import build
 from vadbench.imports import read_reference

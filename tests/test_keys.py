@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, create_model
 
-from vadbench.config import MethodConfig, Recipe, Rows, Settings, resolve
-from vadbench.fields import fields
-from vadbench.keys import Introduced, evaluation_key, key_values, restored, training_key
-from vadbench.naming import is_of, same
+from vadbench.base.config import MethodConfig, Recipe, Rows, Settings, resolve
+from vadbench.base.fields import Introduced, fields
+from vadbench.base.naming import is_of, same
+from vadbench.keys import evaluation_key, key_values, restored, training_key
 from vadbench.plugins import installed
 from vadbench.protocols import PROTOCOLS, Protocol
 

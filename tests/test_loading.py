@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from vadbench.config import MethodConfig, Recipe
+from vadbench.base.config import MethodConfig, Recipe
+from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.loading import Sample, batches, loaded, weak_labels
 from vadbench.method import Method, Task
-from vadbench.seeds import MAIN_STAGE, Purpose, generator
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 RECIPE = Recipe(batch_size=4)

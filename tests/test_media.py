@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vadbench import files, media
-from vadbench.errors import MediaError, StorageError
+from vadbench import media
+from vadbench.base import files
+from vadbench.base.errors import MediaError, StorageError
 from vadbench.media import declared_frames, list_images, read_frames, source_id, write_video
 
 WIDTH, HEIGHT = 64, 48

@@ -7,9 +7,9 @@ from importlib.resources import files
 
 import pytest
 
+from vadbench.base.config import resolve
+from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import Benchmark
-from vadbench.config import resolve
-from vadbench.metrics.keys import MetricKey
 from vadbench.plugins import Registry
 from vadbench.published import published_for, published_numbers
 

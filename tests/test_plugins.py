@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
-from vadbench.errors import PluginError, UnknownNameError
+from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.plugins import Registry
 
 GOOD = """

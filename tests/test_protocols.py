@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.errors import DataError, UnknownNameError
 from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, require_rows, row_frames
 
 TABLE = ClassTable((VideoClass("A"), VideoClass("B"), VideoClass("Normal")), normal=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vadbench.errors import PluginError
+from vadbench.base.errors import PluginError
 from vadbench.plugins import Registry, installed
 from vadbench.provenance import files_digest
 

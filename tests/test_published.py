@@ -10,10 +10,10 @@ from importlib.resources import files
 
 import pytest
 
+from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import Column, Published
-from vadbench.errors import DataError, UnknownNameError
 from vadbench.metrics.definitions import definition
-from vadbench.metrics.keys import MetricKey
 from vadbench.plugins import Registry
 from vadbench.published import published_for, published_numbers, search
 

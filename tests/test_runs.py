@@ -2,17 +2,9 @@ import json
 
 import pytest
 
-from vadbench.errors import RunError
-from vadbench.runs import (
-    RunFolder,
-    RunRecord,
-    Value,
-    digest,
-    find_run,
-    read_record,
-    summarise,
-    write_record,
-)
+from vadbench.base.errors import RunError
+from vadbench.base.hashing import digest
+from vadbench.runs import RunFolder, RunRecord, Value, find_run, read_record, summarise, write_record
 
 
 def record(**changes):

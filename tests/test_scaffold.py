@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from vadbench import scaffold
+from vadbench.base.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
 from vadbench.dataset import Segment
-from vadbench.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
 from vadbench.media import write_video
 from vadbench.plugins import Registry
 from vadbench.scaffold import package_words, write_package

@@ -13,13 +13,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from vadbench.base.errors import RunError
+from vadbench.base.metric_keys import MetricKey
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.errors import RunError
 from vadbench.evaluation import _diagnostics, _in_common
 from vadbench.keys import EDITION
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import DEFINITIONS
-from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import recognise
 from vadbench.protocols import PROTOCOLS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vadbench.errors import PluginError
+from vadbench.base.errors import PluginError
 from vadbench.method import Scores
 from vadbench.scoring import _checked, _Piece
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from vadbench.base.errors import ConfigError
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.errors import ConfigError
 from vadbench.scored import VideoScores
 from vadbench.selection import hold_out, video_auc
 

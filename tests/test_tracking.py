@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.errors import TrackingError
-from vadbench.metrics.keys import MetricKey
+from vadbench.base.errors import TrackingError
+from vadbench.base.metric_keys import MetricKey
 from vadbench.runs import Outcome, RunRecord, SplitRecord, Value, write_record
 from vadbench.tracking import check_store, log_runs, metric_key
 
@@ -123,7 +123,7 @@ def test_means_hold_all_seeds_however_they_were_logged(outcome, client):
     (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     assert parent.data.metrics["AUC"] == pytest.approx(0.7)
     assert parent.data.metrics["AUC_std"] == pytest.approx(0.1)
-    assert parent.data.tags["vadbench.seeds"] == "0, 1, 2"
+    assert parent.data.tags["vadbench.base.seeds"] == "0, 1, 2"
     assert not [m for m in parent.data.metrics if m.startswith(("loss_", "seconds_"))]
 
 
@@ -272,7 +272,7 @@ def test_a_mean_that_a_later_seed_lacks_does_not_stand_as_that_of_all(outcome, c
     log_runs([outcome(1, "lacking", metrics={"AUC": Value(value=0.75), "mAP": Value(value=None, reason="none")})])
     runs = client.search_runs([client.get_experiment_by_name("lacking").experiment_id])
     (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-    assert parent.data.tags["vadbench.seeds"] == "0, 1"
+    assert parent.data.tags["vadbench.base.seeds"] == "0, 1"
     assert parent.data.metrics["AUC"] == 0.625
     assert math.isnan(parent.data.metrics["mAP"])
 

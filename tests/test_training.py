@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from vadbench.config import MethodConfig, Recipe
+from vadbench.base.config import MethodConfig, Recipe
+from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import ConfigError, TrainingError
 from vadbench.loading import Sample
 from vadbench.method import Method, Task
 from vadbench.training import STATE, arithmetic, fit, learning_rate

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vadbench.base.config import resolve
+from vadbench.base.errors import PluginError
 from vadbench.clip import ClipSource, load_clip
-from vadbench.config import resolve
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.errors import PluginError
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore

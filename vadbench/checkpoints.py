@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vadbench.base.errors import CheckpointError, listed
+from vadbench.base.files import read_json, write_json, write_tensors
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import CheckpointError, listed
-from vadbench.files import read_json, write_json, write_tensors
 from vadbench.method import Method
 from vadbench.protocols import Selection
 from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from vadbench.dataset import Progress, silent
-from vadbench.errors import RunError, UnknownNameError, cut, listed
+from vadbench.base.errors import RunError, UnknownNameError, cut, listed
+from vadbench.base.metric_keys import MetricKey
+from vadbench.base.naming import flatten, same, written
+from vadbench.base.text import plain
+from vadbench.base.types import Progress, silent
 from vadbench.keys import restored
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
-from vadbench.metrics.keys import MetricKey
-from vadbench.naming import flatten, same, written
 from vadbench.protocols import Protocol
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
 from vadbench.scored import ScoredSplit, load_split
-from vadbench.tables.escaping import plain
 
 RESAMPLES = 5000
 """More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""

@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
-from vadbench.errors import DataError, UnknownNameError
+from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.base.types import Progress, silent
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -155,16 +156,6 @@ def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
         else:
             union.append((start, end))
     return tuple(union)
-
-
-class Progress(Protocol):
-    """Reports how far a long stage is: ``stage`` in words, ``done`` of ``total`` items, and what else can be told."""
-
-    def __call__(self, stage: str, done: int, total: int, detail: str = "") -> None: ...
-
-
-def silent(stage: str, done: int, total: int, detail: str = "") -> None:
-    """A :class:`Progress` that shows nothing."""
 
 
 class Dataset(ABC):

@@ -23,9 +23,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from vadbench.config import read_toml
+from vadbench.base.config import read_toml
+from vadbench.base.errors import ConfigError, UnknownNameError, complaint, did_you_mean, shortened
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError, UnknownNameError, complaint, did_you_mean, shortened
 
 
 def _pairs(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from vadbench import provenance
-from vadbench.errors import DeviceError
+from vadbench.base.errors import DeviceError
 
 PACKAGES = ("vadbench", "torch", "torchvision", "open_clip_torch", "av", "numpy", "scikit-learn", "mlflow")
 

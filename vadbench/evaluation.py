@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from vadbench import environment
-from vadbench.dataset import ClassTable, Progress, Video
+from vadbench.base.types import Progress
+from vadbench.dataset import ClassTable, Video
 from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise

@@ -12,23 +12,24 @@ from typing import Any, Literal
 import torch
 from pydantic import ValidationError
 
+from vadbench.base.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
+from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
+from vadbench.base.files import make_folder
+from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
+from vadbench.base.naming import changed_names
+from vadbench.base.types import Progress, silent
 from vadbench.checkpoints import CheckpointInfo, read_info
 from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
 from vadbench.clip.weights import is_file
-from vadbench.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
-from vadbench.dataset import Dataset, Progress, silent
+from vadbench.dataset import Dataset
 from vadbench.descriptions import Bank
 from vadbench.environment import choose_device
-from vadbench.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.features.crops import training_notes
 from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
-from vadbench.files import make_folder
 from vadbench.keys import restored
-from vadbench.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.method import Method, require_trainable
-from vadbench.naming import changed_names
 from vadbench.plugins import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
 from vadbench.provenance import Provenance

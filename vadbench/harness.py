@@ -13,19 +13,20 @@ from typing import Any
 import torch
 
 from vadbench import environment
+from vadbench.base.errors import CheckpointError, StorageError, VadbenchError
+from vadbench.base.files import locked
+from vadbench.base.seeds import Purpose, torch_draws
+from vadbench.base.types import Progress, silent
 from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, load_checkpoint, read_info, save_checkpoint
-from vadbench.dataset import ClassTable, Progress, Video, silent
-from vadbench.errors import CheckpointError, StorageError, VadbenchError
+from vadbench.dataset import ClassTable, Video
 from vadbench.evaluation import evaluate_method
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.files import locked
 from vadbench.keys import EDITION, evaluation_key, training_key
 from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Task
 from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, write_record
-from vadbench.seeds import Purpose, torch_draws
 from vadbench.selection import choose_judge, selection_notes
 from vadbench.threshold import normal_threshold
 from vadbench.training import STATE, fit

@@ -19,16 +19,17 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from vadbench.base.errors import CheckpointError, listed
+from vadbench.base.files import locked
+from vadbench.base.hashing import digest
+from vadbench.base.types import Progress, silent
 from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
 from vadbench.clip.weights import first_line
-from vadbench.dataset import Progress, silent
-from vadbench.errors import CheckpointError, listed
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
-from vadbench.files import locked
 from vadbench.harness import build, training_identity
 from vadbench.keys import EDITION
-from vadbench.runs import RunFolder, digest
+from vadbench.runs import RunFolder
 
 FOREIGN = frozenset(
     {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}

@@ -9,38 +9,20 @@ default does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from vadbench.fields import members_of
-from vadbench.naming import same
-from vadbench.runs import digest
+from vadbench.base.fields import Introduced, members_of
+from vadbench.base.hashing import digest
+from vadbench.base.naming import same
 
 M = TypeVar("M", bound=BaseModel)
 
 EDITION = 2
 """Raised when a change of the core changes the results of every training or evaluation; part of every key. The second
 gave each random draw a generator of its own."""
-
-
-# Compared by identity: typing would take two annotations for one whose values are equal, as 1 and True are.
-@dataclass(frozen=True, eq=False)
-class Introduced:
-    """Marks a field that was added after its settings were first released.
-
-    ::
-
-        look_ahead: Annotated[int, Introduced(0)] = Field(0, ge=0, description="...")
-
-    Args:
-        value: what the field means for everything made before it was there. It stays as it is for ever, also where the
-            default changes later.
-    """
-
-    value: Any
 
 
 def key_values(settings: BaseModel) -> dict[str, Any]:

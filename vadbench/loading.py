@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vadbench.config import Recipe
+from vadbench.base.config import Recipe
+from vadbench.base.errors import ConfigError
+from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError
 from vadbench.method import Batch, Method
-from vadbench.seeds import MAIN_STAGE, Purpose, generator
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 from PIL import Image
 
-from vadbench.errors import MediaError, StorageError
-from vadbench.files import Remembered, file_stamp, replacing
-from vadbench.locations import cache_root
+from vadbench.base.errors import MediaError, StorageError
+from vadbench.base.files import Remembered, file_stamp, replacing
+from vadbench.base.locations import cache_root
 
 Frame = NDArray[np.uint8]
 """One frame: ``(height, width, 3)`` RGB, 0 to 255."""

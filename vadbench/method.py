@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.config import MethodConfig
+from vadbench.base.config import MethodConfig
+from vadbench.base.errors import ConfigError, PluginError
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower

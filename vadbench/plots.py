@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from vadbench.files import replacing
+from vadbench.base.files import replacing
+from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.calibration import BINS, reliability
-from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.ranking import pr_curve, roc_curve
 from vadbench.metrics.rows import ScoredRows
 from vadbench.metrics.thinning import thinned

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pluggy
 
 from vadbench import hookspecs
-from vadbench.errors import PluginError, UnknownNameError
+from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
 from vadbench.provenance import OWN, SCRATCH, Provenance, provenance
 

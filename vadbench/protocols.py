@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from vadbench.config import Settings
+from vadbench.base.config import Settings
+from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.dataset import Boundaries, ClassTable, Video, merged
-from vadbench.errors import DataError, UnknownNameError
 
 Selection = Literal["last", "validation", "best-on-test"]
 """Which weights of a training are evaluated."""

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from vadbench.errors import DataError, UnknownNameError
+from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.metrics.definitions import canonical
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vadbench
-from vadbench.errors import RunError
-from vadbench.files import locked
+from vadbench.base.errors import RunError
+from vadbench.base.files import locked
 from vadbench.runs import RESULT, RunRecord, Value, files_below, find_run, read_record, write_record
 from vadbench.scored import load_split
 

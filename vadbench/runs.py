@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from vadbench.errors import RunError, listed
-from vadbench.files import LOCK, read_json, write_json
+from vadbench.base.errors import RunError, listed
+from vadbench.base.files import LOCK, read_json, write_json
+from vadbench.base.locations import ARTIFACTS
+from vadbench.base.metric_keys import MetricKey, from_first_edition
+from vadbench.base.naming import flatten, is_of, written
 from vadbench.hookspecs import NAME
-from vadbench.locations import ARTIFACTS
-from vadbench.metrics.keys import MetricKey, from_first_edition
-from vadbench.naming import flatten, is_of, written
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -38,7 +36,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 
 Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
-"""A metric key in the grammar of :mod:`vadbench.metrics.keys`."""
+"""A metric key in the grammar of :mod:`vadbench.base.metric_keys`."""
 
 
 class Value(BaseModel):
@@ -144,16 +142,6 @@ def weights_name(weights: str) -> str:
     ('laion2b_s34b_b88k', 'ViT-B-16.pt')
     """
     return PurePath(weights).name
-
-
-def digest(value: Any) -> str:
-    """First 12 hex digits of the SHA-256 of a value's canonical JSON.
-
-    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
-    True
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

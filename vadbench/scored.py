@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from vadbench.base.errors import DataError, RunError, VadbenchError
+from vadbench.base.files import replacing
+from vadbench.base.metric_keys import MetricKey, is_branch, legal_branch
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.errors import DataError, RunError, VadbenchError
-from vadbench.files import replacing
 from vadbench.keys import restored
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS
-from vadbench.metrics.keys import MetricKey, is_branch, legal_branch
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
 from vadbench.metrics.rows import ScoredRows

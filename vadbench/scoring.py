@@ -10,13 +10,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from vadbench.dataset import Progress, silent
-from vadbench.errors import PluginError
+from vadbench.base.errors import PluginError
+from vadbench.base.metric_keys import is_branch
+from vadbench.base.types import Progress, silent
 from vadbench.features.crops import Joining, joining
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
-from vadbench.metrics.keys import is_branch
 from vadbench.scored import VideoScores
 from vadbench.training import arithmetic, autocast
 from vadbench.windows import Window, window_rows, windows

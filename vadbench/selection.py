@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vadbench.dataset import Dataset, Video, silent
-from vadbench.errors import ConfigError
+from vadbench.base.errors import ConfigError
+from vadbench.base.seeds import Purpose, generator
+from vadbench.base.types import silent
+from vadbench.dataset import Dataset, Video
 from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
 from vadbench.method import Method
@@ -20,7 +22,6 @@ from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.runs import TRAINING_LOG
 from vadbench.scored import VideoScores
 from vadbench.scoring import score_videos
-from vadbench.seeds import Purpose, generator
 from vadbench.training import Judge
 
 HELD_OUT = 0.2

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from vadbench.errors import TrackingError
-from vadbench.locations import SQLITE, TRACKING_VARIABLE, tracking_store
+from vadbench.base.errors import TrackingError
+from vadbench.base.locations import SQLITE, TRACKING_VARIABLE, tracking_store
 from vadbench.tracking import sqlite_path
 
 SECONDS = 120

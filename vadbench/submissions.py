@@ -10,14 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.dataset import SPLITS, Progress, Split, silent
-from vadbench.errors import FeatureError, RunError, UnknownNameError, VadbenchError, cut, first_complaint
+from vadbench.base.errors import FeatureError, RunError, UnknownNameError, VadbenchError, cut, first_complaint
+from vadbench.base.hashing import digest
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import SPLITS, Split
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.keys import restored
 from vadbench.metrics.definitions import definition
 from vadbench.plugins import Registry
 from vadbench.protocols import PROTOCOLS, Protocol
-from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, digest, files_below, read_record
+from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, files_below, read_record
 from vadbench.scored import ScoredSplit, load_split
 
 CLOSE = 1e-12

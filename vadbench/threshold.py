@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vadbench.dataset import Progress, Video, silent
+from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_draws
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import Video
 from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.scoring import score_videos
-from vadbench.seeds import MAIN_STAGE, Purpose, generator, torch_draws
 
 NORMAL_VIDEOS = 100
 """How many normal training videos are scored for the threshold at most: our decision."""

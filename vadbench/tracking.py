@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from vadbench.errors import TrackingError, cut
-from vadbench.files import make_folder
-from vadbench.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, tracking_store
-from vadbench.metrics.keys import MetricKey
-from vadbench.naming import flatten, written
-from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord, digest
+from vadbench.base.errors import TrackingError, cut
+from vadbench.base.files import make_folder
+from vadbench.base.hashing import digest
+from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, tracking_store
+from vadbench.base.metric_keys import MetricKey
+from vadbench.base.naming import flatten, written
+from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -339,7 +340,7 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
             metrics.append((f"{name}_std", stdev(values), 0))
     known = client.get_run(parent).data.metrics
     metrics += [(name, math.nan, 0) for name in sorted(known.keys() - {name for name, _, _ in metrics})]
-    _send(client, parent, metrics=metrics, tags={"vadbench.seeds": ", ".join(sorted(seeds, key=int))})
+    _send(client, parent, metrics=metrics, tags={"vadbench.base.seeds": ", ".join(sorted(seeds, key=int))})
     client.set_terminated(parent)
 
 

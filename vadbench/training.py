@@ -19,14 +19,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vadbench.config import Recipe
-from vadbench.dataset import Progress, silent
-from vadbench.errors import CheckpointError, TrainingError
-from vadbench.files import write_tensors, write_text
+from vadbench.base.config import Recipe
+from vadbench.base.errors import CheckpointError, TrainingError
+from vadbench.base.files import write_tensors, write_text
+from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
+from vadbench.base.types import Progress, silent
 from vadbench.loading import Sample, loaded
 from vadbench.method import Method
 from vadbench.runs import TRAINING_LOG
-from vadbench.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 
 STATE = "training.safetensors"
 

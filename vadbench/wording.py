@@ -10,10 +10,10 @@ import open_clip
 import torch
 from torch.nn.functional import normalize
 
+from vadbench.base.errors import ConfigError, cut
 from vadbench.clip import Clip
 from vadbench.clip.loading import taught_tokens
 from vadbench.descriptions import Bank
-from vadbench.errors import ConfigError, cut
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def write(record: dict[str, Any], path: Path, threads: int) -> None:
     import torch
 
     from vadbench import environment
-    from vadbench.files import write_json
+    from vadbench.base.files import write_json
 
     machine = environment.describe(torch.device(record["settings"]["device"]))
     write_json(path, record | {"environment": machine | {"threads": threads, "load": os.getloadavg()}})

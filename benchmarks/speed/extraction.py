@@ -21,11 +21,11 @@ import torch
 from tabulate import tabulate
 
 from vadbench import environment
+from vadbench.base.files import write_json
 from vadbench.clip import CROPS, Clip, ClipSource, load_clip
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.extract import extract_features
-from vadbench.files import write_json
 from vadbench.media import Frame, write_video
 
 HEIGHT, WIDTH, FPS = 240, 320, 25

@@ -34,9 +34,9 @@ from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_vadclip.method import VadClip
 
 from vadbench import environment
+from vadbench.base.config import resolve
+from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
-from vadbench.config import resolve
-from vadbench.files import write_json
 from vadbench.method import Batch, Method, Task
 from vadbench.training import adamw, arithmetic, autocast
 

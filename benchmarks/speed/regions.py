@@ -24,10 +24,10 @@ from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_shanghaitech.dataset import ShanghaiTech
 
 from vadbench import environment
+from vadbench.base.config import resolve
+from vadbench.base.files import write_json
 from vadbench.clip import Clip, ClipSource, load_clip
-from vadbench.config import resolve
 from vadbench.features.regions import REGIONS, cut
-from vadbench.files import write_json
 from vadbench.method import Task
 
 HEIGHT, WIDTH = 240, 320

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.annotations.reading import Entry, read_temporal
+from vadbench.base.errors import DataError
 from vadbench.dataset import Boundaries, ClassTable, Segment, Split, Video, VideoClass, merged
-from vadbench.errors import DataError
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 
 SPANS_FILE = "semantic_annotation.json"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vadbench.annotations.reading import Interval, brief, read_json, whole
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""

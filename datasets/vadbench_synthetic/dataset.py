@@ -9,20 +9,10 @@ from typing import ClassVar
 
 from filelock import FileLock
 
-from vadbench.dataset import (
-    SPLITS,
-    Boundaries,
-    ClassTable,
-    Dataset,
-    Progress,
-    Segment,
-    Split,
-    Video,
-    VideoClass,
-    silent,
-)
-from vadbench.errors import ConfigError
-from vadbench.files import make_folder, write_json
+from vadbench.base.errors import ConfigError
+from vadbench.base.files import make_folder, write_json
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Segment, Split, Video, VideoClass
 from vadbench_synthetic.events import EVENTS
 from vadbench_synthetic.script import NORMAL, Script, cameras, write
 

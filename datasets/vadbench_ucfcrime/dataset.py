@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.annotations.reading import Entry, read_temporal
+from vadbench.base.errors import DataError
 from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass
-from vadbench.errors import DataError
 
 
 class UcfCrime(ListedDataset):

@@ -6,19 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vadbench.dataset import (
-    SPLITS,
-    Boundaries,
-    ClassTable,
-    Dataset,
-    Progress,
-    Segment,
-    Split,
-    Video,
-    VideoClass,
-    silent,
-)
-from vadbench.errors import DataError, MediaError
+from vadbench.base.errors import DataError, MediaError
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Segment, Split, Video, VideoClass
 from vadbench.media import VIDEO_SUFFIXES, declared_frames
 from vadbench_ucsdped2.truth import INTERVALS_JSON, INTERVALS_MATLAB, MASKS, TEST_CLIPS, Mask, read_intervals, read_mask
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vadbench.annotations.reading import read_json, read_lines, whole
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.media import read_frames
 
 TEST_CLIPS = tuple(f"Test{i:03d}" for i in range(1, 13))

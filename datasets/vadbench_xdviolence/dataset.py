@@ -17,8 +17,8 @@ from vadbench.annotations.reading import (
     read_temporal,
     video_name,
 )
+from vadbench.base.errors import DataError
 from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass, merged
-from vadbench.errors import DataError
 
 BINARY_FILE = "annotations.txt"
 CLASS_FILE = "annotations_multiclasses.txt"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vadbench.errors import CheckpointError
+from vadbench.base.errors import CheckpointError
 from vadbench_anomalyclip.config import AnomalyClipConfig
 from vadbench_anomalyclip.prompts import TextDirections
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from vadbench.config import MethodConfig, Recipe, Settings, Share
+from vadbench.base.config import MethodConfig, Recipe, Settings, Share
 
 HEADS = 8
 """Attention heads of every temporal model."""

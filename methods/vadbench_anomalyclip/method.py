@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench_anomalyclip.checkpoint import to_ours
 from vadbench_anomalyclip.config import DATASET_DEFAULTS, AnomalyClipConfig

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError, FeatureError
 from vadbench.method import Task
 from vadbench_anomalyclip.config import AnomalyClipConfig
 

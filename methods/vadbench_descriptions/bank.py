@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, SerializationInfo
 
-from vadbench.config import read_toml
+from vadbench.base.config import read_toml
+from vadbench.base.errors import ConfigError, did_you_mean
 from vadbench.descriptions import Bank, parse_bank, read_bank, require_sound
-from vadbench.errors import ConfigError, did_you_mean
 
 _BANKS = files("vadbench_descriptions") / "banks"
 

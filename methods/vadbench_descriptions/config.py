@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, create_model, field_validator
 
-from vadbench.config import MethodConfig, Recipe, Rows, Settings
+from vadbench.base.config import MethodConfig, Recipe, Rows, Settings
 from vadbench_descriptions.bank import BankSetting
 
 

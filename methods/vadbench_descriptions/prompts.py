@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.dataset import ClassTable
 from vadbench.descriptions import Bank
-from vadbench.errors import ConfigError, FeatureError
 from vadbench.method import Task
 from vadbench_descriptions.config import Prompt
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from vadbench.base.errors import CheckpointError
 from vadbench.checkpoints import mismatches
-from vadbench.errors import CheckpointError
 from vadbench.method import Task
 from vadbench_vadclip.config import VadClipConfig
 

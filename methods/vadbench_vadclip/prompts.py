@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.dataset import ClassTable
-from vadbench.errors import ConfigError, FeatureError
 from vadbench.method import Task
 from vadbench_vadclip.config import VadClipConfig
 

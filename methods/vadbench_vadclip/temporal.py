@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vadbench.errors import ConfigError
+from vadbench.base.errors import ConfigError
 from vadbench.nn.attention import Block, quick_gelu
 from vadbench.nn.graph import GraphConvolution, distance_graph, similarity_graph
 from vadbench.nn.linear import Linear

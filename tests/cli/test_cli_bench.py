@@ -428,7 +428,7 @@ def test_a_cell_at_work_elsewhere_is_waited_for(bench, write, tmp_path):
     first = bench(file, "--dry-run")[0]["cells"][0]["id"]
     # Held until the three others are done, and a while more.
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom vadbench.files import locked\n"
+        "import sys, time\nfrom pathlib import Path\nfrom vadbench.base.files import locked\n"
         "with locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n"
         "    while len(list(Path(sys.argv[2]).rglob('result.json'))) < 3:\n        time.sleep(0.05)\n    time.sleep(1)"
     )

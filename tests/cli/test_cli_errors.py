@@ -105,7 +105,7 @@ def test_what_cannot_be_meant_is_one_line(refused, monkeypatch, tmp_path, argume
 
 
 def test_debug_shows_where_it_came_from():
-    from vadbench.errors import UnknownNameError
+    from vadbench.base.errors import UnknownNameError
 
     with pytest.raises(UnknownNameError):
         main(["run", "-m", "x", "-d", "synthetic", "--debug"])
@@ -113,7 +113,7 @@ def test_debug_shows_where_it_came_from():
 
 @pytest.mark.parametrize("place", range(3))
 def test_debug_is_taken_at_any_place(place):
-    from vadbench.errors import UnknownNameError
+    from vadbench.base.errors import UnknownNameError
 
     command = ["run", "-m", "x", "-d", "synthetic"]
     command.insert((0, 1, 5)[place], "--debug")
@@ -122,7 +122,7 @@ def test_debug_is_taken_at_any_place(place):
 
 
 def test_debug_before_a_group_of_commands():
-    from vadbench.errors import FeatureError
+    from vadbench.base.errors import FeatureError
 
     for command in (["--debug", "features", "info", "absent"], ["features", "--debug", "info", "absent"]):
         with pytest.raises(FeatureError):

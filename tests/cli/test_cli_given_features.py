@@ -248,7 +248,7 @@ def test_damaged_features_stop_the_run_unless_allowed(run, root):
 def test_values_are_looked_at_once_and_again_when_a_file_changes(run, root, monkeypatch):
     from vadbench.features.layouts import NpyFeatures
 
-    monkeypatch.setattr("vadbench.files.SETTLED_NS", 0)
+    monkeypatch.setattr("vadbench.base.files.SETTLED_NS", 0)
     folder = write(root, "anomalyclip")
     looked = []
     check = NpyFeatures.check

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from vadbench_shanghaitech.dataset import ShanghaiTech
 
+from vadbench.base.errors import DataError
 from vadbench.dataset import Video, merged
-from vadbench.errors import DataError
 from vadbench.features.given import choose_features
 from vadbench.features.layouts import open_features
 

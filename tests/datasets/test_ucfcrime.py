@@ -7,7 +7,7 @@ import pytest
 from vadbench_ucfcrime.dataset import UcfCrime
 
 from vadbench.annotations.reading import read_list
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 
 NAMES = "Abuse Arrest Arson Assault Burglary Explosion Fighting Normal RoadAccidents Robbery Shooting Shoplifting"
 TRAIN = ["Abuse/Abuse001_x264.mp4", "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4"]

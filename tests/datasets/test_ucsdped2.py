@@ -8,7 +8,7 @@ from PIL import Image
 from vadbench_ucsdped2.dataset import UcsdPed2
 from vadbench_ucsdped2.truth import read_intervals, read_mask
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.media import declared_frames, read_frames, write_video
 
 INTERVALS = [[[1 + i], [10 + i]] for i in range(12)]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vadbench_xdviolence.dataset import XdViolence
 
+from vadbench.base.errors import DataError
 from vadbench.dataset import merged
-from vadbench.errors import DataError
 
 TRAIN = ["v=aa__#1_label_B1-0-0", "Two  words.2001__#00-01_label_G", 'Bad=it\'s "é"__#1_label_A']
 TEST = ["v=bb__#1_label_B4-0-0", "v=cc__#1_label_B2-G-0", "v=dd__#1_label_A"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.agreement import agreement
 from vadbench.features.comparison import compare
 from vadbench.features.fingerprint import Fingerprint

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from vadbench.base.errors import FeatureError
 from vadbench.cli import main
 from vadbench.clip import CROPS
-from vadbench.errors import FeatureError
 from vadbench.experiment import Request, open_experiment
 from vadbench.features.crops import crops_like_test, scored_crops, training_crops
 from vadbench.features.fingerprint import Fingerprint

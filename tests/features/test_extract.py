@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as torchvision
 
+from vadbench.base.errors import DataError, FeatureError, MediaError, StorageError
 from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.dataset import Video
-from vadbench.errors import DataError, FeatureError, MediaError, StorageError
 from vadbench.features.decoding import Decoder
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.pooling import pool_rows

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 
 BASE = Fingerprint(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.layouts import NpyFeatures, WidthError, open_features
 from vadbench.features.npy import EmptyFileError
@@ -231,7 +231,7 @@ def test_normalised_rows_are_noticed(tmp_path):
 
 
 def test_the_stamp_follows_the_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("vadbench.files.SETTLED_NS", 0)
+    monkeypatch.setattr("vadbench.base.files.SETTLED_NS", 0)
     for name in ("a__0", "a__1", "b__0"):
         save(tmp_path / f"{name}.npy", some_rows(2))
     source = open_features(tmp_path, {"a", "b"}, {})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.npy import EmptyFileError, map_npy, read_header
 
 ROWS = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)

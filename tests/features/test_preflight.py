@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from vadbench.base.errors import FeatureError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.preflight import image_text_cosine, is_other_encoder, preflight
 from vadbench.features.store import FeatureStore, StoreWriter

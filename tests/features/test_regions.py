@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.models import get_model
 
+from vadbench.base.errors import CheckpointError, FeatureError, UnknownNameError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.errors import CheckpointError, FeatureError, UnknownNameError
 from vadbench.features.boxes import COLUMNS, Boxes
 from vadbench.features.comparison import compare
 from vadbench.features.crops import scored_crops

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vadbench.errors import FeatureError, StorageError
+from vadbench.base.errors import FeatureError, StorageError
 from vadbench.features import store as store_module
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve, pool_rows

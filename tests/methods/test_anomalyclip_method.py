@@ -23,10 +23,10 @@ from vadbench_anomalyclip.sampling import from_windows, to_windows, training_row
 from vadbench_anomalyclip.selector import Chosen, Masks, Selector, choose, draw_masks
 from vadbench_anomalyclip.temporal import MultiScaleNetwork, TemporalModel
 
+from vadbench.base.config import field_descriptions, resolve
+from vadbench.base.errors import CheckpointError, ConfigError, DataError, FeatureError
 from vadbench.clip import TextTower
-from vadbench.config import field_descriptions, resolve
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import CheckpointError, ConfigError, DataError, FeatureError
 from vadbench.loading import Sample
 from vadbench.method import Batch, Task
 from vadbench.training import autocast, fit

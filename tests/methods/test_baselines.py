@@ -9,9 +9,9 @@ from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
 from vadbench_baselines.mil import Mil
 from vadbench_baselines.zero_shot import ZeroShot
 
+from vadbench.base.errors import ConfigError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import ConfigError
 from vadbench.method import Task
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal", "street"), VideoClass("Fall", "fallen person")), normal=1)

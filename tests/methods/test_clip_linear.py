@@ -12,9 +12,9 @@ from sklearn.metrics import roc_auc_score
 from vadbench_baselines.config import LinearConfig, TemporalLinearConfig
 from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear, class_loss
 
-from vadbench.config import field_descriptions, resolve
+from vadbench.base.config import field_descriptions, resolve
+from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import ConfigError
 from vadbench.loading import Sample
 from vadbench.method import Batch, Task
 from vadbench.training import autocast, fit

@@ -25,10 +25,10 @@ from vadbench_descriptions.losses import align_loss, contrast_loss, phrase_losse
 from vadbench_descriptions.prompts import class_descriptions
 from vadbench_descriptions.video import DescriptionsVideo
 
+from vadbench.base.config import field_descriptions, field_names, resolve
+from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.clip import TextTower
-from vadbench.config import field_descriptions, field_names, resolve
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import ConfigError, FeatureError
 from vadbench.loading import Sample
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.sampling import drawn_sample

@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 from vadbench_baselines.config import MilConfig
 from vadbench_baselines.mil import Mil, class_of_highest, parts, ranking, roughness
 
-from vadbench.config import field_descriptions, resolve
+from vadbench.base.config import field_descriptions, resolve
+from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import ConfigError
 from vadbench.loading import Sample
 from vadbench.method import Batch, Task
 from vadbench.training import autocast, fit

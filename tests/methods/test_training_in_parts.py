@@ -9,8 +9,8 @@ from vadbench_anomalyclip import method as anomalyclip
 from vadbench_synthetic.dataset import Synthetic
 from vadbench_vadclip import method as vadclip
 
+from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
-from vadbench.config import resolve
 from vadbench.method import Batch, Task
 
 METHODS = {

@@ -22,10 +22,10 @@ from vadbench_vadclip.method import VadClip
 from vadbench_vadclip.sampling import training_sample
 from vadbench_vadclip.temporal import TemporalAdapter
 
+from vadbench.base.config import field_descriptions, resolve
+from vadbench.base.errors import CheckpointError, ConfigError, FeatureError
 from vadbench.clip import TextTower
-from vadbench.config import field_descriptions, resolve
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import CheckpointError, ConfigError, FeatureError
 from vadbench.loading import Sample
 from vadbench.method import Batch, Task
 from vadbench.nn.sampling import chunk_lengths, to_chunks

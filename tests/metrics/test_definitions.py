@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from vadbench.errors import UnknownNameError
+from vadbench.base.errors import UnknownNameError
 from vadbench.metrics.definitions import DEFINITIONS, definition
 from vadbench.metrics.localization import KEYS
 from vadbench.metrics.ranking import evaluate

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import IOU_THRESHOLDS
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.metrics.ranking import average_precision, evaluate, pr_curve, roc_auc, roc_curve
 from vadbench.metrics.rows import ScoredRows
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.metrics.recognition import F1_THRESHOLDS, among_top, optimal_threshold, predict, recognise
 from vadbench.metrics.rows import ScoredRows
 

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vadbench.errors import ConfigError
+from vadbench.base.errors import ConfigError
 from vadbench.nn.attention import Attention, Block, Mlp, quick_gelu
 from vadbench.nn.graph import GraphConvolution, distance_graph, similarity_graph
 from vadbench.nn.linear import Linear, linear

@@ -11,8 +11,8 @@ import pytest
 from own_media import encode, noise
 from PIL import Image
 
+from vadbench.base.errors import ConfigError, StorageError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.errors import ConfigError, StorageError
 from vadbench.own.annotate import annotate
 from vadbench.own.events import Curve, Event
 from vadbench.own.outputs import VideoFolder, draw_curve, read_scores, save_figure

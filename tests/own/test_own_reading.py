@@ -9,7 +9,7 @@ import pytest
 from own_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 from PIL import Image
 
-from vadbench.errors import MediaError
+from vadbench.base.errors import MediaError
 from vadbench.media import read_frames
 from vadbench.own.reading import Reader, _request
 from vadbench.own.sources import find_sources

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.errors import ConfigError
+from vadbench.base.errors import ConfigError
 from vadbench.own.sources import Source, find_sources, name_folders, printable
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from own_media import encode, noise
 from PIL import Image
 
+from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
-from vadbench.config import resolve
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.store import FeatureStore

@@ -26,10 +26,10 @@ from vadbench_anomalyclip.method import AnomalyClip
 from vadbench_anomalyclip.sampling import from_windows, to_windows, training_rows
 from vadbench_anomalyclip.selector import draw_masks
 
+from vadbench.base.config import resolve
+from vadbench.base.errors import CheckpointError
 from vadbench.clip import Clip, ClipSource, load_clip
-from vadbench.config import resolve
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.errors import CheckpointError
 from vadbench.method import Batch, Task
 from vadbench.protocols import class_positives_per_row
 from vadbench.training import arithmetic, learning_rate

@@ -31,10 +31,10 @@ from vadbench_vadclip.prompts import class_words
 from vadbench_vadclip.sampling import training_sample
 from vadbench_xdviolence.dataset import XdViolence
 
+from vadbench.base.config import resolve
+from vadbench.base.errors import CheckpointError, UnknownNameError
 from vadbench.clip import TextTower
-from vadbench.config import resolve
 from vadbench.dataset import ClassTable
-from vadbench.errors import CheckpointError, UnknownNameError
 from vadbench.method import Batch, Task
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.nn.attention import Attention

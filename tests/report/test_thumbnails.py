@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vadbench.base.errors import MediaError
 from vadbench.dataset import ClassTable, Dataset, Video, VideoClass
-from vadbench.errors import MediaError
 from vadbench.media import write_video
 from vadbench.report.thumbnails import make_strip, make_strips
 

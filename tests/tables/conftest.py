@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from vadbench.base.hashing import digest
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.protocols import PROTOCOLS
-from vadbench.runs import RunRecord, SplitRecord, Value, digest, write_record
+from vadbench.runs import RunRecord, SplitRecord, Value, write_record
 from vadbench.scored import ScoredSplit, VideoScores
 
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fight")), 0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vadbench.errors import RunError, UnknownNameError
+from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.runs import read_record
 
 

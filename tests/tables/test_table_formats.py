@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vadbench.errors import RunError
-from vadbench.tables.escaping import html_text, latex, markdown, plain, spreadsheet
+from vadbench.base.errors import RunError
+from vadbench.base.text import html_text, latex, markdown, plain, spreadsheet
 from vadbench.tables.formats import CSV_COLUMNS, FORMATS, render
 from vadbench.tables.model import (
     Cell,

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vadbench import DatasetSpec, hookimpl
+from vadbench.base.errors import DataError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
-from vadbench.errors import DataError
 
 LISTED = ["names", "splits", "labels", "segments", "order", "paths", "boundaries", "counts"]
 FAILS = {

@@ -18,8 +18,8 @@ from vadbench_baselines.linear import ClipLinear
 from vadbench_baselines.zero_shot import ZeroShot
 
 from vadbench import MethodSpec, hookimpl
-from vadbench.config import MethodConfig, Recipe
-from vadbench.locations import find_data_root
+from vadbench.base.config import MethodConfig, Recipe
+from vadbench.base.locations import find_data_root
 from vadbench.method import Method, Reach, Scores
 from vadbench.plugins import installed
 

@@ -8,7 +8,7 @@ from unittest import SkipTest
 
 import pytest
 
-from vadbench.errors import UnknownNameError
+from vadbench.base.errors import UnknownNameError
 from vadbench.plugins import Registry
 from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
 from vadbench.testing.datasets import DATASET_CHECKS

@@ -9,7 +9,7 @@ from unittest import SkipTest
 
 import pytest
 
-from vadbench.errors import PluginError, UnknownNameError
+from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.plugins import Registry, installed
 from vadbench.testing import Check, NotCheckedWarning, check_method, method_checks
 from vadbench.testing.methods import METHOD_CHECKS

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from vadbench.annotations.finding import VideoFiles, find_files
 from vadbench.annotations.reading import Entry, Interval, read_counts, read_csv_list, read_list
-from vadbench.dataset import SPLITS, Boundaries, Dataset, Progress, Segment, Split, Video, silent
-from vadbench.errors import DataError, UnknownNameError
+from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import SPLITS, Boundaries, Dataset, Segment, Split, Video
 
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
 SHIFTS: dict[Boundaries, tuple[int, int]] = {"anomalyclip": (0, 1), "vadclip": (0, 0)}

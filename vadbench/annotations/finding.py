@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vadbench.annotations.reading import video_name
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from vadbench.base.config import MethodConfig, field_names, resolve
+from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
+from vadbench.base.fields import is_known, known_settings
+from vadbench.base.naming import split_name
 from vadbench.benchmarks.lines import Lines, Place
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table, same_value, value_at
-from vadbench.config import MethodConfig, field_names, resolve
 from vadbench.descriptions import Bank
-from vadbench.errors import ConfigError, PluginError, did_you_mean, listed
-from vadbench.fields import is_known, known_settings
 from vadbench.hookspecs import BenchmarkSpec
-from vadbench.naming import split_name
 from vadbench.plugins import Registry
 from vadbench.protocols import protocol
 from vadbench.published import published_numbers

@@ -9,14 +9,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from vadbench.base.errors import RunError, StorageError, VadbenchError
+from vadbench.base.files import locked
+from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, read_records, usable
 from vadbench.benchmarks.today import Today, inputs_here, today
-from vadbench.dataset import Progress, silent
 from vadbench.engines import Engine, Lost
-from vadbench.errors import RunError, StorageError, VadbenchError
-from vadbench.files import locked
 from vadbench.plugins import Registry
 from vadbench.runs import Outcome, read_record
 

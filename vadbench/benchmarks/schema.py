@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from vadbench.base.errors import ConfigError, UnknownNameError, did_you_mean
+from vadbench.base.hashing import digest
+from vadbench.base.naming import flatten, is_of, same, split_name, written
 from vadbench.descriptions import parse_bank, read_bank
-from vadbench.errors import ConfigError, UnknownNameError, did_you_mean
 from vadbench.metrics.definitions import canonical, definition
-from vadbench.naming import flatten, is_of, same, split_name, written
 from vadbench.protocols import PROTOCOLS
-from vadbench.runs import Name, RunRecord, digest, weights_name
+from vadbench.runs import Name, RunRecord, weights_name
 
 if TYPE_CHECKING:
     from vadbench.features.layouts import Layout

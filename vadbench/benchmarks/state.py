@@ -9,13 +9,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vadbench.base.errors import RunError, VadbenchError
+from vadbench.base.files import file_stamp
+from vadbench.base.locations import find_data_root
 from vadbench.benchmarks.reading import protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.today import Today, inputs_here, today
 from vadbench.dataset import SPLITS, Split
-from vadbench.errors import RunError, VadbenchError
-from vadbench.files import file_stamp
-from vadbench.locations import find_data_root
 from vadbench.plugins import Registry
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, Outcome, read_record
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vadbench.base.config import MethodConfig, Settings, resolve
+from vadbench.base.errors import VadbenchError
+from vadbench.base.locations import cache_root, find_data_root
 from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.config import MethodConfig, Settings, resolve
 from vadbench.dataset import Split
-from vadbench.errors import VadbenchError
 from vadbench.keys import EDITION, key_values, restored
-from vadbench.locations import cache_root, find_data_root
 from vadbench.plugins import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
 from vadbench.runs import INCOMPLETE, RunRecord

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 import vadbench
+from vadbench.base.errors import VadbenchError
 from vadbench.cli import (
     bench,
     check,
@@ -35,7 +36,6 @@ from vadbench.cli import (
     table,
     ui,
 )
-from vadbench.errors import VadbenchError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import ConfigError, TrackingError, UnknownNameError
+from vadbench.base.locations import SWITCH_VARIABLE, tracks
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printable
 from vadbench.cli.run import parse_seeds
-from vadbench.errors import ConfigError, TrackingError, UnknownNameError
-from vadbench.locations import SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.schema import Benchmark, Cell, Site
@@ -158,10 +158,10 @@ def _run(
     name: str, benchmark: Benchmark, states: Sequence[CellState], site: Site, engine: Engine, in_process: bool
 ) -> tuple[list[CellState], str]:
     """Run what is to do; the states afterwards, and a sentence on what was logged."""
+    from vadbench.base.files import make_folder
+    from vadbench.base.types import silent
     from vadbench.benchmarks.running import run_cells
     from vadbench.cli.bench_display import display
-    from vadbench.dataset import silent
-    from vadbench.files import make_folder
 
     make_folder(site.out)
     log = _Log(name, benchmark, site.out)
@@ -220,7 +220,7 @@ def _engine(engine: str, jobs: int, address: str | None, device: str) -> Engine:
 
 
 def _refuse_environment() -> None:
-    from vadbench.config import ENVIRONMENT_PREFIX
+    from vadbench.base.config import ENVIRONMENT_PREFIX
 
     if layered := [n for n in sorted(os.environ) if n.startswith(ENVIRONMENT_PREFIX)]:
         raise ConfigError(f"a benchmark runs with the settings of its file; unset {', '.join(layered)}")
@@ -291,7 +291,7 @@ def _counted(states: Sequence[CellState]) -> str:
 
 def _print_states(states: Sequence[CellState]) -> None:
     """A line for the seeds of one experiment that stand alike."""
-    from vadbench.naming import written
+    from vadbench.base.naming import written
 
     lines: dict[tuple[Any, ...], list[str]] = {}
     for state in states:

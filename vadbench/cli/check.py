@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import UnknownNameError
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table, progress_bar
-from vadbench.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from vadbench.dataset import Progress
+    from vadbench.base.types import Progress
     from vadbench.testing import Check
 
 WIDEST = 76

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import ConfigError
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table, progress_bar
-from vadbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from vadbench.inspection import Report
@@ -64,12 +64,12 @@ def check(
     (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null) and problems (kind,
     name, text), all of them.
     """
+    from vadbench.base.locations import find_data_root
     from vadbench.clip import load_clip
     from vadbench.environment import choose_device
     from vadbench.experiment import clip_source
     from vadbench.features.given import GivenFeatures
     from vadbench.inspection import inspect
-    from vadbench.locations import find_data_root
     from vadbench.plugins import Registry
 
     if features is None and features_layout is not None:

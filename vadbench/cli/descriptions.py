@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.errors import ConfigError
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
-from vadbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from vadbench.clip import Clip

@@ -11,9 +11,9 @@ from typing import Literal
 
 import click
 
+from vadbench.base.errors import VadbenchError
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
-from vadbench.errors import VadbenchError
 
 LOW_DISK_GB = 5
 
@@ -68,7 +68,7 @@ def _codecs() -> Iterator[Check]:
 
 
 def _mlflow(out: Path) -> Check:
-    from vadbench.locations import SWITCH_VARIABLE, tracks
+    from vadbench.base.locations import SWITCH_VARIABLE, tracks
     from vadbench.tracking import check_store
 
     try:
@@ -80,7 +80,7 @@ def _mlflow(out: Path) -> Check:
 
 
 def _data() -> Iterator[Check]:
-    from vadbench.locations import find_data_root
+    from vadbench.base.locations import find_data_root
     from vadbench.plugins import Registry
 
     registry = Registry()
@@ -98,7 +98,7 @@ def _data() -> Iterator[Check]:
 
 
 def _disk(out: Path) -> Iterator[Check]:
-    from vadbench.locations import cache_root
+    from vadbench.base.locations import cache_root
 
     for name, folder in (("runs", out), ("cache", cache_root())):
         existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())

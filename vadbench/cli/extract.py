@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.errors import ConfigError, DataError
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, progress_bar
-from vadbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from vadbench.dataset import Progress, Video
-    from vadbench.features.fingerprint import Arithmetic, Pooling, Precision
+    from vadbench.base.types import Arithmetic, Progress
+    from vadbench.dataset import Video
+    from vadbench.features.fingerprint import Pooling, Precision
     from vadbench.features.regions import RegionSource
 
 
@@ -225,8 +226,8 @@ def find_videos(paths: tuple[Path, ...]) -> list[Video]:
 def _dataset_videos(
     name: str, data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
 ) -> list[Video]:
+    from vadbench.base.locations import find_data_root
     from vadbench.dataset import SPLITS
-    from vadbench.locations import find_data_root
     from vadbench.plugins import Registry
 
     dataset_class = Registry(files=plugin_files).dataset(name)

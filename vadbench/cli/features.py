@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import ConfigError
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, progress_bar
-from vadbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from vadbench.features.comparison import Comparison, VideoComparison

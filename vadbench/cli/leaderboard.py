@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.errors import PluginError, RunError, UnknownNameError
 from vadbench.cli import options
 from vadbench.cli.output import note, progress_bar
 from vadbench.cli.table import format_option, output_option, put, write
-from vadbench.errors import PluginError, RunError, UnknownNameError
 
 if TYPE_CHECKING:
     from vadbench.plugins import Registry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vadbench.locations import DATA_VARIABLE, DEFAULT_OUT
+from vadbench.base.locations import DATA_VARIABLE, DEFAULT_OUT
 
 debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
 device = click.option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from vadbench.dataset import Progress
+    from vadbench.base.types import Progress
     from vadbench.runs import RunRecord, Value
 
 
@@ -47,7 +47,7 @@ def printable(text: str) -> str:
     >>> printable("two\\nlines \\x1b[31mred")
     'two\\nlines [31mred'
     """
-    from vadbench.tables.escaping import plain
+    from vadbench.base.text import plain
 
     return "\n".join(map(plain, text.split("\n")))
 
@@ -56,7 +56,7 @@ def printable(text: str) -> str:
 def progress_bar() -> Iterator[Progress]:
     """Yield a progress callback: bars on a terminal, silence elsewhere."""
     if not sys.stderr.isatty():
-        from vadbench.dataset import silent
+        from vadbench.base.types import silent
 
         yield silent
         return
@@ -100,8 +100,8 @@ def percent(value: float | None) -> str:
 
 def print_results(records: Sequence[RunRecord]) -> None:
     """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
+    from vadbench.base.metric_keys import MetricKey
     from vadbench.metrics.definitions import CLASS_METRICS, COMPARED
-    from vadbench.metrics.keys import MetricKey
     from vadbench.runs import summarise
 
     means = summarise(records)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import UnknownNameError
 from vadbench.cli import options
 from vadbench.cli.output import note
-from vadbench.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.errors import DataError, PluginError, UnknownNameError
 from vadbench.cli import options
 from vadbench.cli.output import note, progress_bar
-from vadbench.errors import DataError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
-    from vadbench.dataset import Progress
+    from vadbench.base.types import Progress
     from vadbench.report.content import Shown
     from vadbench.report.thumbnails import Strip
 
@@ -56,7 +56,7 @@ def command(
 
     Every frame of every video has its score there; in a split of more than 50,000 rows of scores, every 16 frames.
     """
-    from vadbench.files import write_text
+    from vadbench.base.files import write_text
     from vadbench.report.content import read_runs, report_data
     from vadbench.report.page import render_page
 
@@ -78,7 +78,7 @@ def _strips(
     shown: Sequence[Shown], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
 ) -> tuple[dict[str, Strip], list[str]]:
     """Thumbnails of what is at hand; that a data set is not is worth an error only where its folder was named."""
-    from vadbench.locations import find_data_root
+    from vadbench.base.locations import find_data_root
     from vadbench.plugins import Registry
     from vadbench.report.thumbnails import make_strips
 

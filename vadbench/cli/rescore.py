@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import VadbenchError
 from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
-from vadbench.errors import VadbenchError
 
 if TYPE_CHECKING:
     from vadbench.rescoring import Rescored

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from vadbench.base.errors import cut
 from vadbench.cli import options
 from vadbench.cli.output import print_json, progress_bar
-from vadbench.errors import cut
 
 LONGEST = 300
 """Characters of a finding that are printed; --json has all."""
@@ -36,10 +36,10 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
     With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
     """
+    from vadbench.base.text import plain
     from vadbench.plugins import Registry
     from vadbench.runs import files_below
     from vadbench.submissions import check_submission
-    from vadbench.tables.escaping import plain
 
     with progress_bar() as progress:
         findings = list(check_submission(folder, Registry(files=plugin_files), progress))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import ConfigError, RunError, StorageError, TrackingError, VadbenchError
+from vadbench.base.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_results, progress_bar
-from vadbench.errors import ConfigError, RunError, StorageError, TrackingError, VadbenchError
-from vadbench.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
 
 if TYPE_CHECKING:
-    from vadbench.dataset import Progress
+    from vadbench.base.types import Progress
     from vadbench.experiment import Experiment
     from vadbench.runs import Outcome
 

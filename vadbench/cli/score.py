@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.errors import ConfigError, DataError
+from vadbench.base.locations import DEFAULT_OUT
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, progress_bar
-from vadbench.errors import ConfigError, DataError
-from vadbench.locations import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from vadbench.own.events import Event

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from vadbench.base.errors import DataError
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_results, print_table
-from vadbench.errors import DataError
 
 
 @click.command("show", short_help="Show one method, data set or run in full.")
@@ -58,8 +58,8 @@ def command(
 
 
 def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
-    from vadbench.config import field_choices, field_descriptions, of_field, resolve
-    from vadbench.naming import flatten, written
+    from vadbench.base.config import field_choices, field_descriptions, of_field, resolve
+    from vadbench.base.naming import flatten, written
 
     values = resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
     meanings, choices = field_descriptions(method.Config), field_choices(method.Config)
@@ -70,7 +70,7 @@ def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
 
 
 def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from vadbench.locations import find_data_root
+    from vadbench.base.locations import find_data_root
 
     try:
         root = str(find_data_root(dataset.name, dataset.makes_itself))

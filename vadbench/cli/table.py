@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.errors import UnknownNameError
 from vadbench.cli import options
 from vadbench.cli.output import note, progress_bar
-from vadbench.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ def write(tables: Sequence[Table], format_: Format, output: Path | None) -> None
 
 def put(text: str, output: Path | None) -> None:
     """Print a text that ends with a line break, or write it to a file."""
-    from vadbench.files import write_text
+    from vadbench.base.files import write_text
 
     if output is None:
         click.echo(text, nl=False)

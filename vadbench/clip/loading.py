@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
+from vadbench.base.errors import ClipError, UnknownNameError
 from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
 from vadbench.clip.weights import (
     FILE_SUFFIXES,
@@ -24,7 +25,6 @@ from vadbench.clip.weights import (
     load_strictly,
     read_file,
 )
-from vadbench.errors import ClipError, UnknownNameError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 """Where ``small_clip.json`` and ``small_clip.safetensors`` lie."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
-from vadbench.features.fingerprint import Arithmetic
+from vadbench.base.types import Arithmetic
 from vadbench.nn.linear import linear
 
 SMALL = "small"

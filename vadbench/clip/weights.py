@@ -14,7 +14,7 @@ from open_clip.model import convert_to_custom_text_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.errors import ClipError, cut
+from vadbench.base.errors import ClipError, cut
 
 FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
+from vadbench.base.errors import ConfigError
+from vadbench.base.locations import CACHE_VARIABLE, cache_root
 from vadbench.engines import Lost, R, T
-from vadbench.errors import ConfigError
-from vadbench.locations import CACHE_VARIABLE, cache_root
 
 RETRIES = 3
 """How often Ray begins a task again whose worker died."""

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.errors import FeatureError, did_you_mean, listed
+from vadbench.base.errors import FeatureError, did_you_mean, listed
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "confidence")

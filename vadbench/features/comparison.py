@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vadbench.dataset import Progress, silent
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
+from vadbench.base.types import Progress, silent
 from vadbench.features.agreement import Agreement, Cause, agreement
 from vadbench.features.fingerprint import Pooling
 from vadbench.features.pooling import pool_rows

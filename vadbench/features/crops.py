@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.source import FeatureSource
 from vadbench.protocols import MAXIMUM

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.features.fingerprint import Pooling
 from vadbench.media import Frame, lazy_frames
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
+from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError
+from vadbench.base.files import replacing, storage_errors
 from vadbench.clip.weights import first_line, hash_weights
-from vadbench.errors import CheckpointError, ConfigError, UnknownNameError
 from vadbench.features.boxes import COLUMNS
 from vadbench.features.regions import REGIONS, Corners, RegionSource
-from vadbench.files import replacing, storage_errors
 
 _UNKEPT = "num_batches_tracked"
 """Count in batch norms that no output depends on; torchvision's own files lack it."""

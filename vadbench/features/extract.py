@@ -18,16 +18,17 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from vadbench.base.errors import DataError, FeatureError
+from vadbench.base.files import storage_errors
+from vadbench.base.types import Arithmetic, Progress, silent
 from vadbench.clip import CROPS, Clip
-from vadbench.dataset import Progress, Video, silent
-from vadbench.errors import DataError, FeatureError
+from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.fingerprint import Arithmetic, Fingerprint, Pooling, Precision
+from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
 from vadbench.features.pooling import pool_rows
 from vadbench.features.regions import FRAMES_AT_ONCE, LONGEST, SLOTS, RegionEncoder, RegionSource
 from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.files import storage_errors
 from vadbench.media import declared_frames, is_source, source_id
 
 _COPIED_ROWS = 1024

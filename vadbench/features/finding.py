@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vadbench.annotations.reading import video_name
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 
 Files = Mapping[str, Mapping[str, str]]
 """Paths by video and crop; a file of no crop in particular is crop "0"."""

@@ -10,12 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vadbench.errors import FeatureError, did_you_mean
-from vadbench.files import write_json
+from vadbench.base.errors import FeatureError, did_you_mean
+from vadbench.base.files import write_json
+from vadbench.base.types import Arithmetic
 
 Pooling = Literal["first", "middle", "mean"]
 Precision = Literal["float32", "float16"]
-Arithmetic = Literal["fp32", "bf16", "fp16"]
 UNKNOWN = "unknown"
 """Stands in a fingerprint for what nobody recorded."""
 

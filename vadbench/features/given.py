@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vadbench.base.errors import FeatureError
+from vadbench.base.hashing import digest
+from vadbench.base.types import Progress
 from vadbench.clip import Clip
-from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video
-from vadbench.errors import FeatureError
+from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.finding import find_npy
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
@@ -18,7 +20,6 @@ from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.features.verified import Verified
 from vadbench.media import is_source
-from vadbench.runs import digest
 
 
 @dataclass(frozen=True)

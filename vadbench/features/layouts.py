@@ -23,7 +23,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vadbench.errors import FeatureError, did_you_mean
+from vadbench.base.errors import FeatureError, did_you_mean
+from vadbench.base.files import file_stamp
 from vadbench.features.detection import AXES, NAME_IT, NpyLayout, Sample, crop_axis, detect, read_samples, stride_of
 from vadbench.features.finding import Files, assign, find_npy, require_inside
 from vadbench.features.fingerprint import FINGERPRINT_FILE, UNKNOWN, Fingerprint
@@ -31,7 +32,6 @@ from vadbench.features.npy import map_npy
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.files import file_stamp
 
 Layout = Literal["store", NpyLayout]
 """A feature store, or .npy files as in the table above."""

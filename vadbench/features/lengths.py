@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vadbench.dataset import SPLITS, Progress, Split, Video
-from vadbench.errors import DataError, FeatureError, MediaError
+from vadbench.base.errors import DataError, FeatureError, MediaError
+from vadbench.base.types import Progress
+from vadbench.dataset import SPLITS, Split, Video
 from vadbench.features.source import FeatureSource
 from vadbench.media import declared_frames
 from vadbench.protocols import Protocol, require_frames, require_rows

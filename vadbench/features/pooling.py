@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint, Pooling
 from vadbench.features.shard import Rows
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vadbench.base.errors import FeatureError
 from vadbench.clip import SMALL, Clip
 from vadbench.dataset import ClassTable
-from vadbench.errors import FeatureError
 from vadbench.features.source import FeatureSource, spread
 
 OTHER_BELOW = 0.1

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vadbench.base.config import Rows
+from vadbench.base.errors import DataError, FeatureError
+from vadbench.base.files import locked
+from vadbench.base.hashing import digest
+from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
-from vadbench.config import Rows
-from vadbench.dataset import SPLITS, Dataset, Progress, Split, Video, silent
-from vadbench.errors import DataError, FeatureError
+from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import crops_like_test, scored_crops
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
@@ -22,10 +25,9 @@ from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.features.verified import Verified
-from vadbench.files import locked
 from vadbench.media import source_id
 from vadbench.protocols import Protocol
-from vadbench.runs import INCOMPLETE, SplitRecord, digest
+from vadbench.runs import INCOMPLETE, SplitRecord
 
 
 @dataclass(frozen=True)

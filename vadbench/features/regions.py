@@ -23,12 +23,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vadbench.base.files import storage_errors
+from vadbench.base.types import Arithmetic
 from vadbench.clip import Clip
 from vadbench.features.decoding import Decoder
-from vadbench.features.fingerprint import Arithmetic, Pooling
+from vadbench.features.fingerprint import Pooling
 from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import StoreWriter
-from vadbench.files import storage_errors
 
 REGIONS = 20
 """Most regions of a frame (paper)."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 
 Rows = NDArray[np.floating[Any]]

@@ -24,7 +24,8 @@ from types import TracebackType
 import numpy as np
 from filelock import FileLock, Timeout
 
-from vadbench.errors import FeatureError, did_you_mean
+from vadbench.base.errors import FeatureError, did_you_mean
+from vadbench.base.files import file_stamp, make_folder, storage_errors
 from vadbench.features.fingerprint import (
     FINGERPRINT_FILE,
     Fingerprint,
@@ -33,7 +34,6 @@ from vadbench.features.fingerprint import (
 )
 from vadbench.features.shard import Entry, Rows, Shard, check_finite, value_type, write_all
 from vadbench.features.source import FeatureSource
-from vadbench.files import file_stamp, make_folder, storage_errors
 
 
 class FeatureStore(FeatureSource):

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.dataset import Progress, silent
-from vadbench.errors import FeatureError
+from vadbench.base.errors import FeatureError
+from vadbench.base.types import Progress, silent
 from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.layouts import Layout, NpyFeatures
 from vadbench.features.source import FeatureSource

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vadbench.base.files import Remembered
 from vadbench.features.source import FeatureSource
-from vadbench.files import Remembered
 
 
 class Verified:

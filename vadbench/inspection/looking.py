@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vadbench.annotations.finding import VideoFiles
+from vadbench.base.errors import DataError
+from vadbench.base.types import Progress
 from vadbench.clip import Clip
-from vadbench.dataset import ClassTable, Progress, Video
-from vadbench.errors import DataError
+from vadbench.dataset import ClassTable, Video
 from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.given import GivenFeatures, require_clip, require_encoder, require_file
 from vadbench.features.layouts import NpyFeatures, WidthError, open_features

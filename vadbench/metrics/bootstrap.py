@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.keys import MetricKey
+from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.ranking import Ranking, Value, normal_video_alarms
 from vadbench.metrics.rows import Ints, ScoredRows, WeightedRows
 

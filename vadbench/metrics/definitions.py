@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vadbench.errors import UnknownNameError
-from vadbench.metrics.keys import MetricKey
+from vadbench.base.errors import UnknownNameError
+from vadbench.base.metric_keys import MetricKey
 
 IOU_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 

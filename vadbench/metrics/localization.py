@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import IOU_THRESHOLDS
 from vadbench.metrics.proposals import Proposals, match, propose
 from vadbench.metrics.ranking import Value

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vadbench.metrics.keys import MetricKey
+from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.rows import Floats, Ints, ScoredRows
 
 Weights = NDArray[Any]

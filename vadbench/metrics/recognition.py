@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.rows import Floats, Ints, ScoredRows
 

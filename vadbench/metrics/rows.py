@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vadbench.errors import ConfigError
+from vadbench.base.errors import ConfigError
 from vadbench.nn.linear import Linear, linear
 
 _SLOPE = 1.702

@@ -12,8 +12,8 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vadbench.errors import ConfigError, MediaError
-from vadbench.files import replacing
+from vadbench.base.errors import ConfigError, MediaError
+from vadbench.base.files import replacing
 from vadbench.media import Frame
 from vadbench.own.events import Curve, Event
 from vadbench.own.outputs import read_scores

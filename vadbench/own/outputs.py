@@ -17,8 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vadbench.base.files import make_folder, replacing, storage_errors
 from vadbench.dataset import ClassTable
-from vadbench.files import make_folder, replacing, storage_errors
 from vadbench.own.events import Curve, Event
 from vadbench.own.windows import ScoredRows, Thumbnail
 

@@ -26,7 +26,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vadbench.errors import MediaError, cut
+from vadbench.base.errors import MediaError, cut
 from vadbench.media import Frame, read_frames
 from vadbench.own.sources import Source
 

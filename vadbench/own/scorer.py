@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
+from vadbench.base.config import MethodConfig, defaults, resolve
+from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.checkpoints import CheckpointInfo, load_checkpoint, read_info
 from vadbench.clip import CROPS, Clip, load_clip
-from vadbench.config import MethodConfig, defaults, resolve
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
-from vadbench.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.experiment import clip_notes, clip_source, load_clip_of
 from vadbench.features.crops import choose_crops
 from vadbench.features.extract import clip_fingerprint

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from vadbench.errors import ConfigError
+from vadbench.base.errors import ConfigError
 from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
 
 SCHEMES = ("http", "https", "rtsp", "rtsps")

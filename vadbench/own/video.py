@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vadbench.dataset import Progress, silent
-from vadbench.files import write_json, write_text
+from vadbench.base.files import write_json, write_text
+from vadbench.base.types import Progress, silent
 from vadbench.own.events import Curve, Event, EventFinder
 from vadbench.own.outputs import Format, VideoFolder, draw_curve, save_figure
 from vadbench.own.page import clock, video_page

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vadbench.base.errors import DataError, FeatureError
 from vadbench.clip import CROPS, Clip
-from vadbench.errors import DataError, FeatureError
 from vadbench.features import extract
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint

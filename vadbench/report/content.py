@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from vadbench.base.errors import DataError, RunError
+from vadbench.base.metric_keys import MetricKey
 from vadbench.comparing import load_runs, matched
 from vadbench.dataset import Video
-from vadbench.errors import DataError, RunError
 from vadbench.metrics.definitions import COMPARED, definition
-from vadbench.metrics.keys import MetricKey
 from vadbench.metrics.ranking import Ranking, pr_curve, roc_curve
 from vadbench.metrics.recognition import recognise
 from vadbench.metrics.rows import ScoredRows

@@ -12,8 +12,9 @@ import av
 import av.error
 from PIL import Image, UnidentifiedImageError
 
-from vadbench.dataset import Dataset, Progress, silent
-from vadbench.errors import DataError, MediaError
+from vadbench.base.errors import DataError, MediaError
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import Dataset
 from vadbench.media import list_images
 
 PICTURES = 6

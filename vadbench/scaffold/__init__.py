@@ -11,8 +11,8 @@ from string import Template
 from typing import Literal
 
 import vadbench
-from vadbench.errors import ConfigError, PluginError
-from vadbench.files import make_folder, storage_errors
+from vadbench.base.errors import ConfigError, PluginError
+from vadbench.base.files import make_folder, storage_errors
 from vadbench.hookspecs import NAME
 from vadbench.plugins import Registry
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from vadbench.base.errors import FeatureError, RunError
+from vadbench.base.hashing import digest
+from vadbench.base.text import plain
 from vadbench.benchmarks.state import read_records
-from vadbench.errors import FeatureError, RunError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.keys import restored
 from vadbench.metrics.comparison import ROUNDING
 from vadbench.protocols import Protocol
-from vadbench.runs import INCOMPLETE, RESULT, RunRecord, digest
-from vadbench.tables.escaping import plain
+from vadbench.runs import INCOMPLETE, RESULT, RunRecord
 
 IMPORTED = "weights imported"
 """What the note on weights from the authors' own file begins with."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, get_args
 
-from vadbench.tables import escaping
+from vadbench.base import text as escaping
 from vadbench.tables.latex import to_latex
 from vadbench.tables.layout import TIED, Entry, Layout, lay_out, legend
 from vadbench.tables.model import Table, to_json

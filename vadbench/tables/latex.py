@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from vadbench.tables.escaping import latex
+from vadbench.base.text import latex
 from vadbench.tables.layout import INTERVALS, TIED, Entry, Layout, legend
 
 WIDEST = 8

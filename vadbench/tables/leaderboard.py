@@ -9,11 +9,11 @@ from itertools import compress
 from pathlib import Path
 from statistics import fmean
 
-from vadbench.dataset import Progress, silent
-from vadbench.errors import RunError, UnknownNameError
+from vadbench.base.errors import RunError, UnknownNameError
+from vadbench.base.hashing import digest
+from vadbench.base.types import Progress, silent
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.protocols import PROTOCOLS, Protocol
-from vadbench.runs import digest
 from vadbench.tables import model
 from vadbench.tables.collect import Evaluation, Kind, by_seed, made
 from vadbench.tables.paper import clip_words

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vadbench.errors import RunError
+from vadbench.base.errors import RunError
 
 Notes = tuple[str, ...]
 WITHIN, BELOW, ABOVE, DIFFERS = "within the interval", "below", "above", "protocol differs in"

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vadbench.base.locations import DEFAULT_OUT
+from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark
-from vadbench.dataset import Progress, silent
-from vadbench.locations import DEFAULT_OUT
 from vadbench.metrics.comparison import TOO_FEW
 from vadbench.metrics.definitions import definition
 from vadbench.published import PublishedNumber, published_for

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.dataset import Progress, Video, silent
-from vadbench.errors import RunError
+from vadbench.base.errors import RunError
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import Video
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
 from vadbench.runs import SCORES

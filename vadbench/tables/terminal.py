@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vadbench.tables.escaping import plain
+from vadbench.base.text import plain
 from vadbench.tables.layout import INTERVALS, TIED, Entry, Layout, legend
 
 WIDEST_NAME = 44

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest import SkipTest
 
-from vadbench.errors import VadbenchError
+from vadbench.base.errors import VadbenchError
 
 Status = Literal["passed", "FAILED", "known", "skipped"]
 Table = Mapping[str, tuple[str, str]]

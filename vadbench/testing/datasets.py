@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vadbench.dataset import Progress, silent
+from vadbench.base.types import Progress, silent
 from vadbench.plugins import Registry, installed
 from vadbench.testing.check import Check, Table, checks_of, judge
 

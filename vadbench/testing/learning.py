@@ -14,16 +14,17 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
+from vadbench.base.config import MethodConfig
+from vadbench.base.errors import listed
+from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.types import Progress
 from vadbench.clip import Clip
-from vadbench.config import MethodConfig
-from vadbench.dataset import Dataset, Progress
-from vadbench.errors import listed
+from vadbench.dataset import Dataset
 from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.features.provision import provide
 from vadbench.harness import build, run
-from vadbench.locations import cache_root, find_data_root
 from vadbench.method import Method
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
 from vadbench.metrics.ranking import evaluate

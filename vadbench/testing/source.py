@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Progress, Split, Video, silent
-from vadbench.errors import DataError
+from vadbench.base.errors import DataError
+from vadbench.base.locations import find_data_root
+from vadbench.base.types import Progress, silent
+from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Split, Video
 from vadbench.hookspecs import NAME
-from vadbench.locations import find_data_root
 from vadbench.testing.check import Failure, require
 
 CHEAP = 0.5

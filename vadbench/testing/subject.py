@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from vadbench.base.config import MethodConfig, Recipe, resolve
+from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, load_clip
-from vadbench.config import MethodConfig, Recipe, resolve
-from vadbench.dataset import ClassTable, Progress, silent
+from vadbench.dataset import ClassTable
 from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Scores, Task
 from vadbench.plugins import Registry

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.base.files import write_tensors
 from vadbench.checkpoints import load_checkpoint
-from vadbench.files import write_tensors
 from vadbench.method import Batch, Method
 from vadbench.runs import CHECKPOINT
 from vadbench.testing.check import require

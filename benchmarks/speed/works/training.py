@@ -18,11 +18,11 @@ from works.scoring import built, literal_of
 from works.work import Options, Work, floor_of
 
 import methods
-from vadbench.config import Recipe
+from vadbench.base.config import Recipe
+from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.loading import Sample, batches
 from vadbench.method import Batch, Method
 from vadbench.runs import TRAINING_LOG
-from vadbench.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.training import adamw, arithmetic, fit, learning_rate
 
 VIDEOS = 1610

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from vadbench.errors import ConfigError, DataError
-from vadbench.locations import cache_root, find_data_root, user_config_file, without_folders
+from vadbench.base.errors import ConfigError, DataError
+from vadbench.base.locations import cache_root, find_data_root, user_config_file, without_folders
 
 
 def test_the_option_comes_first_then_the_config_file_then_the_variable(tmp_path, monkeypatch):

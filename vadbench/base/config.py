@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from vadbench.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
-from vadbench.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
-from vadbench.naming import NAME, Place, flatten, joined, read_value, split_name, written
+from vadbench.base.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
+from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
+from vadbench.base.naming import NAME, Place, flatten, joined, read_value, split_name, written
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

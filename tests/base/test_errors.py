@@ -3,7 +3,7 @@ import inspect
 import pytest
 from pydantic import BaseModel, ValidationError, model_validator
 
-from vadbench import errors
+from vadbench.base import errors
 
 
 def test_unknown_names_offer_close_ones():

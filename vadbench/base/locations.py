@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 import platformdirs
 
-from vadbench.errors import ConfigError, DataError
+from vadbench.base.errors import ConfigError, DataError
 
 DATA_VARIABLE = "VADBENCH_DATA"
 CACHE_VARIABLE = "VADBENCH_CACHE"

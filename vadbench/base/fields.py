@@ -158,3 +158,20 @@ def _each(arguments: tuple[Any, ...], count: int) -> list[Any]:
     if len(arguments) == 1 or (len(arguments) == 2 and arguments[1] is Ellipsis):
         return [arguments[0]] * count
     return list(arguments)
+
+
+# Compared by identity: typing would take two annotations for one whose values are equal, as 1 and True are.
+@dataclass(frozen=True, eq=False)
+class Introduced:
+    """Marks a field that was added after its settings were first released.
+
+    ::
+
+        look_ahead: Annotated[int, Introduced(0)] = Field(0, ge=0, description="...")
+
+    Args:
+        value: what the field means for everything made before it was there. It stays as it is for ever, also where the
+            default changes later.
+    """
+
+    value: Any

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
-from vadbench.config import (
+from vadbench.base.config import (
     MethodConfig,
     Recipe,
     Settings,
@@ -16,8 +16,8 @@ from vadbench.config import (
     of_field,
     resolve,
 )
-from vadbench.errors import ConfigError
-from vadbench.naming import changed_names, flatten, joined, read_value, same, split_name, written
+from vadbench.base.errors import ConfigError
+from vadbench.base.naming import changed_names, flatten, joined, read_value, same, split_name, written
 from vadbench.plugins import installed
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from vadbench.errors import RunError, StorageError
+from vadbench.base.errors import RunError, StorageError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from vadbench.base.metric_keys import MetricKey, from_first_edition, is_branch
 from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, canonical, definition
-from vadbench.metrics.keys import MetricKey, from_first_edition, is_branch
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9@._-]{0,8}", fullmatch=True)
 BRANCHES = st.from_regex(r"[a-z_][a-z0-9_-]{0,5}( [a-z0-9_-]{1,5})?", fullmatch=True)

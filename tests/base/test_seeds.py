@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.seeds import Purpose, generator, torch_draws
+from vadbench.base.seeds import Purpose, generator, torch_draws
 
 NUMBERS = st.integers(0, 2**31)
 

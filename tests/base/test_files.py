@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vadbench.errors import RunError, StorageError
-from vadbench.files import locked, make_folder, read_json, replacing, write_json
+from vadbench.base.errors import RunError, StorageError
+from vadbench.base.files import locked, make_folder, read_json, replacing, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
