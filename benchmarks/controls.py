@@ -35,7 +35,7 @@ from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness import build, run
 from vadbench.metrics.ranking import evaluate
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 from vadbench.scored import align
 from vadbench.scoring import score_videos
 from vadbench.tables.formats import render

@@ -19,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 from vadbench.base.config import field_choices, field_descriptions, of_field, resolve
 from vadbench.base.naming import flatten, written
 from vadbench.metrics.definitions import DEFINITIONS
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import RunRecord
 from vadbench.testing import dataset_checks, method_checks

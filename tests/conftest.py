@@ -46,7 +46,7 @@ def away_from_home(monkeypatch, tmp_path_factory, tracking_address):
 def tiny_cache(tmp_path_factory):
     """The cache after runs on ``tiny``: its videos, and their rows for every and every second frame under two CLIPs."""
     from vadbench.experiment import Request, open_experiment
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:

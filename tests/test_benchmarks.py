@@ -33,9 +33,9 @@ from vadbench.benchmarks.state import (
 from vadbench.benchmarks.today import Today
 from vadbench.engines import Lost
 from vadbench.engines.local import LocalEngine
-from vadbench.hookspecs import BenchmarkSpec, MethodSpec
 from vadbench.keys import EDITION
-from vadbench.plugins import Plugin, Registry
+from vadbench.plugins.hookspecs import BenchmarkSpec, MethodSpec
+from vadbench.plugins.registry import Plugin, Registry
 from vadbench.runs import RunRecord, read_record, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -293,7 +293,7 @@ def test_files_that_are_not_there_are_named(registry, monkeypatch):
 def test_opening_for_a_table_needs_no_torch():
     code = (
         "import sys\nfrom vadbench.benchmarks.reading import open_benchmark\n"
-        "from vadbench.plugins import Registry\n"
+        "from vadbench.plugins.registry import Registry\n"
         "open_benchmark('quick', Registry())\n"
         "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"
     )
@@ -595,9 +595,9 @@ UNREACHED = {
     },
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
     "vadbench/features/extract.py": {"choose one with --pooling"},  # features of regions
-    "vadbench/plugins.py": {"--plugin"},  # which bench has
+    "vadbench/plugins/registry.py": {"--plugin"},  # which bench has
     "vadbench/harness.py": {"--again runs it anew"},  # vadbench run alone says so
-    "vadbench/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name
+    "vadbench/plugins/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name
     "vadbench/base/locations.py": {"--data-root"},  # what named a folder that bench looks for first
 }
 

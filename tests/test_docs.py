@@ -20,7 +20,7 @@ from vadbench.cli import cli
 from vadbench.dataset import Dataset
 from vadbench.media import write_video
 from vadbench.metrics.definitions import DEFINITIONS
-from vadbench.plugins import HOOKS, installed
+from vadbench.plugins.registry import HOOKS, installed
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -19,7 +19,7 @@ from vadbench.cli import main
 from vadbench.experiment import Request, open_experiment
 from vadbench.harness import build
 from vadbench.imports import read_reference
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 
 PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
 STATE = {"net.a": torch.arange(6.0).reshape(2, 3), "net.b": torch.tensor(1)}

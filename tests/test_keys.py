@@ -13,7 +13,7 @@ from vadbench.base.config import MethodConfig, Recipe, Rows, Settings, resolve
 from vadbench.base.fields import Introduced, fields
 from vadbench.base.naming import is_of, same
 from vadbench.keys import evaluation_key, key_values, restored, training_key
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 from vadbench.protocols import PROTOCOLS, Protocol
 
 PARTS: dict[str, Any] = {

@@ -16,7 +16,7 @@ import json, sys, threading, time
 from pathlib import Path
 from vadbench.experiment import Request, open_experiment
 from vadbench.harness import run
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 
 peak, trained = 0, threading.Event()
 

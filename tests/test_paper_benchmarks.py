@@ -10,7 +10,7 @@ import pytest
 from vadbench.base.config import resolve
 from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import Benchmark
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.published import published_for, published_numbers
 
 PAPERS = ("anomalyclip", "vadclip", "icpram2024")

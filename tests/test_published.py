@@ -14,7 +14,7 @@ from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import Column, Published
 from vadbench.metrics.definitions import definition
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.published import published_for, published_numbers, search
 
 COUNTS = {

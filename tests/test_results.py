@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 from vadbench.tables.model import tables_from_json
 
 ROOT = Path(__file__).resolve().parents[1]

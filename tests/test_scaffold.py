@@ -15,7 +15,7 @@ from vadbench import scaffold
 from vadbench.base.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
 from vadbench.dataset import Segment
 from vadbench.media import write_video
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.scaffold import package_words, write_package
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -27,7 +27,7 @@ from vadbench.own.scorer import Scorer
 from vadbench.own.sources import find_sources
 from vadbench.own.video import score_video
 from vadbench.own.windows import Stopwatch, score_rows
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 from vadbench.scoring import ROWS_AT_ONCE, score_videos
 from vadbench.windows import first_needed, next_window, window_rows, windows
 

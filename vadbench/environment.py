@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from vadbench import provenance
 from vadbench.base.errors import DeviceError
+from vadbench.plugins import provenance
 
 PACKAGES = ("vadbench", "torch", "torchvision", "open_clip_torch", "av", "numpy", "scikit-learn", "mlflow")
 

@@ -30,9 +30,9 @@ from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
 from vadbench.keys import restored
 from vadbench.method import Method, require_trainable
-from vadbench.plugins import Registry
+from vadbench.plugins.provenance import Provenance
+from vadbench.plugins.registry import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
-from vadbench.provenance import Provenance
 from vadbench.runs import find_run, weights_name
 
 SMALL_CLIP_NOTE = (

@@ -16,7 +16,7 @@ from vadbench.base.files import LOCK, read_json, write_json
 from vadbench.base.locations import ARTIFACTS
 from vadbench.base.metric_keys import MetricKey, from_first_edition
 from vadbench.base.naming import flatten, is_of, written
-from vadbench.hookspecs import NAME
+from vadbench.plugins.hookspecs import NAME
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -67,7 +67,7 @@ class SplitRecord(BaseModel):
 
 
 class CodeRecord(BaseModel):
-    """Whose code made a result: as :class:`vadbench.provenance.Provenance`, and the identity that keys hold."""
+    """Whose code made a result: as :class:`vadbench.plugins.provenance.Provenance`, and the identity that keys hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     distribution: str

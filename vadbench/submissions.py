@@ -17,7 +17,7 @@ from vadbench.dataset import SPLITS, Split
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.keys import restored
 from vadbench.metrics.definitions import definition
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, files_below, read_record
 from vadbench.scored import ScoredSplit, load_split

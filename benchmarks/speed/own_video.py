@@ -34,7 +34,7 @@ from vadbench.own.scorer import Scorer
 from vadbench.own.sources import Source
 from vadbench.own.video import score_video
 from vadbench.own.windows import BATCH, Pictures, Stopwatch, encoded_rows, score_rows
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
 CLASSES = ClassTable(tuple(map(VideoClass, ("Normal", "Abuse", "Arson", "Assault", "Explosion", "Fighting"))), 0)

@@ -1,7 +1,7 @@
 """The benchmarks that come with vadbench, as a plugin."""
 
 from vadbench import hookimpl
-from vadbench.hookspecs import BenchmarkSpec
+from vadbench.plugins.hookspecs import BenchmarkSpec
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """AnomalyCLIP as a vadbench plugin."""
 
 from vadbench import hookimpl
-from vadbench.hookspecs import MethodSpec
+from vadbench.plugins.hookspecs import MethodSpec
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Methods that compare rows with descriptions of what is normal and what is not, as a vadbench plugin."""
 
 from vadbench import hookimpl
-from vadbench.hookspecs import MethodSpec
+from vadbench.plugins.hookspecs import MethodSpec
 
 _PAPER = "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024"
 

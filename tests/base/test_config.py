@@ -18,7 +18,7 @@ from vadbench.base.config import (
 )
 from vadbench.base.errors import ConfigError
 from vadbench.base.naming import changed_names, flatten, joined, read_value, same, split_name, written
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 
 
 class Config(MethodConfig):

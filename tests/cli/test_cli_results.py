@@ -10,7 +10,7 @@ import pytest
 from vadbench.cli import main
 from vadbench.experiment import Request, open_experiment
 from vadbench.harness import run
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -305,7 +305,7 @@ def test_looking_at_a_submission_imports_no_torch(runs):
     import sys
 
     code = (
-        "import sys\nfrom pathlib import Path\nfrom vadbench.plugins import Registry\n"
+        "import sys\nfrom pathlib import Path\nfrom vadbench.plugins.registry import Registry\n"
         "from vadbench.submissions import check_submission\n"
         "list(check_submission(Path(sys.argv[1]), Registry()))\n"
         "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"

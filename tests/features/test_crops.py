@@ -17,7 +17,7 @@ from vadbench.features.crops import crops_like_test, scored_crops, training_crop
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.imports import import_checkpoint
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.protocols import Protocol
 from vadbench.scored import VideoScores, load_split
 from vadbench.selection import hold_out, video_auc

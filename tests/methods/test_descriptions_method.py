@@ -33,7 +33,7 @@ from vadbench.loading import Sample
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.sampling import drawn_sample
 from vadbench.nn.temporal import LocalGlobal, scaled
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.training import autocast, fit
 from vadbench.wording import long_phrases
 

@@ -20,7 +20,7 @@ from vadbench.own.reading import Reader
 from vadbench.own.scorer import open_untrained
 from vadbench.own.sources import find_sources
 from vadbench.own.video import score_video
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 
 scorer = open_untrained(sys.argv[2], Registry(), torch.device("cpu"), dataset="synthetic", assignments=sys.argv[4:])
 (source,) = find_sources([sys.argv[1]])

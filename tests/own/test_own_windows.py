@@ -28,7 +28,7 @@ from vadbench.own.windows import (
     score_pictures,
     score_rows,
 )
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 SMALLER = {

@@ -21,7 +21,7 @@ from vadbench import MethodSpec, hookimpl
 from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.locations import find_data_root
 from vadbench.method import Method, Reach, Scores
-from vadbench.plugins import installed
+from vadbench.plugins.registry import installed
 
 ON_SYNTHETIC = {"blind", "learns", "leak"}
 SCORED = {"shapes", "probabilities", "together", "reach", "float16", "memory", "checkpoint", "network"} | ON_SYNTHETIC

@@ -9,7 +9,7 @@ from unittest import SkipTest
 import pytest
 
 from vadbench.base.errors import UnknownNameError
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
 from vadbench.testing.datasets import DATASET_CHECKS
 

@@ -10,7 +10,7 @@ from unittest import SkipTest
 import pytest
 
 from vadbench.base.errors import PluginError, UnknownNameError
-from vadbench.plugins import Registry, installed
+from vadbench.plugins.registry import Registry, installed
 from vadbench.testing import Check, NotCheckedWarning, check_method, method_checks
 from vadbench.testing.methods import METHOD_CHECKS
 

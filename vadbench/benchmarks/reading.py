@@ -19,8 +19,8 @@ from vadbench.base.naming import split_name
 from vadbench.benchmarks.lines import Lines, Place
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table, same_value, value_at
 from vadbench.descriptions import Bank
-from vadbench.hookspecs import BenchmarkSpec
-from vadbench.plugins import Registry
+from vadbench.plugins.hookspecs import BenchmarkSpec
+from vadbench.plugins.registry import Registry
 from vadbench.protocols import protocol
 from vadbench.published import published_numbers
 

@@ -17,7 +17,7 @@ from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, read_records, usable
 from vadbench.benchmarks.today import Today, inputs_here, today
 from vadbench.engines import Engine, Lost
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.runs import Outcome, read_record
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from vadbench.benchmarks.reading import protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.today import Today, inputs_here, today
 from vadbench.dataset import SPLITS, Split
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, Outcome, read_record
 
 if TYPE_CHECKING:

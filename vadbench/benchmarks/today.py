@@ -15,7 +15,7 @@ from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
 from vadbench.keys import EDITION, key_values, restored
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.protocols import MAXIMUM, Protocol, protocol
 from vadbench.runs import INCOMPLETE, RunRecord
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vadbench.benchmarks.schema import Benchmark, Cell, Site
     from vadbench.benchmarks.state import CellState
     from vadbench.engines import Engine
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
 WIDEST = 60
 
@@ -109,7 +109,7 @@ def command(
     from vadbench.benchmarks.reading import open_benchmark
     from vadbench.benchmarks.schema import Site
     from vadbench.benchmarks.state import edited_since, look, read_records, with_trainings
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     _refuse_environment()
     tracks()  # a value that is neither on nor off is refused before anything is run

@@ -70,7 +70,7 @@ def check(
     from vadbench.experiment import clip_source
     from vadbench.features.given import GivenFeatures
     from vadbench.inspection import inspect
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     if features is None and features_layout is not None:
         raise ConfigError("--features-layout says how the files in --features lie; give both")

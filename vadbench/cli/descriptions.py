@@ -70,7 +70,7 @@ def check(
     from vadbench.descriptions import read_bank
     from vadbench.environment import choose_device
     from vadbench.experiment import clip_source
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.wording import long_phrases, read_with
 
     bank = read_bank(file)

@@ -81,7 +81,7 @@ def _mlflow(out: Path) -> Check:
 
 def _data() -> Iterator[Check]:
     from vadbench.base.locations import find_data_root
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     registry = Registry()
     for name in registry.specs("dataset"):

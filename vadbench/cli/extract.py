@@ -228,7 +228,7 @@ def _dataset_videos(
 ) -> list[Video]:
     from vadbench.base.locations import find_data_root
     from vadbench.dataset import SPLITS
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     dataset_class = Registry(files=plugin_files).dataset(name)
     dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))

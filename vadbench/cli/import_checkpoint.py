@@ -41,7 +41,7 @@ def command(file: Path, plugin_files: tuple[Path, ...], as_json: bool, **request
     """
     from vadbench.experiment import Request, open_experiment
     from vadbench.imports import import_checkpoint, read_reference
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     state = read_reference(file)
     with progress_bar() as progress:

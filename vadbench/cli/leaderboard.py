@@ -13,7 +13,7 @@ from vadbench.cli.output import note, progress_bar
 from vadbench.cli.table import format_option, output_option, put, write
 
 if TYPE_CHECKING:
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.tables.formats import Format
 
 HEADLINE = "AUC"
@@ -54,7 +54,7 @@ def command(
 
     The HTML is a page that sorts and filters; it shows what papers state too, apart from our own figures.
     """
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.tables.collect import collect
     from vadbench.tables.leaderboard import leaderboards
 

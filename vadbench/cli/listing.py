@@ -10,7 +10,7 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from vadbench.plugins import Kind
+    from vadbench.plugins.registry import Kind
 
 WIDEST = 50
 """Characters in a column, so that tables fit a terminal."""
@@ -40,7 +40,7 @@ def _metrics() -> list[dict[str, str]]:
 def _specs(kind: Kind, plugin_files: tuple[str, ...]) -> list[dict[str, str]]:
     from pathlib import Path
 
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     registry = Registry(files=[Path(f) for f in plugin_files])
     for plugin in registry.plugins:

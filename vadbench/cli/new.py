@@ -42,7 +42,7 @@ def command(what: str, name: str, out: Path, as_json: bool) -> None:
 
     With --json the report is an object with: folder and files.
     """
-    from vadbench.plugins import installed
+    from vadbench.plugins.registry import installed
     from vadbench.scaffold import write_package
 
     folder = write_package(cast("PluginKind", what), name, out, installed())

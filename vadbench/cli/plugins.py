@@ -11,7 +11,7 @@ from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from vadbench.plugins import Plugin
+    from vadbench.plugins.registry import Plugin
 
 WIDEST = 40
 """Characters in a column."""
@@ -33,7 +33,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
     With --json the report is a list of objects with: name, kind (method, dataset, benchmark; several with commas),
     brings (their names), distribution, version (a hash of the file for --plugin), file and status (ok, or why not).
     """
-    from vadbench.plugins import HOOKS, Registry
+    from vadbench.plugins.registry import HOOKS, Registry
 
     registry = Registry(files=plugin_files)
     claims = {(kind, name) for kind in HOOKS for name in registry.conflicts(kind)}
@@ -61,7 +61,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _version(plugin: Plugin) -> str:
-    from vadbench.provenance import SCRATCH, files_digest
+    from vadbench.plugins.provenance import SCRATCH, files_digest
 
     if plugin.distribution == SCRATCH:
         return files_digest([Path(plugin.file)])

@@ -79,7 +79,7 @@ def _strips(
 ) -> tuple[dict[str, Strip], list[str]]:
     """Thumbnails of what is at hand; that a data set is not is worth an error only where its folder was named."""
     from vadbench.base.locations import find_data_root
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.report.thumbnails import make_strips
 
     name = shown[0].record.dataset

@@ -37,7 +37,7 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
     """
     from vadbench.base.text import plain
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.runs import files_below
     from vadbench.submissions import check_submission
 

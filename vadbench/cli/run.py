@@ -94,7 +94,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     mlflow.db in another --out. VADBENCH_MLFLOW=off leaves that out; vadbench log does it later.
     """
     from vadbench.experiment import Request, open_experiment
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     asked = Request(**request)
     tracks()  # a value that is neither on nor off is refused before the run, not after it

@@ -204,7 +204,7 @@ def _scorer(
 ) -> Scorer:
     from vadbench.environment import choose_device
     from vadbench.own.scorer import open_trained, open_untrained
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.runs import find_run
 
     registry, device = Registry(files=plugin_files), choose_device(device_name)

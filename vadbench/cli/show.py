@@ -32,7 +32,7 @@ def command(
     if what == "run":
         _show_run(name, out, as_json)
         return
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
 
     registry = Registry(files=plugin_files)
     spec = registry.spec("method" if what == "method" else "dataset", name)

@@ -60,7 +60,7 @@ def command(
       vadbench table mine.toml/1
     """
     from vadbench.benchmarks.reading import open_benchmark
-    from vadbench.plugins import Registry
+    from vadbench.plugins.registry import Registry
     from vadbench.tables.collect import collect
     from vadbench.tables.paper import paper_tables
 

@@ -22,7 +22,7 @@ from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.keys import restored
 from vadbench.method import Method, Task, require_trainable
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.runs import RESULT, read_record
 
 USUAL_THRESHOLD = 0.5

@@ -13,8 +13,8 @@ from typing import Literal
 import vadbench
 from vadbench.base.errors import ConfigError, PluginError
 from vadbench.base.files import make_folder, storage_errors
-from vadbench.hookspecs import NAME
-from vadbench.plugins import Registry
+from vadbench.plugins.hookspecs import NAME
+from vadbench.plugins.registry import Registry
 
 PluginKind = Literal["method", "dataset"]
 

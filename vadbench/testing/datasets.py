@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vadbench.base.types import Progress, silent
-from vadbench.plugins import Registry, installed
+from vadbench.plugins.registry import Registry, installed
 from vadbench.testing.check import Check, Table, checks_of, judge
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from vadbench.base.errors import DataError
 from vadbench.base.locations import find_data_root
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Split, Video
-from vadbench.hookspecs import NAME
+from vadbench.plugins.hookspecs import NAME
 from vadbench.testing.check import Failure, require
 
 CHEAP = 0.5

@@ -18,7 +18,7 @@ from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable
 from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Scores, Task
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 from vadbench.testing.learning import Arena
 from vadbench.training import arithmetic, fit
 

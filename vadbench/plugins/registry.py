@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pluggy
 
-from vadbench import hookspecs
 from vadbench.base.errors import PluginError, UnknownNameError
-from vadbench.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
-from vadbench.provenance import OWN, SCRATCH, Provenance, provenance
+from vadbench.plugins import hookspecs
+from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
+from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset

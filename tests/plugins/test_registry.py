@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 import pytest
 
 from vadbench.base.errors import PluginError, UnknownNameError
-from vadbench.plugins import Registry
+from vadbench.plugins.registry import Registry
 
 GOOD = """
 from vadbench import MethodSpec, hookimpl

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vadbench.base.errors import PluginError
-from vadbench.plugins import Registry, installed
-from vadbench.provenance import files_digest
+from vadbench.plugins.provenance import files_digest
+from vadbench.plugins.registry import Registry, installed
 
 PLUGIN = Path(__file__).with_name("tiny_plugin.py")
 METHOD = """
