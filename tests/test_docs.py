@@ -17,8 +17,8 @@ import pytest
 
 from vadbench.base.config import field_descriptions
 from vadbench.cli import cli
+from vadbench.data.media import write_video
 from vadbench.dataset import Dataset
-from vadbench.media import write_video
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins.registry import HOOKS, installed
 

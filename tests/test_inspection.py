@@ -18,11 +18,11 @@ from vadbench_ucsdped2.dataset import CLIPS, UcsdPed2
 from vadbench_xdviolence.dataset import XdViolence
 
 from vadbench.clip import ClipSource, load_clip
+from vadbench.data.media import source_id, write_video
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.given import GivenFeatures
 from vadbench.features.store import StoreWriter
 from vadbench.inspection import MEANINGS, inspect
-from vadbench.media import source_id, write_video
 
 FRAMES = 20
 TEMPORAL = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.data.lengths import require_rows
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, require_rows, row_frames
+from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, row_frames
 
 TABLE = ClassTable((VideoClass("A"), VideoClass("B"), VideoClass("Normal")), normal=2)
 

@@ -13,8 +13,8 @@ import pytest
 
 from vadbench import scaffold
 from vadbench.base.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
+from vadbench.data.media import write_video
 from vadbench.dataset import Segment
-from vadbench.media import write_video
 from vadbench.plugins.registry import Registry
 from vadbench.scaffold import package_words, write_package
 

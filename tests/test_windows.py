@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from vadbench.base.config import resolve
 from vadbench.base.errors import PluginError
 from vadbench.clip import ClipSource, load_clip
+from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.media import write_video
 from vadbench.method import Method, Reach, Scores, Task
 from vadbench.own.reading import Reader
 from vadbench.own.scorer import Scorer

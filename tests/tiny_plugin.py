@@ -10,8 +10,8 @@ from torch import nn
 
 from vadbench import DatasetSpec, MethodSpec, hookimpl
 from vadbench.base.config import MethodConfig, Recipe
+from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
-from vadbench.media import write_video
 from vadbench.method import Method, Scores
 
 # Tests change these by the environment, because the file is executed again for every registry.

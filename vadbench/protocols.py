@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vadbench.base.config import Settings
-from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import Boundaries, ClassTable, Video, merged
 
 Selection = Literal["last", "validation", "best-on-test"]
@@ -83,45 +83,6 @@ def protocol(name: str, paper_crops: Mapping[str, str] = MappingProxyType({}), *
     rules = PROTOCOLS[name]
     fields = {"crop": paper_crops.get(name)} | {k: v for k, v in changes.items() if v is not None}
     return Protocol.model_validate(rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
-
-
-def require_frames(name: str, stated: int | None, found: int, tolerance: int) -> None:
-    """Refuse a video whose frames are not as many as its annotation was made for.
-
-    Raises:
-        DataError: the counts differ by more than the tolerance; names the video.
-    """
-    if stated is not None and abs(stated - found) > tolerance:
-        raise DataError(
-            f"{name}: the data set states {stated} frames, found {found}; the annotation and the video do not belong"
-            " together"
-        )
-
-
-def rows_fit(rows: int, stride: int, frames: int, tolerance: int) -> bool:
-    """Whether a video makes so many rows: its last frames may have one or none, and authors may leave one out.
-
-    >>> [rows_fit(rows, 16, 1600, tolerance=2) for rows in (98, 99, 100, 101, 103)]
-    [False, True, True, True, False]
-    """
-    most_left_over = stride if stride > 1 else 0
-    return -(stride - 1) - tolerance <= frames - rows * stride <= most_left_over + tolerance
-
-
-def require_rows(name: str, rows: int, stride: int, frames: int, tolerance: int) -> None:
-    """Refuse features that cannot be those of a video of so many frames.
-
-    Feature sets differ in what they do with a video's last frames: a row for them, none, or one row less even where
-    none are left over. More than that is another video.
-
-    Raises:
-        DataError: the rows are too few or too many; names the video.
-    """
-    if not rows_fit(rows, stride, frames, tolerance):
-        raise DataError(
-            f"{name}: {rows} feature rows of {stride} frames each do not fit a video of {frames} frames; the features"
-            " and the annotation do not belong together (vadbench data check shows all such videos)"
-        )
 
 
 def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:

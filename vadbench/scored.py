@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from vadbench.base.errors import DataError, RunError, VadbenchError
 from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey, is_branch, legal_branch
+from vadbench.data.lengths import require_frames
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.keys import restored
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
@@ -26,7 +27,7 @@ from vadbench.metrics.definitions import BRANCH_METRICS
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
 from vadbench.metrics.rows import ScoredRows
-from vadbench.protocols import Protocol, class_positives_per_row, positives_per_row, require_frames, row_frames
+from vadbench.protocols import Protocol, class_positives_per_row, positives_per_row, row_frames
 from vadbench.runs import RESULT, SCORES, read_record
 
 _BRANCH = "branch "

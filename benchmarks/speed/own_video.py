@@ -25,9 +25,9 @@ from vadbench import environment
 from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
+from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.extract import clip_fingerprint
-from vadbench.media import write_video
 from vadbench.method import Task
 from vadbench.own.reading import Reader
 from vadbench.own.scorer import Scorer

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.annotations.reading import Entry, read_temporal
 from vadbench.base.errors import DataError
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.lists import Entry, read_temporal
 from vadbench.dataset import Boundaries, ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 

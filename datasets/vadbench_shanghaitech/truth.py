@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.annotations.reading import Interval, brief, read_json, whole
 from vadbench.base.errors import DataError
+from vadbench.data.annotations.lists import Interval, brief, read_json, whole
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench import media
+from vadbench.data import media
 from vadbench_synthetic.canvas import MARGIN, SIZE, Brush, Floats
 from vadbench_synthetic.scene import LIGHTS, background, sensor
 from vadbench_synthetic.script import Script

@@ -30,7 +30,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadbench.media import read_frames, write_video
+from vadbench.data.media import read_frames, write_video
 from vadbench_synthetic.captions import ELSEWHERE, PHRASES, TEMPLATES, attributes
 from vadbench_synthetic.dataset import SEEDS, Synthetic
 from vadbench_synthetic.events import DISTRACTORS, EVENTS

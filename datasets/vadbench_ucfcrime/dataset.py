@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.annotations.reading import Entry, read_temporal
 from vadbench.base.errors import DataError
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.lists import Entry, read_temporal
 from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError, MediaError
 from vadbench.base.types import Progress, silent
+from vadbench.data.media import VIDEO_SUFFIXES, declared_frames
 from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Segment, Split, Video, VideoClass
-from vadbench.media import VIDEO_SUFFIXES, declared_frames
 from vadbench_ucsdped2.truth import INTERVALS_JSON, INTERVALS_MATLAB, MASKS, TEST_CLIPS, Mask, read_intervals, read_mask
 
 TRAIN_ABNORMAL = ("Test002", "Test006", "Test009", "Test010", "Test011", "Test012")

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from vadbench.annotations.reading import read_json, read_lines, whole
 from vadbench.base.errors import DataError
-from vadbench.media import read_frames
+from vadbench.data.annotations.lists import read_json, read_lines, whole
+from vadbench.data.media import read_frames
 
 TEST_CLIPS = tuple(f"Test{i:03d}" for i in range(1, 13))
 INTERVALS_JSON = "ped2_mat_gt.json"

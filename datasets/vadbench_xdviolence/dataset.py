@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadbench.annotations.dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.annotations.finding import VideoFiles
-from vadbench.annotations.reading import (
+from vadbench.base.errors import DataError
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.lists import (
     Entry,
     Interval,
     add_once,
@@ -17,7 +17,7 @@ from vadbench.annotations.reading import (
     read_temporal,
     video_name,
 )
-from vadbench.base.errors import DataError
+from vadbench.data.annotations.video_files import VideoFiles
 from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass, merged
 
 BINARY_FILE = "annotations.txt"

@@ -92,8 +92,8 @@ def test_extract_finds_videos_in_folders_and_keeps_their_names(vadbench, tmp_pat
     import numpy as np
     from PIL import Image
 
+    from vadbench.data.media import write_video
     from vadbench.features.store import FeatureStore
-    from vadbench.media import write_video
 
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "frames").mkdir()
@@ -114,7 +114,7 @@ def test_extract_finds_videos_in_folders_and_keeps_their_names(vadbench, tmp_pat
 def test_keep_going_leaves_a_damaged_video_out_and_says_so(vadbench, tmp_path):
     import numpy as np
 
-    from vadbench.media import write_video
+    from vadbench.data.media import write_video
 
     write_video(tmp_path / "good.mp4", (np.full((32, 32, 3), t, np.uint8) for t in range(33)), 10)
     (tmp_path / "bad.mp4").write_text("text")

@@ -10,10 +10,10 @@ from vadbench_ucsdped2.dataset import CLIPS
 
 from vadbench.cli import main
 from vadbench.clip import load_clip
+from vadbench.data.media import source_id
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
-from vadbench.media import source_id
 
 TINY = Path(__file__).parents[1] / "tiny_plugin.py"
 FRAMES = 6

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from vadbench.cli import main
+from vadbench.data.media import write_video
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.media import write_video
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vadbench.cli import main
+from vadbench.data.media import write_video
 from vadbench.features.store import FeatureStore
-from vadbench.media import write_video
 
 
 @pytest.fixture

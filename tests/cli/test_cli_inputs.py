@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from vadbench.cli import main
-from vadbench.media import write_video
+from vadbench.data.media import write_video
 
 TESTS = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vadbench.cli import main
-from vadbench.media import write_video
+from vadbench.data.media import write_video
 
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 

@@ -282,7 +282,7 @@ def test_a_variable_rate_and_a_turned_phone(trained, score, tmp_path):
     upright.mkdir()
     from PIL import Image
 
-    from vadbench.media import read_frames
+    from vadbench.data.media import read_frames
 
     for i, frame in enumerate(read_frames(phone)):
         Image.fromarray(np.rot90(frame, -1)).save(upright / f"{i}.png")

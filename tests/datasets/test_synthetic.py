@@ -18,8 +18,8 @@ from vadbench_synthetic.events import DISTRACTORS, EVENTS
 from vadbench_synthetic.script import NORMAL, cameras, write
 
 from vadbench.base.errors import ConfigError, UnknownNameError
+from vadbench.data.media import declared_frames, read_frames
 from vadbench.dataset import SPLITS
-from vadbench.media import declared_frames, read_frames
 
 SMALL = {"train": 6, "test": 5, "frames": (100, 130)}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from vadbench_ucfcrime.dataset import UcfCrime
 
-from vadbench.annotations.reading import read_list
 from vadbench.base.errors import DataError
+from vadbench.data.annotations.lists import read_list
 
 NAMES = "Abuse Arrest Arson Assault Burglary Explosion Fighting Normal RoadAccidents Robbery Shooting Shoplifting"
 TRAIN = ["Abuse/Abuse001_x264.mp4", "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4"]
@@ -171,7 +171,7 @@ def test_each_list_is_parsed_once(anomalyclip_root, monkeypatch):
         parsed[path.relative_to(root)] += 1
         return read_list(path, root)
 
-    monkeypatch.setattr("vadbench.annotations.dataset.read_list", counting)
+    monkeypatch.setattr("vadbench.data.annotations.listed_dataset.read_list", counting)
     dataset = UcfCrime(anomalyclip_root)
     for boundaries in ("native", "anomalyclip", "vadclip"):
         dataset.videos("train", boundaries), dataset.videos("test", boundaries)

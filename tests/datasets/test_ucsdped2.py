@@ -9,7 +9,7 @@ from vadbench_ucsdped2.dataset import UcsdPed2
 from vadbench_ucsdped2.truth import read_intervals, read_mask
 
 from vadbench.base.errors import DataError
-from vadbench.media import declared_frames, read_frames, write_video
+from vadbench.data.media import declared_frames, read_frames, write_video
 
 INTERVALS = [[[1 + i], [10 + i]] for i in range(12)]
 TESTS = [f"Test{i:03d}" for i in range(1, 13)]

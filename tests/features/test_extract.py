@@ -22,12 +22,12 @@ from torchvision.transforms.v2 import functional as torchvision
 
 from vadbench.base.errors import DataError, FeatureError, MediaError, StorageError
 from vadbench.clip import CROPS, ClipSource, load_clip
+from vadbench.data.media import declared_frames, lazy_frames, read_frames, write_video
 from vadbench.dataset import Video
 from vadbench.features.decoding import Decoder
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.pooling import pool_rows
 from vadbench.features.store import FeatureStore
-from vadbench.media import declared_frames, lazy_frames, read_frames, write_video
 
 LENGTHS = {"a": 37, "b": 5, "c": 16, "d": 1, "e": 50}
 

@@ -19,6 +19,7 @@ from torchvision.models import get_model
 
 from vadbench.base.errors import CheckpointError, FeatureError, UnknownNameError
 from vadbench.clip import ClipSource, load_clip
+from vadbench.data.media import read_frames, write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.boxes import COLUMNS, Boxes
 from vadbench.features.comparison import compare
@@ -30,7 +31,6 @@ from vadbench.features.pooling import can_serve
 from vadbench.features.regions import REGIONS, SLOTS, cut
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.media import read_frames, write_video
 from vadbench.method import Method, Scores, Task
 from vadbench.scoring import score_videos
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from vadbench.media import write_video
+from vadbench.data.media import write_video
 
 FPS = 25
 

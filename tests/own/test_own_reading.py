@@ -10,7 +10,7 @@ from own_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, soun
 from PIL import Image
 
 from vadbench.base.errors import MediaError
-from vadbench.media import read_frames
+from vadbench.data.media import read_frames
 from vadbench.own.reading import Reader, _request
 from vadbench.own.sources import find_sources
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from vadbench.base.errors import MediaError
+from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Dataset, Video, VideoClass
-from vadbench.media import write_video
 from vadbench.report.thumbnails import make_strip, make_strips
 
 

@@ -200,8 +200,8 @@ def find_videos(paths: tuple[Path, ...]) -> list[Video]:
     Raises:
         DataError: a path is missing or holds no video, or two videos would share a name.
     """
+    from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
     from vadbench.dataset import Video
-    from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     found: dict[str, Path] = {}
     for path in paths:

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from vadbench.base.errors import DataError
+from vadbench.data.media import Frame, lazy_frames
 from vadbench.features.fingerprint import Pooling
-from vadbench.media import Frame, lazy_frames
 
 WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 """How many threads preprocess unless somebody says otherwise: our decision, the encoder needs cores as well."""

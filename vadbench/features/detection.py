@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vadbench.base.errors import FeatureError
+from vadbench.data.lengths import rows_fit
 from vadbench.features.finding import Files, require_inside
 from vadbench.features.npy import Header, read_header
 from vadbench.features.source import spread
-from vadbench.protocols import rows_fit
 
 NpyLayout = Literal["anomalyclip", "vadclip", "rows-crops", "crops-rows"]
 

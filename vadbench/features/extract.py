@@ -22,6 +22,7 @@ from vadbench.base.errors import DataError, FeatureError
 from vadbench.base.files import storage_errors
 from vadbench.base.types import Arithmetic, Progress, silent
 from vadbench.clip import CROPS, Clip
+from vadbench.data.media import declared_frames, is_source, source_id
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
@@ -29,7 +30,6 @@ from vadbench.features.pooling import pool_rows
 from vadbench.features.regions import FRAMES_AT_ONCE, LONGEST, SLOTS, RegionEncoder, RegionSource
 from vadbench.features.shard import Rows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.media import declared_frames, is_source, source_id
 
 _COPIED_ROWS = 1024
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vadbench.annotations.reading import video_name
 from vadbench.base.errors import FeatureError
+from vadbench.data.annotations.lists import video_name
 
 Files = Mapping[str, Mapping[str, str]]
 """Paths by video and crop; a file of no crop in particular is crop "0"."""

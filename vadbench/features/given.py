@@ -10,6 +10,7 @@ from vadbench.base.errors import FeatureError
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
+from vadbench.data.media import is_source
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.finding import find_npy
@@ -19,7 +20,6 @@ from vadbench.features.preflight import Preflight, preflight
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.features.verified import Verified
-from vadbench.media import is_source
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.base.types import Progress
+from vadbench.data.lengths import require_frames, require_rows
+from vadbench.data.media import declared_frames
 from vadbench.dataset import SPLITS, Split, Video
 from vadbench.features.source import FeatureSource
-from vadbench.media import declared_frames
-from vadbench.protocols import Protocol, require_frames, require_rows
+from vadbench.protocols import Protocol
 
 
 def video_lengths(

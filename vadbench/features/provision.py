@@ -14,6 +14,7 @@ from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
+from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import crops_like_test, scored_crops
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
@@ -25,7 +26,6 @@ from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.features.verified import Verified
-from vadbench.media import source_id
 from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, SplitRecord
 

@@ -94,7 +94,7 @@ class FeatureStore(FeatureSource):
         return self._find(name)[0].frames
 
     def source(self, name: str) -> str:
-        """The id of the file that a video's features were made from (:func:`vadbench.media.source_id`)."""
+        """The id of the file that a video's features were made from (:func:`vadbench.data.media.source_id`)."""
         return self._find(name)[0].source
 
     def declared(self, name: str) -> int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from vadbench.annotations.dataset import OVERRUN
 from vadbench.base.errors import DataError
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
+from vadbench.data.annotations.listed_dataset import OVERRUN
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.given import GivenFeatures, choose_features
 from vadbench.inspection.looking import Length, line, look_at_features, look_at_videos

@@ -8,10 +8,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vadbench.annotations.finding import VideoFiles
 from vadbench.base.errors import DataError
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
+from vadbench.data.annotations.video_files import VideoFiles
+from vadbench.data.lengths import require_frames, require_rows
+from vadbench.data.media import declared_frames, list_images
 from vadbench.dataset import ClassTable, Video
 from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.given import GivenFeatures, require_clip, require_encoder, require_file
@@ -20,8 +22,7 @@ from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
 from vadbench.inspection.report import FeaturesReport, Kind, Problem, Report
-from vadbench.media import declared_frames, list_images
-from vadbench.protocols import PROTOCOLS, require_frames, require_rows
+from vadbench.protocols import PROTOCOLS
 
 _TOLERANCE = PROTOCOLS["native"].tolerance
 _WITHOUT = "vadbench run goes on without it with --allow-incomplete"

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vadbench.base.errors import ConfigError, MediaError
 from vadbench.base.files import replacing
-from vadbench.media import Frame
+from vadbench.data.media import Frame
 from vadbench.own.events import Curve, Event
 from vadbench.own.outputs import read_scores
 from vadbench.own.page import clock

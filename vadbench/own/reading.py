@@ -1,7 +1,7 @@
 """Frames of one's own videos with their times, upright, from files, folders, growing files and streams.
 
-Unlike :mod:`vadbench.media`, which reads data sets exactly as others read them, this heeds what a container says about
-how its frames are to be shown and when.
+Unlike :mod:`vadbench.data.media`, which reads data sets exactly as others read them, this heeds what a container says
+about how its frames are to be shown and when.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vadbench.base.errors import MediaError, cut
-from vadbench.media import Frame, read_frames
+from vadbench.data.media import Frame, read_frames
 from vadbench.own.sources import Source
 
 _POLL_SECONDS = 0.1

@@ -20,11 +20,11 @@ from PIL import Image
 
 from vadbench.base.errors import DataError, FeatureError
 from vadbench.clip import CROPS, Clip
+from vadbench.data.media import Frame
 from vadbench.features import extract
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import Rows
-from vadbench.media import Frame
 from vadbench.method import Reach
 from vadbench.own.reading import Kept, Reader
 from vadbench.own.scorer import Scorer

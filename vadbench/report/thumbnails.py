@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from vadbench.base.errors import DataError, MediaError
 from vadbench.base.types import Progress, silent
+from vadbench.data.media import list_images
 from vadbench.dataset import Dataset
-from vadbench.media import list_images
 
 PICTURES = 6
 """Pictures of a video, in the middle of as many equal parts of it."""

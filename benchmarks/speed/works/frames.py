@@ -19,11 +19,11 @@ from measuring import timed
 from works.work import Options, Work, off
 
 from vadbench.clip import CROPS, ClipSource, load_clip
+from vadbench.data.media import Frame, lazy_frames
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.extract import extract_features
 from vadbench.features.store import FeatureStore
-from vadbench.media import Frame, lazy_frames
 
 SMALL, PUBLISHED = ClipSource("small"), ClipSource("ViT-B-16-quickgelu", "random:0")
 BATCH = 256

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from vadbench.annotations.reading import video_name
 from vadbench.base.errors import DataError
-from vadbench.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from vadbench.data.annotations.lists import video_name
+from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
 def find_files(root: Path, pattern: str) -> list[Path]:

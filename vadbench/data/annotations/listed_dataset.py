@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from vadbench.annotations.finding import VideoFiles, find_files
-from vadbench.annotations.reading import Entry, Interval, read_counts, read_csv_list, read_list
 from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.base.types import Progress, silent
+from vadbench.data.annotations.lists import Entry, Interval, read_counts, read_csv_list, read_list
+from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import SPLITS, Boundaries, Dataset, Segment, Split, Video
 
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"

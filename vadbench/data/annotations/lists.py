@@ -1,7 +1,7 @@
 """Official lists and annotations as users have them.
 
 Files come from many hands: every line may be wrong. All messages name the file and the line. A list's paths are never
-opened: they are checked and reduced to a name, and :mod:`vadbench.annotations.finding` looks the name up.
+opened: they are checked and reduced to a name, and :mod:`vadbench.data.annotations.video_files` looks the name up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from vadbench.base.errors import DataError
-from vadbench.media import VIDEO_SUFFIXES
+from vadbench.data.media import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
 _DIGITS = re.compile(r"-?[0-9]+")

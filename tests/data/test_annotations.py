@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.annotations.finding import VideoFiles, find_files
-from vadbench.annotations.reading import (
+from vadbench.base.errors import DataError
+from vadbench.data.annotations.lists import (
     listed_path,
     pairs,
     read_counts,
@@ -20,7 +20,7 @@ from vadbench.annotations.reading import (
     read_temporal,
     video_name,
 )
-from vadbench.base.errors import DataError
+from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Segment, merged
 
 ODD_NAMES = [

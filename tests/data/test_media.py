@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vadbench import media
 from vadbench.base import files
 from vadbench.base.errors import MediaError, StorageError
-from vadbench.media import declared_frames, list_images, read_frames, source_id, write_video
+from vadbench.data import media
+from vadbench.data.media import declared_frames, list_images, read_frames, source_id, write_video
 
 WIDTH, HEIGHT = 64, 48
 

@@ -1,0 +1,1 @@
+"""Readers of the lists and annotations in which data sets circulate."""
