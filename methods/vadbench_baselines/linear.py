@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task
-from vadbench.nn.pooling import top_mean
-from vadbench.nn.sampling import chunk_lengths, drawn_sample, to_chunks
+from vadbench.nn.sampling import chunk_lengths, drawn_sample, to_chunks, top_mean
 from vadbench.nn.temporal import LocalGlobal, scaled
 from vadbench_baselines.config import LINEAR_DEFAULTS, TEMPORAL_LINEAR_DEFAULTS, LinearConfig, TemporalLinearConfig
 

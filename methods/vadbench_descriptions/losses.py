@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vadbench.nn.pooling import row_mask, top_mean
+from vadbench.nn.sampling import row_mask, top_mean
 
 
 def highest(lengths: Tensor, k_ratio: int) -> Tensor:

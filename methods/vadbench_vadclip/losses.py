@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vadbench.nn.pooling import top_mean
+from vadbench.nn.sampling import top_mean
 
 ROWS_FOR_ONE = 16
 """One row in so many is averaged, and one more (code)."""

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.attention import Mlp
 from vadbench.nn.parts import summed
-from vadbench.nn.pooling import row_mask
-from vadbench.nn.sampling import chunk_lengths, to_chunks
+from vadbench.nn.sampling import chunk_lengths, row_mask, to_chunks
 from vadbench_vadclip.checkpoint import to_ours
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss, coarse_loss, divergence, most_suspicious

@@ -13,7 +13,7 @@ from vadbench.base.errors import ConfigError
 from vadbench.nn.attention import Block, quick_gelu
 from vadbench.nn.graph import GraphConvolution, distance_graph, similarity_graph
 from vadbench.nn.linear import Linear
-from vadbench.nn.pooling import row_mask
+from vadbench.nn.sampling import row_mask
 from vadbench_vadclip.config import VadClipConfig
 
 SIMILAR = 0.7

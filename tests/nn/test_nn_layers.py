@@ -16,7 +16,7 @@ from vadbench.base.errors import ConfigError
 from vadbench.nn.attention import Attention, Block, Mlp, quick_gelu
 from vadbench.nn.graph import GraphConvolution, distance_graph, similarity_graph
 from vadbench.nn.linear import Linear, linear
-from vadbench.nn.pooling import row_mask, top_mean
+from vadbench.nn.sampling import row_mask, top_mean
 
 
 def seeded(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vadbench.nn.attention import Block
 from vadbench.nn.graph import similarity_graph
 from vadbench.nn.linear import Linear
-from vadbench.nn.pooling import row_mask
+from vadbench.nn.sampling import row_mask
 
 _EVERY = -2.0
 """A threshold that no cosine similarity is below."""
