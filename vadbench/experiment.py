@@ -24,7 +24,7 @@ from vadbench.clip.weights import is_file
 from vadbench.dataset import Dataset
 from vadbench.descriptions import Bank
 from vadbench.environment import choose_device
-from vadbench.features.crops import training_notes
+from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
@@ -32,7 +32,7 @@ from vadbench.keys import restored
 from vadbench.method import Method, require_trainable
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
-from vadbench.protocols import MAXIMUM, Protocol, protocol
+from vadbench.protocols import Protocol, protocol
 from vadbench.runs import find_run, weights_name
 
 SMALL_CLIP_NOTE = (

@@ -17,9 +17,6 @@ from vadbench.dataset import Boundaries, ClassTable, Video, merged
 Selection = Literal["last", "validation", "best-on-test"]
 """Which weights of a training are evaluated."""
 
-MAXIMUM = "max"
-"""The crop of a protocol that scores regions: a row's score is the highest of those of all regions."""
-
 
 class Protocol(Settings):
     """The rules of an evaluation; every result carries them.

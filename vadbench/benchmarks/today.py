@@ -14,9 +14,10 @@ from vadbench.base.locations import cache_root, find_data_root
 from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
+from vadbench.features.crops import MAXIMUM
 from vadbench.keys import EDITION, key_values, restored
 from vadbench.plugins.registry import Registry
-from vadbench.protocols import MAXIMUM, Protocol, protocol
+from vadbench.protocols import Protocol, protocol
 from vadbench.runs import INCOMPLETE, RunRecord
 
 

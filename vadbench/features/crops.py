@@ -8,7 +8,6 @@ from typing import Literal
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.source import FeatureSource
-from vadbench.protocols import MAXIMUM
 
 CENTER = "center"
 Joining = Literal["mean", "max"]
@@ -129,3 +128,7 @@ def training_notes(fingerprint: Fingerprint, which: str) -> list[str]:
         "trained on the most confident region of each frame and scored on all of them; --set rows.crops=all trains on"
         " all of them"
     ]
+
+
+MAXIMUM = "max"
+"""The crop of a protocol that scores regions: a row's score is the highest of those of all regions."""

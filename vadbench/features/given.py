@@ -13,13 +13,12 @@ from vadbench.clip import Clip
 from vadbench.data.media import is_source
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.extract import clip_fingerprint
-from vadbench.features.finding import find_npy
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.features.layouts import Layout, open_features
+from vadbench.features.npy_files import find_npy
 from vadbench.features.preflight import Preflight, preflight
-from vadbench.features.source import FeatureSource
+from vadbench.features.source import FeatureSource, Verified
 from vadbench.features.store import FeatureStore
-from vadbench.features.verified import Verified
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,19 @@ import numpy as np
 
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import file_stamp
-from vadbench.features.detection import AXES, NAME_IT, NpyLayout, Sample, crop_axis, detect, read_samples, stride_of
-from vadbench.features.finding import Files, assign, find_npy, require_inside
 from vadbench.features.fingerprint import FINGERPRINT_FILE, UNKNOWN, Fingerprint
+from vadbench.features.layout_detection import (
+    AXES,
+    NAME_IT,
+    NpyLayout,
+    Sample,
+    crop_axis,
+    detect,
+    read_samples,
+    stride_of,
+)
 from vadbench.features.npy import map_npy
+from vadbench.features.npy_files import Files, assign, find_npy, require_inside
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore

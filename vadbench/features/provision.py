@@ -23,9 +23,8 @@ from vadbench.features.given import GivenFeatures, choose_features, open_given
 from vadbench.features.layouts import open_features
 from vadbench.features.lengths import video_lengths
 from vadbench.features.pooling import can_serve, pool_rows
-from vadbench.features.source import FeatureSource
+from vadbench.features.source import FeatureSource, Verified
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.features.verified import Verified
 from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, SplitRecord
 

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from vadbench.base.errors import FeatureError
 from vadbench.data.lengths import rows_fit
-from vadbench.features.finding import Files, require_inside
 from vadbench.features.npy import Header, read_header
+from vadbench.features.npy_files import Files, require_inside
 from vadbench.features.source import spread
 
 NpyLayout = Literal["anomalyclip", "vadclip", "rows-crops", "crops-rows"]
