@@ -187,8 +187,8 @@ def test_the_method_shares_a_video_equally_among_its_classes(loaded):
     import torch
 
     from vadbench.dataset import ClassTable, VideoClass
-    from vadbench.loading import weak_labels
     from vadbench.method import Batch, Task
+    from vadbench.training.batches import weak_labels
 
     _, registry = loaded("method", "mine")
     kind = registry.method("mine")

@@ -24,12 +24,12 @@ from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.keys import EDITION, evaluation_key, training_key
-from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Task
 from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, write_record
 from vadbench.selection import choose_judge, selection_notes
 from vadbench.threshold import normal_threshold
-from vadbench.training import STATE, fit
+from vadbench.training.batches import Sample, weak_labels
+from vadbench.training.loop import STATE, fit
 
 
 def run(experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False) -> Outcome:

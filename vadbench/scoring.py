@@ -18,7 +18,7 @@ from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
 from vadbench.scored import VideoScores
-from vadbench.training import arithmetic, autocast
+from vadbench.training.loop import arithmetic, autocast
 from vadbench.windows import Window, window_rows, windows
 
 ROWS_AT_ONCE = 16384

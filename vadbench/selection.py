@@ -22,7 +22,7 @@ from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.runs import TRAINING_LOG
 from vadbench.scored import VideoScores
 from vadbench.scoring import score_videos
-from vadbench.training import Judge
+from vadbench.training.loop import Judge
 
 HELD_OUT = 0.2
 """Share of each class's training videos that ``validation`` holds out (our decision)."""

@@ -132,7 +132,7 @@ def operations_rate(device: str, precision: str) -> float:
     matrix product. CPU seconds, on a GPU wall seconds."""
     import torch
 
-    from vadbench.training import arithmetic
+    from vadbench.training.loop import arithmetic
 
     made = {"device": device, "dtype": torch.bfloat16 if precision == "bf16" else torch.float32}
     images, side, clock = (32, 2048, 1) if device == "cpu" else (2048, 8192, 0)

@@ -38,7 +38,8 @@ from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
 from vadbench.method import Batch, Method, Task
-from vadbench.training import adamw, arithmetic, autocast
+from vadbench.training.loop import arithmetic, autocast
+from vadbench.training.optimisers import adamw
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
@@ -181,7 +182,7 @@ def labels_of(method: Method, videos: int) -> Tensor:
 def step(
     method: Method, loss: Callable[[], Tensor], precision: str = "fp32", fused: bool | None = True
 ) -> Callable[[], None]:
-    """A training step as in :func:`vadbench.training.fit`: loss, gradients, AdamW."""
+    """A training step as in :func:`vadbench.training.loop.fit`: loss, gradients, AdamW."""
     method.train()
     optimiser = adamw(method, method.config.recipe, fused)
 

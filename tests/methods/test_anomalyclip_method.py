@@ -27,9 +27,9 @@ from vadbench.base.config import field_descriptions, resolve
 from vadbench.base.errors import CheckpointError, ConfigError, DataError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample
 from vadbench.method import Batch, Task
-from vadbench.training import autocast, fit
+from vadbench.training.batches import Sample
+from vadbench.training.loop import autocast, fit
 
 DIM = 24
 CPU = torch.device("cpu")

@@ -29,12 +29,12 @@ from vadbench.base.config import field_descriptions, field_names, resolve
 from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.sampling import drawn_sample
 from vadbench.nn.temporal import LocalGlobal, scaled
 from vadbench.plugins.registry import Registry
-from vadbench.training import autocast, fit
+from vadbench.training.batches import Sample
+from vadbench.training.loop import autocast, fit
 from vadbench.wording import long_phrases
 
 DIM = 24

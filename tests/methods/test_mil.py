@@ -16,9 +16,9 @@ from vadbench_baselines.mil import Mil, class_of_highest, parts, ranking, roughn
 from vadbench.base.config import field_descriptions, resolve
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample
 from vadbench.method import Batch, Task
-from vadbench.training import autocast, fit
+from vadbench.training.batches import Sample
+from vadbench.training.loop import autocast, fit
 
 DIM = 24
 CPU = torch.device("cpu")

@@ -26,10 +26,10 @@ from vadbench.base.config import field_descriptions, resolve
 from vadbench.base.errors import CheckpointError, ConfigError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample
 from vadbench.method import Batch, Task
 from vadbench.nn.sampling import chunk_lengths, to_chunks
-from vadbench.training import autocast, fit
+from vadbench.training.batches import Sample
+from vadbench.training.loop import autocast, fit
 
 DIM = 24
 CPU = torch.device("cpu")

@@ -32,7 +32,8 @@ from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.method import Batch, Task
 from vadbench.protocols import class_positives_per_row
-from vadbench.training import arithmetic, learning_rate
+from vadbench.training.loop import arithmetic
+from vadbench.training.optimisers import learning_rate
 
 GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "anomalyclip"
 SETS = sorted(p.parent.name for p in GOLDEN.glob("*/meta.json"))

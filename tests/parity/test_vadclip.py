@@ -40,7 +40,7 @@ from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.nn.attention import Attention
 from vadbench.nn.graph import distance_graph, similarity_graph
 from vadbench.nn.sampling import chunk_lengths, to_chunks
-from vadbench.training import arithmetic
+from vadbench.training.loop import arithmetic
 
 GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "vadclip"
 SETS = sorted(p.parent.name for p in GOLDEN.glob("*/recipe.json"))

@@ -16,11 +16,11 @@ from vadbench.base.config import MethodConfig, Recipe, resolve
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable
-from vadbench.loading import Sample, weak_labels
 from vadbench.method import Method, Scores, Task
 from vadbench.plugins.registry import Registry
 from vadbench.testing.learning import Arena
-from vadbench.training import arithmetic, fit
+from vadbench.training.batches import Sample, weak_labels
+from vadbench.training.loop import arithmetic, fit
 
 HOME = "synthetic"
 """The data set whose settings, classes and encoder everything here uses: it is always there."""

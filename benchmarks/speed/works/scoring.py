@@ -23,7 +23,7 @@ from vadbench.own.scorer import Scorer
 from vadbench.own.windows import BATCH, Stopwatch, score_rows
 from vadbench.scored import VideoScores
 from vadbench.scoring import score_videos
-from vadbench.training import arithmetic
+from vadbench.training.loop import arithmetic
 
 DAY = 24 * 3600 * 30
 """Frames of 24 hours."""

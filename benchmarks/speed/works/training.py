@@ -20,10 +20,11 @@ from works.work import Options, Work, floor_of
 import methods
 from vadbench.base.config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
-from vadbench.loading import Sample, batches
 from vadbench.method import Batch, Method
 from vadbench.runs import TRAINING_LOG
-from vadbench.training import adamw, arithmetic, fit, learning_rate
+from vadbench.training.batches import Sample, batches
+from vadbench.training.loop import arithmetic, fit
+from vadbench.training.optimisers import adamw, learning_rate
 
 VIDEOS = 1610
 """UCF-Crime's training split, 800 of them normal."""

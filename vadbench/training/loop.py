@@ -24,43 +24,12 @@ from vadbench.base.errors import CheckpointError, TrainingError
 from vadbench.base.files import write_tensors, write_text
 from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 from vadbench.base.types import Progress, silent
-from vadbench.loading import Sample, loaded
 from vadbench.method import Method
 from vadbench.runs import TRAINING_LOG
+from vadbench.training.batches import Sample, loaded
+from vadbench.training.optimisers import adamw, learning_rate
 
 STATE = "training.safetensors"
-
-
-def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """Learning rate of an epoch; the rate changes between epochs, never within one.
-
-    ``warmup-cosine``: ``peak * e / w`` for ``e < w``, then ``peak * (1 + cos(pi * (e - w) / (E - w))) / 2``
-    (spec of AnomalyCLIP, section 4).
-
-    >>> [round(learning_rate(Recipe(epochs=4, schedule="warmup-cosine", warmup_epochs=1), e), 6) for e in range(4)]
-    [0.0, 0.0001, 7.5e-05, 2.5e-05]
-    """
-    peak = recipe.learning_rate
-    if recipe.schedule == "constant":
-        return peak
-    if recipe.schedule == "steps":
-        return peak * recipe.gamma ** sum(epoch >= m for m in recipe.milestones)
-    warmup = recipe.warmup_epochs
-    if epoch < warmup:
-        return peak * (epoch if recipe.warmup_from_zero else epoch + 1) / warmup
-    return peak * (1 + math.cos(math.pi * min(1.0, (epoch - warmup) / max(1, recipe.epochs - warmup)))) / 2
-
-
-def adamw(method: Method, recipe: Recipe, fused: bool | None = True) -> torch.optim.AdamW:
-    """The recipe's optimiser of a method's parameters at the peak learning rate; ``fused`` changes last digits."""
-    return torch.optim.AdamW(
-        method.parameter_groups(),
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        eps=recipe.epsilon,
-        weight_decay=recipe.weight_decay,
-        fused=fused,
-    )
 
 
 def fit(

@@ -12,9 +12,10 @@ from torch import nn
 from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample
 from vadbench.method import Method, Task
-from vadbench.training import STATE, arithmetic, fit, learning_rate
+from vadbench.training.batches import Sample
+from vadbench.training.loop import STATE, arithmetic, fit
+from vadbench.training.optimisers import learning_rate
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 

@@ -9,8 +9,8 @@ import torch
 from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.loading import Sample, batches, loaded, weak_labels
 from vadbench.method import Method, Task
+from vadbench.training.batches import Sample, batches, loaded, weak_labels
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 RECIPE = Recipe(batch_size=4)

@@ -1,0 +1,1 @@
+"""Training: batches, optimisers and the one loop."""
