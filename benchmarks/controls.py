@@ -36,8 +36,8 @@ from vadbench.features.store import FeatureStore
 from vadbench.harness import build, run
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins.registry import installed
-from vadbench.scored import align
-from vadbench.scoring import score_videos
+from vadbench.scoring.alignment import align
+from vadbench.scoring.scoring import score_videos
 from vadbench.tables.formats import render
 from vadbench.tables.model import tables_from_json
 

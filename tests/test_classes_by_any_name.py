@@ -11,7 +11,8 @@ from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
 from vadbench.features.provision import _participants
 from vadbench.inspection import inspect
-from vadbench.protocols import class_positives_per_row, protocol
+from vadbench.scoring.alignment import class_positives_per_row
+from vadbench.scoring.protocol import protocol
 from vadbench.selection import hold_out
 
 TABLE = ClassTable(

@@ -13,9 +13,10 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
-from vadbench.protocols import PROTOCOLS
 from vadbench.runs import RunRecord, SplitRecord, Value, write_record
-from vadbench.scored import ScoredSplit, VideoScores
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.split import ScoredSplit
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Riot"), VideoClass("Fire")), normal=0)
 VIDEOS, FRAMES = 30, 64

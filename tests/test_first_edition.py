@@ -15,7 +15,7 @@ from vadbench.base.errors import RunError
 from vadbench.checkpoints import read_info
 from vadbench.cli import main
 from vadbench.runs import SCHEMA, read_record
-from vadbench.scored import load_split
+from vadbench.scoring.split import load_split
 
 FOLDER = Path(__file__).resolve().parent / "first_edition"
 KEY = "24294662df02"

@@ -14,7 +14,7 @@ from vadbench.base.fields import Introduced, fields
 from vadbench.base.naming import is_of, same
 from vadbench.keys import evaluation_key, key_values, restored, training_key
 from vadbench.plugins.registry import installed
-from vadbench.protocols import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import PROTOCOLS, Protocol
 
 PARTS: dict[str, Any] = {
     "method": "m", "version": "1", "config": MethodConfig(recipe=Recipe()), "classes": [0, ["Normal", "normal"]],

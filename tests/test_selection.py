@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from vadbench.base.errors import ConfigError
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.scored import VideoScores
+from vadbench.scoring.alignment import VideoScores
 from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"

@@ -17,8 +17,8 @@ from vadbench.base.errors import CheckpointError, listed
 from vadbench.base.files import read_json, write_json, write_tensors
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
-from vadbench.protocols import Selection
 from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
+from vadbench.scoring.protocol import Selection
 
 
 class ClassEntry(BaseModel):

@@ -22,9 +22,9 @@ from vadbench.keys import restored
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
-from vadbench.protocols import Protocol
 from vadbench.runs import RESULT, RunRecord, find_run, read_record
-from vadbench.scored import ScoredSplit, load_split
+from vadbench.scoring.protocol import Protocol
+from vadbench.scoring.split import ScoredSplit, load_split
 
 RESAMPLES = 5000
 """More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""

@@ -15,12 +15,13 @@ from vadbench.dataset import ClassTable, Video
 from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
-from vadbench.metrics.rows import ScoredRows
 from vadbench.plots import save_pictures
 from vadbench.runs import SCORES, Value
-from vadbench.scored import ScoredSplit, VideoScores
-from vadbench.scoring import score_videos
-from vadbench.windows import window_rows
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.rows import ScoredRows
+from vadbench.scoring.scoring import score_videos
+from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.windows import window_rows
 
 
 def score_split(experiment: Experiment, method: Method, progress: Progress) -> ScoredSplit:

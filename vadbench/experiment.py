@@ -32,8 +32,8 @@ from vadbench.keys import restored
 from vadbench.method import Method, require_trainable
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
-from vadbench.protocols import Protocol, protocol
 from vadbench.runs import find_run, weights_name
+from vadbench.scoring.protocol import Protocol, protocol
 
 SMALL_CLIP_NOTE = (
     "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"

@@ -87,9 +87,9 @@ class Scores:
 class Reach:
     """Which rows of a video the score of a row depends on, and so how one that is too long to hold is cut.
 
-    A run and ``vadbench score`` cut alike (:mod:`vadbench.windows`). Where neighbours matter, windows of up to 4,096
-    rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole video
-    matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks). A longer one is cut into
+    A run and ``vadbench score`` cut alike (:mod:`vadbench.scoring.windows`). Where neighbours matter, windows of up to
+    4,096 rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole
+    video matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks). A longer one is cut into
     windows of that length, each scored as a video of its own; the last one starts earlier to be equally long. Only a
     stream that is followed has other windows: single chunks where the whole video matters, for it has no end.
 

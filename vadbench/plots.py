@@ -18,11 +18,11 @@ from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.calibration import BINS, reliability
 from vadbench.metrics.ranking import pr_curve, roc_curve
-from vadbench.metrics.rows import ScoredRows
 from vadbench.metrics.thinning import thinned
-from vadbench.protocols import row_frames
 from vadbench.runs import PICTURES, Value
-from vadbench.scored import ScoredSplit
+from vadbench.scoring.alignment import row_frames
+from vadbench.scoring.rows import ScoredRows
+from vadbench.scoring.split import ScoredSplit
 
 WIDTH = 3.3
 """Inches: the column of a paper in two columns."""

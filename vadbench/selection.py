@@ -20,8 +20,8 @@ from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.runs import TRAINING_LOG
-from vadbench.scored import VideoScores
-from vadbench.scoring import score_videos
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import Judge
 
 HELD_OUT = 0.2

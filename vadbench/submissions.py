@@ -18,9 +18,9 @@ from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.keys import restored
 from vadbench.metrics.definitions import definition
 from vadbench.plugins.registry import Registry
-from vadbench.protocols import PROTOCOLS, Protocol
 from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, files_below, read_record
-from vadbench.scored import ScoredSplit, load_split
+from vadbench.scoring.protocol import PROTOCOLS, Protocol
+from vadbench.scoring.split import ScoredSplit, load_split
 
 CLOSE = 1e-12
 """By how much a metric may differ from the one that the scores give: the same sums in another order."""

@@ -11,7 +11,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.dataset import Video
 from vadbench.experiment import Experiment
 from vadbench.method import Method
-from vadbench.scoring import score_videos
+from vadbench.scoring.scoring import score_videos
 
 NORMAL_VIDEOS = 100
 """How many normal training videos are scored for the threshold at most: our decision."""

@@ -88,7 +88,7 @@ def areas(frames: int, options: Options) -> Callable[[], Any]:
 def classes(number: int, options: Options) -> Callable[[], Any]:
     """All ranking metrics of 20,000 rows with so many classes."""
     from vadbench.metrics.ranking import evaluate
-    from vadbench.metrics.rows import ScoredRows
+    from vadbench.scoring.rows import ScoredRows
 
     rng = np.random.default_rng(0)
     label = rng.integers(number, size=20_000)

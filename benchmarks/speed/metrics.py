@@ -25,7 +25,7 @@ from vadbench.metrics.bootstrap import RESAMPLES, draw_videos, resampled_metrics
 from vadbench.metrics.comparison import paired_difference
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import evaluate
-from vadbench.metrics.rows import ScoredRows
+from vadbench.scoring.rows import ScoredRows
 
 VIDEOS, FRAMES, CLASSES, NORMAL = 290, 1_111_808, 14, 0
 REPEATS = 5

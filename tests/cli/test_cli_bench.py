@@ -155,7 +155,7 @@ def test_a_cell_is_to_do_again_where_its_data_have_changed_since(bench, write, t
 
 
 def test_a_cell_is_to_do_again_where_the_rules_of_its_protocol_have_changed_since(bench, write, monkeypatch):
-    from vadbench import protocols
+    from vadbench.scoring import protocol as protocols
 
     file = write(ONE)
     runs_once(bench, file)

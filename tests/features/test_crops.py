@@ -18,8 +18,9 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.imports import import_checkpoint
 from vadbench.plugins.registry import Registry
-from vadbench.protocols import Protocol
-from vadbench.scored import VideoScores, load_split
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.protocol import Protocol
+from vadbench.scoring.split import load_split
 from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
@@ -186,7 +187,7 @@ def test_held_out_videos_are_scored_by_the_crop_of_the_test_videos(run, ten_crop
 
 
 def test_a_number_that_is_the_protocols_own_says_no_more_than_the_protocol(run, monkeypatch):
-    monkeypatch.setattr("vadbench.protocols.PROTOCOLS", {"native": Protocol(name="native", crop="5")})
+    monkeypatch.setattr("vadbench.scoring.protocol.PROTOCOLS", {"native": Protocol(name="native", crop="5")})
     record, _ = run()
     again, _ = run("--crop", "5")
     assert record["evaluation"] == again["evaluation"]

@@ -32,7 +32,7 @@ from vadbench.features.regions import REGIONS, SLOTS, cut
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Scores, Task
-from vadbench.scoring import score_videos
+from vadbench.scoring.scoring import score_videos
 
 LENGTHS = {"a": 37, "b": 5, "007": 16}
 HEIGHT, WIDTH = 48, 64
@@ -537,7 +537,7 @@ def scores_of(values):
 
 
 def test_a_score_is_the_maximum_over_regions_with_the_classes_of_the_region_that_has_it(monkeypatch):
-    monkeypatch.setattr("vadbench.scoring.ROWS_AT_ONCE", 30)  # a video's regions come in several groups
+    monkeypatch.setattr("vadbench.scoring.scoring.ROWS_AT_ONCE", 30)  # a video's regions come in several groups
     rng = np.random.default_rng(0)
     values = {
         n: rng.random((k, r, 4), np.float32) for n, k, r in (("a", 3, 11), ("b", 1, 40), ("c", 20, 2), ("d", 7, 5))

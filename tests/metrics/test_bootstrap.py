@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from vadbench.metrics import bootstrap
 from vadbench.metrics.bootstrap import draw_videos, resampled_ap, resampled_auc, with_intervals
 from vadbench.metrics.ranking import Value, evaluate
-from vadbench.metrics.rows import ScoredRows, WeightedRows
+from vadbench.scoring.rows import ScoredRows, WeightedRows
 
 CLASSES = ("Abuse", "Normal", "Arson", "Unseen")
 

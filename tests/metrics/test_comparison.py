@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from vadbench.metrics.bootstrap import draw_videos, resampled_ap, resampled_auc
 from vadbench.metrics.comparison import holm, paired_difference, rank_column, seed_mean_interval
-from vadbench.metrics.rows import WeightedRows
+from vadbench.scoring.rows import WeightedRows
 
 NAN = float("nan")
 

@@ -10,7 +10,7 @@ from vadbench.base.errors import UnknownNameError
 from vadbench.metrics.definitions import DEFINITIONS, definition
 from vadbench.metrics.localization import KEYS
 from vadbench.metrics.ranking import evaluate
-from vadbench.metrics.rows import ScoredRows
+from vadbench.scoring.rows import ScoredRows
 
 
 def test_all_keys_of_the_interface_are_defined_in_order():

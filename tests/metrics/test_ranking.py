@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from vadbench.base.errors import DataError
 from vadbench.metrics.ranking import average_precision, evaluate, pr_curve, roc_auc, roc_curve
-from vadbench.metrics.rows import ScoredRows
+from vadbench.scoring.rows import ScoredRows
 
 SCORES = {
     "any": st.floats(-1e6, 1e6, width=32),

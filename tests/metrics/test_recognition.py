@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from vadbench.base.errors import DataError
 from vadbench.metrics.recognition import F1_THRESHOLDS, among_top, optimal_threshold, predict, recognise
-from vadbench.metrics.rows import ScoredRows
+from vadbench.scoring.rows import ScoredRows
 
 CLASSES = 8
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from vadbench.metrics.calibration import BINS, reliability
-from vadbench.metrics.rows import ScoredRows
 from vadbench.metrics.thinning import thinned
+from vadbench.scoring.rows import ScoredRows
 
 
 def scored_rows(scores, frames, positives):

@@ -31,7 +31,7 @@ from vadbench.base.errors import CheckpointError
 from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.method import Batch, Task
-from vadbench.protocols import class_positives_per_row
+from vadbench.scoring.alignment import class_positives_per_row
 from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import learning_rate
 

@@ -10,7 +10,7 @@ import pytest
 
 from vadbench.metrics.ranking import average_precision, evaluate, roc_auc
 from vadbench.metrics.recognition import recognise
-from vadbench.metrics.rows import ScoredRows
+from vadbench.scoring.rows import ScoredRows
 
 ROOT = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "anomalyclip"
 SETS = sorted(p.parent.name for p in ROOT.glob("*/meta.json"))

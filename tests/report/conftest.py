@@ -9,9 +9,10 @@ import pytest
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.protocols import PROTOCOLS
 from vadbench.runs import RunRecord, SplitRecord, Value, write_record
-from vadbench.scored import ScoredSplit, VideoScores
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.split import ScoredSplit
 
 CLASSES = ("Normal", "Riot", "Fire")
 ROOM = """

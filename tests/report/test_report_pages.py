@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vadbench.scored import load_split
+from vadbench.scoring.split import load_split
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script>",

@@ -8,9 +8,10 @@ import pytest
 from vadbench.base.hashing import digest
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.protocols import PROTOCOLS
 from vadbench.runs import RunRecord, SplitRecord, Value, write_record
-from vadbench.scored import ScoredSplit, VideoScores
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.split import ScoredSplit
 
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fight")), 0)
 FINGERPRINT = Fingerprint("vit", "0" * 64, "quickgelu", "resized", 16, "middle", dim=4)

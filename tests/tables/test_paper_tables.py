@@ -290,7 +290,7 @@ def test_the_interval_of_several_seeds_is_that_of_their_mean(make_run, draw):
     import numpy as np
 
     from vadbench.metrics.bootstrap import draw_videos
-    from vadbench.scored import load_split
+    from vadbench.scoring.split import load_split
 
     folders = [make_run("a", seed=seed, quality=1) for seed in (0, 1, 2)]
     table = draw(own_benchmark([{"label": "a", "method": "a"}]), "1")

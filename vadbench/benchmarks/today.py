@@ -17,8 +17,8 @@ from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
 from vadbench.keys import EDITION, key_values, restored
 from vadbench.plugins.registry import Registry
-from vadbench.protocols import Protocol, protocol
 from vadbench.runs import INCOMPLETE, RunRecord
+from vadbench.scoring.protocol import Protocol, protocol
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames
 from vadbench.dataset import SPLITS, Split, Video
 from vadbench.features.source import FeatureSource
-from vadbench.protocols import Protocol
+from vadbench.scoring.protocol import Protocol
 
 
 def video_lengths(

@@ -25,8 +25,8 @@ from vadbench.features.lengths import video_lengths
 from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource, Verified
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, SplitRecord
+from vadbench.scoring.protocol import Protocol
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
 from vadbench.inspection.report import FeaturesReport, Kind, Problem, Report
-from vadbench.protocols import PROTOCOLS
+from vadbench.scoring.protocol import PROTOCOLS
 
 _TOLERANCE = PROTOCOLS["native"].tolerance
 _WITHOUT = "vadbench run goes on without it with --allow-incomplete"

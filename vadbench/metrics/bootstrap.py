@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.ranking import Ranking, Value, normal_video_alarms
-from vadbench.metrics.rows import Ints, ScoredRows, WeightedRows
+from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
 RESAMPLES = 1000
 SEED = 0

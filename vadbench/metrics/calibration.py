@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.rows import ScoredRows
+from vadbench.scoring.rows import ScoredRows
 
 BINS = 10
 

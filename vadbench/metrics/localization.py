@@ -31,7 +31,7 @@ from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import IOU_THRESHOLDS
 from vadbench.metrics.proposals import Proposals, match, propose
 from vadbench.metrics.ranking import Value
-from vadbench.metrics.rows import Ints
+from vadbench.scoring.rows import Ints
 
 Rule = Literal["native", "vadclip"]
 """Whose reading of average precision and its mean."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.metrics.definitions import IOU_THRESHOLDS
-from vadbench.metrics.rows import Floats, Ints
+from vadbench.scoring.rows import Floats, Ints
 
 DEPTH = 0.6
 """How far below its maximum a class may fall within a run, as a share of its range in the video."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vadbench.base.metric_keys import MetricKey
-from vadbench.metrics.rows import Floats, Ints, ScoredRows
+from vadbench.scoring.rows import Floats, Ints, ScoredRows
 
 Weights = NDArray[Any]
 ALARM = 0.5

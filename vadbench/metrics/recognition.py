@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError
 from vadbench.metrics.ranking import Ranking
-from vadbench.metrics.rows import Floats, Ints, ScoredRows
+from vadbench.scoring.rows import Floats, Ints, ScoredRows
 
 F1_THRESHOLDS = tuple(t / 10 for t in range(1, 11))
 TOP = 5

@@ -17,7 +17,7 @@ from vadbench.own.reading import Reader
 from vadbench.own.scorer import Scorer
 from vadbench.own.sources import Source
 from vadbench.own.windows import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
-from vadbench.windows import window_rows
+from vadbench.scoring.windows import window_rows
 
 _PICTURED = 200
 """Events whose peaks are kept as pictures, the highest ones: enough for a page."""

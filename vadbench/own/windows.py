@@ -28,8 +28,8 @@ from vadbench.features.shard import Rows
 from vadbench.method import Reach
 from vadbench.own.reading import Kept, Reader
 from vadbench.own.scorer import Scorer
-from vadbench.scoring import score_window
-from vadbench.windows import first_needed, next_window, window_rows
+from vadbench.scoring.scoring import score_window
+from vadbench.scoring.windows import first_needed, next_window, window_rows
 
 BATCH = 256
 """Frames encoded at once, as in extraction: another number could change the last bits of a row."""
@@ -191,8 +191,8 @@ def score_rows(
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
     """Scores of rows ``(crops, n, dim)`` that come bit by bit, in the windows in which a run scores them.
 
-    Only a stream's windows are others (:func:`vadbench.windows.window_rows`), which changes no score of a method that
-    does not need the whole video.
+    Only a stream's windows are others (:func:`vadbench.scoring.windows.window_rows`), which changes no score of a
+    method that does not need the whole video.
 
     Yields:
         the number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.

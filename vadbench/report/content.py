@@ -18,12 +18,13 @@ from vadbench.dataset import Video
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.ranking import Ranking, pr_curve, roc_curve
 from vadbench.metrics.recognition import recognise
-from vadbench.metrics.rows import ScoredRows
 from vadbench.metrics.thinning import thinned
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
 from vadbench.runs import RunRecord
-from vadbench.scored import ScoredSplit, VideoScores, load_split
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.rows import ScoredRows
+from vadbench.scoring.split import ScoredSplit, load_split
 
 POINTS = 400
 """Points of a ROC or precision-recall curve: more than a chart has pixels."""

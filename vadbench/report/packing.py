@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.rows import Floats
+from vadbench.scoring.rows import Floats
 
 FRAMES = 16
 """Frames that one value stands for on the page of a long split, as in the features of most papers."""

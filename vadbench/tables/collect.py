@@ -17,8 +17,8 @@ from vadbench.benchmarks.state import read_records
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.keys import restored
 from vadbench.metrics.comparison import ROUNDING
-from vadbench.protocols import Protocol
 from vadbench.runs import INCOMPLETE, RESULT, RunRecord
+from vadbench.scoring.protocol import Protocol
 
 IMPORTED = "weights imported"
 """What the note on weights from the authors' own file begins with."""

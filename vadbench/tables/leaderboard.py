@@ -13,7 +13,7 @@ from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.metrics.definitions import COMPARED, canonical, definition
-from vadbench.protocols import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import PROTOCOLS, Protocol
 from vadbench.tables import model
 from vadbench.tables.collect import Evaluation, Kind, by_seed, made
 from vadbench.tables.paper import clip_words

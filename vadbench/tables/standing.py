@@ -18,7 +18,7 @@ from vadbench.dataset import Video
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
 from vadbench.runs import SCORES
-from vadbench.scored import load_split
+from vadbench.scoring.split import load_split
 from vadbench.tables.collect import Evaluation, Kind, remarks
 from vadbench.tables.model import Reproduced
 

@@ -28,8 +28,8 @@ from vadbench.harness import build, run
 from vadbench.method import Method
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
 from vadbench.metrics.ranking import evaluate
-from vadbench.protocols import protocol
-from vadbench.scored import ScoredSplit, load_split
+from vadbench.scoring.protocol import protocol
+from vadbench.scoring.split import ScoredSplit, load_split
 from vadbench.testing.check import require
 from vadbench.testing.conduct import opened_below, without_datasets
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from vadbench.method import Scores
+from vadbench.scoring.windows import windows
 from vadbench.testing.check import require
 from vadbench.testing.subject import LENGTHS, Subject, furthest, values
-from vadbench.windows import windows
 
 ROUNDING = 1e-5
 """By how much a value may leave its range, and a score differ with the company it is computed in."""

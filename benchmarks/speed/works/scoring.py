@@ -21,8 +21,8 @@ from vadbench.features.source import FeatureSource
 from vadbench.method import Method
 from vadbench.own.scorer import Scorer
 from vadbench.own.windows import BATCH, Stopwatch, score_rows
-from vadbench.scored import VideoScores
-from vadbench.scoring import score_videos
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import arithmetic
 
 DAY = 24 * 3600 * 30

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.data.lengths import require_rows
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.protocols import class_positives_per_row, positives_per_row, protocol, row_frames
+from vadbench.scoring.alignment import class_positives_per_row, positives_per_row, row_frames
+from vadbench.scoring.protocol import protocol
 
 TABLE = ClassTable((VideoClass("A"), VideoClass("B"), VideoClass("Normal")), normal=2)
 

@@ -28,8 +28,8 @@ from vadbench.own.sources import find_sources
 from vadbench.own.video import score_video
 from vadbench.own.windows import Stopwatch, score_rows
 from vadbench.plugins.registry import installed
-from vadbench.scoring import ROWS_AT_ONCE, score_videos
-from vadbench.windows import first_needed, next_window, window_rows, windows
+from vadbench.scoring.scoring import ROWS_AT_ONCE, score_videos
+from vadbench.scoring.windows import first_needed, next_window, window_rows, windows
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 REACHES = st.one_of(
@@ -48,8 +48,8 @@ def short_windows(monkeypatch):
     """Windows of so few rows that tests are quick."""
 
     def limit(parts, whole):
-        monkeypatch.setattr("vadbench.windows.ROWS_OF_PARTS", parts)
-        monkeypatch.setattr("vadbench.windows.ROWS_OF_WHOLE", whole)
+        monkeypatch.setattr("vadbench.scoring.windows.ROWS_OF_PARTS", parts)
+        monkeypatch.setattr("vadbench.scoring.windows.ROWS_OF_WHOLE", whole)
 
     return limit
 
@@ -190,9 +190,9 @@ def test_a_run_scores_any_length_as_its_rule_says(clip, reach, lengths, crops, r
     source = drawn(clip, lengths, crops, "drawn" if regions else None)
     method = Sees(clip, reach)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vadbench.windows.ROWS_OF_PARTS", 20)
-        patch.setattr("vadbench.windows.ROWS_OF_WHOLE", 30)
-        patch.setattr("vadbench.scoring.ROWS_AT_ONCE", 50)
+        patch.setattr("vadbench.scoring.windows.ROWS_OF_PARTS", 20)
+        patch.setattr("vadbench.scoring.windows.ROWS_OF_WHOLE", 30)
+        patch.setattr("vadbench.scoring.scoring.ROWS_AT_ONCE", 50)
         found = run_scores(method, source)
         size = window_rows(reach)
     assert [s.name for s in found] == list(source.names)
@@ -259,8 +259,8 @@ def test_windows_that_answer_differently_are_refused(clip, short_windows):
 def test_a_run_and_ones_own_video_have_the_same_scores_bit_for_bit(clip, reach, length, sizes, crops):
     source, method = drawn(clip, [length], crops), Sees(clip, reach)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vadbench.windows.ROWS_OF_PARTS", 20)
-        patch.setattr("vadbench.windows.ROWS_OF_WHOLE", 30)
+        patch.setattr("vadbench.scoring.windows.ROWS_OF_PARTS", 20)
+        patch.setattr("vadbench.scoring.windows.ROWS_OF_WHOLE", 30)
         (run,) = run_scores(method, source)
         calls, method.calls = method.calls, []
         anomaly, classes = own_scores(method, source, "000", sizes, clip=clip)

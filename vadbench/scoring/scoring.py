@@ -17,9 +17,9 @@ from vadbench.features.crops import Joining, joining
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
-from vadbench.scored import VideoScores
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.windows import Window, window_rows, windows
 from vadbench.training.loop import arithmetic, autocast
-from vadbench.windows import Window, window_rows, windows
 
 ROWS_AT_ONCE = 16384
 """Rows of several videos or crops that a method is given in one call at most; one alone may have more."""
@@ -35,8 +35,8 @@ def score_videos(
 ) -> list[VideoScores]:
     """Score videos from their features, several at once within a bounded number of rows.
 
-    A video that is longer than the method's window (:func:`vadbench.windows.window_rows`) is scored window by window,
-    as ``vadbench score`` does: of its rows no more is held than a window of one crop.
+    A video that is longer than the method's window (:func:`vadbench.scoring.windows.window_rows`) is scored window by
+    window, as ``vadbench score`` does: of its rows no more is held than a window of one crop.
 
     Args:
         method: scores rows.

@@ -8,7 +8,7 @@ import torch
 
 from vadbench.base.errors import PluginError
 from vadbench.method import Scores
-from vadbench.scoring import _checked, _Piece
+from vadbench.scoring.scoring import _checked, _Piece
 
 METHOD = SimpleNamespace(task=SimpleNamespace(classes=["Normal", "Fire"]))
 PIECE = _Piece("v", 30, 3, slice(3), lambda: np.zeros((3, 4)))

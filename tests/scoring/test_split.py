@@ -22,9 +22,10 @@ from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import recognise
-from vadbench.protocols import PROTOCOLS
 from vadbench.runs import RunRecord, write_record
-from vadbench.scored import ScoredSplit, VideoScores, load_split
+from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.split import ScoredSplit, load_split
 
 TABLE = ClassTable((VideoClass("Riot", aliases=("G",)), VideoClass("Normal"), VideoClass("Car_accident")), normal=1)
 
@@ -200,7 +201,7 @@ def test_scores_reach_every_metric_in_their_own_precision(tmp_path, dtype, monke
     made = at_a_threshold(0.3, dtype)
     seen = []
     monkeypatch.setattr(
-        "vadbench.scored.evaluate", lambda rows, *a: seen.append(rows.scores.dtype) or evaluate(rows, *a)
+        "vadbench.scoring.split.evaluate", lambda rows, *a: seen.append(rows.scores.dtype) or evaluate(rows, *a)
     )
     for scores in (made, load_split(keep(made, tmp_path))):
         assert scores.rows.scores.dtype == dtype

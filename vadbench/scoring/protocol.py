@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from vadbench.base.config import Settings
 from vadbench.base.errors import UnknownNameError
-from vadbench.dataset import Boundaries, ClassTable, Video, merged
+from vadbench.dataset import Boundaries
 
 Selection = Literal["last", "validation", "best-on-test"]
 """Which weights of a training are evaluated."""
@@ -80,49 +78,3 @@ def protocol(name: str, paper_crops: Mapping[str, str] = MappingProxyType({}), *
     rules = PROTOCOLS[name]
     fields = {"crop": paper_crops.get(name)} | {k: v for k, v in changes.items() if v is not None}
     return Protocol.model_validate(rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
-
-
-def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
-    """Number of frames each row stands for: its own ``stride``, the last row up to the end of the video.
-
-    >>> row_frames(3, 4, 10).tolist(), row_frames(2, 4, 10).tolist()
-    ([4, 4, 2], [4, 6])
-    """
-    starts, ends = _bounds(rows, stride, frames)
-    counts: NDArray[np.int64] = np.maximum(ends - starts, 0)
-    return counts
-
-
-def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
-    """Frames of each row that lie inside any of the half-open runs, which must not overlap.
-
-    >>> positives_per_row([(3, 9)], 3, 4, 10).tolist()
-    [1, 4, 1]
-    """
-    starts, ends = _bounds(rows, stride, frames)
-    total = np.zeros(rows, dtype=np.int64)
-    for first, last in runs:
-        total += np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0, None)
-    return total
-
-
-def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First frame and one past the last frame of each row."""
-    starts = np.arange(rows, dtype=np.int64) * stride
-    ends = np.minimum(starts + stride, frames)
-    if rows:
-        ends[-1] = frames
-    return starts, ends
-
-
-def class_positives_per_row(
-    video: Video, classes: ClassTable, rows: int, stride: int, frames: int
-) -> NDArray[np.int64]:
-    """``(rows, classes)`` frames of each row inside a segment of each class; normal has the rest."""
-    table = np.zeros((rows, len(classes)), dtype=np.int64)
-    segments = [(classes.id(s.label), s) for s in video.segments]  # a name and an alias are one class
-    for class_id in {i for i, _ in segments}:
-        own = merged(s for i, s in segments if i == class_id)
-        table[:, class_id] = positives_per_row(own, rows, stride, frames)
-    table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(video.runs, rows, stride, frames)
-    return table

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,16 @@ from pydantic import ValidationError
 from vadbench.base.errors import DataError, RunError, VadbenchError
 from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey, is_branch, legal_branch
-from vadbench.data.lengths import require_frames
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.keys import restored
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
-from vadbench.metrics.rows import ScoredRows
-from vadbench.protocols import Protocol, class_positives_per_row, positives_per_row, row_frames
 from vadbench.runs import RESULT, SCORES, read_record
+from vadbench.scoring.alignment import VideoScores, align
+from vadbench.scoring.protocol import Protocol
+from vadbench.scoring.rows import ScoredRows
 
 _BRANCH = "branch "
 """What the names of branches begin with in a scores file."""
@@ -39,24 +39,6 @@ _KINDS = {
     "localises_normal": "b",
 }
 """NumPy's kind of each array that every scores file has."""
-
-
-@dataclass(frozen=True)
-class VideoScores:
-    """Scores of one video as kept, with its true frame count.
-
-    ``anomaly`` and each of ``branches`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
-    """
-
-    name: str
-    frames: int
-    anomaly: NDArray[np.float32]
-    classes: NDArray[np.float32] | None
-    branches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-
-    def without_classes(self) -> VideoScores:
-        """The anomaly scores alone, for a data set with other classes."""
-        return replace(self, classes=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,54 +249,3 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol) -> ScoredSplit:
             )
         )
     return ScoredSplit(scores, videos, int(arrays["stride"]), table, rules, bool(arrays["localises_normal"]))
-
-
-def align(
-    scores: Sequence[VideoScores], videos: Mapping[str, Video], stride: int, classes: ClassTable, rules: Protocol
-) -> ScoredRows:
-    """Lay scores beside the ground truth built from each video's own segments, keyed by name.
-
-    Args:
-        scores: of the videos of a split.
-        videos: the split's videos by name.
-        stride: frames from one row to the next.
-        classes: the data set's class table.
-        rules: how many frames a video has, and by how much a stated count may be off or a segment end past it; what is
-            past the end is cut off.
-
-    Raises:
-        DataError: a video's annotated frame count differs from its own, or a segment lies past its end.
-    """
-    if rules.tail == "rows":
-        scores = [replace(s, frames=len(s.anomaly) * stride) for s in scores]
-    else:
-        for s in scores:
-            _require_truth(s, videos[s.name], rules.tolerance)
-    lengths = [len(s.anomaly) for s in scores]
-    truth = [(videos[s.name], len(s.anomaly), stride, s.frames) for s in scores]
-    with_classes = all(s.classes is not None for s in scores)
-    return ScoredRows(
-        video=np.repeat(np.arange(len(scores)), lengths),
-        names=tuple(s.name for s in scores),
-        # Not in float64: a float32 score is compared with 0.7 in float32, as in the papers' code, and sorts faster.
-        scores=np.concatenate([s.anomaly for s in scores]),
-        frames=np.concatenate([row_frames(r, k, f) for _, r, k, f in truth]),
-        positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
-        class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,
-        class_positives=np.concatenate([class_positives_per_row(v, classes, r, k, f) for v, r, k, f in truth])
-        if with_classes
-        else None,
-        class_names=classes.names,
-        normal=classes.normal,
-    )
-
-
-def _require_truth(scores: VideoScores, video: Video, tolerance: int) -> None:
-    """Refuse a video whose annotation was made for another number of frames."""
-    require_frames(video.name, video.frames, scores.frames, tolerance)
-    for start, end in [*video.runs, *((g.start, g.end) for g in video.segments)]:
-        if start >= scores.frames or end > scores.frames + tolerance:
-            raise DataError(
-                f"{video.name}: segment [{start}, {end}) lies past its {scores.frames} frames;"
-                " the annotation and the video do not belong together"
-            )

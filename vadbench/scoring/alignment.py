@@ -1,0 +1,130 @@
+"""The alignment of rows of scores with annotated segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.base.errors import DataError
+from vadbench.data.lengths import require_frames
+from vadbench.dataset import ClassTable, Video, merged
+from vadbench.scoring.protocol import Protocol
+from vadbench.scoring.rows import ScoredRows
+
+
+def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
+    """Number of frames each row stands for: its own ``stride``, the last row up to the end of the video.
+
+    >>> row_frames(3, 4, 10).tolist(), row_frames(2, 4, 10).tolist()
+    ([4, 4, 2], [4, 6])
+    """
+    starts, ends = _bounds(rows, stride, frames)
+    counts: NDArray[np.int64] = np.maximum(ends - starts, 0)
+    return counts
+
+
+def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
+    """Frames of each row that lie inside any of the half-open runs, which must not overlap.
+
+    >>> positives_per_row([(3, 9)], 3, 4, 10).tolist()
+    [1, 4, 1]
+    """
+    starts, ends = _bounds(rows, stride, frames)
+    total = np.zeros(rows, dtype=np.int64)
+    for first, last in runs:
+        total += np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0, None)
+    return total
+
+
+def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First frame and one past the last frame of each row."""
+    starts = np.arange(rows, dtype=np.int64) * stride
+    ends = np.minimum(starts + stride, frames)
+    if rows:
+        ends[-1] = frames
+    return starts, ends
+
+
+def class_positives_per_row(
+    video: Video, classes: ClassTable, rows: int, stride: int, frames: int
+) -> NDArray[np.int64]:
+    """``(rows, classes)`` frames of each row inside a segment of each class; normal has the rest."""
+    table = np.zeros((rows, len(classes)), dtype=np.int64)
+    segments = [(classes.id(s.label), s) for s in video.segments]  # a name and an alias are one class
+    for class_id in {i for i, _ in segments}:
+        own = merged(s for i, s in segments if i == class_id)
+        table[:, class_id] = positives_per_row(own, rows, stride, frames)
+    table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(video.runs, rows, stride, frames)
+    return table
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Scores of one video as kept, with its true frame count.
+
+    ``anomaly`` and each of ``branches`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
+    """
+
+    name: str
+    frames: int
+    anomaly: NDArray[np.float32]
+    classes: NDArray[np.float32] | None
+    branches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def without_classes(self) -> VideoScores:
+        """The anomaly scores alone, for a data set with other classes."""
+        return replace(self, classes=None)
+
+
+def align(
+    scores: Sequence[VideoScores], videos: Mapping[str, Video], stride: int, classes: ClassTable, rules: Protocol
+) -> ScoredRows:
+    """Lay scores beside the ground truth built from each video's own segments, keyed by name.
+
+    Args:
+        scores: of the videos of a split.
+        videos: the split's videos by name.
+        stride: frames from one row to the next.
+        classes: the data set's class table.
+        rules: how many frames a video has, and by how much a stated count may be off or a segment end past it; what is
+            past the end is cut off.
+
+    Raises:
+        DataError: a video's annotated frame count differs from its own, or a segment lies past its end.
+    """
+    if rules.tail == "rows":
+        scores = [replace(s, frames=len(s.anomaly) * stride) for s in scores]
+    else:
+        for s in scores:
+            _require_truth(s, videos[s.name], rules.tolerance)
+    lengths = [len(s.anomaly) for s in scores]
+    truth = [(videos[s.name], len(s.anomaly), stride, s.frames) for s in scores]
+    with_classes = all(s.classes is not None for s in scores)
+    return ScoredRows(
+        video=np.repeat(np.arange(len(scores)), lengths),
+        names=tuple(s.name for s in scores),
+        # Not in float64: a float32 score is compared with 0.7 in float32, as in the papers' code, and sorts faster.
+        scores=np.concatenate([s.anomaly for s in scores]),
+        frames=np.concatenate([row_frames(r, k, f) for _, r, k, f in truth]),
+        positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
+        class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,
+        class_positives=np.concatenate([class_positives_per_row(v, classes, r, k, f) for v, r, k, f in truth])
+        if with_classes
+        else None,
+        class_names=classes.names,
+        normal=classes.normal,
+    )
+
+
+def _require_truth(scores: VideoScores, video: Video, tolerance: int) -> None:
+    """Refuse a video whose annotation was made for another number of frames."""
+    require_frames(video.name, video.frames, scores.frames, tolerance)
+    for start, end in [*video.runs, *((g.start, g.end) for g in video.segments)]:
+        if start >= scores.frames or end > scores.frames + tolerance:
+            raise DataError(
+                f"{video.name}: segment [{start}, {end}) lies past its {scores.frames} frames;"
+                " the annotation and the video do not belong together"
+            )
