@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.calibration import BINS, reliability
-from vadbench.metrics.ranking import pr_curve, roc_curve
-from vadbench.metrics.thinning import thinned
+from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.runs import PICTURES, Value
 from vadbench.scoring.alignment import row_frames
 from vadbench.scoring.rows import ScoredRows

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from vadbench.base.errors import DataError
-from vadbench.metrics.ranking import average_precision, evaluate, pr_curve, roc_auc, roc_curve
+from vadbench.metrics.curves import pr_curve, roc_curve
+from vadbench.metrics.ranking import average_precision, evaluate, roc_auc
 from vadbench.scoring.rows import ScoredRows
 
 SCORES = {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from vadbench.metrics.calibration import BINS, reliability
-from vadbench.metrics.thinning import thinned
+from vadbench.metrics.curves import thinned
 from vadbench.scoring.rows import ScoredRows
 
 

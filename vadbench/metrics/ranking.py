@@ -125,39 +125,6 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
     return Ranking(np.asarray(scores)).ap(np.asarray(positives), np.asarray(negatives))
 
 
-def roc_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> Curve | None:
-    """False-positive rate (x) and true-positive rate (y) at every distinct score, from (0, 0) at infinity to (1, 1).
-
-    >>> roc_curve([0.9, 0.5, 0.5], positives=[2, 1, 0], negatives=[0, 0, 4]).y.tolist()
-    [0.0, 0.6666666666666666, 1.0]
-
-    Returns:
-        ``None`` where there are only positives or only negatives.
-    """
-    ranking = Ranking(np.asarray(scores))
-    tp, fp = ranking.cumulative(np.asarray(positives)), ranking.cumulative(np.asarray(negatives))
-    if not (len(tp) and tp[-1] and fp[-1]):
-        return None
-    return Curve(
-        np.append(0.0, fp / fp[-1]), np.append(0.0, tp / tp[-1]), np.append(np.inf, ranking.thresholds.astype(float))
-    )
-
-
-def pr_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> Curve | None:
-    """Recall (x) and precision (y) at every distinct score, from (0, 1) at infinity to recall 1.
-
-    Returns:
-        ``None`` where there are no positives.
-    """
-    ranking = Ranking(np.asarray(scores))
-    tp, fp = ranking.cumulative(np.asarray(positives)), ranking.cumulative(np.asarray(negatives))
-    if not (len(tp) and tp[-1]):
-        return None
-    seen = tp + fp > 0  # rows that stand for no frame have no precision
-    tp, fp, thresholds = tp[seen], fp[seen], ranking.thresholds[seen].astype(float)
-    return Curve(np.append(0.0, tp / tp[-1]), np.append(1.0, tp / (tp + fp)), np.append(np.inf, thresholds))
-
-
 def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, Value]:
     """All ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
 

@@ -15,10 +15,10 @@ from vadbench.base.errors import DataError, RunError
 from vadbench.base.metric_keys import MetricKey
 from vadbench.comparing import load_runs, matched
 from vadbench.dataset import Video
+from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
-from vadbench.metrics.ranking import Ranking, pr_curve, roc_curve
+from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.recognition import recognise
-from vadbench.metrics.thinning import thinned
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
 from vadbench.runs import RunRecord
