@@ -20,7 +20,7 @@ from vadbench.base.config import field_choices, field_descriptions, of_field, re
 from vadbench.base.naming import flatten, written
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins.registry import installed
-from vadbench.runs import RunRecord
+from vadbench.records.record import RunRecord
 from vadbench.scoring.protocol import PROTOCOLS, Protocol
 from vadbench.testing import dataset_checks, method_checks
 

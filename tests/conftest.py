@@ -72,7 +72,7 @@ def tiny_at_hand(away_from_home, tiny_cache):
 @pytest.fixture
 def pictures_left_blank(monkeypatch):
     """Pictures of a run are laid out from its figures, but not painted: that takes longer than the rest of the run."""
-    monkeypatch.setattr("vadbench.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
+    monkeypatch.setattr("vadbench.records.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
 
 
 @pytest.fixture

@@ -20,23 +20,15 @@ from vadbench.benchmarks.lines import Lines
 from vadbench.benchmarks.reading import assignments, open_benchmark, protocol_changes
 from vadbench.benchmarks.running import Ran, Task, run_cells
 from vadbench.benchmarks.schema import Benchmark, Cell
-from vadbench.benchmarks.state import (
-    CellState,
-    Site,
-    finished,
-    in_words_of_bench,
-    look,
-    read_records,
-    usable,
-    with_trainings,
-)
+from vadbench.benchmarks.state import CellState, Site, finished, in_words_of_bench, look, usable, with_trainings
 from vadbench.benchmarks.today import Today
 from vadbench.engines import Lost
 from vadbench.engines.local import LocalEngine
-from vadbench.keys import EDITION
 from vadbench.plugins.hookspecs import BenchmarkSpec, MethodSpec
 from vadbench.plugins.registry import Plugin, Registry
-from vadbench.runs import RunRecord, read_record, write_record
+from vadbench.records.folders import read_record, read_records, write_record
+from vadbench.records.keys import EDITION
+from vadbench.records.record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "tests" / "tiny_plugin.py"

@@ -13,7 +13,8 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
-from vadbench.runs import RunRecord, SplitRecord, Value, write_record
+from vadbench.records.folders import write_record
+from vadbench.records.record import RunRecord, SplitRecord, Value
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
 from vadbench.scoring.split import ScoredSplit

@@ -247,7 +247,7 @@ def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_spl
     expected = method.eval().score(
         [torch.from_numpy(experiment.provision.features.crop_rows("test-0", "center").copy())]
     )
-    from vadbench.scoring.split import load_split
+    from vadbench.records.scores import load_split
 
     scores = load_split(Path(record["folder"])).scores
     np.testing.assert_allclose(scores[0].anomaly, expected[0].anomaly.detach().numpy(), rtol=1e-5)

@@ -11,7 +11,8 @@ from vadbench.base.config import resolve
 from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import Benchmark
 from vadbench.plugins.registry import Registry
-from vadbench.published import published_for, published_numbers
+from vadbench.records.published import published_numbers
+from vadbench.tables.paper import published_for
 
 PAPERS = ("anomalyclip", "vadclip", "icpram2024")
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from vadbench.base.errors import TrackingError
 from vadbench.base.metric_keys import MetricKey
-from vadbench.runs import Outcome, RunRecord, SplitRecord, Value, write_record
+from vadbench.records.folders import Outcome, write_record
+from vadbench.records.record import RunRecord, SplitRecord, Value
 from vadbench.tracking import check_store, log_runs, metric_key
 
 

@@ -17,7 +17,7 @@ from vadbench.base.errors import CheckpointError, listed
 from vadbench.base.files import read_json, write_json, write_tensors
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
-from vadbench.runs import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
+from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
 from vadbench.scoring.protocol import Selection
 
 
@@ -43,9 +43,9 @@ class CheckpointInfo(BaseModel):
     """What a checkpoint belongs to: enough to build its method again without the data set.
 
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
-    :data:`vadbench.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and data
-    set. ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score
-    from which on one's own videos count as anomalous, ``None`` where nobody measured it: see
+    :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
+    data set. ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly
+    score from which on one's own videos count as anomalous, ``None`` where nobody measured it: see
     :func:`vadbench.threshold.normal_threshold`.
     """
 

@@ -18,13 +18,15 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, same, written
 from vadbench.base.text import plain
 from vadbench.base.types import Progress, silent
-from vadbench.keys import restored
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
-from vadbench.runs import RESULT, RunRecord, find_run, read_record
+from vadbench.records.folders import find_run, read_record
+from vadbench.records.keys import restored
+from vadbench.records.record import RESULT, RunRecord
+from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import Protocol
-from vadbench.scoring.split import ScoredSplit, load_split
+from vadbench.scoring.split import ScoredSplit
 
 RESAMPLES = 5000
 """More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""

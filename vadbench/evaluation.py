@@ -15,8 +15,8 @@ from vadbench.dataset import ClassTable, Video
 from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
-from vadbench.plots import save_pictures
-from vadbench.runs import SCORES, Value
+from vadbench.records.plots import save_pictures
+from vadbench.records.record import SCORES, Value
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
@@ -52,7 +52,7 @@ def evaluate_method(
     """Score the test videos and measure the scores; leaves them and pictures in ``place``.
 
     Returns:
-        fields of a :class:`vadbench.runs.RunRecord`, and the frames and positives of the split.
+        fields of a :class:`vadbench.records.record.RunRecord`, and the frames and positives of the split.
     """
     with meter.stage("scoring"):
         split = score_split(experiment, method, progress)

@@ -28,11 +28,12 @@ from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
 from vadbench.features.provision import Provision, provide
-from vadbench.keys import restored
 from vadbench.method import Method, require_trainable
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
-from vadbench.runs import find_run, weights_name
+from vadbench.records.folders import find_run
+from vadbench.records.keys import restored
+from vadbench.records.record import weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
 SMALL_CLIP_NOTE = (
@@ -78,8 +79,8 @@ class Experiment:
     """Everything that is the same for all seeds of a method on a data set.
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
-    :class:`vadbench.runs.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of training
-    (``--from``). ``used`` grows by the parts of the CLIP that the method asks for.
+    :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
+    training (``--from``). ``used`` grows by the parts of the CLIP that the method asks for.
     """
 
     method_name: str

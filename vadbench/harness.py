@@ -23,9 +23,10 @@ from vadbench.evaluation import evaluate_method
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.keys import EDITION, evaluation_key, training_key
 from vadbench.method import Method, Task
-from vadbench.runs import Outcome, RunFolder, RunRecord, SplitRecord, write_record
+from vadbench.records.folders import Outcome, RunFolder, write_record
+from vadbench.records.keys import EDITION, evaluation_key, training_key
+from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.selection import choose_judge, selection_notes
 from vadbench.threshold import normal_threshold
 from vadbench.training.batches import Sample, weak_labels

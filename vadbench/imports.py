@@ -28,8 +28,8 @@ from vadbench.clip.weights import first_line
 from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.harness import build, training_identity
-from vadbench.keys import EDITION
-from vadbench.runs import RunFolder
+from vadbench.records.folders import RunFolder
+from vadbench.records.keys import EDITION
 
 FOREIGN = frozenset(
     {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}

@@ -8,8 +8,9 @@ from pathlib import Path
 import vadbench
 from vadbench.base.errors import RunError
 from vadbench.base.files import locked
-from vadbench.runs import RESULT, RunRecord, Value, files_below, find_run, read_record, write_record
-from vadbench.scoring.split import load_split
+from vadbench.records.folders import files_below, find_run, read_record, write_record
+from vadbench.records.record import RESULT, RunRecord, Value
+from vadbench.records.scores import load_split
 
 TOLERANCE = 1e-12
 """Differences that the order of additions may make."""

@@ -19,7 +19,7 @@ from vadbench.evaluation import score_split
 from vadbench.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking, evaluate
-from vadbench.runs import TRAINING_LOG
+from vadbench.records.record import TRAINING_LOG
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import Judge

@@ -15,12 +15,14 @@ from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Split
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
-from vadbench.keys import restored
 from vadbench.metrics.definitions import definition
 from vadbench.plugins.registry import Registry
-from vadbench.runs import INCOMPLETE, RESULT, SCORES, RunRecord, Value, files_below, read_record
+from vadbench.records.folders import files_below, read_record
+from vadbench.records.keys import restored
+from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord, Value
+from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import PROTOCOLS, Protocol
-from vadbench.scoring.split import ScoredSplit, load_split
+from vadbench.scoring.split import ScoredSplit
 
 CLOSE = 1e-12
 """By how much a metric may differ from the one that the scores give: the same sums in another order."""

@@ -27,7 +27,8 @@ from vadbench.base.hashing import digest
 from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, tracking_store
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, written
-from vadbench.runs import PICTURES, RESULT, TRAINING_LOG, Outcome, RunRecord
+from vadbench.records.folders import Outcome
+from vadbench.records.record import PICTURES, RESULT, TRAINING_LOG, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vadbench.cli import main
-from vadbench.scoring.split import load_split
+from vadbench.records.scores import load_split
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")

@@ -57,7 +57,7 @@ def filled(original, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache") / "cache"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
         patch.setenv("VADBENCH_CACHE", str(cache))
-        patch.setattr("vadbench.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
+        patch.setattr("vadbench.records.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
         out = tmp_path_factory.mktemp("first")
         main([str(a) for a in [*command(original), "--out", out]])
     return cache

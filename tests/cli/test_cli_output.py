@@ -3,7 +3,7 @@
 import pytest
 
 from vadbench.cli.output import print_results
-from vadbench.runs import RunRecord, Value
+from vadbench.records.record import RunRecord, Value
 
 
 def record(seed, **metrics):

@@ -11,7 +11,7 @@ from torchvision.models import get_model
 
 from vadbench.cli import main
 from vadbench.features.store import FeatureStore
-from vadbench.scoring.split import load_split
+from vadbench.records.scores import load_split
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")

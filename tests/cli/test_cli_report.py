@@ -127,7 +127,7 @@ def test_pages_and_pictures_need_no_torch():
     code = """
 import sys
 import vadbench.cli, vadbench.report.content, vadbench.report.page, vadbench.report.board, vadbench.report.thumbnails
-import vadbench.plots
+import vadbench.records.plots
 assert not {"torch", "open_clip", "mlflow"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -76,7 +76,7 @@ def test_a_run_trains_scores_and_records(run, tmp_path, monkeypatch):
 def test_the_scores_kept_give_the_metrics_reported(run):
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from vadbench.scoring.split import load_split
+    from vadbench.records.scores import load_split
 
     found, _ = run("-m", "linear", "-d", "tiny")
     split = load_split(Path(found[0]["folder"]))

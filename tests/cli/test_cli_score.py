@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "own"))
 from own_media import encode, grow, noise, numbered, server, sound, turn
 
 from vadbench.cli import main
-from vadbench.scoring.split import load_split
+from vadbench.records.scores import load_split
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 TINY = ["--plugin", str(PLUGIN), "--device", "cpu"]

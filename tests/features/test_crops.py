@@ -18,9 +18,9 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.imports import import_checkpoint
 from vadbench.plugins.registry import Registry
+from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Protocol
-from vadbench.scoring.split import load_split
 from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"

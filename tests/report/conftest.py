@@ -9,7 +9,8 @@ import pytest
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.runs import RunRecord, SplitRecord, Value, write_record
+from vadbench.records.folders import write_record
+from vadbench.records.record import RunRecord, SplitRecord, Value
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
 from vadbench.scoring.split import ScoredSplit

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vadbench.published import published_numbers
+from vadbench.records.published import published_numbers
 
 HOSTILE = "</script><img src=x onerror='window.hacked=1'>אב\u202e"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vadbench.scoring.split import load_split
+from vadbench.records.scores import load_split
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script>",
@@ -413,8 +413,8 @@ def test_runs_that_cannot_be_paired_are_refused(make_split, keep, runs, vadbench
 
 
 def test_labels_tell_runs_apart():
+    from vadbench.records.record import RunRecord
     from vadbench.report.content import labels
-    from vadbench.runs import RunRecord
 
     def record(method="m", seed=0, key="k", changed=(), config=None, trained_on="d", protocol="native"):
         return RunRecord(

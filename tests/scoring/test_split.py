@@ -17,15 +17,17 @@ from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.evaluation import _diagnostics, _in_common
-from vadbench.keys import EDITION
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import recognise
-from vadbench.runs import RunRecord, write_record
+from vadbench.records.folders import write_record
+from vadbench.records.keys import EDITION
+from vadbench.records.record import RunRecord
+from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
-from vadbench.scoring.split import ScoredSplit, load_split
+from vadbench.scoring.split import ScoredSplit
 
 TABLE = ClassTable((VideoClass("Riot", aliases=("G",)), VideoClass("Normal"), VideoClass("Car_accident")), normal=1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vadbench.base.errors import RunError, UnknownNameError
-from vadbench.runs import read_record
+from vadbench.records.folders import read_record
 
 
 def labels(table):

@@ -49,7 +49,7 @@ def place(draw):
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_without_runs_every_published_number_is_there_and_it_says_how_to_fill_the_rest(tmp_path, name):
-    from vadbench.published import published_numbers
+    from vadbench.records.published import published_numbers
 
     benchmark = shipped(name)
     tables, lost = paper_tables(benchmark, name, benchmark.tables, [], tmp_path)
@@ -290,7 +290,7 @@ def test_the_interval_of_several_seeds_is_that_of_their_mean(make_run, draw):
     import numpy as np
 
     from vadbench.metrics.bootstrap import draw_videos
-    from vadbench.scoring.split import load_split
+    from vadbench.records.scores import load_split
 
     folders = [make_run("a", seed=seed, quality=1) for seed in (0, 1, 2)]
     table = draw(own_benchmark([{"label": "a", "method": "a"}]), "1")

@@ -21,7 +21,7 @@ from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, R
 from vadbench.descriptions import Bank
 from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Registry
-from vadbench.published import published_numbers
+from vadbench.records.published import published_numbers
 from vadbench.scoring.protocol import protocol
 
 _ENTRIES: dict[Any, type[BaseModel]] = {"tables": Table, "columns": Column, "rows": Row, "published": Published}

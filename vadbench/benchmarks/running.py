@@ -14,11 +14,11 @@ from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, read_records, usable
+from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, usable
 from vadbench.benchmarks.today import Today, inputs_here, today
 from vadbench.engines import Engine, Lost
 from vadbench.plugins.registry import Registry
-from vadbench.runs import Outcome, read_record
+from vadbench.records.folders import Outcome, read_record, read_records
 
 if TYPE_CHECKING:
     from vadbench.experiment import Experiment, Request

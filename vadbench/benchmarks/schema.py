@@ -18,7 +18,7 @@ from vadbench.base.hashing import digest
 from vadbench.base.naming import flatten, is_of, same, split_name, written
 from vadbench.descriptions import parse_bank, read_bank
 from vadbench.metrics.definitions import canonical, definition
-from vadbench.runs import Name, RunRecord, weights_name
+from vadbench.records.record import Name, RunRecord, weights_name
 from vadbench.scoring.protocol import PROTOCOLS
 
 if TYPE_CHECKING:

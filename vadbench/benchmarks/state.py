@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vadbench.base.errors import RunError, VadbenchError
+from vadbench.base.errors import VadbenchError
 from vadbench.base.files import file_stamp
 from vadbench.base.locations import find_data_root
 from vadbench.benchmarks.reading import protocol_changes
@@ -17,7 +17,8 @@ from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.today import Today, inputs_here, today
 from vadbench.dataset import SPLITS, Split
 from vadbench.plugins.registry import Registry
-from vadbench.runs import INCOMPLETE, RESULT, SCORES, Outcome, read_record
+from vadbench.records.folders import Outcome
+from vadbench.records.record import INCOMPLETE
 
 if TYPE_CHECKING:
     pass
@@ -47,33 +48,6 @@ class CellState:
 def with_trainings(cells: Iterable[Cell]) -> list[Cell]:
     """The cells, and before each that evaluates a training on another data set the one that trains."""
     return list(dict.fromkeys(c for cell in cells for c in (cell.training, cell)))
-
-
-def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[list[Outcome], list[str]]:
-    """The records of runs and their evaluations under ``out``, and what is wrong with those that cannot be used.
-
-    Args:
-        out: folder of run folders.
-        trained_on: the data set whose trainings are read; all by default.
-        method: likewise.
-    """
-    runs: list[Outcome] = []
-    problems: list[str] = []
-    for path in sorted(
-        f for below in ("*", "*/evaluations/*") for f in out.glob(f"{trained_on}/{method}/{below}/{RESULT}")
-    ):
-        try:
-            record = read_record(path.parent)
-        except RunError as error:
-            problems.append(str(error))
-            continue
-        runs.append(Outcome(path.parent, record, reused=True))
-        if record.status == "finished" and not (path.parent / SCORES).is_file():
-            problems.append(
-                f"{path.parent} has no {SCORES}: its metrics stand, but have no intervals and no comparison; delete its"
-                f" {RESULT} and run again, the weights are kept"
-            )
-    return runs, problems
 
 
 def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome | None:

@@ -15,9 +15,9 @@ from vadbench.benchmarks.reading import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
-from vadbench.keys import EDITION, key_values, restored
 from vadbench.plugins.registry import Registry
-from vadbench.runs import INCOMPLETE, RunRecord
+from vadbench.records.keys import EDITION, key_values, restored
+from vadbench.records.record import INCOMPLETE, RunRecord
 from vadbench.scoring.protocol import Protocol, protocol
 
 

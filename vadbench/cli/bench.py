@@ -108,8 +108,9 @@ def command(
     """
     from vadbench.benchmarks.reading import open_benchmark
     from vadbench.benchmarks.schema import Site
-    from vadbench.benchmarks.state import edited_since, look, read_records, with_trainings
+    from vadbench.benchmarks.state import edited_since, look, with_trainings
     from vadbench.plugins.registry import Registry
+    from vadbench.records.folders import read_records
 
     _refuse_environment()
     tracks()  # a value that is neither on nor off is refused before anything is run

@@ -75,7 +75,7 @@ def command(
     for problem in lost:
         note(f"note: {problem}")
     if format_ == "html" and not as_json:
-        from vadbench.published import published_numbers
+        from vadbench.records.published import published_numbers
         from vadbench.report.board import leaderboard_page
 
         put(leaderboard_page(tables, [n for n in published_numbers() if dataset in (None, n.dataset)]), output)

@@ -18,7 +18,7 @@ def command(runs: tuple[str, ...], out: Path) -> None:
     For runs made while MLflow was away or off, or to another store: MLFLOW_TRACKING_URI=http://... vadbench log RUN
     """
     from vadbench.base.errors import RunError
-    from vadbench.runs import Outcome, find_run, read_record
+    from vadbench.records.folders import Outcome, find_run, read_record
     from vadbench.tracking import log_runs
 
     for name in runs:

@@ -13,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
-    from vadbench.runs import RunRecord, Value
+    from vadbench.records.record import RunRecord, Value
 
 
 def print_json(value: Any) -> None:
@@ -102,7 +102,7 @@ def print_results(records: Sequence[RunRecord]) -> None:
     """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
     from vadbench.base.metric_keys import MetricKey
     from vadbench.metrics.definitions import CLASS_METRICS, COMPARED
-    from vadbench.runs import summarise
+    from vadbench.records.record import summarise
 
     means = summarise(records)
     several = len(records) > 1

@@ -68,7 +68,7 @@ def command(
       vadbench plot synthetic/vadclip synthetic/zero-shot --kind roc --kind pr --format svg
       vadbench plot 1f0c --kind video --video Abuse028_x264 --output figures
     """
-    from vadbench.plots import save
+    from vadbench.records.plots import save
     from vadbench.report.content import read_runs
 
     shown, notes = read_runs(runs, out)
@@ -87,7 +87,7 @@ def _pictures(
     shown: Sequence[Shown], kinds: Sequence[str], videos: Sequence[str]
 ) -> Iterator[tuple[str, str, Callable[..., Figure | None], tuple[Any, ...]]]:
     """Kind and file name of each picture, what draws it, and with which arguments."""
-    from vadbench import plots
+    from vadbench.records import plots
 
     rows = {run.label: run.split.rows for run in shown}
     classes = shown[0].split.classes

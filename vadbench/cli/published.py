@@ -36,7 +36,7 @@ def command(
     are shown, but no reproduction is judged by them. JSON has fractions beside the printed text (the unit
     says which are milliseconds), and notes on the protocol.
     """
-    from vadbench.published import search
+    from vadbench.records.published import search
 
     numbers = search(dataset, metric, method, source, table)
     if as_json:

@@ -12,8 +12,8 @@ from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
+    from vadbench.records.record import Value
     from vadbench.rescoring import Rescored
-    from vadbench.runs import Value
 
 
 @click.command("rescore", short_help="Compute a run's metrics again from its saved scores.")

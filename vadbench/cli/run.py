@@ -17,7 +17,7 @@ from vadbench.cli.output import note, print_json, print_results, progress_bar
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
     from vadbench.experiment import Experiment
-    from vadbench.runs import Outcome
+    from vadbench.records.folders import Outcome
 
 
 def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> list[int]:

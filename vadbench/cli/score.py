@@ -205,7 +205,7 @@ def _scorer(
     from vadbench.environment import choose_device
     from vadbench.own.scorer import open_trained, open_untrained
     from vadbench.plugins.registry import Registry
-    from vadbench.runs import find_run
+    from vadbench.records.folders import find_run
 
     registry, device = Registry(files=plugin_files), choose_device(device_name)
     if run is not None:

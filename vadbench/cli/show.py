@@ -94,7 +94,7 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _show_run(name: str, out: Path, as_json: bool) -> None:
-    from vadbench.runs import find_run, read_record
+    from vadbench.records.folders import find_run, read_record
 
     folder = find_run(name, out)
     record = read_record(folder)

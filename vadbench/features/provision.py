@@ -25,7 +25,7 @@ from vadbench.features.lengths import video_lengths
 from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource, Verified
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.runs import INCOMPLETE, SplitRecord
+from vadbench.records.record import INCOMPLETE, SplitRecord
 from vadbench.scoring.protocol import Protocol
 
 
@@ -81,7 +81,7 @@ def _entry(video: Video, *facts: Any) -> list[Any]:
 
 
 def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | None, cache: Path) -> dict[Split, str]:
-    """What :attr:`vadbench.runs.SplitRecord.inputs` of each split would be now; nothing is extracted for it.
+    """What :attr:`vadbench.records.record.SplitRecord.inputs` of each split would be now; nothing is extracted for it.
 
     Args:
         dataset, rules, given, cache: as for :func:`provide`.

@@ -20,10 +20,11 @@ from vadbench.experiment import clip_notes, clip_source, load_clip_of
 from vadbench.features.crops import choose_crops
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.keys import restored
 from vadbench.method import Method, Task, require_trainable
 from vadbench.plugins.registry import Registry
-from vadbench.runs import RESULT, read_record
+from vadbench.records.folders import read_record
+from vadbench.records.keys import restored
+from vadbench.records.record import RESULT
 
 USUAL_THRESHOLD = 0.5
 """Where an event begins for a method whose threshold nobody measured: our decision."""

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from vadbench.metrics.definitions import COMPARED, definition
-from vadbench.published import PublishedNumber
+from vadbench.records.published import PublishedNumber
 from vadbench.report.page import render_page
 from vadbench.tables.layout import Entry, lay_out, legend
 from vadbench.tables.model import Table

@@ -19,12 +19,13 @@ from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.recognition import recognise
+from vadbench.records.record import RunRecord
+from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
-from vadbench.runs import RunRecord
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
-from vadbench.scoring.split import ScoredSplit, load_split
+from vadbench.scoring.split import ScoredSplit
 
 POINTS = 400
 """Points of a ROC or precision-recall curve: more than a chart has pixels."""

@@ -6,7 +6,7 @@ Whoever has a run folder can measure it again, compare it or draw it, without th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,31 +14,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from vadbench.base.errors import DataError, RunError, VadbenchError
 from vadbench.base.files import replacing
-from vadbench.base.metric_keys import MetricKey, is_branch, legal_branch
-from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.keys import restored
+from vadbench.base.metric_keys import MetricKey
+from vadbench.dataset import ClassTable, Video
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import Value, evaluate
-from vadbench.runs import RESULT, SCORES, read_record
 from vadbench.scoring.alignment import VideoScores, align
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
 
 _BRANCH = "branch "
 """What the names of branches begin with in a scores file."""
-_KINDS = {
-    **dict.fromkeys(("names", "labels", "class_names"), "U"),
-    **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
-    "anomaly": "f",
-    "localises_normal": "b",
-}
-"""NumPy's kind of each array that every scores file has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,112 +129,3 @@ class ScoredSplit:
             arrays[f"{_BRANCH}{branch}"] = np.concatenate([s.branches[branch] for s in self.scores])
         with replacing(path) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
-
-
-def load_split(folder: Path) -> ScoredSplit:
-    """The scores and the ground truth that an evaluation left in its folder.
-
-    Raises:
-        RunError: the record or the scores are missing, damaged or contradict each other.
-    """
-    try:
-        record = read_record(folder)
-        rules = restored(Protocol, record.protocol)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("protocol", *first["loc"]))
-        raise RunError(f"cannot read {folder / RESULT}: {where}: {first['msg']}; run the method again") from error
-    path = folder / SCORES
-    try:
-        # Opened here: NumPy leaves a file open that is no zip archive.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    # A damaged file makes zipfile, zlib and NumPy raise nearly anything, MemoryError included.
-    except Exception as error:
-        raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
-    if record.edition == 1:  # whose branches may be called otherwise
-        arrays = {_legal(name): values for name, values in arrays.items()}
-    try:
-        _require_fitting(arrays)
-        split = _restored(arrays, rules)
-        _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
-    except (TypeError, ValueError, VadbenchError) as error:
-        raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
-    return split
-
-
-def _legal(array: str) -> str:
-    """The name of an array of the first edition as today's files have it."""
-    return _BRANCH + legal_branch(array.removeprefix(_BRANCH)) if array.startswith(_BRANCH) else array
-
-
-def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Nothing where every array is there, of its kind and shape, and points at videos and classes that are there.
-
-    Raises:
-        DataError: says what is wrong.
-    """
-    if missing := sorted(_KINDS.keys() - arrays.keys()):
-        raise DataError(f"it lacks {', '.join(missing)}")
-    branches = [name.removeprefix(_BRANCH) for name in arrays if name.startswith(_BRANCH)]
-    scored = {name: "f" for name in arrays if name == "classes" or name.startswith(_BRANCH)}
-    for name, kind in (_KINDS | scored).items():
-        if arrays[name].dtype.kind != kind:
-            raise DataError(f"'{name}' must be of kind {kind}, found {arrays[name].dtype}")
-    videos, classes, rows = arrays["names"].size, arrays["class_names"].size, int(arrays["rows"].sum())
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("anomaly", *scored), (rows,))
-    shapes |= dict.fromkeys(("names", "labels", "frames", "rows"), (videos,)) | {"class_names": (classes,)}
-    shapes |= dict.fromkeys(("stride", "normal", "localises_normal"), ())
-    shapes |= {name: (len(arrays[name]), width) for name, width in (("segments", 4), ("runs", 3)) if arrays[name].ndim}
-    if "classes" in arrays:
-        shapes["classes"] = (rows, classes)
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise DataError(f"'{name}' must have shape {shape}, found {arrays[name].shape}")
-    segments, runs = arrays["segments"], arrays["runs"]
-    owners = np.concatenate([segments[:, 0], runs[:, 0]])
-    wrong = {
-        "a video twice": len(np.unique(arrays["names"])) < videos,
-        "a class twice": len(np.unique(arrays["class_names"])) < classes,
-        "a class without a name": (arrays["class_names"] == "").any(),
-        "a branch whose name no metric can carry": not all(map(is_branch, branches)),
-        "a video without rows or frames": (np.minimum(arrays["rows"], arrays["frames"]) < 1).any(),
-        "a stride below 1": arrays["stride"] < 1,
-        "an index of the normal class that is out of range": not 0 <= arrays["normal"] < classes,
-        "a segment of no video": ((owners < 0) | (owners >= videos)).any(),
-        "a segment of no class": ((segments[:, 1] < 0) | (segments[:, 1] >= classes)).any(),
-        "a segment that ends before it starts": (runs[:, 1] >= runs[:, 2]).any(),
-        "a score that is not finite": not all(np.isfinite(arrays[name]).all() for name in scored),
-    }
-    for what, found in wrong.items():
-        if found:
-            raise DataError(f"it has {what}")
-
-
-def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol) -> ScoredSplit:
-    table = ClassTable(tuple(VideoClass(str(name)) for name in arrays["class_names"]), int(arrays["normal"]))
-    classes = arrays.get("classes")
-    branches = {k.removeprefix(_BRANCH): v for k, v in arrays.items() if k.startswith(_BRANCH)}
-    ends = np.cumsum(arrays["rows"])
-    scores, videos = [], []
-    for i, (name, labels) in enumerate(zip(arrays["names"], arrays["labels"], strict=True)):
-        own = slice(int(ends[i] - arrays["rows"][i]), int(ends[i]))
-        scores.append(
-            VideoScores(
-                str(name),
-                int(arrays["frames"][i]),
-                arrays["anomaly"][own],
-                None if classes is None else classes[own],
-                {branch: values[own] for branch, values in branches.items()},
-            )
-        )
-        segments = arrays["segments"][arrays["segments"][:, 0] == i, 1:].tolist()
-        videos.append(
-            Video(
-                str(name),
-                tuple(str(label) for label in json.loads(str(labels))),
-                segments=tuple(Segment(table.names[c], start, end) for c, start, end in segments),
-                binary=tuple((start, end) for start, end in arrays["runs"][arrays["runs"][:, 0] == i, 1:].tolist()),
-            )
-        )
-    return ScoredSplit(scores, videos, int(arrays["stride"]), table, rules, bool(arrays["localises_normal"]))

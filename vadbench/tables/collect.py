@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from vadbench.base.errors import FeatureError, RunError
 from vadbench.base.hashing import digest
 from vadbench.base.text import plain
-from vadbench.benchmarks.state import read_records
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.keys import restored
 from vadbench.metrics.comparison import ROUNDING
-from vadbench.runs import INCOMPLETE, RESULT, RunRecord
+from vadbench.records.folders import read_records
+from vadbench.records.keys import restored
+from vadbench.records.record import INCOMPLETE, RESULT, RunRecord
 from vadbench.scoring.protocol import Protocol
 
 IMPORTED = "weights imported"

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vadbench.base.errors import DataError
 from vadbench.base.locations import DEFAULT_OUT
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark
 from vadbench.metrics.comparison import TOO_FEW
 from vadbench.metrics.definitions import definition
-from vadbench.published import PublishedNumber, published_for
-from vadbench.runs import RunRecord
+from vadbench.records.published import PublishedNumber, published_numbers
+from vadbench.records.record import RunRecord
 from vadbench.tables import model
 from vadbench.tables.collect import Evaluation, by_seed, made
 from vadbench.tables.model import ABOVE, BELOW, DIFFERS, WITHIN
@@ -271,3 +272,33 @@ def _missing(name: str, table: schema.Table, places: Sequence[Place], out: Path)
     where = [] if out == DEFAULT_OUT else ["--out", str(out)]
     command = shlex.join(["vadbench", "bench", name, "--only", table.id, *where])
     return f"{len(asked - there)} of {len(asked)} runs are missing; this makes them: {command}"
+
+
+def published_for(
+    source: str, table: str, published: schema.Published, column: schema.Column
+) -> PublishedNumber | None:
+    """The number that stands in one place of a paper's table; ``None`` where the paper leaves it blank.
+
+    Args:
+        source: key of the paper, a benchmark's ``source``.
+        table: id of the table, such as ``D.16``.
+        published: what the row of the benchmark file says.
+        column: the column of the benchmark file.
+
+    Raises:
+        DataError: several numbers stand there, so that the row has to say more.
+    """
+    found = [
+        n
+        for n in published_numbers()
+        if (n.reported_in, n.table, n.key, n.variant) == (source, f"Table {table}", published.key, published.variant)
+        and (n.dataset, n.metric) == (column.dataset, column.metric)
+        and published.backbone in (None, n.backbone)
+    ]
+    if len(found) > 1:
+        backbones = " and ".join(f"'{n.backbone}'" for n in found)
+        raise DataError(
+            f"table {table} of {source}: {len(found)} numbers of '{published.key}' for {column.metric} on"
+            f" {column.dataset}, with backbones {backbones}; say which in the row's 'published'"
+        )
+    return found[0] if found else None

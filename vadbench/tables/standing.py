@@ -17,8 +17,8 @@ from vadbench.base.types import Progress, silent
 from vadbench.dataset import Video
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
-from vadbench.runs import SCORES
-from vadbench.scoring.split import load_split
+from vadbench.records.record import SCORES
+from vadbench.records.scores import load_split
 from vadbench.tables.collect import Evaluation, Kind, remarks
 from vadbench.tables.model import Reproduced
 

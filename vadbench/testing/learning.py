@@ -28,8 +28,9 @@ from vadbench.harness import build, run
 from vadbench.method import Method
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
 from vadbench.metrics.ranking import evaluate
+from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import protocol
-from vadbench.scoring.split import ScoredSplit, load_split
+from vadbench.scoring.split import ScoredSplit
 from vadbench.testing.check import require
 from vadbench.testing.conduct import opened_below, without_datasets
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from vadbench.base.files import write_tensors
 from vadbench.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
-from vadbench.runs import CHECKPOINT
+from vadbench.records.record import CHECKPOINT
 from vadbench.testing.check import require
 from vadbench.testing.subject import Subject, furthest
 

@@ -25,7 +25,7 @@ from vadbench.base.files import write_tensors, write_text
 from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 from vadbench.base.types import Progress, silent
 from vadbench.method import Method
-from vadbench.runs import TRAINING_LOG
+from vadbench.records.record import TRAINING_LOG
 from vadbench.training.batches import Sample, loaded
 from vadbench.training.optimisers import adamw, learning_rate
 

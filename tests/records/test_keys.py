@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError, create_model
 from vadbench.base.config import MethodConfig, Recipe, Rows, Settings, resolve
 from vadbench.base.fields import Introduced, fields
 from vadbench.base.naming import is_of, same
-from vadbench.keys import evaluation_key, key_values, restored, training_key
 from vadbench.plugins.registry import installed
+from vadbench.records.keys import evaluation_key, key_values, restored, training_key
 from vadbench.scoring.protocol import PROTOCOLS, Protocol
 
 PARTS: dict[str, Any] = {

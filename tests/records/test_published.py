@@ -15,7 +15,8 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import Column, Published
 from vadbench.metrics.definitions import definition
 from vadbench.plugins.registry import Registry
-from vadbench.published import published_for, published_numbers, search
+from vadbench.records.published import published_numbers, search
+from vadbench.tables.paper import published_for
 
 COUNTS = {
     ("anomalyclip2024", "Table 1"): 26,
@@ -317,7 +318,7 @@ def test_an_unknown_name_offers_close_ones(wish, message):
 
 def test_reading_numbers_imports_nothing_heavy():
     code = (
-        "import sys; from vadbench.published import published_numbers; assert published_numbers();"
+        "import sys; from vadbench.records.published import published_numbers; assert published_numbers();"
         "print(sorted({'numpy', 'pandas', 'torch', 'mlflow', 'open_clip'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

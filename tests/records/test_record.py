@@ -4,7 +4,8 @@ import pytest
 
 from vadbench.base.errors import RunError
 from vadbench.base.hashing import digest
-from vadbench.runs import RunFolder, RunRecord, Value, find_run, read_record, summarise, write_record
+from vadbench.records.folders import RunFolder, find_run, read_record, write_record
+from vadbench.records.record import RunRecord, Value, summarise
 
 
 def record(**changes):

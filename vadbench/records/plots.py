@@ -18,7 +18,7 @@ from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.calibration import BINS, reliability
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
-from vadbench.runs import PICTURES, Value
+from vadbench.records.record import PICTURES, Value
 from vadbench.scoring.alignment import row_frames
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
@@ -61,7 +61,7 @@ _METADATA: dict[str, dict[str, None]] = {
 
 
 def save_pictures(split: ScoredSplit, metrics: Mapping[str, Value], folder: Path, title: str) -> list[Path]:
-    """Draw those of :data:`vadbench.runs.PICTURES` for which a run has what they show.
+    """Draw those of :data:`vadbench.records.record.PICTURES` for which a run has what they show.
 
     Args:
         split: scores and ground truth.

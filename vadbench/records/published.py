@@ -13,11 +13,11 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.base.errors import UnknownNameError
 from vadbench.metrics.definitions import canonical
 
 if TYPE_CHECKING:
-    from vadbench.benchmarks.schema import Column, Published
+    pass
 
 Verified = Literal["read", "derived", "recalled", "second-hand"]
 """``read``: seen in the paper named under ``reported_in``, or in the README of a method's own authors. ``derived``:
@@ -88,34 +88,6 @@ def _number(row: dict[str, str]) -> PublishedNumber:
     """A line of the file, in today's columns and spelling or those of the first edition."""
     fields: dict[str, Any] = {("printed" if k == "value" else k): v for k, v in row.items()}
     return PublishedNumber(**fields | {"metric": canonical(row["metric"])})
-
-
-def published_for(source: str, table: str, published: Published, column: Column) -> PublishedNumber | None:
-    """The number that stands in one place of a paper's table; ``None`` where the paper leaves it blank.
-
-    Args:
-        source: key of the paper, a benchmark's ``source``.
-        table: id of the table, such as ``D.16``.
-        published: what the row of the benchmark file says.
-        column: the column of the benchmark file.
-
-    Raises:
-        DataError: several numbers stand there, so that the row has to say more.
-    """
-    found = [
-        n
-        for n in published_numbers()
-        if (n.reported_in, n.table, n.key, n.variant) == (source, f"Table {table}", published.key, published.variant)
-        and (n.dataset, n.metric) == (column.dataset, column.metric)
-        and published.backbone in (None, n.backbone)
-    ]
-    if len(found) > 1:
-        backbones = " and ".join(f"'{n.backbone}'" for n in found)
-        raise DataError(
-            f"table {table} of {source}: {len(found)} numbers of '{published.key}' for {column.metric} on"
-            f" {column.dataset}, with backbones {backbones}; say which in the row's 'published'"
-        )
-    return found[0] if found else None
 
 
 def search(

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vadbench import published
 from vadbench.base.errors import RunError
 from vadbench.checkpoints import read_info
 from vadbench.cli import main
-from vadbench.runs import SCHEMA, read_record
-from vadbench.scoring.split import load_split
+from vadbench.records import published
+from vadbench.records.folders import read_record
+from vadbench.records.record import SCHEMA
+from vadbench.records.scores import load_split
 
 FOLDER = Path(__file__).resolve().parent / "first_edition"
 KEY = "24294662df02"

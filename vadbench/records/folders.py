@@ -1,0 +1,168 @@
+"""Run folders: where they lie, how they are found, and what is read from them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vadbench.base.errors import RunError, listed
+from vadbench.base.files import LOCK, read_json, write_json
+from vadbench.base.locations import ARTIFACTS
+from vadbench.base.metric_keys import from_first_edition
+from vadbench.records.record import (
+    CHECKPOINT,
+    CHECKPOINT_INFO,
+    FIRST_EDITION,
+    RESULT,
+    SCHEMA,
+    SCORES,
+    RunRecord,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's folder, its record, whether the record was there already, and what to say of that."""
+
+    folder: Path
+    record: RunRecord
+    reused: bool
+    note: str = ""
+
+
+class RunFolder:
+    """``<out>/<dataset>/<method>/<key>/``: one training and its evaluations.
+
+    The first evaluation lies in the folder itself, others in ``evaluations/<key>/``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / CHECKPOINT
+
+    def evaluation(self, key: str) -> Path:
+        """The folder of the evaluation called ``key``, existing or not."""
+        further = self.path / "evaluations" / key
+        if (further / RESULT).is_file():
+            return further
+        first = read_record(self.path) if (self.path / RESULT).is_file() else None
+        if first is None or first.status == "failed" or first.evaluation == key:
+            return self.path
+        return further
+
+    def discard(self, key: str | None = None) -> None:
+        """Remove an evaluation, or with ``None`` everything but the folder and its lock.
+
+        The records go first: what a kill leaves behind is an unfinished run, never a record beside other weights.
+        """
+        if key is None:
+            for record in [*self.path.glob(f"evaluations/*/{RESULT}"), self.path / RESULT]:
+                record.unlink(missing_ok=True)
+            for left in self.path.iterdir():
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                elif left.name != LOCK:
+                    left.unlink()
+        else:
+            (self.evaluation(key) / RESULT).unlink(missing_ok=True)
+
+    def finished(self, key: str) -> RunRecord | None:
+        """The record of an evaluation that is there and finished."""
+        folder = self.evaluation(key)
+        if not (folder / RESULT).is_file():
+            return None
+        record = read_record(folder)
+        return record if record.status == "finished" else None
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record in a folder.
+
+    Raises:
+        RunError: it is missing, damaged or of another vadbench.
+    """
+    path = folder / RESULT
+    content = read_json(path)
+    schema = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(schema, int) and schema not in (SCHEMA, FIRST_EDITION):
+        mend = "upgrade vadbench" if schema > SCHEMA else "delete this file and run again; the weights are kept"
+        raise RunError(f"{path} has schema {schema}, this vadbench reads {FIRST_EDITION} and {SCHEMA}; {mend}")
+    try:
+        return RunRecord.model_validate(_translated(content) if schema == FIRST_EDITION else content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{path} is not a run record: {where}: {first['msg']}; delete this file and run again"
+        ) from error
+
+
+def _translated(content: dict[str, Any]) -> dict[str, Any]:
+    """A record of the first edition as one of today; what is damaged in it stays for the validation to find."""
+    metrics = content.get("metrics", {})
+    if isinstance(metrics, dict):
+        spelling = from_first_edition(metrics)
+        metrics = {spelling[name]: value for name, value in metrics.items()}
+    return content | {"schema_version": SCHEMA, "metrics": metrics}
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write ``result.json`` atomically."""
+    write_json(folder / RESULT, record.model_dump(mode="json"))
+
+
+def files_below(folder: Path, name: str = RESULT) -> list[Path]:
+    """The files of run folders at any depth, in the order of their folders; MLflow's copies are skipped."""
+    found = (path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
+    return sorted(found, key=lambda path: path.parent)
+
+
+def find_run(name: str, out: Path) -> Path:
+    """A folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its key
+    under ``out``.
+
+    Raises:
+        RunError: nothing or more than one run matches.
+    """
+    if any((Path(name) / file).is_file() for file in (RESULT, CHECKPOINT_INFO)):
+        return Path(name)
+    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in files_below(out, file)}
+    matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != "evaluations")
+    if len(matches) == 1:
+        return matches[0]
+    found = "none" if not matches else listed(matches, 5)
+    raise RunError(f"no single run called '{name}': expected a run folder or a key under {out}, found {found}")
+
+
+def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[list[Outcome], list[str]]:
+    """The records of runs and their evaluations under ``out``, and what is wrong with those that cannot be used.
+
+    Args:
+        out: folder of run folders.
+        trained_on: the data set whose trainings are read; all by default.
+        method: likewise.
+    """
+    runs: list[Outcome] = []
+    problems: list[str] = []
+    for path in sorted(
+        f for below in ("*", "*/evaluations/*") for f in out.glob(f"{trained_on}/{method}/{below}/{RESULT}")
+    ):
+        try:
+            record = read_record(path.parent)
+        except RunError as error:
+            problems.append(str(error))
+            continue
+        runs.append(Outcome(path.parent, record, reused=True))
+        if record.status == "finished" and not (path.parent / SCORES).is_file():
+            problems.append(
+                f"{path.parent} has no {SCORES}: its metrics stand, but have no intervals and no comparison; delete its"
+                f" {RESULT} and run again, the weights are kept"
+            )
+    return runs, problems

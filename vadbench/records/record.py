@@ -1,0 +1,157 @@
+"""Run folders: the record of a run, where it lies, and the two keys that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from statistics import fmean, stdev
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from vadbench.base.errors import RunError
+from vadbench.base.metric_keys import MetricKey
+from vadbench.base.naming import flatten, is_of, written
+from vadbench.plugins.hookspecs import NAME
+
+SCHEMA = 3
+FIRST_EDITION = 2
+"""The schema of the first edition's records, which are read too: their metric keys are translated."""
+RESULT = "result.json"
+SCORES = "scores.npz"
+CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_INFO = "checkpoint.json"
+TRAINING_LOG = "training.jsonl"
+INCOMPLETE = "incomplete"
+"""What the notes on missing videos begin with."""
+PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
+
+
+Name = Annotated[str, Field(pattern=NAME)]
+"""What may become the name of a folder: a record comes from anywhere, and must not point elsewhere."""
+
+
+Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
+"""A metric key in the grammar of :mod:`vadbench.base.metric_keys`."""
+
+
+class Value(BaseModel):
+    """A metric: a fraction with its 95 % interval, or ``None`` with the reason why it is undefined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+class SplitRecord(BaseModel):
+    """What was found of one split.
+
+    ``expected`` is the size of a complete copy, ``manifest`` a hash of its entries that is part of keys. ``inputs`` is
+    the same without the lengths of the videos, which are known only once they were decoded; empty in older records.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    videos: int
+    expected: int
+    abnormal: int
+    manifest: str
+    inputs: str = ""
+    frames: int | None = None
+    positives: int | None = None
+
+
+class CodeRecord(BaseModel):
+    """Whose code made a result: as :class:`vadbench.plugins.provenance.Provenance`, and the identity that keys hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    distribution: str
+    version: str
+    commit: str
+    digest: str
+    identity: str
+
+
+class RunRecord(BaseModel):
+    """The content of ``result.json``.
+
+    ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names the training,
+    ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was evaluated.
+    ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
+    settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
+    those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
+    are. ``notes`` are what a reader must know before comparing the figures.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    schema_version: int = SCHEMA
+    status: Literal["finished", "failed"]
+    error: str | None = None
+    method: Name
+    method_version: str
+    dataset: Name
+    trained_on: Name
+    seed: int
+    edition: int = 1
+    key: Name
+    group: str = ""
+    evaluation: Name
+    protocol: dict[str, Any]
+    metrics: dict[Key, Value] = {}
+    diagnostics: dict[str, Any] = {}
+    config: dict[str, Any]
+    changed: list[str]
+    fingerprint: dict[str, Any]
+    clip: dict[str, str]
+    data: dict[str, SplitRecord]
+    notes: list[str] = []
+    code: dict[Literal["method", "dataset"], CodeRecord] = {}
+    environment: dict[str, Any]
+    seconds: dict[str, float] = {}
+    peak_memory_mb: dict[str, float] = {}
+    created: str
+
+    @property
+    def title(self) -> str:
+        """The method and the settings that are not its defaults, such as ``vadclip recipe.epochs=5``."""
+        values = dict(flatten(self.config))
+        changes = [f" {name}={written(values[name])}" for name in self.changed if name in values]
+        # A section that is its own defaults, and an entry that was taken away, have no value of their own.
+        here = [name for name in self.changed if name not in values and not name.startswith("protocol.")]
+        changes += [f" {name}={'{}' if any(is_of(n, name) for n in values) else 'absent'}" for name in here]
+        return self.method + "".join(changes)
+
+    @property
+    def marks(self) -> str:
+        """What every table that shows the figures must say of them, such as " (incomplete, best-on-test)"."""
+        selection = self.protocol.get("selection", "last")
+        marks = [INCOMPLETE] if any(n.startswith(INCOMPLETE) for n in self.notes) else []
+        marks += [str(selection)] if selection != "last" else []
+        return f" ({', '.join(marks)})" if marks else ""
+
+
+def weights_name(weights: str) -> str:
+    """What records call a CLIP's weights: a tag as it is, a file by its name without its folder.
+
+    >>> weights_name("laion2b_s34b_b88k"), weights_name("/data/clip/ViT-B-16.pt")
+    ('laion2b_s34b_b88k', 'ViT-B-16.pt')
+    """
+    return PurePath(weights).name
+
+
+def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | None]]:
+    """Mean and standard deviation (n - 1) over seeds of each metric that is defined for every seed.
+
+    Raises:
+        RunError: the records are not of one method, data set and protocol.
+    """
+    if len({(r.method, r.dataset, r.evaluation) for r in records}) != 1:
+        raise RunError("a mean over seeds needs runs of one method, data set and evaluation")
+    out: dict[str, tuple[float, float | None]] = {}
+    # A record of an earlier version may lack a metric, or have one that was removed.
+    for name in dict.fromkeys(name for r in records for name in r.metrics):
+        values = [v for r in records if name in r.metrics and (v := r.metrics[name].value) is not None]
+        if len(values) == len(records):
+            out[name] = (fmean(values), stdev(values) if len(values) > 1 else None)
+    return out
