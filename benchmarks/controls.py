@@ -29,11 +29,11 @@ from tabulate import tabulate
 from vadbench.base.files import read_json, write_json, write_text
 from vadbench.base.locations import cache_root
 from vadbench.clip import ClipSource, load_clip
-from vadbench.experiment import Experiment, Request, open_experiment
 from vadbench.features.extract import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.harness import build, run
+from vadbench.harness.experiment import Experiment, Request, open_experiment
+from vadbench.harness.run import build, run
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins.registry import installed
 from vadbench.scoring.alignment import align

@@ -45,7 +45,7 @@ def away_from_home(monkeypatch, tmp_path_factory, tracking_address):
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory):
     """The cache after runs on ``tiny``: its videos, and their rows for every and every second frame under two CLIPs."""
-    from vadbench.experiment import Request, open_experiment
+    from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
     folder = tmp_path_factory.mktemp("tiny")

@@ -513,12 +513,12 @@ def test_a_full_disk_ends_everything():
 
 
 def test_consecutive_seeds_share_an_opened_experiment(tmp_path, monkeypatch):
-    import vadbench.experiment
+    import vadbench.harness.experiment
 
     opened = []
-    original = vadbench.experiment.open_experiment
+    original = vadbench.harness.experiment.open_experiment
     monkeypatch.setattr(
-        vadbench.experiment, "open_experiment", lambda *a, **k: opened.append(a[0]) or original(*a, **k)
+        vadbench.harness.experiment, "open_experiment", lambda *a, **k: opened.append(a[0]) or original(*a, **k)
     )
     small = (("recipe.epochs", 1),)
     cells = [cell(settings=small, seed=s) for s in (0, 1, 2)]
@@ -578,7 +578,7 @@ def test_a_cell_finds_the_run_of_its_settings_whatever_their_type(record, tmp_pa
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 UNREACHED = {
-    "vadbench/experiment.py": {
+    "vadbench/harness/experiment.py": {
         "run needs --method and --dataset",  # a cell has both
         "reads no descriptions; leave --descriptions",  # a setting, in a benchmark
         "--from names a run of",  # an evaluation names no method
@@ -588,7 +588,7 @@ UNREACHED = {
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
     "vadbench/features/extract.py": {"choose one with --pooling"},  # features of regions
     "vadbench/plugins/registry.py": {"--plugin"},  # which bench has
-    "vadbench/harness.py": {"--again runs it anew"},  # vadbench run alone says so
+    "vadbench/harness/run.py": {"--again runs it anew"},  # vadbench run alone says so
     "vadbench/plugins/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name
     "vadbench/base/locations.py": {"--data-root"},  # what named a folder that bench looks for first
 }

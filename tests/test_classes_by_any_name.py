@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
-from vadbench.features.provision import _participants
+from vadbench.harness.provision import _participants
+from vadbench.harness.selection import hold_out
 from vadbench.inspection import inspect
 from vadbench.scoring.alignment import class_positives_per_row
 from vadbench.scoring.protocol import protocol
-from vadbench.selection import hold_out
 
 TABLE = ClassTable(
     (VideoClass("Normal", aliases=("A", "none")), VideoClass("Riot", aliases=("G",)), VideoClass("Fire")), normal=0

@@ -20,8 +20,8 @@ from vadbench_xdviolence.dataset import XdViolence
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import source_id, write_video
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.given import GivenFeatures
 from vadbench.features.store import StoreWriter
+from vadbench.harness.given_features import GivenFeatures
 from vadbench.inspection import MEANINGS, inspect
 
 FRAMES = 20

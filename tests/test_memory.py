@@ -14,8 +14,8 @@ ROWS, DIM = 3600, 64
 PROGRAM = """
 import json, sys, threading, time
 from pathlib import Path
-from vadbench.experiment import Request, open_experiment
-from vadbench.harness import run
+from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
 
 peak, trained = 0, threading.Event()

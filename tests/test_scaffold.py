@@ -146,8 +146,8 @@ def test_every_template_is_used_and_shipped():
 
 def test_the_method_trains(loaded, tmp_path):
     """On tiny videos through an untrained CLIP; the tutorial's test asks what it learns on ``synthetic``."""
-    from vadbench.experiment import Request, open_experiment
-    from vadbench.harness import run
+    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.run import run
 
     _, registry = loaded("method", "mine")
     settings = ["rows.stride=2", "recipe.batch_size=4", "recipe.epochs=40", "recipe.learning_rate=0.05"]

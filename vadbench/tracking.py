@@ -246,7 +246,7 @@ def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome)
 
 
 def _benchmark(client: MlflowClient, experiment: str, name: str, benchmark: Benchmark, out: Path) -> str:
-    from vadbench.environment import commit
+    from vadbench.harness.environment import commit
 
     folder = str(out.resolve())
     key = digest([name, benchmark.model_dump(mode="json"), folder])

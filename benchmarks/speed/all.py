@@ -78,7 +78,7 @@ def main() -> None:
     if not works and not curves:
         parser.error(f"no work has '{arguments.only}' in its name; there are {', '.join(WORKS)}; growth")
     if options.device == "cuda":
-        from vadbench import environment
+        from vadbench.harness import environment
 
         environment.choose_device(options.device)
     record: dict[str, Any] = {"settings": asdict(options), "figures": [], "growth": {}}
@@ -151,8 +151,8 @@ def compared(record: list[dict[str, Any]], options: Options) -> str:
 def write(record: dict[str, Any], path: Path, threads: int) -> None:
     import torch
 
-    from vadbench import environment
     from vadbench.base.files import write_json
+    from vadbench.harness import environment
 
     machine = environment.describe(torch.device(record["settings"]["device"]))
     write_json(path, record | {"environment": machine | {"threads": threads, "load": os.getloadavg()}})

@@ -21,7 +21,7 @@ import numpy as np
 from vadbench_ucfcrime.dataset import UcfCrime
 
 from vadbench.dataset import SPLITS
-from vadbench.features.given import GivenFeatures
+from vadbench.harness.given_features import GivenFeatures
 from vadbench.inspection import Report, inspect
 
 REPEATS = 3

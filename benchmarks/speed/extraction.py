@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from vadbench import environment
 from vadbench.base.files import write_json
 from vadbench.clip import CROPS, Clip, ClipSource, load_clip
 from vadbench.data.media import Frame, write_video
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.extract import extract_features
+from vadbench.harness import environment
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
 STRIDE = 16

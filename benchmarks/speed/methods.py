@@ -33,10 +33,10 @@ from vadbench_anomalyclip.method import AnomalyClip
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_vadclip.method import VadClip
 
-from vadbench import environment
 from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
+from vadbench.harness import environment
 from vadbench.method import Batch, Method, Task
 from vadbench.training.loop import arithmetic, autocast
 from vadbench.training.optimisers import adamw

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from vadbench import environment
 from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.extract import clip_fingerprint
+from vadbench.harness import environment
 from vadbench.method import Task
 from vadbench.own.reading import Reader
 from vadbench.own.scorer import Scorer

@@ -23,11 +23,11 @@ from torch import Tensor
 from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_shanghaitech.dataset import ShanghaiTech
 
-from vadbench import environment
 from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.features.regions import REGIONS, cut
+from vadbench.harness import environment
 from vadbench.method import Task
 
 HEIGHT, WIDTH = 240, 320

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vadbench.cli import main
-from vadbench.experiment import Request, open_experiment
-from vadbench.harness import run
+from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"

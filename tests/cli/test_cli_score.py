@@ -122,7 +122,7 @@ def test_the_threshold_is_the_99th_percentile_of_normal_training_videos(trained,
 
 
 def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path, trained, home):
-    from vadbench import threshold
+    from vadbench.harness import threshold
 
     monkeypatch.setattr(threshold, "NORMAL_VIDEOS", 2)
     found = {}
@@ -135,7 +135,7 @@ def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path,
 
 
 def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_path, trained):
-    from vadbench import harness
+    from vadbench.harness import run as harness
 
     monkeypatch.setattr(harness, "normal_threshold", lambda *_, **__: None)
     run = trained()

@@ -6,8 +6,8 @@ from vadbench_shanghaitech.dataset import ShanghaiTech
 
 from vadbench.base.errors import DataError
 from vadbench.dataset import Video, merged
-from vadbench.features.given import choose_features
 from vadbench.features.layouts import open_features
+from vadbench.harness.given_features import choose_features
 
 TRAIN = ["01_001", "01_0014"]
 TEST = ["01_0015", "12_0142", "02_003"]

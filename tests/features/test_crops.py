@@ -12,16 +12,16 @@ from safetensors.numpy import load_file
 from vadbench.base.errors import FeatureError
 from vadbench.cli import main
 from vadbench.clip import CROPS
-from vadbench.experiment import Request, open_experiment
 from vadbench.features.crops import crops_like_test, scored_crops, training_crops
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
-from vadbench.imports import import_checkpoint
+from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.import_checkpoint import import_checkpoint
+from vadbench.harness.selection import hold_out, video_auc
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Protocol
-from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 

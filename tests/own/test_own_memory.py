@@ -15,7 +15,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
-from vadbench.environment import peak_memory_mb
+from vadbench.harness.environment import peak_memory_mb
 from vadbench.own.reading import Reader
 from vadbench.own.scorer import open_untrained
 from vadbench.own.sources import find_sources

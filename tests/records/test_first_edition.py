@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from vadbench.base.errors import RunError
-from vadbench.checkpoints import read_info
 from vadbench.cli import main
+from vadbench.harness.checkpoints import read_info
 from vadbench.records import published
 from vadbench.records.folders import read_record
 from vadbench.records.record import SCHEMA

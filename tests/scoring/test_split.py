@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.evaluation import _diagnostics, _in_common
+from vadbench.harness.evaluate import _diagnostics, _in_common
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.metrics.ranking import evaluate

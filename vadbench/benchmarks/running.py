@@ -21,7 +21,7 @@ from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 
 if TYPE_CHECKING:
-    from vadbench.experiment import Experiment, Request
+    from vadbench.harness.experiment import Experiment, Request
 
 CLAIMS = ".cells"
 """Folder under ``--out`` with a lock for each cell."""
@@ -139,7 +139,7 @@ def _groups(tasks: Sequence[Task]) -> list[list[Task]]:
 
 
 def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
-    from vadbench.harness import run
+    from vadbench.harness.run import run
 
     registry = _registry(site.plugins)
     runs = usable(site, read_records(site.out, cell.trained_on, cell.method)[0])
@@ -153,7 +153,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
         experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
         outcome = run(experiment, cell.seed, progress)
     else:
-        from vadbench.experiment import open_experiment
+        from vadbench.harness.experiment import open_experiment
 
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
@@ -175,14 +175,14 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
 # One after the other, the seeds of one experiment share it: opening reads the CLIP and looks at the features.
 @lru_cache(maxsize=1)
 def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
-    from vadbench.experiment import open_experiment
+    from vadbench.harness.experiment import open_experiment
 
     return open_experiment(_request(site, group), _registry(site.plugins), progress)
 
 
 def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
     """What ``vadbench run`` would be asked for: a training, or the evaluation of one on another data set."""
-    from vadbench.experiment import Request
+    from vadbench.harness.experiment import Request
 
     rules = protocol_changes(cell.settings)
     return Request(

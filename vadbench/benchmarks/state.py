@@ -192,7 +192,7 @@ def _weights_digest(cell: Cell) -> str:
 @lru_cache(maxsize=8)
 def _digest_of(model: str, weights: str, stamp: str) -> str:
     from vadbench.clip import load_clip
-    from vadbench.experiment import clip_source
+    from vadbench.harness.experiment import clip_source
 
     try:
         return load_clip(clip_source(model or None, weights)).weights_sha256
@@ -218,7 +218,7 @@ def _absent(name: str, registry: Registry, root: Path | None) -> str:
 
 def _clip_absent(model: str, weights: str) -> str:
     from vadbench.clip import SMALL, load_clip
-    from vadbench.experiment import clip_source
+    from vadbench.harness.experiment import clip_source
 
     if model == SMALL and not weights:
         return ""

@@ -84,8 +84,8 @@ def inputs_here(
     dataset: str, protocol_name: str, subset: str | None, site: Site, registry: Registry
 ) -> dict[Split, str]:
     """What the splits of a data set are made of now; nothing where it is absent or damaged, which the run would say."""
-    from vadbench.features.given import GivenFeatures
-    from vadbench.features.provision import current_inputs
+    from vadbench.harness.given_features import GivenFeatures
+    from vadbench.harness.provision import current_inputs
 
     try:
         kind = registry.dataset(dataset)

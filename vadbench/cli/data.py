@@ -66,9 +66,9 @@ def check(
     """
     from vadbench.base.locations import find_data_root
     from vadbench.clip import load_clip
-    from vadbench.environment import choose_device
-    from vadbench.experiment import clip_source
-    from vadbench.features.given import GivenFeatures
+    from vadbench.harness.environment import choose_device
+    from vadbench.harness.experiment import clip_source
+    from vadbench.harness.given_features import GivenFeatures
     from vadbench.inspection import inspect
     from vadbench.plugins.registry import Registry
 

@@ -45,7 +45,7 @@ def command(out: Path, as_json: bool) -> None:
 
 
 def _software() -> Iterator[Check]:
-    from vadbench.environment import PACKAGES, package_version
+    from vadbench.harness.environment import PACKAGES, package_version
 
     yield Check("python", "ok", f"{platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:

@@ -140,10 +140,10 @@ def command(
     from dataclasses import asdict
 
     from vadbench.clip import CROPS, load_clip
-    from vadbench.environment import choose_device
-    from vadbench.experiment import clip_notes, clip_source
     from vadbench.features.decoding import WORKERS
     from vadbench.features.extract import extract_features
+    from vadbench.harness.environment import choose_device
+    from vadbench.harness.experiment import clip_notes, clip_source
 
     with progress_bar() as progress:
         videos = _dataset_videos(dataset, data_root, plugin_files, progress) if dataset else find_videos(paths)

@@ -39,8 +39,8 @@ def command(file: Path, plugin_files: tuple[Path, ...], as_json: bool, **request
     Only tensors are read, and nothing in the file is run. Every name and shape must be this method's. The data set is
     needed for its classes, and for what the file lacks: AnomalyCLIP's centroid of normal training features.
     """
-    from vadbench.experiment import Request, open_experiment
-    from vadbench.imports import import_checkpoint, read_reference
+    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.import_checkpoint import import_checkpoint, read_reference
     from vadbench.plugins.registry import Registry
 
     state = read_reference(file)

@@ -16,7 +16,7 @@ from vadbench.cli.output import note, print_json, print_results, progress_bar
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
-    from vadbench.experiment import Experiment
+    from vadbench.harness.experiment import Experiment
     from vadbench.records.folders import Outcome
 
 
@@ -93,7 +93,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
     mlflow.db in another --out. VADBENCH_MLFLOW=off leaves that out; vadbench log does it later.
     """
-    from vadbench.experiment import Request, open_experiment
+    from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
     asked = Request(**request)
@@ -123,7 +123,7 @@ def _run_seeds(
     experiment: Experiment, seeds: Sequence[int], again: bool, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
     """Run every seed; one that fails is recorded and the others go on, unless nothing can be written any more."""
-    from vadbench.harness import run
+    from vadbench.harness.run import run
 
     outcomes: list[Outcome] = []
     failures: dict[int, Exception] = {}

@@ -202,7 +202,7 @@ def _scorer(
     device_name: str,
     plugin_files: Sequence[Path],
 ) -> Scorer:
-    from vadbench.environment import choose_device
+    from vadbench.harness.environment import choose_device
     from vadbench.own.scorer import open_trained, open_untrained
     from vadbench.plugins.registry import Registry
     from vadbench.records.folders import find_run

@@ -10,7 +10,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.annotations.listed_dataset import OVERRUN
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.given import GivenFeatures, choose_features
+from vadbench.harness.given_features import GivenFeatures, choose_features
 from vadbench.inspection.looking import Length, line, look_at_features, look_at_videos
 from vadbench.inspection.report import MEANINGS, Problem, Report, SplitReport, Tally
 

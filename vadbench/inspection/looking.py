@@ -16,11 +16,11 @@ from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames, list_images
 from vadbench.dataset import ClassTable, Video
 from vadbench.features.fingerprint import UNKNOWN
-from vadbench.features.given import GivenFeatures, require_clip, require_encoder, require_file
 from vadbench.features.layouts import NpyFeatures, WidthError, open_features
 from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
+from vadbench.harness.given_features import GivenFeatures, require_clip, require_encoder, require_file
 from vadbench.inspection.report import FeaturesReport, Kind, Problem, Report
 from vadbench.scoring.protocol import PROTOCOLS
 

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from vadbench.base.config import MethodConfig, defaults, resolve
 from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
-from vadbench.checkpoints import CheckpointInfo, load_checkpoint, read_info
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
-from vadbench.experiment import clip_notes, clip_source, load_clip_of
 from vadbench.features.crops import choose_crops
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info
+from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of
 from vadbench.method import Method, Task, require_trainable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record

@@ -20,11 +20,11 @@ from vadbench.base.locations import cache_root, find_data_root
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.dataset import Dataset
-from vadbench.evaluation import score_split
-from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
-from vadbench.features.provision import provide
-from vadbench.harness import build, run
+from vadbench.harness.evaluate import score_split
+from vadbench.harness.experiment import Experiment
+from vadbench.harness.provision import provide
+from vadbench.harness.run import build, run
 from vadbench.method import Method
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
 from vadbench.metrics.ranking import evaluate

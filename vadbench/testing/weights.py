@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vadbench.base.files import write_tensors
-from vadbench.checkpoints import load_checkpoint
+from vadbench.harness.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
 from vadbench.records.record import CHECKPOINT
 from vadbench.testing.check import require

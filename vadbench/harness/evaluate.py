@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vadbench import environment
 from vadbench.base.types import Progress
 from vadbench.dataset import ClassTable, Video
-from vadbench.experiment import Experiment
+from vadbench.harness import environment
+from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures

@@ -18,16 +18,16 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.naming import changed_names
 from vadbench.base.types import Progress, silent
-from vadbench.checkpoints import CheckpointInfo, read_info
 from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
 from vadbench.clip.weights import is_file
 from vadbench.dataset import Dataset
 from vadbench.descriptions import Bank
-from vadbench.environment import choose_device
 from vadbench.features.crops import MAXIMUM, training_notes
-from vadbench.features.given import GivenFeatures
 from vadbench.features.layouts import Layout
-from vadbench.features.provision import Provision, provide
+from vadbench.harness.checkpoints import CheckpointInfo, read_info
+from vadbench.harness.environment import choose_device
+from vadbench.harness.given_features import GivenFeatures
+from vadbench.harness.provision import Provision, provide
 from vadbench.method import Method, require_trainable
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry

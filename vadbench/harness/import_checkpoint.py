@@ -23,11 +23,11 @@ from vadbench.base.errors import CheckpointError, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
-from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
 from vadbench.clip.weights import first_line
-from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
-from vadbench.harness import build, training_identity
+from vadbench.harness.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
+from vadbench.harness.experiment import Experiment
+from vadbench.harness.run import build, training_identity
 from vadbench.records.folders import RunFolder
 from vadbench.records.keys import EDITION
 

@@ -16,9 +16,9 @@ from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 
 from vadbench.base.errors import CheckpointError
 from vadbench.cli import main
-from vadbench.experiment import Request, open_experiment
-from vadbench.harness import build
-from vadbench.imports import read_reference
+from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.import_checkpoint import read_reference
+from vadbench.harness.run import build
 from vadbench.plugins.registry import Registry
 
 PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"

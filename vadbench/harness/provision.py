@@ -19,12 +19,12 @@ from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import crops_like_test, scored_crops
 from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.given import GivenFeatures, choose_features, open_given
 from vadbench.features.layouts import open_features
-from vadbench.features.lengths import video_lengths
 from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.source import FeatureSource, Verified
 from vadbench.features.store import FeatureStore, StoreWriter
+from vadbench.harness.frame_counts import video_lengths
+from vadbench.harness.given_features import GivenFeatures, choose_features, open_given
 from vadbench.records.record import INCOMPLETE, SplitRecord
 from vadbench.scoring.protocol import Protocol
 

@@ -9,7 +9,7 @@ import numpy as np
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_draws
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import Video
-from vadbench.experiment import Experiment
+from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
 from vadbench.scoring.scoring import score_videos
 

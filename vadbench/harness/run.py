@@ -12,23 +12,30 @@ from typing import Any
 
 import torch
 
-from vadbench import environment
 from vadbench.base.errors import CheckpointError, StorageError, VadbenchError
 from vadbench.base.files import locked
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress, silent
-from vadbench.checkpoints import CheckpointInfo, ClipEntry, class_entries, load_checkpoint, read_info, save_checkpoint
 from vadbench.dataset import ClassTable, Video
-from vadbench.evaluation import evaluate_method
-from vadbench.experiment import Experiment
 from vadbench.features.crops import training_crops
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.harness import environment
+from vadbench.harness.checkpoints import (
+    CheckpointInfo,
+    ClipEntry,
+    class_entries,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+)
+from vadbench.harness.evaluate import evaluate_method
+from vadbench.harness.experiment import Experiment
+from vadbench.harness.selection import choose_judge, selection_notes
+from vadbench.harness.threshold import normal_threshold
 from vadbench.method import Method, Task
 from vadbench.records.folders import Outcome, RunFolder, write_record
 from vadbench.records.keys import EDITION, evaluation_key, training_key
 from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.selection import choose_judge, selection_notes
-from vadbench.threshold import normal_threshold
 from vadbench.training.batches import Sample, weak_labels
 from vadbench.training.loop import STATE, fit
 

@@ -15,8 +15,8 @@ from vadbench.base.errors import ConfigError
 from vadbench.base.seeds import Purpose, generator
 from vadbench.base.types import silent
 from vadbench.dataset import Dataset, Video
-from vadbench.evaluation import score_split
-from vadbench.experiment import Experiment
+from vadbench.harness.evaluate import score_split
+from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking, evaluate
 from vadbench.records.record import TRAINING_LOG

@@ -46,7 +46,7 @@ class CheckpointInfo(BaseModel):
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
     data set. ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly
     score from which on one's own videos count as anomalous, ``None`` where nobody measured it: see
-    :func:`vadbench.threshold.normal_threshold`.
+    :func:`vadbench.harness.threshold.normal_threshold`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 from vadbench.base.errors import ConfigError
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Video, VideoClass
+from vadbench.harness.selection import hold_out, video_auc
 from vadbench.scoring.alignment import VideoScores
-from vadbench.selection import hold_out, video_auc
 
 PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
