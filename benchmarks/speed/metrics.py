@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.comparing import RESAMPLES as COMPARED
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos, resampled_metrics, with_intervals
 from vadbench.metrics.comparison import paired_difference
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import evaluate
+from vadbench.results.compare import RESAMPLES as COMPARED
 from vadbench.scoring.rows import ScoredRows
 
 VIDEOS, FRAMES, CLASSES, NORMAL = 290, 1_111_808, 14, 0

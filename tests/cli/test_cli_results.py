@@ -306,7 +306,7 @@ def test_looking_at_a_submission_imports_no_torch(runs):
 
     code = (
         "import sys\nfrom pathlib import Path\nfrom vadbench.plugins.registry import Registry\n"
-        "from vadbench.submissions import check_submission\n"
+        "from vadbench.results.submission import check_submission\n"
         "list(check_submission(Path(sys.argv[1]), Registry()))\n"
         "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"
     )

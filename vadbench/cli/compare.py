@@ -42,8 +42,8 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     fewer than five of the test videos have anomalous frames (of a class: frames of it), they are too few to tell, and
     neither is computed. By FAR neither side is called better: a method that never raises an alarm has none.
     """
-    from vadbench.comparing import RESAMPLES, compare, contrasts, load_runs, verdict
     from vadbench.metrics.comparison import holm
+    from vadbench.results.compare import RESAMPLES, compare, contrasts, load_runs, verdict
 
     sides = {"A": load_runs(a, out), "B": load_runs(b, out)}
     keys = None if metrics is None else [key.strip() for key in _OUTSIDE_BRACKETS.split(metrics)]

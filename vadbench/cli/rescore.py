@@ -13,7 +13,7 @@ from vadbench.cli.output import note, percent, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from vadbench.records.record import Value
-    from vadbench.rescoring import Rescored
+    from vadbench.results.rescore import Rescored
 
 
 @click.command("rescore", short_help="Compute a run's metrics again from its saved scores.")
@@ -33,7 +33,7 @@ def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
     Where a metric is not what the record says, old and new are shown and result.json is written anew, with a note.
     Damaged scores are named and the other runs go on; the exit status is then 1.
     """
-    from vadbench.rescoring import evaluations, rescore
+    from vadbench.results.rescore import evaluations, rescore
 
     folders = list(dict.fromkeys(folder for name in runs for folder in evaluations(name, out)))
     found: list[Rescored] = []

@@ -39,7 +39,7 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     from vadbench.base.text import plain
     from vadbench.plugins.registry import Registry
     from vadbench.records.folders import files_below
-    from vadbench.submissions import check_submission
+    from vadbench.results.submission import check_submission
 
     with progress_bar() as progress:
         findings = list(check_submission(folder, Registry(files=plugin_files), progress))

@@ -13,7 +13,6 @@ import numpy as np
 
 from vadbench.base.errors import DataError, RunError
 from vadbench.base.metric_keys import MetricKey
-from vadbench.comparing import load_runs, matched
 from vadbench.dataset import Video
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
@@ -23,6 +22,7 @@ from vadbench.records.record import RunRecord
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
+from vadbench.results.compare import load_runs, matched
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
@@ -48,7 +48,7 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[Shown], list[str]]:
     """The runs that names on the command line stand for, and notes on those that were left out.
 
     Args:
-        names: as in :func:`vadbench.comparing.load_runs`; every seed is a run of its own here.
+        names: as in :func:`vadbench.results.compare.load_runs`; every seed is a run of its own here.
         out: folder that run folders lie under.
 
     Raises:

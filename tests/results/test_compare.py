@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vadbench import comparing
 from vadbench.base.errors import RunError, UnknownNameError
-from vadbench.comparing import compare, contrasts, load_runs, verdict
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
 from vadbench.records.folders import write_record
 from vadbench.records.record import RunRecord, SplitRecord, Value
+from vadbench.results import compare as comparing
+from vadbench.results.compare import compare, contrasts, load_runs, verdict
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
 from vadbench.scoring.split import ScoredSplit

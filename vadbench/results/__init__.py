@@ -1,0 +1,1 @@
+"""Finished runs compared, measured again and checked for submission."""
