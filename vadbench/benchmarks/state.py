@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from vadbench.base.errors import VadbenchError
 from vadbench.base.files import file_stamp
 from vadbench.base.locations import find_data_root
-from vadbench.benchmarks.reading import protocol_changes
+from vadbench.benchmarks.parser import protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.today import Today, inputs_here, today
+from vadbench.benchmarks.staleness import Today, inputs_here, today
 from vadbench.dataset import SPLITS, Split
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome

@@ -17,9 +17,9 @@ from vadbench.cli.output import note, print_json, print_table, printable
 from vadbench.cli.run import parse_seeds
 
 if TYPE_CHECKING:
+    from vadbench.benchmarks.engines import Engine
     from vadbench.benchmarks.schema import Benchmark, Cell, Site
     from vadbench.benchmarks.state import CellState
-    from vadbench.engines import Engine
     from vadbench.plugins.registry import Registry
 
 WIDEST = 60
@@ -106,7 +106,7 @@ def command(
     Exit status: 0 where all is done but what is impossible here (data or weights absent, said with what to do);
     1 where a cell failed; 2 where nothing could be begun.
     """
-    from vadbench.benchmarks.reading import open_benchmark
+    from vadbench.benchmarks.parser import open_benchmark
     from vadbench.benchmarks.schema import Site
     from vadbench.benchmarks.state import edited_since, look, with_trainings
     from vadbench.plugins.registry import Registry
@@ -161,7 +161,7 @@ def _run(
     """Run what is to do; the states afterwards, and a sentence on what was logged."""
     from vadbench.base.files import make_folder
     from vadbench.base.types import silent
-    from vadbench.benchmarks.running import run_cells
+    from vadbench.benchmarks.grid import run_cells
     from vadbench.cli.bench_display import display
 
     make_folder(site.out)
@@ -208,14 +208,14 @@ class _Log:
 
 def _engine(engine: str, jobs: int, address: str | None, device: str) -> Engine:
     if engine == "ray":
-        from vadbench.engines.ray import RayEngine
+        from vadbench.benchmarks.engines.ray import RayEngine
 
         if jobs != 1:
             raise ConfigError("--jobs is for --engine local; a Ray cluster has its own size")
         return RayEngine(address, device)
     if address is not None:
         raise ConfigError("--address is that of a Ray cluster; add --engine ray")
-    from vadbench.engines.local import LocalEngine
+    from vadbench.benchmarks.engines.local import LocalEngine
 
     return LocalEngine(jobs, device)
 

@@ -59,7 +59,7 @@ def command(
       vadbench table vadclip --format latex --output vadclip.tex
       vadbench table mine.toml/1
     """
-    from vadbench.benchmarks.reading import open_benchmark
+    from vadbench.benchmarks.parser import open_benchmark
     from vadbench.plugins.registry import Registry
     from vadbench.tables.collect import collect
     from vadbench.tables.paper import paper_tables

@@ -13,7 +13,7 @@ from typing import Any
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import CACHE_VARIABLE, cache_root
-from vadbench.engines import Lost, R, T
+from vadbench.benchmarks.engines import Lost, R, T
 
 RETRIES = 3
 """How often Ray begins a task again whose worker died."""
@@ -58,7 +58,7 @@ class RayEngine:
         started: Callable[[T], None],
         ended: Callable[[T, R | Lost], None],
     ) -> None:
-        """As :meth:`vadbench.engines.Engine.run_all`; Ray begins a task again whose worker or machine died.
+        """As :meth:`vadbench.benchmarks.engines.Engine.run_all`; Ray begins a task again whose worker or machine died.
 
         ``started`` is never called: Ray does not tell.
         """

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from vadbench.base.errors import ConfigError
-from vadbench.engines import Lost
-from vadbench.engines.local import LocalEngine, _Queue
+from vadbench.benchmarks.engines import Lost
+from vadbench.benchmarks.engines.local import LocalEngine, _Queue
 
 
 @pytest.fixture(autouse=True)
@@ -56,14 +56,14 @@ def test_one_job_is_done_in_this_process_and_more_are_not(work):
 
 def test_workers_take_turns_at_the_gpus_and_share_the_cores(work, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("vadbench.engines.local._gpus", lambda: ["4", "7"])
-    monkeypatch.setattr("vadbench.engines.local._cores", lambda: 12)
+    monkeypatch.setattr("vadbench.benchmarks.engines.local._gpus", lambda: ["4", "7"])
+    monkeypatch.setattr("vadbench.benchmarks.engines.local._cores", lambda: 12)
     _, results = run_all(LocalEngine(3), [[0], [1], [2]], work.told)
     assert [results[i][1:] for i in range(3)] == [("4", "4"), ("7", "4"), ("4", "4")]
 
 
 def test_the_gpus_that_a_user_shows_are_those_taken(monkeypatch):
-    from vadbench.engines.local import _gpus
+    from vadbench.benchmarks.engines.local import _gpus
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2")
     assert _gpus() == ["5", "2"]
@@ -103,7 +103,7 @@ def test_what_ended_raises_ends_the_workers_too(work, tmp_path):
 def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path):
     code = (
         "import sys\nfrom functools import partial\nimport engine_work\n"
-        "from vadbench.engines.local import LocalEngine\n"
+        "from vadbench.benchmarks.engines.local import LocalEngine\n"
         "LocalEngine(2, 'cpu').run_all([[1], [2]], partial(engine_work.note_and_wait, sys.argv[1]), print, print)"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
@@ -127,7 +127,7 @@ def is_alive(pid):
 
 
 def test_ray_that_is_not_installed_says_what_to_install(monkeypatch):
-    from vadbench.engines.ray import RayEngine
+    from vadbench.benchmarks.engines.ray import RayEngine
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install 'vadbench\[ray\]'"):
@@ -136,7 +136,7 @@ def test_ray_that_is_not_installed_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize("given", [True, False])
 def test_an_address_of_rays_client_without_it_is_one_line(monkeypatch, given):
-    from vadbench.engines.ray import RayEngine
+    from vadbench.benchmarks.engines.ray import RayEngine
 
     monkeypatch.setitem(sys.modules, "ray", object())
     monkeypatch.setitem(sys.modules, "grpc", None)
@@ -164,7 +164,7 @@ RAY = """
 import sys
 from functools import partial
 import engine_work
-from vadbench.engines.ray import RayEngine
+from vadbench.benchmarks.engines.ray import RayEngine
 engine = RayEngine(device="cpu")
 results = {}
 engine.run_all([[0, 1], [2]], partial(engine_work.die_once, sys.argv[1]), None, results.__setitem__)
@@ -186,7 +186,7 @@ def test_on_ray_every_task_is_done_and_a_killed_worker_is_replaced(tmp_path):
 def test_a_ray_cluster_that_is_not_there_is_one_line(work):
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     code = (
-        "from vadbench.engines.ray import RayEngine\nfrom vadbench.base.errors import ConfigError\n"
+        "from vadbench.benchmarks.engines.ray import RayEngine\nfrom vadbench.base.errors import ConfigError\n"
         "try: RayEngine('auto', 'cpu').run_all([[1]], print, print, print)\n"
         "except ConfigError as error: print(error)"
     )

@@ -16,14 +16,14 @@ from vadbench.base.config import MethodConfig, Recipe, resolve
 from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.base.naming import changed_names
 from vadbench.base.types import silent
-from vadbench.benchmarks.lines import Lines
-from vadbench.benchmarks.reading import assignments, open_benchmark, protocol_changes
-from vadbench.benchmarks.running import Ran, Task, run_cells
+from vadbench.benchmarks.engines import Lost
+from vadbench.benchmarks.engines.local import LocalEngine
+from vadbench.benchmarks.grid import Ran, Task, run_cells
+from vadbench.benchmarks.parser import assignments, open_benchmark, protocol_changes
 from vadbench.benchmarks.schema import Benchmark, Cell
+from vadbench.benchmarks.staleness import Today
 from vadbench.benchmarks.state import CellState, Site, finished, in_words_of_bench, look, usable, with_trainings
-from vadbench.benchmarks.today import Today
-from vadbench.engines import Lost
-from vadbench.engines.local import LocalEngine
+from vadbench.benchmarks.toml_lines import Lines
 from vadbench.plugins.hookspecs import BenchmarkSpec, MethodSpec
 from vadbench.plugins.registry import Plugin, Registry
 from vadbench.records.folders import read_record, read_records, write_record
@@ -284,7 +284,7 @@ def test_files_that_are_not_there_are_named(registry, monkeypatch):
 
 def test_opening_for_a_table_needs_no_torch():
     code = (
-        "import sys\nfrom vadbench.benchmarks.reading import open_benchmark\n"
+        "import sys\nfrom vadbench.benchmarks.parser import open_benchmark\n"
         "from vadbench.plugins.registry import Registry\n"
         "open_benchmark('quick', Registry())\n"
         "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"

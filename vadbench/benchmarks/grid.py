@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vadbench.base.errors import RunError, StorageError, VadbenchError
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
-from vadbench.benchmarks.reading import assignments, protocol_changes
+from vadbench.benchmarks.engines import Engine, Lost
+from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.staleness import Today, inputs_here, today
 from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, usable
-from vadbench.benchmarks.today import Today, inputs_here, today
-from vadbench.engines import Engine, Lost
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vadbench.base.config import MethodConfig, Settings, resolve
 from vadbench.base.errors import VadbenchError
 from vadbench.base.locations import cache_root, find_data_root
-from vadbench.benchmarks.reading import assignments, protocol_changes
+from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM

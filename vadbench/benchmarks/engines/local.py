@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from vadbench.engines import Lost, R, T
+from vadbench.benchmarks.engines import Lost, R, T
 
 TRIES = 2
 """How often a task is begun whose worker dies."""
@@ -36,7 +36,7 @@ class LocalEngine:
         started: Callable[[T], None],
         ended: Callable[[T, R | Lost], None],
     ) -> None:
-        """As :meth:`vadbench.engines.Engine.run_all`; a task whose worker dies is begun once more."""
+        """As :meth:`vadbench.benchmarks.engines.Engine.run_all`; a task whose worker dies is begun once more."""
         if self._jobs == 1:
             for task in (t for group in groups for t in group):
                 started(task)

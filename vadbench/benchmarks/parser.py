@@ -16,8 +16,8 @@ from vadbench.base.config import MethodConfig, field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
-from vadbench.benchmarks.lines import Lines, Place
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table, same_value, value_at
+from vadbench.benchmarks.toml_lines import Lines, Place
 from vadbench.descriptions import Bank
 from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Registry
