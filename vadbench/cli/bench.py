@@ -192,7 +192,7 @@ class _Log:
 
     def add(self, states: Sequence[CellState]) -> None:
         """Log cells that are done; once MLflow cannot be reached, no more is tried."""
-        from vadbench.tracking import log_benchmark, log_runs
+        from vadbench.tracking.mlflow import log_benchmark, log_runs
 
         done = [(s.cell, s.outcome) for s in states if s.outcome is not None]
         if self._away or not done:

@@ -69,7 +69,7 @@ def _codecs() -> Iterator[Check]:
 
 def _mlflow(out: Path) -> Check:
     from vadbench.base.locations import SWITCH_VARIABLE, tracks
-    from vadbench.tracking import check_store
+    from vadbench.tracking.mlflow import check_store
 
     try:
         if not tracks():

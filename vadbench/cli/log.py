@@ -19,7 +19,7 @@ def command(runs: tuple[str, ...], out: Path) -> None:
     """
     from vadbench.base.errors import RunError
     from vadbench.records.folders import Outcome, find_run, read_record
-    from vadbench.tracking import log_runs
+    from vadbench.tracking.mlflow import log_runs
 
     for name in runs:
         folder = find_run(name, out)

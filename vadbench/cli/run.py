@@ -150,7 +150,7 @@ def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
 
 def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
     """Log runs; a sentence on where they are, or on why they are not there."""
-    from vadbench.tracking import log_runs
+    from vadbench.tracking.mlflow import log_runs
 
     if not tracks():
         return f"not logged to MLflow: {SWITCH_VARIABLE} is off"

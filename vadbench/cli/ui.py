@@ -24,6 +24,6 @@ def command(port: int, out: Path) -> None:
       vadbench ui
       vadbench ui --port 5001 --out mine
     """
-    from vadbench.serving import serve
+    from vadbench.tracking.ui import serve
 
     serve(HOST, port, out, lambda address, store: click.echo(f"MLflow at {address} shows {store}; Ctrl-C ends it"))

@@ -1,0 +1,1 @@
+"""MLflow: logging runs and looking at them."""
