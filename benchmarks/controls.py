@@ -39,7 +39,7 @@ from vadbench.plugins.registry import installed
 from vadbench.scoring.alignment import align
 from vadbench.scoring.scoring import score_videos
 from vadbench.tables.formats import render
-from vadbench.tables.model import tables_from_json
+from vadbench.tables.table import tables_from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "vadbench_results"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vadbench.plugins.registry import installed
-from vadbench.tables.model import tables_from_json
+from vadbench.tables.table import tables_from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]

@@ -114,7 +114,7 @@ def make_run(tmp_path, videos):
 @pytest.fixture
 def boards(make_run):
     """The leaderboards of the runs made so far, with the notes that are printed beside them."""
-    from vadbench.tables.collect import collect
+    from vadbench.tables.evaluations import collect
     from vadbench.tables.leaderboard import leaderboards
 
     def draw(metric=None, headline=lambda _: "AUC"):

@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from vadbench.benchmarks.schema import Benchmark
-from vadbench.tables.collect import collect
+from vadbench.tables.evaluations import collect
 from vadbench.tables.paper import paper_tables
 
 PAPERS = ("anomalyclip", "vadclip", "icpram2024")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vadbench.tables.collect import by_seed, collect
+from vadbench.tables.evaluations import by_seed, collect
 
 
 @pytest.fixture

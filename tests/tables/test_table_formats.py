@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vadbench.base.errors import RunError
 from vadbench.base.text import html_text, latex, markdown, plain, spreadsheet
 from vadbench.tables.formats import CSV_COLUMNS, FORMATS, render
-from vadbench.tables.model import (
+from vadbench.tables.table import (
     Cell,
     Column,
     Published,

@@ -55,7 +55,7 @@ def command(
     The HTML is a page that sorts and filters; it shows what papers state too, apart from our own figures.
     """
     from vadbench.plugins.registry import Registry
-    from vadbench.tables.collect import collect
+    from vadbench.tables.evaluations import collect
     from vadbench.tables.leaderboard import leaderboards
 
     registry = Registry(files=plugin_files)

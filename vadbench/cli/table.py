@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vadbench.tables.formats import Format
-    from vadbench.tables.model import Table
+    from vadbench.tables.table import Table
 
 FORMATS = ("text", "md", "latex", "html", "csv", "json")
 SUFFIX = ".toml"
@@ -61,7 +61,7 @@ def command(
     """
     from vadbench.benchmarks.parser import open_benchmark
     from vadbench.plugins.registry import Registry
-    from vadbench.tables.collect import collect
+    from vadbench.tables.evaluations import collect
     from vadbench.tables.paper import paper_tables
 
     benchmark_name, table_id = split_name(name)

@@ -10,7 +10,7 @@ from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.records.published import PublishedNumber
 from vadbench.report.page import render_page
 from vadbench.tables.layout import Entry, lay_out, legend
-from vadbench.tables.model import Table
+from vadbench.tables.table import Table
 
 SCRIPTS = ("base.js", "board.js")
 PUBLISHED = "as published"

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from vadbench.base import text as escaping
 from vadbench.tables.latex import to_latex
 from vadbench.tables.layout import TIED, Entry, Layout, lay_out, legend
-from vadbench.tables.model import Table, to_json
+from vadbench.tables.table import Table, to_json
 from vadbench.tables.terminal import to_text
 
 Format = Literal["text", "md", "latex", "html", "csv", "json"]
@@ -31,7 +31,7 @@ def render(tables: Table | Sequence[Table], format: Format, width: int = WIDTH, 
         tables: one or several.
         format: ``text`` for a terminal, ``md`` for GitHub's Markdown, ``latex`` with booktabs, ``html`` as a fragment
             of a page, ``csv`` with a line for every place of a table, ``json`` for
-            :func:`vadbench.tables.model.tables_from_json`.
+            :func:`vadbench.tables.table.tables_from_json`.
         width: characters in a line of ``text``; wider tables are split by their columns.
         styled: whether ``text`` may use a terminal's bold and underlined letters.
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vadbench.tables.model import DIFFERS, WITHIN, Cell, Column, Published, Reproduced, Row, Table
+from vadbench.tables.table import DIFFERS, WITHIN, Cell, Column, Published, Reproduced, Row, Table
 
 TIED = "≈"
 INTERVALS = "in brackets the 95 % interval of the mean from resampling test videos"

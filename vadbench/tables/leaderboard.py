@@ -14,8 +14,8 @@ from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.scoring.protocol import PROTOCOLS, Protocol
-from vadbench.tables import model
-from vadbench.tables.collect import Evaluation, Kind, by_seed, made
+from vadbench.tables import table as model
+from vadbench.tables.evaluations import Evaluation, Kind, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Figure, Resamples, column, resample
 
@@ -44,7 +44,7 @@ def leaderboards(
     data is incomplete come last.
 
     Args:
-        evaluations: from :func:`vadbench.tables.collect.collect`, at least one.
+        evaluations: from :func:`vadbench.tables.evaluations.collect`, at least one.
         headline: the metric that a data set is ranked by.
         metric: rank by this one instead; the first edition's spelling will do.
         progress: told how many runs are resampled.

@@ -17,10 +17,10 @@ from vadbench.metrics.comparison import TOO_FEW
 from vadbench.metrics.definitions import definition
 from vadbench.records.published import PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
-from vadbench.tables import model
-from vadbench.tables.collect import Evaluation, by_seed, made
-from vadbench.tables.model import ABOVE, BELOW, DIFFERS, WITHIN
+from vadbench.tables import table as model
+from vadbench.tables.evaluations import Evaluation, by_seed, made
 from vadbench.tables.standing import DIGITS, Figure, Resamples, column, resample
+from vadbench.tables.table import ABOVE, BELOW, DIFFERS, WITHIN
 
 _DOUBTS = {
     "derived": "published number: derived from other numbers in print; no verdict",
@@ -64,7 +64,7 @@ def paper_tables(
         benchmark: its file's content.
         name: what the benchmark is called on the command line.
         tables: some or all of the benchmark's.
-        evaluations: from :func:`vadbench.tables.collect.collect`.
+        evaluations: from :func:`vadbench.tables.evaluations.collect`.
         out: where they were found, for what is said of missing runs.
         progress: told how many runs are resampled.
     """

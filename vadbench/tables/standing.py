@@ -19,8 +19,8 @@ from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
 from vadbench.records.record import SCORES
 from vadbench.records.scores import load_split
-from vadbench.tables.collect import Evaluation, Kind, remarks
-from vadbench.tables.model import Reproduced
+from vadbench.tables.evaluations import Evaluation, Kind, remarks
+from vadbench.tables.table import Reproduced
 
 RESAMPLES_A_ROW = 80
 """A p-value is at least ``2 / (resamples + 1)`` and is multiplied by the rows compared: with fewer, every row of a long
