@@ -11,7 +11,7 @@ from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
 from vadbench.harness.provision import _participants
 from vadbench.harness.selection import hold_out
-from vadbench.inspection import inspect
+from vadbench.inspect import inspect
 from vadbench.scoring.alignment import class_positives_per_row
 from vadbench.scoring.protocol import protocol
 

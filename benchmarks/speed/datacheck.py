@@ -22,7 +22,7 @@ from vadbench_ucfcrime.dataset import UcfCrime
 
 from vadbench.dataset import SPLITS
 from vadbench.harness.given_features import GivenFeatures
-from vadbench.inspection import Report, inspect
+from vadbench.inspect import Report, inspect
 
 REPEATS = 3
 TEMPORAL = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"

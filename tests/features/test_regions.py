@@ -22,7 +22,6 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import read_frames, write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.boxes import COLUMNS, Boxes
-from vadbench.features.comparison import compare
 from vadbench.features.crops import scored_crops
 from vadbench.features.detector import Detector
 from vadbench.features.extract import clip_fingerprint, extract_features
@@ -31,6 +30,7 @@ from vadbench.features.pooling import can_serve
 from vadbench.features.regions import REGIONS, SLOTS, cut
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
+from vadbench.inspect.feature_comparison import compare
 from vadbench.method import Method, Scores, Task
 from vadbench.scoring.scoring import score_videos
 

@@ -12,7 +12,7 @@ from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from vadbench.inspection import Report
+    from vadbench.inspect import Report
 
 SHOWN = 5
 """Lines of each kind of problem that are printed; the rest is counted."""
@@ -69,7 +69,7 @@ def check(
     from vadbench.harness.environment import choose_device
     from vadbench.harness.experiment import clip_source
     from vadbench.harness.given_features import GivenFeatures
-    from vadbench.inspection import inspect
+    from vadbench.inspect import inspect
     from vadbench.plugins.registry import Registry
 
     if features is None and features_layout is not None:
@@ -88,7 +88,7 @@ def check(
 
 
 def _print(report: Report) -> None:
-    from vadbench.inspection import MEANINGS
+    from vadbench.inspect import MEANINGS
 
     if report.splits:
         print_table(list(_split_rows(report)), ["split", "", "expected", "found", "usable"])

@@ -12,8 +12,8 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from vadbench.features.comparison import Comparison, VideoComparison
-    from vadbench.features.summary import Summary
+    from vadbench.inspect.feature_comparison import Comparison, VideoComparison
+    from vadbench.inspect.feature_summary import Summary
 
 SHOWN = 10
 """Videos, names and damaged files that are printed; the rest is counted."""
@@ -44,7 +44,7 @@ def info(path: Path, features_layout: Any, every_row: bool, as_json: bool) -> No
     is 1 where a file cannot be read or a value looked at is NaN or infinite.
     """
     from vadbench.features.layouts import open_features
-    from vadbench.features.summary import summarise
+    from vadbench.inspect.feature_summary import summarise
 
     source = open_features(path, None, {}, features_layout)
     with progress_bar() as progress:
@@ -78,10 +78,10 @@ def diff(a: Path, b: Path, layouts: tuple[Any, ...], as_json: bool) -> None:
     frames. The likely cause is judged by the values: rounded, normalised, pooled, shifted, another crop, other
     preprocessing, another encoder. The exit status is 0 where all values of all videos are the same, 1 otherwise.
     """
-    from vadbench.features.comparison import compare
     from vadbench.features.fingerprint import FINGERPRINT_FILE
     from vadbench.features.layouts import open_features
     from vadbench.features.store import FeatureStore
+    from vadbench.inspect.feature_comparison import compare
 
     if len(layouts) > 2:
         raise ConfigError(f"--features-layout is for A and for B: expected it at most twice, found {len(layouts)}")

@@ -1,6 +1,6 @@
 """What is there of a data set, held against what should be: the report behind ``vadbench data check``."""
 
-from vadbench.inspection.checking import inspect
-from vadbench.inspection.report import MEANINGS, Problem, Report
+from vadbench.inspect.findings import MEANINGS, Problem, Report
+from vadbench.inspect.inspection import inspect
 
 __all__ = ["MEANINGS", "Problem", "Report", "inspect"]

@@ -2,7 +2,7 @@
 
 Why one's own features differ from released ones is the question behind most failed attempts to reproduce a number. Each
 cause leaves a mark that can be measured: rows are tried pooled, shifted and against the other crops, and where nothing
-makes them fit, their cosines are read against those of :mod:`vadbench.features.agreement`.
+makes them fit, their cosines are read against those of :mod:`vadbench.inspect.agreement`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from vadbench.base.errors import FeatureError
 from vadbench.base.types import Progress, silent
-from vadbench.features.agreement import Agreement, Cause, agreement
 from vadbench.features.fingerprint import Pooling
 from vadbench.features.pooling import pool_rows
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
+from vadbench.inspect.agreement import Agreement, Cause, agreement
 
 Shape = tuple[int, int, int]
 Matched = tuple[Agreement | None, list[Cause]]

@@ -11,8 +11,8 @@ from vadbench.clip import Clip
 from vadbench.data.annotations.listed_dataset import OVERRUN
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.harness.given_features import GivenFeatures, choose_features
-from vadbench.inspection.looking import Length, line, look_at_features, look_at_videos
-from vadbench.inspection.report import MEANINGS, Problem, Report, SplitReport, Tally
+from vadbench.inspect.file_checks import Length, line, look_at_features, look_at_videos
+from vadbench.inspect.findings import MEANINGS, Problem, Report, SplitReport, Tally
 
 
 def inspect(

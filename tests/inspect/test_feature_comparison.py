@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadbench.base.errors import FeatureError
-from vadbench.features.agreement import agreement
-from vadbench.features.comparison import compare
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.layouts import open_features
 from vadbench.features.source import FeatureSource
+from vadbench.inspect.agreement import agreement
+from vadbench.inspect.feature_comparison import compare
 
 PRINT = Fingerprint("tiny", "0" * 64, "gelu", "none", stride=16, pooling="mean", dim=64)
 

@@ -21,7 +21,7 @@ from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
 from vadbench.harness.given_features import GivenFeatures, require_clip, require_encoder, require_file
-from vadbench.inspection.report import FeaturesReport, Kind, Problem, Report
+from vadbench.inspect.findings import FeaturesReport, Kind, Problem, Report
 from vadbench.scoring.protocol import PROTOCOLS
 
 _TOLERANCE = PROTOCOLS["native"].tolerance

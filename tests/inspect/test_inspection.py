@@ -22,7 +22,7 @@ from vadbench.data.media import source_id, write_video
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
 from vadbench.harness.given_features import GivenFeatures
-from vadbench.inspection import MEANINGS, inspect
+from vadbench.inspect import MEANINGS, inspect
 
 FRAMES = 20
 TEMPORAL = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
