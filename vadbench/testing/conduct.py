@@ -17,7 +17,7 @@ from vadbench.testing.check import Failure, require
 from vadbench.testing.methods import METHOD_CHECKS
 
 if TYPE_CHECKING:
-    from vadbench.testing.subject import Subject
+    from vadbench.testing.tested_method import Subject
 
 _Watch = Callable[[str, tuple[Any, ...]], None]
 _watches: list[_Watch] = []

@@ -13,7 +13,7 @@ from vadbench.testing.check import Check, Table, checks_of, judge
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset
-    from vadbench.testing.source import Source
+    from vadbench.testing.tested_dataset import Source
 
 DATASET_CHECKS: Table = {
     "classes": ("source", "class names, words and aliases are distinct, and one class is normal"),
@@ -56,7 +56,7 @@ def dataset_checks(
 
     @cache
     def source() -> Source:
-        from vadbench.testing.source import Source
+        from vadbench.testing.tested_dataset import Source
 
         return Source(registry.dataset(dataset) if isinstance(dataset, str) else dataset, data_root, progress)
 

@@ -35,7 +35,7 @@ from vadbench.testing.check import require
 from vadbench.testing.conduct import opened_below, without_datasets
 
 if TYPE_CHECKING:
-    from vadbench.testing.subject import Subject
+    from vadbench.testing.tested_method import Subject
 
 SEEDS = range(3)
 LEAK_SEEDS = range(10)

@@ -13,7 +13,7 @@ from vadbench.testing.check import Check, Table, checks_of, judge
 
 if TYPE_CHECKING:
     from vadbench.method import Method
-    from vadbench.testing.subject import Subject
+    from vadbench.testing.tested_method import Subject
 
 METHOD_CHECKS: Table = {
     "settings": ("conduct", "every setting has a description, and the defaults of every data set are valid"),
@@ -56,7 +56,7 @@ def method_checks(
 
     @cache
     def subject() -> Subject:
-        from vadbench.testing.subject import Subject
+        from vadbench.testing.tested_method import Subject
 
         return Subject(method, registry, progress)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from vadbench.method import Scores
 from vadbench.scoring.windows import windows
 from vadbench.testing.check import require
-from vadbench.testing.subject import LENGTHS, Subject, furthest, values
+from vadbench.testing.tested_method import LENGTHS, Subject, furthest, values
 
 ROUNDING = 1e-5
 """By how much a value may leave its range, and a score differ with the company it is computed in."""

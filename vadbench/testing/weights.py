@@ -18,7 +18,7 @@ from vadbench.harness.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
 from vadbench.records.record import CHECKPOINT
 from vadbench.testing.check import require
-from vadbench.testing.subject import Subject, furthest
+from vadbench.testing.tested_method import Subject, furthest
 
 SHOWN = 3
 """Names of parameters in a message."""

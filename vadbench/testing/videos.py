@@ -9,7 +9,7 @@ from typing import get_args
 
 from vadbench.dataset import SPLITS, Boundaries, Video
 from vadbench.testing.check import Failure, require
-from vadbench.testing.source import Source
+from vadbench.testing.tested_dataset import Source
 
 READINGS: tuple[Boundaries, ...] = get_args(Boundaries)
 SHOWN = 3
