@@ -29,12 +29,12 @@ from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.extract import clip_fingerprint
 from vadbench.harness import environment
 from vadbench.method import Task
-from vadbench.own.reading import Reader
-from vadbench.own.scorer import Scorer
-from vadbench.own.sources import Source
-from vadbench.own.video import score_video
-from vadbench.own.windows import BATCH, Pictures, Stopwatch, encoded_rows, score_rows
 from vadbench.plugins.registry import installed
+from vadbench.watch.pipeline import BATCH, Pictures, Stopwatch, encoded_rows, score_rows
+from vadbench.watch.reader import Reader
+from vadbench.watch.scored_video import score_video
+from vadbench.watch.scorer import Scorer
+from vadbench.watch.sources import Source
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
 CLASSES = ClassTable(tuple(map(VideoClass, ("Normal", "Abuse", "Arson", "Assault", "Explosion", "Fighting"))), 0)

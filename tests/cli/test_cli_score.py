@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "own"))
-from own_media import encode, grow, noise, numbered, server, sound, turn
+from watch_media import encode, grow, noise, numbered, server, sound, turn
 
 from vadbench.cli import main
 from vadbench.records.scores import load_split

@@ -5,9 +5,9 @@ import io
 import pytest
 from PIL import Image
 
-from vadbench.own.events import Event
-from vadbench.own.page import video_page
-from vadbench.own.windows import Thumbnail
+from vadbench.watch.events import Event
+from vadbench.watch.pipeline import Thumbnail
+from vadbench.watch.video_page import video_page
 
 NAME = '<img src=x onerror=alert(1)> "שלום" </title><script>document.title="run"</script>'
 EVENTS = [Event(61.0, 62.5, 10, 25, 0.9, 61.5, 15, 0.7, NAME), Event(70.0, 71.0, 50, 60, 0.8, 70.5, 55, 0.75, "Fire")]

@@ -22,14 +22,14 @@ from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
-from vadbench.own.reading import Reader
-from vadbench.own.scorer import Scorer
-from vadbench.own.sources import find_sources
-from vadbench.own.video import score_video
-from vadbench.own.windows import Stopwatch, score_rows
 from vadbench.plugins.registry import installed
 from vadbench.scoring.scoring import ROWS_AT_ONCE, score_videos
 from vadbench.scoring.windows import first_needed, next_window, window_rows, windows
+from vadbench.watch.pipeline import Stopwatch, score_rows
+from vadbench.watch.reader import Reader
+from vadbench.watch.scored_video import score_video
+from vadbench.watch.scorer import Scorer
+from vadbench.watch.sources import find_sources
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 REACHES = st.one_of(

@@ -16,11 +16,11 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from vadbench.own.events import Event
-    from vadbench.own.reading import Reader
-    from vadbench.own.scorer import Scorer
-    from vadbench.own.sources import Source
-    from vadbench.own.video import Result
+    from vadbench.watch.events import Event
+    from vadbench.watch.reader import Reader
+    from vadbench.watch.scored_video import Result
+    from vadbench.watch.scorer import Scorer
+    from vadbench.watch.sources import Source
 
 _SHOWN = 20
 
@@ -121,7 +121,7 @@ def command(
     The exit status is 0 where every video was scored to its end and 1 where one was not: it is named, what was scored
     before the damage is kept, and the others are scored. --follow ends when a file stops growing, or with Ctrl-C.
     """
-    from vadbench.own.sources import find_sources, name_folders
+    from vadbench.watch.sources import find_sources, name_folders
 
     if run is not None and method is not None:
         raise ConfigError(
@@ -146,8 +146,8 @@ def command(
             note(f"note: {text}")
         click.echo(f"{scorer.origin}; threshold {scorer.threshold:.4g} ({scorer.threshold_origin})")
 
-    from vadbench.own.reading import Reader
-    from vadbench.own.video import score_video
+    from vadbench.watch.reader import Reader
+    from vadbench.watch.scored_video import score_video
 
     results = []
     for source, folder in zip(sources, folders, strict=True):
@@ -203,9 +203,9 @@ def _scorer(
     plugin_files: Sequence[Path],
 ) -> Scorer:
     from vadbench.harness.environment import choose_device
-    from vadbench.own.scorer import open_trained, open_untrained
     from vadbench.plugins.registry import Registry
     from vadbench.records.folders import find_run
+    from vadbench.watch.scorer import open_trained, open_untrained
 
     registry, device = Registry(files=plugin_files), choose_device(device_name)
     if run is not None:
@@ -224,7 +224,7 @@ def _scorer(
 
 
 def _annotate(result: Result, reader: Reader, output: Path) -> None:
-    from vadbench.own.annotate import annotate
+    from vadbench.watch.annotation import annotate
 
     try:
         annotate(reader, result.folder / "scores.csv", result.curve, result.events, result.threshold, output)
@@ -233,7 +233,7 @@ def _annotate(result: Result, reader: Reader, output: Path) -> None:
 
 
 def _tell(event: Event) -> None:
-    from vadbench.own.page import clock
+    from vadbench.watch.video_page import clock
 
     label = f" {event.label}" if event.label else ""
     click.echo(f"event {clock(event.start)} to {clock(event.end)}, peak {event.peak:.3f}{label}")
@@ -241,7 +241,7 @@ def _tell(event: Event) -> None:
 
 
 def _report(result: Result, scorer: Scorer, events: bool) -> None:
-    from vadbench.own.page import clock
+    from vadbench.watch.video_page import clock
 
     took = ""
     if result.per_second is not None:

@@ -19,11 +19,11 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import Rows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method
-from vadbench.own.scorer import Scorer
-from vadbench.own.windows import BATCH, Stopwatch, score_rows
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import arithmetic
+from vadbench.watch.pipeline import BATCH, Stopwatch, score_rows
+from vadbench.watch.scorer import Scorer
 
 DAY = 24 * 3600 * 30
 """Frames of 24 hours."""

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.own.events import JOINED_SECONDS, Curve, EventFinder
-from vadbench.own.windows import ScoredRows
+from vadbench.watch.events import JOINED_SECONDS, Curve, EventFinder
+from vadbench.watch.pipeline import ScoredRows
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fighting")), 1)
 

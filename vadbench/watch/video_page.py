@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from vadbench.own.events import Event
-from vadbench.own.windows import Thumbnail
 from vadbench.report.page import document
+from vadbench.watch.events import Event
+from vadbench.watch.pipeline import Thumbnail
 
 _MOST_EVENTS = 500
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import ConfigError
-from vadbench.own.sources import Source, find_sources, name_folders, printable
+from vadbench.watch.sources import Source, find_sources, name_folders, printable
 
 
 def test_a_folder_of_videos_stands_for_its_videos_in_natural_order(tmp_path):
@@ -86,7 +86,7 @@ def test_names_that_are_no_unicode_can_be_shown_and_written(tmp_path):
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=8))
 def test_every_video_has_a_folder_of_its_own(stems):
-    from vadbench.own.sources import _component
+    from vadbench.watch.sources import _component
 
     sources = [Source(Path("x"), printable(stem), _component(stem)) for stem in stems]
     folders = name_folders(Path("out"), sources)

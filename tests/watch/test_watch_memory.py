@@ -16,10 +16,10 @@ import json, sys
 from pathlib import Path
 import torch
 from vadbench.harness.environment import peak_memory_mb
-from vadbench.own.reading import Reader
-from vadbench.own.scorer import open_untrained
-from vadbench.own.sources import find_sources
-from vadbench.own.video import score_video
+from vadbench.watch.reader import Reader
+from vadbench.watch.scorer import open_untrained
+from vadbench.watch.sources import find_sources
+from vadbench.watch.scored_video import score_video
 from vadbench.plugins.registry import Registry
 
 scorer = open_untrained(sys.argv[2], Registry(), torch.device("cpu"), dataset="synthetic", assignments=sys.argv[4:])

@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from own_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 from PIL import Image
+from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 
 from vadbench.base.errors import MediaError
 from vadbench.data.media import read_frames
-from vadbench.own.reading import Reader, _request
-from vadbench.own.sources import find_sources
+from vadbench.watch.reader import Reader, _request
+from vadbench.watch.sources import find_sources
 
 
 def reader(place, **options):

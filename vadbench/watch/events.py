@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.dataset import ClassTable
-from vadbench.own.windows import ScoredRows
+from vadbench.watch.pipeline import ScoredRows
 
 JOINED_SECONDS = 1.0
 """Rows above the threshold that are no further apart belong to one event: our decision, a flickering score is not many

@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 from vadbench.base.errors import ConfigError, MediaError
 from vadbench.base.files import replacing
 from vadbench.data.media import Frame
-from vadbench.own.events import Curve, Event
-from vadbench.own.outputs import read_scores
-from vadbench.own.page import clock
-from vadbench.own.reading import Reader
+from vadbench.watch.events import Curve, Event
+from vadbench.watch.outputs import read_scores
+from vadbench.watch.reader import Reader
+from vadbench.watch.video_page import clock
 
 _WIDEST, _NARROWEST = 1280, 320
 _STRIP = 96

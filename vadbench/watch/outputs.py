@@ -19,8 +19,8 @@ from PIL import Image
 
 from vadbench.base.files import make_folder, replacing, storage_errors
 from vadbench.dataset import ClassTable
-from vadbench.own.events import Curve, Event
-from vadbench.own.windows import ScoredRows, Thumbnail
+from vadbench.watch.events import Curve, Event
+from vadbench.watch.pipeline import ScoredRows, Thumbnail
 
 Format = Literal["csv", "json", "parquet"]
 

@@ -26,10 +26,10 @@ from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import Rows
 from vadbench.method import Reach
-from vadbench.own.reading import Kept, Reader
-from vadbench.own.scorer import Scorer
 from vadbench.scoring.scoring import score_window
 from vadbench.scoring.windows import first_needed, next_window, window_rows
+from vadbench.watch.reader import Kept, Reader
+from vadbench.watch.scorer import Scorer
 
 BATCH = 256
 """Frames encoded at once, as in extraction: another number could change the last bits of a row."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from own_media import encode, noise
 from PIL import Image
+from watch_media import encode, noise
 
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
@@ -16,11 +16,8 @@ from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.extract import clip_fingerprint, extract_features
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
-from vadbench.own.reading import Reader
-from vadbench.own.scorer import Scorer
-from vadbench.own.sources import find_sources
-from vadbench.own.video import score_video
-from vadbench.own.windows import (
+from vadbench.plugins.registry import installed
+from vadbench.watch.pipeline import (
     Pictures,
     ScoredRows,
     Stopwatch,
@@ -28,7 +25,10 @@ from vadbench.own.windows import (
     score_pictures,
     score_rows,
 )
-from vadbench.plugins.registry import installed
+from vadbench.watch.reader import Reader
+from vadbench.watch.scored_video import score_video
+from vadbench.watch.scorer import Scorer
+from vadbench.watch.sources import find_sources
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 SMALLER = {
@@ -229,7 +229,7 @@ def test_a_stop_by_hand_ends_the_video_where_the_scores_end(clip, tmp_path, monk
             yield ScoredRows(0, starts, np.ones(scored, np.float32), None)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vadbench.own.video.score_pictures", stopped)
+    monkeypatch.setattr("vadbench.watch.scored_video.score_pictures", stopped)
     (source,) = find_sources([str(encode(tmp_path / "a.mkv", noise(50)))])
     scorer = scorer_of(clip, Sees(clip, Reach(64)))
     result = score_video(source, scorer, tmp_path / "out", Reader(source, follow=True, timeout=0.2))

@@ -10,14 +10,14 @@ from typing import Any
 
 from vadbench.base.files import write_json, write_text
 from vadbench.base.types import Progress, silent
-from vadbench.own.events import Curve, Event, EventFinder
-from vadbench.own.outputs import Format, VideoFolder, draw_curve, save_figure
-from vadbench.own.page import clock, video_page
-from vadbench.own.reading import Reader
-from vadbench.own.scorer import Scorer
-from vadbench.own.sources import Source
-from vadbench.own.windows import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
 from vadbench.scoring.windows import window_rows
+from vadbench.watch.events import Curve, Event, EventFinder
+from vadbench.watch.outputs import Format, VideoFolder, draw_curve, save_figure
+from vadbench.watch.pipeline import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
+from vadbench.watch.reader import Reader
+from vadbench.watch.scorer import Scorer
+from vadbench.watch.sources import Source
+from vadbench.watch.video_page import clock, video_page
 
 _PICTURED = 200
 """Events whose peaks are kept as pictures, the highest ones: enough for a page."""

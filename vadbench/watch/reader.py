@@ -28,7 +28,7 @@ from av.video.stream import VideoStream
 
 from vadbench.base.errors import MediaError, cut
 from vadbench.data.media import Frame, read_frames
-from vadbench.own.sources import Source
+from vadbench.watch.sources import Source
 
 _POLL_SECONDS = 0.1
 _USUAL_RATE = 25.0
