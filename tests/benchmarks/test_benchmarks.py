@@ -30,7 +30,7 @@ from vadbench.records.folders import read_record, read_records, write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "tests" / "tiny_plugin.py"
 FILE = '''title = "t"  # not [[a]] table {
 paper = """

@@ -152,10 +152,10 @@ def test_an_address_of_rays_client_without_it_is_one_line(monkeypatch, given):
 
 
 def test_the_extra_installs_what_the_addresses_of_the_help_need():
-    extras = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    pinned = (Path(__file__).parents[1] / "constraints.txt").read_text()
+    pinned = (Path(__file__).parents[2] / "constraints.txt").read_text()
     assert any(need.startswith("ray[client]") for need in extras["ray"])
     assert "\nray==" in pinned and "\ngrpcio==" in pinned
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "own"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "watch"))
 from watch_media import encode, grow, noise, numbered, server, sound, turn
 
 from vadbench.cli import main

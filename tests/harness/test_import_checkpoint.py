@@ -21,7 +21,7 @@ from vadbench.harness.import_checkpoint import read_reference
 from vadbench.harness.run import build
 from vadbench.plugins.registry import Registry
 
-PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 STATE = {"net.a": torch.arange(6.0).reshape(2, 3), "net.b": torch.tensor(1)}
 
 

@@ -13,7 +13,7 @@ from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.harness.selection import hold_out, video_auc
 from vadbench.scoring.alignment import VideoScores
 
-PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 
 

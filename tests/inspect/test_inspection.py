@@ -664,7 +664,7 @@ def test_the_official_ped2_clips_are_complete(test_data):
 
 
 def test_a_root_of_ucf_crimes_size_is_checked_in_seconds(tmp_path, capsys):
-    build = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "speed" / "datacheck.py"))
+    build = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "speed" / "datacheck.py"))
     build["build"](tmp_path, rows=4, dim=8)
     began = time.perf_counter()
     assert build["list_both"](tmp_path) == 1900

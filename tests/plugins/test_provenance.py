@@ -13,7 +13,7 @@ from vadbench.base.errors import PluginError
 from vadbench.plugins.provenance import files_digest
 from vadbench.plugins.registry import Registry, installed
 
-PLUGIN = Path(__file__).with_name("tiny_plugin.py")
+PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 METHOD = """
 import torch
 from vadbench.method import Method, Scores

@@ -112,7 +112,7 @@ def test_a_scratch_file_that_cannot_be_used_is_an_error(tmp_path, name, words):
 def test_every_built_in_plugin_folder_is_an_entry_point():
     from pathlib import Path
 
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     folders = {f.parent.name for side in ("methods", "datasets") for f in (root / side).glob("vadbench_*/__init__.py")}
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4

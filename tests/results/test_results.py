@@ -8,7 +8,7 @@ import pytest
 from vadbench.plugins.registry import installed
 from vadbench.tables.table import tables_from_json
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 METRICS = ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
 
 

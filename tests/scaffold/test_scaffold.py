@@ -18,8 +18,8 @@ from vadbench.dataset import Segment
 from vadbench.plugins.registry import Registry
 from vadbench.scaffold import package_words, write_package
 
-ROOT = Path(__file__).resolve().parents[1]
-TINY = Path(__file__).resolve().parent / "tiny_plugin.py"
+ROOT = Path(__file__).resolve().parents[2]
+TINY = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 SHARED = {"pyproject.toml", "README.md", ".github/workflows/test.yml"}
 OWN = {"method": {"__init__.py", "config.py", "method.py"}, "dataset": {"__init__.py", "dataset.py"}}
 NAMES = ["two-stage", "3d.conv", "config", "None", "Method", "a", "x__y-", "9"]

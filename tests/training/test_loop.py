@@ -134,7 +134,7 @@ def train_two_epochs(compiled, folder):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_training_goes_the_same_way(tmp_path):
     # In a process of its own: what compiling leaves behind goes on growing, and a check of memory would see it.
-    code = "import pathlib, sys, test_training; test_training.train_two_epochs(True, pathlib.Path(sys.argv[1]))"
+    code = "import pathlib, sys, test_loop; test_loop.train_two_epochs(True, pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, tmp_path / "compiled"], cwd=Path(__file__).parent, check=True)
     train_two_epochs(False, tmp_path / "plain")
     compiled, plain = (
