@@ -121,7 +121,7 @@ def _auc(experiment: Experiment, method: Any, features: FeatureSource) -> float:
     videos = {v.name: v for v in provision.videos["test"]}
     scores = score_videos(method, features, provision.scored, provision.frames)
     rows = align(scores, videos, features.fingerprint.stride, experiment.dataset.classes, experiment.protocol)
-    return _value(evaluate(rows)["AUC"]["value"])
+    return _value(evaluate(rows)["AUC"].value)
 
 
 def _value(value: float | None) -> float:

@@ -101,7 +101,7 @@ def check(rows: ScoredRows) -> float:
     found = evaluate(rows)
     inside = np.concatenate([np.arange(f) < p for f, p in zip(rows.frames, rows.positives, strict=True)])
     held = np.repeat(rows.scores, rows.frames)
-    auc, ap = found["AUC"]["value"], found["AP"]["value"]
+    auc, ap = found["AUC"].value, found["AP"].value
     assert auc is not None and ap is not None
     return max(abs(auc - roc_auc_score(inside, held)), abs(ap - average_precision_score(inside, held)))
 

@@ -34,7 +34,7 @@ from vadbench.watch.pipeline import BATCH, Pictures, Stopwatch, encoded_rows, sc
 from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
-from vadbench.watch.sources import Source
+from vadbench.watch.sources import VideoSource
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
 CLASSES = ClassTable(tuple(map(VideoClass, ("Normal", "Abuse", "Arson", "Assault", "Explosion", "Fighting"))), 0)
@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         write_video(path, (frame(i) for i in range(options.seconds * FPS)), fps=FPS)
-        figures = measure(Source(path, path.name, "video"), scorer, Path(folder) / "out", options.repeats)
+        figures = measure(VideoSource(path, path.name, "video"), scorer, Path(folder) / "out", options.repeats)
     figures = {name: (wall / options.seconds, cpu / options.seconds) for name, (wall, cpu) in figures.items()}
     stride = scorer.fingerprint.stride
     print(f"{scorer.clip.name}, {scorer.name}, a row every {stride} frames ({scorer.fingerprint.pooling}), {FPS} fps")
@@ -88,7 +88,7 @@ def frame(number: int) -> np.ndarray:
     return np.clip(blocks[..., None] + rng.integers(0, 12, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
 
 
-def measure(source: Source, scorer: Scorer, out: Path, repeats: int) -> dict[str, tuple[float, float]]:
+def measure(source: VideoSource, scorer: Scorer, out: Path, repeats: int) -> dict[str, tuple[float, float]]:
     """Median wall and CPU seconds of each part."""
 
     def decode() -> list[torch.Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.data.annotations.lists import Entry, read_temporal
+from vadbench.data.annotations.lists import ListEntry, read_temporal
 from vadbench.dataset import Boundaries, ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 
@@ -113,7 +113,7 @@ class ShanghaiTech(ListedDataset):
             frames[i.label] = frames.get(i.label, 0) + i.last - i.first + 1
         return self.class_names(sorted(frames, key=lambda label: (-frames[label], label)), own.where)
 
-    def _own_spans(self, entry: Entry, spans: Mapping[str, Spans]) -> Spans | None:
+    def _own_spans(self, entry: ListEntry, spans: Mapping[str, Spans]) -> Spans | None:
         """The class spans of an abnormal video; ``None`` for a normal one."""
         match = _NAME.fullmatch(entry.name)
         if not match:

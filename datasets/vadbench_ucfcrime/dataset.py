@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vadbench.base.errors import DataError
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.data.annotations.lists import Entry, read_temporal
+from vadbench.data.annotations.lists import ListEntry, read_temporal
 from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass
 
 
@@ -90,7 +90,7 @@ class UcfCrime(ListedDataset):
             videos.append(Video(e.name, labels[e.name], paths[e.name], frames, segments))
         return videos
 
-    def _labels(self, entry: Entry) -> tuple[str, ...]:
+    def _labels(self, entry: ListEntry) -> tuple[str, ...]:
         called = entry.label or entry.folder
         if not called:
             raise DataError(f"{entry.where}: expected 'class folder/video', found {entry.name!r} alone")

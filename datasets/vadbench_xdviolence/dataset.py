@@ -8,8 +8,8 @@ from pathlib import Path
 from vadbench.base.errors import DataError
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import (
-    Entry,
     Interval,
+    ListEntry,
     add_once,
     brief,
     pairs,
@@ -68,7 +68,7 @@ class XdViolence(ListedDataset):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._folders: dict[Split, list[Entry]] | None = None
+        self._folders: dict[Split, list[ListEntry]] | None = None
 
     def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
         """The videos of one split in the order of its list; frame counts where a file gives them.
@@ -106,10 +106,10 @@ class XdViolence(ListedDataset):
             )
         return videos
 
-    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[Entry]:
+    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[ListEntry]:
         return self.lists(split, boundaries) or self._from_folders()[split]
 
-    def _labels(self, entry: Entry) -> tuple[str, ...]:
+    def _labels(self, entry: ListEntry) -> tuple[str, ...]:
         stated = _codes(entry.name)
         if not stated:
             raise DataError(f"{entry.where}: expected a name that ends in '_label_' and codes, found {entry.name!r}")
@@ -126,7 +126,7 @@ class XdViolence(ListedDataset):
             raise DataError(f"{entry.where}: class id {entry.ids[0]} is not the class in the name {entry.name!r}")
         return labels
 
-    def _from_folders(self) -> dict[Split, list[Entry]]:
+    def _from_folders(self) -> dict[Split, list[ListEntry]]:
         """Both splits without lists: a folder with a video of ``annotations.txt`` is a test folder, as a whole."""
         if self._folders is None:
             videos = {video_name(p.name): p for p in VideoFiles(self.root).videos if _codes(video_name(p.name))}
@@ -142,7 +142,7 @@ class XdViolence(ListedDataset):
                         f"{path.parent}: train and test videos lie together ({name!r} is not in {BINARY_FILE}); add"
                         " VadCLIP's csv lists or put the test videos in a folder of their own"
                     )
-                self._folders[split].append(Entry(name, str(path), path.parent.name))
+                self._folders[split].append(ListEntry(name, str(path), path.parent.name))
         return self._folders
 
 

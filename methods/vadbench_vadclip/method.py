@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.attention import Mlp
-from vadbench.nn.parts import summed
+from vadbench.nn.parts import sum_of_parts
 from vadbench.nn.sampling import chunk_lengths, row_mask, to_chunks
 from vadbench_vadclip.checkpoint import to_ours
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
@@ -113,7 +113,7 @@ class VadClip(Method):
 
         parts = _in_parts(batch.views["features"], lengths, labels)
         names = [name for name in ("coarse", "align") if getattr(self, name) is not None]
-        terms = dict(zip(names, summed(terms_of, parts, list(self.parameters()), text), strict=True))
+        terms = dict(zip(names, sum_of_parts(terms_of, parts, list(self.parameters()), text), strict=True))
         if self.training and self.config.score_branch == "best":
             seen = {name: torch.cat([look[name] for look in looks]) for name in names}
             self._compare_branches(seen, lengths, ~labels[:, self.task.classes.normal])

@@ -16,14 +16,14 @@ from vadbench.base.config import MethodConfig, Recipe, resolve
 from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.base.naming import changed_names
 from vadbench.base.types import silent
-from vadbench.benchmarks.engines import Lost
+from vadbench.benchmarks.engines import LostTask
 from vadbench.benchmarks.engines.local import LocalEngine
-from vadbench.benchmarks.grid import Ran, Task, run_cells
+from vadbench.benchmarks.grid import CellOutcome, CellTask, run_cells
 from vadbench.benchmarks.parser import assignments, open_benchmark, protocol_changes
 from vadbench.benchmarks.schema import Benchmark, Cell
 from vadbench.benchmarks.staleness import Today
 from vadbench.benchmarks.state import CellState, Site, finished, in_words_of_bench, look, usable, with_trainings
-from vadbench.benchmarks.toml_lines import Lines
+from vadbench.benchmarks.toml_lines import TomlLines
 from vadbench.plugins.hookspecs import BenchmarkSpec, MethodSpec
 from vadbench.plugins.registry import Plugin, Registry
 from vadbench.records.folders import read_record, read_records, write_record
@@ -80,7 +80,7 @@ def write(tmp_path):
 
 
 def test_every_entry_knows_its_line():
-    lines = Lines(FILE)
+    lines = TomlLines(FILE)
     for place, line in {
         ("title",): 1,
         ("paper",): 2,
@@ -127,7 +127,7 @@ def documents(draw):
 @given(documents())
 def test_lines_are_right_whatever_the_values_look_like(document):
     text, expected = document
-    lines = Lines(text)
+    lines = TomlLines(text)
     for place, line in expected.items():
         value = tomllib.loads(text)
         for part in place:
@@ -483,28 +483,34 @@ def test_seeds_of_one_experiment_are_one_group_and_finished_cells_are_left_alone
         def run_all(self, given, work, started, ended):
             groups.extend(given)
             for task in (t for group in given for t in group):
-                ended(task, Ran("failed", reason="no"))
+                ended(task, CellOutcome("failed", reason="no"))
 
     cells = [cell(), cell(method="zero-shot"), cell(seed=1), cell(seed=2)]
     states = [*(CellState(c, "to do") for c in cells), CellState(cell(seed=3), "impossible", "why")]
     after = run_cells(states, Site(Path("x")), Engine(), Watch(), silent)
-    assert groups == [[Task(cell()), Task(cell(seed=1)), Task(cell(seed=2))], [Task(cell(method="zero-shot"))]]
+    assert groups == [
+        [CellTask(cell()), CellTask(cell(seed=1)), CellTask(cell(seed=2))],
+        [CellTask(cell(method="zero-shot"))],
+    ]
     assert [s.state for s in after] == ["failed"] * 4 + ["impossible"]
     assert [s.cell for s in after] == [s.cell for s in states]
 
 
 def test_a_busy_cell_is_tried_again_at_the_end_and_waited_for(record):
-    engine, watch = Script(Ran("busy"), Lost("dead"), Ran("done", record("a"), reused=True)), Watch()
+    engine, watch = (
+        Script(CellOutcome("busy"), LostTask("dead"), CellOutcome("done", record("a"), reused=True)),
+        Watch(),
+    )
     after = run_cells(
         [CellState(cell(), "to do"), CellState(cell(seed=1), "to do")], Site(Path("x")), engine, watch, silent
     )
-    assert engine.tasks == [Task(cell()), Task(cell(seed=1)), Task(cell(), wait=True)]
+    assert engine.tasks == [CellTask(cell()), CellTask(cell(seed=1)), CellTask(cell(), wait=True)]
     assert [(s.state, s.reason) for s in after] == [("done", ""), ("failed", "dead")]
     assert [s.cell.seed for s in watch.states] == [1, 0]
 
 
 def test_a_full_disk_ends_everything():
-    engine = Script(Ran("storage", reason="cannot write x: the disk is full"))
+    engine = Script(CellOutcome("storage", reason="cannot write x: the disk is full"))
     with pytest.raises(StorageError, match="the disk is full"):
         run_cells(
             [CellState(cell(), "to do"), CellState(cell(seed=1), "to do")], Site(Path("x")), engine, Watch(), silent
@@ -596,8 +602,20 @@ UNREACHED = {
 
 def advice():
     """Every text with an option in the modules that a run goes through, with the module's path."""
-    commands_own = ("cli", "own", "tables", "report", "scaffold", "engines", "inspection", "testing", "benchmarks")
-    others = ("comparing.py", "serving.py", "environment.py", "submissions.py")
+    commands_own = (
+        "cli",
+        "watch",
+        "tables",
+        "report",
+        "scaffold",
+        "engines",
+        "inspect",
+        "testing",
+        "benchmarks",
+        "tracking",
+        "results",
+    )
+    others = ("environment.py",)
     for path in sorted((ROOT / "vadbench").rglob("*.py")):
         place = path.relative_to(ROOT).as_posix()
         if path.parts[-2] in commands_own or path.name in others:

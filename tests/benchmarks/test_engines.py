@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vadbench.base.errors import ConfigError
-from vadbench.benchmarks.engines import Lost
+from vadbench.benchmarks.engines import LostTask
 from vadbench.benchmarks.engines.local import LocalEngine, _Queue
 
 
@@ -87,7 +87,7 @@ def test_a_task_whose_worker_is_killed_is_begun_once_more(work, tmp_path):
 def test_a_task_that_kills_every_worker_is_lost_and_the_others_go_on(work):
     _, results = run_all(LocalEngine(2, "cpu"), [[0, 1, 2, 3]], work.die)
     assert {t: r for t, r in results.items() if t != 1} == {0: 0, 2: 2, 3: 3}
-    assert isinstance(results[1], Lost)
+    assert isinstance(results[1], LostTask)
     assert "killed by signal 9, 2 times" in results[1].reason
 
 

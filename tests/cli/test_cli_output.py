@@ -3,14 +3,15 @@
 import pytest
 
 from vadbench.cli.output import print_results
-from vadbench.records.record import RunRecord, Value
+from vadbench.metrics.definitions import MetricValue
+from vadbench.records.record import RunRecord
 
 
 def record(seed, **metrics):
     return RunRecord(
         status="finished", method="m", method_version="1", dataset="d", trained_on="d", seed=seed, key="k",
         evaluation="e", protocol={}, config={}, changed=[], fingerprint={}, clip={}, data={}, environment={},
-        created="2026-01-01", metrics={k: Value(value=v) for k, v in metrics.items()},
+        created="2026-01-01", metrics={k: MetricValue(value=v) for k, v in metrics.items()},
     )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from sklearn import metrics as sk
 
 from vadbench.metrics import bootstrap
 from vadbench.metrics.bootstrap import draw_videos, resampled_ap, resampled_auc, with_intervals
-from vadbench.metrics.ranking import Value, evaluate
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.ranking import evaluate
 from vadbench.scoring.rows import ScoredRows, WeightedRows
 
 CLASSES = ("Abuse", "Normal", "Arson", "Unseen")
@@ -157,29 +158,29 @@ def test_intervals_of_all_metrics_equal_evaluating_every_resample_from_scratch(s
             normal=1,
         )
         for key, value in evaluate(resample, drop_zeros).items():
-            values.setdefault(key, []).append(value["value"])
+            values.setdefault(key, []).append(value.value)
     metrics = evaluate(rows, drop_zeros)
     found = with_intervals(rows, metrics, drop_zeros, resamples=300, seed=5)
     assert found.keys() == metrics.keys()
     for key, value in found.items():
-        assert value["value"] == metrics[key]["value"]
+        assert value.value == metrics[key].value
         defined = [v for v in values[key] if v is not None]
-        if value["value"] is not None and len(defined) >= 150:
-            assert (value["low"], value["high"]) == pytest.approx(np.percentile(defined, [2.5, 97.5]), abs=1e-10), key
-            assert value["reason"] is None
+        if value.value is not None and len(defined) >= 150:
+            assert (value.low, value.high) == pytest.approx(np.percentile(defined, [2.5, 97.5]), abs=1e-10), key
+            assert value.reason is None
         else:
-            assert value["low"] is None and value["high"] is None and value["reason"], key
+            assert value.low is None and value.high is None and value.reason, key
 
 
 def test_only_what_was_asked_comes_back_and_what_is_not_resampled_is_untouched():
     rows = split(0)
-    localisation = Value(value=0.1, low=None, high=None, reason=None)
+    localisation = MetricValue(value=0.1, low=None, high=None, reason=None)
     asked = {"AP[Arson]": evaluate(rows)["AP[Arson]"], "mAP@IoU": localisation}
     found = with_intervals(rows, asked)
     assert list(found) == ["AP[Arson]", "mAP@IoU"]
     assert found["mAP@IoU"] is localisation
     assert found["AP[Arson]"] == with_intervals(rows, evaluate(rows))["AP[Arson]"]
-    assert asked["AP[Arson]"]["low"] is None  # the input is left as it was
+    assert asked["AP[Arson]"].low is None  # the input is left as it was
 
 
 def test_an_interval_holds_its_value_and_repeats():
@@ -187,7 +188,7 @@ def test_an_interval_holds_its_value_and_repeats():
     found = with_intervals(rows, evaluate(rows))
     assert found == with_intervals(rows, evaluate(rows))
     for key in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "FAR", "prevalence"):
-        assert found[key]["low"] < found[key]["value"] < found[key]["high"], key
+        assert found[key].low < found[key].value < found[key].high, key
 
 
 def rows_of(video, positives, frames):
@@ -209,15 +210,15 @@ def test_no_interval_where_most_resamples_lack_a_kind_of_frame():
     """Positives in one video of three and negatives in another: both are drawn in 4 of 9 resamples."""
     rows = rows_of([0, 1, 2], positives=[0, 0, 16], frames=[16, 0, 16])
     auc = with_intervals(rows, evaluate(rows))["AUC"]
-    assert (auc["value"], auc["low"], auc["high"]) == (1, None, None)
-    assert auc["reason"].startswith("no interval: defined in only 4") and auc["reason"].endswith("of 1000 resamples")
+    assert (auc.value, auc.low, auc.high) == (1, None, None)
+    assert auc.reason.startswith("no interval: defined in only 4") and auc.reason.endswith("of 1000 resamples")
 
 
 def test_no_interval_from_a_single_video():
     rows = rows_of([0, 0], positives=[0, 16], frames=[16, 16])
     auc = with_intervals(rows, evaluate(rows))["AUC"]
-    assert (auc["value"], auc["low"]) == (1, None)
-    assert auc["reason"] == "no interval: there is only one video to resample"
+    assert (auc.value, auc.low) == (1, None)
+    assert auc.reason == "no interval: there is only one video to resample"
 
 
 def test_an_undefined_metric_keeps_its_reason():
@@ -251,6 +252,6 @@ def test_intervals_cover_the_truth():
         )
         found = with_intervals(split, {key: evaluate(split)[key] for key in truth})
         for key, true in truth.items():
-            covered[key] += found[key]["low"] <= true <= found[key]["high"]
+            covered[key] += found[key].low <= true <= found[key].high
     for key, count in covered.items():
         assert 0.92 <= count / simulations <= 0.98, (key, count / simulations)

@@ -38,7 +38,7 @@ def test_what_evaluate_gives_is_defined_and_in_range():
     for key, value in metrics.items():
         meaning = definition(key)
         assert meaning.key == key
-        assert meaning.low <= value["value"] <= meaning.high
+        assert meaning.low <= value.value <= meaning.high
 
 
 def test_every_localisation_key_is_defined_and_told_from_the_frame_level_map():

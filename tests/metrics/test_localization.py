@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError
 from vadbench.metrics.bootstrap import draw_videos
-from vadbench.metrics.definitions import IOU_THRESHOLDS
+from vadbench.metrics.definitions import IOU_THRESHOLDS, MetricValue
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.metrics.proposals import propose
 
@@ -107,7 +107,7 @@ def test_equals_a_literal_version_on_sets_of_frames(rule, normal_segments, split
     found = localise(videos, stride, CLASSES, NORMAL, rule, normal_segments)
     table, means = literal(videos, stride, rule, normal_segments)
     np.testing.assert_allclose(found.ap, table, atol=1e-12, rtol=0)
-    values = {key: value["value"] for key, value in found.metrics().items()}
+    values = {key: value.value for key, value in found.metrics().items()}
     assert values == pytest.approx(dict(zip(KEYS, means, strict=True)), abs=1e-12)
 
 
@@ -122,7 +122,7 @@ def test_resamples_equal_the_drawn_videos_written_out(rule, normal_segments, spl
         drawn = [v for v, times in zip(videos, multiplicities, strict=True) for _ in range(int(times))]
         expected = localise(drawn, stride, CLASSES, NORMAL, rule, normal_segments).metrics()
         for key in KEYS:
-            value = expected[key]["value"]
+            value = expected[key].value
             assert found[key][i] == pytest.approx(np.nan if value is None else value, abs=1e-12, nan_ok=True), key
 
 
@@ -138,7 +138,7 @@ TWO = ("Normal", "Abuse")
 
 
 def values(*args, **options):
-    return {key: value["value"] for key, value in localise(*args, **options).metrics().items()}
+    return {key: value.value for key, value in localise(*args, **options).metrics().items()}
 
 
 def test_a_perfect_prediction_is_one():
@@ -217,18 +217,18 @@ def test_a_class_that_is_never_predicted_counts_nothing_in_native_and_ends_vadcl
     names = (*TWO, "Arson")
     native = localise([clip], 16, names, normal=0)
     assert native.ap[0, 1:].tolist() == [1, 0]
-    assert native.metrics()["mAP@0.1"] == {"value": 0.5, "low": None, "high": None, "reason": None}
+    assert native.metrics()["mAP@0.1"] == MetricValue(value=0.5)
     vadclip = localise([clip], 16, names, normal=0, rule="vadclip")
     assert vadclip.ap[0].tolist() == [0, 1, 0]
-    assert vadclip.metrics()["mAP@IoU"]["value"] == 0
-    assert vadclip.metrics()["mAP@IoU"]["reason"].endswith("no segment of class Arson is predicted")
+    assert vadclip.metrics()["mAP@IoU"].value == 0
+    assert vadclip.metrics()["mAP@IoU"].reason.endswith("no segment of class Arson is predicted")
 
 
 def test_without_annotated_segments_native_is_undefined():
     step = [LOW] * 2 + [HIGH] * 3 + [LOW] * 3
     for value in localise([video([step, step], [])], 16, TWO, normal=0).metrics().values():
-        assert value["value"] is None
-        assert value["reason"] == "no abnormal class has an annotated segment in the split"
+        assert value.value is None
+        assert value.reason == "no abnormal class has an annotated segment in the split"
 
 
 @pytest.mark.parametrize("rule", ["native", "vadclip"])
@@ -237,12 +237,7 @@ def test_without_class_probabilities_all_is_undefined(rule):
     found = localise(videos, 16, TWO, 0, rule)
     assert list(found.metrics()) == list(KEYS)
     for value in found.metrics().values():
-        assert value == {
-            "value": None,
-            "low": None,
-            "high": None,
-            "reason": "there are no probabilities of these classes",
-        }
+        assert value == MetricValue(value=None, reason="there are no probabilities of these classes")
     assert all(np.isnan(v).all() and len(v) == 3 for v in found.resampled(np.ones((3, 2))).values())
 
 

@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 
 from vadbench.base.errors import DataError
 from vadbench.metrics.curves import pr_curve, roc_curve
+from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.ranking import average_precision, evaluate, roc_auc
 from vadbench.scoring.rows import ScoredRows
 
@@ -137,7 +138,7 @@ def split(seed=0, videos=12, dtype=np.float32, per_row=16):
 @given(st.integers(0, 10_000), st.sampled_from([np.float32, np.float64]))
 def test_every_metric_of_a_split_equals_scikit_learn_on_its_frames(seed, dtype):
     rows = split(seed, dtype=dtype)
-    found = {key: value["value"] for key, value in evaluate(rows).items()}
+    found = {key: value.value for key, value in evaluate(rows).items()}
     negatives = rows.frames - rows.positives
     abnormal_videos = {v for v, p in zip(rows.video, rows.positives, strict=True) if p}
     own = np.isin(rows.video, list(abnormal_videos))
@@ -202,7 +203,7 @@ def test_a_worked_split():
         class_names=("Normal", "Abuse"),
         normal=0,
     )
-    found = {key: value["value"] for key, value in evaluate(rows).items()}
+    found = {key: value.value for key, value in evaluate(rows).items()}
     assert found == {
         # 16 positives beat all 32 negatives; 8 positives tie with 8 negatives and lose to 24.
         "AUC": pytest.approx((16 * 32 + 8 * 8 / 2) / (24 * 32)),
@@ -213,7 +214,7 @@ def test_a_worked_split():
         "mAUC": None,
         "mAP": None,
     }
-    assert evaluate(rows)["mAUC"]["reason"] == "there are no probabilities of these classes"
+    assert evaluate(rows)["mAUC"].reason == "there are no probabilities of these classes"
 
 
 def only(rows, **changes):
@@ -227,52 +228,48 @@ def test_undefined_metrics_are_none_with_a_reason():
     normal[:, 0] = rows.frames
     metrics = only(rows, positives=nothing, class_positives=normal)
     for key in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "AUC[Abuse]", "AP[Abuse]"):
-        assert metrics[key]["value"] is None and metrics[key]["reason"], key
-    assert metrics["AUC"]["reason"] == "the split has only normal frames"
-    assert metrics["prevalence"] == {"value": 0.0, "low": None, "high": None, "reason": None}
-    assert metrics["FAR"]["value"] is not None
+        assert metrics[key].value is None and metrics[key].reason, key
+    assert metrics["AUC"].reason == "the split has only normal frames"
+    assert metrics["prevalence"] == MetricValue(value=0.0)
+    assert metrics["FAR"].value is not None
 
     normal[:, 0] = 0
     metrics = only(rows, positives=rows.frames, class_positives=normal)
-    assert metrics["AUC"]["reason"] == "the split has only anomalous frames"
-    assert metrics["AP"]["value"] == 1
-    assert metrics["FAR"]["value"] is None
+    assert metrics["AUC"].reason == "the split has only anomalous frames"
+    assert metrics["AP"].value == 1
+    assert metrics["FAR"].value is None
 
     metrics = evaluate(rows)
-    assert metrics["AP[Unseen]"] == {
-        "value": None,
-        "low": None,
-        "high": None,
-        "reason": "the split has no frame of class Unseen",
-    }
-    assert only(rows, class_positives=None)["mAP"]["reason"] == "the data set annotates no classes"
+    assert metrics["AP[Unseen]"] == MetricValue(value=None, reason="the split has no frame of class Unseen")
+    assert only(rows, class_positives=None)["mAP"].reason == "the data set annotates no classes"
     assert "AUC[Abuse]" not in only(rows, class_scores=None)
 
 
 def test_an_empty_split_has_no_metric():
     empty = np.zeros(0, dtype=int)
     rows = ScoredRows(empty, (), np.zeros(0), empty, empty, np.zeros((0, 4)), np.zeros((0, 4), int), CLASSES, normal=0)
-    assert all(value["value"] is None and value["reason"] for value in evaluate(rows).values())
+    assert all(value.value is None and value.reason for value in evaluate(rows).values())
 
 
 @given(st.integers(0, 200))
 def test_values_are_plain_json_without_nan(seed):
     metrics = evaluate(split(seed, videos=2))
-    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    assert all((value["value"] is None) == (value["reason"] is not None) for value in metrics.values())
+    written = json.dumps({key: value.model_dump() for key, value in metrics.items()}, allow_nan=False)
+    assert {key: MetricValue(**value) for key, value in json.loads(written).items()} == metrics
+    assert all((value.value is None) == (value.reason is not None) for value in metrics.values())
 
 
 def test_false_alarm_rate_needs_scores_between_0_and_1():
     rows = split(2)
     for wrong in (rows.scores * 2, rows.scores - 0.5):
         far = only(rows, scores=wrong)["FAR"]
-        assert far == {"value": None, "low": None, "high": None, "reason": "scores are not between 0 and 1"}
+        assert far == MetricValue(value=None, reason="scores are not between 0 and 1")
 
 
 def test_a_score_of_exactly_one_half_is_no_alarm():
     rows = split(2)
-    assert only(rows, scores=np.full(len(rows.scores), 0.5))["FAR"]["value"] == 0
-    assert only(rows, scores=np.full(len(rows.scores), np.nextafter(0.5, 1)))["FAR"]["value"] == 1
+    assert only(rows, scores=np.full(len(rows.scores), 0.5))["FAR"].value == 0
+    assert only(rows, scores=np.full(len(rows.scores), np.nextafter(0.5, 1)))["FAR"].value == 1
 
 
 def test_drop_zeros_leaves_a_true_zero_out_of_the_mean():
@@ -289,8 +286,8 @@ def test_drop_zeros_leaves_a_true_zero_out_of_the_mean():
         normal=0,
     )
     kept, dropped = evaluate(rows), evaluate(rows, drop_zeros=True)
-    assert (kept["AUC[Abuse]"]["value"], kept["AUC[Arson]"]["value"]) == (0, 1)
-    assert (kept["mAUC"]["value"], dropped["mAUC"]["value"]) == (0.5, 1)
+    assert (kept["AUC[Abuse]"].value, kept["AUC[Arson]"].value) == (0, 1)
+    assert (kept["mAUC"].value, dropped["mAUC"].value) == (0.5, 1)
     assert kept["mAP"] == dropped["mAP"]
 
 

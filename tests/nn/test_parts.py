@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vadbench.nn.parts import summed
+from vadbench.nn.parts import sum_of_parts
 
 
 def values_and_gradients(parts, factors):
@@ -21,7 +21,7 @@ def values_and_gradients(parts, factors):
         return hidden.square().sum(), hidden.exp().sum()
 
     shared = (2 * source).sin()
-    found = summed(terms, rows.tensor_split(parts), [weight, unused], shared)
+    found = sum_of_parts(terms, rows.tensor_split(parts), [weight, unused], shared)
     total = sum(f * value for f, value in zip(factors, found, strict=True)) + shared.sum()
     total.backward()
     assert unused.grad is None
@@ -40,6 +40,6 @@ def test_parts_add_up_to_the_whole(factors):
 def test_nothing_is_kept_without_gradients():
     weight = torch.ones(2, requires_grad=True)
     with torch.no_grad():
-        (value,) = summed(lambda part, _: ((part * weight).sum(),), torch.ones(4, 2).split(1), [weight], None)
+        (value,) = sum_of_parts(lambda part, _: ((part * weight).sum(),), torch.ones(4, 2).split(1), [weight], None)
     assert value == 8
     assert not value.requires_grad

@@ -66,7 +66,7 @@ def test_split_metrics(case):
     metrics = evaluate(rows, drop_zeros=True)
     keys = {"AUC": "auc_roc", "AP": "auc_pr", "mAUC": "mean_mc_auroc", "mAP": "mean_mc_aupr"}
     for ours, theirs in keys.items():
-        assert metrics[ours]["value"] == pytest.approx(float(expected[theirs]), abs=1e-6), ours
+        assert metrics[ours].value == pytest.approx(float(expected[theirs]), abs=1e-6), ours
 
 
 def test_per_class_metrics(case):
@@ -78,7 +78,7 @@ def test_per_class_metrics(case):
             columns = rows.class_scores[:, c], rows.class_positives[:, c], rows.positives
             auc, ap = roc_auc(*columns), average_precision(*columns)
         else:
-            auc, ap = (metrics[f"{metric}[class {c}]"]["value"] for metric in ("AUC", "AP"))
+            auc, ap = (metrics[f"{metric}[class {c}]"].value for metric in ("AUC", "AP"))
         assert (0.0 if auc is None else auc) == pytest.approx(float(expected["mc_auroc"][c]), abs=1e-6)
         assert (np.nan if ap is None else ap) == pytest.approx(float(expected["mc_aupr"][c]), abs=1e-6, nan_ok=True)
 

@@ -419,7 +419,7 @@ def test_localisation_of_a_small_split(case):
     ]
     whole = case.sizes["dataset"] == "xd"
     found = localise(localised, 16, case.classes.names, case.classes.normal, "vadclip", normal_segments=whole).metrics()
-    values = [100 * found[key]["value"] for key in KEYS]
+    values = [100 * found[key].value for key in KEYS]
     np.testing.assert_allclose(values[:-1], case.expected["e2e_dmap"], atol=0.1)
     assert values[-1] == pytest.approx(case.expected["e2e_dmap"].mean(), abs=0.1)
 

@@ -58,7 +58,7 @@ def test_average_precision_per_class_and_threshold(case):
 def test_means(case):
     """The tolerance is for proposals of equal score, which the reference ranks in no certain order."""
     videos, reading, expected, _ = case
-    percent = np.array([100 * value["value"] for value in localise(videos, *reading).metrics().values()])
+    percent = np.array([100 * value.value for value in localise(videos, *reading).metrics().values()])
     np.testing.assert_allclose(percent, [*expected["dmap"], expected["dmap"].mean()], atol=1e-3, rtol=0)
 
 
@@ -67,7 +67,7 @@ def test_only_abnormal_videos_predicted(case):
     videos, reading, expected, abnormal = case
     still = [LocalisedVideo(v.name, np.zeros_like(v.probabilities), v.frames, v.segments) for v in videos[abnormal:]]
     found = localise([*videos[:abnormal], *still], *reading)
-    percent = 100 * found.metrics()["mAP@0.5"]["value"]
+    percent = 100 * found.metrics()["mAP@0.5"].value
     assert percent == pytest.approx(float(expected["dmap_excludeNormal_iou0.5"]), abs=1e-3)
     ap = found.ap[KEYS.index("mAP@0.5")]
     np.testing.assert_allclose(ap, expected["per_class_ap_excludeNormal_iou0.5"], atol=1e-4, rtol=0)

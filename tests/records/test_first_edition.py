@@ -13,6 +13,7 @@ import pytest
 from vadbench.base.errors import RunError
 from vadbench.cli import main
 from vadbench.harness.checkpoints import read_info
+from vadbench.metrics.measurement import measure
 from vadbench.records import published
 from vadbench.records.folders import read_record
 from vadbench.records.record import SCHEMA
@@ -70,13 +71,11 @@ def test_every_figure_is_found_under_todays_key(folder):
 
 
 def test_its_scores_measure_as_they_did(folder):
-    record, found = read_record(folder), load_split(folder).measure()
+    record, found = read_record(folder), measure(load_split(folder))
     assert found.keys() == record.metrics.keys()
     for key, value in found.items():
         known = record.metrics[key]
-        assert (value["value"], value["low"], value["high"]) == pytest.approx(
-            (known.value, known.low, known.high), abs=1e-12
-        )
+        assert (value.value, value.low, value.high) == pytest.approx((known.value, known.low, known.high), abs=1e-12)
 
 
 def test_its_checkpoint_is_described(folder):

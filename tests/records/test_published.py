@@ -12,7 +12,7 @@ import pytest
 
 from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.base.metric_keys import MetricKey
-from vadbench.benchmarks.schema import Column, Published
+from vadbench.benchmarks.schema import ColumnSpec, PublishedSpec
 from vadbench.metrics.definitions import definition
 from vadbench.plugins.registry import Registry
 from vadbench.records.published import published_numbers, search
@@ -269,18 +269,18 @@ def test_lists_notes_and_issues_are_second_hand():
 
 
 def test_a_place_of_a_table_has_its_number_none_or_an_error():
-    auc, mauc = Column(dataset=UCF, metric="AUC"), Column(dataset=UCF, metric="mAUC")
+    auc, mauc = ColumnSpec(dataset=UCF, metric="AUC"), ColumnSpec(dataset=UCF, metric="mAUC")
     number = published_for(
-        "anomalyclip2024", "7", Published(key="anomalyclip2024", variant="text encoder frozen; CoOp"), auc
+        "anomalyclip2024", "7", PublishedSpec(key="anomalyclip2024", variant="text encoder frozen; CoOp"), auc
     )
     assert (number.printed, number.table) == ("85.88", "Table 7")
-    mist = Published(key="mist2021")
+    mist = PublishedSpec(key="mist2021")
     assert published_for("anomalyclip2024", "2", mist, auc).printed == "82.3"
     assert published_for("anomalyclip2024", "2", mist, mauc) is None
     assert published_for("vadclip2024", "2", mist, auc) is None
     with pytest.raises(DataError, match=r"2 numbers of 'sultani2018'.*'C3D-RGB' and 'I3D-RGB'"):
-        published_for("anomalyclip2024", "2", Published(key="sultani2018"), auc)
-    i3d = Published(key="sultani2018", backbone="I3D-RGB")
+        published_for("anomalyclip2024", "2", PublishedSpec(key="sultani2018"), auc)
+    i3d = PublishedSpec(key="sultani2018", backbone="I3D-RGB")
     assert published_for("anomalyclip2024", "2", i3d, auc).printed == "77.92"
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from vadbench.base.errors import RunError
 from vadbench.base.hashing import digest
+from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import RunFolder, find_run, read_record, write_record
-from vadbench.records.record import RunRecord, Value, summarise
+from vadbench.records.record import RunRecord, summarise
 
 
 def record(**changes):
@@ -43,7 +44,9 @@ def test_a_title_writes_settings_as_they_are_given():
 
 
 def test_a_record_reads_back_as_written(tmp_path):
-    written = record(metrics={"AUC": Value(value=0.5, low=0.4, high=0.6), "mAP": Value(value=None, reason="none")})
+    written = record(
+        metrics={"AUC": MetricValue(value=0.5, low=0.4, high=0.6), "mAP": MetricValue(value=None, reason="none")}
+    )
     write_record(tmp_path, written)
     assert read_record(tmp_path) == written
     assert json.loads((tmp_path / "result.json").read_text())["metrics"]["AUC"] == {
@@ -101,7 +104,7 @@ def test_runs_are_found_by_the_start_of_their_key(tmp_path):
 
 def test_means_leave_out_what_a_seed_lacks():
     runs = [
-        record(seed=i, metrics={"AUC": Value(value=v), "mAP": Value(value=None if i else 1.0, reason="")})
+        record(seed=i, metrics={"AUC": MetricValue(value=v), "mAP": MetricValue(value=None if i else 1.0, reason="")})
         for i, v in enumerate((0.5, 0.7, 0.9))
     ]
     assert summarise(runs) == {"AUC": (pytest.approx(0.7), pytest.approx(0.2))}
@@ -113,8 +116,8 @@ def test_means_leave_out_what_a_seed_lacks():
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_metric_that_one_seed_lacks_has_no_mean_whichever_comes_first(order):
     """A reused run of an earlier version may lack what is measured today, or have what is measured no more."""
-    old = record(seed=0, metrics={"AUC": Value(value=0.5), "gone": Value(value=0.1)})
-    new = record(seed=1, metrics={"AUC": Value(value=0.7), "AUC/within": Value(value=0.9)})
+    old = record(seed=0, metrics={"AUC": MetricValue(value=0.5), "gone": MetricValue(value=0.1)})
+    new = record(seed=1, metrics={"AUC": MetricValue(value=0.7), "AUC/within": MetricValue(value=0.9)})
     runs = [(old, new)[i] for i in order]
     assert summarise(runs) == {"AUC": (pytest.approx(0.6), pytest.approx(0.1414, abs=1e-4))}
 

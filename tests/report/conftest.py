@@ -9,8 +9,10 @@ import pytest
 from vadbench.cli import main
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.metrics.measurement import measure
 from vadbench.records.folders import write_record
-from vadbench.records.record import RunRecord, SplitRecord, Value
+from vadbench.records.record import RunRecord, SplitRecord
+from vadbench.records.scores import save_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
 from vadbench.scoring.split import ScoredSplit
@@ -72,7 +74,7 @@ def keep(runs):
 
     def call(split, method="good", seed=0, intervals=True, **changes):
         folder = runs / "d" / method / f"{method}{seed}"
-        values = split.measure() if intervals else {}
+        values = measure(split) if intervals else {}
         record = dict(
             status="finished", method=method, method_version="1", dataset="d", trained_on="d", seed=seed,
             key=folder.name, evaluation="e", created="2026-01-01",
@@ -80,10 +82,10 @@ def keep(runs):
             changed=[], fingerprint={**FINGERPRINT, "stride": split.stride},
             clip={"model": "ViT-B-16-quickgelu", "weights": "openai"},
             data={s: SplitRecord(videos=9, expected=9, abnormal=3, manifest=s) for s in ("train", "test")},
-            metrics={k: Value(**v) for k, v in values.items()}, environment={},
+            metrics=values, environment={},
         )  # fmt: skip
         write_record(folder, RunRecord(**(record | changes)))
-        split.save(folder / "scores.npz")
+        save_split(split, folder / "scores.npz")
         return folder
 
     return call

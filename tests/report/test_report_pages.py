@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from vadbench.metrics.measurement import measure
 from vadbench.records.scores import load_split
 
 HOSTILE = (
@@ -78,14 +79,14 @@ def press(browser, *keys):
 def test_the_figures_are_those_of_the_record(make_split, keep, page, browser):
     split = make_split()
     opened = browser(page(keep(split)))
-    metrics = split.measure()
+    metrics = measure(split)
     heads = texts(opened, "#figures thead th")
     assert heads == ["run", "AUC", "AP", "Ano-AUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
     cells = texts(opened, "#figures tbody td")
     assert [float(c.split("[")[0]) for c in cells] == pytest.approx(
-        [100 * metrics[k]["value"] for k in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")], abs=0.005
+        [100 * metrics[k].value for k in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")], abs=0.005
     )
-    assert f"[{100 * metrics['AUC']['low']:.1f}, {100 * metrics['AUC']['high']:.1f}]" in cells[0]
+    assert f"[{100 * metrics['AUC'].low:.1f}, {100 * metrics['AUC'].high:.1f}]" in cells[0]
     rows = split.rows
     assert texts(opened, "#subtitle") == [
         f"12 test videos, 6 of them abnormal; 768 frames, {100 * rows.prevalence:.2f} % of them anomalous"
@@ -130,7 +131,7 @@ def test_sorting_sorts(make_split, keep, page, browser):
     opened = browser(page(*(keep(s, f"m{i}") for i, s in enumerate(splits))))
     column = opened.find_elements("css selector", "#figures thead th")[1]
     button = column.find_element("css selector", "button")
-    aucs = {f"m{i}": s.measure()["AUC"]["value"] for i, s in enumerate(splits)}
+    aucs = {f"m{i}": measure(s)["AUC"].value for i, s in enumerate(splits)}
     button.click()
     assert column.get_attribute("aria-sort") == "descending"
     assert [t.strip() for t in texts(opened, "#figures tbody th")] == sorted(aucs, key=aucs.get, reverse=True)
@@ -287,7 +288,7 @@ def test_videos_and_classes_may_be_called_like_what_a_script_knows(make_split, k
     assert texts(opened, "#classes tbody th") == ["__proto__", "constructor"]
     shown = dict(zip(texts(opened, "#classes tbody th"), texts(opened, "#classes tbody td:nth-child(3)"), strict=True))
     for name, figures in shown.items():
-        assert f"{100 * split.measure()[f'AUC[{name}]']['value']:.1f}" in figures
+        assert f"{100 * measure(split)[f'AUC[{name}]'].value:.1f}" in figures
 
 
 def test_hostile_names_are_text(make_split, keep, page, browser):

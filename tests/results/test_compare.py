@@ -11,8 +11,10 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
+from vadbench.metrics.measurement import measure
 from vadbench.records.folders import write_record
-from vadbench.records.record import RunRecord, SplitRecord, Value
+from vadbench.records.record import RunRecord, SplitRecord
+from vadbench.records.scores import save_split
 from vadbench.results import compare as comparing
 from vadbench.results.compare import compare, contrasts, load_runs, verdict
 from vadbench.scoring.alignment import VideoScores
@@ -53,10 +55,10 @@ def keep(tmp_path):
             key=folder.name, evaluation="e", protocol=split.rules.model_dump(mode="json"), config={"width": 4},
             changed=[], fingerprint={"encoder": "small", "stride": 8}, clip={"model": "small"},
             data={s: SplitRecord(videos=9, expected=9, abnormal=3, manifest=s) for s in ("train", "test")},
-            metrics={k: Value(**v) for k, v in split.measure().items()}, environment={}, created="2026-01-01",
+            metrics=measure(split), environment={}, created="2026-01-01",
         )  # fmt: skip
         write_record(folder, RunRecord(**(values | changes)))
-        split.save(folder / "scores.npz")
+        save_split(split, folder / "scores.npz")
         return folder
 
     return call

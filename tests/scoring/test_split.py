@@ -19,12 +19,13 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.harness.evaluate import _diagnostics, _in_common
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import DEFINITIONS
+from vadbench.metrics.measurement import localised, measure, resampled
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import recognise
 from vadbench.records.folders import write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
-from vadbench.records.scores import load_split
+from vadbench.records.scores import load_split, save_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
 from vadbench.scoring.split import ScoredSplit
@@ -69,7 +70,7 @@ def keep(split, folder):
         environment={}, created="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     write_record(folder, record)
-    split.save(folder / "scores.npz")
+    save_split(split, folder / "scores.npz")
     return folder
 
 
@@ -90,12 +91,12 @@ def frames_of(split, values):
 def test_what_is_read_back_measures_the_same_to_the_last_bit(tmp_path, rules, classes, branches, binary):
     made = split(len(rules) + binary, rules, classes, branches, binary)
     read = load_split(keep(made, tmp_path))
-    metrics = made.measure()
-    assert read.measure() == metrics
+    metrics = measure(made)
+    assert measure(read) == metrics
     assert {"AUC(align)", "AP(class agnostic)"} <= metrics.keys() if branches else "AUC(align)" not in metrics
-    assert (metrics["mAP@IoU"]["value"] is not None) == classes
+    assert (metrics["mAP@IoU"].value is not None) == classes
     keys, draws = ["AUC", "AP", "mAUC", "mAP@IoU", "FAR"], draw_videos(len(made.videos), 50)
-    before, after = made.resampled(keys, draws), read.resampled(keys, draws)
+    before, after = resampled(made, keys, draws), resampled(read, keys, draws)
     assert before.keys() == after.keys()
     for key in before:
         np.testing.assert_array_equal(before[key], after[key])
@@ -121,22 +122,22 @@ def test_whether_normal_videos_are_localised_is_kept(tmp_path, localises_normal)
     made = split(3, "vadclip")
     made = ScoredSplit(made.scores, made.videos, made.stride, TABLE, made.rules, localises_normal)
     other = ScoredSplit(made.scores, made.videos, made.stride, TABLE, made.rules, not localises_normal)
-    found = load_split(keep(made, tmp_path)).localised.metrics()
-    assert found == made.localised.metrics() != other.localised.metrics()
+    found = localised(load_split(keep(made, tmp_path))).metrics()
+    assert found == localised(made).metrics() != localised(other).metrics()
 
 
 def test_binary_truth_decides_frames_and_segments_decide_classes(tmp_path):
     """XD-Violence and ShanghaiTech under 'vadclip' annotate frames apart from classes."""
     made = split(4, classes=True, binary=True)
     assert any(v.runs != Video("v", (), segments=v.segments).runs for v in made.videos)
-    metrics = load_split(keep(made, tmp_path)).measure()
+    metrics = measure(load_split(keep(made, tmp_path)))
     inside, held = frames_of(made, [s.anomaly for s in made.scores])
-    assert metrics["AUC"]["value"] == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
-    assert metrics["AP"]["value"] == pytest.approx(average_precision_score(inside, held), abs=1e-12)
+    assert metrics["AUC"].value == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
+    assert metrics["AP"].value == pytest.approx(average_precision_score(inside, held), abs=1e-12)
     _, riot = frames_of(made, [s.classes[:, 0] for s in made.scores])
     rioting = [any(g.label == "Riot" and g.start <= f < g.end for g in v.segments)
                for s, v in zip(made.scores, made.videos, strict=True) for f in range(s.frames)]  # fmt: skip
-    assert metrics["AUC[Riot]"]["value"] == pytest.approx(roc_auc_score(rioting, riot), abs=1e-12)
+    assert metrics["AUC[Riot]"].value == pytest.approx(roc_auc_score(rioting, riot), abs=1e-12)
 
 
 def aliased(made):
@@ -158,10 +159,10 @@ def test_a_class_and_its_alias_measure_as_one_class_before_and_after_reloading(t
     assert any(g.label == "G" for v in other.videos for g in v.segments) or not any(
         g.label == "Riot" for v in made.videos for g in v.segments
     )
-    metrics = made.measure()
-    assert other.measure() == metrics
+    metrics = measure(made)
+    assert measure(other) == metrics
     read = load_split(keep(other, tmp_path_factory.mktemp("aliased")))
-    assert read.measure() == metrics
+    assert measure(read) == metrics
     assert [v.segments for v in read.videos] == [v.segments for v in made.videos]
 
 
@@ -203,11 +204,11 @@ def test_scores_reach_every_metric_in_their_own_precision(tmp_path, dtype, monke
     made = at_a_threshold(0.3, dtype)
     seen = []
     monkeypatch.setattr(
-        "vadbench.scoring.split.evaluate", lambda rows, *a: seen.append(rows.scores.dtype) or evaluate(rows, *a)
+        "vadbench.metrics.measurement.evaluate", lambda rows, *a: seen.append(rows.scores.dtype) or evaluate(rows, *a)
     )
     for scores in (made, load_split(keep(made, tmp_path))):
         assert scores.rows.scores.dtype == dtype
-        scores.measure()
+        measure(scores)
     assert seen == [dtype] * 4  # the score and its branch, each before and after
 
 
@@ -220,14 +221,14 @@ def test_float32_scores_rank_as_scikit_learn_ranks_them(seed, ties):
         made = replace(made, scores=coarse)
     inside, held = frames_of(made, [s.anomaly for s in made.scores])
     assume(inside.any())
-    metrics = made.measure()
+    metrics = measure(made)
     assert held.dtype == np.float32
-    assert metrics["AUC"]["value"] == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
-    assert metrics["AP"]["value"] == pytest.approx(average_precision_score(inside, held), abs=1e-12)
+    assert metrics["AUC"].value == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
+    assert metrics["AP"].value == pytest.approx(average_precision_score(inside, held), abs=1e-12)
     _, branch = frames_of(made, [s.branches["align"] for s in made.scores])
-    assert metrics["AUC(align)"]["value"] == pytest.approx(roc_auc_score(inside, branch), abs=1e-12)
+    assert metrics["AUC(align)"].value == pytest.approx(roc_auc_score(inside, branch), abs=1e-12)
     draws = draw_videos(len(made.videos), 5)
-    for found, weights in zip(made.resampled(["AUC"], draws)["AUC"], draws, strict=True):
+    for found, weights in zip(resampled(made, ["AUC"], draws)["AUC"], draws, strict=True):
         sample = np.concatenate([np.full(s.frames, w) for s, w in zip(made.scores, weights, strict=True)])
         if len(set(inside[sample > 0])) == 2:
             assert found == pytest.approx(roc_auc_score(inside, held, sample_weight=sample), abs=1e-12)
@@ -240,9 +241,9 @@ def test_a_branch_and_a_class_of_one_name_are_two_metrics(tmp_path):
     made = split(3)
     named = [replace(s, branches={"Riot": s.branches["align"]}) for s in made.scores]
     other = replace(made, scores=named)
-    before, after = made.measure(), other.measure()
+    before, after = measure(made), measure(other)
     assert after["AUC[Riot]"] == before["AUC[Riot]"] != after["AUC(Riot)"] == before["AUC(align)"]
-    assert load_split(keep(other, tmp_path)).measure() == after
+    assert measure(load_split(keep(other, tmp_path))) == after
 
 
 @given(
@@ -254,7 +255,7 @@ def test_no_metric_of_a_class_or_a_branch_is_lost_whatever_they_are_called(class
     table = ClassTable(tuple(map(VideoClass, names)), normal=0)
     made = split(1, table=table)
     made = replace(made, scores=[replace(s, branches={branch: s.anomaly}) for s in made.scores])
-    metrics = made.measure()
+    metrics = measure(made)
     plain = {str(MetricKey(m, of_class=c)) for m in ("AUC", "AP") for c in names[1:]}
     assert len(plain) == 4
     assert metrics.keys() == DEFINITIONS.keys() | plain | {f"{m}({branch})" for m in ("AUC", "AP", "AnoAUC")}
@@ -279,11 +280,11 @@ def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_c
               for s in made.scores]  # fmt: skip
     shared, videos, classes = _in_common(scores, made.videos, trained, here)
     assert classes.names == tuple(columns) and classes.names[classes.normal] == "Calm"
-    found = ScoredSplit(shared, videos, made.stride, classes, PROTOCOLS["native"]).measure()
+    found = measure(ScoredSplit(shared, videos, made.stride, classes, PROTOCOLS["native"]))
 
     inside, held = frames_of(made, [s.anomaly for s in scores])
-    assert found["AUC"]["value"] == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
-    assert found["AP"]["value"] == pytest.approx(average_precision_score(inside, held), abs=1e-12)
+    assert found["AUC"].value == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
+    assert found["AP"].value == pytest.approx(average_precision_score(inside, held), abs=1e-12)
     assert any(g.label == "Abuse" for v in made.videos for g in v.segments)
     each = {}
     for name, column in columns.items():
@@ -293,8 +294,8 @@ def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_c
                           for s, v in zip(scores, made.videos, strict=True) for f in range(s.frames)])  # fmt: skip
         _, held = frames_of(made, [s.classes[:, column] for s in scores])
         each[name] = (roc_auc_score(truth, held), average_precision_score(truth, held))
-        assert (found[f"AUC[{name}]"]["value"], found[f"AP[{name}]"]["value"]) == pytest.approx(each[name], abs=1e-12)
-    means = [found["mAUC"]["value"], found["mAP"]["value"]]
+        assert (found[f"AUC[{name}]"].value, found[f"AP[{name}]"].value) == pytest.approx(each[name], abs=1e-12)
+    means = [found["mAUC"].value, found["mAP"].value]
     assert means == pytest.approx(list(np.mean(list(each.values()), axis=0)), abs=1e-12)
     assert not {"AUC[Abuse]", "AUC[Arson]", "AUC[Calm]", "AUC[Riot]"} & found.keys()
 
@@ -322,7 +323,7 @@ def test_the_classes_in_common_are_kept_in_the_file(tmp_path):
     scores = [VideoScores(s.name, s.frames, s.anomaly, s.classes[:, [1, 2]]) for s in made.scores]
     shared, videos, classes = _in_common(scores, made.videos, trained, TABLE)
     crossed = ScoredSplit(shared, videos, made.stride, classes, made.rules)
-    assert load_split(keep(crossed, tmp_path)).measure() == crossed.measure()
+    assert measure(load_split(keep(crossed, tmp_path))) == measure(crossed)
 
 
 def test_segments_labelled_by_an_alias_stay_when_classes_are_left_out():

@@ -8,8 +8,11 @@ import pytest
 from vadbench.base.hashing import digest
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.measurement import measure
 from vadbench.records.folders import write_record
-from vadbench.records.record import RunRecord, SplitRecord, Value
+from vadbench.records.record import RunRecord, SplitRecord
+from vadbench.records.scores import save_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import PROTOCOLS
 from vadbench.scoring.split import ScoredSplit
@@ -71,9 +74,9 @@ def make_run(tmp_path, videos):
                 classes[:, label or 1] += s
                 scores.append(VideoScores(video.name, 160, s, classes))
             split = ScoredSplit(scores, truth, 16, CLASSES, setting)
-            metrics = {k: Value(**v) for k, v in split.measure().items()}
+            metrics = measure(split)
         for name, value in (figures or {}).items():
-            metrics[name] = Value(**value) if isinstance(value, dict) else Value(value=value)
+            metrics[name] = MetricValue(**value) if isinstance(value, dict) else MetricValue(value=value)
         changed = [f"protocol.{k}" for k in rules or {}] + fields.pop("changed", [])
         test = SplitRecord(videos=count, expected=24, abnormal=count // 2, manifest="t")
         values = {
@@ -104,7 +107,7 @@ def make_run(tmp_path, videos):
         folder = tmp_path / "runs" / (trained_on or dataset) / method / values["key"]
         write_record(folder, RunRecord(**values))
         if split is not None:
-            split.save(folder / "scores.npz")
+            save_split(split, folder / "scores.npz")
         return folder
 
     make.out = tmp_path / "runs"

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from vadbench.benchmarks.schema import Benchmark
+from vadbench.metrics.measurement import resampled
 from vadbench.tables.evaluations import collect
 from vadbench.tables.paper import paper_tables
 
@@ -296,7 +297,7 @@ def test_the_interval_of_several_seeds_is_that_of_their_mean(make_run, draw):
     table = draw(own_benchmark([{"label": "a", "method": "a"}]), "1")
     found = table.rows[0].cells[0].reproduced
     draws = draw_videos(24)
-    samples = np.mean([load_split(f).resampled(["AUC"], draws)["AUC"] for f in folders], axis=0)
+    samples = np.mean([resampled(load_split(f), ["AUC"], draws)["AUC"] for f in folders], axis=0)
     low, high = np.quantile(samples, [0.025, 0.975])
     assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
 

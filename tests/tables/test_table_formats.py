@@ -16,12 +16,12 @@ from vadbench.base.errors import RunError
 from vadbench.base.text import html_text, latex, markdown, plain, spreadsheet
 from vadbench.tables.formats import CSV_COLUMNS, FORMATS, render
 from vadbench.tables.table import (
-    Cell,
-    Column,
-    Published,
-    Reproduced,
-    Row,
+    PublishedFigure,
+    ReproducedFigure,
     Table,
+    TableCell,
+    TableColumn,
+    TableRow,
     tables_from_json,
     to_json,
     with_shared_notes,
@@ -34,23 +34,27 @@ HOSTILE = (
 
 def cell(mean=0.9, published=None, **fields):
     low, high = fields.pop("low", mean - 0.02), fields.pop("high", mean + 0.02)
-    found = Reproduced(mean=mean, std=0.0123, low=low, high=high, seeds=(0, 1, 2), **fields)
+    found = ReproducedFigure(mean=mean, std=0.0123, low=low, high=high, seeds=(0, 1, 2), **fields)
     gap = None if published is None else round(mean - published / 100, 6)
-    stated = None if published is None else Published(value=published / 100, printed=str(published))
-    return Cell(published=stated, reproduced=found, gap=gap, verdict="within the interval" if published else "")
+    stated = None if published is None else PublishedFigure(value=published / 100, printed=str(published))
+    return TableCell(published=stated, reproduced=found, gap=gap, verdict="within the interval" if published else "")
 
 
 def table(name="method", published=None, columns=2, **fields):
     rows = (
-        Row(label=name, group="first", cells=tuple(cell(0.9, published, best=True) for _ in range(columns))),
-        Row(
+        TableRow(label=name, group="first", cells=tuple(cell(0.9, published, best=True) for _ in range(columns))),
+        TableRow(
             label="other",
             group="first",
             cells=tuple(cell(0.8, published, second=True, tied=True) for _ in range(columns)),
         ),
-        Row(label="none", group="second", notes=("not run here",), cells=tuple(Cell() for _ in range(columns))),
+        TableRow(
+            label="none", group="second", notes=("not run here",), cells=tuple(TableCell() for _ in range(columns))
+        ),
     )
-    heads = tuple(Column(title=f"AUC {i}", dataset="d", metric="AUC", definition="what it is") for i in range(columns))
+    heads = tuple(
+        TableColumn(title=f"AUC {i}", dataset="d", metric="AUC", definition="what it is") for i in range(columns)
+    )
     return Table(**{"id": "b/1", "title": "a table", "note": "a note", "columns": heads, "rows": rows} | fields)
 
 
@@ -178,16 +182,16 @@ def test_published_numbers_stand_beside_with_gap_and_verdict():
 
 
 def test_what_nobody_filled_takes_no_room():
-    published = Row(label="m", cells=(Cell(published=Published(value=0.5, printed="50")),))
-    column = Column(title="AUC", dataset="d", metric="AUC")
+    published = TableRow(label="m", cells=(TableCell(published=PublishedFigure(value=0.5, printed="50")),))
+    column = TableColumn(title="AUC", dataset="d", metric="AUC")
     todo = Table(title="t", columns=(column,), rows=(published,), missing="1 of 1 runs are missing")
     assert "| method | AUC published | AUC reproduced |" in render(todo, "md")
     assert "| method | AUC |" in render(todo.model_copy(update={"missing": ""}), "md")
 
 
 def test_what_a_verdict_means_is_said_where_one_is_shown():
-    differs = Cell(reproduced=cell().reproduced, verdict="protocol differs in rules (native, not vadclip)")
-    drawn = table().model_copy(update={"rows": (Row(label="m", cells=(differs, differs)),)})
+    differs = TableCell(reproduced=cell().reproduced, verdict="protocol differs in rules (native, not vadclip)")
+    drawn = table().model_copy(update={"rows": (TableRow(label="m", cells=(differs, differs)),)})
     assert "Verdict" not in render(drawn, "md") and "Gap" not in render(drawn, "md")
     assert "Verdict" in render(table(published=88.5), "md") and "Gap" in render(table(published=88.5), "md")
 
@@ -214,10 +218,10 @@ def test_text_marks_by_signs_or_by_the_terminals_own_means():
 
 def test_numbers_stand_point_under_point():
     rows = tuple(
-        Row(label=n, cells=(Cell(reproduced=Reproduced(mean=m, std=s, seeds=(0,), best=b)),))
+        TableRow(label=n, cells=(TableCell(reproduced=ReproducedFigure(mean=m, std=s, seeds=(0,), best=b)),))
         for n, m, s, b in (("a", 0.05, None, True), ("b", 0.951, 0.1, False), ("c", 1.0, 0.0, False))
     )
-    column = Column(title="AUC", dataset="d", metric="AUC")
+    column = TableColumn(title="AUC", dataset="d", metric="AUC")
     lines = render(Table(title="t", columns=(column,), rows=rows), "text").splitlines()
     assert len({line.index(".") for line in lines if re.match("[abc] ", line)}) == 1
 
@@ -285,11 +289,11 @@ def test_csv_tells_groups_of_a_leaderboard_apart_in_a_short_column():
 def test_csv_says_the_unit_that_its_figures_have():
     """Of milliseconds too: a fraction of a column printed in percent, milliseconds as they are."""
     columns = (
-        Column(title="AUC", dataset="d", metric="AUC"),
-        Column(title="t", dataset="d", metric="time_ms/total", unit="ms"),
+        TableColumn(title="AUC", dataset="d", metric="AUC"),
+        TableColumn(title="t", dataset="d", metric="time_ms/total", unit="ms"),
     )
-    cells = (cell(0.9), Cell(published=Published(value=4.98, printed="4.98")))
-    drawn = Table(id="b/7", title="t", columns=columns, rows=(Row(label="m", cells=cells),))
+    cells = (cell(0.9), TableCell(published=PublishedFigure(value=4.98, printed="4.98")))
+    drawn = Table(id="b/7", title="t", columns=columns, rows=(TableRow(label="m", cells=cells),))
     first, second = csv.DictReader(io.StringIO(render(drawn, "csv")))
     assert (first["unit"], first["reproduced"]) == ("fraction", "0.9")
     assert (second["unit"], second["published"]) == ("ms", "4.98")
@@ -300,7 +304,7 @@ def test_names_cannot_become_markup():
         HOSTILE, published=88.5, title=HOSTILE, note=HOSTILE, notes=(HOSTILE,), made=HOSTILE, missing=HOSTILE,
         columns=1,
     )  # fmt: skip
-    column = Column(title=HOSTILE, dataset="d", metric="AUC", definition=HOSTILE)
+    column = TableColumn(title=HOSTILE, dataset="d", metric="AUC", definition=HOSTILE)
     drawn = drawn.model_copy(update={"columns": (column,)})
     found = page(render(drawn, "html"))
     assert "script" not in found.tags and any("<script>alert(1)</script>" in text for text in found.text)
@@ -344,13 +348,13 @@ def test_any_name_can_stand_in_a_table(text):
 
 def test_notes_of_all_move_to_the_table_and_notes_of_a_row_to_the_row():
     def one(*notes):
-        return Cell(reproduced=Reproduced(mean=0.5, seeds=(0,), notes=notes))
+        return TableCell(reproduced=ReproducedFigure(mean=0.5, seeds=(0,), notes=notes))
 
     rows = (
-        Row(label="a", cells=(one("all", "row"), one("row", "all"))),
-        Row(label="b", cells=(one("all", "x"), one("all"))),
+        TableRow(label="a", cells=(one("all", "row"), one("row", "all"))),
+        TableRow(label="b", cells=(one("all", "x"), one("all"))),
     )
-    columns = tuple(Column(title="AUC", dataset="d", metric="AUC") for _ in range(2))
+    columns = tuple(TableColumn(title="AUC", dataset="d", metric="AUC") for _ in range(2))
     shared = with_shared_notes(Table(title="t", columns=columns, rows=rows))
     assert shared.notes == ("all",)
     assert shared.rows[0].notes == ("row",) and shared.rows[1].notes == ()

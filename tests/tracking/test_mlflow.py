@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from vadbench.base.errors import TrackingError
 from vadbench.base.metric_keys import MetricKey
+from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import Outcome, write_record
-from vadbench.records.record import RunRecord, SplitRecord, Value
+from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.tracking.mlflow import check_store, log_runs, metric_key
 
 
@@ -33,10 +34,10 @@ def outcome(tmp_path):
             evaluation="e",
             protocol={"name": "native"},
             metrics={
-                "AUC": Value(value=value, low=value - 0.1, high=value + 0.1),
-                "mAP@0.1": Value(value=0.25),
-                "mAP": Value(value=None, reason="there are no probabilities of these classes"),
-                "AUC[Car (parked)]": Value(value=0.5),
+                "AUC": MetricValue(value=value, low=value - 0.1, high=value + 0.1),
+                "mAP@0.1": MetricValue(value=0.25),
+                "mAP": MetricValue(value=None, reason="there are no probabilities of these classes"),
+                "AUC[Car (parked)]": MetricValue(value=0.5),
             },
             config={
                 "recipe": {"epochs": 2, "text": "x" * 9000},
@@ -251,7 +252,7 @@ HOSTILE = [
 def test_classes_with_like_names_are_metrics_of_their_own_in_a_real_store(outcome, client):
     """Each with its interval; no figure takes the place of another."""
     values = {
-        key: Value(value=(i + 1) / 100, low=(i + 1) / 1000, high=(i + 1) / 10000)
+        key: MetricValue(value=(i + 1) / 100, low=(i + 1) / 1000, high=(i + 1) / 10000)
         for i, key in enumerate([*(f"AUC[{c}]" for c in HOSTILE), "AUC/x", "AUC(x)", "AUC(x_low)", "AUC"])
     }
     log_runs([outcome(seed, "alike", metrics=values) for seed in (0, 1)])
@@ -268,9 +269,11 @@ def test_classes_with_like_names_are_metrics_of_their_own_in_a_real_store(outcom
 
 def test_a_mean_that_a_later_seed_lacks_does_not_stand_as_that_of_all(outcome, client):
     """The parent says which seeds it holds: a metric that one of them lacks has no mean there."""
-    both = {"AUC": Value(value=0.5), "mAP": Value(value=0.25)}
+    both = {"AUC": MetricValue(value=0.5), "mAP": MetricValue(value=0.25)}
     log_runs([outcome(0, "lacking", metrics=both)])
-    log_runs([outcome(1, "lacking", metrics={"AUC": Value(value=0.75), "mAP": Value(value=None, reason="none")})])
+    log_runs(
+        [outcome(1, "lacking", metrics={"AUC": MetricValue(value=0.75), "mAP": MetricValue(value=None, reason="none")})]
+    )
     runs = client.search_runs([client.get_experiment_by_name("lacking").experiment_id])
     (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     assert parent.data.tags["vadbench.base.seeds"] == "0, 1"

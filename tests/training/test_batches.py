@@ -10,7 +10,7 @@ from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.batches import Sample, batches, loaded, weak_labels
+from vadbench.training.batches import Sample, batches, prefetched, weak_labels
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
 RECIPE = Recipe(batch_size=4)
@@ -78,7 +78,7 @@ def test_loaded_batches_are_those_assembled_one_after_another(sampler, dtype):
     recipe = Recipe(batch_size=4, sampler=sampler)
     samples = videos(dtype=dtype)
     labels = np.stack([s.labels for s in samples])
-    found = list(loaded(METHOD, samples, recipe, 3, 2))
+    found = list(prefetched(METHOD, samples, recipe, 3, 2))
     place = 0
     for indices, batch in zip(batches(samples, 1, recipe, 3, 2), found, strict=True):
         draws = [generator(Purpose.VIEW, 3, MAIN_STAGE, 2, place + i) for i in range(len(indices))]
@@ -92,7 +92,7 @@ def test_loaded_batches_are_those_assembled_one_after_another(sampler, dtype):
 
 def test_the_next_batch_is_read_while_one_is_used():
     reads = threading.Semaphore(0)
-    found = loaded(METHOD, videos(seen=lambda _: reads.release()), RECIPE, 0, 0)
+    found = prefetched(METHOD, videos(seen=lambda _: reads.release()), RECIPE, 0, 0)
     next(found)
     for _ in range(8):
         assert reads.acquire(timeout=30)
@@ -104,11 +104,11 @@ def test_an_error_in_the_thread_reaches_the_training():
         raise OSError("a disk is gone")
 
     with pytest.raises(OSError, match="a disk is gone"):
-        list(loaded(METHOD, videos(seen=fail), RECIPE, 0, 0))
+        list(prefetched(METHOD, videos(seen=fail), RECIPE, 0, 0))
 
 
 def test_breaking_off_leaves_no_thread():
-    found = loaded(METHOD, videos(), RECIPE, 0, 0)
+    found = prefetched(METHOD, videos(), RECIPE, 0, 0)
     next(found)
     assert any(t.name.startswith("vadbench-batches") for t in threading.enumerate())
     found.close()
@@ -128,7 +128,7 @@ def test_an_alias_is_no_second_class_and_labels_are_ones():
 
 
 def test_a_view_does_not_depend_on_what_was_drawn_before_it():
-    whole = list(loaded(METHOD, videos(), RECIPE, 0, 4))
+    whole = list(prefetched(METHOD, videos(), RECIPE, 0, 4))
     # Built out of order, and each batch alone, as another process would.
     for number, (indices, batch) in reversed(
         list(enumerate(zip(batches(videos(), 1, RECIPE, 0, 4), whole, strict=True)))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.watch.events import JOINED_SECONDS, Curve, EventFinder
-from vadbench.watch.pipeline import ScoredRows
+from vadbench.watch.events import JOINED_SECONDS, EventFinder, ScoreCurve
+from vadbench.watch.pipeline import StreamedRows
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fighting")), 1)
 
@@ -19,7 +19,7 @@ def found(scores, threshold, step=0.5, stride=4, sizes=(3,), classes=None, start
     while first < len(scores):
         part = slice(first, first + sizes[turn % len(sizes)])
         own = None if classes is None else np.asarray(classes, np.float32)[part]
-        events += finder.add(ScoredRows(first, starts[part], scores[part], own))
+        events += finder.add(StreamedRows(first, starts[part], scores[part], own))
         first, turn = part.stop, turn + 1
     last = len(scores) * step if end is None else end
     return [*events, *finder.finish(last, len(scores) * stride if frames is None else frames)]
@@ -86,10 +86,10 @@ def test_plain_values_have_no_false_digits():
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=200), st.integers(1, 30))
 def test_a_curve_keeps_every_peak_in_bounded_space(scores, size):
-    curve, size = Curve(2 * size), 2 * size
+    curve, size = ScoreCurve(2 * size), 2 * size
     for first in range(0, len(scores), 7):
         part = np.float32(scores[first : first + 7])
-        curve.add(ScoredRows(first, np.arange(first, first + len(part), dtype=float), part, None))
+        curve.add(StreamedRows(first, np.arange(first, first + len(part), dtype=float), part, None))
     assert len(curve.times) == len(curve.scores) <= size
     assert max(curve.scores) == max(np.float32(scores))
     each = 2 ** max(0, int(np.ceil(np.log2(len(scores) / size))))

@@ -14,9 +14,9 @@ from watch_media import encode, noise
 from vadbench.base.errors import ConfigError, StorageError
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.watch.annotation import annotate
-from vadbench.watch.events import Curve, Event
+from vadbench.watch.events import Event, ScoreCurve
 from vadbench.watch.outputs import VideoFolder, draw_curve, read_scores, save_figure
-from vadbench.watch.pipeline import ScoredRows, Thumbnail
+from vadbench.watch.pipeline import StreamedRows, Thumbnail
 from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
 from vadbench.watch.video_page import clock, video_page
@@ -29,7 +29,7 @@ def rows(first, count, classes=True):
     rng = np.random.default_rng(first)
     anomaly = rng.random(count, np.float32)
     probabilities = np.stack([1 - anomaly, anomaly], 1) if classes else None
-    return ScoredRows(first, (first + np.arange(count)) / 7, anomaly, probabilities)
+    return StreamedRows(first, (first + np.arange(count)) / 7, anomaly, probabilities)
 
 
 def jpeg(colour=(255, 0, 0)):
@@ -121,7 +121,7 @@ def test_clock(seconds, text):
 
 
 def test_a_picture_shows_curve_events_and_peaks(tmp_path):
-    curve = Curve(times=[0.0, 1.0, 2.0], scores=[0.1, 0.9, 0.2], end=3.0)
+    curve = ScoreCurve(times=[0.0, 1.0, 2.0], scores=[0.1, 0.9, 0.2], end=3.0)
     figure = draw_curve(curve, [EVENT], 0.5, "a$x_y^{<b> שלום 视频", [(1.0, 0.9, Thumbnail(15, jpeg((0, 255, 0))))])
     save_figure(figure, tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as image:
@@ -141,7 +141,7 @@ def test_an_annotated_video_keeps_frames_and_times(tmp_path, milliseconds):
     with VideoFolder(tmp_path / "x", TABLE, 4) as folder:
         folder.add(rows(0, 3))
     times = [p.time for p in Reader(source)]
-    curve = Curve(times=[times[0], times[4], times[8]], scores=[0.0, 1.0, 0.0], end=times[-1] + 0.04)
+    curve = ScoreCurve(times=[times[0], times[4], times[8]], scores=[0.0, 1.0, 0.0], end=times[-1] + 0.04)
     out = tmp_path / "shown.mp4"
     event = Event(times[4], times[8], 4, 8, 1.0, times[4], 4, 1.0, "")
     assert annotate(Reader(source), tmp_path / "x" / "scores.csv", curve, [event], 0.5, out) == 10
@@ -168,7 +168,7 @@ def test_an_annotated_video_never_replaces_the_one_that_was_scored(tmp_path, sam
     content = path.read_bytes()
     with VideoFolder(tmp_path / "x", TABLE, 4) as folder:
         folder.add(rows(0, 3))
-    curve = Curve(times=[0.0], scores=[0.5], end=0.4)
+    curve = ScoreCurve(times=[0.0], scores=[0.5], end=0.4)
     (source,) = find_sources([str(path)])
     with pytest.raises(ConfigError, match="is the video that was scored; write the annotated one to another file"):
         annotate(Reader(source), tmp_path / "x" / "scores.csv", curve, [], 0.5, tmp_path / same)

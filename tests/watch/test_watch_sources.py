@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import ConfigError
-from vadbench.watch.sources import Source, find_sources, name_folders, printable
+from vadbench.watch.sources import VideoSource, find_sources, name_folders, printable
 
 
 def test_a_folder_of_videos_stands_for_its_videos_in_natural_order(tmp_path):
@@ -88,7 +88,7 @@ def test_names_that_are_no_unicode_can_be_shown_and_written(tmp_path):
 def test_every_video_has_a_folder_of_its_own(stems):
     from vadbench.watch.sources import _component
 
-    sources = [Source(Path("x"), printable(stem), _component(stem)) for stem in stems]
+    sources = [VideoSource(Path("x"), printable(stem), _component(stem)) for stem in stems]
     folders = name_folders(Path("out"), sources)
     assert len({os.fspath(f).casefold() for f in folders}) == len(stems)
     assert all(f.parent == Path("out") and f.name not in ("", ".", "..") for f in folders)
@@ -107,4 +107,4 @@ def test_a_link_where_a_folder_goes_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "x").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="is a link"):
-        name_folders(tmp_path, [Source(tmp_path / "x.mp4", "x.mp4", "x")])
+        name_folders(tmp_path, [VideoSource(tmp_path / "x.mp4", "x.mp4", "x")])

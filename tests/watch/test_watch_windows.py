@@ -19,8 +19,8 @@ from vadbench.method import Method, Reach, Scores, Task
 from vadbench.plugins.registry import installed
 from vadbench.watch.pipeline import (
     Pictures,
-    ScoredRows,
     Stopwatch,
+    StreamedRows,
     encoded_rows,
     score_pictures,
     score_rows,
@@ -226,7 +226,7 @@ def test_a_stop_by_hand_ends_the_video_where_the_scores_end(clip, tmp_path, monk
             time.sleep(0.01)
         if scored:
             starts = np.array([pictures.starts.popleft() for _ in range(scored)])
-            yield ScoredRows(0, starts, np.ones(scored, np.float32), None)
+            yield StreamedRows(0, starts, np.ones(scored, np.float32), None)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vadbench.watch.scored_video.score_pictures", stopped)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from vadbench.base.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
 from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
-from vadbench.base.naming import NAME, Place, flatten, joined, read_value, split_name, written
+from vadbench.base.naming import NAME, SettingPath, flatten, joined, read_value, split_name, written
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -214,7 +214,7 @@ def resolve(
     """
     known = known_settings(model)
     values: dict[str, Any] = defaults(model)
-    given: dict[Place, tuple[str, Any]] = {}
+    given: dict[SettingPath, tuple[str, Any]] = {}
     layers: list[tuple[str, Callable[[], Iterable[tuple[str, Any]]]]] = [
         ("the method's data set defaults", lambda: flatten(dataset_defaults)),
         ("the environment", lambda: _from_environment(known, values, environment)),
@@ -288,7 +288,7 @@ def _assignment(text: str) -> list[tuple[str, Any]]:
 
 
 def _from_environment(
-    known: Mapping[Place, Setting], values: Mapping[str, Any], environment: Mapping[str, str]
+    known: Mapping[SettingPath, Setting], values: Mapping[str, Any], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, Any]]:
     """Settings that variables name, whose letters may be of either case."""
     there = dict.fromkeys([*known, *(split_name(name) for name, _ in flatten(values))])
@@ -308,11 +308,11 @@ def _from_environment(
         yield from flatten({name: read_value(value)})
 
 
-def _variable(place: Place) -> str:
+def _variable(place: SettingPath) -> str:
     return "__".join(place).casefold()
 
 
-def _put(known: Mapping[Place, Setting], values: dict[str, Any], place: Place, value: Any) -> None:
+def _put(known: Mapping[SettingPath, Setting], values: dict[str, Any], place: SettingPath, value: Any) -> None:
     for depth, part in enumerate(place):
         # Keys of a table may be numbers.
         key = next((k for k in values if str(k) == part), part)
@@ -328,7 +328,9 @@ def _put(known: Mapping[Place, Setting], values: dict[str, Any], place: Place, v
             values[key] = value
 
 
-def _what_is_wrong(error: ValidationError, values: Mapping[str, Any], given: Mapping[Place, tuple[str, Any]]) -> str:
+def _what_is_wrong(
+    error: ValidationError, values: Mapping[str, Any], given: Mapping[SettingPath, tuple[str, Any]]
+) -> str:
     """The first thing wrong with settings, where it comes from, and what was found."""
     placed = [(_place(values, found), found) for found in error.errors()]
     place, first = placed[0]
@@ -343,7 +345,7 @@ def _what_is_wrong(error: ValidationError, values: Mapping[str, Any], given: Map
     return f"{name}: {said}; given: {listed(texts, SHOWN) or 'nothing but the defaults'}"
 
 
-def _place(values: Any, found: ErrorDetails) -> Place:
+def _place(values: Any, found: ErrorDetails) -> SettingPath:
     """The setting that pydantic complains of: its path without the types of unions."""
     place = []
     for part in found["loc"]:

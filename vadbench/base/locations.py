@@ -18,6 +18,8 @@ DEFAULT_OUT = Path("results/runs")
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SWITCH_VARIABLE = "VADBENCH_MLFLOW"
 SQLITE = "sqlite:///"
+TRAINING_LOG = "training.jsonl"
+"""The file of a run folder with a line for each epoch and each look."""
 ARTIFACTS = "mlflow-artifacts"
 """Folder of MLflow's copies of records and pictures, beside its database; skipped when looking for run folders."""
 

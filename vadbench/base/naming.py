@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-Place = tuple[str, ...]
+SettingPath = tuple[str, ...]
 """The parts of a setting's dotted name."""
 
 _PLAIN = r'[^."=\s](?:[^."=]*[^."=\s])?'

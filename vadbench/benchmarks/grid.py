@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vadbench.base.errors import RunError, StorageError, VadbenchError
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
-from vadbench.benchmarks.engines import Engine, Lost
+from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
@@ -28,7 +28,7 @@ CLAIMS = ".cells"
 
 
 @dataclass(frozen=True)
-class Task:
+class CellTask:
     """A cell to run; with ``wait`` it is waited for where another process runs it."""
 
     cell: Cell
@@ -36,7 +36,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CellOutcome:
     """What came of a task: the folder of the finished run, or why there is none."""
 
     status: Literal["done", "failed", "busy", "storage"]
@@ -81,8 +81,8 @@ def run_cells(
         now[cell] = state
         watch.ended(state)
 
-    def ended(task: Task, result: Ran | Lost) -> None:
-        if isinstance(result, Lost):
+    def ended(task: CellTask, result: CellOutcome | LostTask) -> None:
+        if isinstance(result, LostTask):
             end(task.cell, CellState(task.cell, "failed", result.reason))
         elif result.status == "storage":
             raise StorageError(result.reason)
@@ -104,14 +104,14 @@ def run_cells(
                 end(cell, CellState(cell, "failed", reason))
             else:
                 ready.append(cell)
-        engine.run_all(_groups([Task(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
+        engine.run_all(_groups([CellTask(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
         # Another process is at these: by the time they can be had, they are done, or it gave up.
-        waiting, busy[:] = [Task(c, wait=True) for c in busy], []
+        waiting, busy[:] = [CellTask(c, wait=True) for c in busy], []
         engine.run_all(_groups(waiting), work, lambda task: watch.started(task.cell), ended)
     return [now[state.cell] for state in states]
 
 
-def run_cell(site: Site, task: Task, progress: Progress = silent) -> Ran:
+def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOutcome:
     """Run a cell, or find that it is done by now or that another process is at it."""
     cell = task.cell
     try:
@@ -119,26 +119,26 @@ def run_cell(site: Site, task: Task, progress: Progress = silent) -> Ran:
             try:
                 held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, wait=task.wait))
             except RunError:
-                return Ran("busy")
+                return CellOutcome("busy")
             return _run(site, cell, progress)
     except StorageError as error:
-        return Ran("storage", reason=str(error))
+        return CellOutcome("storage", reason=str(error))
     except VadbenchError as error:
-        return Ran("failed", reason=in_words_of_bench(" ".join(str(error).split()), cell.dataset))
+        return CellOutcome("failed", reason=in_words_of_bench(" ".join(str(error).split()), cell.dataset))
     except Exception as error:
-        return Ran(
+        return CellOutcome(
             "failed", reason=f"{type(error).__name__}: {error} (vadbench run -m {cell.method} --debug shows where)"
         )
 
 
-def _groups(tasks: Sequence[Task]) -> list[list[Task]]:
-    groups: dict[Cell, list[Task]] = {}
+def _groups(tasks: Sequence[CellTask]) -> list[list[CellTask]]:
+    groups: dict[Cell, list[CellTask]] = {}
     for task in tasks:
         groups.setdefault(task.cell.group, []).append(task)
     return list(groups.values())
 
 
-def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
+def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
     from vadbench.harness.run import run
 
     registry = _registry(site.plugins)
@@ -148,7 +148,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
         training = finished(cell.training, _today(site, cell.training, registry), runs)
         runs = evaluations_of(training, runs)
     if there := finished(cell, _today(site, cell, registry), runs):
-        return Ran("done", there.folder, reused=True)
+        return CellOutcome("done", there.folder, reused=True)
     if cell.training == cell:
         experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
         outcome = run(experiment, cell.seed, progress)
@@ -159,7 +159,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> Ran:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
         request = _request(site, cell, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
-    return Ran("done", outcome.folder, outcome.reused)
+    return CellOutcome("done", outcome.folder, outcome.reused)
 
 
 def _today(site: Site, cell: Cell, registry: Registry) -> Today:

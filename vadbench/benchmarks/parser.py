@@ -16,15 +16,29 @@ from vadbench.base.config import MethodConfig, field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
-from vadbench.benchmarks.schema import PROTOCOL, Benchmark, Column, Published, Row, Table, same_value, value_at
-from vadbench.benchmarks.toml_lines import Lines, Place
+from vadbench.benchmarks.schema import (
+    PROTOCOL,
+    Benchmark,
+    ColumnSpec,
+    PublishedSpec,
+    RowSpec,
+    TableSpec,
+    same_value,
+    value_at,
+)
+from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
 from vadbench.descriptions import Bank
 from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Registry
 from vadbench.records.published import published_numbers
 from vadbench.scoring.protocol import protocol
 
-_ENTRIES: dict[Any, type[BaseModel]] = {"tables": Table, "columns": Column, "rows": Row, "published": Published}
+_ENTRIES: dict[Any, type[BaseModel]] = {
+    "tables": TableSpec,
+    "columns": ColumnSpec,
+    "rows": RowSpec,
+    "published": PublishedSpec,
+}
 
 
 def is_file(name: str) -> bool:
@@ -49,7 +63,7 @@ def open_benchmark(name: str, registry: Registry, check_settings: bool = False) 
     label, text = (name, _read(Path(name))) if is_file(name) else _registered(name, registry)
     try:
         content = tomllib.loads(text)
-        lines = Lines(text)
+        lines = TomlLines(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _error(label, _line(error, text), f"not TOML: {_bare(error)}") from error
     try:
@@ -91,7 +105,7 @@ def _registered(name: str, registry: Registry) -> tuple[str, str]:
         raise PluginError(f"benchmark '{name}' names {spec.target}, which cannot be read: {error}") from error
 
 
-def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[Place, str]]:
+def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[TomlPath, str]]:
     methods, datasets = registry.specs("method"), registry.specs("dataset")
     sources = {number.reported_in for number in published_numbers()}
     if benchmark.source and benchmark.source not in sources:
@@ -120,7 +134,7 @@ def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) 
                 yield from _settings_complaints(benchmark, registry, t, r)
 
 
-def _published_complaint(benchmark: Benchmark, table: Table, published: Published, why: str) -> str:
+def _published_complaint(benchmark: Benchmark, table: TableSpec, published: PublishedSpec, why: str) -> str:
     """What is wrong with a row's published numbers: one that is misspelt would be a blank in the table."""
     if not benchmark.source:
         return "a row with published numbers needs the file to name their 'source'"
@@ -142,9 +156,9 @@ def _published_complaint(benchmark: Benchmark, table: Table, published: Publishe
     )
 
 
-def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: int) -> Iterator[tuple[Place, str]]:
-    table: Table = benchmark.tables[t]
-    row: Row = table.rows[r]
+def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: int) -> Iterator[tuple[TomlPath, str]]:
+    table: TableSpec = benchmark.tables[t]
+    row: RowSpec = table.rows[r]
     assert row.method is not None
     from vadbench.method import require_trainable  # takes torch, as the method does
 

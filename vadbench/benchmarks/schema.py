@@ -22,7 +22,7 @@ from vadbench.records.record import Name, RunRecord, weights_name
 from vadbench.scoring.protocol import PROTOCOLS
 
 if TYPE_CHECKING:
-    from vadbench.features.layouts import Layout
+    from vadbench.features.layouts import LayoutName
 
 LAST_SEED = 999_999
 """As far as ``--seeds`` goes."""
@@ -63,7 +63,7 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
-Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]], AfterValidator(_distinct)]
+SeedList = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]], AfterValidator(_distinct)]
 Metric = Annotated[str, AfterValidator(_known_metric)]
 ProtocolName = Annotated[str, AfterValidator(_known_protocol)]
 Set = Annotated[dict[str, Any], AfterValidator(_flat)]
@@ -71,7 +71,7 @@ Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 ``protocol.selection``."""
 
 
-class Published(_Entry):
+class PublishedSpec(_Entry):
     """Which rows of the published numbers belong to a row of a table, among those of the table's own source."""
 
     key: str
@@ -79,18 +79,18 @@ class Published(_Entry):
     backbone: str | None = Field(None, description="only where key and variant do not tell rows apart")
 
 
-class Row(_Entry):
+class RowSpec(_Entry):
     """One line of a table: a method with settings, a published row, or both."""
 
     label: str
     group: str = Field("", description="heading that neighbouring rows share, such as the kind of supervision")
-    published: Published | None = None
+    published: PublishedSpec | None = None
     method: Name | None = Field(None, description="what reproduces the row")
     set: Set = {}
     why: str = Field("", description="why nothing here reproduces the row")
 
     @model_validator(mode="after")
-    def _something(self) -> Row:
+    def _something(self) -> RowSpec:
         if self.method is None and self.published is None:
             raise ValueError(f"row '{self.label}' needs a method or a published key")
         if self.method is None and not self.why:
@@ -100,7 +100,7 @@ class Row(_Entry):
         return self
 
 
-class Column(_Entry):
+class ColumnSpec(_Entry):
     """One metric on one data set under one protocol."""
 
     dataset: Name
@@ -110,7 +110,7 @@ class Column(_Entry):
     protocol: ProtocolName | None = Field(None, description="the benchmark's by default")
 
 
-class Table(_Entry):
+class TableSpec(_Entry):
     """One table of a benchmark.
 
     ``id`` is the paper's own number, ``7`` or ``D.16``; published rows are those said to stand in ``Table <id>``.
@@ -118,8 +118,8 @@ class Table(_Entry):
 
     id: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
     title: str
-    columns: list[Column] = Field(min_length=1)
-    rows: list[Row] = Field(min_length=1)
+    columns: list[ColumnSpec] = Field(min_length=1)
+    rows: list[RowSpec] = Field(min_length=1)
     set: Set = Field({}, description="settings of every row that is run, each row's own over them")
     note: str = Field("", description="what a reader must know, printed below the table")
 
@@ -130,11 +130,11 @@ class Benchmark(_Entry):
     title: str
     paper: str = ""
     source: str = Field("", description="key of the paper in the published numbers; empty where there is none")
-    seeds: Seeds = Field([0, 1, 2], min_length=1)
+    seeds: SeedList = Field([0, 1, 2], min_length=1)
     protocol: ProtocolName = "native"
     clip: str = Field("small", description="CLIP of the features, as --clip takes it")
     clip_weights: str = Field("", description="as --clip-weights takes it")
-    tables: list[Table] = Field(min_length=1)
+    tables: list[TableSpec] = Field(min_length=1)
 
     def cells(self) -> list[Cell]:
         """Every run that the tables need, each once, in their order."""
@@ -142,7 +142,7 @@ class Benchmark(_Entry):
             dict.fromkeys(cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
         )
 
-    def of(self, table: Table, row: Row, column: Column) -> Iterator[Cell]:
+    def of(self, table: TableSpec, row: RowSpec, column: ColumnSpec) -> Iterator[Cell]:
         """The runs behind one place of a table, one a seed; none where the row is published only."""
         if row.method is None:
             return
@@ -287,6 +287,6 @@ class Site:
     device: str = "auto"
     data_roots: tuple[tuple[str, Path], ...] = ()
     features: tuple[tuple[str, Path], ...] = ()
-    layouts: tuple[tuple[str, Layout], ...] = ()
+    layouts: tuple[tuple[str, LayoutName], ...] = ()
     allow_incomplete: bool = False
     plugins: tuple[Path, ...] = ()

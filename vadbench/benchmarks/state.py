@@ -28,7 +28,7 @@ _IN_FILE = re.compile(
 )
 """Options of ``vadbench run``, with their values, in whose place a benchmark's file has entries."""
 
-State = Literal["done", "to do", "impossible", "failed"]
+CellStatus = Literal["done", "to do", "impossible", "failed"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class CellState:
     """
 
     cell: Cell
-    state: State
+    state: CellStatus
     reason: str = ""
     outcome: Outcome | None = None
 

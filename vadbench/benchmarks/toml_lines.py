@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-Place = tuple[str | int, ...]
+TomlPath = tuple[str | int, ...]
 """The way to an entry from the top: keys of tables, positions in arrays."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
@@ -17,7 +17,7 @@ _STRING = re.compile(
 _PLAIN = re.compile(r"[^,\]}#\n]*")
 
 
-class Lines:
+class TomlLines:
     """The lines of the entries of a file.
 
     Args:
@@ -27,9 +27,9 @@ class Lines:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._found: dict[Place, int] = {}
-        self._counts: dict[Place, int] = {}
-        here: Place = ()
+        self._found: dict[TomlPath, int] = {}
+        self._counts: dict[TomlPath, int] = {}
+        here: TomlPath = ()
         while not self._over():
             here = self._header() if self._next("[") else self._pair(here)
 
@@ -45,14 +45,14 @@ class Lines:
             where = where[:-1]
         return self._found.get(where, 1)
 
-    def _header(self) -> Place:
+    def _header(self) -> TomlPath:
         start = self._at
         is_array = self._next("[[")
         self._at += 1 + is_array
         keys = self._keys()
         self._blank()
         self._at += 1 + is_array
-        here: Place = ()
+        here: TomlPath = ()
         for key in keys[:-1]:
             here = self._last((*here, key))
         here = (*here, keys[-1])
@@ -63,11 +63,11 @@ class Lines:
         self._mark(here, start)
         return here
 
-    def _last(self, place: Place) -> Place:
+    def _last(self, place: TomlPath) -> TomlPath:
         """The table a header goes on in: the last of an array's."""
         return (*place, self._counts[place] - 1) if place in self._counts else place
 
-    def _pair(self, here: Place) -> Place:
+    def _pair(self, here: TomlPath) -> TomlPath:
         start = self._at
         place = here
         for key in self._keys():
@@ -79,7 +79,7 @@ class Lines:
         self._value(place)
         return here
 
-    def _value(self, place: Place) -> None:
+    def _value(self, place: TomlPath) -> None:
         if self._next("["):
             self._at += 1
             position = 0
@@ -129,5 +129,5 @@ class Lines:
     def _next(self, text: str) -> bool:
         return self._text.startswith(text, self._at)
 
-    def _mark(self, place: Place, start: int) -> None:
+    def _mark(self, place: TomlPath, start: int) -> None:
         self._found.setdefault(place, self._text.count("\n", 0, start) + 1)

@@ -21,7 +21,7 @@ SHOWN = 12
 """Cells that ended last, in the live table."""
 
 
-class Lines:
+class CellLines:
     """A line on stderr for each cell that ends."""
 
     def __init__(self, states: Sequence[CellState]) -> None:
@@ -47,7 +47,7 @@ class Lines:
         """Stages within a cell are not worth lines of their own."""
 
 
-class Live(Lines):
+class Live(CellLines):
     """A live table: counts, the cells at work with the stage they are in, and those that ended last."""
 
     def __init__(self, states: Sequence[CellState]) -> None:
@@ -79,10 +79,10 @@ class Live(Lines):
 
 
 @contextmanager
-def display(states: Sequence[CellState]) -> Iterator[Lines]:
+def display(states: Sequence[CellState]) -> Iterator[CellLines]:
     """Show how it goes on, on stderr."""
     if not sys.stderr.isatty():
-        yield Lines(states)
+        yield CellLines(states)
         return
     from rich.console import Console
     from rich.live import Live as LiveTable

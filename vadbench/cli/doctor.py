@@ -19,7 +19,7 @@ LOW_DISK_GB = 5
 
 
 @dataclass(frozen=True)
-class Check:
+class SystemCheck:
     """One line of the report; ``failed`` means that runs will not work until it is mended."""
 
     name: str
@@ -44,42 +44,48 @@ def command(out: Path, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _software() -> Iterator[Check]:
+def _software() -> Iterator[SystemCheck]:
     from vadbench.harness.environment import PACKAGES, package_version
 
-    yield Check("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    yield SystemCheck("python", "ok", f"{platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
         version = package_version(name)
-        yield Check(name, "failed" if version == "absent" else "ok", version)
+        yield SystemCheck(name, "failed" if version == "absent" else "ok", version)
     import torch
 
     if torch.cuda.is_available():
-        yield Check("CUDA", "ok", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
+        yield SystemCheck(
+            "CUDA", "ok", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        )
     else:
-        yield Check("CUDA", "absent", f"no usable GPU; runs use the CPU with {torch.get_num_threads()} threads")
+        yield SystemCheck("CUDA", "absent", f"no usable GPU; runs use the CPU with {torch.get_num_threads()} threads")
 
 
-def _codecs() -> Iterator[Check]:
+def _codecs() -> Iterator[SystemCheck]:
     import av
 
     for name, purpose in (("h264", "mp4"), ("mpeg4", "avi"), ("vp9", "webm"), ("libx264", "writing mp4")):
         present = name in av.codecs_available
-        yield Check(f"codec {name}", "ok" if present else "failed", f"for {purpose}" + ("" if present else ": missing"))
+        yield SystemCheck(
+            f"codec {name}", "ok" if present else "failed", f"for {purpose}" + ("" if present else ": missing")
+        )
 
 
-def _mlflow(out: Path) -> Check:
+def _mlflow(out: Path) -> SystemCheck:
     from vadbench.base.locations import SWITCH_VARIABLE, tracks
     from vadbench.tracking.mlflow import check_store
 
     try:
         if not tracks():
-            return Check("MLflow store", "absent", f"{SWITCH_VARIABLE} is off; runs are kept and can be logged later")
-        return Check("MLflow store", "ok", check_store(out))
+            return SystemCheck(
+                "MLflow store", "absent", f"{SWITCH_VARIABLE} is off; runs are kept and can be logged later"
+            )
+        return SystemCheck("MLflow store", "ok", check_store(out))
     except VadbenchError as error:
-        return Check("MLflow store", "absent", f"{error}; runs are kept and can be logged later")
+        return SystemCheck("MLflow store", "absent", f"{error}; runs are kept and can be logged later")
 
 
-def _data() -> Iterator[Check]:
+def _data() -> Iterator[SystemCheck]:
     from vadbench.base.locations import find_data_root
     from vadbench.plugins.registry import Registry
 
@@ -89,18 +95,20 @@ def _data() -> Iterator[Check]:
             dataset = registry.dataset(name)
             root = find_data_root(name, dataset.makes_itself)
         except VadbenchError as error:
-            yield Check(f"data {name}", "absent", str(error))
+            yield SystemCheck(f"data {name}", "absent", str(error))
             continue
         if dataset.makes_itself:
-            yield Check(f"data {name}", "ok", f"{root} (makes its own files)")
+            yield SystemCheck(f"data {name}", "ok", f"{root} (makes its own files)")
         else:
-            yield Check(f"data {name}", "ok" if root.is_dir() else "absent", str(root))
+            yield SystemCheck(f"data {name}", "ok" if root.is_dir() else "absent", str(root))
 
 
-def _disk(out: Path) -> Iterator[Check]:
+def _disk(out: Path) -> Iterator[SystemCheck]:
     from vadbench.base.locations import cache_root
 
     for name, folder in (("runs", out), ("cache", cache_root())):
         existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
         free = shutil.disk_usage(existing).free / 2**30
-        yield Check(f"disk for {name}", "ok" if free > LOW_DISK_GB else "absent", f"{free:.0f} GB free at {folder}")
+        yield SystemCheck(
+            f"disk for {name}", "ok" if free > LOW_DISK_GB else "absent", f"{free:.0f} GB free at {folder}"
+        )

@@ -14,7 +14,7 @@ from vadbench.cli.table import format_option, output_option, put, write
 
 if TYPE_CHECKING:
     from vadbench.plugins.registry import Registry
-    from vadbench.tables.formats import Format
+    from vadbench.tables.formats import TableFormat
 
 HEADLINE = "AUC"
 """What a data set that is not installed here is ranked by."""
@@ -33,7 +33,7 @@ HEADLINE = "AUC"
 def command(
     dataset: str | None,
     metric: str | None,
-    format_: Format,
+    format_: TableFormat,
     out: Path,
     output: Path | None,
     plugin_files: tuple[Path, ...],

@@ -10,11 +10,11 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from vadbench.plugins.registry import Kind
+    from vadbench.plugins.registry import PluginKind
 
 WIDEST = 50
 """Characters in a column, so that tables fit a terminal."""
-KINDS: dict[str, Kind] = {"methods": "method", "datasets": "dataset", "benchmarks": "benchmark"}
+KINDS: dict[str, PluginKind] = {"methods": "method", "datasets": "dataset", "benchmarks": "benchmark"}
 
 
 @click.command("list", short_help="List methods, data sets, benchmarks or metrics.")
@@ -37,7 +37,7 @@ def _metrics() -> list[dict[str, str]]:
     return [{"name": key, "definition": definition.text} for key, definition in DEFINITIONS.items()]
 
 
-def _specs(kind: Kind, plugin_files: tuple[str, ...]) -> list[dict[str, str]]:
+def _specs(kind: PluginKind, plugin_files: tuple[str, ...]) -> list[dict[str, str]]:
     from pathlib import Path
 
     from vadbench.plugins.registry import Registry

@@ -11,7 +11,7 @@ from vadbench.cli import options
 from vadbench.cli.output import print_json
 
 if TYPE_CHECKING:
-    from vadbench.scaffold import PluginKind
+    from vadbench.scaffold import ScaffoldKind
 
 
 @click.command("new", short_help="Begin a method or data set of your own.")
@@ -45,7 +45,7 @@ def command(what: str, name: str, out: Path, as_json: bool) -> None:
     from vadbench.plugins.registry import installed
     from vadbench.scaffold import write_package
 
-    folder = write_package(cast("PluginKind", what), name, out, installed())
+    folder = write_package(cast("ScaffoldKind", what), name, out, installed())
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     if as_json:
         print_json({"folder": str(folder), "files": files})

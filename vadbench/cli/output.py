@@ -13,7 +13,8 @@ import click
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
-    from vadbench.records.record import RunRecord, Value
+    from vadbench.metrics.definitions import MetricValue
+    from vadbench.records.record import RunRecord
 
 
 def print_json(value: Any) -> None:
@@ -134,7 +135,7 @@ def print_results(records: Sequence[RunRecord]) -> None:
         )
 
 
-def _with_interval(value: Value | None) -> str:
+def _with_interval(value: MetricValue | None) -> str:
     if value is None:
         return "-"
     interval = f" [{percent(value.low)}, {percent(value.high)}]" if value.low is not None else ""

@@ -15,7 +15,7 @@ from vadbench.cli.output import note
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vadbench.report.content import Shown
+    from vadbench.report.content import PageRun
 
 KINDS = ("roc", "pr", "per-class", "reliability", "video")
 LACKING = {
@@ -84,7 +84,7 @@ def command(
 
 
 def _pictures(
-    shown: Sequence[Shown], kinds: Sequence[str], videos: Sequence[str]
+    shown: Sequence[PageRun], kinds: Sequence[str], videos: Sequence[str]
 ) -> Iterator[tuple[str, str, Callable[..., Figure | None], tuple[Any, ...]]]:
     """Kind and file name of each picture, what draws it, and with which arguments."""
     from vadbench.records import plots
@@ -109,7 +109,7 @@ def _pictures(
             yield "video", f"video-{name}{f'-{i}' if names.count(name) > 1 else ''}", plots.draw_video, (splits, i)
 
 
-def _indices(run: Shown, names: Sequence[str]) -> list[int]:
+def _indices(run: PageRun, names: Sequence[str]) -> list[int]:
     from vadbench.report.content import auc_within
 
     known = {video.name: i for i, video in enumerate(run.split.videos)}

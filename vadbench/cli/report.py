@@ -14,7 +14,7 @@ from vadbench.cli.output import note, progress_bar
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
-    from vadbench.report.content import Shown
+    from vadbench.report.content import PageRun
     from vadbench.report.thumbnails import Strip
 
 SCRIPTS = ("base.js", "charts.js", "curves.js", "viewer.js", "report.js")
@@ -75,7 +75,7 @@ def command(
 
 
 def _strips(
-    shown: Sequence[Shown], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
+    shown: Sequence[PageRun], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
 ) -> tuple[dict[str, Strip], list[str]]:
     """Thumbnails of what is at hand; that a data set is not is worth an error only where its folder was named."""
     from vadbench.base.locations import find_data_root

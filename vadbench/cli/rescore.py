@@ -12,7 +12,7 @@ from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from vadbench.records.record import Value
+    from vadbench.metrics.definitions import MetricValue
     from vadbench.results.rescore import Rescored
 
 
@@ -71,7 +71,7 @@ def _report(rescored: Rescored) -> None:
     print_table(rows, ["%, [95 % interval]", "before", "now"])
 
 
-def _words(value: Value | None) -> str:
+def _words(value: MetricValue | None) -> str:
     if value is None:
         return "absent"
     if value.value is None:

@@ -18,9 +18,9 @@ from vadbench.cli.output import note, print_json, print_table, progress_bar
 if TYPE_CHECKING:
     from vadbench.watch.events import Event
     from vadbench.watch.reader import Reader
-    from vadbench.watch.scored_video import Result
+    from vadbench.watch.scored_video import ScoredVideo
     from vadbench.watch.scorer import Scorer
-    from vadbench.watch.sources import Source
+    from vadbench.watch.sources import VideoSource
 
 _SHOWN = 20
 
@@ -176,7 +176,7 @@ def command(
     return 1 if failed else 0
 
 
-def _check_annotation(annotate: Path | None, sources: Sequence[Source]) -> None:
+def _check_annotation(annotate: Path | None, sources: Sequence[VideoSource]) -> None:
     if annotate is None:
         return
     if len(sources) != 1 or sources[0].live:
@@ -223,7 +223,7 @@ def _scorer(
     )
 
 
-def _annotate(result: Result, reader: Reader, output: Path) -> None:
+def _annotate(result: ScoredVideo, reader: Reader, output: Path) -> None:
     from vadbench.watch.annotation import annotate
 
     try:
@@ -240,7 +240,7 @@ def _tell(event: Event) -> None:
     sys.stdout.flush()
 
 
-def _report(result: Result, scorer: Scorer, events: bool) -> None:
+def _report(result: ScoredVideo, scorer: Scorer, events: bool) -> None:
     from vadbench.watch.video_page import clock
 
     took = ""

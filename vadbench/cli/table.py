@@ -16,7 +16,7 @@ from vadbench.cli.output import note, progress_bar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vadbench.tables.formats import Format
+    from vadbench.tables.formats import TableFormat
     from vadbench.tables.table import Table
 
 FORMATS = ("text", "md", "latex", "html", "csv", "json")
@@ -44,7 +44,7 @@ output_option = click.option(
 @options.plugin
 @options.as_json
 def command(
-    name: str, format_: Format, out: Path, output: Path | None, plugin_files: tuple[Path, ...], as_json: bool
+    name: str, format_: TableFormat, out: Path, output: Path | None, plugin_files: tuple[Path, ...], as_json: bool
 ) -> None:
     """Print a table of a benchmark, or all of them, from the runs that are there.
 
@@ -93,7 +93,7 @@ def split_name(name: str) -> tuple[str, str | None]:
     return benchmark, table or None
 
 
-def write(tables: Sequence[Table], format_: Format, output: Path | None) -> None:
+def write(tables: Sequence[Table], format_: TableFormat, output: Path | None) -> None:
     """Print tables, with a terminal's own means where there is one, or write them to a file."""
     from vadbench.tables.formats import WIDTH, render
 

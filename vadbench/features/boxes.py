@@ -26,7 +26,7 @@ _NUMBERS = COLUMNS[1:]
 _LARGEST_FRAME = 2**53
 _NAMES_OFFERED = 1000
 
-Lines = NDArray[np.int64]
+BoxLines = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Boxes:
 
     frames: NDArray[np.int64]
     corners: Corners
-    lines: Lines
+    lines: BoxLines
     last: tuple[int, int]
     left: tuple[float, int]
     top: tuple[float, int]
@@ -122,7 +122,7 @@ class Boxes(RegionSource):
             if edge >= most:
                 self._refuse_outside(line, name, size)
 
-    def _require_videos(self, names: pd.Series[str], lines: Lines, videos: Sequence[str]) -> None:
+    def _require_videos(self, names: pd.Series[str], lines: BoxLines, videos: Sequence[str]) -> None:
         strange = np.flatnonzero(~names.isin(videos))
         if strange.size:
             name = names.iloc[strange[0]]
@@ -132,7 +132,7 @@ class Boxes(RegionSource):
                 "rename it or remove its boxes",
             )
 
-    def _numbers(self, table: pd.DataFrame, lines: Lines) -> NDArray[np.float64]:
+    def _numbers(self, table: pd.DataFrame, lines: BoxLines) -> NDArray[np.float64]:
         """``(n, 6)``: all columns but the video's, each value in its range."""
         columns = [pd.to_numeric(table[c], errors="coerce").to_numpy(np.float64, na_value=np.nan) for c in _NUMBERS]
         values = np.stack(columns, axis=1)
@@ -164,7 +164,9 @@ class Boxes(RegionSource):
         raise FeatureError(f"{self._path}: {self._line} {line}: {what}; {advice}")
 
 
-def _most_confident(name: str, values: NDArray[np.float64], lines: Lines, full: list[tuple[str, int, int]]) -> _Boxes:
+def _most_confident(
+    name: str, values: NDArray[np.float64], lines: BoxLines, full: list[tuple[str, int, int]]
+) -> _Boxes:
     """The boxes of a video that count; ``full`` grows by its frames that have more."""
     frames = values[:, 0].astype(np.int64)
     order = np.lexsort((-values[:, 5], frames))

@@ -28,7 +28,7 @@ from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
 from vadbench.features.pooling import pool_rows
 from vadbench.features.regions import FRAMES_AT_ONCE, LONGEST, SLOTS, RegionEncoder, RegionSource
-from vadbench.features.shard import Rows, write_all
+from vadbench.features.shard import FeatureRows, write_all
 from vadbench.features.store import FeatureStore, StoreWriter
 
 _COPIED_ROWS = 1024
@@ -257,7 +257,7 @@ def _declarations(store: FeatureStore, video: Video) -> list[tuple[int | None, L
     return [(store.declared(video.name), "container"), (video.frames, "data set")]
 
 
-def encoded_rows(batches: Iterable[Tensor], clip: Clip, fingerprint: Fingerprint) -> Iterator[list[Rows]]:
+def encoded_rows(batches: Iterable[Tensor], clip: Clip, fingerprint: Fingerprint) -> Iterator[list[FeatureRows]]:
     """Rows ``(n, dim)`` in float32 of each crop as they become complete, those that :func:`pool_rows` makes of frames.
 
     Args:
@@ -267,7 +267,7 @@ def encoded_rows(batches: Iterable[Tensor], clip: Clip, fingerprint: Fingerprint
     """
     crops, stride, arithmetic = fingerprint.crops, fingerprint.stride, fingerprint.arithmetic
     assert arithmetic != "unknown"
-    rests: list[Rows] = [np.empty((0, clip.dim), np.float32) for _ in crops]
+    rests: list[FeatureRows] = [np.empty((0, clip.dim), np.float32) for _ in crops]
     for batch in batches:
         frames = batch.to(clip.device, non_blocking=True)
         rows = [clip.encode_images(clip.crop(frames, crop), arithmetic).cpu().numpy() for crop in crops]
@@ -282,11 +282,11 @@ def encoded_rows(batches: Iterable[Tensor], clip: Clip, fingerprint: Fingerprint
         yield [_means(crop, stride) for crop in rests]
 
 
-def _means(frames: Rows, stride: int) -> Rows:
+def _means(frames: FeatureRows, stride: int) -> FeatureRows:
     return pool_rows(frames, len(frames), 1, stride, "mean") if len(frames) else frames
 
 
-def _write(writer: StoreWriter, name: str, encoded: Iterator[list[Rows]]) -> None:
+def _write(writer: StoreWriter, name: str, encoded: Iterator[list[FeatureRows]]) -> None:
     """Write a video's rows crop after crop, though they come batch after batch.
 
     Rows of all crops but the first wait in files without a name, which are gone however the process ends.
@@ -302,6 +302,6 @@ def _write(writer: StoreWriter, name: str, encoded: Iterator[list[Rows]]) -> Non
                 for file, rows in zip(later, others, strict=True):
                     write_all(file.fileno(), rows.tobytes())
         for file in later:
-            kept: Rows = np.memmap(file, np.float32, mode="r").reshape(-1, writer.fingerprint.dim)
+            kept: FeatureRows = np.memmap(file, np.float32, mode="r").reshape(-1, writer.fingerprint.dim)
             for start in range(0, len(kept), _COPIED_ROWS):
                 writer.write_rows(name, kept[start : start + _COPIED_ROWS])

@@ -34,7 +34,7 @@ _FRAMES_OFF = 4
 """Authors' decoders find a few frames more or less than the annotation states."""
 
 
-class Sample(NamedTuple):
+class NpySample(NamedTuple):
     """What the header of one of a video's files says."""
 
     name: str
@@ -46,7 +46,7 @@ class Sample(NamedTuple):
         return self.header.shape
 
 
-def read_samples(files: Files, outside: Collection[str]) -> list[Sample]:
+def read_samples(files: Files, outside: Collection[str]) -> list[NpySample]:
     """Read the headers of some files, one a video, evenly spread.
 
     Damaged files are left out: they are refused when they are read.
@@ -54,14 +54,14 @@ def read_samples(files: Files, outside: Collection[str]) -> list[Sample]:
     Raises:
         FeatureError: all are damaged; says what is wrong with the first.
     """
-    samples: list[Sample] = []
+    samples: list[NpySample] = []
     refused: FeatureError | None = None
     videos = sorted(files)
     for name in (videos[i] for i in spread(len(videos), _LOOKED_AT)):
         path = next(iter(files[name].values()))
         try:
             require_inside(path, outside)
-            samples.append(Sample(name, path, read_header(path)))
+            samples.append(NpySample(name, path, read_header(path)))
         except FeatureError as error:
             refused = refused or error
     if refused and not samples:
@@ -69,7 +69,7 @@ def read_samples(files: Files, outside: Collection[str]) -> list[Sample]:
     return samples
 
 
-def detect(folder: Path, samples: Sequence[Sample], frames: Mapping[str, int]) -> NpyLayout:
+def detect(folder: Path, samples: Sequence[NpySample], frames: Mapping[str, int]) -> NpyLayout:
     """The layout of files that are each called like a video.
 
     Args:
@@ -107,7 +107,7 @@ def detect(folder: Path, samples: Sequence[Sample], frames: Mapping[str, int]) -
     return chosen
 
 
-def _elected(options: Sequence[NpyLayout], samples: Sequence[Sample], frames: Mapping[str, int]) -> NpyLayout | None:
+def _elected(options: Sequence[NpyLayout], samples: Sequence[NpySample], frames: Mapping[str, int]) -> NpyLayout | None:
     """The layout in which most videos have as many rows as their frames make, at least half of them."""
     stated = [s for s in samples if s.name in frames]
     votes = {

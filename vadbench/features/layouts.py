@@ -30,7 +30,7 @@ from vadbench.features.layout_detection import (
     AXES,
     NAME_IT,
     NpyLayout,
-    Sample,
+    NpySample,
     crop_axis,
     detect,
     read_samples,
@@ -38,11 +38,11 @@ from vadbench.features.layout_detection import (
 )
 from vadbench.features.npy import map_npy
 from vadbench.features.npy_files import Files, assign, find_npy, require_inside
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 
-Layout = Literal["store", NpyLayout]
+LayoutName = Literal["store", NpyLayout]
 """A feature store, or .npy files as in the table above."""
 
 _UNIT = 2e-3
@@ -96,7 +96,7 @@ class NpyFeatures(FeatureSource):
         """
         return Path(self._file(name, crop))
 
-    def crop_rows(self, name: str, crop: str) -> Rows:
+    def crop_rows(self, name: str, crop: str) -> FeatureRows:
         """``(rows, dim)`` of one crop of a video: a read-only view of its file, nothing is copied.
 
         Raises:
@@ -109,7 +109,7 @@ class NpyFeatures(FeatureSource):
         self._require_alike(path, array)
         if self._crop_axis is None:
             return array
-        rows: Rows = array[int(crop)] if self._crop_axis == 0 else array[:, int(crop)]
+        rows: FeatureRows = array[int(crop)] if self._crop_axis == 0 else array[:, int(crop)]
         return rows
 
     def frames(self, name: str) -> int | None:
@@ -141,7 +141,7 @@ class NpyFeatures(FeatureSource):
         files = self._files[name]
         return files[crop] if self._crop_axis is None else next(iter(files.values()))
 
-    def _require_alike(self, path: str, array: Rows) -> None:
+    def _require_alike(self, path: str, array: FeatureRows) -> None:
         have, shape = self.fingerprint, array.shape
         axes = AXES[self.layout]
         expected = f"{path}: layout {self.layout} has axes {', '.join(axes)}"
@@ -162,7 +162,7 @@ def open_features(
     folder: Path,
     names: Collection[str] | None,
     frames: Mapping[str, int],
-    layout: Layout | None = None,
+    layout: LayoutName | None = None,
     without: Collection[str] = (),
 ) -> FeatureSource:
     """Open the features in a folder, whatever their layout. Of .npy files a few headers and rows are read.
@@ -197,7 +197,7 @@ def open_features(
     return NpyFeatures(folder, layout, fingerprint, files, assigned.extra, found.outside)
 
 
-def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[Sample]) -> Fingerprint:
+def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[NpySample]) -> Fingerprint:
     """What most files say."""
     axes, axis = AXES[layout], crop_axis(layout)
     usable = [s for s in samples if len(s.shape) == len(axes)]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from vadbench.base.errors import FeatureError
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 
 _READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 _TYPES = (np.dtype("<f2"), np.dtype("<f4"))
@@ -61,7 +61,7 @@ def read_header(path: str | Path) -> Header:
         return _header(file)
 
 
-def map_npy(path: str | Path) -> Rows:
+def map_npy(path: str | Path) -> FeatureRows:
     """Map the array of a .npy file into memory, read-only; nothing is read but its header.
 
     The mapping, with one file descriptor, lives as long as the array and its views.

@@ -23,7 +23,7 @@ _KIND = re.compile(r"(.+)_(?:i3d|clip)", re.DOTALL)
 
 
 @dataclass
-class Found:
+class NpyFiles:
     """The .npy files below a folder.
 
     Args:
@@ -35,7 +35,7 @@ class Found:
     outside: set[str] = field(default_factory=set)
 
 
-def find_npy(folder: Path, without: Collection[str] = ()) -> Found:
+def find_npy(folder: Path, without: Collection[str] = ()) -> NpyFiles:
     """List the .npy files of a folder and all folders below, hidden ones left out. No file is opened.
 
     Links are followed within the folder, each folder once; files behind links that lead out of it are listed as well.
@@ -47,7 +47,7 @@ def find_npy(folder: Path, without: Collection[str] = ()) -> Found:
     Raises:
         FeatureError: it is no folder, or a folder cannot be read.
     """
-    found, root, seen, folders = Found(), os.path.realpath(folder), set[str](), [str(folder)]
+    found, root, seen, folders = NpyFiles(), os.path.realpath(folder), set[str](), [str(folder)]
     while folders:
         here = folders.pop()
         real = os.path.realpath(here)
@@ -77,7 +77,7 @@ def find_npy(folder: Path, without: Collection[str] = ()) -> Found:
 
 
 @dataclass(frozen=True)
-class Assigned:
+class AssignedFiles:
     """Files by the video they belong to.
 
     Args:
@@ -91,7 +91,7 @@ class Assigned:
     numbered: str
 
 
-def assign(folder: Path, found: Found, names: Collection[str] | None) -> Assigned:
+def assign(folder: Path, found: NpyFiles, names: Collection[str] | None) -> AssignedFiles:
     """Find out which video each file belongs to.
 
     Args:
@@ -127,7 +127,7 @@ def assign(folder: Path, found: Found, names: Collection[str] | None) -> Assigne
     if not files:
         raise FeatureError(_nothing(folder, names, found))
     in_order = {name: {crop: crops[crop] for crop in sorted(crops, key=int)} for name, crops in files.items()}
-    return Assigned(in_order, extra, forms.get(True, ""))
+    return AssignedFiles(in_order, extra, forms.get(True, ""))
 
 
 def require_inside(path: str, outside: Collection[str]) -> None:
@@ -165,7 +165,7 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _nothing(folder: Path, names: Collection[str] | None, found: Found) -> str:
+def _nothing(folder: Path, names: Collection[str] | None, found: NpyFiles) -> str:
     one = min(names) if names else "<video>"
     whom = "" if names is None else f" of any of the {len(names)} videos"
     others = f"{len(found.files)} others, the first is {found.files[0]}" if found.files else "no .npy file"

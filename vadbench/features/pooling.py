@@ -8,7 +8,7 @@ import numpy as np
 
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint, Pooling
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 
 
 def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
@@ -27,7 +27,7 @@ def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
     return pooling == have.pooling and stride % have.stride == 0 and pooling != "middle"
 
 
-def pool_rows(rows: Rows, frames: int, stride: int, to_stride: int, pooling: Pooling) -> Rows:
+def pool_rows(rows: FeatureRows, frames: int, stride: int, to_stride: int, pooling: Pooling) -> FeatureRows:
     """Pool rows to a coarser stride, the tail included.
 
     Args:
@@ -57,9 +57,9 @@ def pool_rows(rows: Rows, frames: int, stride: int, to_stride: int, pooling: Poo
     starts = np.arange(0, len(rows), factor)
     if pooling != "mean":
         offsets = np.minimum(factor, len(rows) - starts) // 2 if pooling == "middle" else 0
-        picked: Rows = rows[starts + offsets]
+        picked: FeatureRows = rows[starts + offsets]
         return picked
-    pooled: Rows = np.empty((len(starts), rows.shape[1]), np.float32)
+    pooled: FeatureRows = np.empty((len(starts), rows.shape[1]), np.float32)
     full = frames // to_stride
     groups = rows[: full * factor].reshape(full, factor, rows.shape[1])
     np.mean(groups, axis=1, dtype=np.float32, out=pooled[:full])

@@ -28,7 +28,7 @@ from vadbench.base.types import Arithmetic
 from vadbench.clip import Clip
 from vadbench.features.decoding import Decoder
 from vadbench.features.fingerprint import Pooling
-from vadbench.features.shard import Rows, write_all
+from vadbench.features.shard import FeatureRows, write_all
 from vadbench.features.store import StoreWriter
 
 REGIONS = 20
@@ -156,7 +156,7 @@ class RegionEncoder:
                 with storage_errors(writer.folder):
                     write_all(file.fileno(), features.tobytes())
             self.source.end(name, decoder.frames)
-            kept: Rows = np.memmap(file, np.float32, mode="r").reshape(-1, self.clip.dim)
+            kept: FeatureRows = np.memmap(file, np.float32, mode="r").reshape(-1, self.clip.dim)
             number = np.array(counts)
             first, slots = np.cumsum(number) - number, max(counts)
             for slot in range(slots):
@@ -176,7 +176,7 @@ class RegionEncoder:
                 counts.append(max(len(found), 1))
             yield from pool.map(self.clip.preprocess, pieces)
 
-    def _encoded(self, regions: Iterator[Tensor]) -> Iterator[Rows]:
+    def _encoded(self, regions: Iterator[Tensor]) -> Iterator[FeatureRows]:
         held: list[Tensor] = []
         for region in chain(regions, (None,)):
             if region is not None:

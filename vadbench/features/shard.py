@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 
-Rows = NDArray[np.floating[Any]]
+FeatureRows = NDArray[np.floating[Any]]
 
 _INDEX = re.compile(r"index-(\d+)-of-(\d+)\.jsonl")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ShardEntry:
     """A line of an index: one finished video.
 
     Args:
@@ -77,7 +77,7 @@ class Shard:
     def rows(self) -> Path:
         return self.folder / f"rows-{self.number}-of-{self.count}.bin"
 
-    def crops(self, entry: Entry) -> int:
+    def crops(self, entry: ShardEntry) -> int:
         """How many crops a video has."""
         return len(self.fingerprint.crops) if entry.crops is None else entry.crops
 
@@ -86,13 +86,13 @@ class Shard:
         """Length of one row in the file."""
         return self.fingerprint.dim * value_type(self.fingerprint).itemsize
 
-    def read(self) -> tuple[list[Entry], int]:
+    def read(self) -> tuple[list[ShardEntry], int]:
         """The finished videos, and the length in bytes of the lines that say so. An unfinished last line is ignored.
 
         Raises:
             FeatureError: a line is damaged or contradicts those before it, or rows are missing.
         """
-        entries: list[Entry] = []
+        entries: list[ShardEntry] = []
         length = end = 0
         lines = list(_complete_lines(self.index))
         for number, line in enumerate(lines, start=1):
@@ -103,7 +103,7 @@ class Shard:
                     break
                 fields = None
             try:
-                entry = Entry(**fields)
+                entry = ShardEntry(**fields)
                 self.check(entry, end)
             except (TypeError, FeatureError) as error:
                 reason = error if isinstance(error, FeatureError) else "its fields are not those of a video"
@@ -122,7 +122,7 @@ class Shard:
             )
         return entries, length
 
-    def check(self, entry: Entry, end: int) -> None:
+    def check(self, entry: ShardEntry, end: int) -> None:
         """Refuse an entry that cannot follow ``end`` rows.
 
         Raises:
@@ -165,7 +165,7 @@ def value_type(fingerprint: Fingerprint) -> np.dtype[Any]:
     return np.dtype(fingerprint.dtype).newbyteorder("<")
 
 
-def check_finite(rows: Rows, where: str, start: int) -> None:
+def check_finite(rows: FeatureRows, where: str, start: int) -> None:
     """Refuse rows with NaN or infinity.
 
     Args:

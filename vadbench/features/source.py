@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vadbench.base.files import Remembered
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.shard import Rows, check_finite
+from vadbench.features.shard import FeatureRows, check_finite
 
 _CHUNK_VALUES = 1 << 22
 
@@ -38,7 +38,7 @@ class FeatureSource(ABC):
         """
 
     @abstractmethod
-    def crop_rows(self, name: str, crop: str) -> Rows:
+    def crop_rows(self, name: str, crop: str) -> FeatureRows:
         """``(rows, dim)`` of one crop of a video, read-only and mapped, not read.
 
         Raises:
@@ -79,7 +79,7 @@ def spread(count: int, wanted: int) -> list[int]:
     return [i * count // taken for i in range(taken)]
 
 
-class Verified:
+class VerifiedFeatures:
     """A file of videos whose values were found finite, and what names these values.
 
     A video is looked at again when its stamp changes, which follows the sizes and times of its files.

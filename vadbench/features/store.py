@@ -32,7 +32,7 @@ from vadbench.features.fingerprint import (
     read_fingerprint,
     write_fingerprint,
 )
-from vadbench.features.shard import Entry, Rows, Shard, check_finite, value_type, write_all
+from vadbench.features.shard import FeatureRows, Shard, ShardEntry, check_finite, value_type, write_all
 from vadbench.features.source import FeatureSource
 
 
@@ -51,8 +51,8 @@ class FeatureStore(FeatureSource):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.fingerprint = read_fingerprint(folder)
-        self._entries: dict[str, tuple[Entry, Shard]] = {}
-        self._maps: dict[Shard, Rows] = {}
+        self._entries: dict[str, tuple[ShardEntry, Shard]] = {}
+        self._maps: dict[Shard, FeatureRows] = {}
         for shard in Shard.all_in(folder, self.fingerprint):
             for entry in shard.read()[0]:
                 before = self._entries.get(entry.name)
@@ -64,7 +64,7 @@ class FeatureStore(FeatureSource):
         """Names of the videos in the store, sorted."""
         return tuple(sorted(self._entries))
 
-    def rows(self, name: str) -> Rows:
+    def rows(self, name: str) -> FeatureRows:
         """``(crops, rows, dim)`` of one video: a read-only view of the file, nothing is copied.
 
         Raises:
@@ -82,11 +82,11 @@ class FeatureStore(FeatureSource):
         entry, shard = self._find(name)
         return self.fingerprint.crops[: shard.crops(entry)]
 
-    def crop_rows(self, name: str, crop: str) -> Rows:
+    def crop_rows(self, name: str, crop: str) -> FeatureRows:
         crops = self.crops(name)
         if crop not in crops:
             raise FeatureError(f"no crop '{crop}' of video '{name}' in {self.folder}; there are {', '.join(crops)}")
-        rows: Rows = self.rows(name)[crops.index(crop)]
+        rows: FeatureRows = self.rows(name)[crops.index(crop)]
         return rows
 
     def frames(self, name: str) -> int:
@@ -109,7 +109,7 @@ class FeatureStore(FeatureSource):
         """How often a video was extracted again because its file had changed."""
         return self._find(name)[0].revision
 
-    def _find(self, name: str) -> tuple[Entry, Shard]:
+    def _find(self, name: str) -> tuple[ShardEntry, Shard]:
         if name not in self._entries:
             raise FeatureError(
                 f"no features of video '{name}' in {self.folder}{did_you_mean(name, self.names[:1000])}; extract them"
@@ -175,7 +175,7 @@ class StoreWriter:
         """Whether the store has this video in any shard, made from what has this very id."""
         return self.source(name) == source
 
-    def write_rows(self, name: str, rows: Rows) -> None:
+    def write_rows(self, name: str, rows: FeatureRows) -> None:
         """Append ``(n, dim)`` rows of a video that :meth:`finish` will complete, all of one crop before the next.
 
         Raises:
@@ -213,7 +213,7 @@ class StoreWriter:
         stride = self.fingerprint.stride
         rows = math.ceil(frames / stride)
         revision = self._known[name][1] + 1 if name in self._known else 0
-        entry = Entry(name, self._end, rows, frames, source, revision, declared, crops)
+        entry = ShardEntry(name, self._end, rows, frames, source, revision, declared, crops)
         expected = self._shard.crops(entry) * rows
         if rows < 1 or self._pending != expected:
             raise FeatureError(
@@ -235,7 +235,7 @@ class StoreWriter:
             os.truncate(self._shard.rows, self._end * self._shard.row_bytes)
         self._pending = 0
 
-    def append(self, name: str, crops: Sequence[Rows], frames: int, source: str) -> None:
+    def append(self, name: str, crops: Sequence[FeatureRows], frames: int, source: str) -> None:
         """Add a whole video, ``(rows, dim)`` for each crop; other arguments and errors as for :meth:`finish`."""
         try:
             for rows in crops:

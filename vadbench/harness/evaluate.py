@@ -14,9 +14,11 @@ from vadbench.dataset import ClassTable, Video
 from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
+from vadbench.metrics.measurement import measure
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES, Value
+from vadbench.records.record import SCORES
+from vadbench.records.scores import save_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
@@ -57,9 +59,9 @@ def evaluate_method(
     with meter.stage("scoring"):
         split = score_split(experiment, method, progress)
     with meter.stage("metrics"):
-        metrics = {name: Value(**value) for name, value in split.measure().items()}
+        metrics = measure(split)
         diagnostics = _diagnostics(split.rows)
-    split.save(place / SCORES)
+    save_split(split, place / SCORES)
     save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}")
     return {
         "metrics": metrics,

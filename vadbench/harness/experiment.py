@@ -23,7 +23,7 @@ from vadbench.clip.weights import is_file
 from vadbench.dataset import Dataset
 from vadbench.descriptions import Bank
 from vadbench.features.crops import MAXIMUM, training_notes
-from vadbench.features.layouts import Layout
+from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info
 from vadbench.harness.environment import choose_device
 from vadbench.harness.given_features import GivenFeatures
@@ -62,7 +62,7 @@ class Request:
     protocol_name: str = "native"
     data_root: Path | None = None
     features: Path | None = None
-    features_layout: Layout | None = None
+    features_layout: LayoutName | None = None
     crop: str | None = None
     subset: str | None = None
     selection: str | None = None

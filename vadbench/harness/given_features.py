@@ -14,10 +14,10 @@ from vadbench.data.media import is_source
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
-from vadbench.features.layouts import Layout, open_features
+from vadbench.features.layouts import LayoutName, open_features
 from vadbench.features.npy_files import find_npy
 from vadbench.features.preflight import Preflight, preflight
-from vadbench.features.source import FeatureSource, Verified
+from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore
 
 
@@ -27,12 +27,12 @@ class GivenFeatures:
     none."""
 
     folder: Path
-    layout: Layout | None = None
+    layout: LayoutName | None = None
     without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedFeatures:
     """Features that were looked at.
 
     Args:
@@ -68,7 +68,7 @@ def open_given(
     cache: Path,
     leave_out: bool,
     progress: Progress,
-) -> Opened:
+) -> OpenedFeatures:
     """Open features and look at every value of those of the videos, once.
 
     Args:
@@ -90,7 +90,7 @@ def open_given(
     present = set(source.names)
     here = [v for v in everything if v.name in present]
     require_clip(source, clip)
-    verified = Verified(cache / "verified.jsonl")
+    verified = VerifiedFeatures(cache / "verified.jsonl")
     identity: dict[str, str] = {}
     damaged = []
     for done, video in enumerate(here):
@@ -117,7 +117,7 @@ def open_given(
             f"features given: {source.folder.name}, of unknown origin; a row every {fingerprint.stride} frames,"
             f" mean cosine with the class names under CLIP {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
         )
-    return Opened(source, fingerprint, identity, damaged, origin)
+    return OpenedFeatures(source, fingerprint, identity, damaged, origin)
 
 
 def require_clip(source: FeatureSource, clip: Clip) -> None:

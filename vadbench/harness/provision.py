@@ -21,7 +21,7 @@ from vadbench.features.extract import clip_fingerprint, extract_features, frame_
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.layouts import open_features
 from vadbench.features.pooling import can_serve, pool_rows
-from vadbench.features.source import FeatureSource, Verified
+from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore, StoreWriter
 from vadbench.harness.frame_counts import video_lengths
 from vadbench.harness.given_features import GivenFeatures, choose_features, open_given
@@ -100,7 +100,7 @@ def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | Non
         names = {v.name for v in _both(videos)}
         stated = {v.name: v.frames for v in _both(videos) if v.frames is not None}
         source = open_features(given.folder, names, stated, given.layout, given.without)
-        verified = Verified(cache / "features" / dataset.name / "verified.jsonl")
+        verified = VerifiedFeatures(cache / "features" / dataset.name / "verified.jsonl")
         identity = {name: verified.digest(source, name) for name in names & set(source.names)}
     return {
         split: digest([_entry(v, identity[v.name]) for v in videos[split]])

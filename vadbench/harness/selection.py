@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vadbench.base.errors import ConfigError
+from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.seeds import Purpose, generator
 from vadbench.base.types import silent
 from vadbench.dataset import Dataset, Video
@@ -19,7 +20,6 @@ from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking, evaluate
-from vadbench.records.record import TRAINING_LOG
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import Judge
@@ -69,7 +69,7 @@ def selection_notes(experiment: Experiment, folder: Path) -> list[str]:
 def _headline(experiment: Experiment, method: Method) -> float:
     split = score_split(experiment, method, silent)
     rows = replace(split.rows, class_scores=None, class_positives=None)
-    value = evaluate(rows)[experiment.dataset.headline]["value"]
+    value = evaluate(rows)[experiment.dataset.headline].value
     if value is None:
         raise ConfigError(
             f"selection 'best-on-test' needs normal and anomalous test frames, {experiment.dataset.name} has one kind"

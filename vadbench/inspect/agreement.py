@@ -22,9 +22,9 @@ from typing import Literal
 
 import numpy as np
 
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 
-Kind = Literal[
+AgreementKind = Literal[
     "same",
     "rounded",
     "normalised",
@@ -45,7 +45,7 @@ Kind = Literal[
 CLOSE = 0.9999
 """Rows of a higher cosine are the same but for rounding."""
 
-_BANDS: Sequence[tuple[float, Kind, str]] = (
+_BANDS: Sequence[tuple[float, AgreementKind, str]] = (
     (0.97, "preprocessing", "another resize, decoder or arithmetic, or another pooling of the same frames"),
     (0.8, "frames", "other frames, another crop or resize: users report about 0.9 to VadCLIP's released features"),
     (0.3, "content", "another video under the same name, or a relative of the encoder"),
@@ -62,7 +62,7 @@ _CHUNK_VALUES = 1 << 21
 class Cause:
     """Why features differ, as far as their values tell; of kind ``same`` where they do not."""
 
-    kind: Kind
+    kind: AgreementKind
     text: str
 
 
@@ -112,7 +112,7 @@ class Agreement:
         return Cause("rounded", "the same up to rounding: other arithmetic of the encoder or of the pooling")
 
 
-def agreement(a: Rows, b: Rows) -> Agreement:
+def agreement(a: FeatureRows, b: FeatureRows) -> Agreement:
     """Compare two runs of as many rows, pair by pair and a piece at a time.
 
     Args:
@@ -133,7 +133,7 @@ def agreement(a: Rows, b: Rows) -> Agreement:
     )
 
 
-def _piece(a: Rows, b: Rows) -> Agreement:
+def _piece(a: FeatureRows, b: FeatureRows) -> Agreement:
     x, y = a.astype(np.float64), b.astype(np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return Agreement(len(x), 0.0, 0.0, False, False, False, (False, False), False)
@@ -155,5 +155,5 @@ def _piece(a: Rows, b: Rows) -> Agreement:
     )
 
 
-def _is_unit(lengths: Rows) -> bool:
+def _is_unit(lengths: FeatureRows) -> bool:
     return bool((abs(lengths - 1) < _UNIT).all())

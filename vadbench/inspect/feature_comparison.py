@@ -16,7 +16,7 @@ from vadbench.base.errors import FeatureError
 from vadbench.base.types import Progress, silent
 from vadbench.features.fingerprint import Pooling
 from vadbench.features.pooling import pool_rows
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.inspect.agreement import Agreement, Cause, agreement
 
@@ -128,13 +128,13 @@ def _compare_video(name: str, a: FeatureSource, b: FeatureSource) -> VideoCompar
     return VideoComparison(name, shapes, cosine, min(x.lowest for x in agreements), kept)
 
 
-def _shape(crops: Mapping[str, Rows]) -> Shape:
+def _shape(crops: Mapping[str, FeatureRows]) -> Shape:
     first = next(iter(crops.values()))
     return len(crops), *first.shape
 
 
 def _pair_crops(
-    of_a: Mapping[str, Rows], of_b: Mapping[str, Rows], strides: tuple[int, int]
+    of_a: Mapping[str, FeatureRows], of_b: Mapping[str, FeatureRows], strides: tuple[int, int]
 ) -> tuple[list[tuple[str, str]], list[Cause]]:
     """Crops that should be the same: those of one name, else the two that agree best."""
     pairs = [(crop, crop) for crop in of_a if crop in of_b]
@@ -148,17 +148,17 @@ def _pair_crops(
     return [best], [Cause("crop", f"crops have other names: {best[0]} of A is closest to {best[1]} of B")]
 
 
-def _along(a: Rows, b: Rows) -> Agreement:
+def _along(a: FeatureRows, b: FeatureRows) -> Agreement:
     """Compare rows from the first on, as far as both go."""
     rows = min(len(a), len(b))
     return agreement(a[:rows], b[:rows])
 
 
-def _trial(a: Rows, b: Rows) -> Agreement:
+def _trial(a: FeatureRows, b: FeatureRows) -> Agreement:
     return _along(a[:_LOOK], b[:_LOOK])
 
 
-def _other_crop(crop: str, rows: Rows, of_b: Mapping[str, Rows]) -> Matched | None:
+def _other_crop(crop: str, rows: FeatureRows, of_b: Mapping[str, FeatureRows]) -> Matched | None:
     """The crop of B that a crop of A is, where it is not the one of its own name."""
     for other, candidate in of_b.items():
         if _trial(rows, candidate).close and (found := _along(rows, candidate)).close:
@@ -166,7 +166,7 @@ def _other_crop(crop: str, rows: Rows, of_b: Mapping[str, Rows]) -> Matched | No
     return None
 
 
-def _match(a: Rows, b: Rows, strides: tuple[int, int], frames: Sequence[int]) -> Matched:
+def _match(a: FeatureRows, b: FeatureRows, strides: tuple[int, int], frames: Sequence[int]) -> Matched:
     """Lay rows of one crop beside each other and say what differs."""
     if strides[0] == strides[1]:
         return _match_rows(a, b)
@@ -189,7 +189,7 @@ def _match(a: Rows, b: Rows, strides: tuple[int, int], frames: Sequence[int]) ->
     return found, [Cause("unaligned", f"{what}: no pooling makes them agree, the closest is {best}"), *causes]
 
 
-def _match_rows(a: Rows, b: Rows) -> Matched:
+def _match_rows(a: FeatureRows, b: FeatureRows) -> Matched:
     """Lay rows of one stride beside each other, shifted where that makes them agree."""
     found, causes = _along(a, b), []
     for shift in _SHIFTS if found.finite and not found.close else ():

@@ -12,7 +12,7 @@ import numpy as np
 from vadbench.base.errors import FeatureError
 from vadbench.base.types import Progress, silent
 from vadbench.features.fingerprint import UNKNOWN
-from vadbench.features.layouts import Layout, NpyFeatures
+from vadbench.features.layouts import LayoutName, NpyFeatures
 from vadbench.features.source import FeatureSource
 
 _VIDEOS, _ROWS = 64, 1024
@@ -38,7 +38,7 @@ class Summary:
     """
 
     folder: str
-    layout: Layout
+    layout: LayoutName
     fingerprint: str
     made_by: dict[str, Any]
     videos: int

@@ -21,7 +21,7 @@ from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
 from vadbench.harness.given_features import GivenFeatures, require_clip, require_encoder, require_file
-from vadbench.inspect.findings import FeaturesReport, Kind, Problem, Report
+from vadbench.inspect.findings import FeaturesReport, Problem, ProblemKind, Report
 from vadbench.scoring.protocol import PROTOCOLS
 
 _TOLERANCE = PROTOCOLS["native"].tolerance
@@ -42,9 +42,9 @@ class Length:
 class _DefectError(DataError):
     """A video that cannot be used, for a reason that has a kind of its own."""
 
-    def __init__(self, kind: Kind, text: str) -> None:
+    def __init__(self, kind: ProblemKind, text: str) -> None:
         super().__init__(text)
-        self.kind: Kind = kind
+        self.kind: ProblemKind = kind
 
 
 def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress: Progress) -> dict[str, Length]:
@@ -150,7 +150,7 @@ def _look(
 
 
 @contextmanager
-def _defect(kind: Kind, advice: str) -> Iterator[None]:
+def _defect(kind: ProblemKind, advice: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
@@ -167,7 +167,7 @@ def _count_rows(source: FeatureSource, name: str) -> int:
     try:
         counts = {crop: len(source.crop_rows(name, crop)) for crop in source.crops(name)}
     except (EmptyFileError, WidthError) as error:
-        kind: Kind = "width" if isinstance(error, WidthError) else "zero-length"
+        kind: ProblemKind = "width" if isinstance(error, WidthError) else "zero-length"
         raise _DefectError(kind, f"{error}, {_INSTEAD}") from error
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} in crop {crop}" for crop, count in counts.items())

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from vadbench.dataset import Split
 from vadbench.features.preflight import Preflight
 
-Status = Literal["complete", "incomplete", "unusable"]
-Kind = Literal[
+DatasetStatus = Literal["complete", "incomplete", "unusable"]
+ProblemKind = Literal[
     "list",
     "features",
     "encoder",
@@ -31,7 +31,7 @@ Kind = Literal[
     "origin",
 ]
 
-MEANINGS: Mapping[Kind, tuple[Status, str]] = {
+MEANINGS: Mapping[ProblemKind, tuple[DatasetStatus, str]] = {
     "list": ("unusable", "lists or annotations absent or damaged"),
     "features": ("unusable", "features that cannot be opened"),
     "encoder": ("unusable", "features of another encoder"),
@@ -62,7 +62,7 @@ class Problem:
         text: one line that names the file and says what to do.
     """
 
-    kind: Kind
+    kind: ProblemKind
     name: str
     text: str
 
@@ -136,13 +136,13 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> DatasetStatus:
         """``unusable`` where no run can be made, ``incomplete`` where one can be made of a part."""
         found = {MEANINGS[p.kind][0] for p in self.problems}
         return "unusable" if "unusable" in found else "incomplete" if "incomplete" in found else "complete"
 
     @property
-    def counts(self) -> dict[Kind, int]:
+    def counts(self) -> dict[ProblemKind, int]:
         """Number of problems of every kind, 0 included."""
         found = Counter(p.kind for p in self.problems)
         return {kind: found[kind] for kind in MEANINGS}

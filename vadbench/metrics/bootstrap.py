@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.metric_keys import MetricKey
-from vadbench.metrics.ranking import Ranking, Value, normal_video_alarms
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.ranking import Ranking, normal_video_alarms
 from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
 RESAMPLES = 1000
@@ -140,12 +141,12 @@ def _drawn(step: Ints, video: Ints, frames: Ints, by_video: NDArray[np.float64])
 
 def with_intervals(
     rows: ScoredRows,
-    metrics: Mapping[str, Value],
+    metrics: Mapping[str, MetricValue],
     drop_zeros: bool = False,
     resamples: int = RESAMPLES,
     seed: int = SEED,
     others: Callable[[Draws], Mapping[str, NDArray[np.float64]]] | None = None,
-) -> dict[str, Value]:
+) -> dict[str, MetricValue]:
     """The same metrics with 95 % percentile intervals.
 
     A resample in which a metric is undefined (no frame of a class, say) is left out for that metric. An interval is
@@ -163,7 +164,7 @@ def with_intervals(
     samples = resampled_metrics(rows, metrics, draws, drop_zeros) | dict(others(draws) if others else {})
     one_video = len(rows.names) < 2
     return {
-        key: _with_interval(value, samples[key], one_video) if key in samples and value["value"] is not None else value
+        key: _with_interval(value, samples[key], one_video) if key in samples and value.value is not None else value
         for key, value in metrics.items()
     }
 
@@ -214,11 +215,11 @@ def interval(samples: NDArray[np.float64]) -> tuple[float | None, float | None, 
     return float(low), float(high), None
 
 
-def _with_interval(value: Value, samples: NDArray[np.float64], one_video: bool) -> Value:
+def _with_interval(value: MetricValue, samples: NDArray[np.float64], one_video: bool) -> MetricValue:
     low, high, reason = interval(samples)
     if one_video:
         low, high, reason = None, None, "no interval: there is only one video to resample"
-    return Value(value=value["value"], low=low, high=high, reason=value["reason"] if reason is None else reason)
+    return MetricValue(value=value.value, low=low, high=high, reason=value.reason if reason is None else reason)
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

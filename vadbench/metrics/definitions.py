@@ -10,10 +10,22 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from vadbench.base.errors import UnknownNameError
 from vadbench.base.metric_keys import MetricKey
 
 IOU_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+class MetricValue(BaseModel):
+    """A metric: a fraction with its 95 % interval, or ``None`` with the reason why it is undefined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError
-from vadbench.metrics.definitions import IOU_THRESHOLDS
+from vadbench.metrics.definitions import IOU_THRESHOLDS, MetricValue
 from vadbench.metrics.proposals import Proposals, match, propose
-from vadbench.metrics.ranking import Value
 from vadbench.scoring.rows import Ints
 
-Rule = Literal["native", "vadclip"]
+LocalizationRule = Literal["native", "vadclip"]
 """Whose reading of average precision and its mean."""
 KEYS = (*(f"mAP@{iou}" for iou in IOU_THRESHOLDS), "mAP@IoU")
 
@@ -86,7 +85,7 @@ class Localisation:
 
     class_names: tuple[str, ...]
     normal: int
-    rule: Rule
+    rule: LocalizationRule
     video: Ints
     label: Ints
     hits: NDArray[np.bool_]
@@ -99,11 +98,11 @@ class Localisation:
         first: NDArray[np.float64] = self._ap(self._once)[..., 0]
         return first
 
-    def metrics(self) -> dict[str, Value]:
+    def metrics(self) -> dict[str, MetricValue]:
         """``mAP@0.1`` to ``mAP@0.5`` and their mean ``mAP@IoU``, without intervals."""
         values = {key: float(value[0]) for key, value in self.resampled(self._once).items()}
         return {
-            key: Value(value=None if np.isnan(value) else value, low=None, high=None, reason=self._remark())
+            key: MetricValue(value=None if np.isnan(value) else value, low=None, high=None, reason=self._remark())
             for key, value in values.items()
         }
 
@@ -202,7 +201,7 @@ def localise(
     stride: int,
     class_names: Sequence[str],
     normal: int,
-    rule: Rule = "native",
+    rule: LocalizationRule = "native",
     normal_segments: bool = False,
 ) -> Localisation:
     """Propose, match and rank the segments of a split.

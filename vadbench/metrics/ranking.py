@@ -6,26 +6,18 @@ trapezoidal area under the ROC curve and AP the step sum over recall, as in scik
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vadbench.base.metric_keys import MetricKey
+from vadbench.metrics.definitions import MetricValue
 from vadbench.scoring.rows import Floats, Ints, ScoredRows
 
 Weights = NDArray[Any]
 ALARM = 0.5
 """Score above which a frame raises an alarm (for the false-alarm rate)."""
-
-
-class Value(TypedDict):
-    """A metric as it is stored: a fraction with its interval, or ``None`` with a reason."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    reason: str | None
 
 
 class Curve(NamedTuple):
@@ -125,7 +117,7 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
     return Ranking(np.asarray(scores)).ap(np.asarray(positives), np.asarray(negatives))
 
 
-def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, Value]:
+def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValue]:
     """All ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
 
     Per-class keys (``AUC[<class>]``, ``AP[<class>]``) are there if the method has class scores and the data set
@@ -149,18 +141,18 @@ def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, Value]:
     }
     per_class, lacking = _per_class(rows)
     for mean, metric in (("mAUC", "AUC"), ("mAP", "AP")):
-        values = [value["value"] for key, value in per_class.items() if key.metric == metric]
+        values = [value.value for key, value in per_class.items() if key.metric == metric]
         kept = [v for v in values if v is not None and not (drop_zeros and v == 0)]
         metrics[mean] = value_of(float(np.mean(kept)) if kept else None, lacking)
     return metrics | {"FAR": _false_alarm_rate(rows)} | {str(key): value for key, value in per_class.items()}
 
 
-def value_of(value: float | None, reason: str) -> Value:
+def value_of(value: float | None, reason: str) -> MetricValue:
     """A stored metric without an interval; ``reason`` is kept only where the value is undefined."""
-    return Value(value=value, low=None, high=None, reason=reason if value is None else None)
+    return MetricValue(value=value, low=None, high=None, reason=reason if value is None else None)
 
 
-def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, Value], str]:
+def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
     """AUC and AP of each abnormal class, and why their mean is undefined if it is."""
     if rows.class_scores is None:
         return {}, "there are no probabilities of these classes"
@@ -178,7 +170,7 @@ def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, Value], str]:
     return aucs | aps, "no abnormal class can be ranked: none has frames in the split"
 
 
-def _false_alarm_rate(rows: ScoredRows) -> Value:
+def _false_alarm_rate(rows: ScoredRows) -> MetricValue:
     if len(rows.scores) and not (rows.scores.min() >= 0 and rows.scores.max() <= 1):
         return value_of(None, "scores are not between 0 and 1")
     alarms, normal = normal_video_alarms(rows)

@@ -12,7 +12,7 @@ Terms = Callable[[Any, Tensor | None], tuple[Tensor, ...]]
 """``terms(part, shared)`` gives the scalars of a part, each to be summed over the parts."""
 
 
-def summed(
+def sum_of_parts(
     terms: Terms, parts: Sequence[Any], parameters: Sequence[Tensor], shared: Tensor | None
 ) -> tuple[Tensor, ...]:
     """The sums of ``terms`` over ``parts``, as if they had been computed at once.

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from vadbench.dataset import Dataset
     from vadbench.method import Method
 
-Kind = Literal["method", "dataset", "benchmark"]
+PluginKind = Literal["method", "dataset", "benchmark"]
 Spec = MethodSpec | DatasetSpec | BenchmarkSpec
 T = TypeVar("T")
 _FOUNDATIONS = frozenset({OWN, "abc", "builtins", "torch", "typing"})
 """What every plugin stands on, and no key counts."""
 _imported: dict[tuple[type, str], str] = {}
 """Digest of the files of plugins that are being edited, as they were when they were first asked for."""
-HOOKS: dict[Kind, tuple[str, type]] = {
+HOOKS: dict[PluginKind, tuple[str, type]] = {
     "method": ("vadbench_methods", MethodSpec),
     "dataset": ("vadbench_datasets", DatasetSpec),
     "benchmark": ("vadbench_benchmarks", BenchmarkSpec),
@@ -54,7 +54,7 @@ class Plugin:
     file: str = ""
     error: str = ""
     origin: Distribution | None = None
-    specs: dict[Kind, list[Spec]] = field(default_factory=dict)
+    specs: dict[PluginKind, list[Spec]] = field(default_factory=dict)
 
 
 class Registry:
@@ -79,12 +79,12 @@ class Registry:
             if plugin.error:
                 raise PluginError(f"cannot load --plugin {file}: {plugin.error}")
 
-    def specs(self, kind: Kind) -> dict[str, Spec]:
+    def specs(self, kind: PluginKind) -> dict[str, Spec]:
         """Specs by name, without the names that two plugins claim."""
         owners = self._owners(kind)
         return {name: found[0][1] for name, found in sorted(owners.items()) if len(found) == 1}
 
-    def conflicts(self, kind: Kind) -> dict[str, list[str]]:
+    def conflicts(self, kind: PluginKind) -> dict[str, list[str]]:
         """Names claimed more than once, with the distributions that claim them."""
         return {
             name: [f"{p.distribution} ({p.module})" for p, _ in found]
@@ -92,7 +92,7 @@ class Registry:
             if len(found) > 1
         }
 
-    def spec(self, kind: Kind, name: str) -> Spec:
+    def spec(self, kind: PluginKind, name: str) -> Spec:
         """One spec.
 
         Raises:
@@ -161,7 +161,7 @@ class Registry:
             raise PluginError(f"data set '{name}' names {found.__name__}, which calls itself '{found.name}'")
         return found
 
-    def _owners(self, kind: Kind) -> dict[str, list[tuple[Plugin, Spec]]]:
+    def _owners(self, kind: PluginKind) -> dict[str, list[tuple[Plugin, Spec]]]:
         owners: dict[str, list[tuple[Plugin, Spec]]] = {}
         for plugin in self.plugins:
             for spec in plugin.specs.get(kind, []):

@@ -18,7 +18,8 @@ from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.calibration import BINS, reliability
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
-from vadbench.records.record import PICTURES, Value
+from vadbench.metrics.definitions import MetricValue
+from vadbench.records.record import PICTURES
 from vadbench.scoring.alignment import row_frames
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
@@ -60,7 +61,7 @@ _METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def save_pictures(split: ScoredSplit, metrics: Mapping[str, Value], folder: Path, title: str) -> list[Path]:
+def save_pictures(split: ScoredSplit, metrics: Mapping[str, MetricValue], folder: Path, title: str) -> list[Path]:
     """Draw those of :data:`vadbench.records.record.PICTURES` for which a run has what they show.
 
     Args:
@@ -131,7 +132,7 @@ def draw_pr(runs: Mapping[str, ScoredRows]) -> Figure | None:
     return _with_legend(figure, axes)
 
 
-def draw_per_class(runs: Mapping[str, Mapping[str, Value]], classes: Sequence[str]) -> Figure | None:
+def draw_per_class(runs: Mapping[str, Mapping[str, MetricValue]], classes: Sequence[str]) -> Figure | None:
     """AUC and AP of each class with their intervals as bars.
 
     Args:
@@ -146,7 +147,7 @@ def draw_per_class(runs: Mapping[str, Mapping[str, Value]], classes: Sequence[st
     figure, axes = _figure(tall, columns=2, sharey=True)
     for i, (label, metrics) in enumerate(runs.items()):
         for part, metric in zip(axes, ("AUC", "AP"), strict=True):
-            values = [metrics.get(_of_class(metric, name), Value(value=None)) for name in shown]
+            values = [metrics.get(_of_class(metric, name), MetricValue(value=None)) for name in shown]
             known = [(y, v.value, v.low, v.high) for y, v in enumerate(values) if v.value is not None]
             places = [y + (i + 0.5) * height - 0.4 for y, *_ in known]
             part.barh(

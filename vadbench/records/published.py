@@ -19,7 +19,7 @@ from vadbench.metrics.definitions import canonical
 if TYPE_CHECKING:
     pass
 
-Verified = Literal["read", "derived", "recalled", "second-hand"]
+Verification = Literal["read", "derived", "recalled", "second-hand"]
 """``read``: seen in the paper named under ``reported_in``, or in the README of a method's own authors. ``derived``:
 computed from numbers read there, or its place in a table inferred. ``recalled``: from memory. ``second-hand``: read in
 a list, an issue or notes on a paper, not in a paper."""
@@ -57,7 +57,7 @@ class PublishedNumber:
     printed: str
     table: str
     reported_in: str
-    verified: Verified
+    verified: Verification
 
     @property
     def unit(self) -> Literal["fraction", "ms"]:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, is_of, written
+from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
 
 SCHEMA = 3
@@ -21,7 +22,6 @@ RESULT = "result.json"
 SCORES = "scores.npz"
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
-TRAINING_LOG = "training.jsonl"
 INCOMPLETE = "incomplete"
 """What the notes on missing videos begin with."""
 PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
@@ -33,16 +33,6 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
 """A metric key in the grammar of :mod:`vadbench.base.metric_keys`."""
-
-
-class Value(BaseModel):
-    """A metric: a fraction with its 95 % interval, or ``None`` with the reason why it is undefined."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
 
 
 class SplitRecord(BaseModel):
@@ -98,7 +88,7 @@ class RunRecord(BaseModel):
     group: str = ""
     evaluation: Name
     protocol: dict[str, Any]
-    metrics: dict[Key, Value] = {}
+    metrics: dict[Key, MetricValue] = {}
     diagnostics: dict[str, Any] = {}
     config: dict[str, Any]
     changed: list[str]

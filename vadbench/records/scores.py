@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from vadbench.base.errors import DataError, RunError, VadbenchError
+from vadbench.base.files import replacing
 from vadbench.base.metric_keys import is_branch, legal_branch
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.records.folders import read_record
@@ -19,8 +20,10 @@ from vadbench.records.keys import restored
 from vadbench.records.record import RESULT, SCORES
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Protocol
-from vadbench.scoring.split import _BRANCH, ScoredSplit
+from vadbench.scoring.split import ScoredSplit
 
+_BRANCH = "branch "
+"""What the names of branches begin with in a scores file."""
 _KINDS = {
     **dict.fromkeys(("names", "labels", "class_names"), "U"),
     **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
@@ -28,6 +31,32 @@ _KINDS = {
     "localises_normal": "b",
 }
 """NumPy's kind of each array that every scores file has."""
+
+
+def save_split(split: ScoredSplit, path: Path) -> None:
+    """Write everything but the rules as one .npz file without pickled objects; the run's record has the rules."""
+    index = range(len(split.videos))
+    segments = [(i, split.classes.id(s.label), s.start, s.end) for i in index for s in split.videos[i].segments]
+    runs = [(i, start, end) for i in index for start, end in split.videos[i].runs]
+    arrays: dict[str, Any] = {
+        "names": np.array([s.name for s in split.scores]),
+        "labels": np.array([json.dumps(v.labels) for v in split.videos]),
+        "frames": np.array([s.frames for s in split.scores], np.int64),
+        "rows": np.array([len(s.anomaly) for s in split.scores], np.int64),
+        "stride": np.int64(split.stride),
+        "anomaly": np.concatenate([s.anomaly for s in split.scores]),
+        "class_names": np.array(split.classes.names),
+        "normal": np.int64(split.classes.normal),
+        "localises_normal": np.bool_(split.localises_normal),
+        "segments": np.array(segments, np.int64).reshape(-1, 4),
+        "runs": np.array(runs, np.int64).reshape(-1, 3),
+    }
+    if all(s.classes is not None for s in split.scores):
+        arrays["classes"] = np.concatenate([s.classes for s in split.scores if s.classes is not None])
+    for branch in split.scores[0].branches:
+        arrays[f"{_BRANCH}{branch}"] = np.concatenate([s.branches[branch] for s in split.scores])
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
 def load_split(folder: Path) -> ScoredSplit:

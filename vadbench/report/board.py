@@ -9,7 +9,7 @@ from typing import Any
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.records.published import PublishedNumber
 from vadbench.report.page import render_page
-from vadbench.tables.layout import Entry, lay_out, legend
+from vadbench.tables.layout import PrintedEntry, lay_out, legend
 from vadbench.tables.table import Table
 
 SCRIPTS = ("base.js", "board.js")
@@ -52,7 +52,7 @@ def _reproduced(table: Table) -> dict[str, Any]:
     }
 
 
-def _lead_values(leads: Sequence[str], entries: Sequence[Entry]) -> Iterator[str | float | None]:
+def _lead_values(leads: Sequence[str], entries: Sequence[PrintedEntry]) -> Iterator[str | float | None]:
     for title, entry in zip(leads, entries, strict=False):
         yield entry.text if title == "method" else float(entry.text) if entry.text else None
 

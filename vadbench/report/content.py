@@ -36,7 +36,7 @@ PROTOCOL = "protocol."
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PageRun:
     """One run of a page; all of a page have the same test videos in the same order."""
 
     label: str
@@ -44,7 +44,7 @@ class Shown:
     split: ScoredSplit
 
 
-def read_runs(names: Sequence[str], out: Path) -> tuple[list[Shown], list[str]]:
+def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]]:
     """The runs that names on the command line stand for, and notes on those that were left out.
 
     Args:
@@ -70,7 +70,7 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[Shown], list[str]]:
     splits = [reference, *(matched(reference, _sound(*run), first, run) for run in others)]
     records = [record for record, _ in found.values()]
     return [
-        Shown(label, record, split) for label, record, split in zip(labels(records), records, splits, strict=True)
+        PageRun(label, record, split) for label, record, split in zip(labels(records), records, splits, strict=True)
     ], notes
 
 
@@ -97,7 +97,7 @@ def labels(records: Sequence[RunRecord]) -> list[str]:
     return [key if seeded.count(name) > 1 else name for name, key in zip(seeded, keyed, strict=True)]
 
 
-def report_data(runs: Sequence[Shown], strips: Mapping[str, Strip]) -> dict[str, Any]:
+def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[str, Any]:
     """All that the page's script shows.
 
     Args:
@@ -144,7 +144,7 @@ def _video(scores: VideoScores, video: Video, strip: Strip | None) -> dict[str, 
     }
 
 
-def _run(run: Shown) -> dict[str, Any]:
+def _run(run: PageRun) -> dict[str, Any]:
     split, record = run.split, run.record
     rows = split.rows
     classes = [name for i, name in enumerate(split.classes.names) if i != split.classes.normal]

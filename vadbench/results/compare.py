@@ -21,6 +21,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
+from vadbench.metrics.measurement import carriers, resampled
 from vadbench.records.folders import find_run, read_record
 from vadbench.records.keys import restored
 from vadbench.records.record import RESULT, RunRecord
@@ -36,7 +37,7 @@ _ABSENT = "absent"
 
 
 @dataclass(frozen=True)
-class Runs:
+class ComparedRuns:
     """One side of a comparison: the seeds of one method with one set of settings.
 
     Args:
@@ -70,7 +71,7 @@ class Runs:
         return fmean(defined) if len(defined) == len(values) else None
 
 
-def load_runs(name: str, out: Path) -> Runs:
+def load_runs(name: str, out: Path) -> ComparedRuns:
     """The runs that a name on the command line stands for.
 
     Args:
@@ -108,11 +109,11 @@ def load_runs(name: str, out: Path) -> Runs:
             raise RunError(f"{both} differ in {_some(differing)}; name those to compare, with commas between")
         if record.seed == other.seed:
             raise RunError(f"{both} both have seed {record.seed}; name one of them")
-    return Runs(runs, notes)
+    return ComparedRuns(runs, notes)
 
 
 def compare(
-    a: Runs, b: Runs, metrics: Sequence[str] | None = None, progress: Progress = silent
+    a: ComparedRuns, b: ComparedRuns, metrics: Sequence[str] | None = None, progress: Progress = silent
 ) -> dict[str, Difference]:
     """How much higher each metric is for ``a`` than for ``b``, seeds averaged on both sides.
 
@@ -148,7 +149,7 @@ def compare(
         progress("resampling", len(samples), len(runs))
         split = matched(reference, load_split(folder), runs[0], (record, folder))
         same_classes = same_classes and _class_truth(split) == _class_truth(reference)
-        samples.append(split.resampled(keys, draws))
+        samples.append(resampled(split, keys, draws))
         for key in keys:
             if key not in samples[-1]:
                 raise UnknownNameError("metric that can be compared", key, samples[-1])
@@ -158,7 +159,7 @@ def compare(
         x, y = shared[key]
         if not same_classes and (key.startswith("m") or MetricKey.parse(key).of_class is not None):
             differences[key] = Difference(x - y, reason="measured over other classes")
-        elif reference.carriers(key) < FEWEST:
+        elif carriers(reference, key) < FEWEST:
             differences[key] = Difference(x - y, reason=TOO_FEW)
         else:
             stacked = np.array([s[key] for s in samples])
@@ -166,7 +167,7 @@ def compare(
     return differences
 
 
-def contrasts(a: Runs, b: Runs) -> list[str]:
+def contrasts(a: ComparedRuns, b: ComparedRuns) -> list[str]:
     """What the two sides differ in besides the method and its settings, a line each."""
     asked = ("stride", "pooling")  # what rows a method asks for is one of its settings
     areas: dict[str, Callable[[RunRecord], Mapping[str, Any]]] = {

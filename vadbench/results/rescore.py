@@ -8,8 +8,10 @@ from pathlib import Path
 import vadbench
 from vadbench.base.errors import RunError
 from vadbench.base.files import locked
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.measurement import measure
 from vadbench.records.folders import files_below, find_run, read_record, write_record
-from vadbench.records.record import RESULT, RunRecord, Value
+from vadbench.records.record import RESULT, RunRecord
 from vadbench.records.scores import load_split
 
 TOLERANCE = 1e-12
@@ -28,7 +30,7 @@ class Rescored:
 
     folder: Path
     record: RunRecord
-    changed: dict[str, tuple[Value | None, Value | None]]
+    changed: dict[str, tuple[MetricValue | None, MetricValue | None]]
 
 
 def evaluations(name: str, out: Path) -> list[Path]:
@@ -57,7 +59,7 @@ def rescore(folder: Path) -> Rescored | None:
     record = read_record(folder)
     if record.status == "failed":
         return None
-    metrics = {name: Value(**value) for name, value in load_split(folder).measure().items()}
+    metrics = measure(load_split(folder))
     changed = {
         name: (record.metrics.get(name), metrics.get(name))
         for name in {**record.metrics, **metrics}
@@ -74,7 +76,7 @@ def rescore(folder: Path) -> Rescored | None:
     return Rescored(folder, record, changed)
 
 
-def _same(old: Value | None, new: Value | None) -> bool:
+def _same(old: MetricValue | None, new: MetricValue | None) -> bool:
     if old is None or new is None:
         return old is new
     pairs = ((old.value, new.value), (old.low, new.low), (old.high, new.high))

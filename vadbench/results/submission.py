@@ -15,11 +15,12 @@ from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Split
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import MetricValue, definition
+from vadbench.metrics.measurement import measure
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import files_below, read_record
 from vadbench.records.keys import restored
-from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord, Value
+from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import PROTOCOLS, Protocol
 from vadbench.scoring.split import ScoredSplit
@@ -83,7 +84,7 @@ def _identity(record: RunRecord) -> str:
     return digest({name: getattr(record, name) for name in names})
 
 
-def _of_metrics(metrics: Mapping[str, Value]) -> Iterator[str]:
+def _of_metrics(metrics: Mapping[str, MetricValue]) -> Iterator[str]:
     if not metrics:
         yield "no metrics"
     for name, found in metrics.items():
@@ -186,7 +187,7 @@ def _of_scores(folder: Path, record: RunRecord) -> Iterator[str]:
         return
     try:
         split = load_split(folder)
-        again = split.measure()
+        again = measure(split)
         yield from _of_split(split, record)
     # Arrays from anywhere: of another length, shape or type, or empty.
     except (VadbenchError, ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -197,7 +198,7 @@ def _of_scores(folder: Path, record: RunRecord) -> Iterator[str]:
             has, lacks = ("the scores", "the record") if name in again else ("the record", "the scores")
             yield f"metrics: {has} give {name}, {lacks} do not"
             continue
-        for which, number in again[name].items():
+        for which, number in again[name]:
             stated = getattr(record.metrics[name], which)
             if isinstance(number, float | None) and not _close(stated, number):
                 yield f"metrics: {name} has {which} {stated}, its scores give {number}"

@@ -16,11 +16,11 @@ from vadbench.base.files import make_folder, storage_errors
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.registry import Registry
 
-PluginKind = Literal["method", "dataset"]
+ScaffoldKind = Literal["method", "dataset"]
 
-_WORDS: dict[PluginKind, str] = {"method": "method", "dataset": "data set"}
+_WORDS: dict[ScaffoldKind, str] = {"method": "method", "dataset": "data set"}
 _SHARED = {"pyproject.toml": "shared/pyproject.toml", ".github/workflows/test.yml": "shared/test.yml"}
-_FILES: dict[PluginKind, dict[str, str]] = {
+_FILES: dict[ScaffoldKind, dict[str, str]] = {
     "method": {
         **_SHARED,
         "README.md": "method/README.md",
@@ -40,7 +40,7 @@ _FILES: dict[PluginKind, dict[str, str]] = {
 """Path in the new package to template, of which each is a :class:`string.Template`."""
 
 
-def write_package(kind: PluginKind, name: str, out: Path, registry: Registry) -> Path:
+def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) -> Path:
     """Write an installable package with one plugin, all of it or nothing.
 
     Args:
@@ -75,7 +75,7 @@ def write_package(kind: PluginKind, name: str, out: Path, registry: Registry) ->
     return target
 
 
-def package_words(kind: PluginKind, name: str) -> dict[str, str]:
+def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
     """What a template may say of a plugin called ``name``.
 
     >>> words = package_words("method", "two-Stage.v2")

@@ -14,7 +14,7 @@ from vadbench.base.errors import PluginError
 from vadbench.base.metric_keys import is_branch
 from vadbench.base.types import Progress, silent
 from vadbench.features.crops import Joining, joining
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores
 from vadbench.scoring.alignment import VideoScores
@@ -81,7 +81,7 @@ def score_videos(
 
 def score_window(
     method: Method,
-    crops: Sequence[Callable[[], Rows]],
+    crops: Sequence[Callable[[], FeatureRows]],
     window: Window,
     precision: str,
     *,
@@ -113,8 +113,8 @@ def _in_windows(
 ) -> VideoScores:
     """Scores of a long video, its crops put together in each window: those of all crops would be much to hold."""
 
-    def read(crop: str, window: Window) -> Rows:
-        rows: Rows = features.crop_rows(name, crop)[window.start : window.stop]
+    def read(crop: str, window: Window) -> FeatureRows:
+        rows: FeatureRows = features.crop_rows(name, crop)[window.start : window.stop]
         return rows
 
     reach = method.reach
@@ -153,7 +153,7 @@ class _Piece:
     frames: int
     rows: int
     counted: slice
-    read: Callable[[], Rows]
+    read: Callable[[], FeatureRows]
 
 
 def _scored(method: Method, pieces: Iterable[_Piece], precision: str) -> Iterator[VideoScores]:

@@ -36,7 +36,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Kind:
+class RankingGroup:
     """What figures must share to be ranked beside each other.
 
     Stride and pooling of the features are a method's own choice and no part of it; whatever else made them is the
@@ -57,7 +57,7 @@ class Kind:
         """Whether such figures are never to stand beside others."""
         return bool(self.incomplete) or self.rules.selection == "best-on-test"
 
-    def differences(self, other: Kind) -> list[str]:
+    def differences(self, other: RankingGroup) -> list[str]:
         """In which respects another kind differs, in words."""
         rules = [f for f in Protocol.model_fields if getattr(self.rules, f) != getattr(other.rules, f)]
         own = [f.name for f in dataclasses.fields(self) if f.name != "rules"]
@@ -75,11 +75,11 @@ class Evaluation:
     fingerprint: Fingerprint
 
     @cached_property
-    def kind(self) -> Kind:
+    def kind(self) -> RankingGroup:
         """What it may be ranked with."""
         record = self.record
         test = record.data.get("test")
-        return Kind(
+        return RankingGroup(
             dataset=record.dataset,
             trained_on=record.trained_on,
             rules=self.rules,
@@ -90,7 +90,7 @@ class Evaluation:
         )
 
     @cached_property
-    def kin(self) -> str:
+    def experiment_key(self) -> str:
         """What it has in common with the other seeds of the same experiment, and with nothing else."""
         record = self.record
         # Imported weights, and records that are older than groups, are told apart by what they say.
@@ -143,7 +143,7 @@ def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
             if found.value is not None and not -ROUNDING <= found.value <= 1 + ROUNDING:
                 raise ValueError(f"metric {plain(name)} must be a fraction, found {found.value}")
         # Found out now rather than in the midst of a table: a name that JSON cannot hold.
-        _ = evaluation.kin
+        _ = evaluation.experiment_key
         return evaluation
     except (ValueError, FeatureError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
@@ -157,7 +157,7 @@ def by_seed(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
     """
     groups: dict[str, dict[int, Evaluation]] = {}
     for evaluation in evaluations:
-        group = groups.setdefault(evaluation.kin, {})
+        group = groups.setdefault(evaluation.experiment_key, {})
         seed, known = evaluation.record.seed, group.get(evaluation.record.seed)
         if known is None or evaluation.record.created > known.record.created:
             group[seed] = evaluation

@@ -10,12 +10,12 @@ from typing import Literal, get_args
 
 from vadbench.base import text as escaping
 from vadbench.tables.latex import to_latex
-from vadbench.tables.layout import TIED, Entry, Layout, lay_out, legend
+from vadbench.tables.layout import TIED, PrintedEntry, PrintedTable, lay_out, legend
 from vadbench.tables.table import Table, to_json
 from vadbench.tables.terminal import to_text
 
-Format = Literal["text", "md", "latex", "html", "csv", "json"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+TableFormat = Literal["text", "md", "latex", "html", "csv", "json"]
+FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 WIDTH = 120
 CSV_COLUMNS = (
     *("table", "group", "rank", "row", "dataset", "column", "metric", "unit"),
@@ -24,7 +24,7 @@ CSV_COLUMNS = (
 )
 
 
-def render(tables: Table | Sequence[Table], format: Format, width: int = WIDTH, styled: bool = False) -> str:
+def render(tables: Table | Sequence[Table], format: TableFormat, width: int = WIDTH, styled: bool = False) -> str:
     """Tables as one text that ends with a line break.
 
     Args:
@@ -40,7 +40,7 @@ def render(tables: Table | Sequence[Table], format: Format, width: int = WIDTH, 
         return to_json(several)
     if format == "csv":
         return _csv(several)
-    writers: dict[str, Callable[[Layout], str]] = {
+    writers: dict[str, Callable[[PrintedTable], str]] = {
         "text": partial(to_text, width=width, styled=styled),
         "md": _markdown,
         "latex": to_latex,
@@ -49,7 +49,7 @@ def render(tables: Table | Sequence[Table], format: Format, width: int = WIDTH, 
     return "\n".join(writers[format](lay_out(table)) for table in several)
 
 
-def _markdown(layout: Layout) -> str:
+def _markdown(layout: PrintedTable) -> str:
     names = [*layout.lead]
     for head in layout.heads:
         parts = [f"{head.title} {part}" for part in head.parts] if len(head.parts) > 1 else [head.title]
@@ -77,7 +77,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown_entry(entry: Entry) -> str:
+def _markdown_entry(entry: PrintedEntry) -> str:
     text = escaping.markdown(entry.text)
     # GitHub keeps <ins>, which browsers underline, and takes <u> out.
     shown = {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(entry.emphasis, text)
@@ -87,7 +87,7 @@ def _markdown_entry(entry: Entry) -> str:
     return f"{shown}{tied}{interval}{marks}"
 
 
-def _html(layout: Layout) -> str:
+def _html(layout: PrintedTable) -> str:
     quoted = escaping.html_text
     several = any(len(head.parts) > 1 for head in layout.heads)
     span = len(layout.lead) + sum(len(head.parts) for head in layout.heads)
@@ -122,7 +122,7 @@ def _html(layout: Layout) -> str:
     return "\n".join([*out, "</section>", ""])
 
 
-def _html_entry(entry: Entry, header: bool) -> str:
+def _html_entry(entry: PrintedEntry, header: bool) -> str:
     text = escaping.html_text(entry.text)
     if header:
         # Names may run from right to left; what stands beside them must not.

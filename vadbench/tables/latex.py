@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from vadbench.base.text import latex
-from vadbench.tables.layout import INTERVALS, TIED, Entry, Layout, legend
+from vadbench.tables.layout import INTERVALS, TIED, PrintedEntry, PrintedTable, legend
 
 WIDEST = 8
 """Printed columns of metrics side by side; more are set below."""
 
 
-def to_latex(layout: Layout) -> str:
+def to_latex(layout: PrintedTable) -> str:
     """A ``table`` with its caption, shrunk to the line where it is wider. Intervals are left out for want of room."""
     lines = [
         r"% needs \usepackage{booktabs,graphicx}",
@@ -37,7 +37,7 @@ def to_latex(layout: Layout) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pieces(layout: Layout) -> Iterator[range]:
+def _pieces(layout: PrintedTable) -> Iterator[range]:
     """Indices of the metrics that stand side by side."""
     parts = len(layout.heads[0].parts)
     count = max(1, WIDEST // parts)
@@ -45,7 +45,7 @@ def _pieces(layout: Layout) -> Iterator[range]:
         yield range(start, min(start + count, len(layout.heads)))
 
 
-def _tabular(layout: Layout, metrics: Sequence[int]) -> Iterator[str]:
+def _tabular(layout: PrintedTable, metrics: Sequence[int]) -> Iterator[str]:
     heads = [layout.heads[i] for i in metrics]
     parts, lead = len(heads[0].parts), len(layout.lead)
     span = lead + parts * len(heads)
@@ -76,7 +76,7 @@ def _line(cells: Sequence[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
-def _entry(entry: Entry) -> str:
+def _entry(entry: PrintedEntry) -> str:
     text = re.sub(r"^-(?=\d)", "$-$", latex(entry.text))
     shown = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(entry.emphasis, text)
     tied = f" {latex(TIED)}" if entry.tied else ""

@@ -9,7 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vadbench.tables.table import DIFFERS, WITHIN, Cell, Column, Published, Reproduced, Row, Table
+from vadbench.tables.table import (
+    DIFFERS,
+    WITHIN,
+    PublishedFigure,
+    ReproducedFigure,
+    Table,
+    TableCell,
+    TableColumn,
+    TableRow,
+)
 
 TIED = "≈"
 INTERVALS = "in brackets the 95 % interval of the mean from resampling test videos"
@@ -18,7 +27,7 @@ Emphasis = Literal["", "best", "second"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class PrintedEntry:
     """What stands in one place.
 
     Args:
@@ -50,11 +59,11 @@ class Line:
     """A printed line: a heading of a group without entries, or entries, the row's own first."""
 
     heading: str = ""
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[PrintedEntry, ...] = ()
 
 
 @dataclass(frozen=True)
-class Layout:
+class PrintedTable:
     """A table ready to be written.
 
     Args:
@@ -92,7 +101,7 @@ class _Letters:
         return tuple((letter, text) for text, letter in self._known.items())
 
 
-def lay_out(table: Table) -> Layout:
+def lay_out(table: Table) -> PrintedTable:
     """Lay a table out: parts of columns that are empty in every row are left out."""
     letters = _Letters()
     parts = _parts(table)
@@ -104,11 +113,15 @@ def lay_out(table: Table) -> Layout:
         if row.group != heading:
             heading = row.group
             lines.append(Line(heading=heading or "others"))
-        own = [Entry(row.label, marks=letters.of(row.notes))]
-        own = [*([Entry(_text(row.rank))] if ranks else []), *own, *([Entry(_text(row.seeds))] if seeds else [])]
+        own = [PrintedEntry(row.label, marks=letters.of(row.notes))]
+        own = [
+            *([PrintedEntry(_text(row.rank))] if ranks else []),
+            *own,
+            *([PrintedEntry(_text(row.seeds))] if seeds else []),
+        ]
         lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters))))
     figures = [cell.reproduced for row in table.rows for cell in row.cells if cell.reproduced is not None]
-    return Layout(
+    return PrintedTable(
         title=f"{table.title} ({table.id})" if table.id else table.title,
         note=table.note,
         lead=(*(["#"] if ranks else []), "method", *(["seeds"] if seeds else [])),
@@ -154,11 +167,13 @@ def _parts(table: Table) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _title(column: Column) -> str:
+def _title(column: TableColumn) -> str:
     return column.title if column.unit == "%" else f"{column.title} ({column.unit})"
 
 
-def _entries(row: Row, columns: Sequence[Column], parts: Sequence[Part], letters: _Letters) -> Iterator[Entry]:
+def _entries(
+    row: TableRow, columns: Sequence[TableColumn], parts: Sequence[Part], letters: _Letters
+) -> Iterator[PrintedEntry]:
     for cell, column in zip(row.cells, columns, strict=True):
         for part in parts:
             if part == "published":
@@ -166,36 +181,36 @@ def _entries(row: Row, columns: Sequence[Column], parts: Sequence[Part], letters
             elif part == "reproduced":
                 yield _reproduced(cell.reproduced, column.unit, letters)
             elif part == "gap":
-                yield Entry("" if cell.gap is None else f"{100 * cell.gap:+.2f}")
+                yield PrintedEntry("" if cell.gap is None else f"{100 * cell.gap:+.2f}")
             else:
-                yield Entry(_verdict(cell))
+                yield PrintedEntry(_verdict(cell))
 
 
-def _published(found: Published | None, letters: _Letters) -> Entry:
-    return Entry() if found is None else Entry(found.printed, marks=letters.of(found.notes))
+def _published(found: PublishedFigure | None, letters: _Letters) -> PrintedEntry:
+    return PrintedEntry() if found is None else PrintedEntry(found.printed, marks=letters.of(found.notes))
 
 
-def _reproduced(found: Reproduced | None, unit: str, letters: _Letters) -> Entry:
+def _reproduced(found: ReproducedFigure | None, unit: str, letters: _Letters) -> PrintedEntry:
     if found is None:
-        return Entry()
+        return PrintedEntry()
     marks = letters.of(found.notes)
     if found.mean is None:
-        return Entry("undefined", marks=marks)
+        return PrintedEntry("undefined", marks=marks)
     spread = "" if found.std is None else f" ± {number(found.std, unit)}"
     interval = ""
     if found.low is not None and found.high is not None:
         interval = f"[{number(found.low, unit, 1)}, {number(found.high, unit, 1)}]"
     emphasis: Emphasis = "best" if found.best else "second" if found.second else ""
-    return Entry(number(found.mean, unit) + spread, interval, emphasis, found.tied, marks)
+    return PrintedEntry(number(found.mean, unit) + spread, interval, emphasis, found.tied, marks)
 
 
-def _verdict(cell: Cell) -> str:
+def _verdict(cell: TableCell) -> str:
     if cell.verdict.startswith(DIFFERS):
         return "differs"
     return "within" if cell.verdict == WITHIN else cell.verdict
 
 
-def _reading(table: Table, parts: Sequence[Part], figures: Sequence[Reproduced]) -> Iterator[str]:
+def _reading(table: Table, parts: Sequence[Part], figures: Sequence[ReproducedFigure]) -> Iterator[str]:
     defined = [figure for figure in figures if figure.mean is not None]
     if any(column.unit == "%" for column in table.columns):
         said = ["In percent"]

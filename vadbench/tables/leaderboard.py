@@ -15,11 +15,11 @@ from vadbench.base.types import Progress, silent
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.scoring.protocol import PROTOCOLS, Protocol
 from vadbench.tables import table as model
-from vadbench.tables.evaluations import Evaluation, Kind, by_seed, made
+from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Figure, Resamples, column, resample
 
-Seeds = Sequence[Evaluation]
+SeedRuns = Sequence[Evaluation]
 """Runs that differ in their seed alone."""
 
 
@@ -27,8 +27,8 @@ Seeds = Sequence[Evaluation]
 class Group:
     """Experiments that may be ranked beside each other, the best first."""
 
-    kind: Kind
-    rows: Sequence[Seeds]
+    kind: RankingGroup
+    rows: Sequence[SeedRuns]
     metric: str
 
 
@@ -59,7 +59,7 @@ def leaderboards(
         raise RunError(f"nothing is ranked by {metric}: {why}; expected a metric such as AUC or AP")
     if metric is not None and not any(metric in run.record.metrics for run in evaluations):
         raise UnknownNameError("metric of these runs", metric, {m for run in evaluations for m in run.record.metrics})
-    groups: dict[Kind, list[Seeds]] = {}
+    groups: dict[RankingGroup, list[SeedRuns]] = {}
     for seeds in by_seed(evaluations):
         groups.setdefault(seeds[0].kind, []).append(seeds)
     ordered = sorted(groups.items(), key=lambda g: (g[0].apart, g[0].dataset, g[0].trained_on, -len(g[1]), str(g[0])))
@@ -70,35 +70,35 @@ def leaderboards(
     return [_table(group, shown, resamples) for group in ranked], resamples.notes
 
 
-def _ranked(kind: Kind, rows: Sequence[Seeds], metric: str) -> Group:
+def _ranked(kind: RankingGroup, rows: Sequence[SeedRuns], metric: str) -> Group:
     sign = -1 if definition(metric).better == "higher" else 1
 
-    def place(seeds: Seeds) -> tuple[bool, float, str]:
+    def place(seeds: SeedRuns) -> tuple[bool, float, str]:
         value = _mean(seeds, metric)
         return value is None, sign * (value or 0.0), _label(seeds)
 
     return Group(kind, sorted(rows, key=place), metric)
 
 
-def _mean(seeds: Seeds, metric: str) -> float | None:
+def _mean(seeds: SeedRuns, metric: str) -> float | None:
     values = [run.record.metrics[metric].value if metric in run.record.metrics else None for run in seeds]
     defined = [value for value in values if value is not None]
     return fmean(defined) if len(defined) == len(values) else None
 
 
 def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.Table:
-    alike = resamples.alike(group.rows)
+    same_videos = resamples.same_videos(group.rows)
     # Rows of another ground truth come last and have no rank.
-    ordered = [*compress(group.rows, alike), *compress(group.rows, (not same for same in alike))]
+    ordered = [*compress(group.rows, same_videos), *compress(group.rows, (not same for same in same_videos))]
     figures = {i: Figure(seeds) for i, seeds in enumerate(ordered)}
     columns = [column(figures, metric, definition(metric).better, resamples) for metric in metrics]
     labels = _distinct(ordered)
     rows = tuple(
-        model.Row(
+        model.TableRow(
             label=labels[i],
-            rank=i + 1 if i < sum(alike) and _mean(seeds, group.metric) is not None else None,
+            rank=i + 1 if i < sum(same_videos) and _mean(seeds, group.metric) is not None else None,
             seeds=len(seeds),
-            cells=tuple(model.Cell(reproduced=found[i]) for found in columns),
+            cells=tuple(model.TableCell(reproduced=found[i]) for found in columns),
         )
         for i, seeds in enumerate(ordered)
     )
@@ -115,19 +115,19 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.
     return model.with_shared_notes(drawn)
 
 
-def _column(metric: str, dataset: str) -> model.Column:
+def _column(metric: str, dataset: str) -> model.TableColumn:
     means = definition(metric)
-    return model.Column(title=means.title, dataset=dataset, metric=metric, definition=means.text)
+    return model.TableColumn(title=means.title, dataset=dataset, metric=metric, definition=means.text)
 
 
-def _title(kind: Kind) -> str:
+def _title(kind: RankingGroup) -> str:
     apart = ["incomplete data"] if kind.incomplete else []
     apart += ["weights selected on the test set"] if kind.rules.selection == "best-on-test" else []
     trained = "" if kind.trained_on == kind.dataset else f", trained on {kind.trained_on}"
     return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: compares with no other table)" if apart else "")
 
 
-def _word(kind: Kind) -> str:
+def _word(kind: RankingGroup) -> str:
     """A group of runs in a word that depends on nothing else: the protocol, the selection, and a digest of the rest."""
     rules = kind.rules.model_dump(mode="json", exclude_defaults=True)
     facts = [kind.dataset, kind.trained_on, kind.family, kind.videos, kind.abnormal, list(kind.incomplete)]
@@ -171,12 +171,12 @@ def _rules(rules: Protocol) -> str:
     return f"Protocol {rules.name}{' with ' if changed else ''}{', '.join(changed)}."
 
 
-def _label(seeds: Seeds) -> str:
+def _label(seeds: SeedRuns) -> str:
     """A method with the settings that are not its defaults; rules are the group's, not the row's."""
     return f"{seeds[0].record.title}{' (imported weights)' if seeds[0].imported else ''}"
 
 
-def _distinct(rows: Sequence[Seeds]) -> list[str]:
+def _distinct(rows: Sequence[SeedRuns]) -> list[str]:
     """Labels that differ: where settings do not tell rows apart, what else does."""
     labels = [_label(seeds) for seeds in rows]
     facts = [_facts(seeds[0]) for seeds in rows]

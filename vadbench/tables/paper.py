@@ -29,12 +29,12 @@ _DOUBTS = {
     "read": "published number: quoted from another paper, or another paper's method run again; no verdict",
 }
 
-Runs = Mapping[tuple[str, str, str], Sequence[Evaluation]]
+PaperRuns = Mapping[tuple[str, str, str], Sequence[Evaluation]]
 """Finished evaluations by method, data set and data set trained on."""
 
 
 @dataclass(frozen=True)
-class Place:
+class TablePlace:
     """What belongs in one place of a table.
 
     Args:
@@ -53,7 +53,7 @@ class Place:
 def paper_tables(
     benchmark: Benchmark,
     name: str,
-    tables: Sequence[schema.Table],
+    tables: Sequence[schema.TableSpec],
     evaluations: Sequence[Evaluation],
     out: Path = DEFAULT_OUT,
     progress: Progress = silent,
@@ -82,7 +82,7 @@ def paper_tables(
     return [_table(benchmark, name, t, grids[t.id], resamples, out) for t in tables], resamples.notes
 
 
-def _grid(benchmark: Benchmark, table: schema.Table, runs: Runs) -> list[list[Place]]:
+def _grid(benchmark: Benchmark, table: schema.TableSpec, runs: PaperRuns) -> list[list[TablePlace]]:
     """What belongs in each place, by row and column; columns on one data set share their runs."""
     grid = []
     for row in table.rows:
@@ -93,12 +93,12 @@ def _grid(benchmark: Benchmark, table: schema.Table, runs: Runs) -> list[list[Pl
             cells = tuple(benchmark.of(table, row, asked))
             if cells and cells not in found:
                 found[cells] = _runs_of(cells, runs)
-            places.append(Place(number, cells, *found.get(cells, ((), ""))))
+            places.append(TablePlace(number, cells, *found.get(cells, ((), ""))))
         grid.append(places)
     return grid
 
 
-def _runs_of(cells: Sequence[schema.Cell], runs: Runs) -> tuple[Sequence[Evaluation], str]:
+def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Evaluation], str]:
     """The runs of cells that differ in their seed, or those that come closest, and in what these differ.
 
     One mean is over runs that are alike in everything but the seed. Of several such groups those of the newest edition
@@ -172,8 +172,8 @@ def clip_words(clip: str, weights: str) -> str:
 def _table(
     benchmark: Benchmark,
     name: str,
-    table: schema.Table,
-    grid: Sequence[Sequence[Place]],
+    table: schema.TableSpec,
+    grid: Sequence[Sequence[TablePlace]],
     resamples: Resamples,
     out: Path,
 ) -> model.Table:
@@ -182,7 +182,7 @@ def _table(
         figures = {r: _figure(row[c]) for r, row in enumerate(grid) if row[c].found}
         columns.append(column(figures, asked.metric, definition(asked.metric).better, resamples))
     rows = tuple(
-        model.Row(
+        model.TableRow(
             label=row.label,
             group=row.group,
             cells=tuple(
@@ -206,7 +206,7 @@ def _table(
     return model.with_shared_notes(drawn)
 
 
-def _figure(place: Place) -> Figure:
+def _figure(place: TablePlace) -> Figure:
     notes = [f"{DIFFERS} {place.differs}"] if place.differs else []
     missing = len(place.asked) - len(place.found)
     if missing > 0 and not place.differs:
@@ -214,26 +214,28 @@ def _figure(place: Place) -> Figure:
     return Figure(place.found, notes, ranked=not place.differs)
 
 
-def _cell(place: Place, reproduced: model.Reproduced | None, resamples: Resamples, metric: str) -> model.Cell:
+def _cell(
+    place: TablePlace, reproduced: model.ReproducedFigure | None, resamples: Resamples, metric: str
+) -> model.TableCell:
     number = place.published
     published = None
     if number is not None:
         notes = () if number.first_hand else (_DOUBTS[number.verified],)
-        published = model.Published(value=number.value, printed=number.printed, notes=notes)
+        published = model.PublishedFigure(value=number.value, printed=number.printed, notes=notes)
     if place.differs:
-        return model.Cell(published=published, reproduced=reproduced, verdict=f"{DIFFERS} {place.differs}")
+        return model.TableCell(published=published, reproduced=reproduced, verdict=f"{DIFFERS} {place.differs}")
     if number is None or reproduced is None or reproduced.mean is None:
-        return model.Cell(published=published, reproduced=reproduced)
+        return model.TableCell(published=published, reproduced=reproduced)
     gap = round(reproduced.mean - number.value, DIGITS)
     # An incomplete data set is another one, whatever the figures.
     judged = number.first_hand and not any(run.kind.incomplete for run in place.found)
     verdict = _verdict(number.value, reproduced) if judged else ""
     if verdict and resamples.too_few(place.found, metric):
         verdict = TOO_FEW
-    return model.Cell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
+    return model.TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
 
 
-def _verdict(published: float, reproduced: model.Reproduced) -> str:
+def _verdict(published: float, reproduced: model.ReproducedFigure) -> str:
     """Where the reproduced number lies, the published one being held against its interval."""
     if reproduced.low is None or reproduced.high is None:
         return ""
@@ -242,14 +244,16 @@ def _verdict(published: float, reproduced: model.Reproduced) -> str:
     return ABOVE if published < reproduced.low else WITHIN
 
 
-def _column(table: schema.Table, asked: schema.Column) -> model.Column:
+def _column(table: schema.TableSpec, asked: schema.ColumnSpec) -> model.TableColumn:
     means = definition(asked.metric)
     several = len({(c.dataset, c.train) for c in table.columns}) > 1
     title = asked.title or (f"{asked.dataset} {means.title}" if several else means.title)
-    return model.Column(title=title, dataset=asked.dataset, metric=asked.metric, definition=means.text, unit=means.unit)
+    return model.TableColumn(
+        title=title, dataset=asked.dataset, metric=asked.metric, definition=means.text, unit=means.unit
+    )
 
 
-def _rules(benchmark: Benchmark, table: schema.Table) -> str:
+def _rules(benchmark: Benchmark, table: schema.TableSpec) -> str:
     """What every run of a table has in common; empty where nothing is run."""
     if not any(row.method for row in table.rows):
         return ""
@@ -258,7 +262,7 @@ def _rules(benchmark: Benchmark, table: schema.Table) -> str:
     return f"Runs under protocol {' and '.join(protocols)}, features of CLIP {clip}."
 
 
-def _missing(name: str, table: schema.Table, places: Sequence[Place], out: Path) -> str:
+def _missing(name: str, table: schema.TableSpec, places: Sequence[TablePlace], out: Path) -> str:
     asked = {cell for place in places for cell in place.asked}
     there = {
         cell
@@ -275,7 +279,7 @@ def _missing(name: str, table: schema.Table, places: Sequence[Place], out: Path)
 
 
 def published_for(
-    source: str, table: str, published: schema.Published, column: schema.Column
+    source: str, table: str, published: schema.PublishedSpec, column: schema.ColumnSpec
 ) -> PublishedNumber | None:
     """The number that stands in one place of a paper's table; ``None`` where the paper leaves it blank.
 

@@ -17,10 +17,11 @@ from vadbench.base.types import Progress, silent
 from vadbench.dataset import Video
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
+from vadbench.metrics.measurement import carriers, resampled
 from vadbench.records.record import SCORES
 from vadbench.records.scores import load_split
-from vadbench.tables.evaluations import Evaluation, Kind, remarks
-from vadbench.tables.table import Reproduced
+from vadbench.tables.evaluations import Evaluation, RankingGroup, remarks
+from vadbench.tables.table import ReproducedFigure
 
 RESAMPLES_A_ROW = 80
 """A p-value is at least ``2 / (resamples + 1)`` and is multiplied by the rows compared: with fewer, every row of a long
@@ -53,7 +54,7 @@ class Figure:
     ranked: bool = True
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RankingGroup:
         """What it may be ranked with."""
         return self.runs[0].kind
 
@@ -89,7 +90,7 @@ class Resamples:
         known = [self.of[run.folder].carriers[metric] for run in runs if run.folder in self.of]
         return (known[0] if known else runs[0].kind.abnormal) < FEWEST
 
-    def alike(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
+    def same_videos(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
         """Whether the test videos and the ground truth of each row are those that most rows have.
 
         A row whose scores cannot be read is taken to be: nothing says otherwise.
@@ -119,9 +120,9 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
             videos = tuple(split.videos)
             if len(videos) not in draws:
                 draws[len(videos)] = draw_videos(len(videos), count)
-            values = split.resampled(sorted(metrics), draws[len(videos)])
-            carriers = {metric: split.carriers(metric) for metric in metrics}
-            found.of[evaluation.folder] = Resampled(videos, values, carriers)
+            values = resampled(split, sorted(metrics), draws[len(videos)])
+            counts = {metric: carriers(split, metric) for metric in metrics}
+            found.of[evaluation.folder] = Resampled(videos, values, counts)
         except RunError as error:
             found.notes.append(str(error))
     progress("resampling", len(wanted), len(wanted))
@@ -130,7 +131,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
 
 def column(
     figures: Mapping[int, Figure], metric: str, better: Literal["higher", "lower"] | None, resamples: Resamples
-) -> dict[int, Reproduced]:
+) -> dict[int, ReproducedFigure]:
     """A column's figures with their standing.
 
     Only figures of one kind are ranked beside each other, those of the kind that most of them have; the others are
@@ -149,8 +150,8 @@ def column(
     # Of kinds with equally many figures, the one met first.
     common = Counter(figures[row].kind for row in contest).most_common(1)[0][0]
     of_kind = [row for row in contest if figures[row].kind == common]
-    alike = resamples.alike([figures[row].runs for row in of_kind])
-    ranked = [row for row, same in zip(of_kind, alike, strict=True) if same]
+    same_videos = resamples.same_videos([figures[row].runs for row in of_kind])
+    ranked = [row for row, same in zip(of_kind, same_videos, strict=True) if same]
     for row in contest if better is not None else ():
         if row not in ranked:
             differing = ", ".join(figures[row].kind.differences(common)) or OTHER_TRUTH
@@ -173,7 +174,7 @@ def column(
     return found
 
 
-def _noted(figure: Reproduced, note: str) -> Reproduced:
+def _noted(figure: ReproducedFigure, note: str) -> ReproducedFigure:
     return figure.model_copy(update={"notes": (*figure.notes, note)})
 
 
@@ -187,7 +188,7 @@ def _first(samples: Samples | None, count: int) -> Samples | None:
     return None if samples is None else samples[:, :count]
 
 
-def _mean(figure: Figure, metric: str, resamples: Resamples) -> Reproduced:
+def _mean(figure: Figure, metric: str, resamples: Resamples) -> ReproducedFigure:
     """The mean over seeds with its interval, which for a single seed is the one on record."""
     runs = figure.runs
     notes = (*figure.notes, *remarks(runs))
@@ -197,14 +198,14 @@ def _mean(figure: Figure, metric: str, resamples: Resamples) -> Reproduced:
     if len(defined) < len(runs):
         reasons = {v.reason for v in values if v is not None and v.value is None and v.reason}
         why = "; ".join(sorted(reasons)) or "not measured in these runs"
-        return Reproduced(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
+        return ReproducedFigure(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
     samples = _first(resamples.together(runs, metric), RESAMPLES)
     if len(runs) > 1 and samples is not None:
         low, high = seed_mean_interval(samples)
     if low is None:
         notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
-    return Reproduced(
+    return ReproducedFigure(
         mean=round(fmean(defined), DIGITS),
         std=round(stdev(defined), DIGITS) if len(defined) > 1 else None,
         low=None if low is None else round(low, DIGITS),

@@ -22,7 +22,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Published(_Part):
+class PublishedFigure(_Part):
     """A number that a paper states; ``printed`` is how it stands there."""
 
     value: float
@@ -30,7 +30,7 @@ class Published(_Part):
     notes: Notes = ()
 
 
-class Reproduced(_Part):
+class ReproducedFigure(_Part):
     """A metric of our own runs, the mean over their seeds.
 
     Args:
@@ -54,7 +54,7 @@ class Reproduced(_Part):
     notes: Notes = ()
 
 
-class Cell(_Part):
+class TableCell(_Part):
     """One place of a table.
 
     Args:
@@ -64,13 +64,13 @@ class Cell(_Part):
             said.
     """
 
-    published: Published | None = None
-    reproduced: Reproduced | None = None
+    published: PublishedFigure | None = None
+    reproduced: ReproducedFigure | None = None
     gap: float | None = None
     verdict: str = ""
 
 
-class Column(_Part):
+class TableColumn(_Part):
     """One metric; ``unit`` is what its numbers are printed in."""
 
     title: str
@@ -80,11 +80,11 @@ class Column(_Part):
     unit: str = "%"
 
 
-class Row(_Part):
+class TableRow(_Part):
     """A line: ``group`` is the heading that neighbouring lines share, ``rank`` its place in a leaderboard."""
 
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     group: str = ""
     rank: int | None = None
     seeds: int | None = None
@@ -110,8 +110,8 @@ class Table(_Part):
     id: str = ""
     title: str
     note: str = ""
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
     notes: Notes = ()
     made: str = ""
     missing: str = ""
@@ -162,15 +162,15 @@ def _lifted(table: Table, kind: str) -> Table:
     return table.model_copy(update={"rows": tuple(rows), "notes": (*table.notes, *everywhere)})
 
 
-def _parts(row: Row, kind: str) -> list[Published | Reproduced]:
+def _parts(row: TableRow, kind: str) -> list[PublishedFigure | ReproducedFigure]:
     return [part for cell in row.cells if (part := getattr(cell, kind)) is not None]
 
 
-def _shared(parts: Sequence[Published | Reproduced]) -> list[str]:
+def _shared(parts: Sequence[PublishedFigure | ReproducedFigure]) -> list[str]:
     return [note for note in parts[0].notes if all(note in p.notes for p in parts)] if parts else []
 
 
-def _without(cell: Cell, kind: str, notes: Sequence[str]) -> Cell:
+def _without(cell: TableCell, kind: str, notes: Sequence[str]) -> TableCell:
     part = getattr(cell, kind)
     if part is None:
         return cell

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vadbench.base.text import plain
-from vadbench.tables.layout import INTERVALS, TIED, Entry, Layout, legend
+from vadbench.tables.layout import INTERVALS, TIED, PrintedEntry, PrintedTable, legend
 
 WIDEST_NAME = 44
 """Characters of a row's own name; longer ones are folded."""
@@ -28,7 +28,7 @@ Places = Sequence[int]
 """Printed columns by their place in a line's entries."""
 
 
-def to_text(layout: Layout, width: int, styled: bool) -> str:
+def to_text(layout: PrintedTable, width: int, styled: bool) -> str:
     """The table in lines of at most ``width`` characters, unless its narrowest column is wider.
 
     Intervals are left out where the table fits the width only without them, or not at all.
@@ -75,7 +75,7 @@ def to_text(layout: Layout, width: int, styled: bool) -> str:
 class _Columns:
     """The printed columns of a layout and how wide each is."""
 
-    def __init__(self, layout: Layout, styled: bool, intervals: bool) -> None:
+    def __init__(self, layout: PrintedTable, styled: bool, intervals: bool) -> None:
         self.layout, self.intervals = layout, intervals
         lead = len(layout.lead)
         self.own, self.name = range(lead), layout.lead.index("method")
@@ -141,11 +141,11 @@ class _Columns:
         return table
 
 
-def _names(entries: Sequence[Entry]) -> list[Text]:
+def _names(entries: Sequence[PrintedEntry]) -> list[Text]:
     return [Text(plain(entry.text) + _marks(entry)) for entry in entries]
 
 
-def _aligned(entries: Sequence[Entry], styled: bool, intervals: bool) -> list[Text]:
+def _aligned(entries: Sequence[PrintedEntry], styled: bool, intervals: bool) -> list[Text]:
     """A column's entries with point under point, tie sign under tie sign, interval under interval."""
     signs = {} if styled else SIGNS
     split = [_POINT.match(plain(entry.text)) for entry in entries]
@@ -166,7 +166,7 @@ def _aligned(entries: Sequence[Entry], styled: bool, intervals: bool) -> list[Te
     return texts
 
 
-def _marks(entry: Entry) -> str:
+def _marks(entry: PrintedEntry) -> str:
     return f" ({','.join(entry.marks)})" if entry.marks else ""
 
 

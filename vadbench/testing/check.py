@@ -13,8 +13,8 @@ from unittest import SkipTest
 
 from vadbench.base.errors import VadbenchError
 
-Status = Literal["passed", "FAILED", "known", "skipped"]
-Table = Mapping[str, tuple[str, str]]
+CheckStatus = Literal["passed", "FAILED", "known", "skipped"]
+CheckTable = Mapping[str, tuple[str, str]]
 """Name of a check to the module of ``vadbench.testing`` that has it, as a function of that name, and what it asks."""
 
 
@@ -31,7 +31,7 @@ class NotCheckedWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """What came of one check.
 
     Args:
@@ -41,7 +41,7 @@ class Result:
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     found: str
 
 
@@ -77,7 +77,7 @@ class Check:
         if result.status != "passed":
             raise SkipTest(result.found)
 
-    def result(self) -> Result:
+    def result(self) -> CheckResult:
         """Run it.
 
         Raises:
@@ -87,20 +87,22 @@ class Check:
         try:
             found = self.look()
         except SkipTest as skipped:
-            return Result(self.name, "skipped", str(skipped))
+            return CheckResult(self.name, "skipped", str(skipped))
         except Failure as failure:
             if reason is not None:
-                return Result(self.name, "known", f"known: {reason} (now: {failure.found})")
-            return Result(self.name, "FAILED", str(failure))
+                return CheckResult(self.name, "known", f"known: {reason} (now: {failure.found})")
+            return CheckResult(self.name, "FAILED", str(failure))
         # A plugin may raise anything, or leave; the other checks must still run.
         except (Exception, SystemExit) as error:
-            return Result(self.name, "FAILED", crashed(error))
+            return CheckResult(self.name, "FAILED", crashed(error))
         if reason is not None:
-            return Result(self.name, "FAILED", f"{found}: it passes; take it out of known_failures")
-        return Result(self.name, "passed", found)
+            return CheckResult(self.name, "FAILED", f"{found}: it passes; take it out of known_failures")
+        return CheckResult(self.name, "passed", found)
 
 
-def checks_of(table: Table, subject: Callable[[], Any], known: Callable[[], Mapping[str, str]] = dict) -> list[Check]:
+def checks_of(
+    table: CheckTable, subject: Callable[[], Any], known: Callable[[], Mapping[str, str]] = dict
+) -> list[Check]:
     """The checks of a table, each a function of what ``subject`` gives, made when the first check runs."""
 
     def bound(name: str, module: str) -> Callable[[], str]:

@@ -17,13 +17,13 @@ from vadbench.testing.check import Failure, require
 from vadbench.testing.methods import METHOD_CHECKS
 
 if TYPE_CHECKING:
-    from vadbench.testing.tested_method import Subject
+    from vadbench.testing.tested_method import TestedMethod
 
 _Watch = Callable[[str, tuple[Any, ...]], None]
 _watches: list[_Watch] = []
 
 
-def settings(subject: Subject) -> str:
+def settings(subject: TestedMethod) -> str:
     """Every field described, every data set's defaults accepted, every known failure one of these checks."""
     kind = subject.kind
     require(
@@ -52,7 +52,7 @@ def settings(subject: Subject) -> str:
     return f"{len(meanings)} settings described; defaults for {', '.join(kind.dataset_defaults) or 'no data set'}"
 
 
-def network(subject: Subject) -> str:
+def network(subject: TestedMethod) -> str:
     """Building, preparing, training and scoring with every way out refused."""
     tried: list[str] = []
     failure: Exception | None = None

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING
 
 from vadbench.base.types import Progress, silent
 from vadbench.plugins.registry import Registry, installed
-from vadbench.testing.check import Check, Table, checks_of, judge
+from vadbench.testing.check import Check, CheckTable, checks_of, judge
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset
-    from vadbench.testing.tested_dataset import Source
+    from vadbench.testing.tested_dataset import TestedDataset
 
-DATASET_CHECKS: Table = {
-    "classes": ("source", "class names, words and aliases are distinct, and one class is normal"),
-    "expected": ("source", "the number of videos of a complete copy is stated for both splits"),
-    "files": ("source", "it says what is expected where"),
-    "constructor": ("source", "making it is cheap and needs no file"),
-    "missing-root": ("source", "a missing root is a DataError that names it"),
-    "names": ("lists", "every video has a name of its own within its split"),
-    "splits": ("lists", "no video is in both splits, and none is empty"),
-    "labels": ("lists", "every video carries classes of the table, by their official names"),
-    "segments": ("lists", "test videos alone have segments, of their classes and inside their frames"),
-    "order": ("lists", "the same list twice is the same"),
-    "paths": ("lists", "every file lies inside the root"),
-    "boundaries": ("lists", "every reading of the intervals is accepted"),
-    "counts": ("lists", "there are no more videos than a complete copy has"),
+DATASET_CHECKS: CheckTable = {
+    "classes": ("tested_dataset", "class names, words and aliases are distinct, and one class is normal"),
+    "expected": ("tested_dataset", "the number of videos of a complete copy is stated for both splits"),
+    "files": ("tested_dataset", "it says what is expected where"),
+    "constructor": ("tested_dataset", "making it is cheap and needs no file"),
+    "missing-root": ("tested_dataset", "a missing root is a DataError that names it"),
+    "names": ("videos", "every video has a name of its own within its split"),
+    "splits": ("videos", "no video is in both splits, and none is empty"),
+    "labels": ("videos", "every video carries classes of the table, by their official names"),
+    "segments": ("videos", "test videos alone have segments, of their classes and inside their frames"),
+    "order": ("videos", "the same list twice is the same"),
+    "paths": ("videos", "every file lies inside the root"),
+    "boundaries": ("videos", "every reading of the intervals is accepted"),
+    "counts": ("videos", "there are no more videos than a complete copy has"),
 }
 
 
@@ -55,10 +55,10 @@ def dataset_checks(
         registry.spec("dataset", dataset)
 
     @cache
-    def source() -> Source:
-        from vadbench.testing.tested_dataset import Source
+    def source() -> TestedDataset:
+        from vadbench.testing.tested_dataset import TestedDataset
 
-        return Source(registry.dataset(dataset) if isinstance(dataset, str) else dataset, data_root, progress)
+        return TestedDataset(registry.dataset(dataset) if isinstance(dataset, str) else dataset, data_root, progress)
 
     return checks_of(DATASET_CHECKS, source)
 

@@ -27,6 +27,7 @@ from vadbench.harness.provision import provide
 from vadbench.harness.run import build, run
 from vadbench.method import Method
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
+from vadbench.metrics.measurement import resampled
 from vadbench.metrics.ranking import evaluate
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import protocol
@@ -35,7 +36,7 @@ from vadbench.testing.check import require
 from vadbench.testing.conduct import opened_below, without_datasets
 
 if TYPE_CHECKING:
-    from vadbench.testing.tested_method import Subject
+    from vadbench.testing.tested_method import TestedMethod
 
 SEEDS = range(3)
 LEAK_SEEDS = range(10)
@@ -47,7 +48,7 @@ ERRORS = 2
 """Standard errors of the mean of the seeds' differences by which :data:`ALLOWED` must be exceeded to be sure."""
 
 
-class Arena:
+class TrainingGround:
     """A method on ``synthetic``, trained and scored by the harness; each training is made once.
 
     Args:
@@ -128,12 +129,12 @@ class Arena:
 
 
 def _auc(split: ScoredSplit) -> float:
-    value = evaluate(split.rows)["AUC"]["value"]
+    value = evaluate(split.rows)["AUC"].value
     assert value is not None  # synthetic has normal and anomalous frames
     return value
 
 
-def learns(subject: Subject) -> str:
+def learns(subject: TestedMethod) -> str:
     """The 95 % interval of the difference from ``random``, resampling test videos, lies above zero."""
     if subject.is_floor:
         raise SkipTest(f"'{subject.name}' is what the others must beat")
@@ -147,7 +148,7 @@ def learns(subject: Subject) -> str:
             subject.progress(f"{arena.name} on synthetic", seed, seeds)
             split = arena.trained(seed)
             values.append(_auc(split))
-            differences += sign * split.resampled(["AUC"], draws)["AUC"] / seeds
+            differences += sign * resampled(split, ["AUC"], draws)["AUC"] / seeds
         subject.progress(f"{arena.name} on synthetic", seeds, seeds)
         means[sign] = fmean(values)
     low, high = np.nanquantile(differences, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -164,7 +165,7 @@ def learns(subject: Subject) -> str:
     return found
 
 
-def leak(subject: Subject) -> str:
+def leak(subject: TestedMethod) -> str:
     """Training on shuffled labels against no training, ten seeds each.
 
     The mean of the seeds' differences in AUC may be 0.05, and two standard errors of that mean more: ten seeds tell it
@@ -196,7 +197,7 @@ def leak(subject: Subject) -> str:
     return found
 
 
-def blind(subject: Subject) -> str:
+def blind(subject: TestedMethod) -> str:
     """What the method looked at while it was built, trained and scored under seed 0."""
     subject.arena.trained(SEEDS[0])
     seen = list(dict.fromkeys(subject.arena.looked_at))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from vadbench.base.types import Progress, silent
 from vadbench.plugins.registry import Registry, installed
-from vadbench.testing.check import Check, Table, checks_of, judge
+from vadbench.testing.check import Check, CheckTable, checks_of, judge
 
 if TYPE_CHECKING:
     from vadbench.method import Method
-    from vadbench.testing.tested_method import Subject
+    from vadbench.testing.tested_method import TestedMethod
 
-METHOD_CHECKS: Table = {
+METHOD_CHECKS: CheckTable = {
     "settings": ("conduct", "every setting has a description, and the defaults of every data set are valid"),
     "shapes": ("scores", "a finite score a row, within 0 and 1 where there are probabilities, for any number of rows"),
     "probabilities": ("scores", "class probabilities sum to one, with the normal class in its place"),
@@ -55,10 +55,10 @@ def method_checks(
         registry.spec("method", method)
 
     @cache
-    def subject() -> Subject:
-        from vadbench.testing.tested_method import Subject
+    def subject() -> TestedMethod:
+        from vadbench.testing.tested_method import TestedMethod
 
-        return Subject(method, registry, progress)
+        return TestedMethod(method, registry, progress)
 
     return checks_of(METHOD_CHECKS, subject, lambda: subject().kind.known_failures)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from vadbench.method import Scores
 from vadbench.scoring.windows import windows
 from vadbench.testing.check import require
-from vadbench.testing.tested_method import LENGTHS, Subject, furthest, values
+from vadbench.testing.tested_method import LENGTHS, TestedMethod, furthest, values
 
 ROUNDING = 1e-5
 """By how much a value may leave its range, and a score differ with the company it is computed in."""
@@ -28,7 +28,7 @@ KEPT_PER_ROW = 1.0
 """Bytes that may be kept of a scored row: the scores alone would be four."""
 
 
-def shapes(subject: Subject) -> str:
+def shapes(subject: TestedMethod) -> str:
     """A finite score a row, whatever the number of rows."""
     table = subject.classes
     low, high, forms = float("inf"), -float("inf"), set()
@@ -69,7 +69,7 @@ def shapes(subject: Subject) -> str:
     return f"{', '.join(forms.pop())} of {rows} rows; anomaly scores from {low:.3g} to {high:.3g}"
 
 
-def probabilities(subject: Subject) -> str:
+def probabilities(subject: TestedMethod) -> str:
     """Rows that sum to one; the column that falls as the anomaly score rises is that of the normal class."""
     table = subject.classes
     scores = subject.score(subject.trained, subject.videos())
@@ -97,7 +97,7 @@ def probabilities(subject: Subject) -> str:
     return f"sums are one within {gap:.1g}; normal is column {table.normal} of {len(table)}"
 
 
-def together(subject: Subject) -> str:
+def together(subject: TestedMethod) -> str:
     """The same scores alone, in another order, and once more."""
     rows = subject.videos((*LENGTHS, 40, 300))
     first = subject.score(subject.trained, rows)
@@ -124,7 +124,7 @@ def together(subject: Subject) -> str:
     return f"{len(rows)} videos one by one, in another order, once more: within {max(g for g, _ in gaps.values()):.1g}"
 
 
-def reach(subject: Subject) -> str:
+def reach(subject: TestedMethod) -> str:
     """Scores of a whole video, and of its windows as ``reach`` says that they may be cut.
 
     Two lengths of window are tried, a chunk times neighbouring numbers: were rows in fact scored in longer chunks than
@@ -167,7 +167,7 @@ def _joined(parts: Sequence[Scores], counted: Sequence[slice]) -> Scores:
     )
 
 
-def float16(subject: Subject) -> str:
+def float16(subject: TestedMethod) -> str:
     """Scores of rows that were stored in half precision."""
     if subject.is_floor:
         raise SkipTest(f"'{subject.name}' draws its scores from every bit of a row")
@@ -182,7 +182,7 @@ def float16(subject: Subject) -> str:
     return f"scores change by {gap:.2g} at most"
 
 
-def memory(subject: Subject) -> str:
+def memory(subject: TestedMethod) -> str:
     """Tensors and Python objects alive before and after videos were scored."""
     length, before, more = 2000, 8, 32
     rng, abnormal = np.random.default_rng(2), subject.classes.abnormal

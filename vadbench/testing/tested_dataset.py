@@ -28,7 +28,7 @@ WORDS = 3
 """Fewest words that can say what is expected where."""
 
 
-class Source:
+class TestedDataset:
     """A data set's class and, where it has a root, the data set.
 
     Args:
@@ -71,7 +71,7 @@ class Source:
         return [(split, video) for split in SPLITS for video in self.videos(split)]
 
 
-def classes(source: Source) -> str:
+def classes(source: TestedDataset) -> str:
     """The class table."""
     table = _stated(source.kind, "classes")
     require(
@@ -96,7 +96,7 @@ def classes(source: Source) -> str:
     return f"{len(table)} classes, normal is {table.normal} ('{table.names[table.normal]}')"
 
 
-def expected(source: Source) -> str:
+def expected(source: TestedDataset) -> str:
     """The counts of a complete copy."""
     counts = _stated(source.kind, "expected")
     require(
@@ -107,7 +107,7 @@ def expected(source: Source) -> str:
     return ", ".join(f"{counts[split]:,} {split} videos" for split in SPLITS)
 
 
-def files(source: Source) -> str:
+def files(source: TestedDataset) -> str:
     """The name, and the text that helps whoever has just downloaded it."""
     name: str = _stated(source.kind, "name")
     text: str = _stated(source.kind, "files")
@@ -122,7 +122,7 @@ def files(source: Source) -> str:
     return textwrap.shorten(text, SHOWN, placeholder=" ...")
 
 
-def constructor(source: Source) -> str:
+def constructor(source: TestedDataset) -> str:
     """Making it for a root that is not there."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "absent"
@@ -151,7 +151,7 @@ def constructor(source: Source) -> str:
     return f"{seconds * 1000:.0f} ms, no file needed"
 
 
-def missing_root(source: Source) -> str:
+def missing_root(source: TestedDataset) -> str:
     """``prepare`` where there is nothing."""
     if source.kind.makes_itself:
         raise SkipTest("it makes its own files")

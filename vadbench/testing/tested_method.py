@@ -18,7 +18,7 @@ from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable
 from vadbench.method import Method, Scores, Task
 from vadbench.plugins.registry import Registry
-from vadbench.testing.learning import Arena
+from vadbench.testing.learning import TrainingGround
 from vadbench.training.batches import Sample, weak_labels
 from vadbench.training.loop import arithmetic, fit
 
@@ -39,7 +39,7 @@ LENGTH = 10.0
 """How long a row is, about as long as those of OpenAI's CLIPs."""
 
 
-class Subject:
+class TestedMethod:
     """A method, its settings, and videos whose rows lie near CLIP's text features of their classes.
 
     Args:
@@ -81,15 +81,15 @@ class Subject:
         return load_clip()
 
     @cached_property
-    def arena(self) -> Arena:
+    def arena(self) -> TrainingGround:
         """The method on ``synthetic``."""
-        return Arena(self.name, self.kind, self.config, self.registry.dataset(HOME), self.clip, self.progress)
+        return TrainingGround(self.name, self.kind, self.config, self.registry.dataset(HOME), self.clip, self.progress)
 
     @cached_property
-    def floor(self) -> Arena:
+    def floor(self) -> TrainingGround:
         """``random`` on ``synthetic``."""
         kind = self.registry.method(FLOOR)
-        return Arena(FLOOR, kind, kind.Config(), self.registry.dataset(HOME), self.clip, self.progress)
+        return TrainingGround(FLOOR, kind, kind.Config(), self.registry.dataset(HOME), self.clip, self.progress)
 
     @cached_property
     def trained(self) -> Method:

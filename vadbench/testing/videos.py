@@ -9,16 +9,16 @@ from typing import get_args
 
 from vadbench.dataset import SPLITS, Boundaries, Video
 from vadbench.testing.check import Failure, require
-from vadbench.testing.tested_dataset import Source
+from vadbench.testing.tested_dataset import TestedDataset
 
 READINGS: tuple[Boundaries, ...] = get_args(Boundaries)
 SHOWN = 3
 """Videos named in a message."""
-Rule = tuple[str, Callable[[Video], bool], str]
+VideoRule = tuple[str, Callable[[Video], bool], str]
 """What is wrong with videos, which ones, and how to mend it."""
 
 
-def names(source: Source) -> str:
+def names(source: TestedDataset) -> str:
     """Distinct names within a split."""
     for split in SPLITS:
         count = Counter(v.name for v in source.videos(split))
@@ -32,7 +32,7 @@ def names(source: Source) -> str:
     return f"{len(source.both):,} videos, every name once in its split"
 
 
-def splits(source: Source) -> str:
+def splits(source: TestedDataset) -> str:
     """No video trains and tests, and there is something to do both with."""
     train, test = ({v.name for v in source.videos(split)} for split in SPLITS)
     for split, found in zip(SPLITS, (train, test), strict=True):
@@ -42,11 +42,11 @@ def splits(source: Source) -> str:
     return f"{len(train):,} train and {len(test):,} test videos, none in both"
 
 
-def labels(source: Source) -> str:
+def labels(source: TestedDataset) -> str:
     """Official class names; normal stands alone."""
     table = source.kind.classes
     normal = table.names[table.normal]
-    rules: tuple[Rule, ...] = (
+    rules: tuple[VideoRule, ...] = (
         ("carry no label", lambda v: not v.labels, f"a normal video is labelled '{normal}'"),
         (
             "carry labels that no class is called",
@@ -67,7 +67,7 @@ def labels(source: Source) -> str:
     return f"{len(present)} of {len(table)} classes among {len(source.both):,} videos"
 
 
-def segments(source: Source) -> str:
+def segments(source: TestedDataset) -> str:
     """Annotations: where they are, of what, and within which frames."""
     table = source.kind.classes
     normal = table.names[table.normal]
@@ -78,7 +78,7 @@ def segments(source: Source) -> str:
         "give them on the test split only; training is weakly supervised",
     )
     test = [v for split, v in source.both if split == "test"]
-    rules: tuple[Rule, ...] = (
+    rules: tuple[VideoRule, ...] = (
         ("have segments of no abnormal class", _strange(table.names, normal), "label segments with abnormal classes"),
         (
             "are normal and have anomalous frames",
@@ -106,7 +106,7 @@ def segments(source: Source) -> str:
     return f"{annotated:,} of {len(test):,} test videos have segments; frame counts are stated for {stated:,}"
 
 
-def order(source: Source) -> str:
+def order(source: TestedDataset) -> str:
     """Lists of the same object and of another one."""
     fresh = source.again()
     for split in SPLITS:
@@ -120,7 +120,7 @@ def order(source: Source) -> str:
     return "both splits are the same twice and from another object"
 
 
-def paths(source: Source) -> str:
+def paths(source: TestedDataset) -> str:
     """Files within the root, and there."""
     root = source.opened.root.resolve()
     given = [(v.name, v.path) for _, v in source.both if v.path is not None]
@@ -139,7 +139,7 @@ def paths(source: Source) -> str:
     return f"{len(given):,} of {len(source.both):,} videos have a file, all inside the root"
 
 
-def boundaries(source: Source) -> str:
+def boundaries(source: TestedDataset) -> str:
     """Every protocol's reading of the intervals."""
     for reading in READINGS:
         for split in SPLITS:
@@ -158,7 +158,7 @@ def boundaries(source: Source) -> str:
     return f"videos(split, boundaries) takes {', '.join(READINGS)}"
 
 
-def counts(source: Source) -> str:
+def counts(source: TestedDataset) -> str:
     """What is there against what is expected."""
     found = {split: len(source.videos(split)) for split in SPLITS}
     said = ", ".join(f"{found[split]:,} of {source.kind.expected[split]:,} {split} videos" for split in SPLITS)

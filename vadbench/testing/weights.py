@@ -18,13 +18,13 @@ from vadbench.harness.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
 from vadbench.records.record import CHECKPOINT
 from vadbench.testing.check import require
-from vadbench.testing.tested_method import Subject, furthest
+from vadbench.testing.tested_method import TestedMethod, furthest
 
 SHOWN = 3
 """Names of parameters in a message."""
 
 
-def gradients(subject: Subject) -> str:
+def gradients(subject: TestedMethod) -> str:
     """A few steps of training, with an eye on every gradient."""
     if subject.recipe is None:
         raise SkipTest("the method is not trained")
@@ -86,7 +86,7 @@ def _watch_terms(method: Method) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def seeds(subject: Subject) -> str:
+def seeds(subject: TestedMethod) -> str:
     """Two trainings under one seed, the process's own generators elsewhere each time."""
     weights = []
     for other in (1, 2):
@@ -105,7 +105,7 @@ def seeds(subject: Subject) -> str:
     return f"{len(one)} tensors are the same bit for bit after two trainings under seed 0"
 
 
-def checkpoint(subject: Subject) -> str:
+def checkpoint(subject: TestedMethod) -> str:
     """Weights written, read into a method of another seed, and scored with."""
     plain = subject.build(0)
     state: dict[str, Any] = plain.state_dict()

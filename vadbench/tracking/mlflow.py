@@ -24,11 +24,11 @@ from filelock import FileLock
 from vadbench.base.errors import TrackingError, cut
 from vadbench.base.files import make_folder
 from vadbench.base.hashing import digest
-from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, tracking_store
+from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, TRAINING_LOG, tracking_store
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, written
 from vadbench.records.folders import Outcome
-from vadbench.records.record import PICTURES, RESULT, TRAINING_LOG, RunRecord
+from vadbench.records.record import PICTURES, RESULT, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -44,7 +44,7 @@ def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.f
     return labels, ids[0]
 
 
-def loaded(
+def prefetched(
     method: Method, samples: Sequence[Sample], recipe: Recipe, seed: int, epoch: int, stage: int = MAIN_STAGE
 ) -> Iterator[Batch]:
     """The batches of one epoch on the method's device, each assembled while the one before is trained on.

@@ -22,11 +22,11 @@ from torch import Tensor
 from vadbench.base.config import Recipe
 from vadbench.base.errors import CheckpointError, TrainingError
 from vadbench.base.files import write_tensors, write_text
+from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 from vadbench.base.types import Progress, silent
 from vadbench.method import Method
-from vadbench.records.record import TRAINING_LOG
-from vadbench.training.batches import Sample, loaded
+from vadbench.training.batches import Sample, prefetched
 from vadbench.training.optimisers import adamw, learning_rate
 
 STATE = "training.safetensors"
@@ -75,7 +75,7 @@ def fit(
         looks: list[float] = []
         steps = 0
         method.train()
-        for batch in loaded(method, samples, recipe, seed, epoch):
+        for batch in prefetched(method, samples, recipe, seed, epoch):
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
                     terms = loss(batch)

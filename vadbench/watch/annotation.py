@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vadbench.base.errors import ConfigError, MediaError
 from vadbench.base.files import replacing
 from vadbench.data.media import Frame
-from vadbench.watch.events import Curve, Event
+from vadbench.watch.events import Event, ScoreCurve
 from vadbench.watch.outputs import read_scores
 from vadbench.watch.reader import Reader
 from vadbench.watch.video_page import clock
@@ -29,7 +29,7 @@ _INK, _EVENT, _LINE, _PAPER = (31, 119, 180), (250, 205, 205), (120, 120, 120), 
 
 
 def annotate(
-    reader: Reader, scores: Path, curve: Curve, events: Sequence[Event], threshold: float, output: Path
+    reader: Reader, scores: Path, curve: ScoreCurve, events: Sequence[Event], threshold: float, output: Path
 ) -> int:
     """Read a video again and write it as H.264 with its times kept, without sound, the curve under it.
 
@@ -95,7 +95,7 @@ def _even_size(frame: Frame) -> tuple[int, int]:
 class _Strip:
     """The curve of the whole video, drawn once, and a mark that moves along it."""
 
-    def __init__(self, size: tuple[int, int], curve: Curve, events: Sequence[Event], threshold: float) -> None:
+    def __init__(self, size: tuple[int, int], curve: ScoreCurve, events: Sequence[Event], threshold: float) -> None:
         self._picture = size
         width = size[0]
         self.size = (width, size[1] + _STRIP)

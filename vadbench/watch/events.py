@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.dataset import ClassTable
-from vadbench.watch.pipeline import ScoredRows
+from vadbench.watch.pipeline import StreamedRows
 
 JOINED_SECONDS = 1.0
 """Rows above the threshold that are no further apart belong to one event: our decision, a flickering score is not many
@@ -85,7 +85,7 @@ class EventFinder:
         """The event that has begun and not ended; its mean and class are not known yet."""
         return self._open.event if self._open else None
 
-    def add(self, rows: ScoredRows) -> list[Event]:
+    def add(self, rows: StreamedRows) -> list[Event]:
         """Take the next rows; the events that ended within them."""
         ended = []
         for i, score in enumerate(rows.anomaly):
@@ -149,7 +149,7 @@ def _sum(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> NDArra
 
 
 @dataclass
-class Curve:
+class ScoreCurve:
     """The highest score of each of at most :attr:`size` stretches of a video; they grow with it.
 
     ``times`` are where each stretch starts, ``scores`` the highest score in it.
@@ -162,7 +162,7 @@ class Curve:
     _rows: int = 0
     _each: int = 1
 
-    def add(self, rows: ScoredRows) -> None:
+    def add(self, rows: StreamedRows) -> None:
         """Take the next rows."""
         for start, score in zip(rows.starts.tolist(), rows.anomaly.tolist(), strict=True):
             if self._rows % self._each:

@@ -19,10 +19,10 @@ from PIL import Image
 
 from vadbench.base.files import make_folder, replacing, storage_errors
 from vadbench.dataset import ClassTable
-from vadbench.watch.events import Curve, Event
-from vadbench.watch.pipeline import ScoredRows, Thumbnail
+from vadbench.watch.events import Event, ScoreCurve
+from vadbench.watch.pipeline import StreamedRows, Thumbnail
 
-Format = Literal["csv", "json", "parquet"]
+RowFormat = Literal["csv", "json", "parquet"]
 
 EVENT_COLUMNS = ("start", "end", "first_frame", "end_frame", "peak", "peak_time", "peak_frame", "mean", "class")
 FILES = (
@@ -53,7 +53,7 @@ def class_columns(classes: ClassTable) -> list[str]:
     return [f"p({name})" for name in classes.names]
 
 
-def row_records(rows: ScoredRows, stride: int, columns: Sequence[str]) -> list[dict[str, Any]]:
+def row_records(rows: StreamedRows, stride: int, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of the table; a row's frame is its first."""
     # The shortest decimal that is this float32, and no false digits.
     scores = [float(str(score)) for score in rows.anomaly]
@@ -131,7 +131,7 @@ class VideoFolder:
         form: a second table of this form beside the .csv file.
     """
 
-    def __init__(self, path: Path, classes: ClassTable, stride: int, form: Format = "csv") -> None:
+    def __init__(self, path: Path, classes: ClassTable, stride: int, form: RowFormat = "csv") -> None:
         self.path, self._stride, self._form = make_folder(path), stride, form
         self._columns = class_columns(classes)
         self._tables: list[RowTable] = []
@@ -151,7 +151,7 @@ class VideoFolder:
                 self._start([])
             self._stack.close()
 
-    def add(self, rows: ScoredRows) -> None:
+    def add(self, rows: StreamedRows) -> None:
         """Append scored rows to the tables."""
         with storage_errors(self.path):
             if not self._tables:
@@ -178,7 +178,7 @@ class VideoFolder:
 
 
 def draw_curve(
-    curve: Curve,
+    curve: ScoreCurve,
     events: Sequence[Event],
     threshold: float,
     title: str,

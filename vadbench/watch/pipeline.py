@@ -24,11 +24,11 @@ from vadbench.data.media import Frame
 from vadbench.features import extract
 from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 from vadbench.method import Reach
 from vadbench.scoring.scoring import score_window
 from vadbench.scoring.windows import first_needed, next_window, window_rows
-from vadbench.watch.reader import Kept, Reader
+from vadbench.watch.reader import DecodedFrame, Reader
 from vadbench.watch.scorer import Scorer
 
 BATCH = 256
@@ -43,7 +43,7 @@ _THUMBNAILS = 1024
 
 
 @dataclass(frozen=True)
-class ScoredRows:
+class StreamedRows:
     """Consecutive rows of a video and their scores.
 
     Args:
@@ -149,7 +149,7 @@ class Pictures(Decoder):
                         shown = picture.time
                         frame = read()
                         self._keep(Thumbnail(number, _small_jpeg(frame)))
-                        read = Kept(frame)
+                        read = DecodedFrame(frame)
                 self.until = picture.until
                 yield read
         except DataError as error:
@@ -171,15 +171,15 @@ def _small_jpeg(frame: Frame) -> bytes:
     return file.getvalue()
 
 
-def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[ScoredRows]:
+def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
     """Scores of a video's rows as windows of them become complete."""
     rows = encoded_rows(pictures, scorer.clip, scorer.fingerprint, watch)
     for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
         starts = np.array([pictures.starts.popleft() for _ in anomaly])
-        yield ScoredRows(first, starts, anomaly, classes)
+        yield StreamedRows(first, starts, anomaly, classes)
 
 
-def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch: Stopwatch) -> Iterator[Rows]:
+def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch: Stopwatch) -> Iterator[FeatureRows]:
     """Feature rows ``(crops, n, dim)`` as the fingerprint says, the values that extraction would store."""
     batches = watch.each("waiting for frames", pictures.batches(0))
     for rows in watch.each("encoding", extract.encoded_rows(batches, clip, fingerprint)):
@@ -187,7 +187,7 @@ def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch
 
 
 def score_rows(
-    rows: Iterable[Rows], scorer: Scorer, follow: bool, watch: Stopwatch
+    rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
     """Scores of rows ``(crops, n, dim)`` that come bit by bit, in the windows in which a run scores them.
 
@@ -226,17 +226,19 @@ class _Held:
     """The rows of a video that a window may still see, as they came."""
 
     def __init__(self) -> None:
-        self._parts: deque[Rows] = deque()
+        self._parts: deque[FeatureRows] = deque()
         self._start = self.stop = 0
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: FeatureRows) -> None:
         """Rows ``(crops, n, dim)`` behind those that are held."""
         self._parts.append(rows)
         self.stop += rows.shape[1]
 
-    def crop(self, crop: int, start: int, stop: int) -> Rows:
+    def crop(self, crop: int, start: int, stop: int) -> FeatureRows:
         """Rows of one crop, those from ``start`` to ``stop`` of the video."""
-        rows: Rows = np.concatenate([part[crop] for part in self._parts])[start - self._start : stop - self._start]
+        rows: FeatureRows = np.concatenate([part[crop] for part in self._parts])[
+            start - self._start : stop - self._start
+        ]
         return rows
 
     def drop(self, before: int) -> None:

@@ -28,7 +28,7 @@ from av.video.stream import VideoStream
 
 from vadbench.base.errors import MediaError, cut
 from vadbench.data.media import Frame, read_frames
-from vadbench.watch.sources import Source
+from vadbench.watch.sources import VideoSource
 
 _POLL_SECONDS = 0.1
 _USUAL_RATE = 25.0
@@ -46,7 +46,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Kept:
+class DecodedFrame:
     """A frame that has been read already, to be called like one that has not."""
 
     frame: Frame
@@ -66,7 +66,7 @@ class Reader:
         fps: frames a second of a folder of frames.
     """
 
-    source: Source
+    source: VideoSource
     follow: bool = False
     timeout: float = 10.0
     fps: float = _USUAL_RATE
@@ -88,7 +88,7 @@ class Reader:
         if isinstance(self.source.place, Path) and self.source.place.is_dir():
             # Each at once: a damaged image ends the video where it lies, not where some thread comes upon it.
             for number, frame in enumerate(read_frames(self.source.place)):
-                yield Picture(number / self.fps, (number + 1) / self.fps, Kept(frame))
+                yield Picture(number / self.fps, (number + 1) / self.fps, DecodedFrame(frame))
             return
         with _Connection(self) as connection:
             yield from self._decoded(connection)
@@ -254,7 +254,7 @@ class _Body:
     """The body of an HTTP answer, as a pipe that knows whether all of it came: FFmpeg takes chunks that stop for the
     end."""
 
-    def __init__(self, source: Source, timeout: float) -> None:
+    def __init__(self, source: VideoSource, timeout: float) -> None:
         self.failure = ""
         self._timeout = timeout
         request = _request(str(source.place))

@@ -11,12 +11,12 @@ from typing import Any
 from vadbench.base.files import write_json, write_text
 from vadbench.base.types import Progress, silent
 from vadbench.scoring.windows import window_rows
-from vadbench.watch.events import Curve, Event, EventFinder
-from vadbench.watch.outputs import Format, VideoFolder, draw_curve, save_figure
+from vadbench.watch.events import Event, EventFinder, ScoreCurve
+from vadbench.watch.outputs import RowFormat, VideoFolder, draw_curve, save_figure
 from vadbench.watch.pipeline import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
 from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import Scorer
-from vadbench.watch.sources import Source
+from vadbench.watch.sources import VideoSource
 from vadbench.watch.video_page import clock, video_page
 
 _PICTURED = 200
@@ -24,7 +24,7 @@ _PICTURED = 200
 
 
 @dataclass
-class Result:
+class ScoredVideo:
     """What became of one video.
 
     Args:
@@ -41,14 +41,14 @@ class Result:
         error: why it was not scored to its end; empty where it was.
     """
 
-    source: Source
+    source: VideoSource
     folder: Path
     threshold: float
     frames: int = 0
     rows: int = 0
     duration: float = 0.0
     events: list[Event] = field(default_factory=list)
-    curve: Curve = field(default_factory=Curve)
+    curve: ScoreCurve = field(default_factory=ScoreCurve)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     error: str = ""
@@ -113,15 +113,15 @@ class _Album:
 
 
 def score_video(
-    source: Source,
+    source: VideoSource,
     scorer: Scorer,
     folder: Path,
     reader: Reader,
     *,
-    form: Format = "csv",
+    form: RowFormat = "csv",
     progress: Progress = silent,
     tell: Callable[[Event], None] = lambda event: None,
-) -> Result:
+) -> ScoredVideo:
     """Score one video; rows and events are in its folder as they become known, and stay there whatever happens.
 
     Args:
@@ -137,7 +137,7 @@ def score_video(
         what became of it; a video that is damaged or broke off has an ``error``, and everything before it.
     """
     began = time.perf_counter()
-    result = Result(source, folder, scorer.threshold)
+    result = ScoredVideo(source, folder, scorer.threshold)
     stride, follow, watch = scorer.fingerprint.stride, reader.follow, Stopwatch()
     finder = EventFinder(scorer.threshold, scorer.classes, stride)
 
@@ -190,7 +190,7 @@ def score_video(
     return result
 
 
-def _notes(reader: Reader, result: Result, scorer: Scorer) -> list[str]:
+def _notes(reader: Reader, result: ScoredVideo, scorer: Scorer) -> list[str]:
     notes = []
     if not result.error:
         if reader.declared is not None and reader.declared != result.frames:
@@ -210,7 +210,7 @@ def _notes(reader: Reader, result: Result, scorer: Scorer) -> list[str]:
     return notes
 
 
-def _draw(result: Result, album: _Album, scorer: Scorer) -> bytes:
+def _draw(result: ScoredVideo, album: _Album, scorer: Scorer) -> bytes:
     if not result.rows:
         return b""
     figure = draw_curve(result.curve, result.events, scorer.threshold, result.source.shown, album.peaks)
@@ -219,7 +219,7 @@ def _draw(result: Result, album: _Album, scorer: Scorer) -> bytes:
     return path.read_bytes()
 
 
-def _write(result: Result, album: _Album, scorer: Scorer, picture: bytes) -> None:
+def _write(result: ScoredVideo, album: _Album, scorer: Scorer, picture: bytes) -> None:
     write_json(result.folder / "events.json", [event.to_dict() for event in result.events])
     write_json(result.folder / "summary.json", result.summary())
     took = "" if result.per_second is None else f", {result.per_second:.3g} s for each second of video"

@@ -20,7 +20,7 @@ _LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
-class Source:
+class VideoSource:
     """One video to score.
 
     Args:
@@ -39,7 +39,7 @@ class Source:
         return isinstance(self.place, str)
 
 
-def find_sources(arguments: Sequence[str]) -> list[Source]:
+def find_sources(arguments: Sequence[str]) -> list[VideoSource]:
     """The videos that arguments name: a folder of videos stands for all of them.
 
     Raises:
@@ -48,7 +48,7 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
     return [source for argument in arguments for source in _sources(argument)]
 
 
-def name_folders(out: Path, sources: Sequence[Source]) -> list[Path]:
+def name_folders(out: Path, sources: Sequence[VideoSource]) -> list[Path]:
     """A folder under ``out`` for each source, distinct on any file system."""
     taken: set[str] = set()
     folders = []
@@ -75,7 +75,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _sources(argument: str) -> Iterable[Source]:
+def _sources(argument: str) -> Iterable[VideoSource]:
     try:
         address = urlsplit(argument) if "://" in argument else None
     except ValueError as error:
@@ -104,13 +104,13 @@ def _sources(argument: str) -> Iterable[Source]:
     return [_on_disk(p) for p in videos] if videos else [_on_disk(path)]
 
 
-def _on_disk(path: Path) -> Source:
+def _on_disk(path: Path) -> VideoSource:
     own = path.resolve().name if path.name in ("", "..") else path.name
     stem = own if path.is_dir() else Path(own).stem
-    return Source(path, printable(os.fspath(path)), _component(stem))
+    return VideoSource(path, printable(os.fspath(path)), _component(stem))
 
 
-def _stream(argument: str) -> Source:
+def _stream(argument: str) -> VideoSource:
     # An error further on would show all of it.
     if any(c.isspace() or not c.isprintable() for c in argument):
         raise ConfigError("expected an address without blanks and control characters; write a blank in it as %20")
@@ -119,7 +119,7 @@ def _stream(argument: str) -> Source:
     # Cameras take passwords and tokens in the query as well.
     shown = urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
     stem = Path(parts.path).stem or re.sub(r"\W", "-", host)
-    return Source(argument, printable(shown), _component(stem))
+    return VideoSource(argument, printable(shown), _component(stem))
 
 
 def _component(stem: str) -> str:

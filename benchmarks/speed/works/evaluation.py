@@ -29,7 +29,7 @@ def metrics(options: Options, folder: Path) -> Work:
     def ours() -> dict[str, float]:
         localised = localise(videos, 16, rows.class_names, NORMAL, "vadclip")
         found = evaluate(rows) | localised.metrics()
-        return {key: value["value"] for key, value in found.items()}
+        return {key: value.value for key, value in found.items()}
 
     def one_by_one() -> dict[str, float]:
         found = literal.ranking(scores, classes, truth, NORMAL)

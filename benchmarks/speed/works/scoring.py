@@ -16,7 +16,7 @@ import methods
 from vadbench.clip import load_clip
 from vadbench.features.extract import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.shard import Rows
+from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method
 from vadbench.scoring.alignment import VideoScores
@@ -86,7 +86,7 @@ class Drawn(FeatureSource):
     def crops(self, name: str) -> tuple[str, ...]:
         return self.fingerprint.crops
 
-    def crop_rows(self, name: str, crop: str) -> Rows:
+    def crop_rows(self, name: str, crop: str) -> FeatureRows:
         return self.kept[name]
 
     def frames(self, name: str) -> int:
@@ -140,7 +140,7 @@ def long_video(name: str, options: Options, folder: Path) -> Work:
     frames = 50_000 if options.quick else DAY
     bits = torch.randn(64, 1, BATCH // stride, dim).numpy()
 
-    def streamed(rows: int) -> Iterator[Rows]:
+    def streamed(rows: int) -> Iterator[FeatureRows]:
         for i in range(-(-rows // bits.shape[2])):
             yield bits[i % len(bits)]
 

@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostTask:
     """What comes back of a task whose worker died, more than once: why, in words."""
 
     reason: str
@@ -25,7 +25,7 @@ class Engine(Protocol):
         groups: Sequence[Sequence[T]],
         work: Callable[[T], R],
         started: Callable[[T], None],
-        ended: Callable[[T, R | Lost], None],
+        ended: Callable[[T, R | LostTask], None],
     ) -> None:
         """Do all tasks; returns when the last has ended.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from vadbench.benchmarks.engines import Lost, R, T
+from vadbench.benchmarks.engines import LostTask, R, T
 
 TRIES = 2
 """How often a task is begun whose worker dies."""
@@ -34,7 +34,7 @@ class LocalEngine:
         groups: Sequence[Sequence[T]],
         work: Callable[[T], R],
         started: Callable[[T], None],
-        ended: Callable[[T, R | Lost], None],
+        ended: Callable[[T, R | LostTask], None],
     ) -> None:
         """As :meth:`vadbench.benchmarks.engines.Engine.run_all`; a task whose worker dies is begun once more."""
         if self._jobs == 1:
@@ -112,7 +112,7 @@ class _Worker:
             if self._tries < TRIES:
                 self._send()
                 return None
-            return Lost(f"its worker process {how}, {TRIES} times; memory that runs out does this")
+            return LostTask(f"its worker process {how}, {TRIES} times; memory that runs out does this")
 
     def stop(self) -> None:
         """End the process, whatever it is at."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import CACHE_VARIABLE, cache_root
-from vadbench.benchmarks.engines import Lost, R, T
+from vadbench.benchmarks.engines import LostTask, R, T
 
 RETRIES = 3
 """How often Ray begins a task again whose worker died."""
@@ -56,7 +56,7 @@ class RayEngine:
         groups: Sequence[Sequence[T]],
         work: Callable[[T], R],
         started: Callable[[T], None],
-        ended: Callable[[T, R | Lost], None],
+        ended: Callable[[T, R | LostTask], None],
     ) -> None:
         """As :meth:`vadbench.benchmarks.engines.Engine.run_all`; Ray begins a task again whose worker or machine died.
 
@@ -80,7 +80,7 @@ class RayEngine:
                 try:
                     result = ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    result = Lost(f"Ray gave it up: {str(error).strip().splitlines()[0]}")
+                    result = LostTask(f"Ray gave it up: {str(error).strip().splitlines()[0]}")
                 ended(task, result)
 
     @contextmanager

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.base.types import Progress, silent
-from vadbench.data.annotations.lists import Entry, Interval, read_counts, read_csv_list, read_list
+from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import SPLITS, Boundaries, Dataset, Segment, Split, Video
 
@@ -38,7 +38,7 @@ class ListedDataset(Dataset):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._files: VideoFiles | None = None
-        self._read: dict[Path, list[Entry]] = {}
+        self._read: dict[Path, list[ListEntry]] = {}
 
     def prepare(self, progress: Progress = silent) -> None:
         super().prepare(progress)
@@ -69,7 +69,7 @@ class ListedDataset(Dataset):
             f"{self.name}: {pattern} not found in {self.root} or one folder below; expected there: {self.files}"
         )
 
-    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[Entry]:
+    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[ListEntry]:
         """The videos of a split as the first list found names them.
 
         Raises:
@@ -81,7 +81,7 @@ class ListedDataset(Dataset):
             f"{self.name}: no {split} list in {self.root} or one folder below; expected there: {self.files}"
         )
 
-    def lists(self, split: Split, boundaries: Boundaries) -> list[Entry]:
+    def lists(self, split: Split, boundaries: Boundaries) -> list[ListEntry]:
         """The entries of the first list there is, in this order: the official one, VadCLIP's csv, AnomalyCLIP's.
 
         The last come first with AnomalyCLIP's boundaries: its rule counts from the first frame its own lists state.
@@ -103,7 +103,7 @@ class ListedDataset(Dataset):
             counts |= read_counts(path)
         return counts
 
-    def _list(self, path: Path) -> list[Entry]:
+    def _list(self, path: Path) -> list[ListEntry]:
         """A list's entries, parsed once."""
         if path not in self._read:
             self._read[path] = read_csv_list(path) if path.suffix.lower() == ".csv" else read_list(path, self.root)
@@ -119,7 +119,7 @@ class ListedDataset(Dataset):
             )
         return lists[0] if lists else None
 
-    def _anomalyclip_entries(self, split: Split) -> list[Entry]:
+    def _anomalyclip_entries(self, split: Split) -> list[ListEntry]:
         names = ["Anomaly_Test.txt"] if split == "test" else ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"]
         found = []
         for name in names:
@@ -143,7 +143,7 @@ class ListedDataset(Dataset):
         except UnknownNameError as error:
             raise DataError(f"{where}: {' '.join(str(error).split())}") from None
 
-    def listed_classes(self, entry: Entry) -> tuple[str, ...]:
+    def listed_classes(self, entry: ListEntry) -> tuple[str, ...]:
         """Names of the classes whose ids AnomalyCLIP's list gives a video.
 
         Raises:
@@ -195,7 +195,7 @@ class ListedDataset(Dataset):
                 segments.append(Segment(label, start, end))
         return tuple(segments)
 
-    def paths(self, entries: Sequence[Entry], split: Split) -> dict[str, Path | None]:
+    def paths(self, entries: Sequence[ListEntry], split: Split) -> dict[str, Path | None]:
         """Each video's file or folder of frames; what is missing, double or in no list is noted."""
         if self._files is None:
             lists = [entries for s in SPLITS for entries in (self.entries(s), self.entries(s, "anomalyclip"))]
@@ -219,7 +219,7 @@ class ListedDataset(Dataset):
 
     def annotated(
         self,
-        entry: Entry,
+        entry: ListEntry,
         labels: tuple[str, ...],
         table: Mapping[str, Sequence[Interval]],
         path: Path,
@@ -252,7 +252,7 @@ class ListedDataset(Dataset):
             self.note(f"{path}: {entry.name!r} has a segment of {other}, its label is {' and '.join(labels)}")
         return segments
 
-    def note_strangers(self, annotated: Iterable[str], entries: Collection[Entry], path: Path) -> None:
+    def note_strangers(self, annotated: Iterable[str], entries: Collection[ListEntry], path: Path) -> None:
         """Note the videos of an annotation file that the test list does not name."""
         if strangers := sorted(set(annotated) - {e.name for e in entries}):
             self.note(f"{path}: {len(strangers)} videos are not in the test list, the first is {strangers[0]!r}")

@@ -29,7 +29,7 @@ _CROP = re.compile(r"__\d+$")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListEntry:
     """A video as a list names it.
 
     Args:
@@ -153,7 +153,7 @@ def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
     return parts[-2] if len(parts) > 1 else "", name
 
 
-def read_list(path: Path, root: Path) -> list[Entry]:
+def read_list(path: Path, root: Path) -> list[ListEntry]:
     """A list of one video a line: its path, and in AnomalyCLIP's lists ``first last id [id ...]`` behind it.
 
     Raises:
@@ -172,7 +172,7 @@ def read_list(path: Path, root: Path) -> list[Entry]:
         if last < first:
             raise DataError(f"{where}: expected first <= last frame, found {first} {last}")
         frames = last - first + 1 if values else None
-        entries.append(Entry(name, where, folder, first=first, ids=tuple(ids), frames=frames))
+        entries.append(ListEntry(name, where, folder, first=first, ids=tuple(ids), frames=frames))
     return _unique(entries)
 
 
@@ -183,7 +183,7 @@ def _split_numbers(text: str) -> tuple[str, list[str]]:
     return text.rsplit(None, len(behind))[0], behind[::-1]
 
 
-def read_csv_list(path: Path) -> list[Entry]:
+def read_csv_list(path: Path) -> list[ListEntry]:
     """VadCLIP's form of a list, ``path,label`` with a header and a row for each crop of a video, as one entry a video.
 
     Raises:
@@ -191,7 +191,7 @@ def read_csv_list(path: Path) -> list[Entry]:
     """
     lines = read_lines(path)
     expected = "expected the header 'path,label'"
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ListEntry] = {}
     for number, (where, text) in enumerate(lines):
         try:
             row = next(csv.reader([text], strict=True))
@@ -205,7 +205,7 @@ def read_csv_list(path: Path) -> list[Entry]:
             raise DataError(f"{where}: expected a path and a label, found {brief(text)!r}")
         _, name = listed_path(row[0], where, None)
         name = video_name(_CROP.sub("", name))
-        entry = entries.setdefault(name, Entry(name, where, label=row[1]))
+        entry = entries.setdefault(name, ListEntry(name, where, label=row[1]))
         if entry.label != row[1]:
             raise DataError(f"{where}: {name!r} is labelled {row[1]!r} here and {entry.label!r} in {entry.where}")
     if not entries:
@@ -276,7 +276,7 @@ def add_once(table: dict[str, list[Interval]], name: str, intervals: list[Interv
     table[name] = intervals
 
 
-def _unique(entries: list[Entry]) -> list[Entry]:
+def _unique(entries: list[ListEntry]) -> list[ListEntry]:
     seen: dict[str, str] = {}
     for entry in entries:
         if entry.name in seen:

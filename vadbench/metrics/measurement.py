@@ -1,0 +1,69 @@
+"""From a scored split to every metric: the one place where scores become an AUC, an AP and the rest.
+
+Needs the scores and their ground truth alone: neither the method nor the features nor the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.base.metric_keys import MetricKey
+from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
+from vadbench.metrics.definitions import BRANCH_METRICS, MetricValue
+from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
+from vadbench.metrics.ranking import evaluate
+from vadbench.scoring.split import ScoredSplit
+
+
+def measure(split: ScoredSplit) -> dict[str, MetricValue]:
+    """Every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on."""
+    drop, found = split.rules.drop_zeros, localised(split)
+    values = evaluate(split.rows, drop) | found.metrics()
+    metrics = with_intervals(split.rows, values, drop_zeros=drop, others=found.resampled)
+    for branch in split.scores[0].branches:
+        own = np.concatenate([s.branches[branch] for s in split.scores])
+        rows = replace(split.rows, scores=own, class_scores=None, class_positives=None)
+        of_branch = with_intervals(rows, {k: v for k, v in evaluate(rows).items() if k in BRANCH_METRICS})
+        metrics |= {str(MetricKey(name, branch)): value for name, value in of_branch.items()}
+    return metrics
+
+
+def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
+    """``(resamples,)`` values of metrics in resamples of the videos, NaN where undefined.
+
+    Args:
+        split: the scored split.
+        metrics: keys as in :mod:`vadbench.metrics.definitions`, without those of branches.
+        draws: ``(resamples, videos)``, from :func:`vadbench.metrics.bootstrap.draw_videos`.
+    """
+    found = resampled_metrics(split.rows, metrics, draws, split.rules.drop_zeros)
+    if any(name.startswith("mAP@") for name in metrics):
+        found |= localised(split).resampled(draws)
+    return {name: found[name] for name in metrics if name in found}
+
+
+def localised(split: ScoredSplit) -> Localisation:
+    """Segments that the class probabilities propose, matched with the annotated ones."""
+    truth = [[(split.classes.id(s.label), s.start, s.end) for s in v.segments] for v in split.videos]
+    return localise(
+        [LocalisedVideo(s.name, s.classes, s.frames, t) for s, t in zip(split.scores, truth, strict=True)],
+        split.stride,
+        split.classes.names,
+        split.classes.normal,
+        split.rules.localization,
+        split.localises_normal,
+    )
+
+
+def carriers(split: ScoredSplit, metric: str) -> int:
+    """How many videos have positives for a metric: frames of its class, or anomalous frames where it has no class."""
+    of_class, counts = MetricKey.parse(metric).of_class, split.rows.class_positives
+    if of_class is None:
+        return int(split.rows.abnormal.sum())
+    if counts is None or of_class not in split.classes.names:
+        return 0
+    return int((split.rows.per_video(counts[:, split.classes.names.index(of_class)]) > 0).sum())
