@@ -24,7 +24,7 @@ from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.clip.weights import first_line
-from vadbench.features.crops import training_crops
+from vadbench.features.crops import training_rows
 from vadbench.harness.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.run import build, training_identity
@@ -137,10 +137,9 @@ def import_checkpoint(
         method.import_reference(state)
     except NotImplementedError as error:
         raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
-    normal = [v for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
+    normal = [v.name for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
     progress("preparing", 0, 1)
-    features, which = provision.features, experiment.config.rows.crops
-    method.prepare(features.crop_rows(v.name, crop) for v in normal for crop in training_crops(features, v.name, which))
+    method.prepare(training_rows(provision.features, normal, experiment.config.rows.crops))
     progress("preparing", 1, 1)
     config = experiment.config.model_dump(mode="json")
     train = provision.record(experiment.dataset, "train")

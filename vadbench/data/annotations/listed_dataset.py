@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError
-from vadbench.base.types import Progress, silent
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import SPLITS, Boundaries, Dataset, Segment, Split, Video
@@ -39,11 +38,6 @@ class ListedDataset(Dataset):
         super().__init__(root)
         self._files: VideoFiles | None = None
         self._read: dict[Path, list[ListEntry]] = {}
-
-    def prepare(self, progress: Progress = silent) -> None:
-        super().prepare(progress)
-        for split in SPLITS:
-            self.videos(split)
 
     @abstractmethod
     def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]: ...
@@ -200,8 +194,8 @@ class ListedDataset(Dataset):
         if self._files is None:
             lists = [entries for s in SPLITS for entries in (self.entries(s), self.entries(s, "anomalyclip"))]
             self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
-            if extra := self._files.unlisted():
-                self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
+        if extra := self._files.unlisted():
+            self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}
         for e in entries:
             here = self._files.candidates(e.name, e.folder)
