@@ -1,4 +1,4 @@
-"""The beginning of somebody's own plugin: a small package that works before anything is changed in it."""
+"""Small working packages from which a new method or data set starts, written by ``vadbench new``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Conformance checks: does a method or a data set keep its side of the contract? In the spirit of scikit-learn's
-``check_estimator``.
+"""Conformance checks of methods and data sets, in the spirit of scikit-learn's ``check_estimator``.
 
 All at once, or each as a test of its own::
 
