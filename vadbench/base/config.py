@@ -36,7 +36,7 @@ class Settings(BaseModel):
 
 
 class Rows(Settings):
-    """Which feature rows a method wants; the harness pools finer stored rows to this."""
+    """The feature rows that a method wants; the harness pools finer stored rows to them."""
 
     stride: int = Field(1, ge=1, le=100_000, description="frames from one row to the next")
     pooling: Literal["first", "middle", "mean"] = Field(
@@ -54,7 +54,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Recipe(Settings):
-    """How a method is trained; the harness has one training loop and this is all it can be told.
+    """The training of a method: everything that the harness's training loop can be told.
 
     A setting that has no effect in the combination given is refused; without an epoch none has, and all are accepted.
     """
@@ -171,7 +171,7 @@ class Recipe(Settings):
 
     @classmethod
     def _back(cls, name: str) -> str:
-        """What else must be set back where a method's own default would be refused next."""
+        """The second half of an advice: the setting to set back, which would be refused next."""
         usual = Recipe.model_fields[name].default
         return f" and recipe.{name}={str(usual).lower()}"
 
@@ -184,7 +184,7 @@ class MethodConfig(Settings):
 
     @property
     def trains(self) -> bool:
-        """Whether anything is trained: there is a recipe, and it has an epoch."""
+        """True if there is a recipe with at least one epoch."""
         return self.recipe is not None and self.recipe.epochs > 0
 
 
@@ -259,7 +259,7 @@ def field_choices(model: type[BaseModel]) -> dict[str, str]:
 
 
 def of_field(name: str, texts: Mapping[str, str]) -> str:
-    """What is said of a setting, or of the one whose entry it is.
+    """Return the text about a setting, or about the table setting of which it is an entry.
 
     >>> of_field("weights.fire", {"weights": "of the classes"})
     'of the classes'

@@ -1,4 +1,4 @@
-"""What the annotation of a setting allows: sections of settings, tables with keys of their own, true and false."""
+"""The fields of settings classes and what their annotations allow: sections, tables with free keys, true and false."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def known_settings(model: type[BaseModel]) -> dict[tuple[str, ...], Setting]:
 
 
 def is_known(place: tuple[str, ...], known: Mapping[tuple[str, ...], Setting]) -> bool:
-    """Whether a name is that of a setting, or of an entry of a table that a setting holds."""
+    """Return True if a name is that of a setting, or of an entry of a table that a setting holds."""
     return place in known or any(s.table and place[: len(p)] == p for p, s in known.items())
 
 
@@ -83,7 +83,7 @@ def choices(annotation: Any) -> list[Any] | None:
 
 
 def misplaced_truth(value: Any, annotation: Any) -> bool:
-    """Whether true or false stands where only a number may; pydantic would take them for 1 and 0.
+    """Return True if a value is true or false and only a number may be; pydantic would take it for 1 or 0.
 
     >>> misplaced_truth(True, int), misplaced_truth(True, bool | None), misplaced_truth([1, True], tuple[int, ...])
     (True, False, True)

@@ -1,4 +1,4 @@
-"""How a benchmark goes on, while it does: a live table on a terminal, a line for each cell elsewhere."""
+"""The progress of a benchmark: a live table on a terminal, a line for each finished cell elsewhere."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def display(states: Sequence[CellState]) -> Iterator[CellLines]:
 
 
 def result(state: CellState) -> str:
-    """What came of a cell in a few words.
+    """Return the outcome of a cell in a few words.
 
     >>> from vadbench.benchmarks.state import CellState
     >>> result(CellState(cell=None, state="failed", reason="the loss is not finite"))

@@ -1,4 +1,4 @@
-"""From a :class:`ClipSource` to a :class:`Clip`: architecture, activation check, weights."""
+"""Loading a :class:`Clip` from a :class:`ClipSource`: architecture, activation check, weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vadbench.clip.weights import (
 )
 
 ASSETS = Path(__file__).parents[1] / "assets"
-"""Where ``small_clip.json`` and ``small_clip.safetensors`` lie."""
+"""The folder of ``small_clip.json`` and ``small_clip.safetensors``."""
 
 _QUICK = "-quickgelu"
 _TAUGHT = 0.01
@@ -121,7 +121,7 @@ def _untaught(seed: int, width: int) -> Tensor:
 
 
 def taught_tokens(clip: Clip) -> Tensor | None:
-    """Which tokens stood in the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if not known.
+    """Return the tokens of the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if unknown.
 
     It is known of the small CLIP, whose other tokens have kept the embedding they were drawn with, and of untrained
     ones.
@@ -145,7 +145,7 @@ def _named_config(model: str) -> dict[str, Any]:
 
 
 def _pretrained(source: ClipSource) -> dict[str, Any]:
-    """What open_clip knows about a tag, the activation checked."""
+    """Return open_clip's entry for a tag after checking its activation."""
     model, tag = source.model, source.weights
     twin = model.removesuffix(_QUICK) if model.endswith(_QUICK) else model + _QUICK
     entry: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if tag else {}

@@ -25,7 +25,7 @@ Weights = dict[str, Tensor]
 
 
 def is_file(weights: str) -> bool:
-    """Whether ``weights`` means a file rather than an open_clip tag: decided by the suffix, not by what exists."""
+    """Return True if ``weights`` names a file, not an open_clip tag: the suffix decides, not what exists."""
     return Path(weights).suffix in FILE_SUFFIXES
 
 

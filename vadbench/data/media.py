@@ -49,7 +49,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
 
 
 def lazy_frames(path: Path) -> Iterator[Callable[[], Frame]]:
-    """As :func:`read_frames`, but each frame becomes an array only when it is called.
+    """Read frames as :func:`read_frames` does, but make an array of a frame only when it is called.
 
     A video is decoded completely either way; what a skipped frame saves is its conversion to RGB, and for a folder of
     images the reading of the file.
@@ -88,7 +88,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def source_id(path: Path) -> str:
-    """What names the content at ``path``: 32 hex digits of sha256 over a whole file, or over all images of a folder.
+    """Return what identifies the content at ``path``: 32 hex digits of SHA-256 of a file, or of all images of a folder.
 
     Everything is read once and then remembered in the cache under the sizes, inodes and times of the files, so that
     asking again costs no reading.
@@ -118,7 +118,8 @@ def source_id(path: Path) -> str:
 
 
 def is_source(path: Path, recorded: str) -> bool:
-    """Whether features whose store says that they were made from ``recorded`` were made from what lies at ``path``.
+    """Return True if features that were made from ``recorded``, as their store says, were made from what is at
+    ``path``.
 
     Raises:
         MediaError: nothing readable lies there.

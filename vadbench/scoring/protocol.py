@@ -1,4 +1,4 @@
-"""How scores meet ground truth: the protocol, and the alignment of rows with annotated segments."""
+"""The protocol: the rules by which scores meet ground truth."""
 
 from __future__ import annotations
 

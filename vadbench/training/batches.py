@@ -1,4 +1,4 @@
-"""From training videos to batches on the device: which videos meet, and reading them while the model is at work."""
+"""Batches of training videos on the device: which videos meet, and reading ahead while the model is at work."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from vadbench.dataset import SPLITS, Boundaries, Dataset, Segment, Split, Video
 
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
 SHIFTS: dict[Boundaries, tuple[int, int]] = {"anomalyclip": (0, 1), "vadclip": (0, 0)}
-"""What each paper's code adds to an interval's two numbers to make it half-open and 0-based, whatever the data set:
+"""The numbers that each paper's code adds to an interval to make it half-open and 0-based, on every data set:
 AnomalyCLIP takes both ends as inside and 0-based, VadCLIP takes [first, last) (spec: 1.4 and 5.2)."""
 OVERRUN = 2
 """Frames that an interval may end past its video: five of UCF-Crime's and one of XD-Violence's do, by no more than this
@@ -29,7 +29,7 @@ class ListedDataset(Dataset):
     """
 
     native_shift: ClassVar[tuple[int, int]]
-    """What the data set's own convention adds to an interval's two numbers to make it half-open and 0-based."""
+    """The numbers that the data set's own convention needs added to an interval to make it half-open and 0-based."""
     official_lists: ClassVar[dict[Split, str]] = {}
     """File name of the official list of each split, one path a line."""
     count_files: ClassVar[str] = ""
@@ -97,7 +97,7 @@ class ListedDataset(Dataset):
         return own
 
     def counts(self, split: Split) -> dict[str, int]:
-        """How many frames videos have: by the frame counts of ``count_files``, else by AnomalyCLIP's lists."""
+        """Frame counts of videos, from ``count_files`` or else from AnomalyCLIP's lists."""
         counts = {e.name: e.frames for e in self._anomalyclip_entries(split) if e.frames}
         for path in find_files(self.root, self.count_files) if self.count_files else ():
             counts |= read_counts(path)
@@ -154,7 +154,7 @@ class ListedDataset(Dataset):
         return tuple(self.classes.names[i] for i in dict.fromkeys(entry.ids))
 
     def shift(self, boundaries: Boundaries, first: int = 0) -> tuple[int, int]:
-        """What turns the two numbers of an interval into a half-open, 0-based one.
+        """Return the two numbers to add to an interval to make it half-open and 0-based.
 
         Args:
             first: the video's first frame in absolute numbers; only AnomalyCLIP's rule counts from it.
