@@ -17,7 +17,7 @@ from vadbench.base.errors import ClipError, UnknownNameError
 from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
 from vadbench.clip.weights import (
     FILE_SUFFIXES,
-    Weights,
+    StateDict,
     first_line,
     hash_weights,
     infer_config,
@@ -94,7 +94,7 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
     )
 
 
-def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], Weights | None, dict[str, Any]]:
+def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], StateDict | None, dict[str, Any]]:
     try:
         asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
     except OSError as error:

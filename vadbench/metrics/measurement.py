@@ -60,7 +60,7 @@ def localised(split: ScoredSplit) -> Localisation:
 
 
 def carriers(split: ScoredSplit, metric: str) -> int:
-    """Return the number of videos with positives for a metric: frames of its class, or anomalous ones if it has none."""
+    """Return how many videos have positives for a metric: frames of its class, or anomalous ones if it has none."""
     of_class, counts = MetricKey.parse(metric).of_class, split.rows.class_positives
     if of_class is None:
         return int(split.rows.abnormal.sum())
