@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.base.config import MethodConfig
 from vadbench.base.errors import ConfigError, PluginError
+from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable
 
 if TYPE_CHECKING:

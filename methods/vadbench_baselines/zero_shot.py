@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vadbench.base.config import MethodConfig
 from vadbench.base.errors import ConfigError
+from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method, Reach, Scores, Task
 
 

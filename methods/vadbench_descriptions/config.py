@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, create_model, field_validator
 
-from vadbench.base.config import MethodConfig, Recipe, Rows, Settings
+from vadbench.base.config import Settings
+from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench_descriptions.bank import BankSetting
 
 

@@ -6,17 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
-from vadbench.base.config import (
-    MethodConfig,
-    Recipe,
-    Settings,
-    field_choices,
-    field_descriptions,
-    field_names,
-    of_field,
-    resolve,
-)
+from vadbench.base.config import Settings, field_choices, field_descriptions, field_names, of_field, resolve
 from vadbench.base.errors import ConfigError
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names, flatten, joined, read_value, same, split_name, written
 from vadbench.plugins.registry import installed
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.base.config import MethodConfig, Recipe, resolve
+from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names
 from vadbench.base.types import silent
 from vadbench.benchmarks.engines import LostTask
@@ -661,7 +662,7 @@ def test_a_run_without_some_videos_is_done_only_where_that_is_allowed(record, tm
 
 WEIGHTED = """
 from vadbench import MethodSpec, hookimpl
-from vadbench.base.config import MethodConfig
+from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, create_model
 
-from vadbench.base.config import MethodConfig, Recipe, Rows, Settings, resolve
+from vadbench.base.config import Settings, resolve
 from vadbench.base.fields import Introduced, fields
+from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench.base.naming import is_of, same
 from vadbench.plugins.registry import installed
 from vadbench.records.keys import evaluation_key, key_values, restored, training_key

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vadbench.base.config import MethodConfig, Recipe
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.errors import ConfigError, TrainingError
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
 from vadbench.training.batches import Sample

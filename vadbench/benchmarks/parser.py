@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vadbench.base.config import MethodConfig, field_names, resolve
+from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.schema import (
     PROTOCOL,

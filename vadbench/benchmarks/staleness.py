@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.config import MethodConfig, Settings, resolve
+from vadbench.base.config import Settings, resolve
 from vadbench.base.errors import VadbenchError
 from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.method_config import MethodConfig
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import torch
 from pydantic import ValidationError
 
-from vadbench.base.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
+from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
 from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.types import Progress, silent
 from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip

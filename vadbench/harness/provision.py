@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vadbench.base.config import Rows
 from vadbench.base.errors import DataError, FeatureError
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
+from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id

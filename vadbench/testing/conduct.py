@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadbench.base.config import MethodConfig, field_descriptions, resolve
+from vadbench.base.config import field_descriptions, resolve
 from vadbench.base.errors import ConfigError
+from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import Dataset
 from vadbench.testing.check import Failure, require
 from vadbench.testing.methods import METHOD_CHECKS
@@ -29,7 +30,7 @@ def settings(subject: TestedMethod) -> str:
     require(
         issubclass(kind.Config, MethodConfig),
         f"Config is {kind.Config.__name__}",
-        "make it a subclass of vadbench.base.config.MethodConfig",
+        "make it a subclass of vadbench.base.method_config.MethodConfig",
     )
     meanings = field_descriptions(kind.Config)
     silent = [name for name, text in meanings.items() if not text.strip()]

@@ -14,9 +14,9 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
-from vadbench.base.config import MethodConfig
 from vadbench.base.errors import listed
 from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.dataset import Dataset

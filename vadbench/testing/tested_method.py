@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vadbench.base.config import MethodConfig, Recipe, resolve
+from vadbench.base.config import resolve
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable

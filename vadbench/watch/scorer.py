@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from vadbench.base.config import MethodConfig, defaults, resolve
+from vadbench.base.config import defaults, resolve
 from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
+from vadbench.base.method_config import MethodConfig
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
