@@ -24,6 +24,7 @@ from PIL import Image
 
 from vadbench.base.errors import MediaError, StorageError
 from vadbench.base.files import Remembered, file_stamp, replacing
+from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
 
 Frame = NDArray[np.uint8]
@@ -106,9 +107,7 @@ def source_id(path: Path) -> str:
             return before
         digest = hashlib.sha256()
         for file in files:
-            with file.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").hexdigest()
-            digest.update(f"{file.name if path.is_dir() else ''}\0{content}\0".encode())
+            digest.update(f"{file.name if path.is_dir() else ''}\0{file_digest(file)}\0".encode())
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror}") from error
     found = digest.hexdigest()[:32]
