@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.errors import RunError, listed
+from vadbench.base.errors import RunError, first_complaint, listed
 from vadbench.base.files import LOCK, read_json, write_json
 from vadbench.base.locations import ARTIFACTS
 from vadbench.base.metric_keys import from_first_edition
@@ -97,10 +97,8 @@ def read_record(folder: Path) -> RunRecord:
     try:
         return RunRecord.model_validate(_translated(content) if schema == FIRST_EDITION else content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{path} is not a run record: {where}: {first['msg']}; delete this file and run again"
+            f"{path} is not a run record: {first_complaint(error)}; delete this file and run again"
         ) from error
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.errors import FeatureError, RunError, UnknownNameError, VadbenchError, cut, first_complaint
+from vadbench.base.errors import (
+    FeatureError,
+    RunError,
+    UnknownNameError,
+    VadbenchError,
+    cut,
+    first_complaint,
+    last_line,
+)
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Split
@@ -57,9 +65,8 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             yield path, str(error).removeprefix(f"{path} ")
             continue
         if record.status != "finished":
-            # Of a traceback its last line says what happened.
-            reason = (record.error or "").strip().splitlines()
-            yield path, f"the run failed: {cut(reason[-1], 200) if reason else 'no reason given'}; run it again"
+            reason = cut(last_line(record.error or "no reason given"), 200)
+            yield path, f"the run failed: {reason}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:
