@@ -86,7 +86,7 @@ def test_the_seed_decides_the_result(tmp_path):
 
 
 def test_too_few_videos_say_which_batch_size_fits(tmp_path):
-    with pytest.raises(ConfigError, match=r"found 1 and 9; use --set recipe.batch_size=2"):
+    with pytest.raises(ConfigError, match=r"found 1 and 9; set recipe.batch_size=2"):
         fit(make(RECIPE), samples(1, 9), RECIPE, 0, tmp_path)
 
 

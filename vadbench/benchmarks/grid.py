@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from vadbench.base.errors import RunError, StorageError, VadbenchError
+from vadbench.base.errors import RunError, StorageError, VadbenchError, one_line
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.engines import Engine, LostTask
@@ -124,7 +124,7 @@ def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOut
     except StorageError as error:
         return CellOutcome("storage", reason=str(error))
     except VadbenchError as error:
-        return CellOutcome("failed", reason=in_words_of_bench(" ".join(str(error).split()), cell.dataset))
+        return CellOutcome("failed", reason=in_words_of_bench(one_line(error), cell.dataset))
     except Exception as error:
         return CellOutcome(
             "failed", reason=f"{type(error).__name__}: {error} (vadbench run -m {cell.method} --debug shows where)"

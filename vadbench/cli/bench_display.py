@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vadbench.base.errors import last_line
 from vadbench.cli.output import note, percent
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def result(state: CellState) -> str:
     'the loss is not finite'
     """
     if state.outcome is None:
-        return state.reason.strip().splitlines()[-1] if state.reason else ""
+        return last_line(state.reason)
     record = state.outcome.record
     value = record.metrics["AUC"].value if "AUC" in record.metrics else None
     took = "finished by another process" if state.outcome.reused else f"{sum(record.seconds.values()):.1f} s"

@@ -13,12 +13,11 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
-from vadbench.base.errors import ClipError, UnknownNameError
+from vadbench.base.errors import ClipError, UnknownNameError, first_line
 from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
 from vadbench.clip.weights import (
     FILE_SUFFIXES,
     StateDict,
-    first_line,
     hash_weights,
     infer_config,
     is_file,

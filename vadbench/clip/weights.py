@@ -14,7 +14,7 @@ from open_clip.model import convert_to_custom_text_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.base.errors import ClipError, cut
+from vadbench.base.errors import ClipError, first_line, listed
 
 FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
 
@@ -142,8 +142,7 @@ def load_strictly(model: Any, state: StateDict, source: str) -> None:
         if key in state and state[key].shape != value.shape
     ]
     if wrong:
-        more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
-        raise ClipError(f"weights {source} do not fit the model: {'; '.join(sorted(wrong)[:6])}{more}; name its model")
+        raise ClipError(f"weights {source} do not fit the model: {listed(sorted(wrong), 6, '; ')}; name its model")
     model.load_state_dict(state)
 
 
@@ -154,8 +153,3 @@ def hash_weights(state: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(state[name].detach().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of somebody else's error, short enough for ours."""
-    return cut((str(error).strip().splitlines() or [type(error).__name__])[0], 200)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.base.errors import CheckpointError, listed
+from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import read_json, write_json, write_tensors
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
@@ -104,7 +104,7 @@ def read_info(folder: Path) -> CheckpointInfo:
     try:
         return CheckpointInfo.model_validate(read_json(path))
     except ValidationError as error:
-        raise CheckpointError(f"{path} does not describe a checkpoint: {error.errors()[0]['msg']}") from error
+        raise CheckpointError(f"{path} does not describe a checkpoint: {first_complaint(error)}") from error
 
 
 def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:

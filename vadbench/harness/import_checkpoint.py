@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from vadbench.base.errors import CheckpointError, listed
+from vadbench.base.errors import CheckpointError, first_line, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
-from vadbench.clip.weights import first_line
 from vadbench.features.crops import training_crops
 from vadbench.harness.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
 from vadbench.harness.experiment import Experiment
@@ -84,8 +83,9 @@ def read_reference(path: Path) -> dict[str, Tensor]:
             " code; get the file from its authors again"
         ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
-        reason = first_line(error)
-        raise CheckpointError(f"cannot read {path} as a checkpoint of tensors: {reason}; get the file again") from error
+        raise CheckpointError(
+            f"cannot read {path} as a checkpoint of tensors: {first_line(error)}; get the file again"
+        ) from error
     for name in _WRAPPINGS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

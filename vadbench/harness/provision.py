@@ -260,7 +260,7 @@ def _pooled(
         if have.regions and rows.pooling == "mean":
             raise FeatureError(
                 f"the method wants the mean of {rows.stride} frames, but features in {source.folder} are of regions,"
-                " which differ from frame to frame; give --set rows.pooling=first or middle, and extract the same"
+                " which differ from frame to frame; set rows.pooling=first or middle, and extract the same"
             )
         raise FeatureError(
             f"the method wants a row every {rows.stride} frames ({rows.pooling}), the features in {source.folder} have"

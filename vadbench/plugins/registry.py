@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pluggy
 
-from vadbench.base.errors import PluginError, UnknownNameError
+from vadbench.base.errors import PluginError, UnknownNameError, one_line
 from vadbench.plugins import hookspecs
 from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
 from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
@@ -184,7 +184,7 @@ class Registry:
                 plugin.error = "implements no vadbench hook"
         except (Exception, SystemExit) as error:
             plugin.specs = {}
-            plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
+            plugin.error = one_line(f"{type(error).__name__}: {error}")
 
 
 @cache

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.base.errors import listed
 from vadbench.base.files import write_tensors
 from vadbench.harness.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
@@ -148,5 +149,4 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _named(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(f"'{n}'" for n in names[:SHOWN]) + more
+    return listed([f"'{n}'" for n in names], SHOWN)

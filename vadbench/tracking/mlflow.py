@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from vadbench.base.errors import TrackingError, cut
+from vadbench.base.errors import TrackingError, cut, first_line
 from vadbench.base.files import make_folder
 from vadbench.base.hashing import digest
 from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, TRAINING_LOG, tracking_store
@@ -146,7 +146,7 @@ def _spelt(text: str) -> str:
 
 
 def _refused(address: str, error: Exception) -> TrackingError:
-    return TrackingError(f"MLflow at {address}: {(str(error) or type(error).__name__).splitlines()[0]}")
+    return TrackingError(f"MLflow at {address}: {first_line(error)}")
 
 
 @contextmanager

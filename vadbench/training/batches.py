@@ -103,9 +103,7 @@ def batches(
     groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
     fewest = min(len(g) for g in groups)
     if fewest < half:
-        remedy = (
-            f"use --set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
-        )
+        remedy = f"set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
         raise ConfigError(
             f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
             f" {len(groups[0])} and {len(groups[1])}; {remedy}"

@@ -26,7 +26,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vadbench.base.errors import MediaError, cut
+from vadbench.base.errors import MediaError, first_line
 from vadbench.data.media import Frame, read_frames
 from vadbench.watch.sources import VideoSource
 
@@ -317,4 +317,4 @@ def _upright(frame: av.VideoFrame) -> Frame:
 def _reason(error: Any, timeout: float) -> str:
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f"nothing came for {timeout:g} s"
-    return cut(str(getattr(error, "strerror", None) or error).strip().split("\n")[0], 200)
+    return first_line(getattr(error, "strerror", None) or error)

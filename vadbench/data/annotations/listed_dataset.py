@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from vadbench.base.errors import DataError, UnknownNameError
+from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.base.types import Progress, silent
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
@@ -141,7 +141,7 @@ class ListedDataset(Dataset):
         try:
             return tuple(dict.fromkeys(self.classes.names[self.classes.id(name)] for name in found))
         except UnknownNameError as error:
-            raise DataError(f"{where}: {' '.join(str(error).split())}") from None
+            raise DataError(f"{where}: {one_line(error)}") from None
 
     def listed_classes(self, entry: ListEntry) -> tuple[str, ...]:
         """Names of the classes whose ids AnomalyCLIP's list gives a video.
