@@ -267,7 +267,7 @@ def test_an_alias_is_the_name_of_a_setting(tmp_path):
     assert Aliased.model_validate(found.model_dump(mode="json")) == found
     assert {"time.global", "time.class.size"} <= set(field_names(Aliased))
     assert field_descriptions(Aliased)["time.global"] == "a word of Python's"
-    with pytest.raises(ConfigError, match="did you mean 'time.global'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'time\.global'"):
         resolve(Aliased, {}, environment={}, assignments=["time.globl=true"])
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import get_args
 
 from vadbench.dataset import SPLITS, Boundaries, Video
-from vadbench.testing.check import Failure, require
+from vadbench.testing.conformance import Failure, require
 from vadbench.testing.tested_dataset import TestedDataset
 
 READINGS: tuple[Boundaries, ...] = get_args(Boundaries)
