@@ -55,6 +55,10 @@ class ClassTable:
     def words(self) -> tuple[str, ...]:
         return tuple(c.words for c in self.classes)
 
+    def prompt_words(self, source: Literal["words", "name"]) -> tuple[str, ...]:
+        """What a prompt says for each class: its words, or its official name with spaces for underscores."""
+        return self.words if source == "words" else tuple(name.replace("_", " ") for name in self.names)
+
     @property
     def abnormal(self) -> tuple[int, ...]:
         """Ids of the abnormal classes in ascending order."""

@@ -100,6 +100,17 @@ def test_a_changed_default_and_a_changed_default_of_a_data_set_give_another_key(
     assert key(Before, {"width": 5}) == key(After, {})
 
 
+def test_a_field_is_hashed_under_its_alias():
+    class Spelt(MethodConfig):
+        lasting: bool = Field(True, alias="global")
+        later: Annotated[int, Introduced(1)] = Field(1, alias="class")
+
+    plain = key_values(MethodConfig())
+    assert key_values(Spelt()) == plain | {"global": True}
+    assert key_values(Spelt.model_validate({"class": 2})) == plain | {"global": True, "class": 2}
+    assert restored(Spelt, plain | {"global": False}) == Spelt.model_validate({"global": False})
+
+
 def test_every_part_of_a_key_matters():
     keys = {training_key(**PARTS)}
     for name, value in (PARTS | {"dataset_code": ""}).items():

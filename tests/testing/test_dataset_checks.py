@@ -11,7 +11,7 @@ import pytest
 from vadbench.base.errors import UnknownNameError
 from vadbench.plugins.registry import Registry
 from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
-from vadbench.testing.datasets import DATASET_CHECKS
+from vadbench.testing.catalogue import DATASET_CHECKS
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = HERE / "broken_datasets.py"

@@ -12,7 +12,7 @@ import pytest
 from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.plugins.registry import Registry, installed
 from vadbench.testing import Check, NotCheckedWarning, check_method, method_checks
-from vadbench.testing.methods import METHOD_CHECKS
+from vadbench.testing.catalogue import METHOD_CHECKS
 
 PLUGIN = Path(__file__).with_name("broken_methods.py")
 Registry(files=[PLUGIN])

@@ -24,7 +24,7 @@ SHOWN = 5
 class Settings(BaseModel):
     """Base of all settings: frozen, and a field nobody declared is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
 
     @field_validator("*", mode="before")
     @classmethod

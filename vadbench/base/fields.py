@@ -38,7 +38,7 @@ class Setting:
 
 def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> Iterator[Setting]:
     """Every field of a settings class, each section before its own fields."""
-    for name, info in model.model_fields.items():
+    for name, info in named_fields(model).items():
         default = _default(info)
         members = list(members_of(info.annotation))
         if isinstance(default, BaseModel):
@@ -51,6 +51,11 @@ def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel
         yield Setting(prefix + name, info, section, not isinstance(default, BaseModel | Mapping), _holds_table(members))
         if section is not None:
             yield from fields(section, f"{prefix}{name}.", (*above, model))
+
+
+def named_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a settings class by their names in settings: a field's alias where it has one."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def known_settings(model: type[BaseModel]) -> dict[tuple[str, ...], Setting]:

@@ -133,8 +133,8 @@ def _quoted(key: str) -> str:
 
 def _begun(settings: BaseModel, usual: BaseModel, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """The sections of ``settings`` that ``usual`` is without."""
-    for name in type(settings).model_fields:
-        section, other = getattr(settings, name), getattr(usual, name, None)
+    for attribute, info in type(settings).model_fields.items():
+        section, other, name = getattr(settings, attribute), getattr(usual, attribute, None), info.alias or attribute
         if isinstance(section, BaseModel) and isinstance(other, BaseModel):
             yield from _begun(section, other, f"{prefix}{name}.")
         elif isinstance(section, BaseModel) and other is None:

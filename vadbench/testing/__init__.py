@@ -17,9 +17,8 @@ Every check says what it found and how to mend it. A method that cannot pass one
 Importing this module and collecting the tests is cheap; what a check needs is imported when it runs.
 """
 
-from vadbench.testing.check import Check, CheckResult, NotCheckedWarning
-from vadbench.testing.datasets import check_dataset, dataset_checks
-from vadbench.testing.methods import check_method, method_checks
+from vadbench.testing.catalogue import check_dataset, check_method, dataset_checks, method_checks
+from vadbench.testing.conformance import Check, CheckResult, NotCheckedWarning
 
 __all__ = [
     "Check",

@@ -18,7 +18,7 @@ from vadbench.base.locations import find_data_root
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Split, Video
 from vadbench.plugins.hookspecs import NAME
-from vadbench.testing.check import Failure, require
+from vadbench.testing.conformance import Failure, require
 
 CHEAP = 0.5
 """Seconds that making a data set may take."""

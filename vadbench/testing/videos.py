@@ -9,7 +9,7 @@ from typing import get_args
 
 from vadbench.base.errors import listed
 from vadbench.dataset import SPLITS, Boundaries, Video
-from vadbench.testing.check import Failure, require
+from vadbench.testing.conformance import Failure, require
 from vadbench.testing.tested_dataset import TestedDataset
 
 READINGS: tuple[Boundaries, ...] = get_args(Boundaries)
