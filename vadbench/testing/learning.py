@@ -24,7 +24,8 @@ from vadbench.features.crops import training_crops
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.provision import provide
-from vadbench.harness.run import build, run
+from vadbench.harness.run import run
+from vadbench.harness.training import build
 from vadbench.method import Method
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
 from vadbench.metrics.measurement import resampled
