@@ -12,14 +12,11 @@ from vadbench.base.files import locked
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress, silent
 from vadbench.harness import environment
-from vadbench.harness.checkpoints import (
-    CheckpointInfo,
-    read_info,
-)
+from vadbench.harness.checkpoints import CheckpointInfo, read_info
 from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import selection_notes
-from vadbench.harness.training import Training, classes_in_keys, trained_method, training_of
+from vadbench.harness.training import Training, classes_in_keys, open_training, trained_method
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.keys import EDITION, evaluation_key
 from vadbench.records.record import RunRecord, SplitRecord
@@ -50,7 +47,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         manifest=test.manifest,
         dataset_code=experiment.dataset_code,
     )
-    training = training_of(experiment, seed, evaluation)
+    training = open_training(experiment, seed, evaluation)
     folder = training.folder
     if not again and (record := folder.finished(evaluation)):
         return _reused(experiment, folder.evaluation(evaluation), record)

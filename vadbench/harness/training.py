@@ -52,8 +52,12 @@ class Training:
     made: CheckpointInfo | None = None
 
 
-def training_of(experiment: Experiment, seed: int, evaluation: str) -> Training:
-    """The training of an experiment under a seed, or the one that it evaluates."""
+def open_training(experiment: Experiment, seed: int, evaluation: str) -> Training:
+    """The training of an experiment under a seed, or the one that it evaluates.
+
+    Raises:
+        CheckpointError: the training to evaluate cannot be read, or was made on other features.
+    """
     if experiment.trained is not None:
         info = read_info(experiment.trained)
         _require_same_features(experiment, info)
@@ -153,7 +157,7 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
 
 
 def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:
-    """The method with the weights of a training, which is made where it is not there."""
+    """The method with the weights of a training, which is made where it is not there; one that was cut off goes on."""
     dataset, config, seed = experiment.dataset, experiment.config, training.seed
     method = build(experiment, training.made.class_table() if training.made else dataset.classes, seed)
     folder = training.folder
