@@ -236,6 +236,13 @@ class Method(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} cannot import a released checkpoint")
 
 
+def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int) -> Method:
+    """A fresh method on the task's device, its parameters drawn under ``seed``."""
+    # CUDA draws other numbers than the CPU; building on the CPU gives every device the same start.
+    torch.manual_seed(seed)
+    return kind(config, task).to(task.device)
+
+
 def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:
     """Raise if a method with a recipe has no loss.
 

@@ -18,7 +18,7 @@ from vadbench.base.errors import CheckpointError
 from vadbench.cli import main
 from vadbench.harness.experiment import Request, open_experiment
 from vadbench.harness.import_checkpoint import read_reference
-from vadbench.harness.run import build
+from vadbench.harness.training import build
 from vadbench.plugins.registry import Registry
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"

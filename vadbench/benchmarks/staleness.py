@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,13 +58,13 @@ class Today:
         return there.inputs == self.inputs[split]
 
 
-def today(cell: Cell, registry: Registry, inputs: Mapping[Split, str]) -> Today:
+def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None], Mapping[Split, str]]) -> Today:
     """What a run of a cell would be made with now.
 
     Args:
         cell: what is asked for.
         registry: the plugins.
-        inputs: from :func:`inputs_here`.
+        inputs: :func:`inputs_here` at the site.
 
     Raises:
         VadbenchError: the method cannot be imported, or it has no such setting.
@@ -76,13 +76,14 @@ def today(cell: Cell, registry: Registry, inputs: Mapping[Split, str]) -> Today:
         code, rules = registry.provenance("dataset", cell.dataset).identity, _rules(cell, registry)
     except VadbenchError:
         code, rules = "", None  # whether the data set can be had is asked elsewhere
+    found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"))
     # What was trained on another data set is a matter of that training.
-    own = {split: value for split, value in inputs.items() if split == "test" or cell.training == cell}
+    own = {split: value for split, value in found.items() if split == "test" or cell.training == cell}
     return Today(registry.version(cell.method), config, rules, code, own)
 
 
 def inputs_here(
-    dataset: str, protocol_name: str, subset: str | None, site: Site, registry: Registry
+    site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None
 ) -> dict[Split, str]:
     """What the splits of a data set are made of now; nothing where it is absent or damaged, which the run would say."""
     from vadbench.harness.given_features import GivenFeatures

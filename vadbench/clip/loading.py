@@ -93,6 +93,18 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
     )
 
 
+def is_cached(source: ClipSource) -> bool:
+    """True where a tag's weights lie in the hub's cache, so that loading them needs no network; nothing is loaded.
+
+    Raises:
+        UnknownNameError, ClipError: as :func:`load_clip`, where names do not fit each other.
+    """
+    if source.model in ("", SMALL) or is_file(source.weights) or source.weights.startswith("random:"):
+        return False
+    _check_kind(source.model, _named_config(source.model), _DEFAULT_IMAGES | _pretrained(source))
+    return _cached(open_clip.get_pretrained_cfg(source.model, source.weights)) is not None
+
+
 def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], StateDict | None, dict[str, Any]]:
     try:
         asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))

@@ -23,11 +23,9 @@ from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
 from vadbench.features.crops import training_crops
-from vadbench.harness.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
 from vadbench.harness.experiment import Experiment
-from vadbench.harness.run import build, training_identity
+from vadbench.harness.training import Training, build, save_training, training_identity
 from vadbench.records.folders import RunFolder
-from vadbench.records.keys import EDITION
 
 FOREIGN = frozenset(
     {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}
@@ -130,8 +128,8 @@ def import_checkpoint(
         CheckpointError: the weights are not of this method, its settings, this CLIP or these classes.
     """
     made_of = file_digest(path)
-    classes, provision = experiment.dataset.classes, experiment.provision
-    method = build(experiment, classes, seed=0)
+    provision = experiment.provision
+    method = build(experiment, experiment.dataset.classes, seed=0)
     try:
         method.import_reference(state)
     except NotImplementedError as error:
@@ -141,32 +139,11 @@ def import_checkpoint(
     features, which = provision.features, experiment.config.rows.crops
     method.prepare(features.crop_rows(v.name, crop) for v in normal for crop in training_crops(features, v.name, which))
     progress("preparing", 1, 1)
-    config = experiment.config.model_dump(mode="json")
     train = provision.record(experiment.dataset, "train")
     key = digest({"imported": made_of, "training": training_identity(experiment, train)})
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     with locked(folder.path, f"run {key}"):
-        save_checkpoint(
-            folder.path,
-            method,
-            CheckpointInfo(
-                key=key,
-                method=experiment.method_name,
-                version=experiment.version,
-                config=config,
-                dataset=experiment.dataset.name,
-                train=train,
-                classes=class_entries(classes),
-                normal=classes.normal,
-                dim=experiment.clip.dim,
-                fingerprint=experiment.fingerprint,
-                clip=ClipEntry(**experiment.clip_source),
-                seed=0,
-                subset=experiment.protocol.subset,
-                selection=method.reference_selection,
-                edition=EDITION,
-                code={kind: made.digest for kind, made in experiment.code.items()},
-                imported=f"{path.name}, sha256 {made_of}",
-            ),
-        )
+        training = Training(folder, key, group="", seed=0, split=train)
+        imported = f"{path.name}, sha256 {made_of}"
+        save_training(experiment, training, method, method.reference_selection, imported=imported)
     return folder.path

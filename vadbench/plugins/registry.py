@@ -143,7 +143,7 @@ class Registry:
             packages -= {_top(p.module) for p in self.plugins if p.distribution == OWN}
         scratch = Path(plugin.file) if plugin.distribution == SCRATCH else None
         made = provenance(plugin.origin, packages, scratch)
-        if made.edited and made.distribution != OWN:
+        if made.edited:
             imported = _imported.setdefault((found, plugin.file), made.digest)
             if imported != made.digest:
                 raise PluginError(

@@ -20,7 +20,8 @@ from vadbench.features.crops import training_crops
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.provision import provide
-from vadbench.harness.run import build, run
+from vadbench.harness.run import run
+from vadbench.harness.training import build
 from vadbench.method import Method
 from vadbench.metrics.ranking import evaluate
 from vadbench.records.scores import load_split
