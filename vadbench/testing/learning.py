@@ -30,7 +30,7 @@ from vadbench.metrics.bootstrap import LEVEL, draw_videos
 from vadbench.metrics.measurement import resampled
 from vadbench.metrics.ranking import evaluate
 from vadbench.records.scores import load_split
-from vadbench.scoring.protocol import protocol
+from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 from vadbench.testing.check import require
 from vadbench.testing.conduct import opened_below, without_datasets
@@ -78,7 +78,7 @@ class TrainingGround:
     @cached_property
     def experiment(self) -> Experiment:
         dataset = self._dataset(find_data_root(self._dataset.name, self._dataset.makes_itself))
-        rules = protocol("native", self._dataset.paper_crops)
+        rules = NATIVE.on(self._dataset.name)
         provision = provide(dataset, self.config.rows, self._clip, cache_root(), rules, progress=self._progress)
         return Experiment(
             method_name=self.name,
