@@ -21,7 +21,7 @@ from vadbench.harness.selection import hold_out, video_auc
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import Protocol
+from vadbench.scoring.protocol import Protocol, ProtocolPreset
 
 PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 
@@ -187,7 +187,8 @@ def test_held_out_videos_are_scored_by_the_crop_of_the_test_videos(run, ten_crop
 
 
 def test_a_number_that_is_the_protocols_own_says_no_more_than_the_protocol(run, monkeypatch):
-    monkeypatch.setattr("vadbench.scoring.protocol.PROTOCOLS", {"native": Protocol(name="native", crop="5")})
+    changed = ProtocolPreset(Protocol(name="native", crop="5"))
+    monkeypatch.setattr("vadbench.scoring.protocol.NATIVE", changed)
     record, _ = run()
     again, _ = run("--crop", "5")
     assert record["evaluation"] == again["evaluation"]

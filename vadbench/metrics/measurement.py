@@ -55,7 +55,7 @@ def localised(split: ScoredSplit) -> Localisation:
         split.classes.names,
         split.classes.normal,
         split.rules.localization,
-        split.localises_normal,
+        split.normal_segments,
     )
 
 

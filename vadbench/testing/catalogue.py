@@ -120,7 +120,8 @@ def dataset_checks(
     def source() -> TestedDataset:
         from vadbench.testing.tested_dataset import TestedDataset
 
-        return TestedDataset(registry.dataset(dataset) if isinstance(dataset, str) else dataset, data_root, progress)
+        kind = registry.dataset(dataset) if isinstance(dataset, str) else dataset
+        return TestedDataset(kind, data_root, progress, registry)
 
     return checks_of(DATASET_CHECKS, source)
 

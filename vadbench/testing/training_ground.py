@@ -25,7 +25,7 @@ from vadbench.harness.training import build
 from vadbench.method import Method
 from vadbench.metrics.ranking import evaluate
 from vadbench.records.scores import load_split
-from vadbench.scoring.protocol import protocol
+from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 from vadbench.testing.guards import opened_below, without_datasets
 
@@ -60,7 +60,7 @@ class TrainingGround:
     @cached_property
     def experiment(self) -> Experiment:
         dataset = self._dataset(find_data_root(self._dataset.name, self._dataset.makes_itself))
-        rules = protocol("native", self._dataset.paper_crops)
+        rules = NATIVE.on(self._dataset.name)
         provision = provide(dataset, self.config.rows, self._clip, cache_root(), rules, progress=self._progress)
         return Experiment(
             method_name=self.name,
