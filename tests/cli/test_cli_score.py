@@ -14,21 +14,12 @@ import av
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "watch"))
+from command_line import succeed
+from places import PLUGIN
+from vadbench.records.scores import load_split
 from watch_media import encode, grow, noise, numbered, server, sound, turn
 
-from vadbench.cli import main
-from vadbench.records.scores import load_split
-
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 TINY = ["--plugin", str(PLUGIN), "--device", "cpu"]
-
-
-def call(*arguments, status=0):
-    """Run a command in this process."""
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    assert end.value.code == status
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +47,7 @@ def trained(home):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("VADBENCH_CACHE", str(home / "cache"))
                 own = [] if dataset == "synthetic" else ["--clip", "small", "--clip-weights", "random:0"]
-                call("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
+                succeed("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
             (result,) = out.glob("*/*/*/result.json")
             runs[key] = result.parent
         return runs[key]
@@ -65,14 +56,12 @@ def trained(home):
 
 
 @pytest.fixture
-def score(capsys, tmp_path):
+def score(vadbench, tmp_path):
     """``vadbench score``: its summaries, and what it says."""
 
     def run(*arguments, status=0, out=tmp_path / "scored"):
-        capsys.readouterr()
-        call("score", *TINY, "--json", "--out", out, *arguments, status=status)
-        found = capsys.readouterr()
-        return json.loads(found.out) if found.out else None, found.err
+        found = vadbench("score", *TINY, "--json", "--out", out, *arguments, status=status)
+        return found.json if found.out else None, found.err
 
     return run
 
@@ -128,7 +117,7 @@ def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path,
     found = {}
     for name, arguments in {"0": ["--seeds", "0"], "again": ["--seeds", "0"], "1": ["--seeds", "1"]}.items():
         base = ["run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny"]
-        call(*base, "--set", "recipe.epochs=1", "--out", tmp_path / name, *arguments)
+        succeed(*base, "--set", "recipe.epochs=1", "--out", tmp_path / name, *arguments)
         (info,) = (tmp_path / name).glob("*/*/*/checkpoint.json")
         found[name] = json.loads(info.read_text())
     assert found["0"]["threshold"] == found["again"]["threshold"] != found["1"]["threshold"]
@@ -139,7 +128,9 @@ def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_p
 
     monkeypatch.setattr(harness, "normal_threshold", lambda *_, **__: None)
     run = trained()
-    call("run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path)
+    succeed(
+        "run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path
+    )
     (other,) = (p.parent for p in tmp_path.glob("*/*/*/result.json"))
     assert other.name == run.name
     assert (other / "checkpoint.safetensors").read_bytes() == (run / "checkpoint.safetensors").read_bytes()
@@ -233,10 +224,10 @@ def test_most_planted_anomalies_are_events_of_a_trained_run(trained, score, home
     assert len(overlaps) == 30 and sum(o >= 0.5 for o in overlaps) >= 20
 
 
-def test_what_a_person_reads(trained, home, capsys, tmp_path):
-    capsys.readouterr()
-    call("score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", "0")
-    found = capsys.readouterr()
+def test_what_a_person_reads(trained, home, vadbench, tmp_path):
+    found = vadbench(
+        "score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", 0
+    )
     assert "linear trained on tiny, seed 0, run" in found.out and "threshold 0 (given)" in found.out
     assert "s for each second of video (waiting for frames" in found.out
     assert "0:00.0   0:03.0" in found.out and "Square" in found.out
@@ -446,17 +437,15 @@ def test_an_annotated_video_is_written(trained, score, home, tmp_path):
         ([], "Missing argument"),
     ],
 )
-def test_a_wrong_question_is_answered_in_one_line(trained, capsys, home, tmp_path, monkeypatch, arguments, said):
+def test_a_wrong_question_is_answered_in_one_line(trained, vadbench, home, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     run = trained()
-    capsys.readouterr()
     from PIL import Image
 
     frames = tmp_path / "frames"
     frames.mkdir()
     Image.new("RGB", (64, 48)).save(frames / "1.png")
     filled = [a.format(video=tiny_video(home, "test-0"), run=run, frames=frames) for a in arguments]
-    call("score", *TINY, "--out", tmp_path / "out", *filled, status=2)
-    err = capsys.readouterr().err
+    err = vadbench("score", *TINY, "--out", tmp_path / "out", *filled, status=2).err
     assert said in err and "Traceback" not in err
     assert not (tmp_path / "out").exists()

@@ -12,8 +12,6 @@ import urllib.request
 import pytest
 from mlflow import MlflowClient
 
-from vadbench.cli import main
-
 
 @pytest.fixture
 def port():
@@ -23,14 +21,8 @@ def port():
 
 
 @pytest.fixture
-def refused(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main(["ui", *arguments])
-        assert end.value.code == 2
-        return capsys.readouterr().err
-
-    return call
+def refused(vadbench):
+    return lambda *arguments: vadbench("ui", *arguments, status=2).err
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from places import PLUGIN
 from vadbench.base.errors import PluginError
 from vadbench.plugins.provenance import files_digest
 from vadbench.plugins.registry import Registry, installed
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 METHOD = """
 import torch
 from vadbench.method import Method, Scores

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
-from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 
 from vadbench.base.errors import MediaError
 from vadbench.data.media import read_frames
 from vadbench.watch.reader import Reader, _request
 from vadbench.watch.sources import find_sources
+from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 
 
 def reader(place, **options):

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from watch_media import encode, noise
 
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
@@ -29,6 +28,7 @@ from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import find_sources
+from watch_media import encode, noise
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 SMALLER = {

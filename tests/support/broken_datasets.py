@@ -1,0 +1,243 @@
+"""A scratch plugin: a sound data set, and data sets that each break one thing.
+
+``FAILS`` says which checks each must fail: the one it is made for first, then those that this implies.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from vadbench import DatasetSpec, hookimpl
+from vadbench.base.errors import DataError
+from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
+
+LISTED = ["names", "splits", "labels", "segments", "order", "paths", "boundaries", "counts"]
+FAILS = {
+    "double-names": ["classes"],
+    "double-words": ["classes"],
+    "alias-of-another": ["classes"],
+    "no-normal": ["classes", "labels", "segments"],
+    "half-expected": ["expected", "counts"],
+    "no-files-text": ["files"],
+    # It cannot be made where it should say what is missing either.
+    "eager": ["constructor", "missing-root"],
+    "slow": ["constructor"],
+    "creates-root": ["constructor", "missing-root"],
+    "takes-no-root": ["constructor", "missing-root", *LISTED],
+    "content-with-nothing": ["missing-root"],
+    "other-error": ["missing-root"],
+    "unnamed-root": ["missing-root"],
+    "same-name-twice": ["names"],
+    "overlap": ["splits"],
+    # Nothing is annotated then.
+    "no-test": ["splits", "segments"],
+    "unlabelled": ["labels"],
+    "by-alias": ["labels", "segments"],
+    "normal-and-more": ["labels"],
+    "strong": ["segments"],
+    "past-the-end": ["segments"],
+    "normal-segment": ["segments"],
+    "anomaly-of-normal": ["segments"],
+    "unmerged": ["segments"],
+    "unannotated": ["segments"],
+    "reverses": ["order"],
+    "elsewhere": ["paths"],
+    "not-there": ["paths"],
+    "native-only": ["boundaries"],
+    "counts-wrong": ["counts"],
+}
+
+
+@hookimpl
+def vadbench_datasets():
+    names = {"".join(part.title() for part in name.split("-")): name for name in ("sound-set", *FAILS)}
+    return [DatasetSpec(name, "for tests", f"broken_datasets:{kind}") for kind, name in names.items()]
+
+
+def make_root(folder):
+    """Files of a complete copy."""
+    for split, count in SoundSet.expected.items():
+        (folder / split).mkdir(parents=True)
+        for i in range(count):
+            (folder / split / f"{split}-{i}.mp4").touch()
+    (folder.parent / "elsewhere.mp4").touch()
+    return folder
+
+
+class SoundSet(Dataset):
+    """Passes."""
+
+    name = "sound-set"
+    classes = ClassTable((VideoClass("Fire", "a fire", ("fire",)), VideoClass("Normal"), VideoClass("Fight")), 1)
+    expected = {"train": 4, "test": 4}
+    files = "train/*.mp4 and test/*.mp4"
+
+    def __init_subclass__(cls):
+        cls.name = "".join(f"-{c.lower()}" if c.isupper() else c for c in cls.__name__).strip("-")
+
+    def videos(self, split, boundaries="native"):
+        paths = sorted((self.root / split).glob("*.mp4"))
+        return [self.change(split, i, self.video(split, i, path)) for i, path in enumerate(paths)]
+
+    def video(self, split, i, path):
+        label = ("Normal", "Fire", "Normal", "Fight")[i % 4]
+        segments = (Segment(label, 3, 7),) if label != "Normal" and split == "test" else ()
+        return Video(path.stem, (label,), path, 10, segments)
+
+    def change(self, split, i, video):
+        return video
+
+
+class DoubleNames(SoundSet):
+    classes = ClassTable((VideoClass("Fire", "a fire"), *SoundSet.classes.classes[1:], VideoClass("Fire", "blaze")), 1)
+
+
+class DoubleWords(SoundSet):
+    classes = ClassTable((*SoundSet.classes.classes, VideoClass("Blaze", "a fire")), 1)
+
+
+class AliasOfAnother(SoundSet):
+    classes = ClassTable((*SoundSet.classes.classes, VideoClass("Blaze", "a blaze", ("fire",))), 1)
+
+
+class NoNormal(SoundSet):
+    classes = ClassTable(SoundSet.classes.classes, 3)
+
+
+class HalfExpected(SoundSet):
+    expected = {"train": 4}
+
+
+class NoFilesText(SoundSet):
+    files = ""
+
+
+class Eager(SoundSet):
+    def __init__(self, root):
+        super().__init__(root)
+        if not list(root.glob("train/*.mp4")):
+            raise DataError("no videos")
+
+
+class Slow(SoundSet):
+    def __init__(self, root):
+        super().__init__(root)
+        time.sleep(0.51)
+
+
+class CreatesRoot(SoundSet):
+    def __init__(self, root):
+        super().__init__(root)
+        root.mkdir(exist_ok=True)
+
+
+class TakesNoRoot(SoundSet):
+    def __init__(self):
+        super().__init__(Path("/data"))
+
+
+class ContentWithNothing(SoundSet):
+    def prepare(self, progress=None):
+        pass
+
+
+class OtherError(SoundSet):
+    def prepare(self, progress=None):
+        (self.root / "train").stat()
+
+
+class UnnamedRoot(SoundSet):
+    def prepare(self, progress=None):
+        if not self.root.is_dir():
+            raise DataError("the root is missing")
+
+
+class SameNameTwice(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, name="train-0") if split == "train" and i == 1 else video
+
+
+class Overlap(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, name="train-0") if split == "test" and i == 0 else video
+
+
+class NoTest(SoundSet):
+    def videos(self, split, boundaries="native"):
+        return super().videos(split) if split == "train" else []
+
+
+class Unlabelled(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, labels=()) if video.labels == ("Normal",) else video
+
+
+class ByAlias(SoundSet):
+    def change(self, split, i, video):
+        segments = tuple(replace(s, label=s.label.lower()) for s in video.segments)
+        return replace(video, labels=("fire",), segments=segments) if video.labels == ("Fire",) else video
+
+
+class NormalAndMore(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, labels=("Fire", "Normal")) if split == "train" and i == 1 else video
+
+
+class Strong(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, segments=(Segment("Fire", 3, 7),)) if split == "train" and i == 1 else video
+
+
+class PastTheEnd(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, segments=(Segment("Fire", 3, 11),)) if split == "test" and i == 1 else video
+
+
+class NormalSegment(SoundSet):
+    def change(self, split, i, video):
+        more = (*video.segments, Segment("Normal", 0, 3))
+        return replace(video, segments=more) if split == "test" and i == 1 else video
+
+
+class AnomalyOfNormal(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, segments=(Segment("Fire", 3, 7),)) if split == "test" and i == 0 else video
+
+
+class Unmerged(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, binary=((3, 5), (5, 7))) if split == "test" and i == 1 else video
+
+
+class Unannotated(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, segments=())
+
+
+class Reverses(SoundSet):
+    calls = 0
+
+    def videos(self, split, boundaries="native"):
+        self.calls += 1
+        return super().videos(split)[:: 1 - 2 * (self.calls % 2)]
+
+
+class Elsewhere(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, path=self.root / ".." / "elsewhere.mp4") if i == 0 else video
+
+
+class NotThere(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, path=self.root / "train" / "none.mp4") if i == 0 else video
+
+
+class NativeOnly(SoundSet):
+    def videos(self, split, boundaries="native"):
+        if boundaries != "native":
+            raise ValueError(boundaries)
+        return super().videos(split)
+
+
+class CountsWrong(SoundSet):
+    expected = {"train": 3, "test": 4}
