@@ -7,12 +7,17 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from places import PLUGIN, ROOT
 
 # Workers of a parallel test run would otherwise fight over the cores within each small product.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A machine with much else to do may take any time for an example.
+hypothesis.settings.register_profile("vadbench", deadline=None)
+hypothesis.settings.load_profile("vadbench")
 
 TEST_DATA = Path(os.environ.get("VADBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
 

@@ -107,7 +107,7 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path):
     wait_for(lambda: not [p for p in tmp_path.iterdir() if is_alive(p.name)])
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

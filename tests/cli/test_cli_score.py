@@ -323,7 +323,7 @@ def test_a_growing_file_is_followed(trained, score, tmp_path):
     expected, _ = score(whole, "--run", trained())
     path = tmp_path / "growing.mkv"
     writer = grow(path, whole.read_bytes(), seconds=1)
-    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "1")
+    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "3")
     writer.join()
     assert found["frames"] == 200 and found["error"] is None
     assert column(found["folder"]) == pytest.approx(column(expected[0]["folder"]), abs=1e-6)
@@ -338,9 +338,16 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
             if rows.exists():
                 seen.add(len(rows.read_text().splitlines()) - 1)
 
+    def pause(part):
+        # However slow this machine is: rows are seen before all has been sent.
+        end = time.monotonic() + 60
+        time.sleep(0.2)
+        while len(seen - {0}) < {4: 1, 8: 2}.get(part, 0) and time.monotonic() < end:
+            time.sleep(0.02)
+
     watcher = threading.Thread(target=watch)
     watcher.start()
-    with server(content, chunked=True, pause=0.2) as (address, _):
+    with server(content, chunked=True, pause=pause) as (address, _):
         (found,), _ = score(f"{address}/a.ts", "--run", run, "--follow")
     done.set()
     watcher.join()
@@ -352,14 +359,14 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
 def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
     whole = encode(tmp_path / "a.mkv", noise(100))
     command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]
-    command += ["--follow", "--timeout", "60", "--out", tmp_path / "out"]
+    command += ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
     process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / "out" / "a"
     try:
         while process.poll() is None and (not (folder / "scores.csv").exists() or len(table(folder)) < 60):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -382,11 +389,9 @@ def test_a_dropped_stream_leaves_its_scores_and_fails(trained, score, tmp_path, 
 
 def test_a_stalled_stream_is_given_up(trained, score, tmp_path):
     content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
-    with server(content, share=0.5, stall=20) as (address, _):
-        began = time.monotonic()
-        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "0.5", status=1)
-        assert time.monotonic() - began < 10
-    assert found["rows"] > 80 and "nothing came for 0.5 s" in found["error"]
+    with server(content, share=0.5, stall=3600) as (address, _):
+        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "2", status=1)
+    assert found["rows"] > 80 and "nothing came for 2 s" in found["error"]
 
 
 def test_words_alone_score_without_a_run(score, tmp_path):

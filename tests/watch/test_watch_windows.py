@@ -138,7 +138,7 @@ class Sees(Method):
         return torch.stack([values[max(0, s - reach.margin) : s + reach.chunk + reach.margin].sum() for s in starts])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 9), st.integers(0, 7), st.integers(1, 60), st.lists(st.integers(1, 20), min_size=1, max_size=4),
        st.booleans())  # fmt: skip
 def test_any_reach_is_respected(clip, chunk, margin, rows, sizes, follow):
