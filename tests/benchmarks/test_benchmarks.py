@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from places import PLUGIN
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.base.method_config import MethodConfig, Recipe
@@ -32,7 +33,6 @@ from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGIN = ROOT / "tests" / "tiny_plugin.py"
 FILE = '''title = "t"  # not [[a]] table {
 paper = """
 [[tables]]

