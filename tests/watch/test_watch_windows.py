@@ -13,7 +13,8 @@ from watch_media import encode, noise
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
 from vadbench.plugins.registry import installed
@@ -185,12 +186,12 @@ def test_several_crops_count_by_their_mean(clip):
 )
 def test_rows_are_those_of_the_feature_store(clip, tmp_path, count, recipe):
     path = encode(tmp_path / "a.mp4", noise(count))
-    extract_features([Video("a", (), path)], clip, tmp_path / "store", **recipe)
+    encoder = FrameEncoder(clip, clip_fingerprint(clip, **recipe))
+    extract_features([Video("a", (), path)], encoder, tmp_path / "store")
     store = FeatureStore(tmp_path / "store")
-    scorer = scorer_of(clip, make(clip, "random"), **recipe)
     (source,) = find_sources([str(path)])
-    with Pictures(Reader(source), scorer, 256) as pictures:
-        found = np.concatenate(list(encoded_rows(pictures, clip, scorer.fingerprint, Stopwatch())), 1)
+    with Pictures(Reader(source), encoder) as pictures:
+        found = np.concatenate(list(encoded_rows(pictures, encoder, Stopwatch())), 1)
         assert (pictures.decoded, len(pictures.starts)) == (count, found.shape[1])
     assert found.dtype == np.dtype(recipe.get("dtype", "float32"))
     for rows, crop in zip(found, store.crops("a"), strict=True):
@@ -201,7 +202,7 @@ def test_rows_come_with_the_times_of_their_first_frames(clip, tmp_path):
     path = encode(tmp_path / "a.mkv", noise(10), milliseconds=[0, 40, 80, 500, 540, 2000, 2033, 2066, 5000, 5100])
     scorer = scorer_of(clip, make(clip, "random"), stride=4, pooling="first")
     (source,) = find_sources([str(path)])
-    with Pictures(Reader(source), scorer, 4) as pictures:
+    with Pictures(Reader(source), FrameEncoder(clip, scorer.fingerprint, 4)) as pictures:
         (rows,) = score_pictures(pictures, scorer, False, Stopwatch())
     assert rows.starts == pytest.approx([0, 0.54, 5.0], abs=2e-3)
     assert pictures.until > 5.1
@@ -211,7 +212,7 @@ def test_pictures_of_peaks_are_remembered_until_they_are_forgotten(clip, tmp_pat
     path = encode(tmp_path / "a.mp4", noise(50))
     scorer = scorer_of(clip, make(clip, "random"), stride=10, pooling="first")
     (source,) = find_sources([str(path)])
-    with Pictures(Reader(source), scorer, 256) as pictures:
+    with Pictures(Reader(source), FrameEncoder(clip, scorer.fingerprint)) as pictures:
         list(score_pictures(pictures, scorer, False, Stopwatch()))
         assert [pictures.thumbnail(f).frame for f in (0, 12, 38, 100)] == [0, 10, 40, 40]
         pictures.forget(25)

@@ -10,10 +10,11 @@ from typing import Any
 
 from vadbench.base.files import write_json, write_text
 from vadbench.base.types import Progress, silent
+from vadbench.features.encoders import BATCH, FrameEncoder
 from vadbench.scoring.windows import window_rows
 from vadbench.watch.events import Event, EventFinder, ScoreCurve
 from vadbench.watch.outputs import RowFormat, VideoFolder, draw_curve, save_figure
-from vadbench.watch.pipeline import BATCH, FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
+from vadbench.watch.pipeline import FOLLOWED_BATCH, Pictures, Stopwatch, Thumbnail, score_pictures
 from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import VideoSource
@@ -147,10 +148,10 @@ def score_video(
         for event in events:
             tell(event)
 
-    batch = FOLLOWED_BATCH if follow else BATCH
+    encoder = FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if follow else BATCH)
     with (
         VideoFolder(folder, scorer.classes, stride, form) as files,
-        Pictures(reader, scorer, batch) as pictures,
+        Pictures(reader, encoder) as pictures,
     ):
         album = _Album(pictures)
         try:
