@@ -109,7 +109,7 @@ def measure(source: VideoSource, scorer: Scorer, out: Path, repeats: int) -> dic
         list(score_rows([rows], scorer, False, Stopwatch()))
 
     def everything() -> None:
-        score_video(source, scorer, out, Reader(source))
+        score_video(Reader(source), scorer, out)
 
     parts: dict[str, Callable[[], object]] = {
         "decode": decode,

@@ -328,7 +328,7 @@ def test_a_file_longer_than_the_limit_has_one_score_whichever_way(clip, short_wi
     (run,) = score_videos(method, store, {"a": ("center",)}, {"a": 260})
     scorer = Scorer(name, method, clip, made, "fp32", 0.5, "", "")
     (source,) = find_sources([str(tmp_path / "a.mp4")])
-    result = score_video(source, scorer, tmp_path / "out", Reader(source))
+    result = score_video(Reader(source), scorer, tmp_path / "out")
     assert (result.rows, result.error) == (260, "")
     lines = (result.folder / "scores.csv").read_text().splitlines()
     column = lines[0].split(",").index("score")

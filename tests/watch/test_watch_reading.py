@@ -11,7 +11,8 @@ from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, so
 
 from vadbench.base.errors import MediaError
 from vadbench.data.media import read_frames
-from vadbench.watch.reader import Reader, _request
+from vadbench.watch.connection import _request
+from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
 
 

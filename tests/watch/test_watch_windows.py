@@ -233,7 +233,7 @@ def test_a_stop_by_hand_ends_the_video_where_the_scores_end(clip, tmp_path, monk
     monkeypatch.setattr("vadbench.watch.scored_video.score_pictures", stopped)
     (source,) = find_sources([str(encode(tmp_path / "a.mkv", noise(50)))])
     scorer = scorer_of(clip, Sees(clip, Reach(64)))
-    result = score_video(source, scorer, tmp_path / "out", Reader(source, follow=True, timeout=0.2))
+    result = score_video(Reader(source, follow=True, timeout=0.2), scorer, tmp_path / "out")
     assert (result.frames, result.rows, result.error) == (scored, scored, "")
     assert result.duration == pytest.approx(scored / 25) and "stopped by hand" in result.notes
     assert [e.end for e in result.events] == pytest.approx([scored / 25] * bool(scored))
@@ -245,7 +245,7 @@ def test_a_damaged_image_ends_a_folder_of_frames_where_it_lies(clip, tmp_path):
     (tmp_path / "07.png").write_bytes(b"no image")
     (source,) = find_sources([str(tmp_path)])
     scorer = scorer_of(clip, make(clip, "zero-shot"), stride=4)
-    result = score_video(source, scorer, tmp_path / "out", Reader(source, fps=10))
+    result = score_video(Reader(source, fps=10), scorer, tmp_path / "out")
     assert (result.frames, result.rows, result.duration) == (7, 2, 0.7)
     assert "07.png: damaged image (frame 7)" in result.error
 
