@@ -593,7 +593,7 @@ UNREACHED = {
         "--features-layout says how",  # bench says so itself
     },
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
-    "vadbench/features/extract.py": {"choose one with --pooling"},  # features of regions
+    "vadbench/features/encoders.py": {"choose one with --pooling"},  # features of regions
     "vadbench/plugins/registry.py": {"--plugin"},  # which bench has
     "vadbench/harness/run.py": {"--again runs it anew"},  # vadbench run alone says so
     "vadbench/plugins/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name
@@ -616,7 +616,7 @@ def advice():
         "tracking",
         "results",
     )
-    others = ("environment.py",)
+    others = ("environment.py", "extraction_request.py")
     for path in sorted((ROOT / "vadbench").rglob("*.py")):
         place = path.relative_to(ROOT).as_posix()
         if path.parts[-2] in commands_own or path.name in others:

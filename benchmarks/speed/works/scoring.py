@@ -14,7 +14,7 @@ from works.work import Options, Work, floor_of, off
 
 import methods
 from vadbench.clip import load_clip
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import BATCH, clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
@@ -22,7 +22,7 @@ from vadbench.method import Method
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import arithmetic
-from vadbench.watch.pipeline import BATCH, Stopwatch, score_rows
+from vadbench.watch.pipeline import Stopwatch, score_rows
 from vadbench.watch.scorer import Scorer
 
 DAY = 24 * 3600 * 30
