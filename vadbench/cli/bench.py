@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import ConfigError, TrackingError, UnknownNameError
+from vadbench.base.errors import ConfigError, TrackingError, UnknownNameError, last_line, listed
 from vadbench.base.locations import SWITCH_VARIABLE, tracks
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printable
@@ -237,7 +237,7 @@ def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tup
 
 
 def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:
-    """How given features lie, by the name of a data set."""
+    """Layouts of given features by data set."""
     option = "--features-layout"
     found = _by_dataset(option, "LAYOUT", given, registry)
     for name, layout in found.items():
@@ -311,10 +311,9 @@ def _print_reasons(states: Sequence[CellState]) -> None:
         reasons: dict[str, list[Cell]] = {}
         for state in states:
             if state.state == wanted and state.reason:
-                reasons.setdefault(state.reason.strip().splitlines()[-1], []).append(state.cell)
+                reasons.setdefault(last_line(state.reason), []).append(state.cell)
         for reason, cells in reasons.items():
-            more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-            click.echo(printable(f"\n{said}: {cells[0].label}{more}: {reason}"))
+            click.echo(printable(f"\n{said}: {listed([cell.label for cell in cells], 1)}: {reason}"))
 
 
 def _as_json(name: str, states: Sequence[CellState]) -> Mapping[str, Any]:

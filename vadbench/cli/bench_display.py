@@ -1,4 +1,4 @@
-"""How a benchmark goes on, while it does: a live table on a terminal, a line for each cell elsewhere."""
+"""The progress of a benchmark: a live table on a terminal, a line for each finished cell elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vadbench.base.errors import last_line
 from vadbench.cli.output import note, percent
 
 if TYPE_CHECKING:
@@ -93,14 +94,14 @@ def display(states: Sequence[CellState]) -> Iterator[CellLines]:
 
 
 def result(state: CellState) -> str:
-    """What came of a cell in a few words.
+    """Return the outcome of a cell in a few words.
 
     >>> from vadbench.benchmarks.state import CellState
     >>> result(CellState(cell=None, state="failed", reason="the loss is not finite"))
     'the loss is not finite'
     """
     if state.outcome is None:
-        return state.reason.strip().splitlines()[-1] if state.reason else ""
+        return last_line(state.reason)
     record = state.outcome.record
     value = record.metrics["AUC"].value if "AUC" in record.metrics else None
     took = "finished by another process" if state.outcome.reused else f"{sum(record.seconds.values()):.1f} s"

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vadbench.base.config import Rows
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
+from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule
-from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
@@ -178,10 +179,8 @@ def _extracted(
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     report = extract_features(
         every_video(kept.videos),
-        clip,
+        FrameEncoder(clip, wanted),
         folder / wanted.digest,
-        stride=wanted.stride,
-        pooling=rows.pooling,
         keep_going=leave_out,
         progress=progress,
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vadbench.base.errors import DataError
+from vadbench.base.errors import DataError, one_line
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.annotations.video_files import VideoFiles
@@ -23,9 +23,9 @@ from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource, Sample
 from vadbench.harness.given_features import GivenFeatures, open_of_videos, require_clip, require_encoder, require_file
 from vadbench.inspect.findings import FeaturesReport, Problem, ProblemKind, Report
-from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.protocol import NATIVE
 
-_TOLERANCE = PROTOCOLS["native"].tolerance
+_TOLERANCE = NATIVE.rules.tolerance
 _WITHOUT = "vadbench run goes on without it with --allow-incomplete"
 _FETCH = f"fetch it, or {_WITHOUT}"
 _INSTEAD = f"or take it away and {_WITHOUT}"
@@ -70,7 +70,7 @@ def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress
     try:
         report.problems += _extras([str(p) for p in VideoFiles(root, {v.name for v in videos}).unlisted()])
     except DataError as error:
-        report.problems.append(Problem("unreadable", "", line(error)))
+        report.problems.append(Problem("unreadable", "", one_line(error)))
     report.problems += _links(root, {str(v.path) for v in videos})
     return lengths
 
@@ -91,7 +91,7 @@ def look_at_features(
     try:
         source = open_of_videos(given, videos)
     except DataError as error:
-        report.problems.append(Problem("features", "", line(error)))
+        report.problems.append(Problem("features", "", one_line(error)))
         return {}
     present, made_by = set(source.names), source.fingerprint
     folder = f"the features in {source.folder}"
@@ -134,11 +134,6 @@ def look_at_features(
     return lengths
 
 
-def line(error: Exception) -> str:
-    """An error's text on one line."""
-    return " ".join(str(error).splitlines())
-
-
 def _look(
     videos: Sequence[Video], length: Callable[[Video], Length], stage: str, report: Report, progress: Progress
 ) -> dict[str, Length]:
@@ -149,7 +144,7 @@ def _look(
             lengths[video.name] = length(video)
         except (DataError, OSError) as error:
             kind = error.kind if isinstance(error, _DefectError) else "unreadable"
-            report.problems.append(Problem(kind, video.name, line(error)))
+            report.problems.append(Problem(kind, video.name, one_line(error)))
     progress(stage, len(videos), len(videos))
     return lengths
 
@@ -223,7 +218,7 @@ def _encoder_problems(
             if not known:
                 require_encoder(source, report.preflight)
     except DataError as error:
-        yield Problem("encoder", "", line(error))
+        yield Problem("encoder", "", one_line(error))
         return
     if not known and (report.preflight is None or report.preflight.verdict == "untold"):
         yield Problem(
