@@ -21,6 +21,7 @@ from vadbench.data.media import write_video
 from vadbench.dataset import Dataset
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins.registry import HOOKS, installed
+from vadbench.scoring.protocol import protocols
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -44,7 +45,7 @@ def site(tmp_path_factory):
         out / "cache",
         ROOT / "docs",
     ]
-    found = subprocess.run([*command, out / "html"], capture_output=True, text=True, timeout=300)
+    found = subprocess.run([*command, out / "html"], capture_output=True, text=True, timeout=1500)
     assert found.returncode == 0, found.stderr
     return out / "html"
 
@@ -123,9 +124,10 @@ def test_every_metric_is_defined_in_it(built):
 
 def test_the_table_of_protocols_says_which_crop_is_scored_on_which_data_set(built):
     row = re.search(r"<tr[^>]*><td><p><code[^>]*><span[^>]*>crop</span>.*?</tr>", built["protocols"], re.S)[0]
-    for name in installed().specs("dataset"):
-        for crop in installed().dataset(name).paper_crops.values():
-            assert f"{crop} on {name}" in words(row)
+    stated = [(name, crop) for preset in protocols().values() for name, crop in preset.crops.items()]
+    assert stated
+    for name, crop in stated:
+        assert f"{crop} on {name}" in words(row)
 
 
 def test_every_command_is_in_the_reference(built):
@@ -223,7 +225,6 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_commands_shown_do_what_they_say(place):
     folder, environment = place
     commands = runnable()
@@ -234,6 +235,6 @@ def test_the_commands_shown_do_what_they_say(place):
         words = [runs[0].parent.name if word == "KEY" else word for word in shlex.split(command)[1:]]
         done = subprocess.run(
             [sys.executable, "-m", "vadbench", *words],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False,
+            cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
 from vadbench.data.annotations.lists import (
     Interval,
     ListEntry,
@@ -17,7 +17,7 @@ from vadbench.data.annotations.lists import (
     video_name,
 )
 from vadbench.data.annotations.video_files import VideoFiles
-from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass, merged
+from vadbench.dataset import ClassTable, Split, Video, VideoClass, merged
 
 BINARY_FILE = "annotations.txt"
 CLASS_FILE = "annotations_multiclasses.txt"
@@ -60,16 +60,18 @@ class XdViolence(ListedDataset):
         " under Weak Supervision, ECCV 2020"
     )
     headline = "AP"
-    localises_normal = True
-    paper_crops = {"vadclip": "0"}
-    native_shift = (0, 1)
+    readings = {
+        "native": IntervalReading(0, 1),
+        "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
+        "vadclip": IntervalReading(0, 0),
+    }
     count_files = "*tframes.txt"
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._folders: dict[Split, list[ListEntry]] | None = None
 
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The videos of one split in the order of its list; frame counts where a file gives them.
 
         Args:
@@ -105,7 +107,7 @@ class XdViolence(ListedDataset):
             )
         return videos
 
-    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[ListEntry]:
+    def entries(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
         return self.lists(split, boundaries) or self._from_folders()[split]
 
     def _labels(self, entry: ListEntry) -> tuple[str, ...]:

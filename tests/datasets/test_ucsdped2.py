@@ -8,10 +8,10 @@ from PIL import Image
 from vadbench_ucsdped2.dataset import UcsdPed2
 from vadbench_ucsdped2.truth import read_intervals, read_mask
 
+from roots.ucsdped2 import INTERVALS, make_root
 from vadbench.base.errors import DataError
 from vadbench.data.media import declared_frames, read_frames, write_video
 
-INTERVALS = [[[1 + i], [10 + i]] for i in range(12)]
 TESTS = [f"Test{i:03d}" for i in range(1, 13)]
 TESTED = ["Test001", "Test003", "Test004", "Test005", "Test007", "Test008"]
 
@@ -40,16 +40,7 @@ def segments(dataset):
 
 @pytest.fixture
 def root(tmp_path):
-    """The official download's form with tiny frames."""
-    for side, count in (("Train", 16), ("Test", 12)):
-        for i in range(1, count + 1):
-            folder = tmp_path / "UCSDped2" / side / f"{side}{i:03d}"
-            folder.mkdir(parents=True)
-            for t in range(1, 26):
-                Image.fromarray(np.full((8, 12), t * 5, np.uint8)).save(folder / f"{t:03d}.tif")
-    lines = [f"TestVideoFile{{end+1}}.gt_frame = [{a}:{b}];" for (a,), (b,) in INTERVALS]
-    (tmp_path / "UCSDped2" / "Test" / "UCSDped2.m").write_text("TestVideoFile = {};\n" + "\n".join(lines))
-    return tmp_path
+    return make_root(tmp_path)
 
 
 def test_the_official_download_is_read(root):

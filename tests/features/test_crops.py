@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from places import PLUGIN
 from vadbench.base.errors import FeatureError
-from vadbench.cli import main
 from vadbench.clip import CROPS
 from vadbench.features.crops import crops_like_test, scored_crops, training_crops
 from vadbench.features.fingerprint import Fingerprint
@@ -21,9 +21,7 @@ from vadbench.harness.selection import hold_out, video_auc
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import Protocol
-
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+from vadbench.scoring.protocol import Protocol, ProtocolPreset
 
 
 class Crops:
@@ -117,26 +115,20 @@ TINY = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "
 
 
 @pytest.fixture(scope="module")
-def ten_crops(tiny_cache, tmp_path_factory):
+def ten_crops(prepare, tmp_path_factory):
     """Ten crops of the tiny videos, made once."""
     folder = tmp_path_factory.mktemp("ten") / "store"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
-        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
-        main([str(a) for a in ("extract", *TINY, "--stride", 1, "--crops", 10, "--out", folder)])
+    prepare("extract", *TINY, "--stride", 1, "--crops", 10, "--out", folder)
     return folder
 
 
 @pytest.fixture
-def run(capsys, tmp_path, ten_crops, tiny_at_hand, pictures_left_blank):
+def run(vadbench, tmp_path, ten_crops, tiny_at_hand, pictures_left_blank):
     """A run on ten crops: its record and its folder."""
 
     def call(*arguments, features=ten_crops):
         base = ["run", *TINY, "-m", "linear", "--features", features, "--out", tmp_path / "runs", "--json"]
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*base, *arguments]])
-        found = capsys.readouterr()
-        assert not end.value.code, found.err
-        [record] = json.loads(found.out)
+        [record] = vadbench(*base, *arguments).json
         return record, Path(record["folder"])
 
     return call
@@ -154,7 +146,9 @@ def scored(features, name, crop):
 
 
 @pytest.mark.parametrize(("asked", "crop"), [("5", "center-mirrored"), ("top-left", "top-left"), ("mean", "mean")])
-def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(run, ten_crops, tmp_path, capsys, asked, crop):
+def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(
+    run, ten_crops, tmp_path, vadbench, asked, crop
+):
     _, folder = run("--crop", asked, "--set", "recipe.epochs=1")
     features = FeatureStore(ten_crops)
     test = load_split(folder).scores[0]
@@ -164,11 +158,7 @@ def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(run, ten
     kept = json.loads((folder / "checkpoint.json").read_text())["threshold"]
     assert kept == pytest.approx(np.percentile(np.concatenate(normal), 99), abs=1e-5)
     video = Path(os.environ["VADBENCH_CACHE"]) / "datasets" / "tiny" / f"{test.name}.mp4"
-    with pytest.raises(SystemExit, match="0"):
-        main(
-            [str(a) for a in ("score", video, "--plugin", PLUGIN, "--run", folder, "--json", "--out", tmp_path / "own")]
-        )
-    [own] = json.loads(capsys.readouterr().out)
+    [own] = vadbench("score", video, "--plugin", PLUGIN, "--run", folder, "--json", "--out", tmp_path / "own").json
     with open(Path(own["folder"]) / "scores.csv", newline="") as file:
         found = [float(row["score"]) for row in csv.DictReader(file)]
     np.testing.assert_allclose(found, test.anomaly, atol=1e-5)
@@ -187,7 +177,8 @@ def test_held_out_videos_are_scored_by_the_crop_of_the_test_videos(run, ten_crop
 
 
 def test_a_number_that_is_the_protocols_own_says_no_more_than_the_protocol(run, monkeypatch):
-    monkeypatch.setattr("vadbench.scoring.protocol.PROTOCOLS", {"native": Protocol(name="native", crop="5")})
+    changed = ProtocolPreset(Protocol(name="native", crop="5"))
+    monkeypatch.setattr("vadbench.scoring.protocol.NATIVE", changed)
     record, _ = run()
     again, _ = run("--crop", "5")
     assert record["evaluation"] == again["evaluation"]

@@ -169,7 +169,7 @@ def test_a_file_that_is_gone_or_a_folder_is_refused(path):
         map_npy(path)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.integers(0, 188), st.integers(0, 255))
 def test_no_bytes_raise_anything_else(tmp_path, junk, at, value):
     path = tmp_path / "a.npy"

@@ -112,7 +112,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def complaint(found: ErrorDetails) -> str:
-    """What pydantic, or a validator, says is wrong with a value."""
+    """Return what pydantic or a validator says is wrong with a value."""
     return found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.config import MethodConfig, Settings, resolve
+from vadbench.base.config import Settings, resolve
 from vadbench.base.errors import VadbenchError
 from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.method_config import MethodConfig
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
@@ -72,7 +73,8 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None
     usual = method.dataset_defaults.get(cell.trained_on, {})
     config = resolve(method.Config, usual, environment={}, assignments=assignments(cell.settings))
     try:
-        code, rules = registry.provenance("dataset", cell.dataset).identity, _rules(cell, registry)
+        code = registry.provenance("dataset", cell.dataset).identity
+        rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
     except VadbenchError:
         code, rules = "", None  # whether the data set can be had is asked elsewhere
     found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"))
@@ -93,16 +95,12 @@ def inputs_here(
         found = kind(find_data_root(dataset, kind.makes_itself, dict(site.data_roots).get(dataset)))
         if not found.root.is_dir():
             return {}
-        rules = protocol(protocol_name, kind.paper_crops, subset=subset)
+        rules = protocol(protocol_name, registry).on(dataset, subset=subset)
         features = dict(site.features).get(dataset)
         given = None if features is None else GivenFeatures(features, dict(site.layouts).get(dataset))
         return current_inputs(found, rules, given, cache_root())
     except VadbenchError:
         return {}
-
-
-def _rules(cell: Cell, registry: Registry) -> Protocol:
-    return protocol(cell.protocol, registry.dataset(cell.dataset).paper_crops, **protocol_changes(cell.settings))
 
 
 def _of_regions(rules: Protocol, record: RunRecord) -> Protocol:

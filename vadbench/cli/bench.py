@@ -234,7 +234,7 @@ def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tup
 
 
 def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:
-    """How given features lie, by the name of a data set."""
+    """Layouts of given features by data set."""
     option = "--features-layout"
     found = _by_dataset(option, "LAYOUT", given, registry)
     for name, layout in found.items():

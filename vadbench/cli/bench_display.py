@@ -97,7 +97,7 @@ def display(states: Sequence[CellState]) -> Iterator[CellLines]:
 
 
 def result(state: CellState) -> str:
-    """What came of a cell in a few words.
+    """Return the outcome of a cell in a few words.
 
     >>> from vadbench.benchmarks.state import CellState
     >>> result(CellState(cell=None, state="failed", reason="the loss is not finite"))

@@ -1,4 +1,4 @@
-"""From a :class:`ClipSource` to a :class:`Clip`: architecture, activation check, weights."""
+"""Loading a :class:`Clip` from a :class:`ClipSource`: architecture, activation check, weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vadbench.base.errors import ClipError, UnknownNameError, first_line
 from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
 from vadbench.clip.weights import (
     FILE_SUFFIXES,
-    Weights,
+    StateDict,
     hash_weights,
     infer_config,
     is_file,
@@ -26,7 +26,7 @@ from vadbench.clip.weights import (
 )
 
 ASSETS = Path(__file__).parents[1] / "assets"
-"""Where ``small_clip.json`` and ``small_clip.safetensors`` lie."""
+"""The folder of ``small_clip.json`` and ``small_clip.safetensors``."""
 
 _QUICK = "-quickgelu"
 _TAUGHT = 0.01
@@ -105,7 +105,7 @@ def is_cached(source: ClipSource) -> bool:
     return _cached(open_clip.get_pretrained_cfg(source.model, source.weights)) is not None
 
 
-def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], Weights | None, dict[str, Any]]:
+def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], StateDict | None, dict[str, Any]]:
     try:
         asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
     except OSError as error:
@@ -132,7 +132,7 @@ def _untaught(seed: int, width: int) -> Tensor:
 
 
 def taught_tokens(clip: Clip) -> Tensor | None:
-    """Which tokens stood in the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if not known.
+    """Return the tokens of the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if unknown.
 
     It is known of the small CLIP, whose other tokens have kept the embedding they were drawn with, and of untrained
     ones.
@@ -156,7 +156,7 @@ def _named_config(model: str) -> dict[str, Any]:
 
 
 def _pretrained(source: ClipSource) -> dict[str, Any]:
-    """What open_clip knows about a tag, the activation checked."""
+    """Return open_clip's entry for a tag after checking its activation."""
     model, tag = source.model, source.weights
     twin = model.removesuffix(_QUICK) if model.endswith(_QUICK) else model + _QUICK
     entry: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if tag else {}

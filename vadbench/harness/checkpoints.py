@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.base.config import MethodConfig
 from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import read_json, write_json, write_tensors
+from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
 from vadbench.records.keys import restored

@@ -45,7 +45,7 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
     if method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
     return ScoredSplit(
-        scores, videos, provision.fingerprint.stride, classes, experiment.protocol, dataset.localises_normal
+        scores, videos, provision.fingerprint.stride, classes, experiment.protocol, experiment.normal_segments
     )
 
 

@@ -12,7 +12,7 @@ from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.media import is_source
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.features.layouts import LayoutName, open_features
 from vadbench.features.npy_files import find_npy

@@ -7,7 +7,6 @@ anything from the file called.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 import zipfile
@@ -21,7 +20,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from vadbench.base.errors import CheckpointError, first_line, listed
 from vadbench.base.files import locked
-from vadbench.base.hashing import digest
+from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
 from vadbench.features.crops import training_crops
 from vadbench.harness.experiment import Experiment
@@ -128,7 +127,7 @@ def import_checkpoint(
     Raises:
         CheckpointError: the weights are not of this method, its settings, this CLIP or these classes.
     """
-    made_of = _sha256(path)
+    made_of = file_digest(path)
     provision = experiment.provision
     method = build(experiment, experiment.dataset.classes, seed=0)
     try:
@@ -148,8 +147,3 @@ def import_checkpoint(
         imported = f"{path.name}, sha256 {made_of}"
         save_training(experiment, training, method, method.reference_selection, imported=imported)
     return folder.path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vadbench.base.config import Rows
 from vadbench.base.errors import DataError, FeatureError
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
+from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import crops_like_test, scored_crops
-from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.layouts import open_features
 from vadbench.features.pooling import can_serve, pool_rows
@@ -235,15 +236,7 @@ def _extracted(
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     store = folder / wanted.digest
-    report = extract_features(
-        videos,
-        clip,
-        store,
-        stride=wanted.stride,
-        pooling=rows.pooling,
-        keep_going=leave_out,
-        progress=progress,
-    )
+    report = extract_features(videos, FrameEncoder(clip, wanted), store, keep_going=leave_out, progress=progress)
     return FeatureStore(store), dict(report.failed)
 
 

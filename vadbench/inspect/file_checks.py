@@ -22,9 +22,9 @@ from vadbench.features.preflight import preflight
 from vadbench.features.source import FeatureSource
 from vadbench.harness.given_features import GivenFeatures, require_clip, require_encoder, require_file
 from vadbench.inspect.findings import FeaturesReport, Problem, ProblemKind, Report
-from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.protocol import NATIVE
 
-_TOLERANCE = PROTOCOLS["native"].tolerance
+_TOLERANCE = NATIVE.rules.tolerance
 _WITHOUT = "vadbench run goes on without it with --allow-incomplete"
 _FETCH = f"fetch it, or {_WITHOUT}"
 _INSTEAD = f"or take it away and {_WITHOUT}"

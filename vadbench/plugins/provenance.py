@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from vadbench.base.hashing import file_digest
+
 OWN = "vadbench"
 """The distribution whose plugins count by their declared version."""
 SCRATCH = "--plugin"
@@ -90,9 +92,8 @@ def files_digest(roots: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for root in sorted(set(roots), key=lambda p: (p.name, str(p))):
         for path in _files(root):
-            with path.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").hexdigest()
-            total.update(f"{root.name}/{path.relative_to(root).as_posix()}\0{content}\n".encode())
+            name = f"{root.name}/{path.relative_to(root).as_posix()}"
+            total.update(f"{name}\0{file_digest(path)}\n".encode())
     return total.hexdigest()[:_SHORT]
 
 

@@ -47,7 +47,7 @@ def save_split(split: ScoredSplit, path: Path) -> None:
         "anomaly": np.concatenate([s.anomaly for s in split.scores]),
         "class_names": np.array(split.classes.names),
         "normal": np.int64(split.classes.normal),
-        "localises_normal": np.bool_(split.localises_normal),
+        "localises_normal": np.bool_(split.normal_segments),
         "segments": np.array(segments, np.int64).reshape(-1, 4),
         "runs": np.array(runs, np.int64).reshape(-1, 3),
     }

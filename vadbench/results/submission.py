@@ -30,7 +30,7 @@ from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
-from vadbench.scoring.protocol import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit
 
 CLOSE = 1e-12
@@ -75,7 +75,7 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
         seen.setdefault(identity, path)
         for finding in (
             *_of_metrics(record.metrics),
-            *_of_protocol(record),
+            *_of_protocol(record, registry),
             *_of_features(record),
             *_of_data(record, registry),
             *_of_commit(record),
@@ -112,16 +112,17 @@ def _of_metrics(metrics: Mapping[str, MetricValue]) -> Iterator[str]:
             yield f"metrics: the interval of {name} ends below its beginning, [{found.low}, {found.high}]"
 
 
-def _of_protocol(record: RunRecord) -> Iterator[str]:
+def _of_protocol(record: RunRecord, registry: Registry) -> Iterator[str]:
     try:
         rules = restored(Protocol, record.protocol)
     except ValidationError as error:
         yield f"protocol: {first_complaint(error)}"
         return
-    if rules.name not in PROTOCOLS:
-        yield f"protocol: expected one of {', '.join(PROTOCOLS)}, found '{rules.name}'"
+    known = protocols(registry)
+    if rules.name not in known:
+        yield f"protocol: expected one of {', '.join(known)}, found '{rules.name}'"
         return
-    usual = PROTOCOLS[rules.name].model_dump()
+    usual = known[rules.name].rules.model_dump()
     # Which crop of ten a protocol scores depends on the data set.
     differing = [k for k, v in rules.model_dump().items() if v != usual[k] and k != "crop"]
     for name in differing:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from typing import get_args
 
 from vadbench.base.errors import listed
-from vadbench.dataset import SPLITS, Boundaries, Video
-from vadbench.testing.check import Failure, require
+from vadbench.dataset import SPLITS, Video
+from vadbench.scoring.protocol import protocols
+from vadbench.testing.conformance import Failure, require
 from vadbench.testing.tested_dataset import TestedDataset
 
-READINGS: tuple[Boundaries, ...] = get_args(Boundaries)
 SHOWN = 3
 """Videos named in a message."""
 VideoRule = tuple[str, Callable[[Video], bool], str]
@@ -146,7 +145,8 @@ def paths(source: TestedDataset) -> str:
 
 def boundaries(source: TestedDataset) -> str:
     """Every protocol's reading of the intervals."""
-    for reading in READINGS:
+    readings = list(dict.fromkeys(preset.rules.boundaries for preset in protocols(source.registry).values()))
+    for reading in readings:
         for split in SPLITS:
             try:
                 found = source.videos(split, reading)
@@ -160,7 +160,7 @@ def boundaries(source: TestedDataset) -> str:
                 f"videos('{split}', '{reading}') returns other things than Video",
                 "give the same kind of list whatever the boundaries",
             )
-    return f"videos(split, boundaries) takes {', '.join(READINGS)}"
+    return f"videos(split, boundaries) takes {', '.join(readings)}"
 
 
 def counts(source: TestedDataset) -> str:

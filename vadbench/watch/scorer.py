@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
-from vadbench.base.config import MethodConfig, defaults, resolve
+from vadbench.base.config import defaults, resolve
 from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.method_config import MethodConfig
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
 from vadbench.features.crops import choose_crops
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
 from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of

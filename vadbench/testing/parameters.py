@@ -18,7 +18,7 @@ from vadbench.base.files import write_tensors
 from vadbench.harness.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
 from vadbench.records.record import CHECKPOINT
-from vadbench.testing.check import require
+from vadbench.testing.conformance import require
 from vadbench.testing.tested_method import TestedMethod, furthest
 
 SHOWN = 3

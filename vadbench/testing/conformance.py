@@ -117,10 +117,10 @@ def checks_of(
 
 
 def require(holds: bool, found: str, mend: str) -> None:
-    """Nothing where ``holds``.
+    """Raise if something that must hold does not.
 
     Raises:
-        Failure: it does not.
+        Failure: it does not hold.
     """
     if not holds:
         raise Failure(found, mend)
