@@ -142,7 +142,7 @@ def provide(
     """
     folder = cache / "features" / dataset.name
     notes: list[str] = []
-    with locked(folder, f"cache of {dataset.name}", wait=True):
+    with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         videos = _participants(dataset, rules, notes)
         given = choose_features(dataset, _both(videos), given)
