@@ -9,10 +9,10 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.files import file_stamp
 from vadbench.base.locations import find_data_root
-from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
 from vadbench.dataset import SPLITS
 from vadbench.plugins.registry import Registry
@@ -44,6 +44,38 @@ class CellState:
 def with_trainings(cells: Iterable[Cell]) -> list[Cell]:
     """The cells, and before each that evaluates a training on another data set the one that trains."""
     return list(dict.fromkeys(c for cell in cells for c in (cell.training, cell)))
+
+
+def chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:
+    """The cells of tables, methods and data sets; of several kinds all must hold.
+
+    Args:
+        benchmark: all of its cells, where nothing is named.
+        only: what is named; a name of several kinds is first that of a table, then of a method.
+
+    Raises:
+        UnknownNameError: nothing in the benchmark is called so.
+    """
+    everything = benchmark.cells()
+    tables = {table.id for table in benchmark.tables}
+    kinds: dict[str, set[str]] = {
+        "tables": tables,
+        "methods": {cell.method for cell in everything},
+        "data sets": {cell.dataset for cell in everything},
+    }
+    wanted: dict[str, set[str]] = {}
+    for name in only:
+        kind = next((k for k, names in kinds.items() if name in names), None)
+        if kind is None:
+            raise UnknownNameError("table, method or data set of the benchmark", name, set.union(*kinds.values()))
+        wanted.setdefault(kind, set()).add(name)
+    kept = [t for t in benchmark.tables if t.id in wanted.get("tables", tables)]
+    return [
+        cell
+        for cell in benchmark.model_copy(update={"tables": kept}).cells()
+        if cell.method in wanted.get("methods", {cell.method})
+        and cell.dataset in wanted.get("data sets", {cell.dataset})
+    ]
 
 
 def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome | None:

@@ -136,7 +136,7 @@ def provide(
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
     folder = cache / "features" / dataset.name
-    with locked(folder, f"cache of {dataset.name}", wait=True):
+    with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         listed = participants(dataset, rules)
         given = choose_features(dataset, every_video(listed.videos), given)
@@ -177,14 +177,11 @@ def _extracted(
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
+    place = folder / wanted.digest
     report = extract_features(
-        every_video(kept.videos),
-        FrameEncoder(clip, wanted),
-        folder / wanted.digest,
-        keep_going=leave_out,
-        progress=progress,
+        every_video(kept.videos), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
     )
-    store, damaged = FeatureStore(folder / wanted.digest), dict(report.failed)
+    store, damaged = FeatureStore(place), dict(report.failed)
     # The store may still hold rows of an earlier, undamaged file.
     there = set(store.names) - damaged.keys()
     sound = require_present(dataset, kept.videos, there, "a file without damage", bool(damaged))
