@@ -124,7 +124,7 @@ def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path,
 
 
 def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_path, trained):
-    from vadbench.harness import run as harness
+    from vadbench.harness import training as harness
 
     monkeypatch.setattr(harness, "normal_threshold", lambda *_, **__: None)
     run = trained()

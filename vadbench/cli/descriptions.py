@@ -68,8 +68,8 @@ def check(
     """
     from vadbench.clip import load_clip
     from vadbench.descriptions import read_bank
+    from vadbench.harness.clips import clip_source
     from vadbench.harness.environment import choose_device
-    from vadbench.harness.experiment import clip_source
     from vadbench.plugins.registry import Registry
     from vadbench.wording import long_phrases, read_with
 
