@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from vadbench.base.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
 from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
-from vadbench.base.naming import NAME, SettingPath, flatten, joined, read_value, split_name, written
+from vadbench.base.naming import NAME, SettingPath, defaults, flatten, joined, read_value, split_name, written
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -79,14 +79,6 @@ def resolve(
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_what_is_wrong(error, values, given)) from error
-
-
-def defaults(model: type[BaseModel]) -> dict[str, Any]:
-    """The lowest layer: every field's default, nested, as plain values; a field without one is absent."""
-    try:
-        return model().model_dump()
-    except ValidationError:
-        return model.model_construct().model_dump(warnings=False)
 
 
 def field_names(model: type[BaseModel]) -> list[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from vadbench.base.config import defaults, resolve
+from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.base.method_config import MethodConfig
+from vadbench.base.naming import defaults
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
