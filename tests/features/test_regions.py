@@ -21,7 +21,7 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import read_frames, write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.boxes import COLUMNS, Boxes
-from vadbench.features.crops import scored_crops
+from vadbench.features.crops import CropRule
 from vadbench.features.detector import Detector
 from vadbench.features.encoders import FrameEncoder, RegionEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features
@@ -573,10 +573,10 @@ def test_repeating_a_region_changes_no_score(regions, repeats, seed):
 
 
 def test_regions_are_scored_by_their_maximum_and_nothing_else():
-    source, notes = Held({"v": np.zeros((3, 2, 4), np.float32)}), []
+    source = Held({"v": np.zeros((3, 2, 4), np.float32)})
     for wanted, asked in (("center", False), ("5", False), ("max", True)):
-        assert scored_crops(source, ["v"], wanted, asked, notes) == {"v": SLOTS[:3]}
-    assert notes == ["scores are the maximum over regions"] * 3
+        found = CropRule(wanted, asked).of_test(source, ["v"])
+        assert found == ({"v": SLOTS[:3]}, ["scores are the maximum over regions"])
     for wanted in ("center", "mean", "0", "region-1"):
         with pytest.raises(FeatureError, match=f"scored by their maximum, found --crop {wanted}"):
-            scored_crops(source, ["v"], wanted, True, notes)
+            CropRule(wanted, True).of_test(source, ["v"])

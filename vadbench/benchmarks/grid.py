@@ -117,7 +117,7 @@ def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOut
     try:
         with ExitStack() as held:
             try:
-                held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, wait=task.wait))
+                held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, task.wait, progress))
             except RunError:
                 return CellOutcome("busy")
             return _run(site, cell, progress)

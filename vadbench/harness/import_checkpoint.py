@@ -22,7 +22,7 @@ from vadbench.base.errors import CheckpointError, first_line, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
-from vadbench.features.crops import training_crops
+from vadbench.features.crops import training_rows
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.training import Training, build, save_training, training_identity
 from vadbench.records.folders import RunFolder
@@ -134,10 +134,9 @@ def import_checkpoint(
         method.import_reference(state)
     except NotImplementedError as error:
         raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
-    normal = [v for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
+    normal = [v.name for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
     progress("preparing", 0, 1)
-    features, which = provision.features, experiment.config.rows.crops
-    method.prepare(features.crop_rows(v.name, crop) for v in normal for crop in training_crops(features, v.name, which))
+    method.prepare(training_rows(provision.features, normal, experiment.config.rows.crops))
     progress("preparing", 1, 1)
     train = provision.record(experiment.dataset, "train")
     key = digest({"imported": made_of, "training": training_identity(experiment, train)})

@@ -16,7 +16,7 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.dataset import Dataset
-from vadbench.features.crops import training_crops
+from vadbench.features.crops import training_rows
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.provision import provide
@@ -100,9 +100,8 @@ class TrainingGround:
         experiment = self.experiment
         features, normal = experiment.provision.features, experiment.dataset.is_normal
         method = build(experiment, experiment.dataset.classes, seed)
-        videos = [v for v in experiment.provision.videos["train"] if normal(v)]
-        crops = [(v.name, c) for v in videos for c in training_crops(features, v.name, self.config.rows.crops)]
-        method.prepare(features.crop_rows(name, crop) for name, crop in crops)
+        names = [v.name for v in experiment.provision.videos["train"] if normal(v)]
+        method.prepare(training_rows(features, names, self.config.rows.crops))
         return auc(score_split(experiment, method, self._progress))
 
     def _run(self, experiment: Experiment, seed: int) -> ScoredSplit:

@@ -16,7 +16,7 @@ from vadbench.base.naming import defaults
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.descriptions import Bank
-from vadbench.features.crops import choose_crops
+from vadbench.features.crops import CENTER, CropRule
 from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
@@ -222,10 +222,12 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
 
 def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
     """The crops that the run scored."""
-    wanted, asked = "center", False
+    rule = CropRule(CENTER)
     if (run / RESULT).is_file():
         record = read_record(run)
-        wanted, asked = str(record.protocol.get("crop", wanted)), "protocol.crop" in record.changed
-    if chosen := choose_crops(crops, wanted, asked):
+        rule = CropRule(str(record.protocol.get("crop", CENTER)), "protocol.crop" in record.changed)
+    if chosen := rule.choose(crops):
         return chosen
-    raise CheckpointError(f"the run in {run} scored crop {wanted}, its features have {', '.join(crops)}; run it again")
+    raise CheckpointError(
+        f"the run in {run} scored crop {rule.wanted}, its features have {', '.join(crops)}; run it again"
+    )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError, one_line
-from vadbench.base.types import Progress, silent
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import SPLITS, Dataset, Segment, Split, Video
@@ -51,11 +50,6 @@ class ListedDataset(Dataset):
         super().__init__(root)
         self._files: VideoFiles | None = None
         self._read: dict[Path, list[ListEntry]] = {}
-
-    def prepare(self, progress: Progress = silent) -> None:
-        super().prepare(progress)
-        for split in SPLITS:
-            self.videos(split)
 
     @abstractmethod
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]: ...
@@ -218,8 +212,8 @@ class ListedDataset(Dataset):
         if self._files is None:
             lists = [self.entries(s, boundaries) for s in SPLITS for boundaries in self.readings]
             self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
-            if extra := self._files.unlisted():
-                self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
+        if extra := self._files.unlisted():
+            self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}
         for e in entries:
             here = self._files.candidates(e.name, e.folder)
