@@ -60,7 +60,7 @@ def test_a_video_carries_a_class_once_by_whichever_names(tmp_path):
 
 def test_the_single_anomaly_subset_has_the_videos_of_one_class_by_several_names(tmp_path):
     dataset = Named(tmp_path, LABELS)
-    kept = _participants(dataset, protocol("anomalyclip"), [])
+    kept = _participants(dataset, protocol("anomalyclip").rules, [])
     assert [v.name for v in kept["test"]] == [f"test{i}" for i in range(6)]
 
 

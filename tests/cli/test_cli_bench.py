@@ -156,7 +156,8 @@ def test_a_cell_is_to_do_again_where_the_rules_of_its_protocol_have_changed_sinc
 
     file = write(ONE)
     runs_once(bench, file)
-    monkeypatch.setitem(protocols.PROTOCOLS, "native", protocols.Protocol(name="native", tail="rows"))
+    changed = protocols.ProtocolPreset(protocols.Protocol(name="native", tail="rows"))
+    monkeypatch.setattr(protocols, "NATIVE", changed)
     looked, _ = bench(file, "--dry-run")
     assert looked["counts"] == {"to do": 1}
 

@@ -10,7 +10,7 @@ from vadbench_ucsdped2.dataset import CLIPS
 from places import PLUGIN
 from vadbench.clip import load_clip
 from vadbench.data.media import source_id
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
 

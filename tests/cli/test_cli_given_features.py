@@ -248,7 +248,7 @@ def test_values_are_looked_at_once_and_again_when_a_file_changes(run, root, monk
     folder = write(root, "anomalyclip")
     looked = []
     check = NpyFeatures.check
-    monkeypatch.setattr(NpyFeatures, "check", lambda self, name: looked.append(name) or check(self, name))
+    monkeypatch.setattr(NpyFeatures, "check", lambda self, name, rows: looked.append(name) or check(self, name, rows))
     run("--features", folder)
     assert len(looked) == 20
     run("--features", folder)

@@ -109,7 +109,7 @@ def test_any_method_runs_on_regions(vadbench, store, tmp_path, method):
 def test_rows_that_regions_cannot_be_pooled_to_are_refused_with_what_to_do(vadbench, refused, store, tmp_path):
     run = ["run", *TINY, "-m", "linear", "--set", "recipe.epochs=1", "--features", store, "--out", tmp_path / "runs"]
     line = refused(*run, "--set", "rows.stride=4")
-    assert "give --set rows.pooling=first or middle" in line
+    assert "set rows.pooling=first or middle" in line
     for pooling in ("first", "middle"):
         vadbench(*run, "--set", "rows.stride=4", "--set", f"rows.pooling={pooling}")
 

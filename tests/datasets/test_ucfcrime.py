@@ -20,8 +20,10 @@ def frames_of(video, total):
 
 
 def refused(root, *words):
+    dataset = UcfCrime(root)
     with pytest.raises(DataError) as caught:
-        UcfCrime(root).prepare()
+        dataset.prepare()
+        dataset.read()
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -190,7 +192,19 @@ def test_videos_are_found_and_what_is_missing_or_extra_is_noted(tmp_path):
     assert "1 video files are in no list" in problems and "Abuse099_x264.avi" in problems
     assert "1 of 2 train videos have no file" in problems and "'Normal_Videos001_x264' of" in problems
     assert "1 of 3 test videos have no file" in problems and "Anomaly_Test.txt, line 3" in problems
+    listing = dataset.read()
     assert len(dataset.problems) == 4, "asking twice notes nothing twice"
+    assert sorted(listing.problems) == sorted(dataset.problems), "nor does it leave anything out"
+
+
+def test_a_reading_has_its_own_problems_whoever_read_before(tmp_path):
+    """The native reading cuts an interval at the end of its video, VadCLIP's does not."""
+    root = make_root(tmp_path)
+    fresh, used = UcfCrime(root), UcfCrime(root)
+    native = used.read()
+    assert len(native.problems) == 1 and "ends past its 50 frames" in native.problems[0]
+    assert used.read("vadclip") == fresh.read("vadclip")
+    assert fresh.problems == [] and list(fresh.read().problems) == list(native.problems)
 
 
 def test_a_video_that_lies_there_twice_is_noted(tmp_path):

@@ -25,7 +25,7 @@ def binary_of(video):
 
 def refused(root, *words):
     with pytest.raises(DataError) as caught:
-        XdViolence(root).prepare()
+        XdViolence(root).read()
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -197,7 +197,7 @@ PIECES = st.sampled_from(["7" * 5000, "9" * 9, " 1 2", " G 1 2", " -1 -1", "a_la
 def test_any_line_is_read_or_refused_in_one_line(tmp_path_factory, file, line):
     root = make_root(tmp_path_factory.mktemp("root"), **{file: [*EVERY_FILE[file], line]})
     try:
-        XdViolence(root).prepare()
+        XdViolence(root).read()
     except DataError as error:
         assert file in str(error) and len(str(error).splitlines()) == 1
 

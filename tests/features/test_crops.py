@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from places import PLUGIN
 from vadbench.base.errors import FeatureError
 from vadbench.clip import CROPS
-from vadbench.features.crops import crops_like_test, scored_crops, training_crops
+from vadbench.features.crops import CropRule, training_crops
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import Request, open_experiment
@@ -21,7 +21,7 @@ from vadbench.harness.selection import hold_out, video_auc
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import Protocol
+from vadbench.scoring.protocol import Protocol, ProtocolPreset
 
 
 class Crops:
@@ -55,8 +55,8 @@ NUMBERED = tuple("0123456789")
     ],
 )
 def test_the_crop_that_is_scored(crops, wanted, asked, expected, noted):
-    notes = []
-    assert scored_crops(Crops(v=crops), ["v"], wanted, asked, notes) == {"v": expected}
+    chosen, notes = CropRule(wanted, asked).of_test(Crops(v=crops), ["v"])
+    assert chosen == {"v": expected}
     assert bool(notes) == noted
 
 
@@ -66,12 +66,12 @@ def test_the_crop_that_is_scored(crops, wanted, asked, expected, noted):
 )
 def test_a_crop_that_is_not_there_is_refused(crops, wanted, asked):
     with pytest.raises(FeatureError, match=f"no crop '{wanted}' of 'v' in features, found"):
-        scored_crops(Crops(v=crops), ["v"], wanted, asked, [])
+        CropRule(wanted, asked).of_test(Crops(v=crops), ["v"])
 
 
 def test_a_mean_over_different_crops_is_refused():
     with pytest.raises(FeatureError, match="'a' has 0, 1, 'b' has 0"):
-        scored_crops(Crops(a=("0", "1"), b=("0",)), ["a", "b"], "mean", True, [])
+        CropRule("mean", True).of_test(Crops(a=("0", "1"), b=("0",)), ["a", "b"])
 
 
 def test_training_takes_the_center_the_first_or_all():
@@ -83,9 +83,7 @@ def test_training_takes_the_center_the_first_or_all():
 
 def test_what_is_scored_instead_is_said_in_plain_words():
     def note(crops, wanted, asked):
-        notes = []
-        scored_crops(Crops(v=crops), ["v"], wanted, asked, notes)
-        return notes
+        return CropRule(wanted, asked).of_test(Crops(v=crops), ["v"]).notes
 
     assert note(("center",), "5", False) == [
         "the protocol asks for crop 5; these features only have 'center', which was scored instead"
@@ -108,7 +106,7 @@ def test_what_is_scored_instead_is_said_in_plain_words():
     ],
 )
 def test_a_training_video_is_scored_by_the_crop_of_the_test_videos(crops, wanted, asked, expected):
-    assert tuple(crops_like_test(Crops(v=crops), "v", wanted, asked)) == expected
+    assert tuple(CropRule(wanted, asked).like_test(Crops(v=crops), "v")) == expected
 
 
 TINY = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
@@ -177,7 +175,8 @@ def test_held_out_videos_are_scored_by_the_crop_of_the_test_videos(run, ten_crop
 
 
 def test_a_number_that_is_the_protocols_own_says_no_more_than_the_protocol(run, monkeypatch):
-    monkeypatch.setattr("vadbench.scoring.protocol.PROTOCOLS", {"native": Protocol(name="native", crop="5")})
+    changed = ProtocolPreset(Protocol(name="native", crop="5"))
+    monkeypatch.setattr("vadbench.scoring.protocol.NATIVE", changed)
     record, _ = run()
     again, _ = run("--crop", "5")
     assert record["evaluation"] == again["evaluation"]

@@ -18,7 +18,7 @@ from places import PLUGIN
 from vadbench.base.errors import CheckpointError
 from vadbench.harness.experiment import Request, open_experiment
 from vadbench.harness.import_checkpoint import read_reference
-from vadbench.harness.run import build
+from vadbench.harness.training import build
 from vadbench.plugins.registry import Registry
 
 STATE = {"net.a": torch.arange(6.0).reshape(2, 3), "net.b": torch.tensor(1)}

@@ -8,7 +8,9 @@ import pytest
 
 from places import ROOT
 from vadbench.base.errors import PluginError, UnknownNameError
+from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.registry import Registry
+from vadbench.scoring.protocol import protocol, protocols
 
 GOOD = """
 from vadbench import MethodSpec, hookimpl
@@ -152,7 +154,7 @@ def site(tmp_path):
 
 def call(site, *arguments):
     """The command line in a process of its own, in an environment that has what ``site`` holds."""
-    variables = os.environ | {"PYTHONPATH": str(site)}
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))}
     command = [sys.executable, "-P", "-m", "vadbench", *arguments]
     return subprocess.run(command, env=variables, capture_output=True, text=True)
 
@@ -200,3 +202,74 @@ def test_a_scratch_plugin_is_shown_with_its_hash(tmp_path):
     file.write_text("raise RuntimeError('no luck')")
     done = call(tmp_path, "plugins", "--plugin", str(file))
     assert done.returncode == 2 and "no luck" in done.stderr
+
+
+PROTOCOL = """
+from vadbench import ProtocolSpec, hookimpl
+from vadbench.scoring.protocol import Protocol, ProtocolPreset
+
+@hookimpl
+def vadbench_protocols():
+    return [ProtocolSpec("mine", "a protocol", "{module}:MINE"{more})]
+
+MINE = ProtocolPreset(Protocol(name="{name}", tail="rows"), crops={{"ucfcrime": "3"}})
+"""
+
+
+def test_a_plugin_brings_a_protocol(points):
+    registry = Registry(points(plug_rules=PROTOCOL.format(module="plug_rules", name="mine", more="")))
+    assert list(registry.specs("protocol")) == ["mine", "native"]
+    assert protocol("mine", registry).on("ucfcrime").crop == "3"
+    assert protocol("mine", registry).on("xdviolence", selection="validation").model_dump(
+        include={"name", "tail", "crop", "selection"}
+    ) == {"name": "mine", "tail": "rows", "crop": "center", "selection": "validation"}
+    assert list(protocols(registry)) == ["native", "mine"]
+    with pytest.raises(UnknownNameError, match="unknown protocol 'mien'; did you mean 'mine'"):
+        protocol("mien", registry)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (PROTOCOL.format(module="plug_odd", name="yours", more=""), "rules that call themselves 'yours'"),
+        (PROTOCOL.format(module="plug_odd", name="mine", more="") + "MINE = 3", "is not a ProtocolPreset"),
+        (PROTOCOL.format(module="plug_absent", name="mine", more=""), "cannot be imported"),
+    ],
+)
+def test_a_protocol_that_cannot_be_used_is_refused_and_harms_no_other(points, source, words):
+    registry = Registry(points(plug_odd=source))
+    with pytest.raises(PluginError, match=words):
+        protocol("mine", registry)
+    assert list(protocols(registry)) == ["native"]
+
+
+def test_a_rule_of_localisation_that_nobody_brings_is_named(points, monkeypatch):
+    own = ', localization="plug_rule:Rule"'
+    source = PROTOCOL.format(module="plug_rule", name="mine", more=own)
+    source += "\nfrom vadbench.metrics.localization import Localisation\nclass Rule(Localisation): ...\n"
+    registry = Registry(points(plug_rule=source, plug_bare=PROTOCOL.replace('"mine"', '"bare"').format(
+        module="plug_bare", name="bare", more="")))  # fmt: skip
+    monkeypatch.setattr("vadbench.scoring.protocol.installed", lambda: registry)
+    assert localisation_rule("mine").__name__ == "Rule" and localisation_rule("native").__name__ == "Localisation"
+    with pytest.raises(PluginError, match="'bare' brings no rule of localisation"):
+        localisation_rule("bare")
+    with pytest.raises(PluginError, match="'vadclip' comes with the protocol 'vadclip', which no installed plugin"):
+        localisation_rule("vadclip")
+
+
+def test_the_rules_of_a_paper_take_no_torch():
+    code = (
+        "import sys; from vadbench.metrics.localization import localisation_rule as rule;"
+        " from vadbench.scoring.protocol import protocols;"
+        " assert rule('vadclip').__module__.startswith('vadbench_vadclip') and len(protocols()) > 2;"
+        " assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_protocols_are_listed_with_where_they_come_from(tmp_path):
+    done = call(tmp_path, "list", "protocols", "--json")
+    found = {p["name"]: p for p in json.loads(done.stdout)}
+    assert found.keys() >= {"native", "anomalyclip", "vadclip"}
+    assert "AAAI 2024" in found["vadclip"]["paper"] and found["native"]["summary"]

@@ -10,7 +10,7 @@ import broken_datasets as broken
 from places import BROKEN_DATASETS
 from vadbench.base.errors import UnknownNameError
 from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
-from vadbench.testing.datasets import DATASET_CHECKS
+from vadbench.testing.catalogue import DATASET_CHECKS
 
 NEED_FILES = set(broken.LISTED)
 

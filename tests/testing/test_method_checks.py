@@ -13,7 +13,7 @@ from places import BROKEN_METHODS
 from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.plugins.registry import installed
 from vadbench.testing import Check, NotCheckedWarning, check_method, method_checks
-from vadbench.testing.methods import METHOD_CHECKS
+from vadbench.testing.catalogue import METHOD_CHECKS
 
 BUILT_IN = sorted(installed().specs("method"))
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vadbench.base.errors import ConfigError, StorageError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.watch.annotation import annotate
+from vadbench.watch.annotated_video import annotate
 from vadbench.watch.events import Event, ScoreCurve
 from vadbench.watch.outputs import VideoFolder, draw_curve, read_scores, save_figure
 from vadbench.watch.pipeline import StreamedRows, Thumbnail

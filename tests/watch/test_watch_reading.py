@@ -10,7 +10,8 @@ from PIL import Image
 
 from vadbench.base.errors import MediaError
 from vadbench.data.media import read_frames
-from vadbench.watch.reader import Reader, _request
+from vadbench.watch.connection import _request
+from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
 from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 

@@ -68,7 +68,7 @@ def written(value: Any) -> str:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values of a setting are the same; true is not 1, but 1 is 1.0.
+    """Return True if two values of a setting are the same; true is not 1, but 1 is 1.0.
 
     >>> same(1, 1.0), same(1, True), same((1, 2), [1, 2])
     (True, False, True)
@@ -98,7 +98,7 @@ def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
 
 
 def is_of(name: str, whole: str) -> bool:
-    """Whether a setting is another one, or an entry of it.
+    """Return True if a setting is another one, or an entry of it.
 
     >>> is_of("weights.fire", "weights"), is_of("weights_too", "weights")
     (True, False)
@@ -107,7 +107,7 @@ def is_of(name: str, whole: str) -> bool:
 
 
 def read_value(text: str) -> Any:
-    """What a value on the command line says: TOML, JSON where it is a table or ``null``, else text."""
+    """Read a value of the command line: TOML, JSON if it is a table or ``null``, else text."""
     try:
         found = tomllib.loads(f"value = {text}")
         # A date is no value of a setting, and a line break may have begun another key.
@@ -133,8 +133,8 @@ def _quoted(key: str) -> str:
 
 def _begun(settings: BaseModel, usual: BaseModel, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """The sections of ``settings`` that ``usual`` is without."""
-    for name in type(settings).model_fields:
-        section, other = getattr(settings, name), getattr(usual, name, None)
+    for attribute, info in type(settings).model_fields.items():
+        section, other, name = getattr(settings, attribute), getattr(usual, attribute, None), info.alias or attribute
         if isinstance(section, BaseModel) and isinstance(other, BaseModel):
             yield from _begun(section, other, f"{prefix}{name}.")
         elif isinstance(section, BaseModel) and other is None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vadbench.base.config import MethodConfig, field_names, resolve
+from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.schema import (
     PROTOCOL,
@@ -31,7 +32,7 @@ from vadbench.descriptions import Bank
 from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Registry
 from vadbench.records.published import published_numbers
-from vadbench.scoring.protocol import protocol
+from vadbench.scoring.protocol import NATIVE
 
 _ENTRIES: dict[Any, type[BaseModel]] = {
     "tables": TableSpec,
@@ -106,10 +107,13 @@ def _registered(name: str, registry: Registry) -> tuple[str, str]:
 
 
 def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[TomlPath, str]]:
-    methods, datasets = registry.specs("method"), registry.specs("dataset")
+    methods, datasets, protocols = (registry.specs(kind) for kind in ("method", "dataset", "protocol"))
     sources = {number.reported_in for number in published_numbers()}
     if benchmark.source and benchmark.source not in sources:
         yield ("source",), f"no number is published in '{benchmark.source}'{did_you_mean(benchmark.source, sources)}"
+    if benchmark.protocol not in protocols:
+        close = did_you_mean(benchmark.protocol, protocols)
+        yield ("protocol",), f"unknown protocol '{benchmark.protocol}'{close}"
     places: dict[str, int] = {}
     for t, table in enumerate(benchmark.tables):
         if (first := places.setdefault(table.id, t)) != t:
@@ -122,6 +126,9 @@ def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) 
                         ("tables", t, "columns", c, field),
                         f"unknown data set '{value}'{did_you_mean(value, datasets)}",
                     )
+            if column.protocol is not None and column.protocol not in protocols:
+                close = did_you_mean(column.protocol, protocols)
+                yield ("tables", t, "columns", c, "protocol"), f"unknown protocol '{column.protocol}'{close}"
         for r, row in enumerate(table.rows):
             if row.published is not None and (
                 complaint := _published_complaint(benchmark, table, row.published, row.why)
@@ -188,7 +195,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
             )
             require_trainable(row.method, method, config)
             recorded = config.model_dump(mode="json")
-            protocol(benchmark.protocol, {}, **protocol_changes(settings.items()))
+            NATIVE.on(dataset, **protocol_changes(settings.items()))
         except ConfigError as error:
             yield ("tables", t, "rows", r, "set"), f"'{row.method}' on {dataset}: {error}"
         except ValidationError as error:

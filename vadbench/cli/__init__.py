@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 import vadbench
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import VadbenchError, one_line
 from vadbench.cli import (
     bench,
     check,
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except VadbenchError as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"vadbench: {' '.join(str(error).split())}", err=True)
+        click.echo(f"vadbench: {one_line(error)}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("vadbench: stopped; the same command goes on from here", err=True)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
-from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError
+from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError, first_line, listed
 from vadbench.base.files import replacing, storage_errors
-from vadbench.clip.weights import first_line, hash_weights
+from vadbench.clip.weights import hash_weights
 from vadbench.features.boxes import COLUMNS
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
@@ -132,7 +132,6 @@ def _from_file(name: str, path: Path) -> torch.nn.Module:
         if key in state and state[key].shape != value.shape
     ]
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise CheckpointError(f"{path} does not fit {name}: {'; '.join(wrong[:3])}{more}; name its model")
+        raise CheckpointError(f"{path} does not fit {name}: {listed(wrong, 3, '; ')}; name its model")
     model.load_state_dict(state, strict=False)
     return model

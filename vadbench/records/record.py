@@ -14,6 +14,7 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, is_of, written
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
+from vadbench.plugins.provenance import Provenance
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -52,17 +53,6 @@ class SplitRecord(BaseModel):
     positives: int | None = None
 
 
-class CodeRecord(BaseModel):
-    """Whose code made a result: as :class:`vadbench.plugins.provenance.Provenance`, and the identity that keys hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    distribution: str
-    version: str
-    commit: str
-    digest: str
-    identity: str
-
-
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
@@ -96,7 +86,7 @@ class RunRecord(BaseModel):
     clip: dict[str, str]
     data: dict[str, SplitRecord]
     notes: list[str] = []
-    code: dict[Literal["method", "dataset"], CodeRecord] = {}
+    code: dict[Literal["method", "dataset"], Provenance] = {}
     environment: dict[str, Any]
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}

@@ -13,7 +13,7 @@ from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.metrics.definitions import COMPARED, canonical, definition
-from vadbench.scoring.protocol import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
 from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
@@ -165,7 +165,7 @@ def _backbone(run: Evaluation) -> str:
 
 def _rules(rules: Protocol) -> str:
     """A protocol in words: its name, and in what it is not the one of that name."""
-    named = PROTOCOLS.get(rules.name, PROTOCOLS["native"])
+    named = protocols().get(rules.name, NATIVE).rules
     fields = [f for f in Protocol.model_fields if f != "name"]
     changed = [f"{f.replace('_', ' ')} {getattr(rules, f)}" for f in fields if getattr(rules, f) != getattr(named, f)]
     return f"Protocol {rules.name}{' with ' if changed else ''}{', '.join(changed)}."
