@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
+from places import ROOT
 from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.registry import Registry
@@ -112,9 +113,8 @@ def test_a_scratch_file_that_cannot_be_used_is_an_error(tmp_path, name, words):
 
 
 def test_every_built_in_plugin_folder_is_an_entry_point():
-    from pathlib import Path
 
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     folders = {f.parent.name for side in ("methods", "datasets") for f in (root / side).glob("vadbench_*/__init__.py")}
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4
