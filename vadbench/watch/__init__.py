@@ -1,1 +1,1 @@
-"""Scoring of a user's own videos: files, folders and streams become scores, events, pictures and a page."""
+"""Scoring one's own videos: from a file, a folder or a stream to scores, events, pictures and a page."""
