@@ -1,4 +1,4 @@
-"""What is kept of a video while it is scored: its tables, its events, its curve, and pictures of its peaks."""
+"""Recordings of videos while they are scored: tables, events, a curve, and pictures of the peaks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PeakAlbum:
 
 
 class Recording:
-    """Takes the scored rows of a video as they come; what it keeps does not grow with the rows, but with the events.
+    """Takes the scored rows of a video as they come. Its memory grows with the number of events, not of rows.
 
     Args:
         files: where rows and events are written.

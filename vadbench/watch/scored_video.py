@@ -83,7 +83,7 @@ def score_video(
     progress: Progress = silent,
     tell: Callable[[Event], None] = lambda event: None,
 ) -> ScoredVideo:
-    """Score one video; rows and events are in its folder as they become known, and stay there whatever happens.
+    """Score one video; rows and events are in its folder as they become known, and stay there if it fails.
 
     Args:
         reader: of the video.

@@ -27,12 +27,12 @@ from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT
 
 USUAL_THRESHOLD = 0.5
-"""Where an event begins for a method whose threshold nobody measured: our decision."""
+"""Threshold of events for a method that has none of its own: our decision."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What scores one's own videos.
+    """A method ready to score a user's videos, and how to make its features.
 
     Args:
         name: the method's name.
@@ -58,7 +58,7 @@ class Scorer:
 
     @property
     def classes(self) -> ClassTable:
-        """The classes it tells apart."""
+        """The classes that the method tells apart."""
         return self.method.task.classes
 
 
@@ -70,7 +70,7 @@ def open_trained(
     clip_weights: str | None = None,
     threshold: float | None = None,
 ) -> Scorer:
-    """The method of a finished run, with the run's own features.
+    """Open the method of a finished run, with features made as the run's were.
 
     Args:
         run: its folder.
@@ -124,7 +124,7 @@ def open_untrained(
     clip_weights: str | None = None,
     threshold: float | None = None,
 ) -> Scorer:
-    """A method that needs no training, or none any more: words alone say what to look for.
+    """Open a method without a run: words say what to look for.
 
     Args:
         name: the method's.
@@ -198,8 +198,8 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
         )
     if not trained.known:
         notes.append(
-            "nobody recorded how the run's features were made; those of these videos are vadbench's own, of the center"
-            " crop, and may differ in more than the method bears"
+            "the run's features are of unknown origin; those of these videos are extracted by vadbench from the center"
+            " crop, and may differ from them more than the method tolerates"
         )
         return clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
     if trained.pooling == "unknown" or trained.arithmetic == "unknown" or not set(trained.crops) <= set(CROPS):

@@ -1,4 +1,4 @@
-"""From the options of ``vadbench score`` to scored videos, checked before anything is decoded."""
+"""Requests for scores: the options of ``vadbench score``, checked before anything is decoded, and their videos."""
 
 from __future__ import annotations
 
