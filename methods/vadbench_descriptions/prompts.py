@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.dataset import ClassTable
-from vadbench.descriptions import Bank
 from vadbench.method import Task
+from vadbench_descriptions.bank import Bank
 from vadbench_descriptions.config import Prompt
 
 TEMPLATE = "a photo of {}"

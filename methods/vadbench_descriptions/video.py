@@ -19,6 +19,7 @@ from torch import Tensor
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.sampling import chunk_lengths, drawn_sample, to_chunks
 from vadbench.nn.temporal import LocalGlobal, scaled
+from vadbench_descriptions.bank import ReadsBank
 from vadbench_descriptions.config import VIDEO_DEFAULTS, VideoConfig, parts_of
 from vadbench_descriptions.losses import align_loss, contrast_loss
 from vadbench_descriptions.prompts import Prompts
@@ -27,7 +28,7 @@ ROWS_AT_ONCE = 16384
 """Rows that go through the model at once when scoring; bounds memory."""
 
 
-class DescriptionsVideo(Method):
+class DescriptionsVideo(ReadsBank, Method):
     """The method; see :class:`VideoConfig` for what can be switched. CLIP's text tower is the task's and not part of
     the state."""
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
 from vadbench.cli import cli, main
@@ -36,7 +37,9 @@ def test_looking_imports_nothing_heavy(arguments):
 
 
 def test_every_command_explains_itself(vadbench):
-    for name, command in cli.commands.items():
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
         text = vadbench(name, "--help")
         assert command.short_help and command.help
         assert "--debug" in text

@@ -24,6 +24,7 @@ from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_descriptions.losses import align_loss, contrast_loss, phrase_losses
 from vadbench_descriptions.prompts import class_descriptions
 from vadbench_descriptions.video import DescriptionsVideo
+from vadbench_descriptions.wording import long_phrases
 
 from vadbench.base.config import field_descriptions, field_names, resolve
 from vadbench.base.errors import ConfigError, FeatureError
@@ -35,7 +36,6 @@ from vadbench.nn.temporal import LocalGlobal, scaled
 from vadbench.plugins.registry import Registry
 from vadbench.training.batches import Sample
 from vadbench.training.loop import autocast, fit
-from vadbench.wording import long_phrases
 
 DIM = 24
 CPU = torch.device("cpu")
