@@ -331,7 +331,7 @@ def test_icpram_context_depth_and_window(registry):
 def test_icpram_prompts_position_and_temporal_module(registry):
     def built(table):
         return {
-            m[0]: (s.prompt.kind, s.prompt.length, s.prompt.position, s.temporal.local, getattr(s.temporal, "global"))
+            m[0]: (s.prompt.kind, s.prompt.length, s.prompt.position, s.temporal.local, s.temporal.graphs)
             for m, s in found(registry, "icpram2024", table, ".*")
         }
 
@@ -366,7 +366,7 @@ def test_icpram_own_rows_are_five_methods(registry):
             ("Ours-Frame", "descriptions-frame"),
         ]
         local, both, frame = (settings for *_, settings in own[2:])
-        assert (local.temporal.local, getattr(local.temporal, "global")) == (True, False)
-        assert (both.temporal.local, getattr(both.temporal, "global")) == (True, True)
+        assert (local.temporal.local, local.temporal.graphs) == (True, False)
+        assert (both.temporal.local, both.temporal.graphs) == (True, True)
         assert (both.prompt.length, both.prompt.position, both.prompt.kind) == (16, "end", "learned-description")
         assert (frame.vote, frame.vote_window) == ("majority", 16)
