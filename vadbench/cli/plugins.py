@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import vadbench
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
@@ -50,7 +51,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
             {
                 "name": plugin.name,
                 "kind": ", ".join(dict.fromkeys(kind for kind, _ in brings)) or "-",
-                "brings": ", ".join(name for _, name in brings) or "-",
+                "brings": ", ".join(dict.fromkeys(name for _, name in brings)) or "-",
                 "distribution": plugin.distribution,
                 "version": _version(plugin),
                 "file": plugin.file or plugin.module,
@@ -67,7 +68,10 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
 def _version(plugin: Plugin) -> str:
     from vadbench.plugins.provenance import SCRATCH, files_digest
+    from vadbench.plugins.registry import CORE
 
     if plugin.distribution == SCRATCH:
         return files_digest([Path(plugin.file)])
+    if plugin.module == CORE:
+        return vadbench.__version__
     return plugin.origin.version if plugin.origin else "-"
