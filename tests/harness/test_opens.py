@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from places import PLUGIN
 from vadbench.harness.experiment import Request, open_experiment
 from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 FRAMES, DIM, CROPS = 30, 64, 3
 NAMES = [*(f"train-{i}" for i in range(8)), *(f"test-{i}" for i in range(6))]
 LAYOUTS = ("anomalyclip", "vadclip", "rows-crops", "crops-rows")

@@ -118,6 +118,27 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path} as TOML: {error}") from error
 
 
+def is_content(table: Mapping[str, Any], given: str) -> bool:
+    """Return true if a table in a record is what a :class:`vadbench.base.fields.FromFile` setting was given as.
+
+    Args:
+        table: the content as a record has it.
+        given: the path of a file, or the name of what comes with the method.
+    """
+    if not Path(given).is_file():
+        return table.get("title") == given
+    try:
+        return _content(read_toml(Path(given))) == _content(table)
+    except ConfigError:
+        return False
+
+
+def _content(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that say something. Records hold a table in a table as pairs, because its order counts."""
+    plain = {key: [list(pair) for pair in v.items()] if isinstance(v, Mapping) else v for key, v in table.items()}
+    return {key: value for key, value in plain.items() if value}
+
+
 def _assignment(text: str) -> list[tuple[str, Any]]:
     key = NAME.match(text)
     if not key or text[key.end() : key.end() + 1] != "=":

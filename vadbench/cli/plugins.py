@@ -28,15 +28,20 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
       vadbench plugins --plugin my_method.py
 
     One that fails harms no other. A name that two plugins claim is neither's until one of them is uninstalled or
-    renamed. The exit status is 1 where one failed or two claim the same name.
+    renamed; a command called as one of vadbench's own is left out. The exit status is 1 where one failed or claims a
+    name that is taken.
 
-    With --json the report is a list of objects with: name, kind (method, dataset, benchmark; several with commas),
+    With --json the report is a list of objects with: name, kind (method, dataset, benchmark, protocol, command; several
+    with commas),
     brings (their names), distribution, version (a hash of the file for --plugin), file and status (ok, or why not).
     """
+    from vadbench.cli import cli
     from vadbench.plugins.registry import HOOKS, Registry
 
     registry = Registry(files=plugin_files)
+    # vadbench's own commands go before those of plugins.
     claims = {(kind, name) for kind in HOOKS for name in registry.conflicts(kind)}
+    claims |= {("command", name) for name in cli.commands}
     entries = []
     for plugin in registry.plugins:
         brings = [(kind, spec.name) for kind, specs in plugin.specs.items() for spec in specs]

@@ -1,4 +1,4 @@
-"""Regions found by a detector of torchvision on the frames that give rows, and kept as a file of boxes."""
+"""A detector of torchvision finds the regions of those frames that give rows, and keeps them as a file of boxes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from vadbench.features.boxes import COLUMNS
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 _UNKEPT = "num_batches_tracked"
-"""Count in batch norms that no output depends on; torchvision's own files lack it."""
+"""A counter of batch norms on which no output depends; torchvision's own files lack it."""
 
 
 class Detector(RegionSource):
-    """A detection model of torchvision; whatever its class, an object is a region (our decision).
+    """A detection model of torchvision; objects of all its classes are regions (our decision).
 
-    Of the boxes found, those of a confidence of at least ``threshold`` count, the :data:`REGIONS` most confident of a
-    frame at most. They are written to ``boxes-I-of-N.csv`` in the store's folder, from where the extraction can be
-    repeated without the detector.
+    Boxes with a confidence of at least ``threshold`` are encoded, at most the :data:`REGIONS` most confident ones of a
+    frame. They are written to ``boxes-I-of-N.csv`` in the store's folder, from where the extraction can be repeated
+    without the detector.
 
     Args:
         name: of the model, as torchvision calls it.
