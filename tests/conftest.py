@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from places import PLUGIN, ROOT
 
@@ -28,6 +29,30 @@ def test_data() -> Path:
     if not TEST_DATA.is_dir():
         pytest.skip(f"no real data at {TEST_DATA}; set VADBENCH_TEST_DATA to its folder")
     return TEST_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A folder that all workers of a parallel run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def made_once(shared_folder):
+    """Give the folder of that name, filled by the first worker that asks for it; the others wait."""
+
+    def call(name, fill):
+        folder, done = shared_folder / name, shared_folder / f"{name}.done"
+        with FileLock(shared_folder / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return call
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +89,15 @@ def vadbench(capsys):
 
 
 @pytest.fixture(scope="session")
-def tiny_cache(tmp_path_factory):
+def tiny_cache(made_once, tmp_path_factory):
     """The cache after runs on ``tiny``: its videos, and their rows for every and every second frame under two CLIPs."""
+    return shutil.copytree(made_once("tiny", _fill_tiny) / "cache", tmp_path_factory.mktemp("tiny") / "cache")
+
+
+def _fill_tiny(folder):
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
-    folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
@@ -81,7 +109,6 @@ def tiny_cache(tmp_path_factory):
                     device="cpu", out=folder / "runs",
                 )  # fmt: skip
                 open_experiment(request, Registry(files=[PLUGIN]))
-    return folder / "cache"
 
 
 @pytest.fixture(scope="session")

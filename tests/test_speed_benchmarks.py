@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from places import ROOT
+
 pytestmark = pytest.mark.slow
-SPEED = Path(__file__).resolve().parents[1] / "benchmarks" / "speed"
+SPEED = ROOT / "benchmarks" / "speed"
 
 
 def run(script: str, *arguments: str) -> str:

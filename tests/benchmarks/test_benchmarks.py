@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from places import PLUGIN
+from places import PLUGIN, ROOT
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
 from vadbench.base.method_config import MethodConfig, Recipe
@@ -32,7 +32,6 @@ from vadbench.records.folders import read_record, read_records, write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
 
-ROOT = Path(__file__).resolve().parents[2]
 FILE = '''title = "t"  # not [[a]] table {
 paper = """
 [[tables]]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from command_line import succeed
-from places import PLUGIN
+from places import PLUGIN, ROOT
 from vadbench.records.scores import load_split
 from watch_media import encode, grow, noise, numbered, server, sound, turn
 
@@ -170,7 +170,7 @@ def test_a_method_without_training_has_half_as_threshold(trained, score, home):
 def test_scores_are_written_in_the_forms_that_the_documentation_names(trained, score, home, tmp_path, asked, written):
     score(tiny_video(home, "test-0"), "--run", trained(), *asked)
     assert {p.name for p in (tmp_path / "scored" / "test-0").glob("scores.*")} == written
-    told = (Path(__file__).parents[2] / "docs" / "own-videos.md").read_text(encoding="utf-8")
+    told = (ROOT / "docs" / "own-videos.md").read_text(encoding="utf-8")
     assert (
         "The csv is always written; `--format parquet` writes `scores.parquet` beside it in place of the json" in told
     )

@@ -3,9 +3,10 @@
 import json
 import runpy
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "speed" / "own_video.py"
+from places import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "speed" / "own_video.py"
 
 
 def test_every_part_is_timed(tmp_path, monkeypatch, capsys):

@@ -13,6 +13,7 @@ import torch
 
 from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
 from vadbench.base.errors import ConfigError
+from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
@@ -20,7 +21,6 @@ from vadbench.base.naming import changed_names
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import Dataset
-from vadbench.descriptions import Bank
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
@@ -161,9 +161,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         selection=start.info.selection if start.info else request.selection,
     )
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
-    bank = getattr(config, "descriptions", None)
-    if isinstance(bank, Bank) and start.info is None:
-        bank.of_classes(dataset_class.classes)
+    if start.info is None:
+        method.require_classes(config, dataset_class.classes)
     changed = changed_names(config, resolve(method.Config, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
     if request.features is None and request.features_layout is not None:
@@ -171,7 +170,10 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     device = choose_device(request.device)
     make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
-    clip = _clip(request, start, device)
+    if start.trained is None or start.info is None:
+        clip = load_clip(clip_source(request.clip_model, request.clip_weights), device)
+    else:
+        clip = load_clip_of(start.info, start.trained, request.clip_model, request.clip_weights, device)
     provision = provide(
         dataset,
         config.rows,
@@ -220,10 +222,8 @@ def _starting_point(request: Request) -> _StartingPoint:
         ConfigError: a name is missing.
         CheckpointError: the run has no checkpoint that can be read.
     """
-    trained, info = None, None
-    if request.trained is not None:
-        trained = find_run(request.trained, request.out).resolve()
-        info = read_info(trained)
+    trained = find_run(request.trained, request.out).resolve() if request.trained is not None else None
+    info = read_info(trained) if trained else None
     method = request.method or (info.method if info else None)
     dataset = request.dataset or (info.dataset if info else None)
     if method is None or dataset is None:
@@ -242,18 +242,13 @@ def _config(
         CheckpointError: that training was made with another version of the method.
     """
     if start.info is None:
-        config = resolve(method.Config, defaults, request.config_file, assignments=_assignments(request, method))
+        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method)
+        config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
     else:
         _require_settings_of_training(request, start.info)
         config = trained_config(start.info, method, version)
     require_trainable(start.method, method, config)
     return config
-
-
-def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip:
-    if start.info is not None and start.trained is not None:
-        return load_clip_of(start.info, start.trained, request.clip_model, request.clip_weights, device)
-    return load_clip(clip_source(request.clip_model, request.clip_weights), device)
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:
@@ -271,13 +266,19 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
         raise ConfigError(f"'{method}' is not trained: there are no weights to select; leave --selection out")
 
 
-def _assignments(request: Request, method: type[Method]) -> Sequence[str]:
-    """What ``--set`` says, and ``--descriptions`` as a setting."""
-    if request.descriptions is None:
-        return request.assignments
-    if "descriptions" not in method.Config.model_fields:
-        raise ConfigError(f"'{request.method}' reads no descriptions; leave --descriptions out")
-    return [*request.assignments, f"descriptions={json.dumps(str(request.descriptions))}"]
+def with_descriptions(
+    assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
+) -> Sequence[str]:
+    """What ``--set`` says, and ``--descriptions`` as the setting that the method reads from a file.
+
+    Raises:
+        ConfigError: it reads none.
+    """
+    if descriptions is None:
+        return assignments
+    if (setting := file_setting(method.Config)) is None:
+        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
+    return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 
 
 def _require_settings_of_training(request: Request, info: CheckpointInfo) -> None:
