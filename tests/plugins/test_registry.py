@@ -121,7 +121,7 @@ def test_every_built_in_plugin_folder_is_an_entry_point():
     folders = {f.parent.name for side in ("methods", "datasets") for f in (ROOT / side).glob("vadbench_*/__init__.py")}
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4
-    assert not list(root.glob("*/__init__.py")) or [p.parent.name for p in root.glob("*/__init__.py")] == ["vadbench"]
+    assert not list(ROOT.glob("*/__init__.py")) or [p.parent.name for p in ROOT.glob("*/__init__.py")] == ["vadbench"]
 
 
 BROKEN = {
