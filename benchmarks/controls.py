@@ -34,7 +34,8 @@ from vadbench.features.extraction import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import Experiment, Request, open_experiment
-from vadbench.harness.run import build, run
+from vadbench.harness.run import run
+from vadbench.harness.training import build
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins.registry import installed
 from vadbench.scoring.alignment import align

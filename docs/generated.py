@@ -21,7 +21,8 @@ from vadbench.base.naming import flatten, written
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins.registry import installed
 from vadbench.records.record import RunRecord
-from vadbench.scoring.protocol import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import Protocol, ProtocolPreset
+from vadbench.scoring.protocol import protocols as registered_protocols
 from vadbench.testing import dataset_checks, method_checks
 
 
@@ -67,24 +68,23 @@ def record() -> str:
 
 
 def protocols() -> str:
-    """Every field of a protocol as a Markdown table, with a column for each preset."""
+    """Every field of a protocol as a Markdown table, with a column for each that is registered."""
+    presets = registered_protocols()
     return _table(
-        ["field", *(f"`{name}`" for name in PROTOCOLS), "meaning"],
+        ["field", *(f"`{name}`" for name in presets), "meaning"],
         [
-            [f"`{name}`", *(_rule(p, name) for p in PROTOCOLS.values()), field.description or ""]
+            [f"`{name}`", *(_rule(p, name) for p in presets.values()), field.description or ""]
             for name, field in Protocol.model_fields.items()
             if name != "name"
         ],
     )
 
 
-def _rule(rules: Protocol, name: str) -> str:
+def _rule(preset: ProtocolPreset, name: str) -> str:
     """What a protocol says; of the crop of ten, what it says of each data set."""
-    said = _code(getattr(rules, name))
-    own = {d: installed().dataset(d).paper_crops.get(rules.name) for d in installed().specs("dataset")}
-    if name != "crop" or not any(own.values()):
-        return said
-    return said + "".join(f"; of ten crops `{crop}` on `{dataset}`" for dataset, crop in own.items() if crop)
+    crops = preset.crops if name == "crop" else {}
+    said = "".join(f"; of ten crops `{crop}` on `{dataset}`" for dataset, crop in crops.items())
+    return _code(getattr(preset.rules, name)) + said
 
 
 def checks(kind: str) -> str:

@@ -1,6 +1,6 @@
 """vadbench: compare CLIP-based video anomaly detection methods under one harness."""
 
-from vadbench.plugins.hookspecs import BenchmarkSpec, DatasetSpec, MethodSpec, hookimpl
+from vadbench.plugins.hookspecs import BenchmarkSpec, CommandSpec, DatasetSpec, MethodSpec, ProtocolSpec, hookimpl
 
 __version__ = "0.1.0"
-__all__ = ["BenchmarkSpec", "DatasetSpec", "MethodSpec", "__version__", "hookimpl"]
+__all__ = ["BenchmarkSpec", "CommandSpec", "DatasetSpec", "MethodSpec", "ProtocolSpec", "__version__", "hookimpl"]

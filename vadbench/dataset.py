@@ -17,8 +17,6 @@ from vadbench.base.types import Progress, silent
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
-Boundaries = Literal["native", "anomalyclip", "vadclip"]
-"""Whose reading of the official intervals: the data set's own convention, or the one in a paper's code."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,10 @@ class ClassTable:
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(c.words for c in self.classes)
+
+    def prompt_words(self, source: Literal["words", "name"]) -> tuple[str, ...]:
+        """What a prompt says for each class: its words, or its official name with spaces for underscores."""
+        return self.words if source == "words" else tuple(name.replace("_", " ") for name in self.names)
 
     @property
     def abnormal(self) -> tuple[int, ...]:
@@ -158,6 +160,14 @@ def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
     return tuple(union)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The videos of each split, and what the data set met that does not stop a run, each in one line."""
+
+    videos: Mapping[Split, Sequence[Video]]
+    problems: Sequence[str]
+
+
 class Dataset(ABC):
     """A data set in its place on disk.
 
@@ -182,11 +192,6 @@ class Dataset(ABC):
     """True where no download is needed and :meth:`prepare` creates the files."""
     headline: ClassVar[Literal["AUC", "AP"]] = "AUC"
     """The metric that papers report first on this data set; ``best-on-test`` looks at it."""
-    paper_crops: ClassVar[Mapping[str, str]] = {}
-    """Which of ten crops a paper's code scores on this data set, by the name of the protocol."""
-    localises_normal: ClassVar[bool] = False
-    """Whether VadCLIP's mAP@IoU counts a normal video as a segment of the normal class: its authors' code knows the
-    class under the label it uses on XD-Violence, and does not on UCF-Crime."""
     truth_folders: ClassVar[frozenset[str]] = frozenset()
     """Names of folders whose .npy files are ground truth under the videos' names, not features."""
     extraction_stride: ClassVar[int] = 16
@@ -195,7 +200,8 @@ class Dataset(ABC):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.problems: list[str] = []
-        """What :meth:`videos` met that does not stop a run, each in one line; every result repeats them."""
+        """What :meth:`videos` met so far that does not stop a run, each in one line; results repeat those of their
+        own :meth:`read`."""
 
     def prepare(self, progress: Progress = silent) -> None:
         """Make the files ready, or say what is missing.
@@ -207,16 +213,30 @@ class Dataset(ABC):
             raise DataError(f"data root of {self.name} not found: {self.root}; expected there: {self.files}")
 
     @abstractmethod
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The videos of one split in a stable order.
 
         Args:
             split: which one.
-            boundaries: how annotated intervals are read; a data set that no paper's code reads otherwise ignores it.
+            boundaries: how annotated intervals are read: ``native``, by the data set's own convention, or as a paper's
+                code reads them, by the paper's name. A data set takes any name, and reads by its own convention where
+                it knows no other.
 
         Raises:
             DataError: a list or annotation is missing or contradicts itself; names the file and what to do.
         """
+
+    def read(self, boundaries: str = "native") -> Listing:
+        """The videos of all splits with the problems of this very reading, whatever was read before.
+
+        Raises:
+            DataError: as :meth:`videos`.
+        """
+        before, self.problems = self.problems, []
+        try:
+            return Listing({split: self.videos(split, boundaries) for split in SPLITS}, self.problems)
+        finally:
+            self.problems = before + [p for p in self.problems if p not in before]
 
     def is_normal(self, video: Video) -> bool:
         """True where the video carries no abnormal class, whichever of its names the normal one is given by."""

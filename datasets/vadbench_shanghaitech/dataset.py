@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vadbench.base.errors import DataError
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
-from vadbench.dataset import Boundaries, ClassTable, Segment, Split, Video, VideoClass, merged
+from vadbench.dataset import ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 
 SPANS_FILE = "semantic_annotation.json"
@@ -65,10 +65,14 @@ class ShanghaiTech(ListedDataset):
         " Zhong, Li, Kong, Liu, Li, Li: Graph Convolutional Label Noise Cleaner, CVPR 2019"
     )
     truth_folders = frozenset({MASK_FOLDER})
-    native_shift = (-1, 0)
+    readings = {
+        "native": IntervalReading(-1, 0),
+        "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
+        "vadclip": IntervalReading(0, 0),
+    }
     official_lists = {"train": "SH_Train.txt", "test": "SH_Test.txt"}
 
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The videos of one split in the order of its list.
 
         Labels are the classes annotated in a video, the one with the most frames first (our decision; AnomalyCLIP's

@@ -12,7 +12,7 @@ from filelock import FileLock
 from vadbench.base.errors import ConfigError
 from vadbench.base.files import make_folder, write_json
 from vadbench.base.types import Progress, silent
-from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Segment, Split, Video, VideoClass
+from vadbench.dataset import SPLITS, ClassTable, Dataset, Segment, Split, Video, VideoClass
 from vadbench_synthetic.events import EVENTS
 from vadbench_synthetic.script import NORMAL, Script, cameras, write
 
@@ -79,7 +79,7 @@ class Synthetic(Dataset):
             scripts[f"{split}_{i:03d}"] = write(kind, (self.seed, 1 + SPLITS.index(split), i), places, self.frames)
         return scripts
 
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The videos of one split, abnormal ones first; segments are given for the test split only."""
         return [self._video(split, name, script) for name, script in self.scripts(split).items()]
 

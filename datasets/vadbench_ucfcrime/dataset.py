@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vadbench.base.errors import DataError
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
-from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass
+from vadbench.dataset import ClassTable, Split, Video, VideoClass
 
 
 class UcfCrime(ListedDataset):
@@ -59,12 +59,15 @@ class UcfCrime(ListedDataset):
     homepage = "https://www.crcv.ucf.edu/projects/real-world/"
     licence = "none stated; for research"
     citation = "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018"
-    paper_crops = {"vadclip": "5"}
-    native_shift = (-1, 0)
+    readings = {
+        "native": IntervalReading(-1, 0),
+        "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
+        "vadclip": IntervalReading(0, 0),
+    }
     count_files = "*_Annotation.txt"
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The videos of one split in the order of its list; frame counts where an annotation gives them.
 
         Args:

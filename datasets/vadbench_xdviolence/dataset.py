@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadbench.base.errors import DataError
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.base.errors import DataError, shortened
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
 from vadbench.data.annotations.lists import (
     Interval,
     ListEntry,
     add_once,
-    brief,
     pairs,
     read_lines,
     read_temporal,
     video_name,
 )
 from vadbench.data.annotations.video_files import VideoFiles
-from vadbench.dataset import Boundaries, ClassTable, Split, Video, VideoClass, merged
+from vadbench.dataset import ClassTable, Split, Video, VideoClass, merged
 
 BINARY_FILE = "annotations.txt"
 CLASS_FILE = "annotations_multiclasses.txt"
@@ -61,16 +60,18 @@ class XdViolence(ListedDataset):
         " under Weak Supervision, ECCV 2020"
     )
     headline = "AP"
-    localises_normal = True
-    paper_crops = {"vadclip": "0"}
-    native_shift = (0, 1)
+    readings = {
+        "native": IntervalReading(0, 1),
+        "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
+        "vadclip": IntervalReading(0, 0),
+    }
     count_files = "*tframes.txt"
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._folders: dict[Split, list[ListEntry]] | None = None
 
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The videos of one split in the order of its list; frame counts where a file gives them.
 
         Args:
@@ -106,7 +107,7 @@ class XdViolence(ListedDataset):
             )
         return videos
 
-    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[ListEntry]:
+    def entries(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
         return self.lists(split, boundaries) or self._from_folders()[split]
 
     def _labels(self, entry: ListEntry) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ def _read_classes(path: Path) -> dict[str, list[Interval]]:
     found: dict[str, list[Interval]] = {}
     for where, name, rest in _annotated_lines(path):
         if len(rest) % 3:
-            raise DataError(f"{where}: expected 'code first last' groups, found {brief(' '.join(rest))!r}")
+            raise DataError(f"{where}: expected 'code first last' groups, found {shortened(' '.join(rest))}")
         groups = [pairs(rest[i + 1 : i + 3], rest[i], where) for i in range(0, len(rest), 3)]
         add_once(found, name, [interval for group in groups for interval in group], where)
     return found
@@ -179,7 +180,7 @@ def _annotated_lines(path: Path) -> list[tuple[str, str, list[str]]]:
         name = video_name(before + mark + codes)
         if not (_codes(name) and rest):
             raise DataError(
-                f"{where}: expected a name that ends in '_label_' and codes, then frames; found {brief(text)!r}"
+                f"{where}: expected a name that ends in '_label_' and codes, then frames; found {shortened(text)}"
             )
         lines.append((where, name, rest))
     return lines

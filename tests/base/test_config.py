@@ -6,17 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
-from vadbench.base.config import (
-    MethodConfig,
-    Recipe,
-    Settings,
-    field_choices,
-    field_descriptions,
-    field_names,
-    of_field,
-    resolve,
-)
+from vadbench.base.config import Settings, field_choices, field_descriptions, field_names, is_content, of_field, resolve
 from vadbench.base.errors import ConfigError
+from vadbench.base.fields import FromFile, file_setting
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names, flatten, joined, read_value, same, split_name, written
 from vadbench.plugins.registry import installed
 
@@ -247,6 +240,28 @@ def test_a_section_can_be_taken_away_and_begun_anew():
     assert resolve(Optional, {}, environment={}, assignments=["recipe=null"]).recipe is None
     again = resolve(Optional, {}, environment={}, assignments=["recipe=null", "recipe.epochs=2"])
     assert again.recipe == Recipe(epochs=2)
+
+
+class Spelt(Settings):
+    lasting: bool = Field(True, alias="global", description="a word of Python's")
+    inner: Part | None = Field(None, alias="class", description="another")
+
+
+class Aliased(MethodConfig):
+    time: Spelt = Spelt()
+
+
+def test_an_alias_is_the_name_of_a_setting(tmp_path):
+    path = tmp_path / "f.toml"
+    path.write_text("time.class.size = 3\n")
+    found = resolve(Aliased, {}, path, {"VADBENCH_SET__TIME__GLOBAL": "false"})
+    assert not found.time.lasting and found.time.inner.size == 3
+    assert found.model_dump()["time"] == {"global": False, "class": found.time.inner.model_dump()}
+    assert Aliased.model_validate(found.model_dump(mode="json")) == found
+    assert {"time.global", "time.class.size"} <= set(field_names(Aliased))
+    assert field_descriptions(Aliased)["time.global"] == "a word of Python's"
+    with pytest.raises(ConfigError, match=r"did you mean 'time\.global'"):
+        resolve(Aliased, {}, environment={}, assignments=["time.globl=true"])
 
 
 def test_data_set_defaults_are_not_changed_by_what_is_laid_on_them():
@@ -486,3 +501,30 @@ def test_whatever_is_written_is_read_back(drawn):
 def test_any_text_can_be_the_value_of_a_setting(text):
     assert read_value(written(text)) == text
     assert resolve(Config, {}, environment={}, assignments=[f"name={written(text)}"]).name == text
+
+
+def test_the_setting_that_a_file_gives_is_found_by_its_mark():
+    class Marked(Settings):
+        width: int = 3
+        words: Annotated[dict[str, list[str]], FromFile()] = Field({}, description="read from a file")
+
+    assert file_setting(Marked) == "words" and file_setting(Config) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "same_content"),
+    [
+        ('normal = ["a"]\n[classes]\nFire = ["b"]\nBomb = ["c"]', True),
+        ('[classes]\nFire = ["b"]\nBomb = ["c"]\n[normal]', False),
+        ('abnormal = []\nnormal = ["a"]\nclasses = { Fire = ["b"], Bomb = ["c"] }', True),
+        ('normal = ["a"]\nclasses = { Bomb = ["c"], Fire = ["b"] }', False),
+        ('normal = ["a", "b"]\nclasses = { Fire = ["b"], Bomb = ["c"] }', False),
+        ("normal = [", False),
+    ],
+)
+def test_a_table_of_a_record_is_known_by_its_file_or_its_title(tmp_path, text, same_content):
+    recorded = {"normal": ["a"], "abnormal": [], "classes": [["Fire", ["b"]], ["Bomb", ["c"]]], "title": ""}
+    file = tmp_path / "site.toml"
+    file.write_text(text)
+    assert is_content(recorded, str(file)) is same_content
+    assert is_content({**recorded, "title": "site"}, "site") and not is_content(recorded, "site")

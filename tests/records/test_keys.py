@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, create_model
 
-from vadbench.base.config import MethodConfig, Recipe, Rows, Settings, resolve
+from vadbench.base.config import Settings, resolve
 from vadbench.base.fields import Introduced, fields
+from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench.base.naming import is_of, same
 from vadbench.plugins.registry import installed
 from vadbench.records.keys import evaluation_key, key_values, restored, training_key
-from vadbench.scoring.protocol import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import NATIVE, Protocol, protocol, protocols
 
 PARTS: dict[str, Any] = {
     "method": "m", "version": "1", "config": MethodConfig(recipe=Recipe()), "classes": [0, ["Normal", "normal"]],
@@ -59,7 +60,7 @@ def test_a_new_field_changes_no_key(name, value):
     assert trained(with_recipe(later(Recipe, name, value, value)())) == trained(MethodConfig(recipe=Recipe()))
     rows = create_model("Config", __base__=MethodConfig, rows=(Rows, later(Rows, name, value, value)()))
     assert trained(rows(recipe=Recipe())) == trained(MethodConfig(recipe=Recipe()))
-    for rules in PROTOCOLS.values():
+    for rules in (preset.rules for preset in protocols().values()):
         newer = later(Protocol, name, value, value)
         assert evaluated(newer.model_validate(rules.model_dump())) == evaluated(rules)
 
@@ -99,6 +100,17 @@ def test_a_changed_default_and_a_changed_default_of_a_data_set_give_another_key(
     assert key(Before, {"width": 5}) == key(After, {})
 
 
+def test_a_field_is_hashed_under_its_alias():
+    class Spelt(MethodConfig):
+        lasting: bool = Field(True, alias="global")
+        later: Annotated[int, Introduced(1)] = Field(1, alias="class")
+
+    plain = key_values(MethodConfig())
+    assert key_values(Spelt()) == plain | {"global": True}
+    assert key_values(Spelt.model_validate({"class": 2})) == plain | {"global": True, "class": 2}
+    assert restored(Spelt, plain | {"global": False}) == Spelt.model_validate({"global": False})
+
+
 def test_every_part_of_a_key_matters():
     keys = {training_key(**PARTS)}
     for name, value in (PARTS | {"dataset_code": ""}).items():
@@ -108,8 +120,8 @@ def test_every_part_of_a_key_matters():
             other = [1] if isinstance(value, list) else 1 if value == 0 else "another"
         keys.add(training_key(**(PARTS | {name: other})))
     assert len(keys) == len(PARTS) + 2
-    parts: dict[str, Any] = {"protocol": PROTOCOLS["native"], "dataset": "d", "classes": [0], "manifest": "e"}
-    others: dict[str, Any] = {"protocol": PROTOCOLS["vadclip"], "dataset": "x", "classes": [1], "manifest": "f"}
+    parts: dict[str, Any] = {"protocol": NATIVE.rules, "dataset": "d", "classes": [0], "manifest": "e"}
+    others: dict[str, Any] = {"protocol": protocol("vadclip").rules, "dataset": "x", "classes": [1], "manifest": "f"}
     keys = {evaluation_key(**parts), evaluation_key(**parts, dataset_code="g")}
     keys |= {evaluation_key(**(parts | {name: other})) for name, other in others.items()}
     assert len(keys) == len(parts) + 2

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from vadbench.cli import main
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.metrics.measurement import measure
@@ -14,7 +13,7 @@ from vadbench.records.folders import write_record
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.records.scores import save_split
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 
 CLASSES = ("Normal", "Riot", "Fire")
@@ -59,7 +58,7 @@ def _split(seed=0, names=tuple(f"v{i:02}" for i in range(12)), frames=64, stride
         shares = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
         truth.append(Video(name, (label,), segments=segments))
         scores.append(VideoScores(name, frames, (high * (1 - shares[:, 0])).astype(np.float32), shares))
-    return ScoredSplit(scores, truth, stride, table, PROTOCOLS["native"])
+    return ScoredSplit(scores, truth, stride, table, NATIVE.rules)
 
 
 @pytest.fixture
@@ -87,20 +86,6 @@ def keep(runs):
         write_record(folder, RunRecord(**(record | changes)))
         save_split(split, folder / "scores.npz")
         return folder
-
-    return call
-
-
-@pytest.fixture
-def vadbench(capsys):
-    """The command line in this process; what it printed."""
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return found
 
     return call
 

@@ -18,14 +18,14 @@ from vadbench.records.scores import save_split
 from vadbench.results import compare as comparing
 from vadbench.results.compare import compare, contrasts, load_runs, verdict
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.protocol import NATIVE, protocol
 from vadbench.scoring.split import ScoredSplit
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Riot"), VideoClass("Fire")), normal=0)
 VIDEOS, FRAMES = 30, 64
 
 
-def scored(seed, strength, stride=8, rules=PROTOCOLS["native"], table=TABLE, videos=VIDEOS):
+def scored(seed, strength, stride=8, rules=NATIVE.rules, table=TABLE, videos=VIDEOS):
     """Half of the videos anomalous from frame 16 to 40; the stronger, the better the scores."""
     rng = np.random.default_rng(seed)
     truth, scores = [], []
@@ -91,7 +91,7 @@ def test_a_name_is_a_folder_a_key_or_a_folder_of_seeds(keep, out):
         ({"method_version": "2"}, "differ in version (1, 2)"),
         ({"fingerprint": {"encoder": "large", "stride": 8}}, "differ in features.encoder (small, large)"),
         ({"clip": {"model": "large"}}, "differ in clip.model"),
-        ({"protocol": PROTOCOLS["vadclip"].model_dump()}, "and 1 more"),
+        ({"protocol": protocol("vadclip").rules.model_dump()}, "and 1 more"),
         ({"trained_on": "elsewhere"}, "differ in trained on (d, elsewhere)"),
         ({"data": {}}, "differ in training videos (train, absent)"),
         ({"seed": 0}, "both have seed 0"),
@@ -147,7 +147,7 @@ def test_a_side_is_called_by_what_it_is(keep, out):
 def test_a_name_from_elsewhere_cannot_write_on_the_terminal(keep, out):
     hostile = "\x1b[2J\u202ered\nline"
     keep(scored(0, 1), config={"width": hostile}, changed=["width"])
-    rules = PROTOCOLS["native"].model_dump(mode="json")
+    rules = NATIVE.rules.model_dump(mode="json")
     keep(scored(0, 1), "bad", protocol=rules | {"crop\x1b[1m": hostile})
     good, bad = load_runs("d/good", out), load_runs("d/bad", out)
     assert good.label == "good width=[2Jred line on d, protocol native, seed 0"
@@ -231,13 +231,13 @@ def test_other_test_videos_are_named(keep, out):
 
 
 def test_the_rules_behind_other_test_videos_are_named(keep, out):
-    single = PROTOCOLS["native"].model_copy(update={"subset": "single-anomaly"})
+    single = NATIVE.rules.model_copy(update={"subset": "single-anomaly"})
     with pytest.raises(RunError, match=r"lacks 1 of.*protocols differ: subset \(all, single-anomaly\)"):
         compare(*sides(keep, out, scored(0, 1), scored(0, 1, videos=29, rules=single)))
 
 
 def test_other_annotations_are_named(keep, out):
-    b = scored(0, 1, rules=PROTOCOLS["native"].model_copy(update={"boundaries": "vadclip"}))
+    b = scored(0, 1, rules=NATIVE.rules.model_copy(update={"boundaries": "vadclip"}))
     moved = [replace(v, segments=tuple(Segment(s.label, 15, 40) for s in v.segments)) for v in b.videos]
     with pytest.raises(RunError) as error:
         compare(*sides(keep, out, scored(0, 1), replace(b, videos=moved)))
@@ -261,7 +261,7 @@ def test_every_seed_is_checked(keep, out):
 
 
 def test_strides_and_tails_may_differ(keep, out):
-    a, b = sides(keep, out, scored(0, 2), scored(1, 0, stride=4, rules=PROTOCOLS["vadclip"]))
+    a, b = sides(keep, out, scored(0, 2), scored(1, 0, stride=4, rules=protocol("vadclip").rules))
     assert compare(a, b)["AUC"].p < 0.01
     (note,) = contrasts(a, b)
     assert note.startswith("protocols differ: name (native, vadclip), boundaries (native, vadclip), tail (hold, rows)")
@@ -372,7 +372,7 @@ def test_damaged_scores_are_named(keep, out):
 
 
 def test_what_else_differs_is_said(keep, out):
-    best = PROTOCOLS["native"].model_copy(update={"selection": "best-on-test"})
+    best = NATIVE.rules.model_copy(update={"selection": "best-on-test"})
     a, b = sides(
         keep,
         out,

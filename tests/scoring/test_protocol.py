@@ -51,12 +51,12 @@ def test_an_unknown_protocol_is_offered_a_close_one():
 
 
 def test_a_protocol_takes_the_papers_crop_of_a_data_set_and_the_users_before_it():
-    crops = {"vadclip": "5"}
-    assert protocol("vadclip", crops).crop == "5"
-    assert protocol("native", crops).crop == "center"
-    mine = protocol("vadclip", crops, crop="mean", subset="single-anomaly")
+    vadclip = protocol("vadclip")
+    assert vadclip.on("ucfcrime").crop == "5" and vadclip.on("xdviolence").crop == "0"
+    assert vadclip.on("shanghaitech").crop == protocol("native").on("ucfcrime").crop == "center"
+    mine = vadclip.on("ucfcrime", crop="mean", subset="single-anomaly")
     assert (mine.crop, mine.subset, mine.tail, mine.boundaries) == ("mean", "single-anomaly", "rows", "vadclip")
-    assert protocol("vadclip", crops, crop=None, subset=None) == protocol("vadclip", crops)
+    assert vadclip.on("ucfcrime", crop=None, subset=None) == vadclip.on("ucfcrime")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
 from vadbench.records.scores import load_split, save_split
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.protocol import NATIVE, protocol, protocols
 from vadbench.scoring.split import ScoredSplit
 
 TABLE = ClassTable((VideoClass("Riot", aliases=("G",)), VideoClass("Normal"), VideoClass("Car_accident")), normal=1)
@@ -58,7 +58,7 @@ def split(seed, rules="native", classes=True, branches=True, binary=False, strid
                 {b: rng.random(rows).astype(np.float32) for b in ("align", "class agnostic")} if branches else {},
             )
         )
-    return ScoredSplit(scores, truth, stride, table, PROTOCOLS[rules], localises_normal=bool(seed % 2))
+    return ScoredSplit(scores, truth, stride, table, protocol(rules).rules, normal_segments=bool(seed % 2))
 
 
 def keep(split, folder):
@@ -87,7 +87,7 @@ def frames_of(split, values):
 @pytest.mark.parametrize("binary", [False, True], ids=["segments", "binary truth"])
 @pytest.mark.parametrize("branches", [False, True], ids=["one score", "branches"])
 @pytest.mark.parametrize("classes", [False, True], ids=["no classes", "classes"])
-@pytest.mark.parametrize("rules", PROTOCOLS)
+@pytest.mark.parametrize("rules", protocols())
 def test_what_is_read_back_measures_the_same_to_the_last_bit(tmp_path, rules, classes, branches, binary):
     made = split(len(rules) + binary, rules, classes, branches, binary)
     read = load_split(keep(made, tmp_path))
@@ -105,7 +105,7 @@ def test_what_is_read_back_measures_the_same_to_the_last_bit(tmp_path, rules, cl
 def test_what_is_read_back_is_what_was_kept(tmp_path):
     made = split(0, "vadclip", binary=True)
     read = load_split(keep(made, tmp_path))
-    assert (read.stride, read.rules, read.localises_normal) == (made.stride, made.rules, made.localises_normal)
+    assert (read.stride, read.rules, read.normal_segments) == (made.stride, made.rules, made.normal_segments)
     assert (read.classes.names, read.classes.normal) == (TABLE.names, TABLE.normal)
     for a, b in zip(made.scores, read.scores, strict=True):
         assert (a.name, a.frames) == (b.name, b.frames)
@@ -117,11 +117,11 @@ def test_what_is_read_back_is_what_was_kept(tmp_path):
         assert (a.name, a.labels, a.segments, a.runs) == (b.name, b.labels, b.segments, b.runs)
 
 
-@pytest.mark.parametrize("localises_normal", [False, True])
-def test_whether_normal_videos_are_localised_is_kept(tmp_path, localises_normal):
+@pytest.mark.parametrize("normal_segments", [False, True])
+def test_whether_normal_videos_are_localised_is_kept(tmp_path, normal_segments):
     made = split(3, "vadclip")
-    made = ScoredSplit(made.scores, made.videos, made.stride, TABLE, made.rules, localises_normal)
-    other = ScoredSplit(made.scores, made.videos, made.stride, TABLE, made.rules, not localises_normal)
+    made = ScoredSplit(made.scores, made.videos, made.stride, TABLE, made.rules, normal_segments)
+    other = ScoredSplit(made.scores, made.videos, made.stride, TABLE, made.rules, not normal_segments)
     found = localised(load_split(keep(made, tmp_path))).metrics()
     assert found == localised(made).metrics() != localised(other).metrics()
 
@@ -150,8 +150,8 @@ def aliased(made):
     return replace(made, videos=renamed)
 
 
-@given(seed=st.integers(0, 10_000), rules=st.sampled_from(sorted(PROTOCOLS)))
-@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), rules=st.sampled_from(sorted(protocols())))
+@settings(max_examples=20)
 def test_a_class_and_its_alias_measure_as_one_class_before_and_after_reloading(tmp_path_factory, seed, rules):
     """Frames where segments of both overlap count once, as they do where both have the same name."""
     made = split(seed, rules)
@@ -171,7 +171,7 @@ def test_frames_that_a_class_and_its_alias_share_are_counted_once():
     video = Video("v", ("Riot",), segments=(Segment("Riot", 0, 8), Segment("G", 4, 12)))
     rng = np.random.default_rng(0)
     scores = [VideoScores("v", 16, rng.random(4).astype(np.float32), rng.random((4, 3)).astype(np.float32))]
-    rows = ScoredSplit(scores, [video], 4, TABLE, PROTOCOLS["native"]).rows
+    rows = ScoredSplit(scores, [video], 4, TABLE, NATIVE.rules).rows
     assert rows.class_positives.tolist() == [[4, 0, 0], [4, 0, 0], [4, 0, 0], [0, 4, 0]]
 
 
@@ -184,7 +184,7 @@ def at_a_threshold(value, dtype):
     probabilities = np.full((2, 3), 1 / 3, np.float32)
     scores = [VideoScores(name, 8, np.full(2, score, dtype), probabilities, {"align": np.full(2, score, dtype)})
               for name, score in (("a", value), ("b", value / 2))]  # fmt: skip
-    return ScoredSplit(scores, videos, 4, TABLE, PROTOCOLS["native"])
+    return ScoredSplit(scores, videos, 4, TABLE, NATIVE.rules)
 
 
 @pytest.mark.parametrize("threshold", [t / 10 for t in range(1, 10)])
@@ -213,7 +213,7 @@ def test_scores_reach_every_metric_in_their_own_precision(tmp_path, dtype, monke
 
 
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_float32_scores_rank_as_scikit_learn_ranks_them(seed, ties):
     made = split(seed, classes=False)
     if ties:
@@ -249,7 +249,7 @@ def test_a_branch_and_a_class_of_one_name_are_two_metrics(tmp_path):
 @given(
     classes=st.sets(st.text("ab[]()/ .", min_size=1, max_size=4), min_size=3, max_size=3), branch=st.sampled_from("ab")
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_metric_of_a_class_or_a_branch_is_lost_whatever_they_are_called(classes, branch):
     names = sorted(classes)
     table = ClassTable(tuple(map(VideoClass, names)), normal=0)
@@ -280,7 +280,7 @@ def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_c
               for s in made.scores]  # fmt: skip
     shared, videos, classes = _in_common(scores, made.videos, trained, here)
     assert classes.names == tuple(columns) and classes.names[classes.normal] == "Calm"
-    found = measure(ScoredSplit(shared, videos, made.stride, classes, PROTOCOLS["native"]))
+    found = measure(ScoredSplit(shared, videos, made.stride, classes, NATIVE.rules))
 
     inside, held = frames_of(made, [s.anomaly for s in scores])
     assert found["AUC"].value == pytest.approx(roc_auc_score(inside, held), abs=1e-12)
@@ -301,7 +301,7 @@ def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_c
 
 
 @given(seed=st.integers(0, 10_000), kept=st.sets(st.sampled_from(["Riot", "Car_accident", "Fire"]), max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_anomalous_frame_becomes_normal_whatever_the_classes_in_common(seed, kept):
     made = split(seed, binary=bool(seed % 2))
     trained = table("Normal", *sorted(kept), normal=0)
@@ -403,7 +403,7 @@ def test_a_truncated_file_is_refused(folder, share):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_flipped_bytes_are_refused_or_harmless(tmp_path_factory, data):
     made = split(0)
     folder = keep(made, tmp_path_factory.mktemp("flipped"))

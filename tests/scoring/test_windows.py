@@ -185,7 +185,7 @@ def test_a_reach_that_nothing_can_have_is_refused(chunk, margin):
 # A run.
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(REACHES, st.lists(st.integers(1, 130), min_size=1, max_size=4), st.integers(1, 3), st.booleans())
 def test_a_run_scores_any_length_as_its_rule_says(clip, reach, lengths, crops, regions):
     source = drawn(clip, lengths, crops, "drawn" if regions else None)
@@ -255,7 +255,7 @@ def test_windows_that_answer_differently_are_refused(clip, short_windows):
 # The same video either way.
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(REACHES, st.integers(1, 150), st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 3))
 def test_a_run_and_ones_own_video_have_the_same_scores_bit_for_bit(clip, reach, length, sizes, crops):
     source, method = drawn(clip, [length], crops), Sees(clip, reach)
@@ -269,7 +269,7 @@ def test_a_run_and_ones_own_video_have_the_same_scores_bit_for_bit(clip, reach, 
     assert np.array_equal(anomaly, run.anomaly) and np.array_equal(classes, run.classes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(REACHES.filter(lambda r: not r.whole), st.integers(1, 150), st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_the_windows_of_a_stream_change_no_score_where_neighbours_alone_matter(clip, reach, length, sizes):
     source, method = drawn(clip, [length]), Sees(clip, reach)

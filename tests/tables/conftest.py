@@ -14,7 +14,7 @@ from vadbench.records.folders import write_record
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.records.scores import save_split
 from vadbench.scoring.alignment import VideoScores
-from vadbench.scoring.protocol import PROTOCOLS
+from vadbench.scoring.protocol import protocol as protocol_named
 from vadbench.scoring.split import ScoredSplit
 
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fight")), 0)
@@ -56,7 +56,7 @@ def make_run(tmp_path, videos):
     ):
         changes = fingerprint or {}
         own = Fingerprint.from_dict(FINGERPRINT.to_dict() | changes)
-        setting = PROTOCOLS[protocol].model_copy(update=rules or {})
+        setting = protocol_named(protocol).rules.model_copy(update=rules or {})
         metrics = {}
         split = None
         if quality is not None:

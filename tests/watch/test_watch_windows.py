@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from watch_media import encode, noise
 
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
@@ -30,6 +29,7 @@ from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import find_sources
+from watch_media import encode, noise
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 SMALLER = {
@@ -139,7 +139,7 @@ class Sees(Method):
         return torch.stack([values[max(0, s - reach.margin) : s + reach.chunk + reach.margin].sum() for s in starts])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 9), st.integers(0, 7), st.integers(1, 60), st.lists(st.integers(1, 20), min_size=1, max_size=4),
        st.booleans())  # fmt: skip
 def test_any_reach_is_respected(clip, chunk, margin, rows, sizes, follow):

@@ -6,13 +6,14 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vadbench.base.config import MethodConfig, field_names, resolve
+from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
@@ -27,11 +28,9 @@ from vadbench.benchmarks.schema import (
     value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
-from vadbench.descriptions import Bank
-from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Registry
 from vadbench.records.published import published_numbers
-from vadbench.scoring.protocol import protocol
+from vadbench.scoring.protocol import NATIVE
 
 _ENTRIES: dict[Any, type[BaseModel]] = {
     "tables": TableSpec,
@@ -97,7 +96,6 @@ def _read(path: Path) -> str:
 
 def _registered(name: str, registry: Registry) -> tuple[str, str]:
     spec = registry.spec("benchmark", name)
-    assert isinstance(spec, BenchmarkSpec)
     package, _, file = spec.target.partition(":")
     try:
         return file, files(package).joinpath(file).read_text(encoding="utf-8")
@@ -106,10 +104,13 @@ def _registered(name: str, registry: Registry) -> tuple[str, str]:
 
 
 def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[TomlPath, str]]:
-    methods, datasets = registry.specs("method"), registry.specs("dataset")
+    methods, datasets, protocols = (registry.specs(kind) for kind in ("method", "dataset", "protocol"))
     sources = {number.reported_in for number in published_numbers()}
     if benchmark.source and benchmark.source not in sources:
         yield ("source",), f"no number is published in '{benchmark.source}'{did_you_mean(benchmark.source, sources)}"
+    if benchmark.protocol not in protocols:
+        close = did_you_mean(benchmark.protocol, protocols)
+        yield ("protocol",), f"unknown protocol '{benchmark.protocol}'{close}"
     places: dict[str, int] = {}
     for t, table in enumerate(benchmark.tables):
         if (first := places.setdefault(table.id, t)) != t:
@@ -122,6 +123,9 @@ def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) 
                         ("tables", t, "columns", c, field),
                         f"unknown data set '{value}'{did_you_mean(value, datasets)}",
                     )
+            if column.protocol is not None and column.protocol not in protocols:
+                close = did_you_mean(column.protocol, protocols)
+                yield ("tables", t, "columns", c, "protocol"), f"unknown protocol '{column.protocol}'{close}"
         for r, row in enumerate(table.rows):
             if row.published is not None and (
                 complaint := _published_complaint(benchmark, table, row.published, row.why)
@@ -187,8 +191,10 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                 assignments=assignments(settings.items()),
             )
             require_trainable(row.method, method, config)
+            with suppress(PluginError):  # of the data set: the state of its cells says so
+                method.require_classes(config, registry.dataset(dataset).classes)
             recorded = config.model_dump(mode="json")
-            protocol(benchmark.protocol, {}, **protocol_changes(settings.items()))
+            NATIVE.on(dataset, **protocol_changes(settings.items()))
         except ConfigError as error:
             yield ("tables", t, "rows", r, "set"), f"'{row.method}' on {dataset}: {error}"
         except ValidationError as error:
@@ -203,22 +209,6 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                         ("tables", t, *where),
                         f"setting '{name}' must be as runs record it, {found!r}, found {value!r}",
                     )
-            if (complaint := _bank_complaint(config, dataset, registry)) and "descriptions" in settings:
-                where = ("rows", r, "set", "descriptions") if "descriptions" in row.set else ("set", "descriptions")
-                yield ("tables", t, *where), f"'{row.method}' on {dataset}: {complaint}"
-
-
-def _bank_complaint(config: MethodConfig, dataset: str, registry: Registry) -> str:
-    """Why a bank of descriptions cannot be used on a data set, or an empty string."""
-    try:
-        bank = getattr(config, "descriptions", None)
-        if isinstance(bank, Bank):
-            bank.of_classes(registry.dataset(dataset).classes)
-    except PluginError:
-        pass  # the state of its cells says so
-    except ConfigError as error:
-        return str(error)
-    return ""
 
 
 def _error(label: str, line: int, what: str) -> ConfigError:

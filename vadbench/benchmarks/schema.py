@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vadbench.base.errors import ConfigError, UnknownNameError, did_you_mean
+from vadbench.base.config import is_content
+from vadbench.base.errors import UnknownNameError
 from vadbench.base.hashing import digest
 from vadbench.base.naming import flatten, is_of, same, split_name, written
-from vadbench.descriptions import parse_bank, read_bank
 from vadbench.metrics.definitions import canonical, definition
 from vadbench.records.record import Name, RunRecord, weights_name
-from vadbench.scoring.protocol import PROTOCOLS
 
 if TYPE_CHECKING:
     from vadbench.features.layouts import LayoutName
@@ -41,12 +40,6 @@ def _known_metric(key: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _known_protocol(name: str) -> str:
-    if name not in PROTOCOLS:
-        raise ValueError(f"unknown protocol '{name}'{did_you_mean(name, PROTOCOLS)}")
-    return name
-
-
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     flat = dict(flatten(settings))
     for name, value in flat.items():
@@ -65,7 +58,6 @@ def _distinct(seeds: list[int]) -> list[int]:
 
 SeedList = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]], AfterValidator(_distinct)]
 Metric = Annotated[str, AfterValidator(_known_metric)]
-ProtocolName = Annotated[str, AfterValidator(_known_protocol)]
 Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 """Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset`` and
 ``protocol.selection``."""
@@ -107,7 +99,7 @@ class ColumnSpec(_Entry):
     metric: Metric
     title: str = Field("", description="heading; the metric's own by default")
     train: Name | None = Field(None, description="data set trained on where it is another one")
-    protocol: ProtocolName | None = Field(None, description="the benchmark's by default")
+    protocol: str | None = Field(None, description="the benchmark's by default")
 
 
 class TableSpec(_Entry):
@@ -131,7 +123,7 @@ class Benchmark(_Entry):
     paper: str = ""
     source: str = Field("", description="key of the paper in the published numbers; empty where there is none")
     seeds: SeedList = Field([0, 1, 2], min_length=1)
-    protocol: ProtocolName = "native"
+    protocol: str = "native"
     clip: str = Field("small", description="CLIP of the features, as --clip takes it")
     clip_weights: str = Field("", description="as --clip-weights takes it")
     tables: list[TableSpec] = Field(min_length=1)
@@ -238,23 +230,14 @@ class Cell:
 def same_value(asked: Any, recorded: Any) -> bool:
     """Whether a setting that was given as ``asked`` is recorded as ``recorded``.
 
-    A bank of descriptions is given by its name or the path of its file, and recorded by content.
+    What is read from a file is given by its name or the path of the file, and recorded by content.
 
     >>> same_value([0.9, 1], (0.9, 1.0)), same_value(True, 1)
     (True, False)
     """
     if isinstance(asked, str) and isinstance(recorded, Mapping):
-        return _is_bank(asked, recorded)
+        return is_content(recorded, asked)
     return same(asked, recorded)
-
-
-def _is_bank(asked: str, recorded: Mapping[str, Any]) -> bool:
-    try:
-        found = parse_bank(recorded, "of a record")
-        # A bank that comes with a method has its name for a title.
-        return found == read_bank(Path(asked)) if Path(asked).is_file() else found.title == asked
-    except ConfigError:
-        return False
 
 
 def _setting(record: RunRecord, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``vadbench list``: what methods, data sets, benchmarks and metrics there are."""
+"""``vadbench list``: what methods, data sets, benchmarks, protocols and metrics there are."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 WIDEST = 50
 """Characters in a column, so that tables fit a terminal."""
-KINDS: dict[str, PluginKind] = {"methods": "method", "datasets": "dataset", "benchmarks": "benchmark"}
+KINDS: dict[str, PluginKind] = {
+    "methods": "method",
+    "datasets": "dataset",
+    "benchmarks": "benchmark",
+    "protocols": "protocol",
+}
 
 
-@click.command("list", short_help="List methods, data sets, benchmarks or metrics.")
-@click.argument("what", type=click.Choice(["methods", "datasets", "benchmarks", "metrics"]))
+@click.command("list", short_help="List methods, data sets, benchmarks, protocols or metrics.")
+@click.argument("what", type=click.Choice([*KINDS, "metrics"]))
 @options.plugin
 @options.as_json
 def command(what: str, plugin_files: tuple[str, ...], as_json: bool) -> None:
-    """List methods, data sets, benchmarks or metrics."""
+    """List methods, data sets, benchmarks, protocols or metrics."""
     entries = _metrics() if what == "metrics" else _specs(KINDS[what], plugin_files)
     if as_json:
         print_json(entries)

@@ -1,4 +1,4 @@
-"""What commands print: tables and records on stdout, progress and notes on stderr."""
+"""Output of commands: tables and records on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     "protocol_name",
     default="native",
     show_default=True,
-    help="Rules of the evaluation: native, anomalyclip or vadclip.",
+    help="Rules of the evaluation (vadbench list protocols).",
 )
 @options.crop
 @click.option(

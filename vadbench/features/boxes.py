@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.base.errors import FeatureError, did_you_mean, listed
+from vadbench.base.errors import FeatureError, did_you_mean, last_line, listed
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "confidence")
@@ -215,7 +215,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _unreadable(path: Path, error: Exception) -> FeatureError:
-    reason: Any = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    reason: Any = getattr(error, "strerror", None) or last_line(str(error)) or type(error).__name__
     return FeatureError(f"cannot read {path} as a table of boxes: {reason}; expected columns {', '.join(COLUMNS)}")
 
 

@@ -10,29 +10,29 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 
-from vadbench.base.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
-from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
+from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
+from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.types import Progress, silent
 from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
 from vadbench.clip.weights import is_file
 from vadbench.dataset import Dataset
-from vadbench.descriptions import Bank
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
-from vadbench.harness.checkpoints import CheckpointInfo, read_info
+from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.environment import choose_device
 from vadbench.harness.given_features import GivenFeatures
 from vadbench.harness.provision import Provision, provide
 from vadbench.method import Method, require_trainable
+from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
-from vadbench.records.keys import restored
 from vadbench.records.record import weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
@@ -80,7 +80,8 @@ class Experiment:
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
     :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
-    training (``--from``). ``used`` grows by the parts of the CLIP that the method asks for.
+    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``used`` grows by
+    the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -96,6 +97,7 @@ class Experiment:
     out: Path
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
+    normal_segments: bool = False
     used: set[str] = field(default_factory=set, compare=False)
 
     @property
@@ -166,18 +168,19 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     if info is not None:
         config = _config_of(info, method, version, request)
     else:
-        config = resolve(method.Config, defaults, request.config_file, assignments=_assignments(request, method))
+        assigned = with_descriptions(request.assignments, request.descriptions, method_name, method)
+        config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
     require_trainable(method_name, method, config)
-    rules = protocol(
-        request.protocol_name,
-        dataset_class.paper_crops,
+    preset = protocol(request.protocol_name, registry)
+    rules = preset.on(
+        dataset_name,
         crop=request.crop,
         subset=request.subset,
         selection=info.selection if info else request.selection,
     )
-    bank = getattr(config, "descriptions", None)
-    if isinstance(bank, Bank) and info is None:
-        bank.of_classes(dataset_class.classes)
+    localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
+    if info is None:
+        method.require_classes(config, dataset_class.classes)
     changed = changed_names(config, resolve(method.Config, defaults, environment={}))
     _require_selection(rules, config, changed)
     if not config.trains and rules.selection != "last":
@@ -192,7 +195,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     else:
         clip = load_clip(clip_source(request.clip_model, request.clip_weights), device)
     dataset = dataset_class(root)
-    named = protocol(request.protocol_name, dataset_class.paper_crops)
+    named = preset.on(dataset_name)
     provision = provide(
         dataset,
         config.rows,
@@ -223,6 +226,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         request.out,
         trained,
         code,
+        dataset_name in preset.normal_segments,
     )
 
 
@@ -239,13 +243,19 @@ def _require_selection(rules: Protocol, config: MethodConfig, changed: Sequence[
             raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
 
 
-def _assignments(request: Request, method: type[Method]) -> Sequence[str]:
-    """What ``--set`` says, and ``--descriptions`` as a setting."""
-    if request.descriptions is None:
-        return request.assignments
-    if "descriptions" not in method.Config.model_fields:
-        raise ConfigError(f"'{request.method}' reads no descriptions; leave --descriptions out")
-    return [*request.assignments, f"descriptions={json.dumps(str(request.descriptions))}"]
+def with_descriptions(
+    assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
+) -> Sequence[str]:
+    """What ``--set`` says, and ``--descriptions`` as the setting that the method reads from a file.
+
+    Raises:
+        ConfigError: it reads none.
+    """
+    if descriptions is None:
+        return assignments
+    if (setting := file_setting(method.Config)) is None:
+        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
+    return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 
 
 def _config_of(info: CheckpointInfo, method: type[Method], version: str, request: Request) -> MethodConfig:
@@ -260,14 +270,7 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
             f" --selection and variables {ENVIRONMENT_PREFIX}*"
         )
-    if version != info.version:
-        raise CheckpointError(
-            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
-        )
-    try:
-        return restored(method.Config, info.config)
-    except ValidationError as error:
-        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
+    return trained_config(info, method, version)
 
 
 def clip_notes(source: ClipSource) -> list[str]:

@@ -1,12 +1,10 @@
-"""How scores become numbers: one module per family of metrics, numpy only.
+"""Metrics: from scored rows to numbers with intervals, one module for each family of metrics, on numpy alone.
 
     definitions.py   what every metric key means, in words (imports no numpy, so that ``vadbench list`` stays quick)
-    keys.py          the grammar of metric keys
-    rows.py          the input of all of them: scored rows that carry their frames as weights
     ranking.py       AUC, AP, Ano-AUC, mAUC, mAP, false-alarm rate
     bootstrap.py     confidence intervals from resampling videos
     proposals.py     predicted segments of a video and their match with the annotated ones
-    localization.py  mAP@IoU from them, by two rules
+    localization.py  mAP@IoU from them, by the rule that the protocol names
     recognition.py   AnomalyCLIP's diagnostics at a threshold chosen on the test set
 
 Metrics know no method and no data set, so every number can be made again from the scores of a run.

@@ -6,23 +6,20 @@ Class probabilities become a number in three steps, on rows and intervals only, 
     match     proposals to annotated segments of their class and video, at all IoU thresholds at once
     rank      the proposals of all videos by score: average precision per class, mean over classes
 
-Two rules share the proposals and the matching; proposals are those of VadCLIP's published evaluation.
-
-``native``: per-class interpolated average precision as ActivityNet's evaluation defines it. Going down the ranking,
-every proposal is right (it got a segment) or wrong. Precision after each is made monotone from the right, that is
-replaced by the best precision at this or any higher recall, and AP is the area under the resulting step curve over
+The rule ``native`` is per-class interpolated average precision as ActivityNet's evaluation defines it. Going down the
+ranking, every proposal is right (it got a segment) or wrong. Precision after each is made monotone from the right, that
+is replaced by the best precision at this or any higher recall, and AP is the area under the resulting step curve over
 recall. The mean is over the abnormal classes that have an annotated segment; one that is never predicted counts 0.
 
-``vadclip``: what the authors' code computes, quirks included. AP is the sum over right proposals of the precision at
-their rank, divided by the number of segments; a class without segments gets 0. The mean is over all classes, the normal
-one included, and 0 altogether if any class is never predicted. A video lasts for all frames of its rows.
+Another rule is a subclass of :class:`Localisation` that a protocol's spec names. It shares proposals and matching, and
+says otherwise how long a video lasts, what a right proposal counts and over which classes the mean is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +27,11 @@ from numpy.typing import NDArray
 from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import IOU_THRESHOLDS, MetricValue
 from vadbench.metrics.proposals import Proposals, match, propose
-from vadbench.scoring.rows import Ints
+from vadbench.scoring.protocol import localisation_class
+from vadbench.scoring.rows import Floats, Ints
 
-LocalizationRule = Literal["native", "vadclip"]
-"""Whose reading of average precision and its mean."""
+NATIVE = "native"
+"""The rule of this module."""
 KEYS = (*(f"mAP@{iou}" for iou in IOU_THRESHOLDS), "mAP@IoU")
 
 
@@ -72,10 +70,12 @@ class Localisation:
 
     Matching stays within a video, so any resampling of videos is a weighting of these proposals.
 
+    This is the rule ``native``; a subclass overrides :meth:`truth`, :meth:`area`, :meth:`means`, :meth:`remark` and
+    ``unannotated`` where its own differs.
+
     Args:
         class_names: by id.
         normal: id of the normal class.
-        rule: how APs and their mean are computed.
         video: ``(proposals,)`` index of the video of each.
         label: ``(proposals,)`` class ids.
         hits: ``(proposals, thresholds)`` as :func:`match` gives them.
@@ -83,18 +83,65 @@ class Localisation:
         reason: why nothing is defined, where the method gives no class probabilities.
     """
 
+    unannotated: ClassVar[float] = np.nan
+    """AP of a class without annotated segments: NaN leaves the class out of the means."""
     class_names: tuple[str, ...]
     normal: int
-    rule: LocalizationRule
     video: Ints
     label: Ints
     hits: NDArray[np.bool_]
     annotated: Ints
     reason: str | None = None
 
+    @staticmethod
+    def truth(frames: int, segments: Ints, all_rows: int, normal: int | None) -> tuple[int, Ints]:
+        """How many frames a video lasts, and its annotated segments as they count.
+
+        Args:
+            frames: its true number. A row that lies beyond what is returned stands for nothing.
+            segments: ``(segments, 3)`` class id, first frame, one past the last frame.
+            all_rows: frames of all its rows at full stride.
+            normal: id of the normal class where a normal video may count as one segment of it, else ``None``.
+        """
+        segments[:, 1:] = segments[:, 1:].clip(max=frames)
+        return frames, segments
+
+    @staticmethod
+    def area(above: Floats, weight: Floats) -> Floats:
+        """``(resamples,)`` sum of the precision at every right proposal, once for each time that it was drawn.
+
+        Args:
+            above: ``(right proposals, resamples)`` drawn proposals that rank above, in order of rank.
+            weight: ``(right proposals, resamples)`` how often each was drawn; its copies rank one below the other.
+        """
+        # Right copies in a row only raise precision, so the last of them stands for all.
+        precision = np.cumsum(weight, axis=0) / np.maximum(above + weight, 1)
+        best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        total: Floats = (best * weight).sum(0)
+        return total
+
+    def means(self, ap: Floats, draws: Floats) -> Floats:
+        """``(thresholds, resamples)`` means over classes of average precision.
+
+        Args:
+            ap: ``(thresholds, classes, resamples)``.
+            draws: ``(resamples, videos)`` how often each video is drawn.
+        """
+        ap = np.delete(ap, self.normal, axis=1)
+        defined = ~np.isnan(ap)
+        means = np.full(ap[:, 0].shape, np.nan)
+        np.divide(np.where(defined, ap, 0).sum(1), defined.sum(1), out=means, where=defined.any(1))
+        return means
+
+    def remark(self) -> str | None:
+        """Why the means are undefined, or have not been computed."""
+        if not np.delete(self.annotated, self.normal, axis=1).any():
+            return "no abnormal class has an annotated segment in the split"
+        return None
+
     @property
     def ap(self) -> NDArray[np.float64]:
-        """``(thresholds, classes)`` average precision; NaN where undefined, which for ``vadclip`` it never is."""
+        """``(thresholds, classes)`` average precision; ``unannotated`` where a class has no annotated segment."""
         first: NDArray[np.float64] = self._ap(self._once)[..., 0]
         return first
 
@@ -102,7 +149,9 @@ class Localisation:
         """``mAP@0.1`` to ``mAP@0.5`` and their mean ``mAP@IoU``, without intervals."""
         values = {key: float(value[0]) for key, value in self.resampled(self._once).items()}
         return {
-            key: MetricValue(value=None if np.isnan(value) else value, low=None, high=None, reason=self._remark())
+            key: MetricValue(
+                value=None if np.isnan(value) else value, low=None, high=None, reason=self.reason or self.remark()
+            )
             for key, value in values.items()
         }
 
@@ -115,28 +164,8 @@ class Localisation:
         """
         if self.reason:
             return {key: np.full(len(draws), np.nan) for key in KEYS}
-        ap = self._ap(draws)
-        if self.rule == "vadclip":
-            videos, classes = self.annotated.shape
-            predicted = np.bincount(self.label * videos + self.video, minlength=classes * videos)
-            means = ap.mean(1) * (draws @ predicted.reshape(classes, videos).T > 0).all(1)
-        else:
-            ap = np.delete(ap, self.normal, axis=1)
-            defined = ~np.isnan(ap)
-            means = np.full(ap[:, 0].shape, np.nan)
-            np.divide(np.where(defined, ap, 0).sum(1), defined.sum(1), out=means, where=defined.any(1))
+        means = self.means(self._ap(draws), draws)
         return dict(zip(KEYS, [*means, means.mean(0)], strict=True))
-
-    def _remark(self) -> str | None:
-        """Why the means are undefined, or 0 without having been computed."""
-        if self.reason:
-            return self.reason
-        unpredicted = [name for i, name in enumerate(self.class_names) if i not in self.label]
-        if self.rule == "vadclip" and unpredicted:
-            return f"0 by VadCLIP's definition: no segment of class {unpredicted[0]} is predicted"
-        if self.rule == "native" and not np.delete(self.annotated, self.normal, axis=1).any():
-            return "no abnormal class has an annotated segment in the split"
-        return None
 
     @property
     def _once(self) -> NDArray[np.float64]:
@@ -153,10 +182,9 @@ class Localisation:
             steps = np.flatnonzero(hits.any(1))
             above, weight = _drawn_above(video, steps, by_video), by_video[video[steps]]
             for i, right in enumerate(hits[steps].T):
-                area[i, class_id] = _area(above[right], weight[right], interpolated=self.rule == "native")
+                area[i, class_id] = self.area(above[right], weight[right])
         total = (draws @ self.annotated).T
-        empty = 0.0 if self.rule == "vadclip" else np.nan
-        ap = np.full(area.shape, empty)
+        ap = np.full(area.shape, self.unannotated)
         np.divide(area, total, out=ap, where=total > 0)
         return ap
 
@@ -175,25 +203,13 @@ def _drawn_above(video: Ints, steps: Ints, by_video: NDArray[np.float64]) -> NDA
     return np.cumsum(counts[:-1].astype(np.float64) @ by_video, axis=0)
 
 
-def _area(above: NDArray[np.float64], weight: NDArray[np.float64], interpolated: bool) -> NDArray[np.float64]:
-    """``(resamples,)`` sum of the precision at every right proposal, once for each time that it was drawn.
+def localisation_rule(name: str) -> type[Localisation]:
+    """The rule that protocols mean by ``localization=<name>``: ``native``, or that of the protocol of this name.
 
-    Args:
-        above: ``(right proposals, resamples)`` drawn proposals that rank above, in order of rank.
-        weight: ``(right proposals, resamples)`` how often each was drawn; its copies rank one below the other.
-        interpolated: take the best precision at this or any lower rank.
+    Raises:
+        PluginError: no installed plugin brings it, or it cannot be imported.
     """
-    right_above = np.cumsum(weight, axis=0) - weight
-    if interpolated:
-        # Right copies in a row only raise precision, so the last of them stands for all.
-        precision = (right_above + weight) / np.maximum(above + weight, 1)
-        best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-        area: NDArray[np.float64] = (best * weight).sum(0)
-        return area
-    area = np.zeros(weight.shape[1])
-    for copy in range(1, int(weight.max(initial=0)) + 1):
-        area += ((right_above + copy) / (above + copy) * (weight >= copy)).sum(0)
-    return area
+    return Localisation if name == NATIVE else localisation_class(name, Localisation)
 
 
 def localise(
@@ -201,7 +217,7 @@ def localise(
     stride: int,
     class_names: Sequence[str],
     normal: int,
-    rule: LocalizationRule = "native",
+    rule: str = NATIVE,
     normal_segments: bool = False,
 ) -> Localisation:
     """Propose, match and rank the segments of a split.
@@ -211,18 +227,19 @@ def localise(
 
     Args:
         videos: of the split, in a stable order.
-        stride: frames from one row to the next; VadCLIP's is 16.
+        stride: frames from one row to the next.
         class_names: by id, the normal one included.
         normal: id of the normal class.
-        rule: ``native`` ends the last row of a video at its true frame count, within or behind it, and cuts
-            annotated segments there; ``vadclip`` counts the full stride of every row and cuts nothing.
-        normal_segments: whether all of a normal video is one annotated segment of the normal class. For ``vadclip``
-            only: so it is in the authors' evaluation of XD-Violence, while the label of the same segments is unknown to
-            that of UCF-Crime and the normal class has AP 0.
+        rule: its name, as in :attr:`vadbench.scoring.protocol.Protocol.localization`. ``native`` ends the last row of a
+            video at its true frame count, within or behind it, and cuts annotated segments there.
+        normal_segments: whether all of a normal video is one annotated segment of the normal class, for a rule that
+            asks for this; ``native`` leaves the normal class out.
 
     Raises:
         DataError: probabilities or segments do not fit the classes.
+        PluginError: there is no such rule.
     """
+    kind = localisation_rule(rule)
     classes = len(class_names)
     annotated = np.zeros((len(videos), classes), dtype=np.int64)
     found: list[tuple[Proposals, NDArray[np.bool_]]] = []
@@ -233,26 +250,21 @@ def localise(
             found_shape = video.probabilities.shape
             raise DataError(f"{video.name}: expected probabilities of {classes} classes, found shape {found_shape}")
         rows = np.ascontiguousarray(video.probabilities, dtype=np.float32)
-        frames = video.frames if rule == "native" else len(rows) * stride
-        rows = rows[: -(-frames // stride)]
-        proposals = propose(rows, stride)
-        segments = np.array(video.segments, dtype=np.int64).reshape(-1, 3)
+        segments: Ints = np.array(video.segments, dtype=np.int64).reshape(-1, 3)
         if not ((segments[:, 0] >= 0) & (segments[:, 0] < classes)).all():
             raise DataError(f"{video.name}: a segment's class id must be from 0 to {classes - 1}; check the classes")
-        if rule == "native":
-            segments[:, 1:] = segments[:, 1:].clip(max=frames)
-        elif normal_segments and not len(segments):
-            segments = np.array([[normal, 0, frames]])
+        frames, segments = kind.truth(video.frames, segments, len(rows) * stride, normal if normal_segments else None)
+        rows = rows[: -(-frames // stride)]
+        proposals = propose(rows, stride)
         annotated[index] = np.bincount(segments[:, 0], minlength=classes)
         end = np.where(proposals.end == len(rows), frames, proposals.end * stride)
         found.append((proposals, match(proposals, proposals.start * stride, end, segments)))
     lengths = [len(p.label) for p, _ in found]
     scores = np.concatenate([np.zeros(0, np.float32), *(p.score for p, _ in found)])
     order = np.argsort(-scores, kind="stable")
-    return Localisation(
+    return kind(
         class_names=tuple(class_names),
         normal=normal,
-        rule=rule,
         video=np.repeat(np.arange(len(lengths)), lengths)[order],
         label=np.concatenate([np.zeros(0, np.int64), *(p.label for p, _ in found)])[order],
         hits=np.concatenate([np.zeros((0, len(IOU_THRESHOLDS)), dtype=bool), *(h for _, h in found)])[order],

@@ -1,6 +1,6 @@
 """Predicted segments of one video and their match with the annotated ones, on runs of rows, never on single frames.
 
-Both rules of :mod:`vadbench.metrics.localization` share them; they are those of VadCLIP's published evaluation.
+Every rule of :mod:`vadbench.metrics.localization` shares them; they are those of VadCLIP's published evaluation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vadbench.metrics.definitions import IOU_THRESHOLDS
 from vadbench.scoring.rows import Floats, Ints
 
 DEPTH = 0.6
-"""How far below its maximum a class may fall within a run, as a share of its range in the video."""
+"""The share of its range in the video by which a class may fall below its maximum within a run."""
 VIDEO_SHARE = 0.7
 """Weight of the video's score of a class in the score of a segment."""
 TOP = 16

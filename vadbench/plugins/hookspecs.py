@@ -31,33 +31,47 @@ hookimpl = pluggy.HookimplMarker("vadbench")
 
 
 @dataclass(frozen=True)
-class MethodSpec:
+class Spec:
+    """What a plugin registers.
+
+    Args:
+        name: what it is called, in its own kind once among all plugins.
+        summary: what it is, in a line.
+        target: what does the work, as ``"package.module:name"``; imported when it is used.
+        paper: where it comes from.
+    """
+
+    name: str
+    summary: str
+    target: str
+    paper: str = ""
+
+
+class MethodSpec(Spec):
     """A method: ``target`` names a subclass of :class:`vadbench.method.Method`."""
 
-    name: str
-    summary: str
-    target: str
-    paper: str = ""
 
-
-@dataclass(frozen=True)
-class DatasetSpec:
+class DatasetSpec(Spec):
     """A data set: ``target`` names a subclass of :class:`vadbench.dataset.Dataset`."""
 
-    name: str
-    summary: str
-    target: str
-    paper: str = ""
+
+class BenchmarkSpec(Spec):
+    """A benchmark: ``target`` names its TOML file, as ``"package:file.toml"``."""
 
 
 @dataclass(frozen=True)
-class BenchmarkSpec:
-    """A benchmark: ``target`` names its TOML file, as ``"package:file.toml"``."""
+class ProtocolSpec(Spec):
+    """A protocol: ``target`` names a :class:`vadbench.scoring.protocol.ProtocolPreset`.
 
-    name: str
-    summary: str
-    target: str
-    paper: str = ""
+    ``localization`` names the subclass of :class:`vadbench.metrics.localization.Localisation` that protocols mean by
+    ``localization=<name>``; empty where the protocol brings none. Importing it takes no torch.
+    """
+
+    localization: str = ""
+
+
+class CommandSpec(Spec):
+    """A command ``vadbench <name>``: ``target`` names a ``click.Command``."""
 
 
 @hookspec
@@ -73,3 +87,13 @@ def vadbench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
 @hookspec
 def vadbench_benchmarks() -> list[BenchmarkSpec]:  # type: ignore[empty-body]
     """The benchmarks this plugin brings."""
+
+
+@hookspec
+def vadbench_protocols() -> list[ProtocolSpec]:  # type: ignore[empty-body]
+    """The protocols this plugin brings."""
+
+
+@hookspec
+def vadbench_commands() -> list[CommandSpec]:  # type: ignore[empty-body]
+    """The commands this plugin brings; those of a plugin that is not installed are not found."""

@@ -17,26 +17,29 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pluggy
 
-from vadbench.base.errors import PluginError, UnknownNameError
+from vadbench.base.errors import PluginError, UnknownNameError, one_line
 from vadbench.plugins import hookspecs
-from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, DatasetSpec, MethodSpec
+from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, CommandSpec, DatasetSpec, MethodSpec, ProtocolSpec, Spec
 from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
 
 if TYPE_CHECKING:
     from vadbench.dataset import Dataset
     from vadbench.method import Method
 
-PluginKind = Literal["method", "dataset", "benchmark"]
-Spec = MethodSpec | DatasetSpec | BenchmarkSpec
+PluginKind = Literal["method", "dataset", "benchmark", "protocol", "command"]
 T = TypeVar("T")
+CORE = "vadbench.scoring"
+"""The module of the core that is a plugin as well: it brings the protocol ``native``."""
 _FOUNDATIONS = frozenset({OWN, "abc", "builtins", "torch", "typing"})
 """What every plugin stands on, and no key counts."""
 _imported: dict[tuple[type, str], str] = {}
 """Digest of the files of plugins that are being edited, as they were when they were first asked for."""
-HOOKS: dict[PluginKind, tuple[str, type]] = {
+HOOKS: dict[PluginKind, tuple[str, type[Spec]]] = {
     "method": ("vadbench_methods", MethodSpec),
     "dataset": ("vadbench_datasets", DatasetSpec),
     "benchmark": ("vadbench_benchmarks", BenchmarkSpec),
+    "protocol": ("vadbench_protocols", ProtocolSpec),
+    "command": ("vadbench_commands", CommandSpec),
 }
 
 
@@ -69,6 +72,7 @@ class Registry:
         self.plugins: list[Plugin] = []
         manager = pluggy.PluginManager("vadbench")
         manager.add_hookspecs(hookspecs)
+        self._load(manager, Plugin("native", CORE, OWN), lambda: importlib.import_module(CORE))
         found = sorted(entry_points(group="vadbench") if points is None else points, key=lambda p: (p.name, p.value))
         for point in found:
             distribution = point.dist.name if point.dist else "unknown"
@@ -112,7 +116,7 @@ class Registry:
         """The class of a method, imported now."""
         from vadbench.method import Method
 
-        return _target(self.spec("method", name), Method)
+        return load_class(self.spec("method", name), Method)
 
     def version(self, name: str) -> str:
         """The version of a method that goes into a run's key: what it declares, and the identity of third-party code.
@@ -143,7 +147,7 @@ class Registry:
             packages -= {_top(p.module) for p in self.plugins if p.distribution == OWN}
         scratch = Path(plugin.file) if plugin.distribution == SCRATCH else None
         made = provenance(plugin.origin, packages, scratch)
-        if made.edited and made.distribution != OWN:
+        if made.edited:
             imported = _imported.setdefault((found, plugin.file), made.digest)
             if imported != made.digest:
                 raise PluginError(
@@ -156,7 +160,7 @@ class Registry:
         """The class of a data set, imported now."""
         from vadbench.dataset import Dataset
 
-        found = _target(self.spec("dataset", name), Dataset)  # type: ignore[type-abstract]
+        found = load_class(self.spec("dataset", name), Dataset)  # type: ignore[type-abstract]
         if found.name != name:
             raise PluginError(f"data set '{name}' names {found.__name__}, which calls itself '{found.name}'")
         return found
@@ -184,7 +188,7 @@ class Registry:
                 plugin.error = "implements no vadbench hook"
         except (Exception, SystemExit) as error:
             plugin.specs = {}
-            plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
+            plugin.error = one_line(f"{type(error).__name__}: {error}")
 
 
 @cache
@@ -193,7 +197,7 @@ def installed() -> Registry:
     return Registry()
 
 
-def _checked(results: list[Any], hook: str, spec_type: type) -> list[Spec]:
+def _checked(results: list[Any], hook: str, spec_type: type[Spec]) -> list[Spec]:
     specs: list[Spec] = []
     for result in results:
         if not isinstance(result, list) or not all(isinstance(s, spec_type) for s in result):
@@ -205,15 +209,36 @@ def _checked(results: list[Any], hook: str, spec_type: type) -> list[Spec]:
     return specs
 
 
-def _target(spec: Spec, base: type[T]) -> type[T]:
-    module, _, name = spec.target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise PluginError(f"'{spec.name}' names {spec.target}, which cannot be imported: {error}") from error
+def load_class(spec: Spec, base: type[T], target: str = "") -> type[T]:
+    """The class that a spec names as its target, or as another ``target``, imported now.
+
+    Raises:
+        PluginError: it cannot be imported, or is not a subclass of ``base``.
+    """
+    found = _imported_target(spec, target or spec.target)
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise PluginError(f"'{spec.name}' names {spec.target}, which is not a subclass of {base.__name__}")
+        raise PluginError(f"'{spec.name}' names {target or spec.target}, which is not a subclass of {base.__name__}")
     return found
+
+
+def load_object(spec: Spec, kind: type[T]) -> T:
+    """The object that a spec names as its target, imported now.
+
+    Raises:
+        PluginError: it cannot be imported, or is not a ``kind``.
+    """
+    found = _imported_target(spec, spec.target)
+    if not isinstance(found, kind):
+        raise PluginError(f"'{spec.name}' names {spec.target}, which is not a {kind.__name__}")
+    return found
+
+
+def _imported_target(spec: Spec, target: str) -> Any:
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise PluginError(f"'{spec.name}' names {target}, which cannot be imported: {error}") from error
 
 
 def _top(module: str) -> str:

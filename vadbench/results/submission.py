@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.errors import FeatureError, RunError, UnknownNameError, VadbenchError, cut, first_complaint
+from vadbench.base.errors import (
+    FeatureError,
+    RunError,
+    UnknownNameError,
+    VadbenchError,
+    cut,
+    first_complaint,
+    last_line,
+)
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Split
@@ -18,11 +26,11 @@ from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.measurement import measure
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import files_below, read_record
+from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
-from vadbench.scoring.protocol import PROTOCOLS, Protocol
+from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit
 
 CLOSE = 1e-12
@@ -45,21 +53,21 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
     Raises:
         RunError: there is no result.
     """
-    paths = files_below(folder)
-    if not paths:
+    folders = run_folders(folder)
+    if not folders:
         raise RunError(f"no results under {folder}: expected a folder of run folders, each with a {RESULT}")
     seen: dict[str, Path] = {}
-    for done, path in enumerate(paths):
-        progress("checking results", done, len(paths))
+    for done, run in enumerate(folders):
+        progress("checking results", done, len(folders))
+        path = run / RESULT
         try:
-            record = read_record(path.parent)
+            record = read_record(run)
         except RunError as error:
             yield path, str(error).removeprefix(f"{path} ")
             continue
         if record.status != "finished":
-            # Of a traceback its last line says what happened.
-            reason = (record.error or "").strip().splitlines()
-            yield path, f"the run failed: {cut(reason[-1], 200) if reason else 'no reason given'}; run it again"
+            reason = cut(last_line(record.error or "no reason given"), 200)
+            yield path, f"the run failed: {reason}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:
@@ -67,15 +75,15 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
         seen.setdefault(identity, path)
         for finding in (
             *_of_metrics(record.metrics),
-            *_of_protocol(record),
+            *_of_protocol(record, registry),
             *_of_features(record),
             *_of_data(record, registry),
             *_of_commit(record),
             *_of_privacy(record.model_dump(mode="json")),
-            *_of_scores(path.parent, record),
+            *_of_scores(run, record),
         ):
             yield path, finding
-    progress("checking results", len(paths), len(paths))
+    progress("checking results", len(folders), len(folders))
 
 
 def _identity(record: RunRecord) -> str:
@@ -104,16 +112,17 @@ def _of_metrics(metrics: Mapping[str, MetricValue]) -> Iterator[str]:
             yield f"metrics: the interval of {name} ends below its beginning, [{found.low}, {found.high}]"
 
 
-def _of_protocol(record: RunRecord) -> Iterator[str]:
+def _of_protocol(record: RunRecord, registry: Registry) -> Iterator[str]:
     try:
         rules = restored(Protocol, record.protocol)
     except ValidationError as error:
         yield f"protocol: {first_complaint(error)}"
         return
-    if rules.name not in PROTOCOLS:
-        yield f"protocol: expected one of {', '.join(PROTOCOLS)}, found '{rules.name}'"
+    known = protocols(registry)
+    if rules.name not in known:
+        yield f"protocol: expected one of {', '.join(known)}, found '{rules.name}'"
         return
-    usual = PROTOCOLS[rules.name].model_dump()
+    usual = known[rules.name].rules.model_dump()
     # Which crop of ten a protocol scores depends on the data set.
     differing = [k for k, v in rules.model_dump().items() if v != usual[k] and k != "crop"]
     for name in differing:

@@ -1,16 +1,19 @@
-"""How scores meet ground truth: the protocol, and the alignment of rows with annotated segments."""
+"""The rules by which scores meet ground truth, and the protocols that give them names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
 from vadbench.base.config import Settings
-from vadbench.base.errors import UnknownNameError
-from vadbench.dataset import Boundaries
+from vadbench.base.errors import PluginError, UnknownNameError, VadbenchError
+from vadbench.plugins.hookspecs import ProtocolSpec
+from vadbench.plugins.registry import Registry, installed, load_class, load_object
+
+T = TypeVar("T")
 
 Selection = Literal["last", "validation", "best-on-test"]
 """Which weights of a training are evaluated."""
@@ -23,7 +26,7 @@ class Protocol(Settings):
     """
 
     name: str = Field(description="what the rules are called in tables")
-    boundaries: Boundaries = Field("native", description="whose reading of the official intervals")
+    boundaries: str = Field("native", description="whose reading of the official intervals")
     tail: Literal["hold", "rows"] = Field(
         "hold",
         description="how many frames a video has; hold: its true number, each row's score held for its own frames and"
@@ -45,36 +48,99 @@ class Protocol(Settings):
         description="which weights are evaluated; last: those after the last epoch; validation: the best on training"
         " videos held out; best-on-test: the best on the test split, as several papers do, never ranked beside others",
     )
-    localization: Literal["native", "vadclip"] = Field(
-        "native", description="whose average precision and mean over classes mAP@IoU takes"
+    localization: str = Field(
+        "native", description="whose average precision and mean over classes mAP@IoU takes: the name of a protocol"
     )
     drop_zeros: bool = Field(
         False, description="leave classes whose AUC or AP is exactly 0 out of mAUC and mAP, as AnomalyCLIP's code does"
     )
 
 
-PROTOCOLS = {
-    "native": Protocol(name="native"),
-    "anomalyclip": Protocol(
-        name="anomalyclip", boundaries="anomalyclip", tail="rows", subset="single-anomaly", drop_zeros=True
-    ),
-    "vadclip": Protocol(name="vadclip", boundaries="vadclip", tail="rows", localization="vadclip"),
-}
-
-
-def protocol(name: str, paper_crops: Mapping[str, str] = MappingProxyType({}), **changes: str | None) -> Protocol:
-    """A protocol by name, with what the user wants otherwise.
+@dataclass(frozen=True)
+class ProtocolPreset:
+    """A protocol as a plugin brings it: rules under a name, and what they say of single data sets.
 
     Args:
-        name: one of :data:`PROTOCOLS`.
-        paper_crops: which crop of a data set a protocol scores, by the protocol's name.
-        changes: fields to change; ``None`` leaves one as it is.
+        rules: they have the name that the protocol is registered under.
+        crops: which of ten crops is scored, by the name of the data set.
+        normal_segments: names of the data sets on which the rule of mAP@IoU takes all of a normal video for one
+            annotated segment of the normal class, if it is one that asks for this.
+    """
+
+    rules: Protocol
+    crops: Mapping[str, str] = field(default_factory=dict)
+    normal_segments: frozenset[str] = frozenset()
+
+    def on(self, dataset: str, **changes: str | None) -> Protocol:
+        """The rules on a data set, with what the user wants otherwise.
+
+        Args:
+            dataset: its name.
+            changes: fields to change; ``None`` leaves one as it is.
+
+        Raises:
+            pydantic.ValidationError: a change that the field does not take.
+        """
+        fields = {"crop": self.crops.get(dataset)} | {k: v for k, v in changes.items() if v is not None}
+        return Protocol.model_validate(self.rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
+
+
+NATIVE = ProtocolPreset(Protocol(name="native"))
+"""The default: the core's own rules, no paper's."""
+
+
+def protocol(name: str, registry: Registry | None = None) -> ProtocolPreset:
+    """A protocol by its name.
+
+    Args:
+        name: the one it is registered under.
+        registry: the plugins; the installed ones by default.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: nobody registered the name.
+        PluginError: the plugin that did cannot be imported, or its rules have another name.
     """
-    if name not in PROTOCOLS:
-        raise UnknownNameError("protocol", name, PROTOCOLS)
-    rules = PROTOCOLS[name]
-    fields = {"crop": paper_crops.get(name)} | {k: v for k, v in changes.items() if v is not None}
-    return Protocol.model_validate(rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
+    found = load_object((registry or installed()).spec("protocol", name), ProtocolPreset)
+    if found.rules.name != name:
+        raise PluginError(f"protocol '{name}' has rules that call themselves '{found.rules.name}'")
+    return found
+
+
+def protocols(registry: Registry | None = None) -> dict[str, ProtocolPreset]:
+    """Every protocol that can be imported, by its name, ``native`` first.
+
+    Args:
+        registry: the plugins; the installed ones by default.
+    """
+    found = {"native": NATIVE}
+    for name in (registry or installed()).specs("protocol"):
+        try:
+            found[name] = protocol(name, registry)
+        except VadbenchError:
+            continue  # what asks for this one says why
+    return found
+
+
+def localisation_class(name: str, base: type[T]) -> type[T]:
+    """The class that computes mAP@IoU by the rule of a protocol.
+
+    Commands that measure a finished run again take no plugin files, so the protocol must be an installed one's.
+
+    Args:
+        name: of the protocol whose rule it is.
+        base: what the class must be derived from.
+
+    Raises:
+        PluginError: no installed plugin brings it, or it cannot be imported.
+    """
+    try:
+        spec = installed().spec("protocol", name)
+    except UnknownNameError as error:
+        raise PluginError(
+            f"the rule of localisation '{name}' comes with the protocol '{name}', which no installed plugin brings;"
+            " install its package (vadbench plugins shows what failed to load)"
+        ) from error
+    target = spec.localization if isinstance(spec, ProtocolSpec) else ""
+    if not target:
+        raise PluginError(f"the protocol '{name}' brings no rule of localisation; use another's, such as native")
+    return load_class(spec, base, target)

@@ -25,7 +25,7 @@ class ScoredSplit:
         stride: frames from one row of scores to the next.
         classes: the classes that are measured, those of the columns of ``scores[i].classes``.
         rules: how scores meet ground truth.
-        localises_normal: as :attr:`vadbench.dataset.Dataset.localises_normal`.
+        normal_segments: whether the protocol names the videos' data set in its own ``normal_segments``.
     """
 
     scores: Sequence[VideoScores]
@@ -33,7 +33,7 @@ class ScoredSplit:
     stride: int
     classes: ClassTable
     rules: Protocol
-    localises_normal: bool = False
+    normal_segments: bool = False
 
     @cached_property
     def rows(self) -> ScoredRows:

@@ -16,9 +16,10 @@ from unittest import SkipTest
 from vadbench.base.errors import DataError
 from vadbench.base.locations import find_data_root
 from vadbench.base.types import Progress, silent
-from vadbench.dataset import SPLITS, Boundaries, ClassTable, Dataset, Split, Video
+from vadbench.dataset import SPLITS, ClassTable, Dataset, Split, Video
 from vadbench.plugins.hookspecs import NAME
-from vadbench.testing.check import Failure, require
+from vadbench.plugins.registry import Registry
+from vadbench.testing.conformance import Failure, require
 
 CHEAP = 0.5
 """Seconds that making a data set may take."""
@@ -35,10 +36,17 @@ class TestedDataset:
         kind: the class.
         data_root: the root to use instead of the one found.
         progress: told how far the making of files is.
+        registry: whose protocols' readings of the intervals it must accept; the installed ones by default.
     """
 
-    def __init__(self, kind: type[Dataset], data_root: Path | None = None, progress: Progress = silent) -> None:
-        self.kind, self._given, self._progress = kind, data_root, progress
+    def __init__(
+        self,
+        kind: type[Dataset],
+        data_root: Path | None = None,
+        progress: Progress = silent,
+        registry: Registry | None = None,
+    ) -> None:
+        self.kind, self._given, self._progress, self.registry = kind, data_root, progress, registry
 
     @cached_property
     def opened(self) -> Dataset:
@@ -62,7 +70,7 @@ class TestedDataset:
         """The same data set, made anew."""
         return self.kind(self.opened.root)
 
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]:
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         return self.opened.videos(split, boundaries)
 
     @cached_property

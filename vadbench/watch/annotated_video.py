@@ -16,8 +16,8 @@ from vadbench.base.errors import ConfigError, MediaError
 from vadbench.base.files import replacing
 from vadbench.data.media import Frame
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.outputs import read_scores
 from vadbench.watch.reader import Reader
+from vadbench.watch.video_folder import read_scores
 from vadbench.watch.video_page import clock
 
 _WIDEST, _NARROWEST = 1280, 320

@@ -19,7 +19,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vadbench.base.errors import MediaError, cut
+from vadbench.base.errors import MediaError, first_line
 from vadbench.watch.sources import VideoSource
 
 _POLL_SECONDS = 0.1
@@ -202,4 +202,4 @@ def reason_of(error: Any, timeout: float) -> str:
     """The reason of an error of FFmpeg, the system or a server, in one line."""
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f"nothing came for {timeout:g} s"
-    return cut(str(getattr(error, "strerror", None) or error).strip().split("\n")[0], 200)
+    return first_line(getattr(error, "strerror", None) or error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vadbench.watch.events import Event, EventFinder, ScoreCurve
-from vadbench.watch.outputs import VideoFolder
 from vadbench.watch.pipeline import Pictures, StreamedRows, Thumbnail
 from vadbench.watch.scorer import Scorer
+from vadbench.watch.video_folder import VideoFolder
 
 _PICTURED = 200
 """Events whose peaks are kept as pictures, the highest ones: enough for a page."""

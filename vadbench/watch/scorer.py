@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from vadbench.base.config import MethodConfig, defaults, resolve
-from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
+from vadbench.base.config import resolve
+from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.method_config import MethodConfig
+from vadbench.base.naming import defaults
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.descriptions import Bank
-from vadbench.features.crops import choose_crops
+from vadbench.features.crops import CENTER, CropRule
 from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info
-from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of
-from vadbench.method import Method, Task, require_trainable
+from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
+from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of, with_descriptions
+from vadbench.method import Method, Task, build_method, require_trainable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
-from vadbench.records.keys import restored
 from vadbench.records.record import RESULT
 
 USUAL_THRESHOLD = 0.5
@@ -85,15 +83,8 @@ def open_trained(
             cannot be made here.
     """
     info = read_info(run)
-    method_class, version = registry.method(info.method), registry.version(info.method)
-    if version != info.version:
-        raise CheckpointError(
-            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
-        )
-    try:
-        config = restored(method_class.Config, info.config)
-    except ValidationError as error:
-        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
+    method_class = registry.method(info.method)
+    config = trained_config(info, method_class, registry.version(info.method))
     clip = load_clip_of(info, run, clip_model, clip_weights, device)
     notes = clip_notes(clip.source)
     fingerprint = _features(info, run, config, clip, notes)
@@ -137,7 +128,7 @@ def open_untrained(
         name: the method's.
         registry: where the method and the data set are found.
         device: where to compute.
-        descriptions: bank of phrases; its classes are looked for where no data set is named.
+        descriptions: file of phrases; the classes that it names are looked for where no data set is named.
         dataset: whose classes are looked for, and whose settings are the method's.
         assignments: settings as ``key=value``.
         clip_model: the CLIP, the embedded small one where neither this nor its weights are named.
@@ -149,19 +140,16 @@ def open_untrained(
     """
     method_class = registry.method(name)
     known = defaults(method_class.Config)
-    chosen = list(assignments)
+    chosen = [*with_descriptions(assignments, descriptions, name, method_class)]
     if known.get("recipe") is not None:
         if method_class.needs_training:
             raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
         chosen.append("recipe.epochs=0")
-    if "descriptions" in known and descriptions is not None:
-        chosen.append(f"descriptions={json.dumps(str(descriptions))}")
-    elif descriptions is not None:
-        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
     config = resolve(method_class.Config, own, assignments=chosen)
     require_trainable(name, method_class, config)
-    classes = _classes(name, config, registry, dataset)
+    classes = _classes(name, method_class, config, registry, dataset)
+    method_class.require_classes(config, classes)
     clip = load_clip(clip_source(clip_model, clip_weights), device)
     return Scorer(
         name,
@@ -179,20 +167,20 @@ def open_untrained(
 def _built(
     method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip, device: torch.device
 ) -> Method:
-    torch.manual_seed(0)
-    method = method_class(config, Task(classes, clip.dim, device, lambda: clip.text)).to(device)
-    return method.eval()
+    return build_method(method_class, config, Task(classes, clip.dim, device, lambda: clip.text), seed=0).eval()
 
 
-def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str | None) -> ClassTable:
+def _classes(
+    name: str, method: type[Method], config: MethodConfig, registry: Registry, dataset: str | None
+) -> ClassTable:
     if dataset is not None:
         return registry.dataset(dataset).classes
-    bank = getattr(config, "descriptions", None)
-    if not isinstance(bank, Bank):
+    named = method.named_classes(config)
+    if named is None:
         raise ConfigError(
             f"nothing says which classes '{name}' is to look for; name a data set that has them with --dataset"
         )
-    words = [named for named, _ in bank.classes] or ["Anomaly"]
+    words = named or ["Anomaly"]
     normal = "Normal" if "Normal" not in words else "Nothing unusual"
     return ClassTable((VideoClass(normal), *map(VideoClass, words)), 0)
 
@@ -231,10 +219,12 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
 
 def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
     """The crops that the run scored."""
-    wanted, asked = "center", False
+    rule = CropRule(CENTER)
     if (run / RESULT).is_file():
         record = read_record(run)
-        wanted, asked = str(record.protocol.get("crop", wanted)), "protocol.crop" in record.changed
-    if chosen := choose_crops(crops, wanted, asked):
+        rule = CropRule(str(record.protocol.get("crop", CENTER)), "protocol.crop" in record.changed)
+    if chosen := rule.choose(crops):
         return chosen
-    raise CheckpointError(f"the run in {run} scored crop {wanted}, its features have {', '.join(crops)}; run it again")
+    raise CheckpointError(
+        f"the run in {run} scored crop {rule.wanted}, its features have {', '.join(crops)}; run it again"
+    )

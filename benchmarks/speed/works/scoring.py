@@ -46,9 +46,8 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
     classes, text = method.task.classes, method.task.text
     if type(method).__name__ == "AnomalyClip":
         from literal import anomalyclip
-        from vadbench_anomalyclip.prompts import class_words
 
-        words = class_words(classes, method.config)
+        words = classes.prompt_words(method.config.prompt_words)
         state = dict(method.named_parameters()) | dict(method.named_buffers())
         known = (words, classes.normal, state, text)
         return (
@@ -57,10 +56,9 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
         )
     from literal import vadclip
     from vadbench_vadclip.checkpoint import reference_names
-    from vadbench_vadclip.prompts import class_words
 
     order = [classes.normal, *classes.abnormal]
-    words = [class_words(classes, method.config)[i] for i in order]
+    words = [classes.prompt_words(method.config.prompt_words)[i] for i in order]
     own = dict(method.named_parameters()) | dict(method.named_buffers())
     state = {theirs: own[ours] for ours, theirs in reference_names(method.config).items()}
     return (

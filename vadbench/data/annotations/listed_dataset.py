@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vadbench.base.errors import DataError, UnknownNameError
-from vadbench.base.types import Progress, silent
+from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
-from vadbench.dataset import SPLITS, Boundaries, Dataset, Segment, Split, Video
+from vadbench.dataset import SPLITS, Dataset, Segment, Split, Video
 
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
-SHIFTS: dict[Boundaries, tuple[int, int]] = {"anomalyclip": (0, 1), "vadclip": (0, 0)}
-"""What each paper's code adds to an interval's two numbers to make it half-open and 0-based, whatever the data set:
-AnomalyCLIP takes both ends as inside and 0-based, VadCLIP takes [first, last) (spec: 1.4 and 5.2)."""
 OVERRUN = 2
 """Frames that an interval may end past its video: five of UCF-Crime's and one of XD-Violence's do, by no more than this
 (our decision: further, the annotation and the frame counts do not belong together)."""
+
+
+@dataclass(frozen=True)
+class IntervalReading:
+    """What the two numbers of an annotated interval mean.
+
+    Args:
+        first, last: what is added to them to make the interval half-open and 0-based.
+        of_id_lists: they count from the first frame that AnomalyCLIP's lists state, which are then read before others.
+    """
+
+    first: int
+    last: int
+    of_id_lists: bool = False
 
 
 class ListedDataset(Dataset):
@@ -28,8 +39,8 @@ class ListedDataset(Dataset):
     A video of the list without a file is handed out without a path: its features may exist.
     """
 
-    native_shift: ClassVar[tuple[int, int]]
-    """What the data set's own convention adds to an interval's two numbers to make it half-open and 0-based."""
+    readings: ClassVar[Mapping[str, IntervalReading]]
+    """By the name of the boundaries: ``native``, the data set's own convention, and those in papers' code."""
     official_lists: ClassVar[dict[Split, str]] = {}
     """File name of the official list of each split, one path a line."""
     count_files: ClassVar[str] = ""
@@ -40,13 +51,8 @@ class ListedDataset(Dataset):
         self._files: VideoFiles | None = None
         self._read: dict[Path, list[ListEntry]] = {}
 
-    def prepare(self, progress: Progress = silent) -> None:
-        super().prepare(progress)
-        for split in SPLITS:
-            self.videos(split)
-
     @abstractmethod
-    def videos(self, split: Split, boundaries: Boundaries = "native") -> Sequence[Video]: ...
+    def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]: ...
 
     def note(self, problem: str) -> None:
         """Keep a problem that does not stop a run, once."""
@@ -69,7 +75,7 @@ class ListedDataset(Dataset):
             f"{self.name}: {pattern} not found in {self.root} or one folder below; expected there: {self.files}"
         )
 
-    def entries(self, split: Split, boundaries: Boundaries = "native") -> list[ListEntry]:
+    def entries(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
         """The videos of a split as the first list found names them.
 
         Raises:
@@ -81,14 +87,13 @@ class ListedDataset(Dataset):
             f"{self.name}: no {split} list in {self.root} or one folder below; expected there: {self.files}"
         )
 
-    def lists(self, split: Split, boundaries: Boundaries) -> list[ListEntry]:
+    def lists(self, split: Split, boundaries: str) -> list[ListEntry]:
         """The entries of the first list there is, in this order: the official one, VadCLIP's csv, AnomalyCLIP's.
 
-        The last come first with AnomalyCLIP's boundaries: its rule counts from the first frame its own lists state.
-        Empty where there is no list.
+        The last come first with boundaries that count from the first frame they state. Empty where there is no list.
         """
-        own = self._anomalyclip_entries(split)
-        if boundaries == "anomalyclip" and own:
+        own = self._id_list_entries(split)
+        if own and self.reading(boundaries).of_id_lists:
             return own
         if split in self.official_lists and (path := self.optional(self.official_lists[split])):
             return self._list(path)
@@ -97,8 +102,8 @@ class ListedDataset(Dataset):
         return own
 
     def counts(self, split: Split) -> dict[str, int]:
-        """How many frames videos have: by the frame counts of ``count_files``, else by AnomalyCLIP's lists."""
-        counts = {e.name: e.frames for e in self._anomalyclip_entries(split) if e.frames}
+        """Frame counts of videos, from ``count_files`` or else from AnomalyCLIP's lists."""
+        counts = {e.name: e.frames for e in self._id_list_entries(split) if e.frames}
         for path in find_files(self.root, self.count_files) if self.count_files else ():
             counts |= read_counts(path)
         return counts
@@ -119,7 +124,8 @@ class ListedDataset(Dataset):
             )
         return lists[0] if lists else None
 
-    def _anomalyclip_entries(self, split: Split) -> list[ListEntry]:
+    def _id_list_entries(self, split: Split) -> list[ListEntry]:
+        """The entries of AnomalyCLIP's lists, whose lines end in class ids."""
         names = ["Anomaly_Test.txt"] if split == "test" else ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"]
         found = []
         for name in names:
@@ -141,7 +147,7 @@ class ListedDataset(Dataset):
         try:
             return tuple(dict.fromkeys(self.classes.names[self.classes.id(name)] for name in found))
         except UnknownNameError as error:
-            raise DataError(f"{where}: {' '.join(str(error).split())}") from None
+            raise DataError(f"{where}: {one_line(error)}") from None
 
     def listed_classes(self, entry: ListEntry) -> tuple[str, ...]:
         """Names of the classes whose ids AnomalyCLIP's list gives a video.
@@ -153,17 +159,23 @@ class ListedDataset(Dataset):
             raise DataError(f"{entry.where}: expected class ids below {len(self.classes)}, found {beyond[0]}")
         return tuple(self.classes.names[i] for i in dict.fromkeys(entry.ids))
 
-    def shift(self, boundaries: Boundaries, first: int = 0) -> tuple[int, int]:
-        """What turns the two numbers of an interval into a half-open, 0-based one.
+    def reading(self, boundaries: str) -> IntervalReading:
+        """The reading of that name, the data set's own where it knows none."""
+        return self.readings.get(boundaries, self.readings["native"])
+
+    def shift(self, boundaries: str, first: int = 0) -> tuple[int, int]:
+        """Return the two numbers to add to an interval to make it half-open and 0-based.
 
         Args:
-            first: the video's first frame in absolute numbers; only AnomalyCLIP's rule counts from it.
+            boundaries: whose reading.
+            first: the video's first frame in absolute numbers, which only readings of AnomalyCLIP's lists count from.
         """
-        start, end = SHIFTS.get(boundaries, self.native_shift)
-        return (start - first, end - first) if boundaries == "anomalyclip" else (start, end)
+        reading = self.reading(boundaries)
+        start = first if reading.of_id_lists else 0
+        return reading.first - start, reading.last - start
 
     def place(
-        self, name: str, intervals: Sequence[Interval], boundaries: Boundaries, frames: int | None, first: int = 0
+        self, name: str, intervals: Sequence[Interval], boundaries: str, frames: int | None, first: int = 0
     ) -> tuple[Segment, ...]:
         """Segments from annotated intervals.
 
@@ -198,10 +210,10 @@ class ListedDataset(Dataset):
     def paths(self, entries: Sequence[ListEntry], split: Split) -> dict[str, Path | None]:
         """Each video's file or folder of frames; what is missing, double or in no list is noted."""
         if self._files is None:
-            lists = [entries for s in SPLITS for entries in (self.entries(s), self.entries(s, "anomalyclip"))]
+            lists = [self.entries(s, boundaries) for s in SPLITS for boundaries in self.readings]
             self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
-            if extra := self._files.unlisted():
-                self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
+        if extra := self._files.unlisted():
+            self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}
         for e in entries:
             here = self._files.candidates(e.name, e.folder)
@@ -223,7 +235,7 @@ class ListedDataset(Dataset):
         labels: tuple[str, ...],
         table: Mapping[str, Sequence[Interval]],
         path: Path,
-        boundaries: Boundaries,
+        boundaries: str,
         frames: int | None,
     ) -> tuple[Segment, ...]:
         """Segments of a test video from an annotation file.
