@@ -186,6 +186,22 @@ class Method(nn.Module):
         self.config: Any = config
         self.task = task
 
+    @classmethod
+    def require_classes(cls, config: Any, classes: ClassTable) -> None:
+        """Raise if settings do not fit the classes of a data set; called before anything expensive starts.
+
+        Raises:
+            ConfigError: says what to change.
+        """
+
+    @classmethod
+    def named_classes(cls, config: Any) -> Sequence[str] | None:
+        """Names of the abnormal classes that settings say by themselves, for scoring without a data set.
+
+        An empty list leaves it at one, ``None`` says that the method needs a data set's.
+        """
+        return None
+
     def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
         """One pass over the rows ``(rows, dim)`` of each normal training video, before training.
 

@@ -1,7 +1,7 @@
 """Methods that compare rows with descriptions of what is normal and what is not, as a vadbench plugin."""
 
 from vadbench import hookimpl
-from vadbench.plugins.hookspecs import MethodSpec
+from vadbench.plugins.hookspecs import CommandSpec, MethodSpec
 
 _PAPER = "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024"
 
@@ -21,4 +21,13 @@ def vadbench_methods() -> list[MethodSpec]:
             "vadbench_descriptions.frame:DescriptionsFrame",
             paper=_PAPER,
         ),
+    ]
+
+
+@hookimpl
+def vadbench_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "descriptions", "Check the phrases that say what is anomalous.", "vadbench_descriptions.command:command"
+        )
     ]

@@ -1,18 +1,186 @@
-"""The banks that come with the methods, and a bank as a setting."""
+"""Description banks: phrases that say in words what is normal and what counts as anomalous at one place.
+
+A bank is a TOML file that its user edits::
+
+    title = "my site"
+    normal = ["people walking across a yard", "a parked lorry"]
+    abnormal = ["a person climbing over a fence"]
+
+    [classes]
+    Fire = ["flames coming out of a building", "thick black smoke"]
+
+Phrases under ``classes`` are abnormal as well and belong to a class of the data set. Where a method takes one
+description a class, it is the class's first phrase, and that of the normal class the first normal one.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, SerializationInfo
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, SerializationInfo, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from vadbench.base.config import read_toml
-from vadbench.base.errors import ConfigError, did_you_mean
-from vadbench.descriptions import Bank, parse_bank, read_bank, require_sound
+from vadbench.base.errors import ConfigError, UnknownNameError, complaint, did_you_mean, shortened
+from vadbench.base.fields import FromFile
+from vadbench.dataset import ClassTable
 
 _BANKS = files("vadbench_descriptions") / "banks"
+
+
+def _pairs(value: Any) -> Any:
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+Phrases = tuple[str, ...]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Bank:
+    """The phrases of one place.
+
+    Args:
+        normal: what is seen there every day.
+        abnormal: what counts as anomalous there, of no class in particular.
+        classes: abnormal phrases by the name of their class.
+        title: what to call the bank.
+    """
+
+    normal: Phrases = ()
+    abnormal: Phrases = ()
+    classes: Annotated[tuple[tuple[str, Phrases], ...], BeforeValidator(_pairs)] = ()
+    title: str = ""
+
+    def __str__(self) -> str:
+        return self.title or f"{len(self.normal)} normal and {len(self.anomalies)} abnormal phrases"
+
+    @property
+    def anomalies(self) -> Phrases:
+        """All abnormal phrases, those of no class first."""
+        return (*self.abnormal, *(phrase for _, phrases in self.classes for phrase in phrases))
+
+    def of_classes(self, table: ClassTable) -> dict[int, Phrases]:
+        """Abnormal phrases by the id of their class.
+
+        Raises:
+            ConfigError: phrases are given for a class that the data set lacks, for the normal class, or twice for one
+                class.
+        """
+        found: dict[int, Phrases] = {}
+        for name, phrases in self.classes:
+            try:
+                number = table.id(name)
+            except UnknownNameError as error:
+                abnormal = [table.names[i] for i in table.abnormal]
+                raise ConfigError(
+                    f"bank '{self}': rename the class '{name}', which the data set lacks, or move its phrases to the"
+                    f" list 'abnormal'{did_you_mean(name, abnormal)}"
+                ) from error
+            if number == table.normal:
+                raise ConfigError(
+                    f"bank '{self}': '{name}' is the data set's normal class; move its phrases to the list 'normal'"
+                )
+            if number in found:
+                raise ConfigError(
+                    f"bank '{self}': '{name}' is a second name of class '{table.names[number]}'; put the phrases of"
+                    " both under one name"
+                )
+            found[number] = phrases
+        return found
+
+    def problems(self) -> list[str]:
+        """What must be mended before the bank can be used, a line each."""
+        found = [f"no {kind} phrase; add at least one" for kind, there in self._kinds() if not there]
+        places: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for place, phrase in self._placed():
+            if phrase.strip():
+                places[" ".join(phrase.casefold().split())].append((place, phrase))
+            else:
+                found.append(f"an empty phrase in {place}; remove it")
+        found += [
+            f"class '{name}' has no phrase; add one or remove the class"
+            for name, phrases in self.classes
+            if not phrases
+        ]
+        for repeated in (p for p in places.values() if len(p) > 1):
+            lists = list(dict.fromkeys(place for place, _ in repeated))
+            phrase = repeated[0][1]
+            if len(lists) == 1:
+                found.append(f"'{phrase}' is {len(repeated)} times in {lists[0]}; keep one")
+            elif "normal" in lists:
+                found.append(f"'{phrase}' is both normal and abnormal ({', '.join(lists)}); decide for one")
+            else:
+                found.append(f"'{phrase}' is in {' and in '.join(lists)}; keep one")
+        return found
+
+    def _kinds(self) -> list[tuple[str, Phrases]]:
+        return [("normal", self.normal), ("abnormal", self.anomalies)]
+
+    def _placed(self) -> Iterator[tuple[str, str]]:
+        yield from (("normal", phrase) for phrase in self.normal)
+        yield from (("abnormal", phrase) for phrase in self.abnormal)
+        yield from ((f"classes.{name}", phrase) for name, phrases in self.classes for phrase in phrases)
+
+
+class ReadsBank:
+    """What a method says of the bank in its settings before it is built."""
+
+    @classmethod
+    def require_classes(cls, config: Any, classes: ClassTable) -> None:
+        """Raise if the bank names a class that the data set lacks.
+
+        Raises:
+            ConfigError: as :meth:`Bank.of_classes`.
+        """
+        config.descriptions.of_classes(classes)
+
+    @classmethod
+    def named_classes(cls, config: Any) -> list[str]:
+        """The classes that the bank has phrases for."""
+        return [name for name, _ in config.descriptions.classes]
+
+
+def parse_bank(values: Any, source: str) -> Bank:
+    """A bank from what a TOML file, or a run's record, says.
+
+    Raises:
+        ConfigError: a key that no bank has, or a value that is not text; names ``source`` and the key.
+    """
+    try:
+        return TypeAdapter(Bank).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        if first["type"] == "unexpected_keyword_argument":
+            reason = "is no part of a description bank; expected normal, abnormal, classes and title"
+        else:
+            reason = f"{complaint(first)}, found {shortened(first['input'])}"
+        raise ConfigError(f"description bank {source}: {key}: {reason}") from error
+
+
+def read_bank(path: Path) -> Bank:
+    """Read a bank, whatever :meth:`Bank.problems` it has.
+
+    Raises:
+        ConfigError: the file is missing, not TOML or not of a bank's form.
+    """
+    return parse_bank(read_toml(path), str(path))
+
+
+def require_sound(bank: Bank, source: str) -> Bank:
+    """The bank itself.
+
+    Raises:
+        ConfigError: it has problems; names the first.
+    """
+    if found := bank.problems():
+        more = f" (and {len(found) - 1} more: vadbench descriptions check lists them)" if len(found) > 1 else ""
+        raise ConfigError(f"description bank {source}: {found[0]}{more}")
+    return bank
 
 
 def bank_names() -> list[str]:
@@ -44,7 +212,7 @@ def _written(bank: Bank, info: SerializationInfo) -> Any:
     return {**vars(bank)} if info.mode == "json" else str(bank)
 
 
-BankSetting = Annotated[Bank, BeforeValidator(find_bank), PlainSerializer(_written)]
+BankSetting = Annotated[Bank, FromFile(), BeforeValidator(find_bank), PlainSerializer(_written)]
 """A bank where a setting is expected: given by name or path, and recorded by content. So a run's record says which
 words it used, its key changes with every edit of the file, and its weights are used without the file. The title of a
 bank that comes with the methods is its name."""

@@ -19,14 +19,15 @@ from torch import Tensor, nn
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.nn.sampling import drawn_sample
-from vadbench.wording import require_fitting
+from vadbench_descriptions.bank import ReadsBank
 from vadbench_descriptions.config import FRAME_DEFAULTS, FrameConfig
 from vadbench_descriptions.losses import phrase_losses
+from vadbench_descriptions.wording import require_fitting
 
 _NOBODYS = -1
 
 
-class DescriptionsFrame(Method):
+class DescriptionsFrame(ReadsBank, Method):
     """``p = softmax(W)`` over N phrases with ``W_k = f . (a_k * f_k) / m + b_k`` of unit vectors f of a row and f_k of
     a phrase; ``a`` starts as ones and ``b`` as zeros, which is zero-shot CLIP.
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable
-from vadbench.descriptions import Bank
 from vadbench.method import Task
 from vadbench.nn.prompts import CachedText, placed_words
+from vadbench_descriptions.bank import Bank
 from vadbench_descriptions.config import Prompt
 
 TEMPLATE = "a photo of {}"

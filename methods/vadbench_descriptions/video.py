@@ -19,12 +19,13 @@ from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.chunks import in_chunks
 from vadbench.nn.sampling import drawn_sample
 from vadbench.nn.temporal import LocalGlobal, scaled
+from vadbench_descriptions.bank import ReadsBank
 from vadbench_descriptions.config import VIDEO_DEFAULTS, VideoConfig, parts_of
 from vadbench_descriptions.losses import align_loss, contrast_loss
 from vadbench_descriptions.prompts import Prompts
 
 
-class DescriptionsVideo(Method):
+class DescriptionsVideo(ReadsBank, Method):
     """The method; see :class:`VideoConfig` for what can be switched. CLIP's text tower is the task's and not part of
     the state."""
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
 from configs import Config
-from vadbench.base.config import Settings, field_choices, field_descriptions, field_names, of_field, resolve
+from vadbench.base.config import Settings, field_choices, field_descriptions, field_names, is_content, of_field, resolve
 from vadbench.base.errors import ConfigError
+from vadbench.base.fields import FromFile, file_setting
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names, flatten, joined, read_value, same, split_name, written
 
@@ -411,3 +412,30 @@ def test_whatever_is_written_is_read_back(drawn):
 def test_any_text_can_be_the_value_of_a_setting(text):
     assert read_value(written(text)) == text
     assert resolve(Config, {}, environment={}, assignments=[f"name={written(text)}"]).name == text
+
+
+def test_the_setting_that_a_file_gives_is_found_by_its_mark():
+    class Marked(Settings):
+        width: int = 3
+        words: Annotated[dict[str, list[str]], FromFile()] = Field({}, description="read from a file")
+
+    assert file_setting(Marked) == "words" and file_setting(Config) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "same_content"),
+    [
+        ('normal = ["a"]\n[classes]\nFire = ["b"]\nBomb = ["c"]', True),
+        ('[classes]\nFire = ["b"]\nBomb = ["c"]\n[normal]', False),
+        ('abnormal = []\nnormal = ["a"]\nclasses = { Fire = ["b"], Bomb = ["c"] }', True),
+        ('normal = ["a"]\nclasses = { Bomb = ["c"], Fire = ["b"] }', False),
+        ('normal = ["a", "b"]\nclasses = { Fire = ["b"], Bomb = ["c"] }', False),
+        ("normal = [", False),
+    ],
+)
+def test_a_table_of_a_record_is_known_by_its_file_or_its_title(tmp_path, text, same_content):
+    recorded = {"normal": ["a"], "abnormal": [], "classes": [["Fire", ["b"]], ["Bomb", ["c"]]], "title": ""}
+    file = tmp_path / "site.toml"
+    file.write_text(text)
+    assert is_content(recorded, str(file)) is same_content
+    assert is_content({**recorded, "title": "site"}, "site") and not is_content(recorded, "site")

@@ -341,7 +341,7 @@ def test_icpram_own_rows_are_five_methods(registry):
             ("Ours-Frame", "descriptions-frame"),
         ]
         local, both, frame = (settings for *_, settings in own[2:])
-        assert (local.temporal.local, getattr(local.temporal, "global")) == (True, False)
-        assert (both.temporal.local, getattr(both.temporal, "global")) == (True, True)
+        assert (local.temporal.local, local.temporal.graphs) == (True, False)
+        assert (both.temporal.local, both.temporal.graphs) == (True, True)
         assert (both.prompt.length, both.prompt.position, both.prompt.kind) == (16, "end", "learned-description")
         assert (frame.vote, frame.vote_window) == ("majority", 16)

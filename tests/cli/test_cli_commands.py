@@ -1,5 +1,6 @@
 """The commands that look and list, and what the command line may cost."""
 
+import click
 import pytest
 
 from command_line import heavy_imports
@@ -14,7 +15,9 @@ def test_looking_imports_nothing_heavy(arguments):
 
 
 def test_every_command_explains_itself(vadbench):
-    for name, command in cli.commands.items():
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
         text = vadbench(name, "--help").out
         assert command.short_help and command.help
         assert "--debug" in text

@@ -21,6 +21,7 @@ from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_descriptions.losses import align_loss, contrast_loss, phrase_losses
 from vadbench_descriptions.prompts import class_descriptions
 from vadbench_descriptions.video import DescriptionsVideo
+from vadbench_descriptions.wording import long_phrases
 
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, FeatureError
@@ -30,7 +31,6 @@ from vadbench.method import Batch, Method, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.plugins.registry import Registry
 from vadbench.training.loop import autocast, fit
-from vadbench.wording import long_phrases
 
 DIM = 24
 CPU = torch.device("cpu")

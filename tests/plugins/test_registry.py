@@ -1,13 +1,18 @@
+import ast
 import json
 import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import vadbench
 from places import ROOT
 from vadbench.base.errors import PluginError, UnknownNameError
+from vadbench.cli import cli
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.registry import Registry
 from vadbench.scoring.protocol import protocol, protocols
@@ -113,12 +118,10 @@ def test_a_scratch_file_that_cannot_be_used_is_an_error(tmp_path, name, words):
 
 
 def test_every_built_in_plugin_folder_is_an_entry_point():
-
-    root = ROOT
-    folders = {f.parent.name for side in ("methods", "datasets") for f in (root / side).glob("vadbench_*/__init__.py")}
+    folders = {f.parent.name for side in ("methods", "datasets") for f in (ROOT / side).glob("vadbench_*/__init__.py")}
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4
-    assert not list(root.glob("*/__init__.py")) or [p.parent.name for p in root.glob("*/__init__.py")] == ["vadbench"]
+    assert not list(ROOT.glob("*/__init__.py")) or [p.parent.name for p in ROOT.glob("*/__init__.py")] == ["vadbench"]
 
 
 BROKEN = {
@@ -202,6 +205,90 @@ def test_a_scratch_plugin_is_shown_with_its_hash(tmp_path):
     file.write_text("raise RuntimeError('no luck')")
     done = call(tmp_path, "plugins", "--plugin", str(file))
     assert done.returncode == 2 and "no luck" in done.stderr
+
+
+def test_the_core_names_no_method_of_a_paper():
+    """Its code knows file layouts by a paper's name, as they circulate, and nothing else."""
+    core = Path(vadbench.__file__).parent
+    found = {
+        path.relative_to(core).as_posix()
+        for path in core.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in ("anomalyclip", "vadclip", "general")
+    }
+    assert found == {"cli/options.py", "features/layout_detection.py", "features/layouts.py"}
+
+
+COMMAND = """
+import click
+from vadbench import CommandSpec, hookimpl
+
+@hookimpl
+def vadbench_commands():
+    return [CommandSpec("{name}", "Say hello.", "{target}:hello")]
+
+@click.command("hello")
+def hello():
+    click.echo("hello")
+"""
+
+
+@pytest.fixture
+def commands(points, monkeypatch):
+    """The command line with commands of a third party's packages: what a call printed, and its exit status."""
+
+    def make(**sources):
+        registry = Registry(points(**sources))
+        monkeypatch.setattr("vadbench.plugins.registry.installed", lambda: registry)
+        return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+    return make
+
+
+def test_a_plugin_brings_a_command(commands):
+    call = commands(
+        plug_hello=COMMAND.format(name="hello", target="plug_hello"),
+        plug_broken="raise RuntimeError('no luck')",
+        plug_absent=COMMAND.format(name="absent", target="a_package_that_is_not_there"),
+    )
+    shown = call("--help").output
+    assert "Say hello." in shown and "  absent" in shown and "  run " in shown
+    assert "a_package_that_is_not_there" not in sys.modules
+    assert call("hello").output == "hello\n" and call("hello", "--debug").exit_code == 0
+    assert "did you mean 'hello'" in call("helo").output.lower()
+    with pytest.raises(PluginError, match="'absent' names a_package_that_is_not_there:hello, which cannot be imported"):
+        raise call("absent").exception
+
+
+def test_a_command_is_never_taken_for_one_of_the_core_or_of_another_plugin(commands):
+    call = commands(
+        plug_run=COMMAND.format(name="run", target="plug_run"),
+        plug_one=COMMAND.format(name="same", target="plug_one"),
+        plug_two=COMMAND.format(name="same", target="plug_two"),
+    )
+    shown = call("--help").output
+    assert shown.count("  run ") == 1 and "Say hello." not in shown
+    assert "Train and evaluate" in call("run", "--help").output
+    with pytest.raises(PluginError, match=r"command 'same' is registered by .*plug_one.*plug_two"):
+        raise call("same").exception
+
+
+def test_a_command_called_as_one_of_the_core_is_reported(tmp_path):
+    file = tmp_path / "scratch_plugin_c.py"
+    file.write_text(COMMAND.format(name="run", target="scratch_plugin_c"))
+    done = call(tmp_path, "plugins", "--plugin", str(file), "--json")
+    (entry,) = [e for e in json.loads(done.stdout) if e["distribution"] == "--plugin"]
+    assert done.returncode == 1
+    assert (entry["kind"], entry["status"]) == ("command", "name claimed twice: run")
+
+
+def test_help_lists_commands_of_plugins_without_torch():
+    code = (
+        "import sys; from vadbench.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "descriptions " in done.stdout, done.stderr
 
 
 PROTOCOL = """

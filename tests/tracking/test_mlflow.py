@@ -16,8 +16,8 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.record import RunRecord, SplitRecord
+from vadbench.tracking.database import check_store
 from vadbench.tracking.mlflow import log_runs, metric_key
-from vadbench.tracking.store import check_store
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_folder_that_is_not_a_store_says_why(outcome, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_four_processes_may_meet_at_a_fresh_store(tmp_path):
-    code = "from vadbench.tracking.store import check_store; check_store()"
+    code = "from vadbench.tracking.database import check_store; check_store()"
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/fresh.db", "PATH": "", "HOME": str(tmp_path)}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
     assert [p.wait() for p in processes] == [0, 0, 0, 0]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from vadbench.base.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
 from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
-from vadbench.base.naming import NAME, SettingPath, flatten, joined, read_value, split_name, written
+from vadbench.base.naming import NAME, SettingPath, defaults, flatten, joined, read_value, split_name, written
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -81,14 +81,6 @@ def resolve(
         raise ConfigError(_what_is_wrong(error, values, given)) from error
 
 
-def defaults(model: type[BaseModel]) -> dict[str, Any]:
-    """The lowest layer: every field's default, nested, as plain values; a field without one is absent."""
-    try:
-        return model().model_dump()
-    except ValidationError:
-        return model.model_construct().model_dump(warnings=False)
-
-
 def field_names(model: type[BaseModel]) -> list[str]:
     """Dotted names of all settings, those in sections included."""
     return [s.name for s in fields(model) if s.section is None or s.optional]
@@ -124,6 +116,27 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read {path} as TOML: {error}") from error
+
+
+def is_content(table: Mapping[str, Any], given: str) -> bool:
+    """Return true if a table in a record is what a :class:`vadbench.base.fields.FromFile` setting was given as.
+
+    Args:
+        table: the content as a record has it.
+        given: the path of a file, or the name of what comes with the method.
+    """
+    if not Path(given).is_file():
+        return table.get("title") == given
+    try:
+        return _content(read_toml(Path(given))) == _content(table)
+    except ConfigError:
+        return False
+
+
+def _content(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that say something. Records hold a table in a table as pairs, because its order counts."""
+    plain = {key: [list(pair) for pair in v.items()] if isinstance(v, Mapping) else v for key, v in table.items()}
+    return {key: value for key, value in plain.items() if value}
 
 
 def _assignment(text: str) -> list[tuple[str, Any]]:

@@ -165,6 +165,25 @@ def _each(arguments: tuple[Any, ...], count: int) -> list[Any]:
     return list(arguments)
 
 
+@dataclass(frozen=True)
+class FromFile:
+    """Marks a setting that is given by the path of a TOML file, or by the name of one that comes with the method.
+
+    ::
+
+        descriptions: Annotated[Bank, FromFile(), BeforeValidator(find_bank)] = Field("general", description="...")
+
+    The value is the content, and so is what records hold: a table whose ``title`` is the name of what comes with the
+    method. ``--descriptions FILE`` gives the one setting of a method that is marked so.
+    """
+
+
+def file_setting(model: type[BaseModel]) -> str | None:
+    """The name of the setting that is given by a file, ``None`` where there is none."""
+    marked = (s.name for s in fields(model) if any(isinstance(mark, FromFile) for mark in s.info.metadata))
+    return next(marked, None)
+
+
 # Compared by identity: typing would take two annotations for one whose values are equal, as 1 and True are.
 @dataclass(frozen=True, eq=False)
 class Introduced:

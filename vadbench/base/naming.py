@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -90,11 +90,19 @@ def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
     here, away = (dict(flatten(s.model_dump(mode="json"))) for s in (settings, usual))
     begun = dict(_begun(settings, usual))
     for name, section in begun.items():
-        away |= flatten(_plain_defaults(section), f"{name}.")
+        away |= flatten(defaults(section, mode="json"), f"{name}.")
         del away[name]
     found = [name for name, value in here.items() if name not in away or not same(away[name], value)]
     found += [name for name in away if name not in here and not any(is_of(name, f) for f in found)]
     return found + [name for name in begun if not any(is_of(f, name) for f in found)]
+
+
+def defaults(model: type[BaseModel], mode: Literal["python", "json"] = "python") -> dict[str, Any]:
+    """Every field's default, nested, as plain values, or as JSON has them; a field without one is absent."""
+    try:
+        return model().model_dump(mode=mode)
+    except ValidationError:
+        return model.model_construct().model_dump(mode=mode, warnings=False)
 
 
 def is_of(name: str, whole: str) -> bool:
@@ -139,10 +147,3 @@ def _begun(settings: BaseModel, usual: BaseModel, prefix: str = "") -> Iterator[
             yield from _begun(section, other, f"{prefix}{name}.")
         elif isinstance(section, BaseModel) and other is None:
             yield prefix + name, type(section)
-
-
-def _plain_defaults(model: type[BaseModel]) -> dict[str, Any]:
-    try:
-        return model().model_dump(mode="json")
-    except ValidationError:
-        return {}  # a setting of it has none

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from pydantic import BaseModel, ValidationError
 from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
-from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.schema import (
     PROTOCOL,
@@ -28,8 +28,6 @@ from vadbench.benchmarks.schema import (
     value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
-from vadbench.descriptions import Bank
-from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Registry
 from vadbench.records.published import published_numbers
 from vadbench.scoring.protocol import NATIVE
@@ -98,7 +96,6 @@ def _read(path: Path) -> str:
 
 def _registered(name: str, registry: Registry) -> tuple[str, str]:
     spec = registry.spec("benchmark", name)
-    assert isinstance(spec, BenchmarkSpec)
     package, _, file = spec.target.partition(":")
     try:
         return file, files(package).joinpath(file).read_text(encoding="utf-8")
@@ -194,6 +191,8 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                 assignments=assignments(settings.items()),
             )
             require_trainable(row.method, method, config)
+            with suppress(PluginError):  # of the data set: the state of its cells says so
+                method.require_classes(config, registry.dataset(dataset).classes)
             recorded = config.model_dump(mode="json")
             NATIVE.on(dataset, **protocol_changes(settings.items()))
         except ConfigError as error:
@@ -210,22 +209,6 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                         ("tables", t, *where),
                         f"setting '{name}' must be as runs record it, {found!r}, found {value!r}",
                     )
-            if (complaint := _bank_complaint(config, dataset, registry)) and "descriptions" in settings:
-                where = ("rows", r, "set", "descriptions") if "descriptions" in row.set else ("set", "descriptions")
-                yield ("tables", t, *where), f"'{row.method}' on {dataset}: {complaint}"
-
-
-def _bank_complaint(config: MethodConfig, dataset: str, registry: Registry) -> str:
-    """Why a bank of descriptions cannot be used on a data set, or an empty string."""
-    try:
-        bank = getattr(config, "descriptions", None)
-        if isinstance(bank, Bank):
-            bank.of_classes(registry.dataset(dataset).classes)
-    except PluginError:
-        pass  # the state of its cells says so
-    except ConfigError as error:
-        return str(error)
-    return ""
 
 
 def _error(label: str, line: int, what: str) -> ConfigError:

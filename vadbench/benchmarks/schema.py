@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vadbench.base.errors import ConfigError, UnknownNameError
+from vadbench.base.config import is_content
+from vadbench.base.errors import UnknownNameError
 from vadbench.base.hashing import digest
 from vadbench.base.naming import flatten, is_of, same, split_name, written
-from vadbench.descriptions import parse_bank, read_bank
 from vadbench.metrics.definitions import canonical, definition
 from vadbench.records.record import Name, RunRecord, weights_name
 
@@ -230,23 +230,14 @@ class Cell:
 def same_value(asked: Any, recorded: Any) -> bool:
     """Whether a setting that was given as ``asked`` is recorded as ``recorded``.
 
-    A bank of descriptions is given by its name or the path of its file, and recorded by content.
+    What is read from a file is given by its name or the path of the file, and recorded by content.
 
     >>> same_value([0.9, 1], (0.9, 1.0)), same_value(True, 1)
     (True, False)
     """
     if isinstance(asked, str) and isinstance(recorded, Mapping):
-        return _is_bank(asked, recorded)
+        return is_content(recorded, asked)
     return same(asked, recorded)
-
-
-def _is_bank(asked: str, recorded: Mapping[str, Any]) -> bool:
-    try:
-        found = parse_bank(recorded, "of a record")
-        # A bank that comes with a method has its name for a title.
-        return found == read_bank(Path(asked)) if Path(asked).is_file() else found.title == asked
-    except ConfigError:
-        return False
 
 
 def _setting(record: RunRecord, name: str) -> Any:

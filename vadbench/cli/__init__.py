@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 import vadbench
-from vadbench.base.errors import VadbenchError, one_line
+from vadbench.base.errors import UnknownNameError, VadbenchError, one_line
 from vadbench.cli import (
     bench,
     check,
     compare,
     data,
-    descriptions,
     doctor,
     extract,
     features,
@@ -37,8 +37,58 @@ from vadbench.cli import (
     ui,
 )
 
+if TYPE_CHECKING:
+    from vadbench.plugins.hookspecs import Spec
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class _Commands(click.Group):
+    """vadbench's own commands, and after them those of installed plugins, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.commands, *_specs()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        from vadbench.plugins.registry import installed, load_object
+
+        try:
+            spec = installed().spec("command", cmd_name)
+        except UnknownNameError:
+            return None
+        return _with_debug(load_object(spec, click.Command))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Those of plugins by what their specs say: listing them must import none.
+        lines = {name: spec.summary for name, spec in _specs().items()}
+        lines |= {name: command.get_short_help_str() for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(lines.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:  # which offers vadbench's own alone
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+
+
+def _specs() -> dict[str, Spec]:
+    from vadbench.plugins.registry import installed
+
+    return installed().specs("command")
+
+
+def _with_debug(command: click.Command) -> click.Command:
+    """The command, it and those below it with ``--debug``."""
+    for each in (command, *getattr(command, "commands", {}).values()):
+        if options.debug not in each.params:
+            each.params.append(options.debug)
+    return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(vadbench.__version__, prog_name="vadbench")
 def cli() -> None:
     """Compare CLIP-based video anomaly detection methods under one harness.
@@ -73,15 +123,12 @@ for module in (
     data,
     extract,
     features,
-    descriptions,
     import_checkpoint,
     log,
     ui,
     doctor,
 ):
-    for command in (module.command, *getattr(module.command, "commands", {}).values()):
-        command.params.append(options.debug)
-    cli.add_command(module.command)
+    cli.add_command(_with_debug(module.command))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

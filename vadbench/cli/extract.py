@@ -57,7 +57,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--detector-threshold",
     type=click.FloatRange(0, 1),
-    help="How confident it must be that there is an object.  [default: 0.5]",
+    help="Least confidence of an object.  [default: 0.5]",
 )
 @click.option(
     "--precision",

@@ -13,7 +13,7 @@ from vadbench.cli.output import note, print_json, progress_bar
 
 @click.command("import-checkpoint", short_help="Make the authors' released weights one of our runs.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--method", "-m", required=True, help="Method the weights are of: anomalyclip or vadclip.")
+@click.option("--method", "-m", required=True, help="Method the weights are of, such as anomalyclip.")
 @click.option("--dataset", "-d", required=True, help="Data set they were trained on.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import vadbench
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
@@ -28,15 +29,20 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
       vadbench plugins --plugin my_method.py
 
     One that fails harms no other. A name that two plugins claim is neither's until one of them is uninstalled or
-    renamed. The exit status is 1 where one failed or two claim the same name.
+    renamed; a command called as one of vadbench's own is left out. The exit status is 1 where one failed or claims a
+    name that is taken.
 
-    With --json the report is a list of objects with: name, kind (method, dataset, benchmark; several with commas),
+    With --json the report is a list of objects with: name, kind (method, dataset, benchmark, protocol, command; several
+    with commas),
     brings (their names), distribution, version (a hash of the file for --plugin), file and status (ok, or why not).
     """
+    from vadbench.cli import cli
     from vadbench.plugins.registry import HOOKS, Registry
 
     registry = Registry(files=plugin_files)
+    # vadbench's own commands go before those of plugins.
     claims = {(kind, name) for kind in HOOKS for name in registry.conflicts(kind)}
+    claims |= {("command", name) for name in cli.commands}
     entries = []
     for plugin in registry.plugins:
         brings = [(kind, spec.name) for kind, specs in plugin.specs.items() for spec in specs]
@@ -45,7 +51,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
             {
                 "name": plugin.name,
                 "kind": ", ".join(dict.fromkeys(kind for kind, _ in brings)) or "-",
-                "brings": ", ".join(name for _, name in brings) or "-",
+                "brings": ", ".join(dict.fromkeys(name for _, name in brings)) or "-",
                 "distribution": plugin.distribution,
                 "version": _version(plugin),
                 "file": plugin.file or plugin.module,
@@ -62,7 +68,10 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
 def _version(plugin: Plugin) -> str:
     from vadbench.plugins.provenance import SCRATCH, files_digest
+    from vadbench.plugins.registry import CORE
 
     if plugin.distribution == SCRATCH:
         return files_digest([Path(plugin.file)])
+    if plugin.module == CORE:
+        return vadbench.__version__
     return plugin.origin.version if plugin.origin else "-"

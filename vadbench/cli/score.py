@@ -40,7 +40,7 @@ _SHOWN = 20
 @click.option(
     "--threshold",
     type=float,
-    help="Score from which on an event is one.  [default: the run's, the 99th percentile on normal training videos; 0.5"
+    help="Score at which an event begins.  [default: the run's, the 99th percentile on normal training videos; 0.5"
     " without training]",
 )
 @click.option(
@@ -49,7 +49,7 @@ _SHOWN = 20
     type=click.Choice(["csv", "json", "parquet"]),
     default="json",
     show_default=True,
-    help="Form of the table of scores that is written beside the csv, which always is; csv: none.",
+    help="Second table of scores, beside scores.csv, which is always written; csv: no second one.",
 )
 @click.option("--follow", is_flag=True, help="Go on as a file grows, and write scores as soon as a window is complete.")
 @click.option(

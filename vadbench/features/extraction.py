@@ -1,6 +1,6 @@
-"""From videos to a feature store: decoding in threads of its own, encoding in this one.
+"""Extraction: videos are decoded in threads of their own and encoded in this one, into a feature store.
 
-Where an earlier extraction was killed, and which videos came before one, changes none of its rows.
+The rows of a video depend neither on the videos before it nor on the moment at which an earlier extraction was killed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def extract_features(
     Args:
         videos: all of the data set's; each needs a path.
         encoder: makes their rows.
-        store_folder: the store, created where there is none.
+        store_folder: the store; it is created if it does not exist.
         shard: ``(i, n)``: take every ``n``-th video from the ``i``-th on. Shards may run at the same time.
         keep_going: leave out damaged videos and report them, instead of stopping at the first.
         progress: told how many videos are done.

@@ -25,7 +25,8 @@ def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
 
     Rows of every frame serve everything. Coarser ones serve themselves, and their multiples where pooling repeats
     exactly: the first of firsts is a first, and the mean of means, weighted by frames, a mean. The middle of middles
-    is not a middle. Rows of unknown pooling serve themselves. Regions have no mean: those of the next frame are others.
+    is not a middle. Rows of unknown pooling serve themselves. The mean of regions is not defined, since the regions of
+    one frame do not correspond to those of the next.
     """
     if have.regions and pooling == "mean" and stride > 1:
         return False

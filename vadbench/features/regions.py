@@ -1,8 +1,9 @@
 """Regions of frames that are encoded instead of whole ones: where they are, and how they are cut out.
 
-A frame has at most :data:`REGIONS` regions, the most confident first; one without any counts as a region of itself
-(Dong, ICPRAM 2024, object-centric variant). In the store the crops of a video are slots, as many as its fullest frame
-has regions. A frame with fewer has its first region again in the slots left over, which changes no maximum over slots.
+A frame has at most :data:`REGIONS` regions, the most confident first. A frame without any is encoded whole, as a single
+region (Dong, ICPRAM 2024, object-centric variant). In the store the regions of a frame take the place of its crops: a
+video has as many slots as its frame with the most regions. A frame with fewer regions repeats its first one in the
+slots left over, which changes no maximum over slots.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ REGIONS = 20
 SLOTS = tuple(f"region-{number}" for number in range(1, REGIONS + 1))
 """Names of the crops of a store of regions; a video has the first few of them."""
 LONGEST = 8
-"""A region more than so many times as long as wide is cut down to its middle: CLIP sees no more than a square of it,
-and one a pixel wide would be resized to gigabytes (our decision)."""
+"""Largest ratio of the sides of a region; a longer one is cut down to its middle. CLIP sees only a square of it anyway,
+and a region one pixel wide would be resized to gigabytes (our decision)."""
 
 Corners = NDArray[np.float64]
 """``(regions, 4)``: left, top, right and bottom edges in pixels of the decoded frame; pixel 0 lies from 0 to 1."""
 
 
 class RegionSource(ABC):
-    """Says which regions a frame has.
+    """Finds the regions of frames.
 
     Attributes:
-        label: what a fingerprint says of it: the kind, and a digest of all that decides on the regions.
-        notes: what whoever extracts must know.
+        label: its name in a fingerprint: the kind, and a digest of everything that the regions depend on.
+        notes: remarks for the user who extracts.
     """
 
     label: str
@@ -46,7 +47,7 @@ class RegionSource(ABC):
 
     @abstractmethod
     def find(self, name: str, numbers: Sequence[int], frames: Tensor) -> list[Corners]:
-        """Regions of some frames of a video, at most :data:`REGIONS` of each, none outside of its frame.
+        """Find the regions of some frames of a video, at most :data:`REGIONS` of each, none outside of its frame.
 
         Args:
             name: of the video.
@@ -54,7 +55,7 @@ class RegionSource(ABC):
             frames: uint8 ``(n, 3, height, width)``.
 
         Raises:
-            FeatureError: a region cannot be one of this frame.
+            FeatureError: a region lies outside of its frame.
         """
 
     @abstractmethod
@@ -62,7 +63,7 @@ class RegionSource(ABC):
         """Called when all frames of a video have been decoded, before it is finished in the store.
 
         Raises:
-            FeatureError: the regions cannot be those of a video of so many frames.
+            FeatureError: a region is on a frame that the video does not have, or lies outside of its frame.
         """
 
 
@@ -71,10 +72,10 @@ def cut(frame: Tensor, corners: NDArray[np.floating[Any]]) -> Tensor:
 
     Args:
         frame: ``(..., height, width)``.
-        corners: ``(4,)`` left, top, right and bottom; what lies outside of the frame is left out, something must not.
+        corners: ``(4,)`` left, top, right and bottom. Some of it must lie inside of the frame, the rest is left out.
 
     Returns:
-        a view; of a region more than :data:`LONGEST` times as long as wide its middle.
+        a view; only the middle of a region that is more than :data:`LONGEST` times as long as wide.
     """
     height, width = frame.shape[-2:]
     left, top = max(math.floor(corners[0]), 0), max(math.floor(corners[1]), 0)

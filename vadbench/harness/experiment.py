@@ -13,6 +13,7 @@ import torch
 
 from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
 from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
@@ -21,7 +22,6 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
 from vadbench.clip.weights import is_file
 from vadbench.dataset import Dataset
-from vadbench.descriptions import Bank
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
@@ -168,7 +168,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     if info is not None:
         config = _config_of(info, method, version, request)
     else:
-        config = resolve(method.Config, defaults, request.config_file, assignments=_assignments(request, method))
+        assigned = with_descriptions(request.assignments, request.descriptions, method_name, method)
+        config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
     require_trainable(method_name, method, config)
     preset = protocol(request.protocol_name, registry)
     rules = preset.on(
@@ -178,9 +179,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         selection=info.selection if info else request.selection,
     )
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
-    bank = getattr(config, "descriptions", None)
-    if isinstance(bank, Bank) and info is None:
-        bank.of_classes(dataset_class.classes)
+    if info is None:
+        method.require_classes(config, dataset_class.classes)
     changed = changed_names(config, resolve(method.Config, defaults, environment={}))
     _require_selection(rules, config, changed)
     if not config.trains and rules.selection != "last":
@@ -243,13 +243,19 @@ def _require_selection(rules: Protocol, config: MethodConfig, changed: Sequence[
             raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
 
 
-def _assignments(request: Request, method: type[Method]) -> Sequence[str]:
-    """What ``--set`` says, and ``--descriptions`` as a setting."""
-    if request.descriptions is None:
-        return request.assignments
-    if "descriptions" not in method.Config.model_fields:
-        raise ConfigError(f"'{request.method}' reads no descriptions; leave --descriptions out")
-    return [*request.assignments, f"descriptions={json.dumps(str(request.descriptions))}"]
+def with_descriptions(
+    assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
+) -> Sequence[str]:
+    """What ``--set`` says, and ``--descriptions`` as the setting that the method reads from a file.
+
+    Raises:
+        ConfigError: it reads none.
+    """
+    if descriptions is None:
+        return assignments
+    if (setting := file_setting(method.Config)) is None:
+        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
+    return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 
 
 def _config_of(info: CheckpointInfo, method: type[Method], version: str, request: Request) -> MethodConfig:

@@ -1,4 +1,4 @@
-"""From the options of ``vadbench extract`` to videos and an encoder, checked before anything is decoded."""
+"""Requests for features: the options of ``vadbench extract``, checked and opened before anything is decoded."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ExtractionRequest:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Videos and the encoder of their features; ``notes`` are for whoever uses these."""
+    """Videos and the encoder of their features; ``notes`` are for the users of these."""
 
     request: ExtractionRequest
     videos: Sequence[Video]

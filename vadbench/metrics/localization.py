@@ -84,7 +84,7 @@ class Localisation:
     """
 
     unannotated: ClassVar[float] = np.nan
-    """AP of a class without annotated segments."""
+    """AP of a class without annotated segments: NaN leaves the class out of the means."""
     class_names: tuple[str, ...]
     normal: int
     video: Ints

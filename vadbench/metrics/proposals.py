@@ -1,6 +1,6 @@
 """Predicted segments of one video and their match with the annotated ones, on runs of rows, never on single frames.
 
-Both rules of :mod:`vadbench.metrics.localization` share them; they are those of VadCLIP's published evaluation.
+Every rule of :mod:`vadbench.metrics.localization` shares them; they are those of VadCLIP's published evaluation.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.metrics.measurement import carriers, resampled
 from vadbench.records.folders import find_folder, read_record, run_folders
 from vadbench.records.keys import restored
-from vadbench.records.record import CHECKPOINT_INFO, RESULT, RunRecord
+from vadbench.records.record import CHECKPOINT_INFO, RESULT, RunRecord, seed_values
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.split import ScoredSplit
@@ -66,9 +66,8 @@ class ComparedRuns:
 
     def value(self, metric: str) -> float | None:
         """Mean over seeds of a metric; ``None`` where it is undefined for any."""
-        values = [r.metrics[metric].value if metric in r.metrics else None for r, _ in self.found]
-        defined = [v for v in values if v is not None]
-        return fmean(defined) if len(defined) == len(values) else None
+        values = seed_values((record for record, _ in self.found), metric)
+        return fmean(values) if values else None
 
 
 def load_runs(name: str, out: Path) -> ComparedRuns:

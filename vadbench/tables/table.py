@@ -79,6 +79,11 @@ class TableColumn(_Part):
     definition: str = ""
     unit: str = "%"
 
+    @property
+    def heading(self) -> str:
+        """The title, with a unit that is not percent."""
+        return self.title if self.unit == "%" else f"{self.title} ({self.unit})"
+
 
 class TableRow(_Part):
     """A line: ``group`` is the heading that neighbouring lines share, ``rank`` its place in a leaderboard."""

@@ -23,7 +23,7 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, written
 from vadbench.records.folders import Outcome
 from vadbench.records.record import PICTURES, RESULT, RunRecord
-from vadbench.tracking.store import sqlite_path, writing
+from vadbench.tracking.database import sqlite_path, writing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

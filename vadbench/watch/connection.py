@@ -192,7 +192,7 @@ def _request(address: str) -> urllib.request.Request:
     user, at, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "vadbench"})
     if at:
-        # Not for whoever the server sends us on to.
+        # Not sent on where the server redirects to another address.
         given = base64.b64encode(unquote(user).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {given}")
     return request

@@ -1,4 +1,4 @@
-"""From a video to scored rows, never holding more of it than a few windows."""
+"""Frames of a video, turned into rows and scored while they are decoded; no more than a few windows are held."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ class Pictures(Decoder):
         self._lock = threading.Lock()
         self._thumbnails: list[Thumbnail] = []
         self.starts: deque[float] = deque()
-        """When the first frame of each row is shown, of rows that nobody took yet."""
+        """Seconds at which the first frame of each row is shown, for the rows that have no score yet."""
         self.until = 0.0
-        """When the last frame decoded so far ends."""
+        """Seconds at which the last frame decoded so far ends."""
         self.failure: DataError | None = None
 
     def __enter__(self) -> Pictures:
@@ -181,9 +181,9 @@ def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> I
 def score_rows(
     rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
-    """Scores of rows ``(crops, n, dim)`` that come bit by bit, in the windows in which a run scores them.
+    """Score rows ``(crops, n, dim)`` as they come, in the windows in which a run scores them.
 
-    Only a stream's windows are others (:func:`vadbench.scoring.windows.window_rows`), which changes no score of a
+    The windows of a stream are smaller (:func:`vadbench.scoring.windows.window_rows`), which changes no score of a
     method that does not need the whole video.
 
     Yields:

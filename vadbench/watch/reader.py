@@ -1,4 +1,4 @@
-"""Frames of one's own videos with their times, upright, from files, folders, growing files and streams.
+"""Frames of a user's videos with their times, upright, from files, folders, growing files and streams.
 
 Unlike :mod:`vadbench.data.media`, which reads data sets exactly as others read them, this heeds what a container says
 about how its frames are to be shown and when.
@@ -66,7 +66,7 @@ class Reader:
     damaged: int = 0
     """Damaged frames of a stream, which are shown as the decoder guesses them."""
     stop: threading.Event = field(default_factory=threading.Event)
-    """When it is set, a growing file is at its end."""
+    """Set it to end the reading of a growing file."""
 
     def __iter__(self) -> Iterator[Picture]:
         """Every frame in the order of presentation.

@@ -1,13 +1,13 @@
-"""What is kept of a video while it is scored: its tables, its events, its curve, and pictures of its peaks."""
+"""Recordings of videos while they are scored: tables, events, a curve, and pictures of the peaks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from vadbench.watch.events import Event, EventFinder, ScoreCurve
-from vadbench.watch.outputs import VideoFolder
 from vadbench.watch.pipeline import Pictures, StreamedRows, Thumbnail
 from vadbench.watch.scorer import Scorer
+from vadbench.watch.video_folder import VideoFolder
 
 _PICTURED = 200
 """Events whose peaks are kept as pictures, the highest ones: enough for a page."""
@@ -53,7 +53,7 @@ class PeakAlbum:
 
 
 class Recording:
-    """Takes the scored rows of a video as they come; what it keeps does not grow with the rows, but with the events.
+    """Takes the scored rows of a video as they come. Its memory grows with the number of events, not of rows.
 
     Args:
         files: where rows and events are written.

@@ -13,12 +13,12 @@ from vadbench.base.types import Progress, silent
 from vadbench.features.encoders import BATCH, FrameEncoder
 from vadbench.scoring.windows import window_rows
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.outputs import RowFormat, VideoFolder, draw_curve, save_figure
 from vadbench.watch.pipeline import FOLLOWED_BATCH, Pictures, Stopwatch, score_pictures
 from vadbench.watch.reader import Reader
 from vadbench.watch.recording import PeakAlbum, Recording
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import VideoSource
+from vadbench.watch.video_folder import RowFormat, VideoFolder, draw_curve, save_figure
 from vadbench.watch.video_page import clock, video_page
 
 
@@ -83,7 +83,7 @@ def score_video(
     progress: Progress = silent,
     tell: Callable[[Event], None] = lambda event: None,
 ) -> ScoredVideo:
-    """Score one video; rows and events are in its folder as they become known, and stay there whatever happens.
+    """Score one video; rows and events are in its folder as they become known, and stay there if it fails.
 
     Args:
         reader: of the video.

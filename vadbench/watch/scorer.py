@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from vadbench.base.config import defaults, resolve
+from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.base.method_config import MethodConfig
+from vadbench.base.naming import defaults
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.descriptions import Bank
 from vadbench.features.crops import CENTER, CropRule
 from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of
+from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of, with_descriptions
 from vadbench.method import Method, Task, build_method, require_trainable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT
 
 USUAL_THRESHOLD = 0.5
-"""Where an event begins for a method whose threshold nobody measured: our decision."""
+"""Threshold of events for a method that has none of its own: our decision."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What scores one's own videos.
+    """A method ready to score a user's videos, and how to make its features.
 
     Args:
         name: the method's name.
@@ -57,7 +56,7 @@ class Scorer:
 
     @property
     def classes(self) -> ClassTable:
-        """The classes it tells apart."""
+        """The classes that the method tells apart."""
         return self.method.task.classes
 
 
@@ -69,7 +68,7 @@ def open_trained(
     clip_weights: str | None = None,
     threshold: float | None = None,
 ) -> Scorer:
-    """The method of a finished run, with the run's own features.
+    """Open the method of a finished run, with features made as the run's were.
 
     Args:
         run: its folder.
@@ -123,13 +122,13 @@ def open_untrained(
     clip_weights: str | None = None,
     threshold: float | None = None,
 ) -> Scorer:
-    """A method that needs no training, or none any more: words alone say what to look for.
+    """Open a method without a run: words say what to look for.
 
     Args:
         name: the method's.
         registry: where the method and the data set are found.
         device: where to compute.
-        descriptions: bank of phrases; its classes are looked for where no data set is named.
+        descriptions: file of phrases; the classes that it names are looked for where no data set is named.
         dataset: whose classes are looked for, and whose settings are the method's.
         assignments: settings as ``key=value``.
         clip_model: the CLIP, the embedded small one where neither this nor its weights are named.
@@ -141,19 +140,16 @@ def open_untrained(
     """
     method_class = registry.method(name)
     known = defaults(method_class.Config)
-    chosen = list(assignments)
+    chosen = [*with_descriptions(assignments, descriptions, name, method_class)]
     if known.get("recipe") is not None:
         if method_class.needs_training:
             raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
         chosen.append("recipe.epochs=0")
-    if "descriptions" in known and descriptions is not None:
-        chosen.append(f"descriptions={json.dumps(str(descriptions))}")
-    elif descriptions is not None:
-        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
     config = resolve(method_class.Config, own, assignments=chosen)
     require_trainable(name, method_class, config)
-    classes = _classes(name, config, registry, dataset)
+    classes = _classes(name, method_class, config, registry, dataset)
+    method_class.require_classes(config, classes)
     clip = load_clip(clip_source(clip_model, clip_weights), device)
     return Scorer(
         name,
@@ -174,15 +170,17 @@ def _built(
     return build_method(method_class, config, Task(classes, clip.dim, device, lambda: clip.text), seed=0).eval()
 
 
-def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str | None) -> ClassTable:
+def _classes(
+    name: str, method: type[Method], config: MethodConfig, registry: Registry, dataset: str | None
+) -> ClassTable:
     if dataset is not None:
         return registry.dataset(dataset).classes
-    bank = getattr(config, "descriptions", None)
-    if not isinstance(bank, Bank):
+    named = method.named_classes(config)
+    if named is None:
         raise ConfigError(
             f"nothing says which classes '{name}' is to look for; name a data set that has them with --dataset"
         )
-    words = [named for named, _ in bank.classes] or ["Anomaly"]
+    words = named or ["Anomaly"]
     normal = "Normal" if "Normal" not in words else "Nothing unusual"
     return ClassTable((VideoClass(normal), *map(VideoClass, words)), 0)
 
@@ -197,8 +195,8 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
         )
     if not trained.known:
         notes.append(
-            "nobody recorded how the run's features were made; those of these videos are vadbench's own, of the center"
-            " crop, and may differ in more than the method bears"
+            "the run's features are of unknown origin; those of these videos are extracted by vadbench from the center"
+            " crop, and may differ from them more than the method tolerates"
         )
         return clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
     if trained.pooling == "unknown" or trained.arithmetic == "unknown" or not set(trained.crops) <= set(CROPS):

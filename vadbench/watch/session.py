@@ -1,4 +1,4 @@
-"""From the options of ``vadbench score`` to scored videos, checked before anything is decoded."""
+"""Requests for scores: the options of ``vadbench score``, checked before anything is decoded, and their videos."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
 from vadbench.watch.annotated_video import annotate
 from vadbench.watch.events import Event
-from vadbench.watch.outputs import RowFormat
 from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import ScoredVideo, score_video
 from vadbench.watch.scorer import Scorer, open_trained, open_untrained
 from vadbench.watch.sources import VideoSource, find_sources, name_folders
+from vadbench.watch.video_folder import RowFormat
 
 _ANNOTATED = (".mp4", ".mkv", ".mov")
 

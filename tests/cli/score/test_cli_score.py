@@ -65,8 +65,8 @@ def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path,
 def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_path, trained):
     from vadbench.harness import training
 
-    monkeypatch.setattr(training, "normal_threshold", lambda *_, **__: None)
     run = trained()
+    monkeypatch.setattr(training, "normal_threshold", lambda *_, **__: None)
     succeed(
         "run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path
     )

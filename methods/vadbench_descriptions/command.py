@@ -16,8 +16,8 @@ from vadbench.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from vadbench.clip import Clip
     from vadbench.dataset import ClassTable
-    from vadbench.descriptions import Bank
-    from vadbench.wording import Reading
+    from vadbench_descriptions.bank import Bank
+    from vadbench_descriptions.wording import Reading
 
 
 @click.group("descriptions", short_help="Check the phrases that say what is anomalous.")
@@ -67,11 +67,11 @@ def check(
     (phrase, abnormal, tokens, nearest, cosine, unseen).
     """
     from vadbench.clip import load_clip
-    from vadbench.descriptions import read_bank
     from vadbench.harness.environment import choose_device
     from vadbench.harness.experiment import clip_source
     from vadbench.plugins.registry import Registry
-    from vadbench.wording import long_phrases, read_with
+    from vadbench_descriptions.bank import read_bank
+    from vadbench_descriptions.wording import long_phrases, read_with
 
     bank = read_bank(file)
     table = None if dataset is None else Registry(files=plugin_files).dataset(dataset).classes

@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from vadbench_descriptions.bank import Bank, parse_bank, read_bank, require_sound
+from vadbench_descriptions.wording import long_phrases, read_with, require_fitting, token_counts
 
 from vadbench.base.errors import ConfigError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.descriptions import Bank, parse_bank, read_bank, require_sound
-from vadbench.wording import long_phrases, read_with, require_fitting, token_counts
 
 CLASSES = ClassTable((VideoClass("Fire", aliases=("fire",)), VideoClass("Normal"), VideoClass("Fight")), 1)
 SOUND = Bank(normal=("a street",), abnormal=("something strange",), classes=(("Fire", ("flames", "smoke")),))

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from vadbench.base.errors import ConfigError, cut
 from vadbench.clip import Clip
 from vadbench.clip.loading import taught_tokens
-from vadbench.descriptions import Bank
+from vadbench_descriptions.bank import Bank
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def long_phrases(bank: Bank, context_length: int) -> list[str]:
 
 
 def require_fitting(bank: Bank, context_length: int) -> None:
-    """Nothing where CLIP reads every phrase to its end.
+    """Raise if a phrase is longer than CLIP reads.
 
     Raises:
-        ConfigError: one is too long.
+        ConfigError: names the first.
     """
     if found := long_phrases(bank, context_length):
         raise ConfigError(f"description bank '{bank}': {found[0]}")
