@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from places import ROOT
+
 FOLDERS = ("vadbench", "methods", "datasets", "benchmarks", "results")
 
 

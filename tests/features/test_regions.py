@@ -12,29 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torchvision.models import get_model
 
+from boxes import GOOD, LENGTHS, changed, write
 from vadbench.base.errors import CheckpointError, FeatureError, UnknownNameError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import read_frames, write_video
-from vadbench.dataset import ClassTable, Video, VideoClass
+from vadbench.dataset import Video
 from vadbench.features.boxes import COLUMNS, Boxes
-from vadbench.features.crops import CropRule
 from vadbench.features.detector import Detector
 from vadbench.features.encoders import FrameEncoder, RegionEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve
-from vadbench.features.regions import REGIONS, SLOTS, cut
-from vadbench.features.source import FeatureSource
+from vadbench.features.regions import REGIONS, SLOTS
 from vadbench.features.store import FeatureStore
 from vadbench.inspect.feature_comparison import compare
-from vadbench.method import Method, Scores, Task
-from vadbench.scoring.scoring import score_videos
 
-LENGTHS = {"a": 37, "b": 5, "007": 16}
 HEIGHT, WIDTH = 48, 64
 MOBILE = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
@@ -59,16 +53,6 @@ def encode(videos, clip, store, stride, pooling, regions=None, batch_size=256, w
     own += [batch_size, workers]
     encoder = RegionEncoder(regions, *own) if regions else FrameEncoder(*own)
     return extract_features(videos, encoder, store, keep_going=keep_going)
-
-
-def table(*rows):
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def write(path, *rows):
-    frame = table(*rows)
-    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
-    return path
 
 
 def random_boxes(seed=0):
@@ -137,99 +121,6 @@ def test_videos_without_boxes_are_whole_frames_bit_for_bit(tmp_path, clip, video
         np.testing.assert_array_equal(regions.rows(name), whole.rows(name))
 
 
-# --- the file -------------------------------------------------------------------------------------------------------
-
-GOOD = ("a", 0, 1, 2, 20, 30, 0.5)
-
-
-def changed(**values):
-    return tuple(values.get(name, value) for name, value in zip(COLUMNS, GOOD, strict=True))
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        ({"video": "b0"}, r"found 'b0'; did you mean 'b'\?"),
-        ({"frame": -1}, "frame must be a whole number from 0 on, found frame -1"),
-        ({"frame": 1.5}, "frame must be a whole number from 0 on, found frame 1.5"),
-        ({"frame": 1e300}, "frame must be a whole number"),
-        ({"x1": float("nan")}, "x1 must be a finite number"),
-        ({"y2": float("inf")}, "y2 must be a finite number, found y2 inf"),
-        ({"x1": 20.0}, "a box needs x1 < x2 and y1 < y2, found x1 20.0, y1 2, x2 20, y2 30"),
-        ({"y2": 1.0}, "a box needs x1 < x2 and y1 < y2"),
-        ({"x1": -9.0, "x2": 0.0}, "a box must not lie wholly outside of its frame"),
-        ({"y1": -9.0, "y2": -1.0}, "a box must not lie wholly outside of its frame"),
-        ({"confidence": 1.01}, "confidence must lie from 0 to 1, found confidence 1.01"),
-        ({"confidence": -0.1}, "confidence must lie from 0 to 1"),
-    ],
-)
-def test_a_box_that_cannot_be_right_is_named_with_file_and_row(tmp_path, suffix, bad, reason):
-    path = write(tmp_path / f"boxes{suffix}", GOOD, GOOD, changed(**bad), GOOD)
-    with pytest.raises(FeatureError, match=reason) as error:
-        Boxes(path, list(LENGTHS))
-    assert f"boxes{suffix}: {'line 4' if suffix == '.csv' else 'row 3'}: " in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-HEAD = ",".join(COLUMNS)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "as a table of boxes"),
-        (f"{HEAD}\n", "expected at least one box, found none"),
-        (f"{HEAD}\n\n\n", "expected at least one box, found none"),
-        ("a,0,1,2,20,30,0.5\n", "expected the columns video, frame, x1"),
-        ("video,frame,x1,y1,x2,y2\na,0,1,2,20,30\n", "found no confidence among video, frame"),
-        (f"{HEAD}\na,0,1,2,20,30,0.5\n\na,0,1,two,20,30,0.5\n", "line 4: y1 must be a finite number, found y1 two"),
-        (f"{HEAD}\na,0,1,2,20\n", "line 2: y2 must be a finite number"),
-        (f"{HEAD}\n,0,1,2,20,30,1\n", "line 2: expected the name of a video that is there, found ''"),
-        (f"{HEAD}\na,0,1,2,20,30,0.5\na,0,1,2,20,30,0.5,9,9\n", "line 3"),
-        ("\x00\x00\n", "boxes"),
-    ],
-)
-def test_a_file_that_is_no_table_of_boxes_is_refused_in_one_line(tmp_path, text, reason):
-    path = tmp_path / "boxes.csv"
-    path.write_text(text)
-    with pytest.raises(FeatureError, match=reason) as error:
-        Boxes(path, list(LENGTHS))
-    assert "boxes.csv" in str(error.value) and "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "name", ["missing.csv", "missing.parquet", "folder.csv", "boxes.txt", "bytes.csv", "bytes.parquet"]
-)
-def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, name):
-    (tmp_path / "folder.csv").mkdir()
-    for bad in ("boxes.txt", "bytes.csv", "bytes.parquet"):
-        (tmp_path / bad).write_bytes(b"\xff\xfe\x80PAR1")
-    with pytest.raises(FeatureError) as error:
-        Boxes(tmp_path / name, list(LENGTHS))
-    assert name in str(error.value) and "\n" not in str(error.value)
-
-
-def test_an_index_of_a_parquet_file_is_a_column(tmp_path):
-    path = tmp_path / "b.parquet"
-    table(("007", 3, 1, 2, 20, 30, 0.5)).set_index(["video", "frame"]).to_parquet(path)
-    [found] = Boxes(path, ["007"]).find("007", [3], torch.zeros(1, 3, 40, 40))
-    np.testing.assert_array_equal(found, [[1, 2, 20, 30]])
-
-
-def test_lines_are_those_of_the_file_and_other_columns_do_not_matter(tmp_path):
-    path = tmp_path / "b.csv"
-    path.write_bytes(
-        b"\xef\xbb\xbfconfidence, label,video,frame,x1,y1,x2,y2\n\n"
-        b"0.5,car,007,0,1,2,20,30\n1,man,007,0.0,1,2,2e1,30\n\n"
-    )
-    source = Boxes(path, ["007"])
-    [found] = source.find("007", [0], torch.zeros(1, 3, 40, 40))
-    np.testing.assert_array_equal(found, [[1, 2, 20, 30]] * 2)
-    with pytest.raises(FeatureError, match="line 4: a box must not lie wholly outside"):
-        source.find("007", [0], torch.zeros(1, 3, 2, 40))
-
-
 def extract(path, clip, videos, store, keep_going=False, **options):
     wanted = {"stride": 4, "pooling": "first", "regions": Boxes(path, list(LENGTHS))} | options
     return encode(videos, clip, store, keep_going=keep_going, **wanted)
@@ -283,32 +174,6 @@ def test_ten_thousand_boxes_in_a_frame_are_the_twenty_most_confident(tmp_path, c
     best = sorted(rows, key=lambda r: -r[6])[:20]
     np.testing.assert_allclose(found, [r[2:6] for r in best])
     assert len(FeatureStore(tmp_path / "s").crops("a")) == REGIONS == 20
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from([0.0, 0.25, 0.5, 1.0])),
-        min_size=1,
-        max_size=80,
-    )
-)
-def test_the_boxes_that_count_are_the_most_confident_and_of_equals_the_first(tmp_path_factory, drawn):
-    # The left edge says which row a box is.
-    rows = [(name, frame, i / 10, 0, 30, 30, confidence) for i, (name, frame, confidence) in enumerate(drawn)]
-    source = Boxes(write(tmp_path_factory.mktemp("t") / "b.parquet", *rows), ["a", "b"])
-    for name in "ab":
-        found = source.find(name, [0, 1, 2, 3], torch.zeros(4, 3, 40, 40))
-        for frame in range(4):
-            own = [r for r in rows if r[:2] == (name, frame)]
-            ranked = [own[i] for i in sorted(range(len(own)), key=lambda i: (-own[i][6], i))][:20]
-            assert found[frame][:, 0].tolist() == [r[2] for r in ranked]
-
-
-def test_a_long_thin_region_is_cut_down_to_its_middle():
-    frame = torch.arange(100 * 900).reshape(1, 1, 100, 900)
-    assert torch.equal(cut(frame, np.array([-5.0, 10, 2000, 20])), frame[..., 10:20, 410:490])
-    assert torch.equal(cut(frame, np.array([7.2, -1, 7.9, 200])), frame[..., 46:54, 7:8])
-    assert torch.equal(cut(frame, np.array([10.0, 10, 90, 20])), frame[..., 10:20, 10:90])
 
 
 # --- fingerprints ----------------------------------------------------------------------------------------------------
@@ -495,88 +360,3 @@ def test_official_weights_in_the_cache_are_used_offline(tmp_path, monkeypatch):
     torch.save(official, tmp_path / "w.pth")
     # The same tensors, under whichever name, are the same detector.
     assert by_name.label == Detector(MOBILE, str(tmp_path / "w.pth"), 0.5, torch.device("cpu")).label
-
-
-# --- scores ----------------------------------------------------------------------------------------------------------
-
-CLASSES = ClassTable((VideoClass("Normal"), VideoClass("A"), VideoClass("B")), normal=0)
-TASK = Task(CLASSES, 4, torch.device("cpu"), lambda: None)
-
-
-class Echo(Method):
-    """Scores that are the rows: the anomaly score, two class probabilities, a branch."""
-
-    def score(self, videos):
-        return [Scores(v[:, 0], torch.stack([1 - v[:, 0], v[:, 1], v[:, 2]], 1), {"other": v[:, 3]}) for v in videos]
-
-
-class Held(FeatureSource):
-    """Features of regions in memory."""
-
-    folder = "memory"
-    fingerprint = Fingerprint("e", "0" * 64, "gelu", "none", 4, "first", 4, crops=SLOTS, regions="boxes 0")
-
-    def __init__(self, values):
-        self._values = values
-
-    @property
-    def names(self):
-        return tuple(sorted(self._values))
-
-    def crops(self, name):
-        return SLOTS[: len(self._values[name])]
-
-    def crop_rows(self, name, crop):
-        return self._values[name][SLOTS.index(crop)]
-
-    def frames(self, name):
-        return None
-
-    def stamp(self, name):
-        return ""
-
-
-def scores_of(values):
-    source = Held(values)
-    chosen = {name: source.crops(name) for name in source.names}
-    method = Echo(Method.Config(), TASK)
-    return {s.name: s for s in score_videos(method, source, chosen, dict.fromkeys(source.names, 100))}
-
-
-def test_a_score_is_the_maximum_over_regions_with_the_classes_of_the_region_that_has_it(monkeypatch):
-    monkeypatch.setattr("vadbench.scoring.scoring.ROWS_AT_ONCE", 30)  # a video's regions come in several groups
-    rng = np.random.default_rng(0)
-    values = {
-        n: rng.random((k, r, 4), np.float32) for n, k, r in (("a", 3, 11), ("b", 1, 40), ("c", 20, 2), ("d", 7, 5))
-    }
-    found = scores_of(values)
-    assert list(found) == list(values)
-    for name, v in values.items():
-        for row in range(v.shape[1]):
-            best = max(range(len(v)), key=lambda k: v[k, row, 0])
-            assert found[name].anomaly[row] == v[best, row, 0]
-            np.testing.assert_array_equal(
-                found[name].classes[row], [1 - v[best, row, 0], v[best, row, 1], v[best, row, 2]]
-            )
-            assert found[name].branches["other"][row] == max(v[k, row, 3] for k in range(len(v)))
-
-
-@given(st.integers(1, 6), st.integers(1, 14), st.integers(0, 99))
-def test_repeating_a_region_changes_no_score(regions, repeats, seed):
-    rng = np.random.default_rng(seed)
-    v = rng.random((regions, 5, 4), np.float32)
-    more = np.concatenate([v, np.repeat(v[:1], repeats, axis=0)])
-    once, again = scores_of({"v": v})["v"], scores_of({"v": more})["v"]
-    np.testing.assert_array_equal(once.anomaly, again.anomaly)
-    np.testing.assert_array_equal(once.classes, again.classes)
-    np.testing.assert_array_equal(once.branches["other"], again.branches["other"])
-
-
-def test_regions_are_scored_by_their_maximum_and_nothing_else():
-    source = Held({"v": np.zeros((3, 2, 4), np.float32)})
-    for wanted, asked in (("center", False), ("5", False), ("max", True)):
-        found = CropRule(wanted, asked).of_test(source, ["v"])
-        assert found == ({"v": SLOTS[:3]}, ["scores are the maximum over regions"])
-    for wanted in ("center", "mean", "0", "region-1"):
-        with pytest.raises(FeatureError, match=f"scored by their maximum, found --crop {wanted}"):
-            CropRule(wanted, True).of_test(source, ["v"])

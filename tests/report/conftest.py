@@ -165,3 +165,14 @@ def _contrast(color, back):
 
     high, low = sorted((luminance(color), luminance(back)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.fixture
+def page(runs, tmp_path, vadbench):
+    """Write the page of runs by their folders; its path."""
+
+    def call(*folders):
+        vadbench("report", *folders, "--out", runs, "--output", tmp_path / "page.html")
+        return tmp_path / "page.html"
+
+    return call

@@ -6,154 +6,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from compared import FRAMES, TABLE, VIDEOS, scored
 from vadbench.base.errors import RunError, UnknownNameError
-from vadbench.dataset import ClassTable, Segment, Video, VideoClass
+from vadbench.dataset import ClassTable, Segment, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
-from vadbench.metrics.measurement import measure
-from vadbench.records.folders import write_record
-from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.records.scores import save_split
 from vadbench.results import compare as comparing
 from vadbench.results.compare import compare, contrasts, load_runs, verdict
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import NATIVE, protocol
 from vadbench.scoring.split import ScoredSplit
-
-TABLE = ClassTable((VideoClass("Normal"), VideoClass("Riot"), VideoClass("Fire")), normal=0)
-VIDEOS, FRAMES = 30, 64
-
-
-def scored(seed, strength, stride=8, rules=NATIVE.rules, table=TABLE, videos=VIDEOS):
-    """Half of the videos anomalous from frame 16 to 40; the stronger, the better the scores."""
-    rng = np.random.default_rng(seed)
-    truth, scores = [], []
-    for i in range(videos):
-        label = ("Normal", "Riot", "Normal", "Fire")[i % 4]
-        segments = () if label == "Normal" else (Segment(label, 16, 40),)
-        truth.append(Video(f"v{i}", (label,), segments=segments))
-        middle = (np.arange(FRAMES // stride) + 0.5) * stride
-        inside = (middle > 16) & (middle < 40) & (label != "Normal")
-        logits = rng.normal(size=(len(middle), len(table)))
-        logits[:, 0] += strength * np.where(inside, -1, 1)
-        if label != "Normal":
-            logits[inside, ("Normal", "Riot", "Fire").index(label)] += strength
-        classes = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
-        scores.append(VideoScores(f"v{i}", FRAMES, 1 - classes[:, 0], classes))
-    return ScoredSplit(scores, truth, stride, table, rules)
-
-
-@pytest.fixture
-def keep(tmp_path):
-    """Write a run folder as the harness does; its path."""
-
-    def call(split, method="good", seed=0, key=None, **changes):
-        folder = tmp_path / "runs" / "d" / method / (key or f"{method}{seed}")
-        values = dict(
-            status="finished", method=method, method_version="1", dataset="d", trained_on="d", seed=seed,
-            key=folder.name, evaluation="e", protocol=split.rules.model_dump(mode="json"), config={"width": 4},
-            changed=[], fingerprint={"encoder": "small", "stride": 8}, clip={"model": "small"},
-            data={s: SplitRecord(videos=9, expected=9, abnormal=3, manifest=s) for s in ("train", "test")},
-            metrics=measure(split), environment={}, created="2026-01-01",
-        )  # fmt: skip
-        write_record(folder, RunRecord(**(values | changes)))
-        save_split(split, folder / "scores.npz")
-        return folder
-
-    return call
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "runs"
-
-
-# Which runs a name stands for.
-
-
-def test_a_name_is_a_folder_a_key_or_a_folder_of_seeds(keep, out):
-    for seed in (2, 0, 1):
-        keep(scored(seed, 1), seed=seed)
-    assert [r.seed for r, _ in load_runs(str(out / "d" / "good"), out).found] == [0, 1, 2]
-    assert load_runs("d/good", out) == load_runs(str(out / "d" / "good"), out)
-    assert [f.name for _, f in load_runs("good1", out).found] == ["good1"]
-    assert [f.name for _, f in load_runs("d/good/good1", out).found] == ["good1"]
-    assert [f.name for _, f in load_runs(str(out / "d" / "good" / "good2"), out).found] == ["good2"]
-    assert [f.name for _, f in load_runs("good2, good0,good2", out).found] == ["good0", "good2"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"config": {"width": 5}}, "differ in width (4, 5)"),
-        ({"config": {"width": 4, "recipe": {"epochs": 3}}}, "differ in recipe.epochs (absent, 3)"),
-        ({"method_version": "2"}, "differ in version (1, 2)"),
-        ({"fingerprint": {"encoder": "large", "stride": 8}}, "differ in features.encoder (small, large)"),
-        ({"clip": {"model": "large"}}, "differ in clip.model"),
-        ({"protocol": protocol("vadclip").rules.model_dump()}, "and 1 more"),
-        ({"trained_on": "elsewhere"}, "differ in trained on (d, elsewhere)"),
-        ({"data": {}}, "differ in training videos (train, absent)"),
-        ({"seed": 0}, "both have seed 0"),
-    ],
-)
-def test_a_folder_of_runs_that_are_not_seeds_of_one_is_refused(keep, out, changes, words):
-    keep(scored(0, 1))
-    keep(scored(1, 1), **({"seed": 1, "key": "other"} | changes))
-    with pytest.raises(RunError) as error:
-        load_runs("d/good", out)
-    assert words in str(error.value) and "good0" in str(error.value) and "other" in str(error.value)
-
-
-def test_failed_and_damaged_runs_among_others_are_left_out_with_a_note(keep, out):
-    keep(scored(0, 1))
-    keep(scored(1, 1), seed=1, status="failed", error="no")
-    (keep(scored(2, 1), seed=2) / "result.json").write_text('{"schema_version": 99}')
-    (keep(scored(3, 1), seed=3) / "result.json").write_text('{"schema')
-    found = load_runs("d/good", out)
-    assert [r.seed for r, _ in found.found] == [0]
-    assert len(found.notes) == 3
-    for key, words in (("good1", "failed run"), ("good2", "schema 99"), ("good3", "cannot read")):
-        assert any(key in n and words in n for n in found.notes)
-
-
-def test_a_run_that_is_damaged_or_failed_or_absent_is_refused_when_named(keep, out):
-    (keep(scored(0, 1)) / "result.json").write_text("{")
-    with pytest.raises(RunError, match="cannot read"):
-        load_runs("d/good/good0", out)
-    keep(scored(1, 1), seed=1, status="failed", error="no")
-    with pytest.raises(RunError, match=r"no finished run to compare.*failed run"):
-        load_runs("good1", out)
-    with pytest.raises(RunError, match="no runs in"):
-        load_runs(str(out), out)
-    with pytest.raises(RunError, match="no single run called 'nothing'"):
-        load_runs("nothing", out)
-
-
-def test_imported_weights_without_results_are_refused(keep, out):
-    folder = out / "d" / "good" / "abc"
-    folder.mkdir(parents=True)
-    (folder / "checkpoint.json").write_text("{}")
-    with pytest.raises(RunError, match="--from"):
-        load_runs("abc", out)
-
-
-def test_a_side_is_called_by_what_it_is(keep, out):
-    keep(scored(0, 1), changed=["width"], trained_on="x")
-    keep(scored(0, 1), seed=1, key="b", changed=["width"], trained_on="x")
-    assert load_runs("d/good", out).label == "good width=4 trained on x on d, protocol native, seeds 0, 1"
-
-
-def test_a_name_from_elsewhere_cannot_write_on_the_terminal(keep, out):
-    hostile = "\x1b[2J\u202ered\nline"
-    keep(scored(0, 1), config={"width": hostile}, changed=["width"])
-    rules = NATIVE.rules.model_dump(mode="json")
-    keep(scored(0, 1), "bad", protocol=rules | {"crop\x1b[1m": hostile})
-    good, bad = load_runs("d/good", out), load_runs("d/bad", out)
-    assert good.label == "good width=[2Jred line on d, protocol native, seed 0"
-    assert any("crop[1m (absent, [2Jred line)" in line for line in contrasts(good, bad))
-    assert all(line.isprintable() for line in contrasts(good, bad))
-
 
 # What may be paired.
 

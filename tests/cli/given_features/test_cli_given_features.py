@@ -9,90 +9,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from places import PLUGIN
+from ucf_features import ABNORMAL, LENGTHS, SNIPPETS, all_videos, snippets, values, write
 from vadbench.records.scores import load_split
 
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
-DIM = 64
-LENGTHS = (1, 15, 16, 17, 47, 48, 49, 200)
-"""Frames of the test videos: the short ones and those around a whole number of rows are where layouts differ."""
-ABNORMAL = {47: [(10, 20)], 49: [(1, 5), (40, 49)], 200: [(100, 180)]}
-"""Their intervals as UCF-Crime writes them: 1-based, both ends inside."""
-
-
-def video_name(kind, i):
-    return f"Abuse{i:03d}_x264" if kind == "Abuse" else f"Normal_Videos_{i:03d}_x264"
-
-
-def all_videos():
-    """Name to frames of both splits."""
-    test = [("Abuse" if n in ABNORMAL else "Normal", i, n) for i, n in enumerate(LENGTHS)]
-    train = [("Abuse" if i % 2 else "Normal", 100 + i, 150 + 7 * i) for i in range(12)]
-    return {video_name(kind, i): n for kind, i, n in test}, {video_name(kind, i): n for kind, i, n in train}
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A root in UCF-Crime's form without videos: lists, annotation, frame counts."""
-    root = tmp_path / "UCFCrime"
-    root.mkdir()
-    test, train = all_videos()
-    for split, videos in (("Test", test), ("Train", train)):
-        lines = [f"{'Abuse' if n.startswith('Abuse') else 'Normal_Videos_event'}/{n}.mp4" for n in videos]
-        (root / f"Anomaly_{split}.txt").write_text("\n".join(lines))
-        (root / f"{split}_Annotation.txt").write_text("\n".join(f"{n}.mp4 {t}" for n, t in videos.items()))
-    lines = []
-    for name, frames in test.items():
-        numbers = [str(n) for pair in ABNORMAL.get(frames, []) for n in pair]
-        numbers += ["-1"] * (4 - len(numbers))
-        lines.append(f"{name}.mp4  {'Abuse' if frames in ABNORMAL else 'Normal'}  {'  '.join(numbers)}")
-    (root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text("\n".join(lines))
-    return root
-
-
-def values(name, rows, crop=0):
-    """Rows of a video, a little higher in abnormal ones."""
-    rng = np.random.default_rng([sum(name.encode()), crop])
-    return (rng.standard_normal((rows, DIM)) + name.startswith("Abuse")).astype(np.float32)
-
-
-def snippets(frames):
-    return max(frames // 16, 1)
-
-
-def write(root, layout, dtype=np.float32):
-    """Features of all videos below the root, in a folder that is called like nothing in particular."""
-    folder = root / "some features"
-    test, train = all_videos()
-    for name, frames in (test | train).items():
-        place = folder / ("Abuse" if name.startswith("Abuse") else "Normal")
-        place.mkdir(parents=True, exist_ok=True)
-        if layout == "anomalyclip":
-            np.save(place / f"{name}.npy", values(name, frames).astype(dtype))
-            continue
-        crops = np.stack([values(name, snippets(frames), c) for c in range(10)]).astype(dtype)
-        if layout == "vadclip":
-            for c in range(10):
-                np.save(place / f"{name}__{c}.npy", crops[c])
-        elif layout == "rows-crops":
-            np.save(place / f"{name}_i3d.npy", crops.swapaxes(0, 1))
-        else:
-            np.save(place / f"{name}.npy", crops)
-    return folder
-
-
-@pytest.fixture
-def run(vadbench, tmp_path, root):
-    base = ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--json"]
-    base += ["-d", "ucfcrime", "--data-root", root, "--out", tmp_path / "runs"]
-
-    def call(*arguments, status=0):
-        found = vadbench(*base, *(() if "--from" in arguments else ("-m", "linear")), *arguments, status=status)
-        return found.json[0] if status == 0 else found.err
-
-    return call
-
-
-SNIPPETS = ("--set", "rows.stride=16")
 
 
 def truth(frames, boundaries, length):
@@ -208,57 +128,6 @@ def test_frames_are_guessed_only_where_nobody_knows_them_and_the_result_says_so(
     assert any("nobody states how long 8 videos are" in n for n in found["notes"])
 
 
-def test_rows_of_another_video_are_refused(run, root):
-    folder = write(root, "vadclip")
-    (path,) = folder.rglob("Abuse007_x264__0.npy")
-    for crop in range(10):
-        np.save(path.with_name(f"Abuse007_x264__{crop}.npy"), values("x", 20))
-    line = run("--features", folder, *SNIPPETS, "--crop", "0", status=2)
-    assert "Abuse007_x264: 20 feature rows of 16 frames each do not fit a video of 200 frames" in line
-
-
-def test_missing_features_stop_the_run_unless_allowed(run, root, tmp_path):
-    folder = write(root, "anomalyclip")
-    (path,) = folder.rglob("Abuse007_x264.npy")
-    path.unlink()
-    line = run("--features", folder, status=2)
-    assert "1 of 20 videos lack features in" in line and "'Abuse007_x264'" in line and "--allow-incomplete" in line
-    assert not list((tmp_path / "runs").rglob("*.json"))
-    found = run("--features", folder, "--allow-incomplete")
-    assert any(n.startswith("incomplete: 7 of 290 test videos, the others lack features") for n in found["notes"])
-    assert found["data"]["test"]["videos"] == 7
-
-
-def test_damaged_features_stop_the_run_unless_allowed(run, root):
-    folder = write(root, "anomalyclip")
-    (path,) = folder.rglob("Abuse007_x264.npy")
-    array = np.load(path)
-    array[150, 3] = np.nan
-    np.save(path, array)
-    assert "row 150" in run("--features", folder, status=2)
-    found = run("--features", folder, "--allow-incomplete")
-    assert any("row 150" in n for n in found["notes"])
-    assert found["data"]["test"]["videos"] == 7
-
-
-def test_values_are_looked_at_once_and_again_when_a_file_changes(run, root, monkeypatch):
-    from vadbench.features.layouts import NpyFeatures
-
-    monkeypatch.setattr("vadbench.base.files.SETTLED_NS", 0)
-    folder = write(root, "anomalyclip")
-    looked = []
-    check = NpyFeatures.check
-    monkeypatch.setattr(NpyFeatures, "check", lambda self, name, rows: looked.append(name) or check(self, name, rows))
-    run("--features", folder)
-    assert len(looked) == 20
-    run("--features", folder)
-    assert len(looked) == 20
-    (path,) = folder.rglob("Abuse007_x264.npy")
-    np.save(path, values("other", 200))
-    run("--features", folder)
-    assert looked[20:] == ["Abuse007_x264"]
-
-
 def test_finer_rows_are_pooled_to_what_a_method_wants(run, root):
     found = run("--features", write(root, "anomalyclip"), *SNIPPETS)
     split = load_split(Path(found["folder"]))
@@ -290,14 +159,6 @@ def test_the_clip_whose_texts_are_used_is_part_of_the_key(run, root):
     assert first["key"] != other["key"]
     line = run("--from", first["folder"], "--features", folder, "--clip-weights", "random:1", status=2)
     assert "used the CLIP small random:0" in line
-
-
-def test_a_crop_of_another_length_is_refused(run, root):
-    folder = write(root, "vadclip")
-    (path,) = folder.rglob("Abuse007_x264__7.npy")
-    np.save(path, values("x", 5))
-    line = run("--features", folder, *SNIPPETS, "--crop", "0", status=2)
-    assert "'Abuse007_x264' must have as many rows in each crop" in line and "5 in crop 7" in line
 
 
 def test_what_is_not_trained_on_does_not_change_the_training(run, root):
@@ -334,82 +195,6 @@ def test_anomalyclips_own_lists_say_how_long_videos_are(run, root):
     np.save(path, values("x", 150))
     line = run("--features", folder, status=2)
     assert "Abuse007_x264: 150 feature rows of 1 frames each do not fit a video of 200 frames" in line
-
-
-def test_a_damaged_video_beside_features_does_no_harm(run, root):
-    folder = write(root, "vadclip")
-    (root / "Test_Annotation.txt").unlink()
-    (root / "Abuse007_x264.mp4").write_bytes(b"no video")
-    assert run("--features", folder, *SNIPPETS, "--crop", "0")["status"] == "finished"
-
-
-class Attack:
-    def __reduce__(self):
-        return (Path.touch, (Path("attacked"),))
-
-
-def one(root):
-    """The features of a test video."""
-    (path,) = (root / "some features").rglob("Abuse007_x264.npy")
-    return path
-
-
-def empty_list(root):
-    (root / "Anomaly_Test.txt").write_text("")
-
-
-def climbing_list(root):
-    with (root / "Anomaly_Train.txt").open("a") as file:
-        file.write("\n../outside/Abuse999_x264.mp4\n")
-
-
-def absolute_list(root):
-    with (root / "Anomaly_Train.txt").open("a") as file:
-        file.write("\n/etc/Abuse999_x264.mp4\n")
-
-
-def headless_csv(root):
-    (root / "Anomaly_Test.txt").rename(root / "was_a_list.bak")
-    (root / "ucf_test.csv").write_text("/home/them/Abuse007_x264__5.npy,Abuse\n")
-
-
-SPOILT = {
-    "pickled object": (lambda r: np.save(one(r), np.array([Attack()]), allow_pickle=True), "pickled Python objects"),
-    "text renamed": (lambda r: one(r).write_text("0.1 0.2 0.3"), "is no .npy file"),
-    "web page renamed": (lambda r: one(r).write_text("<!DOCTYPE html><title>Quota</title>"), "is no .npy file"),
-    "nothing": (lambda r: one(r).write_bytes(b""), "is empty"),
-    "no rows": (lambda r: np.save(one(r), np.empty((0, DIM), np.float32)), "holds no rows"),
-    "truncated": (lambda r: one(r).write_bytes(one(r).read_bytes()[:-9]), "truncated"),
-    "three axes": (lambda r: np.save(one(r), np.zeros((200, 2, DIM), np.float32)), "(200, 2, 64)"),
-    "one axis": (lambda r: np.save(one(r), np.zeros(200, np.float32)), "(200,)"),
-    "another width": (lambda r: np.save(one(r), np.zeros((200, 32), np.float32)), "(200, 32)"),
-    "whole numbers": (lambda r: np.save(one(r), np.zeros((200, DIM), np.int64)), "float16 or float32"),
-    "infinity": (lambda r: np.save(one(r), np.full((200, DIM), np.inf, np.float32)), "row 0"),
-    "a link outside": (lambda r: (one(r).rename(r.parent / "x.npy"), one_link(r)), "is a link to"),
-    "empty list": (empty_list, "the list is empty"),
-    "a list that climbs": (climbing_list, "must not contain '..'"),
-    "a list of outside paths": (absolute_list, "lies outside the data root"),
-    "a csv without its header": (headless_csv, "expected the header 'path,label'"),
-}
-
-
-def one_link(root):
-    (root / "some features" / "Abuse" / "Abuse007_x264.npy").symlink_to(root.parent / "x.npy")
-
-
-@pytest.mark.parametrize("what", SPOILT)
-def test_what_is_spoilt_is_refused_in_one_line_and_nothing_is_written(run, root, tmp_path, monkeypatch, what):
-    monkeypatch.chdir(tmp_path)
-    folder = write(root, "anomalyclip")
-    spoil, words = SPOILT[what]
-    spoil(root)
-    error = run("--features", folder, status=2)
-    lines = [line for line in error.splitlines() if not line.startswith("note:")]
-    assert len(lines) == 1 and words in lines[0]
-    named = ("Abuse007_x264", "Anomaly_T", "ucf_test.csv")
-    assert any(name in lines[0] for name in named)
-    assert not (tmp_path / "attacked").exists()
-    assert not [p for p in (tmp_path / "runs").rglob("*") if p.is_file()]
 
 
 def test_the_table_of_an_incomplete_copy_says_so(root, tmp_path, vadbench):

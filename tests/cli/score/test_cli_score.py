@@ -1,13 +1,6 @@
-"""``vadbench score`` as a user types it: real files, real servers, the harness's own scores as the reference."""
+"""``vadbench score`` as a user types it: real files, the harness's own scores as the reference."""
 
-import csv
 import json
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
 
 import av
@@ -15,64 +8,10 @@ import numpy as np
 import pytest
 
 from command_line import succeed
-from places import PLUGIN, ROOT
+from places import ROOT
+from scored import TINY, column, table
 from vadbench.records.scores import load_split
-from watch_media import encode, grow, noise, numbered, server, sound, turn
-
-TINY = ["--plugin", str(PLUGIN), "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory, tiny_cache):
-    """A cache that the tests of this module share."""
-    folder = tmp_path_factory.mktemp("score")
-    shutil.copytree(tiny_cache, folder / "cache")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def shared_cache(home, monkeypatch):
-    monkeypatch.setenv("VADBENCH_CACHE", str(home / "cache"))
-
-
-@pytest.fixture(scope="module")
-def trained(home):
-    """A function that trains a method once and gives its folder."""
-    runs = {}
-
-    def train(method="linear", dataset="tiny", *more):
-        key = (method, dataset, *more)
-        if key not in runs:
-            out = home / f"runs{len(runs)}"
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("VADBENCH_CACHE", str(home / "cache"))
-                own = [] if dataset == "synthetic" else ["--clip", "small", "--clip-weights", "random:0"]
-                succeed("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
-            (result,) = out.glob("*/*/*/result.json")
-            runs[key] = result.parent
-        return runs[key]
-
-    return train
-
-
-@pytest.fixture
-def score(vadbench, tmp_path):
-    """``vadbench score``: its summaries, and what it says."""
-
-    def run(*arguments, status=0, out=tmp_path / "scored"):
-        found = vadbench("score", *TINY, "--json", "--out", out, *arguments, status=status)
-        return found.json if found.out else None, found.err
-
-    return run
-
-
-def table(folder):
-    with open(Path(folder) / "scores.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def column(folder, name="score"):
-    return np.array([float(row[name]) for row in table(folder)])
+from watch_media import encode, noise, numbered, sound, turn
 
 
 def tiny_video(home, name):
@@ -124,10 +63,10 @@ def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path,
 
 
 def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_path, trained):
-    from vadbench.harness import training as harness
+    from vadbench.harness import training
 
-    monkeypatch.setattr(harness, "normal_threshold", lambda *_, **__: None)
     run = trained()
+    monkeypatch.setattr(training, "normal_threshold", lambda *_, **__: None)
     succeed(
         "run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path
     )
@@ -316,82 +255,6 @@ def test_equal_names_and_hostile_ones_stay_under_the_folder(trained, score, tmp_
     folders = [Path(s["folder"]) for s in found]
     assert len(set(folders)) == 3 and {f.resolve().parent for f in folders} == {(tmp_path / "scored").resolve()}
     assert "<script" not in (folders[2] / "index.html").read_text()
-
-
-def test_a_growing_file_is_followed(trained, score, tmp_path):
-    whole = encode(tmp_path / "whole.mkv", noise(200))
-    expected, _ = score(whole, "--run", trained())
-    path = tmp_path / "growing.mkv"
-    writer = grow(path, whole.read_bytes(), seconds=1)
-    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "3")
-    writer.join()
-    assert found["frames"] == 200 and found["error"] is None
-    assert column(found["folder"]) == pytest.approx(column(expected[0]["folder"]), abs=1e-6)
-
-
-def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
-    content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
-    run, rows, seen, done = trained("zero-shot"), tmp_path / "scored" / "a" / "scores.csv", set(), threading.Event()
-
-    def watch():
-        while not done.wait(0.02):
-            if rows.exists():
-                seen.add(len(rows.read_text().splitlines()) - 1)
-
-    def pause(part):
-        # However slow this machine is: rows are seen before all has been sent.
-        end = time.monotonic() + 60
-        time.sleep(0.2)
-        while len(seen - {0}) < {4: 1, 8: 2}.get(part, 0) and time.monotonic() < end:
-            time.sleep(0.02)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    with server(content, chunked=True, pause=pause) as (address, _):
-        (found,), _ = score(f"{address}/a.ts", "--run", run, "--follow")
-    done.set()
-    watcher.join()
-    assert found["rows"] == 200 == len(table(rows.parent))
-    assert len({n for n in seen if 0 < n < 200}) >= 3, "windows, not all at once"
-
-
-@pytest.mark.slow
-def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
-    whole = encode(tmp_path / "a.mkv", noise(100))
-    command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]
-    command += ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
-    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    folder = tmp_path / "out" / "a"
-    try:
-        while process.poll() is None and (not (folder / "scores.csv").exists() or len(table(folder)) < 60):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=600)
-    finally:
-        process.kill()
-    assert process.returncode == 0, err
-    summary = json.loads((folder / "summary.json").read_text())
-    assert 60 <= summary["rows"] == len(table(folder)) and "stopped by hand" in summary["notes"]
-
-
-@pytest.mark.parametrize("follow", [(), ("--follow",)])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_dropped_stream_leaves_its_scores_and_fails(trained, score, tmp_path, chunked, follow):
-    content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
-    with server(content, share=0.5, chunked=chunked) as (address, _):
-        (found,), err = score(f"{address}/a.ts?token=secret", "--run", trained(), *follow, status=1)
-    assert "a.ts?...: broken off at frame" in err and "the server dropped the connection" in err
-    assert "secret" not in err + json.dumps(found)
-    assert 80 < found["frames"] <= 102
-    assert len(table(found["folder"])) == found["rows"] == found["frames"]
-    assert "broken off" in (Path(found["folder"]) / "index.html").read_text()
-
-
-def test_a_stalled_stream_is_given_up(trained, score, tmp_path):
-    content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
-    with server(content, share=0.5, stall=3600) as (address, _):
-        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "2", status=1)
-    assert found["rows"] > 80 and "nothing came for 2 s" in found["error"]
 
 
 def test_words_alone_score_without_a_run(score, tmp_path):

@@ -1,0 +1,267 @@
+"""Benchmark files: every mistake is said with its line."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cells import FILE, TEXTS
+from places import PLUGIN
+from vadbench.base.errors import ConfigError, PluginError, UnknownNameError
+from vadbench.benchmarks.parser import open_benchmark
+from vadbench.benchmarks.toml_lines import TomlLines
+from vadbench.plugins.hookspecs import BenchmarkSpec
+from vadbench.plugins.registry import Plugin, Registry
+
+
+def test_every_entry_knows_its_line():
+    lines = TomlLines(FILE)
+    for place, line in {
+        ("title",): 1,
+        ("paper",): 2,
+        ("tables", 0): 6,
+        ("tables", 0, "columns", 1, "metric"): 11,
+        ("tables", 0, "rows", 0): 14,
+        ("tables", 0, "rows", 0, "set", "recipe", "epochs"): 14,
+        ("tables", 0, "rows", 0, "set", "rows.stride"): 14,
+        ("tables", 0, "rows", 1, "label"): 16,
+        ("tables", 0, "rows", 1, "method"): 16,
+        ("tables", 0, "rows", 1, "set"): 16,
+        ("tables", 1, "columns", 0, "train"): 22,
+        ("tables", 1, "rows", 0, "set", "width"): 27,
+        ("tables", 1, "rows", 1): 28,
+        ("tables", 1, "rows", 1, "method"): 30,
+        ("tables", 1, "note"): 19,
+        ("nothing",): 1,
+    }.items():
+        assert lines.line(place) == line, place
+
+
+@st.composite
+def documents(draw):
+    """A TOML document of one array of tables, with the line on which each value stands."""
+    text, expected = "", {}
+    for i in range(draw(st.integers(1, 4))):
+        text += draw(st.sampled_from(["", "\n", "# [[a]]\n", "  \n\n"])) + "[[a]]\n"
+        text += f"k = {draw(st.sampled_from(['1', '2.5', 'true', '1979-05-27', '[1, 2]', '{ x = 1 }']))}\n"
+        expected["a", i, "k"] = text.count("\n")
+        quoted = draw(TEXTS).replace("\\", "\\\\").replace('"', '\\"')
+        text += f'"q.x" = "{quoted}"{draw(st.sampled_from(["", " # c", "  # ] }"]))}\n'
+        expected["a", i, "q.x"] = text.count("\n")
+        plain = draw(TEXTS).replace("'", "")
+        text += f'l = [\n  \'{plain}\',\n  {{ m = """{quoted}\n""" }},\n]\n'
+        expected["a", i, "l", 0], expected["a", i, "l", 1, "m"] = text.count("\n") - 3, text.count("\n") - 2
+        text += "[a.sub]\nz = ''\n"
+        expected["a", i, "sub", "z"] = text.count("\n")
+    return text, expected
+
+
+@given(documents())
+def test_lines_are_right_whatever_the_values_look_like(document):
+    text, expected = document
+    lines = TomlLines(text)
+    for place, line in expected.items():
+        value = tomllib.loads(text)
+        for part in place:
+            value = value[part]  # the place is one that tomllib knows
+        assert lines.line(place) == line, (text, place)
+
+
+def test_a_file_of_the_users_own_is_read(registry, write):
+    benchmark = open_benchmark(write(FILE), registry, check_settings=True)
+    assert benchmark.seeds == [0, 1, 2]
+    assert benchmark.tables[0].rows[0].set == {"recipe.epochs": 2, "rows.stride": 4}
+    assert [c.label for c in benchmark.cells() if c.seed == 1] == [
+        "linear recipe.epochs=2 rows.stride=4 on tiny, seed 1",
+        "zero-shot on tiny, seed 1",
+        "linear width=3 trained on tiny on other, seed 1",
+        "random trained on tiny on other, seed 1",
+    ]
+
+
+@pytest.mark.parametrize("name", ["quick", "cross-dataset"])
+def test_the_files_that_come_along_hold(name):
+    benchmark = open_benchmark(name, Registry(), check_settings=True)
+    cells = benchmark.cells()
+    assert len(set(cells)) == len(cells) == {"quick": 9 * 2 * 3, "cross-dataset": 3 * 8 * 2 * 3}[name]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ('method = "random"', 'method = "randum"', 30, "unknown method 'randum'; did you mean 'random'?"),
+        ('metric = "AP"', 'metric = "AUK"', 11, "unknown metric 'AUK'; did you mean 'AUC'?"),
+        ("dataset = 'tiny'", "dataset = 'ucfcrim'", 11, "unknown data set 'ucfcrim'; did you mean 'ucfcrime'?"),
+        ('train = "tiny"', 'train = "synthetik"', 22, "unknown data set 'synthetik'; did you mean 'synthetic'?"),
+        ('train = "tiny"', 'protocol = "vadclop"', 22, "unknown protocol 'vadclop'; did you mean 'vadclip'?"),
+        ("width = 3", "widht = 3", 27, "'linear' has no setting 'widht'; did you mean 'width'?"),
+        ("width = 3", 'width = "three"', 26, "'linear' on tiny: setting 'width'"),
+        (
+            'method = "random"',
+            'method = "descriptions-frame"\nset = { descriptions = "ucfcrime" }',
+            31,
+            "'descriptions-frame' on tiny: bank 'ucfcrime': rename the class 'Abuse', which the data set lacks",
+        ),
+        ("width = 3", 'width = "3"', 27, "setting 'width' must be as runs record it, 3, found '3'"),
+        ("width = 3", "protocol.subset = 'some'", 26, "protocol.subset: Input should be 'all' or 'single-anomaly'"),
+        ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a text"),
+        ('label = "c"', 'lable = "c"', 24, "nothing is called 'lable' here; did you mean 'label'?"),
+        ('label = "c"\n', "", 23, "tables.2.rows.1: 'label' is missing"),
+        ('method = "random"', "", 28, "row 'd' needs a method or a published key"),
+        ('id = "2"', 'id = "1"', 20, "table '1' is there twice"),
+        ('id = "2"', 'id = "1/2"', 20, "tables.2.id: String should match pattern"),
+        ('id = "2"', "id = 2 2", 20, "not TOML: "),
+        ('method = "random"', 'method = """', 31, "not TOML: "),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(registry, write, old, new, line, message):
+    assert_refused(registry, write, FILE, old, new, line, message)
+
+
+def assert_refused(registry, write, text, old, new, line, message):
+    assert text.count(old) == 1
+    name = write(text.replace(old, new))
+    with pytest.raises(ConfigError) as found:
+        open_benchmark(name, registry, check_settings=True)
+    assert str(found.value).startswith(f"{name}, line {line}: "), found.value
+    assert message in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+SEEDED = 'title = "t"\nseeds = [0, 1]\n' + FILE.partition('"""\n\n')[2]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "line", "message"),
+    [
+        ("[0, -1]", 2, "seeds.2: Input should be greater than or equal to 0"),
+        ("[1000000]", 2, "seeds.1: Input should be less than or equal to 999999"),
+        ("[0,\ntrue]", 3, "seeds.2: Input should be a valid integer"),
+        ("[1, 0, 1]", 2, "seeds: a seed is there twice"),
+    ],
+)
+def test_seeds_are_those_that_a_run_takes(registry, write, seeds, line, message):
+    assert_refused(registry, write, SEEDED, "[0, 1]", seeds, line, message)
+
+
+PAPER = """title = "t"
+source = "anomalyclip2024"
+[[tables]]
+id = "2"
+title = "One"
+columns = [{ dataset = "ucfcrime", metric = "AUC" }]
+rows = [
+  { label = "a", method = "random", published = { key = "anomalyclip2024" } },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ('source = "anomalyclip2024"', "", 8, "needs the file to name their 'source'"),
+        ('source = "anomaly', 'source = "anomly', 2, "in 'anomlyclip2024'; did you mean 'anomalyclip2024'"),
+        (
+            'key = "anomaly',
+            'key = "anomly',
+            8,
+            "unknown published key 'anomlyclip2024'; did you mean 'anomalyclip2024'",
+        ),
+        ('2024" } }', '2024", variant = "x" } }', 8, "variant 'x' and backbone 'any'; there: variant '' with backbone"),
+        ('2024" } }', '2024", backbone = "I3D" } }', 8, "backbone 'I3D'; there: variant ''"),
+        ('id = "2"', 'id = "99"', 8, "table 99 of anomalyclip2024 has no number of 'anomalyclip2024'"),
+    ],
+)
+def test_published_numbers_that_do_not_exist_are_refused(registry, write, old, new, line, message):
+    open_benchmark(write(PAPER), registry)
+    assert_refused(registry, write, PAPER, old, new, line, message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("AUC/Abuse", "AUC[Abuse]"),
+        ("AP/Car (parked)", "AP[Car (parked)]"),
+        ("time_ms[CLIP feature]", "time_ms/CLIP-feature"),
+    ],
+)
+def test_metrics_of_the_first_edition_are_read_in_todays_spelling(registry, write, old, new):
+    asked, known = (open_benchmark(write(FILE.replace('"AUC"', json.dumps(key))), registry) for key in (old, new))
+    assert asked == known and {c.metric for t in asked.tables for c in t.columns} >= {new}
+
+
+def test_a_row_that_a_paper_leaves_blank_says_why(registry, write):
+    blank = PAPER.replace('method = "random"', 'why = "left blank"').replace('2024" }', '2024", variant = "x" }')
+    assert open_benchmark(write(blank), registry).tables[0].rows[0].published.variant == "x"
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "tables = 3", "title = 't'\n[tables]\nid = '1'\n"])
+def test_hostile_files_are_refused_in_a_line(registry, write, text):
+    with pytest.raises(ConfigError, match=r"mine\.toml, line \d+: "):
+        open_benchmark(write(text), registry)
+
+
+def test_files_that_are_not_there_are_named(registry, monkeypatch):
+    with pytest.raises(UnknownNameError, match="did you mean 'quick'"):
+        open_benchmark("quikc", registry)
+    with pytest.raises(ConfigError, match=r"cannot read the benchmark file a/b\.toml"):
+        open_benchmark("a/b.toml", registry)
+    lacking = Registry([])
+    lacking.plugins.append(
+        Plugin("p", "p", "p", specs={"benchmark": [BenchmarkSpec("gone", "", "vadbench_benchmarks:gone.toml")]})
+    )
+    with pytest.raises(PluginError, match=r"names vadbench_benchmarks:gone\.toml, which cannot be read"):
+        open_benchmark("gone", lacking)
+
+
+def test_opening_for_a_table_needs_no_torch():
+    code = (
+        "import sys\nfrom vadbench.benchmarks.parser import open_benchmark\n"
+        "from vadbench.plugins.registry import Registry\n"
+        "open_benchmark('quick', Registry())\n"
+        "assert not {'torch', 'mlflow', 'open_clip'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+WEIGHTED = """
+from vadbench import MethodSpec, hookimpl
+from vadbench.base.method_config import MethodConfig
+from vadbench.method import Method
+
+
+class Config(MethodConfig):
+    weights: dict[str, float] = {}
+    flag: bool | None = None
+
+
+class Weighted(Method):
+    Config = Config
+
+
+@hookimpl
+def vadbench_methods():
+    return [MethodSpec("weighted", "w", "weighted_plugin:Weighted")]
+"""
+
+
+def test_a_benchmark_may_set_entries_of_a_table_and_no_recipe_of_a_method_without_loss(write, tmp_path):
+    (tmp_path / "weighted_plugin.py").write_text(WEIGHTED)
+    registry = Registry(files=[PLUGIN, tmp_path / "weighted_plugin.py"])
+    start = 'title = "t"\n[[tables]]\nid = "1"\ntitle = "T"\ncolumns = [{ dataset = "tiny", metric = "AUC" }]\nrows = ['
+    for settings, complaint in (
+        ("weights.fire = 2, flag = true", ""),
+        ("weight.fire = 2", "'weighted' has no setting 'weight.fire'"),
+        ("weights.fire = 'x'", "setting 'weights.fire' from --set"),
+        ("recipe.epochs = 2", "'weighted' is not trained"),
+    ):
+        file = write(f"{start}{{ label = 'a', method = 'weighted', set = {{ {settings} }} }}]\n")
+        if complaint:
+            with pytest.raises(ConfigError, match=complaint):
+                open_benchmark(str(file), registry, check_settings=True)
+        else:
+            open_benchmark(str(file), registry, check_settings=True)

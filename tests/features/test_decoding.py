@@ -1,0 +1,143 @@
+"""The decoding threads: frames in order, a little ahead, and errors that reach the reader."""
+
+import re
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from extraction import content, extract
+from vadbench.base.errors import MediaError
+from vadbench.clip import CROPS
+from vadbench.dataset import Video
+from vadbench.features.decoding import Decoder
+from vadbench.features.store import FeatureStore
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_workers_change_neither_bytes_nor_order(tmp_path, clip, videos, wide, crops):
+    several = [*videos, *wide]
+    for workers in (1, 2, 5):
+        extract(
+            several, clip, tmp_path / str(workers), stride=2, pooling="mean", crops=CROPS[:crops], batch_size=6,
+            workers=workers,
+        )  # fmt: skip
+    assert content(tmp_path / "1") == content(tmp_path / "2") == content(tmp_path / "5")
+
+
+def numbered_decoder(monkeypatch, lengths, stride, pooling, batch_size, workers=1, preprocess=lambda frame: frame):
+    """A decoder of made-up videos whose frames are their own number."""
+    monkeypatch.setattr(
+        "vadbench.features.decoding.lazy_frames",
+        lambda length: (lambda i=i: np.full((1, 1, 3), i, np.uint8) for i in range(length)),
+    )
+    return Decoder(lengths, preprocess, stride, pooling, batch_size, workers)
+
+
+def test_frames_stay_in_order_however_long_each_takes(monkeypatch):
+    def slow(frame):
+        time.sleep(0.004 if frame.max() % 3 == 0 else 0)
+        return frame
+
+    with numbered_decoder(monkeypatch, [40, 1, 25], 1, "mean", 7, workers=4, preprocess=slow) as decoder:
+        for number, length in enumerate([40, 1, 25]):
+            batches = [batch[:, 0, 0, 0].tolist() for batch in decoder.batches(number)]
+            assert [i for batch in batches for i in batch] == list(range(length))
+            assert [len(batch) for batch in batches[:-1]] == [7] * (len(batches) - 1)
+            assert decoder.frames == length
+        assert decoder.decoded == 66
+
+
+def test_several_workers_prepare_at_the_same_time(monkeypatch):
+    meeting = threading.Barrier(3, timeout=300)
+
+    def together(frame):
+        meeting.wait()
+        return frame
+
+    with numbered_decoder(monkeypatch, [6], 1, "mean", 6, workers=3, preprocess=together) as decoder:
+        assert [len(batch) for batch in decoder.batches(0)] == [6]
+
+
+@given(
+    length=st.integers(1, 60),
+    stride=st.integers(1, 20),
+    pooling=st.sampled_from(["first", "middle", "mean"]),
+    batch_size=st.integers(1, 9),
+    workers=st.integers(1, 3),
+)
+def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batch_size, workers):
+    pieces = [list(range(length))[start : start + stride] for start in range(0, length, stride)]
+    chosen = {
+        "first": [piece[0] for piece in pieces],
+        "middle": [piece[len(piece) // 2] for piece in pieces],
+        "mean": list(range(length)),
+    }[pooling]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        numbered_decoder(patch, [length], stride, pooling, batch_size, workers) as decoder,
+    ):
+        batches = [batch[:, 0, 0, 0].tolist() for batch in decoder.batches(0)]
+        assert decoder.frames == length
+    assert [number for batch in batches for number in batch] == chosen
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_frames_are_decoded_only_a_little_ahead(monkeypatch, workers):
+    made = []
+
+    def frames(length):
+        for i in range(length):
+            made.append(i)
+            yield lambda: np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", frames)
+    with Decoder([10_000], lambda frame: frame, 1, "mean", 8, workers) as decoder:
+        next(decoder.batches(0))
+        time.sleep(0.3)
+        assert len(made) <= 8 * 4 + 2 * workers + 2
+    assert not [t for t in threading.enumerate() if t.name.startswith("vadbench-decoder")]
+
+
+def test_a_damaged_image_names_its_file_and_frame_though_a_worker_reads_it(tmp_path, clip, videos):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i in range(9):
+        Image.fromarray(np.full((40, 40), 20 * i, np.uint8)).save(folder / f"{i}.png")
+    (folder / "6.png").write_bytes((folder / "6.png").read_bytes()[:40])
+    both = [Video("images", ("x",), folder), videos[1]]
+    wanted = {"stride": 1, "pooling": "mean", "crops": CROPS[:5], "workers": 3}
+    with pytest.raises(MediaError, match=r"6\.png.*frame 6"):
+        extract(both, clip, tmp_path / "s", **wanted)
+    for present in ([], ["b"]):
+        report = extract(both, clip, tmp_path / "s", **wanted, keep_going=True)
+        assert report.present == present
+        assert [name for name, _ in report.failed] == ["images"]
+        assert re.search(r"6\.png.*frame 6", report.failed[0][1])
+    assert FeatureStore(tmp_path / "s").names == ("b",)
+
+
+def test_an_unexpected_error_in_a_worker_reaches_the_reader(monkeypatch):
+    def fails(frame):
+        raise RuntimeError("a defect")
+
+    with (
+        numbered_decoder(monkeypatch, [3], 1, "mean", 8, workers=2, preprocess=fails) as decoder,
+        pytest.raises(RuntimeError, match="a defect"),
+    ):
+        list(decoder.batches(0))
+
+
+def test_an_unexpected_error_in_the_thread_reaches_the_reader(monkeypatch):
+    def fails(path):
+        raise RuntimeError("a defect")
+        yield
+
+    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", fails)
+    with Decoder(["x"], lambda frame: frame, 1, "mean", 8) as decoder, pytest.raises(RuntimeError, match="a defect"):
+        list(decoder.batches(0))

@@ -1,0 +1,26 @@
+"""Small feature stores."""
+
+import math
+
+import numpy as np
+
+from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.store import StoreWriter
+
+DIM = 5
+PRINT = Fingerprint("tiny", "0" * 64, "gelu", "none", stride=4, pooling="mean", dim=DIM)
+
+
+def some_rows(seed, frames, stride=4):
+    return np.random.default_rng(seed).standard_normal((math.ceil(frames / stride), DIM)).astype(np.float32)
+
+
+def fill(folder, names=("a", "b", "c"), shard=(0, 1), fingerprint=PRINT):
+    with StoreWriter(folder, fingerprint, shard) as writer:
+        for i, name in enumerate(names):
+            frames = 9 + 4 * i
+            writer.append(name, [some_rows(name.encode()[0], frames)] * len(fingerprint.crops), frames, f"id-{name}")
+
+
+def content(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if not p.name.startswith(".")}
