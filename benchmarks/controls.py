@@ -29,11 +29,13 @@ from tabulate import tabulate
 from vadbench.base.files import read_json, write_json, write_text
 from vadbench.base.locations import cache_root
 from vadbench.clip import ClipSource, load_clip
-from vadbench.features.extract import extract_features
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import Experiment, Request, open_experiment
-from vadbench.harness.run import build, run
+from vadbench.harness.run import run
+from vadbench.harness.training import build
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins.registry import installed
 from vadbench.scoring.alignment import align
@@ -111,7 +113,8 @@ def _zero_shot(weights: str, out: Path) -> float:
     experiment = open_experiment(Request("zero-shot", "synthetic", device="cpu", out=out), installed())
     clip = load_clip(ClipSource(weights=weights))
     folder = cache_root() / "controls" / clip.weights_sha256[:12]
-    extract_features(experiment.provision.videos["test"], clip, folder, stride=1, pooling="mean")
+    encoder = FrameEncoder(clip, clip_fingerprint(clip, stride=1, pooling="mean"))
+    extract_features(experiment.provision.videos["test"], encoder, folder)
     other = dataclasses.replace(experiment, clip=clip)
     return _auc(other, build(other, other.dataset.classes, 0), FeatureStore(folder))
 

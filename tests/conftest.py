@@ -7,13 +7,20 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
+from filelock import FileLock
+
+from places import PLUGIN, ROOT
 
 # Workers of a parallel test run would otherwise fight over the cores within each small product.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-PLUGIN = Path(__file__).with_name("tiny_plugin.py")
-TEST_DATA = Path(os.environ.get("VADBENCH_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+# A machine with much else to do may take any time for an example.
+hypothesis.settings.register_profile("vadbench", deadline=None)
+hypothesis.settings.load_profile("vadbench")
+
+TEST_DATA = Path(os.environ.get("VADBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +29,30 @@ def test_data() -> Path:
     if not TEST_DATA.is_dir():
         pytest.skip(f"no real data at {TEST_DATA}; set VADBENCH_TEST_DATA to its folder")
     return TEST_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A folder that all workers of a parallel run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def made_once(shared_folder):
+    """Give the folder of that name, filled by the first worker that asks for it; the others wait."""
+
+    def call(name, fill):
+        folder, done = shared_folder / name, shared_folder / f"{name}.done"
+        with FileLock(shared_folder / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return call
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +73,31 @@ def away_from_home(monkeypatch, tmp_path_factory, tracking_address):
         monkeypatch.delenv(name)
 
 
+@pytest.fixture
+def vadbench(capsys):
+    """Run a command in this process and return what it printed; it must end with ``status``, where that is one."""
+    from command_line import Printed, status_of
+
+    def call(*arguments, status=0):
+        capsys.readouterr()
+        found = status_of(*arguments)
+        printed = Printed(*capsys.readouterr())
+        assert status in (None, found), printed.err + printed.out
+        return printed
+
+    return call
+
+
 @pytest.fixture(scope="session")
-def tiny_cache(tmp_path_factory):
+def tiny_cache(made_once, tmp_path_factory):
     """The cache after runs on ``tiny``: its videos, and their rows for every and every second frame under two CLIPs."""
+    return shutil.copytree(made_once("tiny", _fill_tiny) / "cache", tmp_path_factory.mktemp("tiny") / "cache")
+
+
+def _fill_tiny(folder):
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
-    folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
@@ -60,7 +109,21 @@ def tiny_cache(tmp_path_factory):
                     device="cpu", out=folder / "runs",
                 )  # fmt: skip
                 open_experiment(request, Registry(files=[PLUGIN]))
-    return folder / "cache"
+
+
+@pytest.fixture(scope="session")
+def prepare(tiny_cache, tracking_address):
+    """Run a command that must succeed, in a fixture that outlives a test: on that cache unless told otherwise."""
+    from command_line import succeed
+
+    def call(*arguments, **environment):
+        with pytest.MonkeyPatch.context() as patch:
+            there = {"VADBENCH_CACHE": tiny_cache, "MLFLOW_TRACKING_URI": tracking_address} | environment
+            for name, value in there.items():
+                patch.setenv(name, str(value))
+            succeed(*arguments)
+
+    return call
 
 
 @pytest.fixture

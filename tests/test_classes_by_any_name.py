@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
-from vadbench.harness.provision import _participants
+from vadbench.harness.participants import participants
 from vadbench.harness.selection import hold_out
 from vadbench.inspect import inspect
 from vadbench.scoring.alignment import class_positives_per_row
@@ -60,7 +60,7 @@ def test_a_video_carries_a_class_once_by_whichever_names(tmp_path):
 
 def test_the_single_anomaly_subset_has_the_videos_of_one_class_by_several_names(tmp_path):
     dataset = Named(tmp_path, LABELS)
-    kept = _participants(dataset, protocol("anomalyclip").rules, [])
+    kept = participants(dataset, protocol("anomalyclip").rules).videos
     assert [v.name for v in kept["test"]] == [f"test{i}" for i in range(6)]
 
 

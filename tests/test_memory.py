@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PLUGIN = Path(__file__).resolve().parent / "tiny_plugin.py"
+from places import PLUGIN
+
 ROWS, DIM = 3600, 64
 """Rows of a video: 1,900 of them in float16 are some 870 MB, UCF-Crime at stride 16."""
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from places import ROOT
+
 BUILT_IN = {"random", "zero-shot", "clip-linear", "mil", "anomalyclip", "vadclip"}
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 REMEMBER = "\npwd > {}\n"

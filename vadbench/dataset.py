@@ -53,6 +53,10 @@ class ClassTable:
     def words(self) -> tuple[str, ...]:
         return tuple(c.words for c in self.classes)
 
+    def prompt_words(self, source: Literal["words", "name"]) -> tuple[str, ...]:
+        """What a prompt says for each class: its words, or its official name with spaces for underscores."""
+        return self.words if source == "words" else tuple(name.replace("_", " ") for name in self.names)
+
     @property
     def abnormal(self) -> tuple[int, ...]:
         """Ids of the abnormal classes in ascending order."""
@@ -156,6 +160,14 @@ def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
     return tuple(union)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The videos of each split, and what the data set met that does not stop a run, each in one line."""
+
+    videos: Mapping[Split, Sequence[Video]]
+    problems: Sequence[str]
+
+
 class Dataset(ABC):
     """A data set in its place on disk.
 
@@ -188,7 +200,8 @@ class Dataset(ABC):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.problems: list[str] = []
-        """What :meth:`videos` met that does not stop a run, each in one line; every result repeats them."""
+        """What :meth:`videos` met so far that does not stop a run, each in one line; results repeat those of their
+        own :meth:`read`."""
 
     def prepare(self, progress: Progress = silent) -> None:
         """Make the files ready, or say what is missing.
@@ -212,6 +225,18 @@ class Dataset(ABC):
         Raises:
             DataError: a list or annotation is missing or contradicts itself; names the file and what to do.
         """
+
+    def read(self, boundaries: str = "native") -> Listing:
+        """The videos of all splits with the problems of this very reading, whatever was read before.
+
+        Raises:
+            DataError: as :meth:`videos`.
+        """
+        before, self.problems = self.problems, []
+        try:
+            return Listing({split: self.videos(split, boundaries) for split in SPLITS}, self.problems)
+        finally:
+            self.problems = before + [p for p in self.problems if p not in before]
 
     def is_normal(self, video: Video) -> bool:
         """True where the video carries no abnormal class, whichever of its names the normal one is given by."""

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.base.config import MethodConfig
-from vadbench.base.errors import ConfigError, PluginError
+from vadbench.base.errors import ConfigError, FeatureError, PluginError
+from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable
 
 if TYPE_CHECKING:
@@ -44,6 +44,22 @@ class Task:
     def text(self) -> TextTower:
         """CLIP's text tower on the task's device, frozen and in evaluation mode."""
         return self._load_text().to(self.device)
+
+    def comparable_text(self, otherwise: str = "") -> TextTower:
+        """The text tower, for a method that compares rows with text features.
+
+        Args:
+            otherwise: settings with which the method needs no text, such as ``branches=coarse``; the error names them.
+
+        Raises:
+            FeatureError: rows and text features differ in width.
+        """
+        if self.text.dim != self.dim:
+            raise FeatureError(
+                f"features are {self.dim} wide, the text features of this CLIP {self.text.dim}; use features extracted"
+                f" with the same CLIP{f', or set {otherwise}' if otherwise else ''}"
+            )
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,30 @@ class Scores:
     anomaly: Tensor
     classes: Tensor | None = None
     branches: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def from_classes(cls, classes: Tensor, table: ClassTable) -> Scores:
+        """Scores of a method that has class probabilities: a row is as anomalous as the abnormal classes together.
+
+        Their sum is taken, not ``1 - p[normal]``, which rounds to 0 where the method is sure.
+
+        Args:
+            classes: ``(rows, classes)``, each row a softmax over all classes.
+            table: the task's.
+        """
+        return cls(classes[:, list(table.abnormal)].sum(-1).clamp(max=1), classes)
+
+    @classmethod
+    def from_shares(cls, anomaly: Tensor, shares: Tensor, table: ClassTable) -> Scores:
+        """Scores of a method that says how anomalous a row is and of which class it is then; normal has the rest.
+
+        Args:
+            anomaly: ``(rows,)``, 0 to 1.
+            shares: ``(rows, classes - 1)`` probabilities of the abnormal classes, in their order, of an anomalous row.
+            table: the task's.
+        """
+        abnormal, normal = anomaly[:, None] * shares, table.normal
+        return cls(anomaly, torch.cat([abnormal[:, :normal], 1 - anomaly[:, None], abnormal[:, normal:]], 1))
 
 
 @dataclass(frozen=True)
@@ -210,6 +250,13 @@ class Method(nn.Module):
             CheckpointError: keys or shapes differ; lists them.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot import a released checkpoint")
+
+
+def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int) -> Method:
+    """A fresh method on the task's device, its parameters drawn under ``seed``."""
+    # CUDA draws other numbers than the CPU; building on the CPU gives every device the same start.
+    torch.manual_seed(seed)
+    return kind(config, task).to(task.device)
 
 
 def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:

@@ -24,8 +24,9 @@ from vadbench.base.files import write_json
 from vadbench.clip import CROPS, Clip, ClipSource, load_clip
 from vadbench.data.media import Frame, write_video
 from vadbench.dataset import Video
-from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.extract import extract_features
+from vadbench.features.decoding import WORKERS
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.harness import environment
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
@@ -90,14 +91,14 @@ def measure(
 ) -> dict[str, tuple[float, float]]:
     """Median wall and CPU seconds of each stage."""
     crops = CROPS[: options.crops]
-    preprocess = clip.preprocess if options.crops == 1 else clip.resize
+    made = clip_fingerprint(clip, stride=STRIDE, pooling="mean", crops=crops, arithmetic=options.precision)
+    encoder = FrameEncoder(clip, made, options.batch_size, options.workers)
     paths = [v.path for v in videos if v.path is not None]
-    pin = clip.device.type == "cuda"
     kept: list[torch.Tensor] = []
 
     def prepare() -> None:
         kept.clear()
-        with Decoder(paths, preprocess, STRIDE, "mean", options.batch_size, options.workers, pin) as decoder:
+        with encoder.decoder(paths) as decoder:
             for number in range(len(paths)):
                 # All batches are alike, so one of each length stands for the others and memory stays small.
                 for batch in decoder.batches(number):
@@ -110,17 +111,7 @@ def measure(
                 clip.encode_images(clip.crop(frames, crop), options.precision).cpu()
 
     def end_to_end() -> None:
-        extract_features(
-            videos,
-            clip,
-            Path(tempfile.mkdtemp(dir=folder)),
-            stride=STRIDE,
-            pooling="mean",
-            crops=crops,
-            arithmetic=options.precision,
-            batch_size=options.batch_size,
-            workers=options.workers,
-        )
+        extract_features(videos, encoder, Path(tempfile.mkdtemp(dir=folder)))
 
     stages: dict[str, Callable[[], None]] = {"prepare frames": prepare, "encode": encode, "end to end": end_to_end}
     for stage in stages.values():

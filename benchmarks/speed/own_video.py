@@ -26,11 +26,11 @@ from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.harness import environment
 from vadbench.method import Task
 from vadbench.plugins.registry import installed
-from vadbench.watch.pipeline import BATCH, Pictures, Stopwatch, encoded_rows, score_rows
+from vadbench.watch.pipeline import Pictures, Stopwatch, encoded_rows, score_rows
 from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
@@ -91,15 +91,17 @@ def frame(number: int) -> np.ndarray:
 def measure(source: VideoSource, scorer: Scorer, out: Path, repeats: int) -> dict[str, tuple[float, float]]:
     """Median wall and CPU seconds of each part."""
 
+    encoder = FrameEncoder(scorer.clip, scorer.fingerprint)
+
     def decode() -> list[torch.Tensor]:
-        with Pictures(Reader(source), scorer, BATCH) as pictures:
+        with Pictures(Reader(source), encoder) as pictures:
             return list(pictures.batches(0))
 
     batches = decode()
 
     def encode() -> np.ndarray:
         kept = _Kept(batches)
-        return np.concatenate(list(encoded_rows(kept, scorer.clip, scorer.fingerprint, Stopwatch())), 1)  # type: ignore[arg-type]
+        return np.concatenate(list(encoded_rows(kept, encoder, Stopwatch())), 1)  # type: ignore[arg-type]
 
     rows = encode()
 
@@ -107,7 +109,7 @@ def measure(source: VideoSource, scorer: Scorer, out: Path, repeats: int) -> dic
         list(score_rows([rows], scorer, False, Stopwatch()))
 
     def everything() -> None:
-        score_video(source, scorer, out, Reader(source))
+        score_video(Reader(source), scorer, out)
 
     parts: dict[str, Callable[[], object]] = {
         "decode": decode,

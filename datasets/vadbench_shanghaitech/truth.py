@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.base.errors import DataError
-from vadbench.data.annotations.lists import Interval, brief, read_json, whole
+from vadbench.base.errors import DataError, cut, first_line, shortened
+from vadbench.data.annotations.lists import Interval, read_json, whole
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""
@@ -59,11 +59,11 @@ def _read_mask(path: Path) -> np.ndarray:
             mask = np.lib.format.read_array(file, allow_pickle=False) if fits else None
     # On a damaged header NumPy raises what its tokenizer, its literal parser and Python's parser raise.
     except Exception as error:
-        raise DataError(f"{path}: expected an array of 0 and 1, found {brief(error)}; fetch it again") from error
+        raise DataError(f"{path}: expected an array of 0 and 1, found {first_line(error)}; fetch it again") from error
     if mask is None or not np.isin(mask, (0, 1)).all():
         raise DataError(
-            f"{path}: expected one 0 or 1 a frame, at most {MOST_FRAMES} frames, found {brief(dtype)} of shape"
-            f" {brief(shape)} with other values or axes; fetch it again"
+            f"{path}: expected one 0 or 1 a frame, at most {MOST_FRAMES} frames, found {cut(str(dtype), 100)} of shape"
+            f" {cut(str(shape), 100)} with other values or axes; fetch it again"
         )
     return mask
 
@@ -74,7 +74,7 @@ def _runs_of(mask: np.ndarray) -> tuple[int, Runs]:
 
 
 def _stated_runs(name: str, entry: Any, path: Path) -> tuple[int, Runs]:
-    where = f"{path}, {brief(name)!r}"
+    where = f"{path}, {shortened(name)}"
     try:
         frames, stated = entry["n"], [(whole(start, where), whole(end, where)) for start, end in entry["runs"]]
     except (TypeError, KeyError, ValueError) as error:
@@ -105,7 +105,7 @@ def read_spans(path: Path) -> dict[str, Spans]:
 
 
 def _spans(clip: str, entry: Any, path: Path) -> Spans:
-    where = f"{path}, {brief(clip)!r}"
+    where = f"{path}, {shortened(clip)}"
     try:
         frames = _frames(entry["length"], where)
         intervals = tuple(

@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from vadbench.base.errors import DataError, MediaError
-from vadbench.base.types import Progress, silent
 from vadbench.data.media import VIDEO_SUFFIXES, declared_frames
-from vadbench.dataset import SPLITS, ClassTable, Dataset, Segment, Split, Video, VideoClass
+from vadbench.dataset import ClassTable, Dataset, Segment, Split, Video, VideoClass
 from vadbench_ucsdped2.truth import INTERVALS_JSON, INTERVALS_MATLAB, MASKS, TEST_CLIPS, Mask, read_intervals, read_mask
 
 TRAIN_ABNORMAL = ("Test002", "Test006", "Test009", "Test010", "Test011", "Test012")
@@ -50,11 +49,6 @@ class UcsdPed2(Dataset):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._masks: dict[str, Mask] | None = None
-
-    def prepare(self, progress: Progress = silent) -> None:
-        super().prepare(progress)
-        for split in SPLITS:
-            self.videos(split)
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """The clips of one split; frame counts where there are masks.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadbench.base.errors import DataError
+from vadbench.base.errors import DataError, shortened
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
 from vadbench.data.annotations.lists import (
     Interval,
     ListEntry,
     add_once,
-    brief,
     pairs,
     read_lines,
     read_temporal,
@@ -167,7 +166,7 @@ def _read_classes(path: Path) -> dict[str, list[Interval]]:
     found: dict[str, list[Interval]] = {}
     for where, name, rest in _annotated_lines(path):
         if len(rest) % 3:
-            raise DataError(f"{where}: expected 'code first last' groups, found {brief(' '.join(rest))!r}")
+            raise DataError(f"{where}: expected 'code first last' groups, found {shortened(' '.join(rest))}")
         groups = [pairs(rest[i + 1 : i + 3], rest[i], where) for i in range(0, len(rest), 3)]
         add_once(found, name, [interval for group in groups for interval in group], where)
     return found
@@ -181,7 +180,7 @@ def _annotated_lines(path: Path) -> list[tuple[str, str, list[str]]]:
         name = video_name(before + mark + codes)
         if not (_codes(name) and rest):
             raise DataError(
-                f"{where}: expected a name that ends in '_label_' and codes, then frames; found {brief(text)!r}"
+                f"{where}: expected a name that ends in '_label_' and codes, then frames; found {shortened(text)}"
             )
         lines.append((where, name, rest))
     return lines

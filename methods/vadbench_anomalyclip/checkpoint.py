@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vadbench.base.errors import CheckpointError
+from vadbench.base.errors import CheckpointError, listed
 from vadbench_anomalyclip.config import AnomalyClipConfig
 from vadbench_anomalyclip.prompts import TextDirections
 
@@ -96,8 +96,7 @@ def to_ours(
         if tensors[name].shape != own[name].shape:
             wrong.append(f"{names[name]} is {tuple(value.shape)}, which does not fit {tuple(own[name].shape)}")
     if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise CheckpointError(f"not a checkpoint of this AnomalyCLIP configuration: {'; '.join(wrong[:5])}{more}")
+        raise CheckpointError(f"not a checkpoint of this AnomalyCLIP configuration: {listed(wrong, 5, '; ')}")
     for key, value in frozen.items():
         if not torch.allclose(found[key].cpu(), value.cpu(), rtol=_HALF_PRECISION, atol=1e-4):
             raise CheckpointError(

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from vadbench.base.config import MethodConfig, Recipe, Settings, Share
+from vadbench.base.config import Settings
+from vadbench.base.method_config import MethodConfig, Recipe, Share
 
 HEADS = 8
 """Attention heads of every temporal model."""

@@ -47,7 +47,6 @@ class AnomalyClip(Method):
         " (means of ten seeds, results/README.md)"
     }
     centroid: Tensor
-    _directions: Tensor | None
 
     def __init__(self, config: AnomalyClipConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -59,8 +58,6 @@ class AnomalyClip(Method):
         self.selector = Selector(config, classes)
         self.temporal = TemporalModel(config, inputs)
         self.register_buffer("centroid", torch.zeros(task.dim))
-        self.register_buffer("_directions", None, persistent=False)
-        self.register_load_state_dict_post_hook(_forget_directions)
 
     def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
         """Compute the centroid: the mean of all rows of all normal videos, so that long videos count more (spec 2.4).
@@ -68,7 +65,6 @@ class AnomalyClip(Method):
         Raises:
             DataError: there are no normal rows.
         """
-        _forget_directions(self)
         if not self.config.centre_features:
             return
         total, rows = np.zeros(self.task.dim), 0
@@ -122,7 +118,7 @@ class AnomalyClip(Method):
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
         """Probability of being abnormal of each row, and of each class: normal has the rest."""
-        directions = self._current_directions()
+        directions = self.directions(self.centroid)
         grid = (self.config.segments, self.config.segment_length)
         similarities, windows = [], []
         for rows in videos:
@@ -162,20 +158,6 @@ class AnomalyClip(Method):
         own = self.state_dict()
         self.load_state_dict({"centroid": self.centroid, **to_ours(state, own, self.directions, self.config)})
 
-    def train(self, mode: bool = True) -> AnomalyClip:
-        """Switch between training and evaluation, which starts with fresh text features."""
-        _forget_directions(self)
-        return super().train(mode)
-
-    def _current_directions(self) -> Tensor:
-        """Class directions, computed once per evaluation: nothing trains between two scores in evaluation mode."""
-        if self._directions is not None:
-            return self._directions
-        directions = self.directions(self.centroid)
-        if not self.training:
-            self._directions = directions
-        return directions
-
     def _at_once(self) -> int:
         return max(1, WINDOW_ROWS // (self.config.segments * self.config.segment_length))
 
@@ -185,11 +167,5 @@ class AnomalyClip(Method):
         return similarity if self.config.temporal_features == "selector" else torch.cat([similarity, features], -1)
 
     def _scores(self, similarity: Tensor, logits: Tensor) -> Scores:
-        anomaly = logits.sigmoid()
-        joint = F.softmax(self.selector.class_logits(similarity), -1) * anomaly[:, None]
-        normal = self.task.classes.normal
-        return Scores(anomaly, torch.cat([joint[:, :normal], 1 - anomaly[:, None], joint[:, normal:]], 1))
-
-
-def _forget_directions(method: AnomalyClip, _: object = None) -> None:
-    method._directions = None
+        shares = F.softmax(self.selector.class_logits(similarity), -1)
+        return Scores.from_shares(logits.sigmoid(), shares, self.task.classes)

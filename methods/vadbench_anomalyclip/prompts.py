@@ -9,20 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vadbench.base.errors import ConfigError, FeatureError
-from vadbench.dataset import ClassTable
+from vadbench.base.errors import ConfigError
 from vadbench.method import Task
+from vadbench.nn.prompts import CachedText
 from vadbench_anomalyclip.config import AnomalyClipConfig
 
 ENGINEERED = "a video from a CCTV camera of a {}"
 """Prompt of the paper's zero-shot row and of table 7."""
-
-
-def class_words(classes: ClassTable, config: AnomalyClipConfig) -> list[str]:
-    """What stands for each class in a prompt."""
-    if config.prompt_words == "words":
-        return list(classes.words)
-    return [name.replace("_", " ") for name in classes.names]
 
 
 class FreeDirections(nn.Module):
@@ -40,7 +33,7 @@ class FreeDirections(nn.Module):
         return F.normalize(self.vectors, dim=-1)
 
 
-class TextDirections(nn.Module):
+class TextDirections(CachedText):
     """Directions from the normal centroid to the text feature of each abnormal class.
 
     The normal class has context vectors, as in the authors' code, but its text feature is never used, so it is not
@@ -60,14 +53,9 @@ class TextDirections(nn.Module):
     def __init__(self, config: AnomalyClipConfig, task: Task) -> None:
         super().__init__()
         self.task = task
-        text = task.text
-        if text.dim != task.dim:
-            raise FeatureError(
-                f"features are {task.dim} wide, the text features of this CLIP {text.dim}; use features extracted with"
-                " the same CLIP, or set directions=free and text_encoder=none"
-            )
+        text = task.comparable_text("directions=free and text_encoder=none")
         self.n_ctx = config.n_ctx if config.directions == "coop" else 0
-        words = class_words(task.classes, config)
+        words = task.classes.prompt_words(config.prompt_words)
         prompts = [f"{'X ' * self.n_ctx}{w}." if self.n_ctx else ENGINEERED.format(w) for w in words]
         tokens = text.tokenize(prompts)
         abnormal = torch.tensor(task.classes.abnormal, device=tokens.device)
@@ -92,7 +80,7 @@ class TextDirections(nn.Module):
         if config.text_encoder == "finetune_projection":
             self.text_projection = nn.Parameter(text.text_projection.detach().clone())
 
-    def text_features(self) -> Tensor:
+    def compute(self) -> Tensor:
         """Text feature of each abnormal class, not normalised, ``(C', D)``."""
         hidden = self._encoded() if self.n_ctx else self.hidden
         projection = self.text_projection if hasattr(self, "text_projection") else self.task.text.text_projection

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vadbench.base.config import MethodConfig
+from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method, Scores, Task
 
 

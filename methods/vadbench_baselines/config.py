@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from vadbench.base.config import MethodConfig, Recipe, Rows
+from vadbench.base.method_config import MethodConfig, Recipe, Rows
 
 
 class LinearRecipe(Recipe):

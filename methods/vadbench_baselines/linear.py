@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task
-from vadbench.nn.sampling import chunk_lengths, drawn_sample, to_chunks, top_mean
+from vadbench.nn.chunks import in_chunks
+from vadbench.nn.sampling import drawn_sample, top_mean
 from vadbench.nn.temporal import LocalGlobal, scaled
 from vadbench_baselines.config import LINEAR_DEFAULTS, TEMPORAL_LINEAR_DEFAULTS, LinearConfig, TemporalLinearConfig
-
-ROWS_AT_ONCE = 16384
-"""Rows that go through the temporal model at once when scoring; bounds memory."""
 
 
 class ClipLinear(Method):
@@ -71,27 +69,13 @@ class ClipLinear(Method):
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
         """Class probabilities of each row."""
-        length = self.config.length
-        chunks = torch.cat([to_chunks(rows, length) for rows in videos])
-        lengths = torch.cat([chunk_lengths(len(rows), length) for rows in videos]).to(chunks.device)
-        at_once = max(1, ROWS_AT_ONCE // length)
-        parts = zip(chunks.split(at_once), lengths.split(at_once), strict=True)
-        logits = torch.cat([self.forward(*part) for part in parts])
-        counts = [math.ceil(len(rows) / length) for rows in videos]
-        return [
-            self._scores(of_video.flatten(0, 1)[: len(rows)])
-            for of_video, rows in zip(logits.split(counts), videos, strict=True)
-        ]
+        found = in_chunks(lambda rows, lengths: {"class": self.forward(rows, lengths)}, videos, self.config.length)
+        return [Scores.from_classes(of_video["class"].softmax(-1), self.task.classes) for of_video in found]
 
     @property
     def reach(self) -> Reach:
         """Every row by itself."""
         return Reach()
-
-    def _scores(self, logits: Tensor) -> Scores:
-        classes = logits.softmax(-1)
-        # The sum of the abnormal ones, not 1 - p[normal], which rounds to 0 where the classifier is sure.
-        return Scores(classes[:, list(self.task.classes.abnormal)].sum(-1).clamp(max=1), classes)
 
 
 class ClipTemporalLinear(ClipLinear):

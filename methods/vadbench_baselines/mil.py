@@ -97,11 +97,7 @@ class Mil(Method):
         return self._scores(scores.repeat_interleave(widths), logits.repeat_interleave(widths, 0))
 
     def _scores(self, anomaly: Tensor, logits: Tensor) -> Scores:
-        table = self.task.classes
-        classes = anomaly.new_empty(len(anomaly), len(table))
-        classes[:, list(table.abnormal)] = anomaly[:, None] * logits.softmax(-1)
-        classes[:, table.normal] = 1 - anomaly
-        return Scores(anomaly, classes)
+        return Scores.from_shares(anomaly, logits.softmax(-1), self.task.classes)
 
 
 def parts(rows: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

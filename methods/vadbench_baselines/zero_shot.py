@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vadbench.base.config import MethodConfig
 from vadbench.base.errors import ConfigError
+from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method, Reach, Scores, Task
 
 
@@ -26,15 +26,18 @@ class Config(MethodConfig):
 
 
 class ZeroShot(Method):
-    """``p = softmax(cos(row, prompt) / temperature)`` over all classes; the anomaly score is ``1 - p[normal]``."""
+    """``p = softmax(cos(row, prompt) / temperature)`` over all classes."""
 
     Config = Config
+    prompts: Tensor
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__(config, task)
         if "{class}" not in config.template:
             raise ConfigError(f"setting 'template' must contain {{class}}, found '{config.template}'")
-        self._prompts: Tensor | None = None
+        prompts = [config.template.replace("{class}", words) for words in task.classes.words]
+        with torch.no_grad():
+            self.register_buffer("prompts", normalize(task.comparable_text()(prompts), dim=-1), persistent=False)
 
     @property
     def reach(self) -> Reach:
@@ -42,12 +45,8 @@ class ZeroShot(Method):
         return Reach()
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        if self._prompts is None:
-            prompts = [self.config.template.replace("{class}", words) for words in self.task.classes.words]
-            self._prompts = normalize(self.task.text(prompts), dim=-1)
-        return [self._score(rows, self._prompts) for rows in videos]
+        return [self._score(rows) for rows in videos]
 
-    def _score(self, rows: Tensor, prompts: Tensor) -> Scores:
-        classes = torch.softmax(normalize(rows, dim=-1) @ prompts.T / self.config.temperature, dim=-1)
-        # The sum of the abnormal ones, not 1 - p[normal], which rounds to 0 where CLIP is sure.
-        return Scores(classes[:, list(self.task.classes.abnormal)].sum(dim=-1).clamp(max=1), classes)
+    def _score(self, rows: Tensor) -> Scores:
+        cosines = normalize(rows, dim=-1) @ self.prompts.T
+        return Scores.from_classes(torch.softmax(cosines / self.config.temperature, dim=-1), self.task.classes)

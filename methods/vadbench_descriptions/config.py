@@ -6,11 +6,12 @@ open; what is marked as our decision is ours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, create_model, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from vadbench.base.config import MethodConfig, Recipe, Rows, Settings
+from vadbench.base.config import Settings
+from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench_descriptions.bank import BankSetting
 
 
@@ -58,7 +59,9 @@ class Prompt(Settings):
         return position
 
 
-class _Temporal(Settings):
+class Temporal(Settings):
+    """How rows are related to each other in time (tables 5 and 10)."""
+
     local: bool = Field(
         True, description="tables 5 and 10: attention among the rows of each window; false and global=false: none"
     )
@@ -70,16 +73,9 @@ class _Temporal(Settings):
         description="add a row to what the graphs make of it (our decision): without, their ReLU confines rows to one"
         " orthant, which text features do not lie in",
     )
-
-
-if TYPE_CHECKING:
-    Temporal = _Temporal
-else:
     # "global" is a word of Python's, and cannot be written as a field's name.
-    Temporal = create_model(
-        "Temporal",
-        __base__=_Temporal,
-        **{"global": (bool, Field(True, description="tables 5 and 10: graphs over all rows, by likeness and by time"))},
+    graphs: bool = Field(
+        True, alias="global", description="tables 5 and 10: graphs over all rows, by likeness and by time"
     )
 
 
@@ -141,7 +137,7 @@ class VideoConfig(MethodConfig):
 
 def parts_of(temporal: Temporal) -> tuple[str, ...]:
     """The parts of the temporal model that are switched on."""
-    return tuple(part for part in ("local", "global") if getattr(temporal, part))
+    return ("local",) * temporal.local + ("global",) * temporal.graphs
 
 
 class FrameConfig(MethodConfig):

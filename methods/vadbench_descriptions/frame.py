@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.nn.sampling import drawn_sample
 from vadbench_descriptions.bank import ReadsBank
 from vadbench_descriptions.config import FRAME_DEFAULTS, FrameConfig
 from vadbench_descriptions.losses import phrase_losses
-from vadbench_descriptions.prompts import require_text
 from vadbench_descriptions.wording import require_fitting
 
-ROWS_AT_ONCE = 65536
-"""Rows that are compared with the phrases at once when scoring; bounds memory."""
 _NOBODYS = -1
 
 
@@ -46,14 +44,14 @@ class DescriptionsFrame(ReadsBank, Method):
 
     def __init__(self, config: FrameConfig, task: Task) -> None:
         super().__init__(config, task)
-        require_text(task)
+        text = task.comparable_text()
         bank, normal = config.descriptions, task.classes.normal
-        require_fitting(bank, task.text.context_length)
+        require_fitting(bank, text.context_length)
         of_classes = bank.of_classes(task.classes)
         ids = {phrase: number for number, phrases in of_classes.items() for phrase in phrases}
         owners = [normal] * len(bank.normal) + [ids.get(phrase, _NOBODYS) for phrase in bank.anomalies]
         with torch.no_grad():
-            phrases = F.normalize(task.text([*bank.normal, *bank.anomalies]), dim=-1)
+            phrases = F.normalize(text([*bank.normal, *bank.anomalies]), dim=-1)
         self.register_buffer("phrases", phrases, persistent=False)
         self.register_buffer("owners", torch.tensor(owners, device=phrases.device), persistent=False)
         self.weights = nn.Parameter(torch.ones(len(owners), task.dim))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vadbench.base.errors import ConfigError, FeatureError
+from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable
 from vadbench.method import Task
+from vadbench.nn.prompts import CachedText, placed_words
 from vadbench_descriptions.bank import Bank
 from vadbench_descriptions.config import Prompt
 
@@ -24,20 +25,7 @@ def class_descriptions(bank: Bank, classes: ClassTable) -> list[str]:
     return [of_classes[i][0] if i in of_classes else words for i, words in enumerate(classes.words)]
 
 
-def require_text(task: Task) -> None:
-    """Nothing where rows and texts can be compared.
-
-    Raises:
-        FeatureError: they differ in width.
-    """
-    if task.text.dim != task.dim:
-        raise FeatureError(
-            f"features are {task.dim} wide, the text features of this CLIP {task.text.dim}; use features extracted"
-            " with the same CLIP"
-        )
-
-
-class Prompts(nn.Module):
+class Prompts(CachedText):
     """Text features of the classes.
 
     Raises:
@@ -51,8 +39,7 @@ class Prompts(nn.Module):
 
     def __init__(self, config: Prompt, bank: Bank, task: Task) -> None:
         super().__init__()
-        require_text(task)
-        self.task, text = task, task.text
+        self.task, text = task, task.comparable_text()
         words = list(task.classes.words)
         if config.kind == "learned-description":
             words = class_descriptions(bank, task.classes)
@@ -62,29 +49,24 @@ class Prompts(nn.Module):
             self.context = None
             return
         before = config.length if config.position == "end" else config.length // 2
-        tokens = text.tokenize(words)
-        own_ends = tokens.argmax(-1)  # the end-of-text token has the highest id of all
-        ends = own_ends + config.length
-        if int(ends.max()) >= text.context_length:
-            longest = words[int(ends.argmax())]
+        placed = placed_words(text.tokenize(words), before, config.length - before)
+        if int(placed.ends.max()) >= text.context_length:
+            longest = words[int(placed.ends.argmax())]
             raise ConfigError(
                 f"{config.length} learned vectors and '{longest}' do not fit CLIP's {text.context_length} tokens; use a"
                 " smaller prompt.length or a shorter phrase"
             )
-        placed = torch.zeros(len(words), int(ends.max()) + 1, dtype=tokens.dtype, device=tokens.device)
-        slots = torch.full_like(placed, -1)
-        for row, (own_end, end) in enumerate(zip(own_ends.tolist(), ends.tolist(), strict=True)):
-            vectors = [*range(1, before + 1), *range(before + own_end, end)]
-            slots[row, vectors] = torch.arange(config.length, device=slots.device)
-            placed[row, [0, *range(before + 1, before + own_end), end]] = tokens[row, : own_end + 1]
-        self.register_buffer("ends", ends, persistent=False)
+        places = torch.arange(placed.taken.shape[1], device=placed.ends.device)
+        free = ~placed.taken & (places < placed.ends[:, None])
+        slots = (free.cumsum(1) - 1).masked_fill(~free, -1)
+        self.register_buffer("ends", placed.ends, persistent=False)
         self.register_buffer("slots", slots[..., None], persistent=False)
         with torch.no_grad():
-            self.register_buffer("fixed", text.embed(placed), persistent=False)
+            self.register_buffer("fixed", text.embed(placed.tokens), persistent=False)
         shape = (len(words), config.length) if config.position == "end" else (1, config.length)
         self.context = nn.Parameter(0.02 * torch.randn(*shape, text.width))
 
-    def forward(self) -> Tensor:
+    def compute(self) -> Tensor:
         """Text features ``(C, D)``, not normalised."""
         if self.context is None:
             return self.fixed

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vadbench.base.errors import CheckpointError
+from vadbench.base.errors import CheckpointError, listed
 from vadbench.harness.checkpoints import mismatches
 from vadbench.method import Task
 from vadbench_vadclip.config import VadClipConfig
@@ -75,8 +75,7 @@ def to_ours(
     found = {key: value for key, value in state.items() if not key.startswith(unread)}
     shapes = {key: own[name].shape for name, key in names.items()} | {key: value.shape for key, value in clip.items()}
     if wrong := mismatches(found, shapes):
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise CheckpointError(f"not a checkpoint of this VadCLIP configuration: {'; '.join(wrong[:5])}{more}")
+        raise CheckpointError(f"not a checkpoint of this VadCLIP configuration: {listed(wrong, 5, '; ')}")
     for key, value in clip.items():
         if not torch.allclose(found[key].cpu().float(), value.cpu(), rtol=_HALF_PRECISION, atol=1e-4):
             raise CheckpointError(

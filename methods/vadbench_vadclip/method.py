@@ -8,7 +8,6 @@ what the classifier looks at in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -20,17 +19,15 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task
 from vadbench.nn.attention import Mlp
+from vadbench.nn.chunks import in_chunks
 from vadbench.nn.parts import sum_of_parts
-from vadbench.nn.sampling import chunk_lengths, row_mask, to_chunks
+from vadbench.nn.sampling import averaged_sample, row_mask
 from vadbench_vadclip.checkpoint import to_ours
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss, coarse_loss, divergence, most_suspicious
 from vadbench_vadclip.prompts import Prompts
-from vadbench_vadclip.sampling import training_sample
 from vadbench_vadclip.temporal import TemporalAdapter
 
-ROWS_AT_ONCE = 16384
-"""Rows that go through the model at once when scoring; bounds memory."""
 ROWS_IN_PART = 3840
 """Rows whose activations are held at once in training on a CPU. All of a batch's would take 3 GB and a sixth more time,
 for they fit no cache, and a tensor of 32 MB or more is new pages at every step, as an MLP's of 4,096 rows would be."""
@@ -52,7 +49,6 @@ class VadClip(Method):
     reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "best-on-test"
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = DATASET_DEFAULTS
     separation: Tensor
-    _text: Tensor | None
 
     def __init__(self, config: VadClipConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -61,14 +57,12 @@ class VadClip(Method):
         self.align = AlignBranch(config, task) if config.branches != "coarse" else None
         if config.score_branch == "best":
             self.register_buffer("separation", torch.zeros(2))
-        self.register_buffer("_text", None, persistent=False)
-        self.register_load_state_dict_post_hook(_forget_text)
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """One sample: ``features`` ``(length, dim)``, float32, and how many of them are the video's, ``length`` ``()``;
         nothing is random."""
         length = self.config.length
-        return {"features": training_sample(features, length), "length": np.array(min(len(features), length))}
+        return {"features": averaged_sample(features, length), "length": np.array(min(len(features), length))}
 
     def forward(self, features: Tensor, lengths: Tensor, text: Tensor | None) -> dict[str, Tensor]:
         """Logits of the branches: ``coarse`` ``(B, L)`` and ``align`` ``(B, L, C)``, always float32.
@@ -91,7 +85,7 @@ class VadClip(Method):
 
     def text_features(self) -> Tensor | None:
         """Text features of the classes ``(C, D)``, ``None`` without the align branch."""
-        return None if self.align is None else self.align.prompts()
+        return None if self.align is None else self.align.prompts.text_features()
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """The terms ``coarse``, ``align`` and ``divergence``, as far as the settings have them."""
@@ -124,18 +118,9 @@ class VadClip(Method):
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
         """Scores of both branches of each row, and the align branch's class probabilities."""
-        length = self.config.length
-        text = self._current_text()
-        chunks = torch.cat([to_chunks(rows.float(), length) for rows in videos])
-        lengths = torch.cat([chunk_lengths(len(rows), length) for rows in videos]).to(chunks.device)
-        at_once = max(1, ROWS_AT_ONCE // length)
-        parts = [self.forward(*part, text) for part in zip(chunks.split(at_once), lengths.split(at_once), strict=True)]
-        counts = [math.ceil(len(rows) / length) for rows in videos]
-        split = {name: torch.cat([p[name] for p in parts]).split(counts) for name in parts[0]}
-        return [
-            self._scores({name: logits[i].flatten(0, 1)[: len(rows)] for name, logits in split.items()})
-            for i, rows in enumerate(videos)
-        ]
+        text = self.text_features()
+        found = in_chunks(lambda rows, lengths: self.forward(rows, lengths, text), videos, self.config.length)
+        return [self._scores(logits) for logits in found]
 
     @property
     def reach(self) -> Reach:
@@ -150,20 +135,6 @@ class VadClip(Method):
         """
         own = self.state_dict()
         self.load_state_dict(own | to_ours(state, own, self.config, self.task))
-
-    def train(self, mode: bool = True) -> VadClip:
-        """Switch between training and evaluation, which starts with fresh text features."""
-        _forget_text(self)
-        return super().train(mode)
-
-    def _current_text(self) -> Tensor | None:
-        """Text features, computed once per evaluation: nothing trains between two scores in evaluation mode."""
-        if self._text is not None:
-            return self._text
-        text = self.text_features()
-        if not self.training:
-            self._text = text
-        return text
 
     def _scores(self, logits: Mapping[str, Tensor]) -> Scores:
         branches: dict[str, Tensor] = {}
@@ -232,10 +203,6 @@ class AlignBranch(nn.Module):
         if self.config.mask_padding:
             weights = weights * row_mask(lengths, rows.shape[1])
         return F.normalize((weights[:, None] @ rows).squeeze(1), dim=-1)
-
-
-def _forget_text(method: VadClip, _: object = None) -> None:
-    method._text = None
 
 
 def _in_parts(*tensors: Tensor) -> list[tuple[Tensor, ...]]:

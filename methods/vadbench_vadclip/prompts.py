@@ -8,23 +8,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vadbench.base.errors import ConfigError, FeatureError
-from vadbench.dataset import ClassTable
+from vadbench.base.errors import ConfigError
 from vadbench.method import Task
+from vadbench.nn.prompts import CachedText, placed_words
 from vadbench_vadclip.config import VadClipConfig
 
 HANDCRAFTED = "a video of {}"
 """Prompt of table 7's first row (our decision: the paper does not quote it)."""
 
 
-def class_words(classes: ClassTable, config: VadClipConfig) -> list[str]:
-    """What stands for each class in a prompt."""
-    if config.prompt_words == "words":
-        return list(classes.words)
-    return [name.replace("_", " ") for name in classes.names]
-
-
-class Prompts(nn.Module):
+class Prompts(CachedText):
     """Text features of the classes.
 
     Learned prompts take their vectors from one table of an embedding for each of CLIP's positions, shared by all
@@ -44,40 +37,26 @@ class Prompts(nn.Module):
     def __init__(self, config: VadClipConfig, task: Task) -> None:
         super().__init__()
         self.task = task
-        text = task.text
-        if text.dim != task.dim:
-            raise FeatureError(
-                f"features are {task.dim} wide, the text features of this CLIP {text.dim}; use features extracted with"
-                " the same CLIP, or set branches=coarse and score_branch=coarse"
-            )
-        words = class_words(task.classes, config)
+        text = task.comparable_text("branches=coarse and score_branch=coarse")
+        words = task.classes.prompt_words(config.prompt_words)
         if config.text_prompt == "handcrafted":
             with torch.no_grad():
                 self.register_buffer("fixed", text([HANDCRAFTED.format(w) for w in words]), persistent=False)
             self.embeddings = None
             return
-        tokens = text.tokenize(words)
-        own_ends = tokens.argmax(-1)  # the end-of-text token has the highest id of all
-        ends = config.prefix + own_ends + config.postfix
-        if int(own_ends.max()) == text.context_length - 1 or int(ends.max()) >= text.context_length:
+        placed = placed_words(text.tokenize(words), config.prefix, config.postfix)
+        if int(placed.ends.max()) >= text.context_length:
             raise ConfigError(
                 f"a prompt of {config.prefix} vectors, a class and {config.postfix} vectors does not fit CLIP's"
                 f" {text.context_length} tokens; use smaller prefix and postfix or shorter class words"
             )
-        length = int(ends.max()) + 1
-        placed = torch.zeros(len(words), length, dtype=tokens.dtype, device=tokens.device)
-        taken = torch.zeros_like(placed, dtype=torch.bool)
-        for row, (own_end, end) in enumerate(zip(own_ends.tolist(), ends.tolist(), strict=True)):
-            places = [0, *range(config.prefix + 1, config.prefix + own_end), end]
-            placed[row, places] = tokens[row, : own_end + 1]
-            taken[row, places] = True
-        self.register_buffer("ends", ends, persistent=False)
-        self.register_buffer("taken", taken[..., None], persistent=False)
+        self.register_buffer("ends", placed.ends, persistent=False)
+        self.register_buffer("taken", placed.taken[..., None], persistent=False)
         with torch.no_grad():
-            self.register_buffer("fixed", text.embed(placed), persistent=False)
+            self.register_buffer("fixed", text.embed(placed.tokens), persistent=False)
         self.embeddings = nn.Parameter(0.01 * torch.randn(text.context_length, text.width))
 
-    def forward(self) -> Tensor:
+    def compute(self) -> Tensor:
         """Text features ``(C, D)``, not normalised."""
         if self.embeddings is None:
             return self.fixed

@@ -6,19 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
-from vadbench.base.config import (
-    MethodConfig,
-    Recipe,
-    Settings,
-    field_choices,
-    field_descriptions,
-    field_names,
-    is_content,
-    of_field,
-    resolve,
-)
+from vadbench.base.config import Settings, field_choices, field_descriptions, field_names, is_content, of_field, resolve
 from vadbench.base.errors import ConfigError
 from vadbench.base.fields import FromFile, file_setting
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names, flatten, joined, read_value, same, split_name, written
 from vadbench.plugins.registry import installed
 
@@ -249,6 +240,28 @@ def test_a_section_can_be_taken_away_and_begun_anew():
     assert resolve(Optional, {}, environment={}, assignments=["recipe=null"]).recipe is None
     again = resolve(Optional, {}, environment={}, assignments=["recipe=null", "recipe.epochs=2"])
     assert again.recipe == Recipe(epochs=2)
+
+
+class Spelt(Settings):
+    lasting: bool = Field(True, alias="global", description="a word of Python's")
+    inner: Part | None = Field(None, alias="class", description="another")
+
+
+class Aliased(MethodConfig):
+    time: Spelt = Spelt()
+
+
+def test_an_alias_is_the_name_of_a_setting(tmp_path):
+    path = tmp_path / "f.toml"
+    path.write_text("time.class.size = 3\n")
+    found = resolve(Aliased, {}, path, {"VADBENCH_SET__TIME__GLOBAL": "false"})
+    assert not found.time.lasting and found.time.inner.size == 3
+    assert found.model_dump()["time"] == {"global": False, "class": found.time.inner.model_dump()}
+    assert Aliased.model_validate(found.model_dump(mode="json")) == found
+    assert {"time.global", "time.class.size"} <= set(field_names(Aliased))
+    assert field_descriptions(Aliased)["time.global"] == "a word of Python's"
+    with pytest.raises(ConfigError, match=r"did you mean 'time\.global'"):
+        resolve(Aliased, {}, environment={}, assignments=["time.globl=true"])
 
 
 def test_data_set_defaults_are_not_changed_by_what_is_laid_on_them():

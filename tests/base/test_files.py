@@ -1,10 +1,12 @@
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from vadbench.base import files
 from vadbench.base.errors import RunError, StorageError
 from vadbench.base.files import locked, make_folder, read_json, replacing, write_json
 
@@ -56,3 +58,22 @@ def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path, held_b
         pass
     with locked(tmp_path, "run abc"):
         pass
+
+
+def test_waiting_for_another_process_is_told_once(tmp_path, monkeypatch, held_by_another_process):
+    monkeypatch.setattr(files, "_UNTOLD_SECONDS", 0.05)
+    told = []
+    held = held_by_another_process(tmp_path)
+    held.__enter__()
+
+    def progress(stage, done, total, detail=""):
+        told.append((stage, done, total))
+        if not done:
+            threading.Timer(0.2, held.__exit__, (None, None, None)).start()
+
+    with locked(tmp_path, "cache of abc", wait=True, progress=progress):
+        assert len(told) == 2
+    with locked(tmp_path, "cache of abc", wait=True, progress=progress):
+        pass
+    stage = f"waiting for another process to end with the cache of abc ({tmp_path})"
+    assert told == [(stage, 0, 1), (stage, 1, 1)]

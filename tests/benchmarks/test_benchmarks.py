@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.base.config import MethodConfig, Recipe, resolve
+from places import PLUGIN, ROOT
+from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError, StorageError, UnknownNameError
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names
 from vadbench.base.types import silent
 from vadbench.benchmarks.engines import LostTask
@@ -30,8 +32,6 @@ from vadbench.records.folders import read_record, read_records, write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
 
-ROOT = Path(__file__).resolve().parents[2]
-PLUGIN = ROOT / "tests" / "tiny_plugin.py"
 FILE = '''title = "t"  # not [[a]] table {
 paper = """
 [[tables]]
@@ -592,7 +592,7 @@ UNREACHED = {
         "--features-layout says how",  # bench says so itself
     },
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
-    "vadbench/features/extract.py": {"choose one with --pooling"},  # features of regions
+    "vadbench/features/encoders.py": {"choose one with --pooling"},  # features of regions
     "vadbench/plugins/registry.py": {"--plugin"},  # which bench has
     "vadbench/harness/run.py": {"--again runs it anew"},  # vadbench run alone says so
     "vadbench/plugins/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name
@@ -615,7 +615,7 @@ def advice():
         "tracking",
         "results",
     )
-    others = ("environment.py",)
+    others = ("environment.py", "extraction_request.py")
     for path in sorted((ROOT / "vadbench").rglob("*.py")):
         place = path.relative_to(ROOT).as_posix()
         if path.parts[-2] in commands_own or path.name in others:
@@ -661,7 +661,7 @@ def test_a_run_without_some_videos_is_done_only_where_that_is_allowed(record, tm
 
 WEIGHTED = """
 from vadbench import MethodSpec, hookimpl
-from vadbench.base.config import MethodConfig
+from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method
 
 

@@ -17,9 +17,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vadbench.cli import main
+from command_line import succeed
+from places import PLUGIN
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 HEAD = 'title = "Two methods"\nclip = "small"\nclip_weights = "random:0"\n'
 SMALL = f"""{HEAD}seeds = [0, 2]
@@ -46,16 +46,13 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def bench(capsys, tmp_path):
+def bench(vadbench, tmp_path):
     """``vadbench bench`` in this process: what it printed as JSON, or as text, and its notes."""
 
     def call(file, *arguments, status=0, as_json=True):
         base = ["bench", file, "--plugin", PLUGIN, "--out", tmp_path / "runs", "--device", "cpu"]
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*base, *(["--json"] if as_json else []), *arguments]])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err + found.out
-        return (json.loads(found.out) if as_json and found.out else found.out), found.err
+        found = vadbench(*base, *(["--json"] if as_json else []), *arguments, status=status)
+        return (found.json if as_json and found.out else found.out), found.err
 
     return call
 
@@ -203,15 +200,13 @@ def test_runs_of_an_earlier_edition_are_to_do_again(bench, write):
     assert looked["counts"] == {"to do": 1}
 
 
-def test_cells_on_features_of_regions_are_done(bench, write, tmp_path, capsys):
+def test_cells_on_features_of_regions_are_done(bench, write, tmp_path):
     names = [f"{split}-{i}" for split, n in (("train", 8), ("test", 6)) for i in range(n)]
     boxes = ["video,frame,x1,y1,x2,y2,confidence", *(f"{n},{t},2,2,30,25,0.4" for n in names for t in (0, 9))]
     file, store = write("\n".join(boxes), "boxes.csv"), tmp_path / "store"
     clip = ["--clip", "small", "--clip-weights", "random:0"]
     extract = ["extract", "--plugin", PLUGIN, "-d", "tiny", *clip, "--stride", 1, "--regions", file, "--out", store]
-    with pytest.raises(SystemExit, match="0"):
-        main([str(a) for a in extract])
-    capsys.readouterr()
+    succeed(*extract)
     grid = write(SETTINGS.replace("METHOD", "linear").replace("SET", "recipe.epochs = 1"), "grid.toml")
     found = runs_once(bench, grid, "--features", f"tiny={store}")
     (cell,) = found["cells"]

@@ -1,31 +1,26 @@
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from vadbench_ucsdped2.dataset import CLIPS
 
-from vadbench.cli import main
+from places import PLUGIN
 from vadbench.clip import load_clip
 from vadbench.data.media import source_id
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
 
-TINY = Path(__file__).parents[1] / "tiny_plugin.py"
 FRAMES = 6
 
 
 @pytest.fixture
-def check(capsys):
+def check(vadbench):
     def call(*arguments, status):
-        with pytest.raises(SystemExit) as end:
-            main(["data", "check", *map(str, arguments)])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err + found.out
+        found = vadbench("data", "check", *arguments, status=status)
         return found.err if status == 2 and not found.out else found.out
 
     return call
@@ -113,11 +108,11 @@ def test_what_cannot_be_asked_is_one_line(check, root):
 
 
 def test_a_data_set_that_makes_itself_is_made_and_checked(check, tmp_path):
-    error = check("tiny", "--plugin", TINY, "--data-root", tmp_path / "tiny", status=2)
+    error = check("tiny", "--plugin", PLUGIN, "--data-root", tmp_path / "tiny", status=2)
     assert "--data-root names" in error and len(error.splitlines()) == 1
     assert not (tmp_path / "tiny").exists()
     (tmp_path / "tiny").mkdir()
-    output = check("tiny", "--plugin", TINY, "--data-root", tmp_path / "tiny", status=0)
+    output = check("tiny", "--plugin", PLUGIN, "--data-root", tmp_path / "tiny", status=0)
     assert "complete, 14 of 14 videos can be used" in output
     assert len(list((tmp_path / "tiny").glob("*.mp4"))) == 14
 
@@ -155,7 +150,7 @@ def test_features_of_another_clip_exit_with_2(check, root, tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["store", "rows-crops"])
-def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tmp_path, capsys, layout):
+def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tmp_path, vadbench, layout):
     features = tmp_path / "i3d"
     if layout == "store":
         make_store(features, foreign(dim=2048, encoder="i3d", weights="12ab"), root=root)
@@ -167,9 +162,8 @@ def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tm
     output = check("ucsdped2", *where, status=2)
     (said,) = [line.removeprefix("encoder: ") for line in output.splitlines() if line.startswith("encoder: ")]
     assert "2048 wide" in said and "unusable" in output and "complete" not in output.splitlines()[-1]
-    with pytest.raises(SystemExit, match="2"):
-        main([str(a) for a in ["run", "-m", "mil", "-d", "ucsdped2", *where, "--crop", "mean", "--out", tmp_path]])
-    assert capsys.readouterr().err.splitlines()[-1] == f"vadbench: {said}"
+    refused = vadbench("run", "-m", "mil", "-d", "ucsdped2", *where, "--crop", "mean", "--out", tmp_path, status=2)
+    assert refused.err.splitlines()[-1] == f"vadbench: {said}"
 
 
 def test_a_folder_without_features_exits_with_2(check, root, tmp_path):
@@ -191,10 +185,8 @@ def test_there_is_a_bar_on_a_terminal(check, root, monkeypatch):
     assert shown == ["checking videos"]
 
 
-def test_the_help_explains_the_status_and_the_report(capsys):
-    with pytest.raises(SystemExit):
-        main(["data", "check", "--help"])
-    text = " ".join(capsys.readouterr().out.split())
+def test_the_help_explains_the_status_and_the_report(vadbench):
+    text = " ".join(vadbench("data", "check", "--help").out.split())
     assert "exit status is 0" in text and "--allow-incomplete" in text and "--debug" in text
     for name in ("status", "counts", "source", "splits", "features", "preflight", "problems", "positive_frames"):
         assert name in text

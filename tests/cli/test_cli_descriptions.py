@@ -6,25 +6,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from vadbench.cli import main
+from places import PLUGIN
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 SITE = 'normal = ["people walking", "an ordinary street"]\nabnormal = ["a fire with smoke"]\n'
-
-
-@pytest.fixture
-def vadbench(capsys):
-    """Run a command in this process: stdout and stderr."""
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err + found.out
-        return found.out, found.err
-
-    return call
 
 
 @pytest.fixture
@@ -50,7 +35,7 @@ def test_a_sound_bank_is_shown_with_its_nearest_phrases(vadbench, site):
     out, _ = vadbench("descriptions", "check", site)
     assert "nearest of the other side" in out and "people walking" in out
     assert out.splitlines()[-1].endswith("site.toml: 2 normal and 1 abnormal phrases; can be used")
-    found = json.loads(vadbench("descriptions", "check", site, "--json")[0])
+    found = vadbench("descriptions", "check", site, "--json").json
     assert found["problems"] == found["notes"] == []
     assert found["clip"] == {"model": "small", "weights": ""}
     by_phrase = {p["phrase"]: p for p in found["phrases"]}
@@ -183,10 +168,10 @@ def test_a_bank_that_cannot_be_used_stops_a_run_in_one_line(run, site):
 
 
 def test_show_prints_a_bank_as_set_takes_it(vadbench):
-    found = json.loads(vadbench("show", "method", "descriptions-frame", "--dataset", "ucfcrime", "--json")[0])
+    found = vadbench("show", "method", "descriptions-frame", "--dataset", "ucfcrime", "--json").json
     settings = {s["name"]: s["value"] for s in found["settings"]}
     assert settings["descriptions"] == "ucfcrime"
-    assert json.loads(vadbench("show", "method", "anomalyclip", "--json")[0])["settings"]
+    assert vadbench("show", "method", "anomalyclip", "--json").json["settings"]
 
 
 AXES = {

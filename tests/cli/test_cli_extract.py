@@ -1,29 +1,24 @@
 """``vadbench extract``: what its options say about the features, and damaged videos that are told of every time."""
 
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vadbench.cli import main
+from places import PLUGIN
 from vadbench.data.media import write_video
 from vadbench.features.store import FeatureStore
 
 
 @pytest.fixture
-def extract(capsys, tmp_path):
+def extract(vadbench, tmp_path):
     """``vadbench extract`` from ``in`` with untrained weights: its report, and what it told on stderr."""
     (tmp_path / "in").mkdir()
 
     def call(*arguments, status=0):
         base = ["extract", tmp_path / "in", "--clip", "small", "--clip-weights", "random:0", "--json"]
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in (*base, *arguments)])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return json.loads(found.out), found.err
+        found = vadbench(*base, *arguments, status=status)
+        return found.json, found.err
 
     return call
 
@@ -72,22 +67,14 @@ def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_p
 
 
 @pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
-def test_a_run_takes_features_of_several_crops(capsys, tmp_path):
-    plugin = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
-    clip = ["--plugin", plugin, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
+def test_a_run_takes_features_of_several_crops(vadbench, tmp_path):
+    clip = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
     store = tmp_path / "store"
 
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert not end.value.code, found.err
-        return found.out
-
-    call("extract", *clip, "--stride", 4, "--crops", 10, "--out", store)
+    vadbench("extract", *clip, "--stride", 4, "--crops", 10, "--out", store)
     wanted = ["-m", "linear", "--set", "rows.stride=4", "--set", "recipe.epochs=1", "--features", store]
     scored = {
-        crop: json.loads(call("run", *clip, *wanted, "--crop", crop, "--out", tmp_path / "runs", "--json"))[0]
+        crop: vadbench("run", *clip, *wanted, "--crop", crop, "--out", tmp_path / "runs", "--json").json[0]
         for crop in ("center", "top-left-mirrored", "mean")
     }
     assert len({record["evaluation"] for record in scored.values()}) == 3

@@ -1,12 +1,11 @@
 """``vadbench features``: what people and programs are told of features, and by which exit status."""
 
-import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from vadbench.cli import main
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
 
@@ -15,15 +14,8 @@ LENGTHS = {"Abuse 001": 40, "Léon": 33}
 
 
 @pytest.fixture
-def call(capsys):
-    def run(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main(["features", *map(str, arguments)])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return found.out, found.err
-
-    return run
+def call(vadbench):
+    return partial(vadbench, "features")
 
 
 def rows_of(name, frames):
@@ -54,7 +46,7 @@ def content(folder):
 
 
 def test_info_of_a_store(call, store):
-    shown = json.loads(call("info", store, "--json")[0])
+    shown = call("info", store, "--json").json
     values = np.concatenate([rows_of(*video) for video in LENGTHS.items()])
     lengths = np.sqrt((values.astype(float) ** 2).sum(1))
     assert shown["layout"] == "store" and shown["fingerprint"] == PRINT.digest
@@ -80,7 +72,7 @@ def test_info_shows_values_whole(call, tmp_path):
 
 def test_info_of_files_of_unknown_origin(call, npy):
     before = content(npy)
-    shown = json.loads(call("info", npy, "--features-layout", "anomalyclip", "--json")[0])
+    shown = call("info", npy, "--features-layout", "anomalyclip", "--json").json
     assert (shown["layout"], shown["fingerprint"], shown["videos"], shown["rows"]) == ("anomalyclip", "unknown", 2, 73)
     assert "unknown" in call("info", npy, "--features-layout", "anomalyclip")[0]
     text, error = call("info", npy, status=2)
@@ -93,7 +85,7 @@ def test_info_tells_damage_and_goes_on(call, npy):
     rows[[3, 7], 2] = np.nan, np.inf
     np.save(npy / "c.npy", rows)
     (npy / "d.npy").write_text("<html>")
-    shown = json.loads(call("info", npy, "--features-layout", "anomalyclip", "--json", status=1)[0])
+    shown = call("info", npy, "--features-layout", "anomalyclip", "--json", status=1).json
     assert (shown["videos"], shown["rows"], shown["not_finite"]) == (3, 93, 2)
     assert len(shown["unreadable"]) == 1 and "d.npy is no .npy file" in shown["unreadable"][0]
     _, error = call("info", npy, "--features-layout", "anomalyclip", status=1)
@@ -105,16 +97,16 @@ def test_info_looks_at_some_rows_or_at_all(call, tmp_path):
     rows[1050] = np.nan
     for i in range(70):
         np.save(tmp_path / f"v{i:02d}__0.npy", rows)
-    some = json.loads(call("info", tmp_path, "--json")[0])
+    some = call("info", tmp_path, "--json").json
     assert (some["videos"], some["rows"], some["looked_at"], some["not_finite"]) == (70, 77000, 35 * 1024, 0)
     assert some["length_mean"] == 2 and some["length_std"] == 0
-    every = json.loads(call("info", tmp_path, "--all", "--json", status=1)[0])
+    every = call("info", tmp_path, "--all", "--json", status=1).json
     assert (every["looked_at"], every["not_finite"]) == (77000, 70)
 
 
 def test_diff_of_the_same_values(call, store, npy):
     before = content(npy) | content(store)
-    shown = json.loads(call("diff", store, npy, "--json")[0])
+    shown = call("diff", store, npy, "--json").json
     assert shown["same"] and shown["causes"] == [{"kind": "same", "text": "the same values", "videos": 2}]
     assert "encoder: tiny here, unknown there" in shown["fingerprint"]
     text, _ = call("diff", npy, store)
@@ -135,7 +127,7 @@ def test_diff_of_other_values(call, store, tmp_path):
     assert error == "only in B: extra\n"
     (line,) = [line for line in text.splitlines() if line.startswith("Léon")]
     assert line.split()[1:] == ["1,", "33,", "8", "1,", "3,", "8", "1.00000", "1.00000", "pooled"]
-    shown = json.loads(call("diff", store, other, "--json", status=1)[0])
+    shown = call("diff", store, other, "--json", status=1).json
     assert not shown["same"] and shown["only_b"] == ["extra"] and shown["videos"][0]["causes"][0]["kind"] == "pooled"
 
 

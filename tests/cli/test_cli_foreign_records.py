@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
-from vadbench.cli import main
+from command_line import status_of
+from places import PLUGIN
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 FREE = ("environment", "fingerprint", "clip", "protocol", "diagnostics", "data", "seconds", "peak_memory_mb", "metrics")
 """Parts of a record whose entries no schema asks for."""
@@ -24,29 +23,11 @@ rows = [{ label = "a", method = "linear", set = { recipe.epochs = 1 } }]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory, tiny_cache, tracking_address):
+def source(tmp_path_factory, prepare):
     """The folder of two seeds of one method."""
     out = tmp_path_factory.mktemp("source")
-    command = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
-        patch.setenv("MLFLOW_TRACKING_URI", tracking_address)
-        with pytest.raises(SystemExit, match="0"):
-            main(
-                [
-                    *command,
-                    "--out",
-                    str(out),
-                    "-m",
-                    "linear",
-                    "-d",
-                    "tiny",
-                    "--seeds",
-                    "0-1",
-                    "--set",
-                    "recipe.epochs=1",
-                ]
-            )
+    command = ["run", "--plugin", PLUGIN, "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
+    prepare(*command, "--out", out, "-m", "linear", "-d", "tiny", "--seeds", "0-1", "--set", "recipe.epochs=1")
     return out
 
 
@@ -80,11 +61,10 @@ def every_command(source, tmp_path, capsys):
             change(content)
             (first / "result.json").write_text(json.dumps(content))
             # Whatever is no VadbenchError comes out here.
-            with pytest.raises(SystemExit) as end:
-                main([str(a) for a in commands[name]])
+            status = status_of(*commands[name])
             found = capsys.readouterr()
-            assert end.value.code in (0, 1, 2), name
-            if end.value.code == 2:
+            assert status in (0, 1, 2), name
+            if status == 2:
                 assert found.err.splitlines()[-1].startswith("vadbench: "), (name, found.err)
             assert "Traceback" not in found.out + found.err
             said[name] = found.out + found.err
@@ -147,27 +127,23 @@ def test_no_entry_of_a_record_is_taken_for_granted_by_any_command(every_command,
 @pytest.mark.parametrize(
     "entry", ["{}", '{"epoch": 0}', "[1]", "no json", '{"epoch": "x", "learning_rate": 1, "loss": {}}']
 )
-def test_a_damaged_training_log_is_named(source, tmp_path, capsys, entry):
+def test_a_damaged_training_log_is_named(source, tmp_path, vadbench, entry):
     out = shutil.copytree(source, tmp_path / "runs")
     folder = sorted(p.parent for p in out.rglob("result.json"))[0]
     (folder / "training.jsonl").write_text(entry + "\n")
     content = json.loads((folder / "result.json").read_text()) | {"created": f"2026-01-01T00:00:00+00:00 {entry}"}
     (folder / "result.json").write_text(json.dumps(content))
-    with pytest.raises(SystemExit) as end:
-        main(["log", str(folder), "--out", str(out)])
-    assert end.value.code == 2
-    assert "training.jsonl" in capsys.readouterr().err
+    assert "training.jsonl" in vadbench("log", folder, "--out", out, status=2).err
 
 
-def test_a_finished_run_from_elsewhere_is_returned_whatever_it_lacks(source, tmp_path, capsys, tiny_cache, monkeypatch):
+def test_a_finished_run_from_elsewhere_is_returned_whatever_it_lacks(
+    source, tmp_path, vadbench, tiny_cache, monkeypatch
+):
     monkeypatch.setenv("VADBENCH_CACHE", str(tiny_cache))
     out = shutil.copytree(source, tmp_path / "runs")
     for path in out.rglob("result.json"):
         content = json.loads(path.read_text()) | {"data": {}, "protocol": {}, "environment": {}, "seconds": {}}
         path.write_text(json.dumps(content))
-    command = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
-    with pytest.raises(SystemExit) as end:
-        main([*command, "--out", str(out), "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1"])
-    found = capsys.readouterr()
-    assert end.value.code == 0, found.err
-    assert "finished earlier" in found.out and "an unknown number of test videos" in found.out
+    command = ["run", "--plugin", PLUGIN, "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
+    said = vadbench(*command, "--out", out, "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1").out
+    assert "finished earlier" in said and "an unknown number of test videos" in said

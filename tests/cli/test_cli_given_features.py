@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vadbench.cli import main
+from places import PLUGIN
 from vadbench.records.scores import load_split
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 DIM = 64
 LENGTHS = (1, 15, 16, 17, 47, 48, 49, 200)
@@ -82,16 +81,13 @@ def write(root, layout, dtype=np.float32):
 
 
 @pytest.fixture
-def run(capsys, tmp_path, root):
+def run(vadbench, tmp_path, root):
     base = ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--json"]
     base += ["-d", "ucfcrime", "--data-root", root, "--out", tmp_path / "runs"]
 
     def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*base, *(() if "--from" in arguments else ("-m", "linear")), *arguments]])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return json.loads(found.out)[0] if status == 0 else found.err
+        found = vadbench(*base, *(() if "--from" in arguments else ("-m", "linear")), *arguments, status=status)
+        return found.json[0] if status == 0 else found.err
 
     return call
 
@@ -252,7 +248,7 @@ def test_values_are_looked_at_once_and_again_when_a_file_changes(run, root, monk
     folder = write(root, "anomalyclip")
     looked = []
     check = NpyFeatures.check
-    monkeypatch.setattr(NpyFeatures, "check", lambda self, name: looked.append(name) or check(self, name))
+    monkeypatch.setattr(NpyFeatures, "check", lambda self, name, rows: looked.append(name) or check(self, name, rows))
     run("--features", folder)
     assert len(looked) == 20
     run("--features", folder)
@@ -416,10 +412,8 @@ def test_what_is_spoilt_is_refused_in_one_line_and_nothing_is_written(run, root,
     assert not [p for p in (tmp_path / "runs").rglob("*") if p.is_file()]
 
 
-def test_the_table_of_an_incomplete_copy_says_so(root, tmp_path, capsys):
+def test_the_table_of_an_incomplete_copy_says_so(root, tmp_path, vadbench):
     folder = write(root, "anomalyclip")
     arguments = ["run", "--plugin", PLUGIN, "-m", "linear", "-d", "ucfcrime", "--data-root", root, "--features", folder]
     arguments += ["--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--out", tmp_path / "runs"]
-    with pytest.raises(SystemExit):
-        main([str(a) for a in arguments])
-    assert "linear on ucfcrime (incomplete), protocol native: 8 test videos" in capsys.readouterr().out
+    assert "linear on ucfcrime (incomplete), protocol native: 8 test videos" in vadbench(*arguments).out

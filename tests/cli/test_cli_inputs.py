@@ -13,10 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from vadbench.cli import main
+from places import INPUTS, PLUGIN
 from vadbench.data.media import write_video
 
-TESTS = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 TRAIN = {"n0.mp4": (0, 0), "a0.mp4": (10, 20), "n1": (0, 0), "a1": (10, 20)}
 TEST = {"n2.mp4": (0, 0), "a2.mp4": (10, 20), "n3": (0, 0), "a3": (10, 20), "a4.mp4": (5, 25)}
@@ -52,19 +51,17 @@ def original(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def filled(original, tmp_path_factory):
+def filled(original, prepare, tmp_path_factory):
     """The cache after a run on the original."""
     cache = tmp_path_factory.mktemp("cache") / "cache"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
-        patch.setenv("VADBENCH_CACHE", str(cache))
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vadbench.records.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
-        out = tmp_path_factory.mktemp("first")
-        main([str(a) for a in [*command(original), "--out", out]])
+        prepare(*command(original), "--out", tmp_path_factory.mktemp("first"), VADBENCH_CACHE=cache)
     return cache
 
 
 def command(root, *arguments):
-    plugins = ["--plugin", TESTS / "inputs_plugin.py", "--plugin", TESTS / "tiny_plugin.py"]
+    plugins = ["--plugin", INPUTS, "--plugin", PLUGIN]
     chosen = () if "-m" in arguments or "--from" in arguments else ("-m", "zero-shot")
     clip = () if "--from" in arguments or {"--clip", "--clip-weights"} & set(arguments) else CLIP
     return ["run", *plugins, "-d", "yard", "--data-root", root, *clip, *chosen, "--device", "cpu", "--json", *arguments]
@@ -76,7 +73,7 @@ def root(original, tmp_path):
 
 
 @pytest.fixture
-def run(root, filled, tmp_path, capsys, monkeypatch):
+def run(root, filled, tmp_path, vadbench, monkeypatch):
     """A run with the cache of the original, or with an empty one."""
     monkeypatch.setenv("VADBENCH_CACHE", str(shutil.copytree(filled, tmp_path / "cache")))
     calls = []
@@ -86,11 +83,8 @@ def run(root, filled, tmp_path, capsys, monkeypatch):
         with monkeypatch.context() as patch:
             if cache is not None:
                 patch.setenv("VADBENCH_CACHE", str(cache))
-            with pytest.raises(SystemExit) as end:
-                main([str(a) for a in command(where, "--out", tmp_path / f"runs{len(calls)}", *arguments)])
-        found = capsys.readouterr()
-        assert (end.value.code or 0) == status, found.err
-        return json.loads(found.out)[0] if not status else found.err
+            found = vadbench(*command(where, "--out", tmp_path / f"runs{len(calls)}", *arguments), status=status)
+        return found.json[0] if not status else found.err
 
     return call
 
@@ -168,16 +162,14 @@ def test_pooled_rows_of_a_damaged_video_are_not_scored_either(run, root, tmp_pat
     assert of_result(run(*settings, cache=tmp_path / "empty")) == of_result(found)
 
 
-def test_a_store_keeps_no_video_that_was_damaged_since(run, root, tmp_path, capsys):
+def test_a_store_keeps_no_video_that_was_damaged_since(run, root, tmp_path, vadbench):
     store = tmp_path / "store"
-    plugins = ["--plugin", TESTS / "inputs_plugin.py"]
+    plugins = ["--plugin", INPUTS]
     extract = ["extract", *plugins, "-d", "yard", "--data-root", root, *CLIP, "--stride", 1, "--out", store]
     for status in (0, 1):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*extract, "--keep-going"]])
-        assert (end.value.code or 0) == status
+        found = vadbench(*extract, "--keep-going", status=status)
         truncate(root / "clips" / "a2.mp4")
-    assert "left out: a2.mp4: " in capsys.readouterr().err
+    assert "left out: a2.mp4: " in found.err
     assert "were not made from" in run("--features", store, status=2)
     found = run("--features", store, "--allow-incomplete")
     assert found["data"]["test"]["videos"] == len(TEST) - 1
@@ -332,7 +324,7 @@ def test_rows_of_the_first_edition_are_used_and_make_the_same_key(run, root):
 # --- what a result says of where its features come from ---------------------------------------------------------------
 
 
-def test_features_of_unknown_origin_are_not_called_those_of_the_clip(run, features, tmp_path, capsys):
+def test_features_of_unknown_origin_are_not_called_those_of_the_clip(run, features, tmp_path, vadbench):
     """Whichever CLIP is named or not; that the method reads texts of the small one is another matter."""
     for clip in (("--clip", "small"), CLIP):
         for method in ("zero-shot", "linear"):
@@ -341,9 +333,7 @@ def test_features_of_unknown_origin_are_not_called_those_of_the_clip(run, featur
             assert any("of unknown origin" in note for note in found["notes"])
             said = [note for note in found["notes"] if note.startswith("text of ")]
             assert len(said) == (method == "zero-shot"), found["notes"]
-    with pytest.raises(SystemExit, match="0"):
-        main(["leaderboard", "--format", "md", "--out", str(tmp_path / "runs1")])
-    table = capsys.readouterr().out
+    table = vadbench("leaderboard", "--format", "md", "--out", tmp_path / "runs1").out
     assert "of unknown origin" in table and "come from the small" not in table.lower()
     assert "text of the small clip" in table.lower()
 
@@ -365,26 +355,24 @@ def private(record, tmp_path):
     return found
 
 
-def check_results(record, capsys):
-    with pytest.raises(SystemExit):
-        main(["results", "check", record["folder"], "--plugin", str(TESTS / "inputs_plugin.py")])
-    found = capsys.readouterr()
+def check_results(record, vadbench):
+    found = vadbench("results", "check", record["folder"], "--plugin", INPUTS, status=None)
     # The commit of a changed tree is not the matter here.
     return [line for line in found.out.splitlines() if "result.json: " in line and "environment: " not in line]
 
 
-def test_a_record_names_the_features_and_no_folder(run, features, tmp_path, capsys):
+def test_a_record_names_the_features_and_no_folder(run, features, tmp_path, vadbench):
     found = run("--features", features)
     assert any(note.startswith("features given: given features, of unknown origin") for note in found["notes"])
-    assert private(found, tmp_path) == [] and check_results(found, capsys) == []
+    assert private(found, tmp_path) == [] and check_results(found, vadbench) == []
 
 
-def test_a_record_names_the_weights_file_and_no_folder_and_is_found_again_by_hash(run, weights, tmp_path, capsys):
+def test_a_record_names_the_weights_file_and_no_folder_and_is_found_again_by_hash(run, weights, tmp_path, vadbench):
     path, _ = weights
     clip = ("--clip-weights", path)
     found = run("-m", "linear", "--set", "recipe.epochs=1", *clip)
     assert found["clip"]["weights"] == "some weights.safetensors"
-    assert private(found, tmp_path) == [] and check_results(found, capsys) == []
+    assert private(found, tmp_path) == [] and check_results(found, vadbench) == []
     refused = run("--from", found["folder"], "--protocol", "vadclip", status=2)
     assert "some weights.safetensors" in refused and "name it with --clip-weights" in refused
     again = run("--from", found["folder"], "--protocol", "vadclip", "--clip-weights", path)
@@ -394,12 +382,12 @@ def test_a_record_names_the_weights_file_and_no_folder_and_is_found_again_by_has
     assert again["key"] == found["key"]
 
 
-def test_notes_of_damage_and_records_of_failure_name_no_folder(run, root, tmp_path, capsys):
+def test_notes_of_damage_and_records_of_failure_name_no_folder(run, root, tmp_path, vadbench):
     truncate(root / "clips" / "a2.mp4")
     found = run("--allow-incomplete")
     assert any(note.startswith("clips/a2.mp4: ") for note in found["notes"])
     assert any("the others lack a file without damage" in note for note in found["notes"])
-    assert private(found, tmp_path) == [] and check_results(found, capsys) == []
+    assert private(found, tmp_path) == [] and check_results(found, vadbench) == []
     run("-m", "wrong-shape", "--set", "recipe.epochs=0", "--allow-incomplete", status=2)
     (failed,) = tmp_path.glob("runs2/*/wrong-shape/*/result.json")
     assert json.loads(failed.read_text())["status"] == "failed"

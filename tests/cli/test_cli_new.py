@@ -1,29 +1,16 @@
 """``vadbench new`` as a user types it."""
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from vadbench.cli import main
+from command_line import heavy_imports
 
 
-@pytest.fixture
-def vadbench(capsys, tmp_path, monkeypatch):
-    """Run a command in a folder of its own: exit status, stdout, stderr."""
+@pytest.fixture(autouse=True)
+def there(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err + found.out
-        return found.out, found.err
-
-    return call
 
 
 @pytest.mark.parametrize(("kind", "module"), [("method", "method.py"), ("dataset", "dataset.py")])
@@ -36,7 +23,7 @@ def test_a_package_is_written_and_what_to_do_next_is_said(vadbench, tmp_path, ki
 
 
 def test_the_report_is_json_with_every_file(vadbench, tmp_path):
-    report = json.loads(vadbench("new", "method", "mine", "--out", tmp_path / "deep" / "er", "--json")[0])
+    report = vadbench("new", "method", "mine", "--out", tmp_path / "deep" / "er", "--json").json
     folder = Path(report["folder"])
     assert folder == tmp_path / "deep" / "er" / "vadbench-mine"
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
@@ -79,11 +66,4 @@ def test_a_folder_that_may_not_be_written_is_said(vadbench, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["new", "method", "mine"], ["new", "--help"], ["results", "check", "--help"]])
 def test_nothing_heavy_is_imported(tmp_path, arguments):
-    code = (
-        "import sys\nfrom vadbench.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'torch', 'mlflow', 'open_clip', 'numpy', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, cwd=tmp_path)
+    assert not heavy_imports(*arguments, cwd=tmp_path)

@@ -1,14 +1,11 @@
 """Runs on the real official lists with generated features in VadCLIP's layout: the documented counts of frames."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_xdviolence.dataset import XdViolence
-
-from vadbench.cli import main
 
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
 DIM = 64
@@ -53,15 +50,11 @@ def write_features(dataset, crop):
 
 
 @pytest.fixture
-def run(capsys, tmp_path):
+def run(vadbench, tmp_path):
     def call(dataset, features, *arguments):
         base = ["run", "-m", "random", "-d", dataset.name, "--data-root", dataset.root, "--features", features]
         base += ["--features-layout", "vadclip", "--clip", "small", "--set", "rows.stride=16", "--json"]
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*base, "--out", tmp_path / "runs", *arguments]])
-        found = capsys.readouterr()
-        assert end.value.code == 0, found.err
-        return json.loads(found.out)[0]
+        return vadbench(*base, "--out", tmp_path / "runs", *arguments).json[0]
 
     return call
 

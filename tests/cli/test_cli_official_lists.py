@@ -1,11 +1,8 @@
 """A method on a data set in its official form, videos and lists generated: from the command line to the counts."""
 
-import json
-
 import numpy as np
 import pytest
 
-from vadbench.cli import main
 from vadbench.data.media import write_video
 
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
@@ -34,7 +31,7 @@ def ucf(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["random", "zero-shot"])
-def test_official_lists_and_videos_give_the_annotated_counts(ucf, tmp_path, capsys, method):
+def test_official_lists_and_videos_give_the_annotated_counts(ucf, tmp_path, vadbench, method):
     arguments = [
         "run",
         "-m",
@@ -48,11 +45,7 @@ def test_official_lists_and_videos_give_the_annotated_counts(ucf, tmp_path, caps
         "--out",
         tmp_path / "runs",
     ]
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in [*arguments, "--set", "rows.stride=16", "--json"]])
-    found = capsys.readouterr()
-    assert end.value.code == 0, found.err
-    (record,) = json.loads(found.out)
+    (record,) = vadbench(*arguments, "--set", "rows.stride=16", "--json").json
     test = record["data"]["test"]
     # 11-20 and 31-35 are 15 frames; 30-41 ends one frame past the video and counts 11.
     assert (test["videos"], test["frames"], test["positives"]) == (3, 120, 26)
@@ -63,34 +56,23 @@ def test_official_lists_and_videos_give_the_annotated_counts(ucf, tmp_path, caps
     assert per_class == {"AUC[Abuse]", "AUC[RoadAccidents]"}
 
 
-def test_a_video_the_annotation_lacks_is_named(ucf, tmp_path, capsys):
+def test_a_video_the_annotation_lacks_is_named(ucf, tmp_path, vadbench):
     path = ucf / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
     path.write_text("\n".join(path.read_text().splitlines()[1:]))
-    with pytest.raises(SystemExit) as end:
-        main(
-            [str(a) for a in ["run", "-m", "random", "-d", "ucfcrime", "--data-root", ucf, "--out", tmp_path / "runs"]]
-        )
-    found = capsys.readouterr()
-    assert end.value.code == 2
-    assert "Abuse028_x264" in found.err and path.name in found.err
+    arguments = ["run", "-m", "random", "-d", "ucfcrime", "--data-root", ucf, "--out", tmp_path / "runs"]
+    said = vadbench(*arguments, status=2).err
+    assert "Abuse028_x264" in said and path.name in said
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("result.json"))
 
 
-def test_missing_and_damaged_videos_stop_the_run_unless_allowed(ucf, tmp_path, capsys):
+def test_missing_and_damaged_videos_stop_the_run_unless_allowed(ucf, tmp_path, vadbench):
     (ucf / "Fighting" / "Fighting002_x264.mp4").write_bytes(b"no video")
     (ucf / "Training_Normal_Videos_Anomaly" / "Normal_Videos001_x264.mp4").unlink()
     arguments = ["run", "-m", "random", "-d", "ucfcrime", "--data-root", ucf, "--clip", "small", "--out", tmp_path]
-
-    def run(*more):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*arguments, "--set", "rows.stride=16", "--json", *more]])
-        return end.value.code, capsys.readouterr()
-
-    status, found = run()
-    assert status == 2 and "1 of 7 videos lack a file" in found.err and "'Normal_Videos001_x264'" in found.err
-    status, found = run("--allow-incomplete")
-    assert status == 0, found.err
-    (record,) = json.loads(found.out)
+    arguments += ["--set", "rows.stride=16", "--json"]
+    said = vadbench(*arguments, status=2).err
+    assert "1 of 7 videos lack a file" in said and "'Normal_Videos001_x264'" in said
+    (record,) = vadbench(*arguments, "--allow-incomplete").json
     assert record["data"]["train"]["videos"] == 2
     assert any("Fighting002_x264.mp4: not a readable video" in n for n in record["notes"])
     assert any(n.startswith("incomplete: 2 of 1610 train videos") for n in record["notes"])

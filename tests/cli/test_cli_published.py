@@ -1,24 +1,15 @@
 """``vadbench published``: what papers state, with how each number is known."""
 
-import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
-from vadbench.cli import main
+from command_line import heavy_imports
 
 
 @pytest.fixture
-def published(capsys):
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main(["published", *arguments])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return found
-
-    return call
+def published(vadbench):
+    return partial(vadbench, "published")
 
 
 def cells(line):
@@ -52,7 +43,7 @@ def test_where_all_are_first_hand_nothing_is_marked(published):
 
 
 def test_json_has_every_field_and_the_fraction(published):
-    numbers = json.loads(published("--method", "vadclip2024", "--source", "vadclip2024", "--table", "1", "--json").out)
+    numbers = published("--method", "vadclip2024", "--source", "vadclip2024", "--table", "1", "--json").json
     assert numbers == [
         {
             "key": "vadclip2024",
@@ -73,14 +64,14 @@ def test_json_has_every_field_and_the_fraction(published):
             "first_hand": True,
         }
     ]
-    assert len(json.loads(published("--json").out)) == 1142
+    assert len(published("--json").json) == 1142
 
 
 def test_nothing_found_is_said_and_is_an_empty_list_in_json(published):
     wish = ("--dataset", "msad", "--metric", "mAUC")
     said = published(*wish)
     assert said.out == "" and "no number has them all" in said.err
-    assert json.loads(published(*wish, "--json").out) == []
+    assert published(*wish, "--json").json == []
 
 
 @pytest.mark.parametrize(
@@ -100,11 +91,4 @@ def test_unknown_names_are_one_line_with_close_ones(published, wish, message):
 
 
 def test_listing_imports_nothing_heavy():
-    code = (
-        "import sys\nfrom vadbench.cli import main\n"
-        "try: main(['published', '--metric', 'AUC'])\n"
-        "except SystemExit as end: assert not end.code\n"
-        "heavy = {'torch', 'mlflow', 'open_clip', 'numpy', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert not heavy_imports("published", "--metric", "AUC")

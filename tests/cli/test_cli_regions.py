@@ -9,43 +9,14 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from vadbench.cli import main
+from places import PLUGIN
 from vadbench.features.store import FeatureStore
 from vadbench.records.scores import load_split
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 TINY = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
 HEAD = "video,frame,x1,y1,x2,y2,confidence\n"
 MOBILE = "fasterrcnn_mobilenet_v3_large_320_fpn"
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a command: what it printed and what it told on stderr."""
-
-    def run(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert (end.value.code or 0) == status, found.err
-        return found.out, found.err
-
-    return run
-
-
-@pytest.fixture
-def refused(call):
-    """The one line of a command that is refused."""
-
-    def run(*arguments):
-        printed, told = call(*arguments, status=2)
-        # What click says of an option's value stands below two lines on how the command is used.
-        lines = [s for s in told.splitlines() if s and not s.startswith(("note:", "Usage:", "Try "))]
-        assert len(lines) == 1 and not printed, told
-        return lines[0]
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +30,10 @@ def boxes(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def extracted(boxes, tiny_cache, tmp_path_factory):
+def extracted(boxes, prepare, tmp_path_factory):
     """Features of those boxes, made once."""
     folder = tmp_path_factory.mktemp("regions") / "store"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
-        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
-        main([str(a) for a in ("extract", *TINY, "--stride", 1, "--regions", boxes, "--out", folder)])
+    prepare("extract", *TINY, "--stride", 1, "--regions", boxes, "--out", folder)
     return folder
 
 
@@ -73,40 +42,40 @@ def store(extracted, tmp_path):
     return shutil.copytree(extracted, tmp_path / "store")
 
 
-def test_regions_are_extracted_looked_at_and_told_apart(call, boxes, store, tmp_path):
+def test_regions_are_extracted_looked_at_and_told_apart(vadbench, boxes, store, tmp_path):
     assert FeatureStore(store).rows("train-0").shape[:2] == (1, 30)
     assert FeatureStore(store).rows("test-0").shape[:2] == (2, 30)
     label = FeatureStore(store).fingerprint.regions
-    printed, _ = call("features", "info", store)
+    printed, _ = vadbench("features", "info", store)
     assert f"\nregions               {label}" in printed and "regions of a frame, at most 20" in printed
-    assert json.loads(call("features", "info", store, "--json")[0])["made_by"]["regions"] == label
-    call("extract", *TINY, "--stride", 1, "--out", tmp_path / "whole")
-    assert "\nregions " not in call("features", "info", tmp_path / "whole")[0]
-    printed, _ = call("features", "diff", store, tmp_path / "whole", status=1)
+    assert vadbench("features", "info", store, "--json").json["made_by"]["regions"] == label
+    vadbench("extract", *TINY, "--stride", 1, "--out", tmp_path / "whole")
+    assert "\nregions " not in vadbench("features", "info", tmp_path / "whole")[0]
+    printed, _ = vadbench("features", "diff", store, tmp_path / "whole", status=1)
     assert f"regions: {label} here, whole frames there" in printed
 
 
-def test_pooling_is_middle_unless_asked_otherwise_and_never_mean(call, refused, boxes, tmp_path):
+def test_pooling_is_middle_unless_asked_otherwise_and_never_mean(vadbench, refused, boxes, tmp_path):
     wanted = ["extract", *TINY, "--stride", 4, "--regions", boxes]
-    call(*wanted, "--out", tmp_path / "default")
+    vadbench(*wanted, "--out", tmp_path / "default")
     assert FeatureStore(tmp_path / "default").fingerprint.pooling == "middle"
-    call(*wanted, "--pooling", "first", "--out", tmp_path / "first")
+    vadbench(*wanted, "--pooling", "first", "--out", tmp_path / "first")
     assert FeatureStore(tmp_path / "first").fingerprint.pooling == "first"
     line = refused(*wanted, "--pooling", "mean", "--out", tmp_path / "mean")
     assert "expected the pooling first or middle, found mean" in line
     assert not (tmp_path / "mean").exists()
 
 
-def test_a_run_scores_the_maximum_over_regions_and_says_so(call, refused, store, tmp_path):
+def test_a_run_scores_the_maximum_over_regions_and_says_so(vadbench, refused, store, tmp_path):
     run = ["run", *TINY, "-m", "linear", "--set", "recipe.epochs=1", "--features", store, "--out", tmp_path / "runs"]
-    [record] = json.loads(call(*run, "--json")[0])
+    [record] = vadbench(*run, "--json").json
     assert record["protocol"]["crop"] == "max"
     assert "scores are the maximum over regions" in record["notes"]
     said = [note for note in record["notes"] if note.startswith("trained on the most confident region of each frame")]
     assert len(said) == 1 and "rows.crops=all" in said[0]
-    [every] = json.loads(call(*run, "--set", "rows.crops=all", "--json")[0])
+    [every] = vadbench(*run, "--set", "rows.crops=all", "--json").json
     assert every["key"] != record["key"] and not any("most confident" in note for note in every["notes"])
-    [again] = json.loads(call(*run, "--crop", "max", "--json")[0])
+    [again] = vadbench(*run, "--crop", "max", "--json").json
     assert again["evaluation"] == record["evaluation"]
     # Scores are those of the checkpoint on each region, the higher of the two.
     kept = Path(record["folder"]) / "checkpoint.safetensors"
@@ -123,12 +92,12 @@ def test_a_run_scores_the_maximum_over_regions_and_says_so(call, refused, store,
 
 
 @pytest.mark.parametrize("method", ["descriptions-frame", "zero-shot", "mil", "clip-linear", "random"])
-def test_any_method_runs_on_regions(call, store, tmp_path, method):
+def test_any_method_runs_on_regions(vadbench, store, tmp_path, method):
     epochs = (
         ["--set", "recipe.epochs=1", "--set", "recipe.batch_size=8"] if method not in ("zero-shot", "random") else []
     )
     rows = ["--set", "rows.stride=1"]
-    printed, _ = call(
+    printed, _ = vadbench(
         "run", *TINY, "-m", method, *epochs, *rows, "--features", store, "--out", tmp_path / "runs", "--json"
     )
     [record] = json.loads(printed)
@@ -137,16 +106,16 @@ def test_any_method_runs_on_regions(call, store, tmp_path, method):
     assert any("most confident region" in note for note in record["notes"]) == trains
 
 
-def test_rows_that_regions_cannot_be_pooled_to_are_refused_with_what_to_do(call, refused, store, tmp_path):
+def test_rows_that_regions_cannot_be_pooled_to_are_refused_with_what_to_do(vadbench, refused, store, tmp_path):
     run = ["run", *TINY, "-m", "linear", "--set", "recipe.epochs=1", "--features", store, "--out", tmp_path / "runs"]
     line = refused(*run, "--set", "rows.stride=4")
-    assert "give --set rows.pooling=first or middle" in line
+    assert "set rows.pooling=first or middle" in line
     for pooling in ("first", "middle"):
-        call(*run, "--set", "rows.stride=4", "--set", f"rows.pooling={pooling}")
+        vadbench(*run, "--set", "rows.stride=4", "--set", f"rows.pooling={pooling}")
 
 
-def test_whole_frames_have_no_maximum(call, refused, tmp_path):
-    call("extract", *TINY, "--stride", 1, "--crops", 5, "--out", tmp_path / "five")
+def test_whole_frames_have_no_maximum(vadbench, refused, tmp_path):
+    vadbench("extract", *TINY, "--stride", 1, "--crops", 5, "--out", tmp_path / "five")
     line = refused("run", *TINY, "-m", "linear", "--features", tmp_path / "five", "--crop", "max", "--out", tmp_path)
     assert "are of whole frames, which are scored by a crop or the mean of all, found --crop max" in line
 
@@ -171,10 +140,10 @@ def test_bad_boxes_are_one_line_with_file_and_row(refused, tmp_path, text, reaso
     assert "boxes.csv: " in line and reason in line
 
 
-def test_ten_thousand_boxes_in_a_frame_are_told_of(call, tmp_path):
+def test_ten_thousand_boxes_in_a_frame_are_told_of(vadbench, tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text(HEAD + "".join(f"test-0,8,1,1,{9 + i % 40},9,{i / 10_000}\n" for i in range(10_000)))
-    _, told = call("extract", *TINY, "--regions", path, "--out", tmp_path / "store")
+    _, told = vadbench("extract", *TINY, "--regions", path, "--out", tmp_path / "store")
     assert "note: " in told and "the first is frame 8 of 'test-0' with 10,000; the 20 most confident" in told
 
 
@@ -194,15 +163,17 @@ def test_options_that_contradict_each_other_are_refused(refused, tmp_path, optio
     assert reason in refused("extract", *TINY, *options, "--out", tmp_path / "store")
 
 
-def test_a_detector_from_a_file_and_its_boxes_make_the_same_features(call, tmp_path, monkeypatch):
+def test_a_detector_from_a_file_and_its_boxes_make_the_same_features(vadbench, tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_TRAIN", "2")
     monkeypatch.setenv("TINY_TEST", "2")
     state = get_model(MOBILE, weights=None, weights_backbone=None).state_dict()
     state["roi_heads.box_predictor.cls_score.bias"][1] += 5
     torch.save(state, tmp_path / "detector.pth")
     detect = ["--detector", MOBILE, "--detector-weights", tmp_path / "detector.pth", "--stride", 10]
-    call("extract", *TINY, *detect, "--out", tmp_path / "d")
-    call("extract", *TINY, "--stride", 10, "--regions", tmp_path / "d" / "boxes-0-of-1.csv", "--out", tmp_path / "b")
+    vadbench("extract", *TINY, *detect, "--out", tmp_path / "d")
+    vadbench(
+        "extract", *TINY, "--stride", 10, "--regions", tmp_path / "d" / "boxes-0-of-1.csv", "--out", tmp_path / "b"
+    )
     by_detector, by_file = FeatureStore(tmp_path / "d"), FeatureStore(tmp_path / "b")
     assert max(len(by_file.crops(name)) for name in by_file.names) > 1
     for name in by_file.names:

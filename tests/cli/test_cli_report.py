@@ -9,37 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vadbench.cli import main
-
-TINY = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
+from places import PLUGIN
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tracking_address):
+def runs(tmp_path_factory, prepare):
     """Folder with one finished run of two seeds, its features and its videos."""
     root = tmp_path_factory.mktemp("runs")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("VADBENCH_CACHE", str(root / "cache"))
-    patch.setenv("MLFLOW_TRACKING_URI", tracking_address)
-    command = ["run", "-m", "linear", "-d", "tiny", "--seeds", "0-1", "--plugin", str(TINY)]
-    command += ["--clip", "small", "--clip-weights", "random:0", "--out", str(root / "runs")]
-    with pytest.raises(SystemExit) as end:
-        main([*command, "--set", "recipe.epochs=1"])
-    patch.undo()
-    assert end.value.code == 0
+    command = ["run", "-m", "linear", "-d", "tiny", "--seeds", "0-1", "--plugin", PLUGIN]
+    command += ["--clip", "small", "--clip-weights", "random:0", "--out", root / "runs"]
+    prepare(*command, "--set", "recipe.epochs=1", VADBENCH_CACHE=root / "cache")
     return root
-
-
-@pytest.fixture
-def vadbench(capsys):
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return found
-
-    return call
 
 
 def data(path):
@@ -50,7 +30,7 @@ def data(path):
 
 def test_a_page_has_thumbnails_where_videos_are_at_hand(runs, vadbench, tmp_path):
     page = tmp_path / "a" / "page.html"
-    arguments = ("report", "tiny/linear", "--out", runs / "runs", "--output", page, "--plugin", TINY)
+    arguments = ("report", "tiny/linear", "--out", runs / "runs", "--output", page, "--plugin", PLUGIN)
     said = vadbench(*arguments, "--data-root", runs / "cache" / "datasets" / "tiny").err
     assert said.splitlines()[-1].startswith(f"wrote {page} (")
     found = data(page)
@@ -73,7 +53,16 @@ def test_a_data_root_that_was_named_must_be_right(runs, vadbench, tmp_path):
 
 
 def test_a_data_root_without_the_videos_is_said(runs, vadbench, tmp_path):
-    arguments = ("report", "tiny/linear", "--out", runs / "runs", "--output", tmp_path / "page.html", "--plugin", TINY)
+    arguments = (
+        "report",
+        "tiny/linear",
+        "--out",
+        runs / "runs",
+        "--output",
+        tmp_path / "page.html",
+        "--plugin",
+        PLUGIN,
+    )
     said = vadbench(*arguments, "--data-root", tmp_path).err
     assert said.splitlines()[0] == f"note: none of the test videos is under {tmp_path}: no thumbnails"
 

@@ -2,17 +2,16 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vadbench.cli import main
+from command_line import status_of
+from places import PLUGIN
 from vadbench.harness.experiment import Request, open_experiment
 from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -45,14 +44,21 @@ def check(capsys):
     """The findings by the command's exit status: 0 without any, else 1."""
 
     def call(folder, *arguments):
-        with pytest.raises(SystemExit) as end:
-            main(["results", "check", str(folder), "--plugin", str(PLUGIN), "--json", *arguments])
+        status = status_of("results", "check", folder, "--plugin", PLUGIN, "--json", *arguments)
         found = capsys.readouterr()
         findings = [f["finding"] for f in json.loads(found.out)]
-        assert end.value.code == (1 if findings else 0), found.err
+        assert status == (1 if findings else 0), found.err
         return findings
 
     return call
+
+
+@pytest.fixture
+def lines_of(vadbench):
+    """The lines that the command prints for people."""
+    return lambda folder, status=1: vadbench(
+        "results", "check", folder, "--plugin", PLUGIN, status=status
+    ).out.splitlines()
 
 
 def first(runs):
@@ -65,41 +71,30 @@ def edit(path, change):
     path.write_text(json.dumps(record))
 
 
-def test_a_good_submission_passes(runs, check, capsys):
+def test_a_good_submission_passes(runs, check, lines_of):
     assert check(runs) == []
-    with pytest.raises(SystemExit) as end:
-        main(["results", "check", str(runs), "--plugin", str(PLUGIN)])
-    assert end.value.code == 0
-    assert "2 results checked, nothing to mend" in capsys.readouterr().out
+    assert "2 results checked, nothing to mend" in lines_of(runs, status=0)
 
 
-def test_findings_are_lines_with_the_file_in_front(runs, capsys):
+def test_findings_are_lines_with_the_file_in_front(runs, lines_of):
     edit(first(runs), lambda r: r["environment"].update(commit="unknown"))
-    with pytest.raises(SystemExit) as end:
-        main(["results", "check", str(runs), "--plugin", str(PLUGIN)])
-    lines = capsys.readouterr().out.splitlines()
-    assert end.value.code == 1
+    lines = lines_of(runs)
     assert lines[0].startswith(f"{first(runs)}: environment: expected the git commit")
     assert lines[-1] == "2 results checked, 1 to mend"
 
 
-def test_a_class_may_be_called_like_a_path(runs, capsys):
+def test_a_class_may_be_called_like_a_path(runs, lines_of):
     def change(record):
         record["metrics"]["AUC[/home/x]"] = record["metrics"].pop("AUC[Square]")
 
     edit(first(runs), change)
-    with pytest.raises(SystemExit):
-        main(["results", "check", str(runs), "--plugin", str(PLUGIN)])
-    assert "path" not in capsys.readouterr().out
+    assert not any("path" in line for line in lines_of(runs, status=None))
 
 
 @pytest.mark.parametrize("folder", ["empty", "absent"])
-def test_a_folder_without_results_is_bad_input(tmp_path, capsys, folder):
+def test_a_folder_without_results_is_bad_input(tmp_path, vadbench, folder):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SystemExit) as end:
-        main(["results", "check", str(tmp_path / folder)])
-    assert end.value.code == 2
-    assert "no results under" in capsys.readouterr().err
+    assert "no results under" in vadbench("results", "check", tmp_path / folder, status=2).err
 
 
 def put(*keys, value):
@@ -334,12 +329,9 @@ ZeroDivisionError: a bug
         (lambda r: r.update(seed={"a": ["line\n"] * 900}), "is not a run record: seed"),
     ],
 )
-def test_each_thing_to_mend_is_one_line(runs, capsys, change, said):
+def test_each_thing_to_mend_is_one_line(runs, lines_of, change, said):
     edit(first(runs), change)
-    with pytest.raises(SystemExit) as end:
-        main(["results", "check", str(runs), "--plugin", str(PLUGIN)])
-    assert end.value.code == 1
-    *findings, last = capsys.readouterr().out.splitlines()
+    *findings, last = lines_of(runs)
     assert last == f"2 results checked, {len(findings)} to mend"
     assert any(said in line for line in findings)
     for line in findings:

@@ -14,25 +14,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vadbench.cli import main
+from places import PLUGIN
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 BASE = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
-
-
-@pytest.fixture
-def vadbench(capsys, tmp_path):
-    """Run a command in this process: exit status, stdout, stderr."""
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert status in (None, end.value.code), found.err + found.out
-        return found.out, found.err
-
-    return call
 
 
 @pytest.fixture

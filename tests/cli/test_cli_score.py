@@ -14,21 +14,12 @@ import av
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "watch"))
+from command_line import succeed
+from places import PLUGIN, ROOT
+from vadbench.records.scores import load_split
 from watch_media import encode, grow, noise, numbered, server, sound, turn
 
-from vadbench.cli import main
-from vadbench.records.scores import load_split
-
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 TINY = ["--plugin", str(PLUGIN), "--device", "cpu"]
-
-
-def call(*arguments, status=0):
-    """Run a command in this process."""
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    assert end.value.code == status
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +47,7 @@ def trained(home):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("VADBENCH_CACHE", str(home / "cache"))
                 own = [] if dataset == "synthetic" else ["--clip", "small", "--clip-weights", "random:0"]
-                call("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
+                succeed("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
             (result,) = out.glob("*/*/*/result.json")
             runs[key] = result.parent
         return runs[key]
@@ -65,14 +56,12 @@ def trained(home):
 
 
 @pytest.fixture
-def score(capsys, tmp_path):
+def score(vadbench, tmp_path):
     """``vadbench score``: its summaries, and what it says."""
 
     def run(*arguments, status=0, out=tmp_path / "scored"):
-        capsys.readouterr()
-        call("score", *TINY, "--json", "--out", out, *arguments, status=status)
-        found = capsys.readouterr()
-        return json.loads(found.out) if found.out else None, found.err
+        found = vadbench("score", *TINY, "--json", "--out", out, *arguments, status=status)
+        return found.json if found.out else None, found.err
 
     return run
 
@@ -128,7 +117,7 @@ def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path,
     found = {}
     for name, arguments in {"0": ["--seeds", "0"], "again": ["--seeds", "0"], "1": ["--seeds", "1"]}.items():
         base = ["run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny"]
-        call(*base, "--set", "recipe.epochs=1", "--out", tmp_path / name, *arguments)
+        succeed(*base, "--set", "recipe.epochs=1", "--out", tmp_path / name, *arguments)
         (info,) = (tmp_path / name).glob("*/*/*/checkpoint.json")
         found[name] = json.loads(info.read_text())
     assert found["0"]["threshold"] == found["again"]["threshold"] != found["1"]["threshold"]
@@ -139,7 +128,9 @@ def test_the_threshold_changes_no_key_no_weight_and_no_metric(monkeypatch, tmp_p
 
     monkeypatch.setattr(harness, "normal_threshold", lambda *_, **__: None)
     run = trained()
-    call("run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path)
+    succeed(
+        "run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path
+    )
     (other,) = (p.parent for p in tmp_path.glob("*/*/*/result.json"))
     assert other.name == run.name
     assert (other / "checkpoint.safetensors").read_bytes() == (run / "checkpoint.safetensors").read_bytes()
@@ -179,7 +170,7 @@ def test_a_method_without_training_has_half_as_threshold(trained, score, home):
 def test_scores_are_written_in_the_forms_that_the_documentation_names(trained, score, home, tmp_path, asked, written):
     score(tiny_video(home, "test-0"), "--run", trained(), *asked)
     assert {p.name for p in (tmp_path / "scored" / "test-0").glob("scores.*")} == written
-    told = (Path(__file__).parents[2] / "docs" / "own-videos.md").read_text(encoding="utf-8")
+    told = (ROOT / "docs" / "own-videos.md").read_text(encoding="utf-8")
     assert (
         "The csv is always written; `--format parquet` writes `scores.parquet` beside it in place of the json" in told
     )
@@ -233,10 +224,10 @@ def test_most_planted_anomalies_are_events_of_a_trained_run(trained, score, home
     assert len(overlaps) == 30 and sum(o >= 0.5 for o in overlaps) >= 20
 
 
-def test_what_a_person_reads(trained, home, capsys, tmp_path):
-    capsys.readouterr()
-    call("score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", "0")
-    found = capsys.readouterr()
+def test_what_a_person_reads(trained, home, vadbench, tmp_path):
+    found = vadbench(
+        "score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", 0
+    )
     assert "linear trained on tiny, seed 0, run" in found.out and "threshold 0 (given)" in found.out
     assert "s for each second of video (waiting for frames" in found.out
     assert "0:00.0   0:03.0" in found.out and "Square" in found.out
@@ -332,7 +323,7 @@ def test_a_growing_file_is_followed(trained, score, tmp_path):
     expected, _ = score(whole, "--run", trained())
     path = tmp_path / "growing.mkv"
     writer = grow(path, whole.read_bytes(), seconds=1)
-    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "1")
+    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "3")
     writer.join()
     assert found["frames"] == 200 and found["error"] is None
     assert column(found["folder"]) == pytest.approx(column(expected[0]["folder"]), abs=1e-6)
@@ -347,9 +338,16 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
             if rows.exists():
                 seen.add(len(rows.read_text().splitlines()) - 1)
 
+    def pause(part):
+        # However slow this machine is: rows are seen before all has been sent.
+        end = time.monotonic() + 60
+        time.sleep(0.2)
+        while len(seen - {0}) < {4: 1, 8: 2}.get(part, 0) and time.monotonic() < end:
+            time.sleep(0.02)
+
     watcher = threading.Thread(target=watch)
     watcher.start()
-    with server(content, chunked=True, pause=0.2) as (address, _):
+    with server(content, chunked=True, pause=pause) as (address, _):
         (found,), _ = score(f"{address}/a.ts", "--run", run, "--follow")
     done.set()
     watcher.join()
@@ -361,14 +359,14 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
 def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
     whole = encode(tmp_path / "a.mkv", noise(100))
     command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]
-    command += ["--follow", "--timeout", "60", "--out", tmp_path / "out"]
+    command += ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
     process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / "out" / "a"
     try:
         while process.poll() is None and (not (folder / "scores.csv").exists() or len(table(folder)) < 60):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -391,11 +389,9 @@ def test_a_dropped_stream_leaves_its_scores_and_fails(trained, score, tmp_path, 
 
 def test_a_stalled_stream_is_given_up(trained, score, tmp_path):
     content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
-    with server(content, share=0.5, stall=20) as (address, _):
-        began = time.monotonic()
-        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "0.5", status=1)
-        assert time.monotonic() - began < 10
-    assert found["rows"] > 80 and "nothing came for 0.5 s" in found["error"]
+    with server(content, share=0.5, stall=3600) as (address, _):
+        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "2", status=1)
+    assert found["rows"] > 80 and "nothing came for 2 s" in found["error"]
 
 
 def test_words_alone_score_without_a_run(score, tmp_path):
@@ -446,17 +442,15 @@ def test_an_annotated_video_is_written(trained, score, home, tmp_path):
         ([], "Missing argument"),
     ],
 )
-def test_a_wrong_question_is_answered_in_one_line(trained, capsys, home, tmp_path, monkeypatch, arguments, said):
+def test_a_wrong_question_is_answered_in_one_line(trained, vadbench, home, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     run = trained()
-    capsys.readouterr()
     from PIL import Image
 
     frames = tmp_path / "frames"
     frames.mkdir()
     Image.new("RGB", (64, 48)).save(frames / "1.png")
     filled = [a.format(video=tiny_video(home, "test-0"), run=run, frames=frames) for a in arguments]
-    call("score", *TINY, "--out", tmp_path / "out", *filled, status=2)
-    err = capsys.readouterr().err
+    err = vadbench("score", *TINY, "--out", tmp_path / "out", *filled, status=2).err
     assert said in err and "Traceback" not in err
     assert not (tmp_path / "out").exists()

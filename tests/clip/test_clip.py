@@ -246,6 +246,20 @@ def test_a_tag_is_loaded_from_what_open_clip_downloads(monkeypatch, tiny, tiny_f
     torch.testing.assert_close(clip.visual.conv1.weight, tiny.visual.conv1.weight)
 
 
+def test_a_tag_is_known_to_be_in_the_cache_without_being_loaded(monkeypatch, tiny_file):
+    monkeypatch.setattr(open_clip, "load_checkpoint", lambda *_: pytest.fail("loads"))
+    sources = [
+        ClipSource("ViT-B-16-quickgelu", "openai"),
+        ClipSource("ViT-B-16", "random:0"),
+        ClipSource("", tiny_file),
+    ]
+    for file, cached in (("/hub/model.safetensors", [True, False, False]), (None, [False] * 3)):
+        monkeypatch.setattr(loading, "try_to_load_from_cache", lambda *_, file=file: file)
+        assert [loading.is_cached(source) for source in sources] == cached
+    with pytest.raises(ClipError, match="another activation"):
+        loading.is_cached(ClipSource("ViT-B-16", "openai"))
+
+
 # --- refusals ------------------------------------------------------------------------------------------------------
 
 

@@ -6,38 +6,9 @@ import numpy as np
 import pytest
 from vadbench_ucfcrime.dataset import UcfCrime
 
+from roots.ucfcrime import NAMES, TEMPORAL, TEMPORAL_FILE, TEST, TRAIN, make_root
 from vadbench.base.errors import DataError
 from vadbench.data.annotations.lists import read_list
-
-NAMES = "Abuse Arrest Arson Assault Burglary Explosion Fighting Normal RoadAccidents Robbery Shooting Shoplifting"
-TRAIN = ["Abuse/Abuse001_x264.mp4", "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4"]
-TEST = [
-    "RoadAccidents/RoadAccidents010_x264.mp4",
-    "Shooting/Shooting015_x264.mp4",
-    "Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4",
-]
-TEMPORAL = [
-    "Normal_Videos_003_x264.mp4  Normal  -1  -1  -1  -1  ",
-    "RoadAccidents010_x264.mp4  RoadAccidents  1  20  31  40  ",
-    "Shooting015_x264.mp4  Shooting  5  52  -1  -1  ",
-]
-COUNTS = {"RoadAccidents010_x264": 60, "Shooting015_x264": 50, "Normal_Videos_003_x264": 17}
-TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
-EVERY_FILE = {
-    "Anomaly_Train.txt": TRAIN,
-    "Annotations/Anomaly_Test.txt": TEST,
-    TEMPORAL_FILE: TEMPORAL,
-    "Test_Annotation.txt": [f"X/{name}.mp4 {frames} x" for name, frames in COUNTS.items()],
-}
-
-
-def make_root(folder, **changes):
-    """A root with the official lists; a change replaces a file's lines, ``None`` leaves the file out."""
-    for name, lines in {**EVERY_FILE, **changes}.items():
-        if lines is not None:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text("\n".join(lines), encoding="utf-8")
-    return folder
 
 
 def frames_of(video, total):
@@ -49,8 +20,10 @@ def frames_of(video, total):
 
 
 def refused(root, *words):
+    dataset = UcfCrime(root)
     with pytest.raises(DataError) as caught:
-        UcfCrime(root).prepare()
+        dataset.prepare()
+        dataset.read()
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -219,7 +192,19 @@ def test_videos_are_found_and_what_is_missing_or_extra_is_noted(tmp_path):
     assert "1 video files are in no list" in problems and "Abuse099_x264.avi" in problems
     assert "1 of 2 train videos have no file" in problems and "'Normal_Videos001_x264' of" in problems
     assert "1 of 3 test videos have no file" in problems and "Anomaly_Test.txt, line 3" in problems
+    listing = dataset.read()
     assert len(dataset.problems) == 4, "asking twice notes nothing twice"
+    assert sorted(listing.problems) == sorted(dataset.problems), "nor does it leave anything out"
+
+
+def test_a_reading_has_its_own_problems_whoever_read_before(tmp_path):
+    """The native reading cuts an interval at the end of its video, VadCLIP's does not."""
+    root = make_root(tmp_path)
+    fresh, used = UcfCrime(root), UcfCrime(root)
+    native = used.read()
+    assert len(native.problems) == 1 and "ends past its 50 frames" in native.problems[0]
+    assert used.read("vadclip") == fresh.read("vadclip")
+    assert fresh.problems == [] and list(fresh.read().problems) == list(native.problems)
 
 
 def test_a_video_that_lies_there_twice_is_noted(tmp_path):

@@ -8,10 +8,10 @@ from PIL import Image
 from vadbench_ucsdped2.dataset import UcsdPed2
 from vadbench_ucsdped2.truth import read_intervals, read_mask
 
+from roots.ucsdped2 import INTERVALS, make_root
 from vadbench.base.errors import DataError
 from vadbench.data.media import declared_frames, read_frames, write_video
 
-INTERVALS = [[[1 + i], [10 + i]] for i in range(12)]
 TESTS = [f"Test{i:03d}" for i in range(1, 13)]
 TESTED = ["Test001", "Test003", "Test004", "Test005", "Test007", "Test008"]
 
@@ -40,16 +40,7 @@ def segments(dataset):
 
 @pytest.fixture
 def root(tmp_path):
-    """The official download's form with tiny frames."""
-    for side, count in (("Train", 16), ("Test", 12)):
-        for i in range(1, count + 1):
-            folder = tmp_path / "UCSDped2" / side / f"{side}{i:03d}"
-            folder.mkdir(parents=True)
-            for t in range(1, 26):
-                Image.fromarray(np.full((8, 12), t * 5, np.uint8)).save(folder / f"{t:03d}.tif")
-    lines = [f"TestVideoFile{{end+1}}.gt_frame = [{a}:{b}];" for (a,), (b,) in INTERVALS]
-    (tmp_path / "UCSDped2" / "Test" / "UCSDped2.m").write_text("TestVideoFile = {};\n" + "\n".join(lines))
-    return tmp_path
+    return make_root(tmp_path)
 
 
 def test_the_official_download_is_read(root):
@@ -106,7 +97,7 @@ def test_missing_or_damaged_intervals_are_named(tmp_path, content, words):
     if content:
         (tmp_path / "ped2_mat_gt.json").write_text(content)
     with pytest.raises(DataError, match=words):
-        UcsdPed2(tmp_path).prepare()
+        UcsdPed2(tmp_path).read()
 
 
 @pytest.mark.parametrize(
@@ -123,13 +114,13 @@ def test_a_damaged_matlab_file_is_named(root, last, words):
     lines = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([*lines[:-1], last]))
     with pytest.raises(DataError) as caught:
-        UcsdPed2(root).prepare()
+        UcsdPed2(root).read()
     assert words in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
 def test_an_empty_root_says_what_is_expected(tmp_path):
     with pytest.raises(DataError, match=r"no abnormal frames of ucsdped2.*UCSDped2/Test/Test001"):
-        UcsdPed2(tmp_path).prepare()
+        UcsdPed2(tmp_path).read()
 
 
 def test_masks_alone_are_the_truth(root):
@@ -159,7 +150,7 @@ def test_masks_and_intervals_that_differ_are_refused(root, name, runs, said):
     last = int(name[-3:]) + 9
     words = rf"{name}: .*UCSDped2\.m says that frames {last - 9} to {last} .*{name}_gt say {said}; fetch"
     with pytest.raises(DataError, match=words):
-        UcsdPed2(root).prepare()
+        UcsdPed2(root).read()
 
 
 @pytest.mark.parametrize("count", [24, 26, 1])
@@ -167,7 +158,7 @@ def test_another_number_of_masks_than_frames_is_refused(root, count):
     add_masks(root, Test004=None)
     write_masks(root / "UCSDped2" / "Test" / "Test004_gt", count, [(3, 13)])
     with pytest.raises(DataError, match=rf"Test004: .*Test004 has 25 frames, .*Test004_gt {count} masks"):
-        UcsdPed2(root).prepare()
+        UcsdPed2(root).read()
 
 
 def test_masks_must_be_as_many_as_the_frames_of_a_video_file_too(tmp_path):
@@ -185,7 +176,7 @@ def test_a_test_clip_without_masks_is_named_where_only_masks_say_what_is_abnorma
     (root / "UCSDped2" / "Test" / "UCSDped2.m").unlink()
     add_masks(root, Test005=None)
     with pytest.raises(DataError, match=r"expected a folder Test005_gt as other clips have, found none"):
-        UcsdPed2(root).prepare()
+        UcsdPed2(root).read()
 
 
 def test_masks_without_any_pixel_are_noted(root):
@@ -209,7 +200,7 @@ def test_damaged_masks_are_named(root, damage, words):
         folder.with_name("made").rename(folder)
         (folder / "003.bmp").write_bytes(damage)
     with pytest.raises(DataError, match=f"Test001_gt.*{words}"):
-        UcsdPed2(root).prepare()
+        UcsdPed2(root).read()
 
 
 def test_a_damaged_clip_does_not_hide_the_others(root):

@@ -7,34 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vadbench_xdviolence.dataset import XdViolence
 
+from roots.xdviolence import BINARY, CLASSES, EVERY_FILE, TEST, TRAIN, make_root, vadclip_list
 from vadbench.base.errors import DataError
 from vadbench.dataset import merged
-
-TRAIN = ["v=aa__#1_label_B1-0-0", "Two  words.2001__#00-01_label_G", 'Bad=it\'s "é"__#1_label_A']
-TEST = ["v=bb__#1_label_B4-0-0", "v=cc__#1_label_B2-G-0", "v=dd__#1_label_A"]
-BINARY = ["v=bb__#1_label_B4-0-0 0 9 20 24", "v=cc__#1_label_B2-G-0.mp4 30 35 5 12"]
-CLASSES = ["v=bb__#1_label_B4-0-0 B4 0 9 B4 20 24", "v=cc__#1_label_B2-G-0.mp4 G 30 35 B2 5 12 G 10 12"]
-EVERY_FILE = {
-    "annotations.txt": BINARY,
-    "annotations_multiclasses.txt": CLASSES,
-    "xd_tframes.txt": [f"{name}@40" for name in TEST],
-}
-
-
-def vadclip_list(names):
-    """As VadCLIP ships them: absolute paths of another machine, a row for each crop."""
-    rows = [(f"/home/someone/{n}__{crop}.npy", n.rsplit("_label_", 1)[1]) for n in names for crop in range(3)]
-    quoted = ['"' + path.replace('"', '""') + f'",{label}' for path, label in rows]
-    return ["path,label", *quoted]
-
-
-def make_root(folder, **changes):
-    lists = {"list/xd.csv": vadclip_list(TRAIN), "list/xd_test.csv": vadclip_list(TEST)}
-    for name, lines in {**EVERY_FILE, **lists, **changes}.items():
-        if lines is not None:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text("\n".join(lines), encoding="utf-8")
-    return folder
 
 
 def frames_of(spans, total):
@@ -50,7 +25,7 @@ def binary_of(video):
 
 def refused(root, *words):
     with pytest.raises(DataError) as caught:
-        XdViolence(root).prepare()
+        XdViolence(root).read()
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -222,7 +197,7 @@ PIECES = st.sampled_from(["7" * 5000, "9" * 9, " 1 2", " G 1 2", " -1 -1", "a_la
 def test_any_line_is_read_or_refused_in_one_line(tmp_path_factory, file, line):
     root = make_root(tmp_path_factory.mktemp("root"), **{file: [*EVERY_FILE[file], line]})
     try:
-        XdViolence(root).prepare()
+        XdViolence(root).read()
     except DataError as error:
         assert file in str(error) and len(str(error).splitlines()) == 1
 

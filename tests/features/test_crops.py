@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from places import PLUGIN
 from vadbench.base.errors import FeatureError
-from vadbench.cli import main
 from vadbench.clip import CROPS
-from vadbench.features.crops import crops_like_test, scored_crops, training_crops
+from vadbench.features.crops import CropRule, training_crops
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import Request, open_experiment
@@ -22,8 +22,6 @@ from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Protocol, ProtocolPreset
-
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 
 
 class Crops:
@@ -57,8 +55,8 @@ NUMBERED = tuple("0123456789")
     ],
 )
 def test_the_crop_that_is_scored(crops, wanted, asked, expected, noted):
-    notes = []
-    assert scored_crops(Crops(v=crops), ["v"], wanted, asked, notes) == {"v": expected}
+    chosen, notes = CropRule(wanted, asked).of_test(Crops(v=crops), ["v"])
+    assert chosen == {"v": expected}
     assert bool(notes) == noted
 
 
@@ -68,12 +66,12 @@ def test_the_crop_that_is_scored(crops, wanted, asked, expected, noted):
 )
 def test_a_crop_that_is_not_there_is_refused(crops, wanted, asked):
     with pytest.raises(FeatureError, match=f"no crop '{wanted}' of 'v' in features, found"):
-        scored_crops(Crops(v=crops), ["v"], wanted, asked, [])
+        CropRule(wanted, asked).of_test(Crops(v=crops), ["v"])
 
 
 def test_a_mean_over_different_crops_is_refused():
     with pytest.raises(FeatureError, match="'a' has 0, 1, 'b' has 0"):
-        scored_crops(Crops(a=("0", "1"), b=("0",)), ["a", "b"], "mean", True, [])
+        CropRule("mean", True).of_test(Crops(a=("0", "1"), b=("0",)), ["a", "b"])
 
 
 def test_training_takes_the_center_the_first_or_all():
@@ -85,9 +83,7 @@ def test_training_takes_the_center_the_first_or_all():
 
 def test_what_is_scored_instead_is_said_in_plain_words():
     def note(crops, wanted, asked):
-        notes = []
-        scored_crops(Crops(v=crops), ["v"], wanted, asked, notes)
-        return notes
+        return CropRule(wanted, asked).of_test(Crops(v=crops), ["v"]).notes
 
     assert note(("center",), "5", False) == [
         "the protocol asks for crop 5; these features only have 'center', which was scored instead"
@@ -110,33 +106,27 @@ def test_what_is_scored_instead_is_said_in_plain_words():
     ],
 )
 def test_a_training_video_is_scored_by_the_crop_of_the_test_videos(crops, wanted, asked, expected):
-    assert tuple(crops_like_test(Crops(v=crops), "v", wanted, asked)) == expected
+    assert tuple(CropRule(wanted, asked).like_test(Crops(v=crops), "v")) == expected
 
 
 TINY = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
-def ten_crops(tiny_cache, tmp_path_factory):
+def ten_crops(prepare, tmp_path_factory):
     """Ten crops of the tiny videos, made once."""
     folder = tmp_path_factory.mktemp("ten") / "store"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
-        patch.setenv("VADBENCH_CACHE", str(tiny_cache))
-        main([str(a) for a in ("extract", *TINY, "--stride", 1, "--crops", 10, "--out", folder)])
+    prepare("extract", *TINY, "--stride", 1, "--crops", 10, "--out", folder)
     return folder
 
 
 @pytest.fixture
-def run(capsys, tmp_path, ten_crops, tiny_at_hand, pictures_left_blank):
+def run(vadbench, tmp_path, ten_crops, tiny_at_hand, pictures_left_blank):
     """A run on ten crops: its record and its folder."""
 
     def call(*arguments, features=ten_crops):
         base = ["run", *TINY, "-m", "linear", "--features", features, "--out", tmp_path / "runs", "--json"]
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*base, *arguments]])
-        found = capsys.readouterr()
-        assert not end.value.code, found.err
-        [record] = json.loads(found.out)
+        [record] = vadbench(*base, *arguments).json
         return record, Path(record["folder"])
 
     return call
@@ -154,7 +144,9 @@ def scored(features, name, crop):
 
 
 @pytest.mark.parametrize(("asked", "crop"), [("5", "center-mirrored"), ("top-left", "top-left"), ("mean", "mean")])
-def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(run, ten_crops, tmp_path, capsys, asked, crop):
+def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(
+    run, ten_crops, tmp_path, vadbench, asked, crop
+):
     _, folder = run("--crop", asked, "--set", "recipe.epochs=1")
     features = FeatureStore(ten_crops)
     test = load_split(folder).scores[0]
@@ -164,11 +156,7 @@ def test_the_threshold_and_ones_own_videos_take_the_crop_that_is_scored(run, ten
     kept = json.loads((folder / "checkpoint.json").read_text())["threshold"]
     assert kept == pytest.approx(np.percentile(np.concatenate(normal), 99), abs=1e-5)
     video = Path(os.environ["VADBENCH_CACHE"]) / "datasets" / "tiny" / f"{test.name}.mp4"
-    with pytest.raises(SystemExit, match="0"):
-        main(
-            [str(a) for a in ("score", video, "--plugin", PLUGIN, "--run", folder, "--json", "--out", tmp_path / "own")]
-        )
-    [own] = json.loads(capsys.readouterr().out)
+    [own] = vadbench("score", video, "--plugin", PLUGIN, "--run", folder, "--json", "--out", tmp_path / "own").json
     with open(Path(own["folder"]) / "scores.csv", newline="") as file:
         found = [float(row["score"]) for row in csv.DictReader(file)]
     np.testing.assert_allclose(found, test.anomaly, atol=1e-5)

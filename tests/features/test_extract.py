@@ -21,11 +21,13 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as torchvision
 
 from vadbench.base.errors import DataError, FeatureError, MediaError, StorageError
+from vadbench.base.types import silent
 from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.data.media import declared_frames, lazy_frames, read_frames, write_video
 from vadbench.dataset import Video
-from vadbench.features.decoding import Decoder
-from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.decoding import WORKERS, Decoder
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.features.pooling import pool_rows
 from vadbench.features.store import FeatureStore
 
@@ -63,6 +65,14 @@ def videos(tmp_path_factory):
     return made
 
 
+def extract(
+    videos, clip, store, batch_size=256, workers=WORKERS, shard=(0, 1), keep_going=False, progress=silent, **made
+):
+    """Extract the features that the other arguments say."""
+    encoder = FrameEncoder(clip, clip_fingerprint(clip, **made), batch_size, workers)
+    return extract_features(videos, encoder, store, shard=shard, keep_going=keep_going, progress=progress)
+
+
 def encode_frames(clip, path):
     """One row per frame, a frame at a time."""
     frames = [torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in read_frames(path)]
@@ -76,7 +86,7 @@ def content(folder):
 @pytest.mark.parametrize("pooling", ["first", "middle", "mean"])
 @pytest.mark.parametrize("stride", [1, 4, 16])
 def test_rows_are_those_of_the_frames_they_stand_for(tmp_path, clip, videos, stride, pooling):
-    report = extract_features(videos, clip, tmp_path, stride=stride, pooling=pooling, batch_size=7)
+    report = extract(videos, clip, tmp_path, stride=stride, pooling=pooling, batch_size=7)
     assert report.extracted == list(LENGTHS)
     assert report.frames == sum(LENGTHS.values())
     assert (report.present, report.failed, report.mismatches) == ([], [], [])
@@ -93,8 +103,8 @@ def test_rows_are_those_of_the_frames_they_stand_for(tmp_path, clip, videos, str
 
 
 def test_extracted_means_are_bit_for_bit_the_pooled_rows_of_every_frame(tmp_path, clip, videos):
-    extract_features(videos, clip, tmp_path / "1", stride=1, pooling="mean", batch_size=7)
-    extract_features(videos, clip, tmp_path / "4", stride=4, pooling="mean", batch_size=7)
+    extract(videos, clip, tmp_path / "1", stride=1, pooling="mean", batch_size=7)
+    extract(videos, clip, tmp_path / "4", stride=4, pooling="mean", batch_size=7)
     fine, coarse = FeatureStore(tmp_path / "1"), FeatureStore(tmp_path / "4")
     for name, length in LENGTHS.items():
         np.testing.assert_array_equal(coarse.rows(name)[0], pool_rows(fine.rows(name)[0], length, 1, 4, "mean"))
@@ -102,7 +112,7 @@ def test_extracted_means_are_bit_for_bit_the_pooled_rows_of_every_frame(tmp_path
 
 def test_real_clips_have_a_row_for_every_frame(tmp_path, clip, test_data):
     real = [Video(p.stem, ("x",), p) for p in sorted((test_data / "videos").glob("*.mp4"))]
-    report = extract_features(real, clip, tmp_path, stride=1, pooling="mean")
+    report = extract(real, clip, tmp_path, stride=1, pooling="mean")
     assert not report.mismatches
     store = FeatureStore(tmp_path)
     for video in real:
@@ -115,16 +125,16 @@ def test_a_folder_of_images_is_a_video(tmp_path, clip):
     folder.mkdir()
     for i in range(11):
         Image.fromarray(np.full((40, 40), 20 * i, np.uint8)).save(folder / f"{i}.tif")
-    extract_features([Video("v", ("x",), folder)], clip, tmp_path / "s", stride=4, pooling="first")
+    extract([Video("v", ("x",), folder)], clip, tmp_path / "s", stride=4, pooling="first")
     store = FeatureStore(tmp_path / "s")
     assert (store.frames("v"), store.rows("v").shape) == (11, (1, 3, clip.dim))
     np.testing.assert_allclose(store.rows("v")[0], encode_frames(clip, folder)[::4], rtol=1e-4, atol=1e-5)
 
 
 def test_a_second_call_finds_everything_there(tmp_path, clip, videos):
-    extract_features(videos, clip, tmp_path, stride=4, pooling="first")
+    extract(videos, clip, tmp_path, stride=4, pooling="first")
     before = content(tmp_path)
-    report = extract_features(videos, clip, tmp_path, stride=4, pooling="first")
+    report = extract(videos, clip, tmp_path, stride=4, pooling="first")
     assert (report.extracted, report.present, report.frames) == ([], list(LENGTHS), 0)
     assert content(tmp_path) == before
 
@@ -133,17 +143,17 @@ def test_a_changed_file_is_extracted_again(tmp_path, clip):
     path = tmp_path / "v.mp4"
     video = Video("v", ("x",), path)
     write_video(path, np.zeros((5, 32, 32, 3), np.uint8), fps=25)
-    extract_features([video], clip, tmp_path / "s", stride=1, pooling="mean")
+    extract([video], clip, tmp_path / "s", stride=1, pooling="mean")
     write_video(path, np.full((9, 32, 32, 3), 200, np.uint8), fps=25)
-    report = extract_features([video], clip, tmp_path / "s", stride=1, pooling="mean")
+    report = extract([video], clip, tmp_path / "s", stride=1, pooling="mean")
     assert report.extracted == ["v"]
     assert FeatureStore(tmp_path / "s").frames("v") == 9
 
 
 def test_rows_do_not_depend_on_what_else_is_extracted(tmp_path, clip, videos):
-    extract_features(videos, clip, tmp_path / "all", stride=4, pooling="mean")
-    extract_features(videos, clip, tmp_path / "two", stride=4, pooling="mean", shard=(1, 2))
-    extract_features(videos, clip, tmp_path / "two", stride=4, pooling="mean", shard=(0, 2))
+    extract(videos, clip, tmp_path / "all", stride=4, pooling="mean")
+    extract(videos, clip, tmp_path / "two", stride=4, pooling="mean", shard=(1, 2))
+    extract(videos, clip, tmp_path / "two", stride=4, pooling="mean", shard=(0, 2))
     one, two = FeatureStore(tmp_path / "all"), FeatureStore(tmp_path / "two")
     assert one.names == two.names
     for name in one.names:
@@ -152,14 +162,14 @@ def test_rows_do_not_depend_on_what_else_is_extracted(tmp_path, clip, videos):
 
 def test_mismatching_counts_are_reported_and_extracted(tmp_path, clip, videos):
     claims = [Video("a", ("x",), videos[0].path, frames=38), Video("b", ("x",), videos[1].path, frames=5)]
-    report = extract_features(claims, clip, tmp_path, stride=4, pooling="first")
+    report = extract(claims, clip, tmp_path, stride=4, pooling="first")
     assert [str(m) for m in report.mismatches] == ["a: 37 frames decoded, 38 declared by its data set"]
     assert FeatureStore(tmp_path).frames("a") == 37
 
 
 def test_a_container_that_declares_too_much_is_reported(tmp_path, clip, monkeypatch, videos):
-    monkeypatch.setattr("vadbench.features.extract.declared_frames", lambda path: 40)
-    report = extract_features(videos[:1], clip, tmp_path, stride=4, pooling="first")
+    monkeypatch.setattr("vadbench.features.extraction.declared_frames", lambda path: 40)
+    report = extract(videos[:1], clip, tmp_path, stride=4, pooling="first")
     assert [str(m) for m in report.mismatches] == ["a: 37 frames decoded, 40 declared by its container"]
 
 
@@ -175,12 +185,12 @@ def with_damaged(tmp_path, videos):
 
 def test_a_damaged_video_stops_it_and_keeps_what_is_done(tmp_path, clip, with_damaged):
     with pytest.raises(MediaError, match=r"text\.mp4"):
-        extract_features(with_damaged[:2], clip, tmp_path / "s", stride=4, pooling="first")
+        extract(with_damaged[:2], clip, tmp_path / "s", stride=4, pooling="first")
     assert FeatureStore(tmp_path / "s").names == ("a",)
 
 
 def test_keep_going_leaves_damaged_videos_out_and_says_which(tmp_path, clip, with_damaged):
-    report = extract_features(with_damaged, clip, tmp_path / "s", stride=4, pooling="first", keep_going=True)
+    report = extract(with_damaged, clip, tmp_path / "s", stride=4, pooling="first", keep_going=True)
     assert report.extracted == ["a", "e"]
     assert {name for name, _ in report.failed} == {"text", "cut", "gone", "fileless"}
     assert "text.mp4" in dict(report.failed)["text"]
@@ -189,7 +199,7 @@ def test_keep_going_leaves_damaged_videos_out_and_says_which(tmp_path, clip, wit
 
 def test_damage_in_the_middle_leaves_no_rows_behind(tmp_path, clip, monkeypatch, videos):
     clean = tmp_path / "clean"
-    extract_features([videos[0], videos[2]], clip, clean, stride=1, pooling="mean", batch_size=4)
+    extract([videos[0], videos[2]], clip, clean, stride=1, pooling="mean", batch_size=4)
 
     def breaks_at_thirty(path):
         for i, frame in enumerate(real(path)):
@@ -201,7 +211,7 @@ def test_damage_in_the_middle_leaves_no_rows_behind(tmp_path, clip, monkeypatch,
     monkeypatch.setattr("vadbench.features.decoding.lazy_frames", breaks_at_thirty)
     torn = tmp_path / "torn"
     order = [videos[0], videos[4], videos[2]]
-    report = extract_features(order, clip, torn, stride=1, pooling="mean", batch_size=4, keep_going=True)
+    report = extract(order, clip, torn, stride=1, pooling="mean", batch_size=4, keep_going=True)
     assert [name for name, _ in report.failed] == ["e"]
     assert content(torn) == content(clean)
 
@@ -211,33 +221,33 @@ def test_an_encoder_that_gives_nan_is_an_error_naming_the_video(tmp_path, clip, 
         clip, "encode_images", lambda frames, arithmetic: torch.full((len(frames), clip.dim), torch.nan)
     )
     with pytest.raises(FeatureError, match=r"video 'a'.*NaN"):
-        extract_features(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2)
-    report = extract_features(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2, keep_going=True)
+        extract(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2)
+    report = extract(videos, clip, tmp_path, stride=1, pooling="mean", batch_size=2, keep_going=True)
     assert len(report.failed) == len(videos)
 
 
 def test_repeated_names_are_refused(tmp_path, clip, videos):
     with pytest.raises(DataError, match="more than once"):
-        extract_features([videos[0], videos[0]], clip, tmp_path, stride=1, pooling="mean")
+        extract([videos[0], videos[0]], clip, tmp_path, stride=1, pooling="mean")
 
 
 def test_progress_counts_up_to_the_end(tmp_path, clip, videos):
     seen = []
-    extract_features(videos[:2], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
+    extract(videos[:2], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
     looking, stage = "looking for changed videos", "extracting features"
     assert [call[:3] for call in seen[:2]] == [(looking, 0, 2), (looking, 1, 2)]
     del seen[:2]
     assert [call[:3] for call in seen] == [(stage, 0, 2), (stage, 1, 2), (stage, 2, 2)]
     assert all(re.fullmatch(r"[1-9][\d,]* frames/s", call[3]) for call in seen[:-1])
     seen.clear()
-    extract_features(videos[:3], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
+    extract(videos[:3], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
     assert [call[:3] for call in seen[3:]] == [(stage, 2, 3), (stage, 3, 3)]
 
 
 def test_progress_moves_within_a_long_video(tmp_path, clip, videos):
     seen = []
     many = {"stride": 1, "pooling": "mean", "batch_size": 10}
-    extract_features(videos[4:], clip, tmp_path, **many, progress=lambda *args: seen.append(args))
+    extract(videos[4:], clip, tmp_path, **many, progress=lambda *args: seen.append(args))
     assert [call[1] for call in seen if call[0] == "extracting features"] == [0] * 5 + [1]
 
 
@@ -287,7 +297,7 @@ def encode_ten_crops(clip, path):
 @pytest.mark.parametrize(("stride", "pooling"), [(1, "mean"), (4, "first"), (4, "middle"), (4, "mean")])
 def test_rows_of_crops_are_those_of_what_torchvision_cuts_out(tmp_path, clip, wide, crops, stride, pooling):
     chosen = CROPS[:crops]
-    extract_features(wide, clip, tmp_path, stride=stride, pooling=pooling, crops=chosen, batch_size=5)
+    extract(wide, clip, tmp_path, stride=stride, pooling=pooling, crops=chosen, batch_size=5)
     store = FeatureStore(tmp_path)
     assert store.fingerprint.crops == chosen
     assert store.fingerprint == clip_fingerprint(clip, stride=stride, pooling=pooling, crops=chosen)
@@ -308,7 +318,7 @@ def test_rows_of_crops_are_those_of_what_torchvision_cuts_out(tmp_path, clip, wi
 def test_the_center_is_the_same_bytes_whatever_other_crops_there_are(tmp_path, clip, wide, pooling):
     for crops in (1, 5, 10):
         chosen = CROPS[:crops]
-        extract_features(wide, clip, tmp_path / str(crops), stride=2, pooling=pooling, crops=chosen, batch_size=5)
+        extract(wide, clip, tmp_path / str(crops), stride=2, pooling=pooling, crops=chosen, batch_size=5)
     one, five, ten = (FeatureStore(tmp_path / str(crops)) for crops in (1, 5, 10))
     for name in one.names:
         np.testing.assert_array_equal(one.rows(name), five.rows(name)[:1])
@@ -317,9 +327,9 @@ def test_the_center_is_the_same_bytes_whatever_other_crops_there_are(tmp_path, c
 
 
 def test_crops_do_not_depend_on_shards(tmp_path, clip, wide):
-    extract_features(wide, clip, tmp_path / "all", stride=4, pooling="mean", crops=CROPS[:5])
+    extract(wide, clip, tmp_path / "all", stride=4, pooling="mean", crops=CROPS[:5])
     for shard in ((1, 2), (0, 2)):
-        extract_features(wide, clip, tmp_path / "two", stride=4, pooling="mean", crops=CROPS[:5], shard=shard)
+        extract(wide, clip, tmp_path / "two", stride=4, pooling="mean", crops=CROPS[:5], shard=shard)
     one, two = FeatureStore(tmp_path / "all"), FeatureStore(tmp_path / "two")
     assert one.names == two.names
     for name in one.names:
@@ -332,7 +342,7 @@ def test_images_of_different_sizes_are_cropped_each_on_its_own(tmp_path, clip):
     for i, width in enumerate([40, 40, 70, 70, 70, 40]):
         Image.fromarray(noise.integers(0, 255, (40, width, 3), np.uint8)).save(folder / f"{i}.png")
     store = tmp_path / "s"
-    extract_features([Video("v", ("x",), folder)], clip, store, stride=1, pooling="mean", crops=CROPS)
+    extract([Video("v", ("x",), folder)], clip, store, stride=1, pooling="mean", crops=CROPS)
     expected = encode_ten_crops(clip, folder)
     np.testing.assert_allclose(FeatureStore(store).rows("v"), expected, rtol=1e-4, atol=1e-5)
 
@@ -347,7 +357,7 @@ def test_rows_of_a_long_video_wait_on_disk_not_in_memory(tmp_path, clip, monkeyp
     monkeypatch.setattr(clip, "encode_images", lambda frames, arithmetic: torch.ones(len(frames), dim))
     tracemalloc.start()
     try:
-        extract_features(videos[:1], clip, tmp_path, stride=1, pooling="mean", crops=CROPS, batch_size=100)
+        extract(videos[:1], clip, tmp_path, stride=1, pooling="mean", crops=CROPS, batch_size=100)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -356,18 +366,18 @@ def test_rows_of_a_long_video_wait_on_disk_not_in_memory(tmp_path, clip, monkeyp
 
 
 def test_a_full_disk_while_crops_wait_says_so_and_keeps_what_is_done(tmp_path, clip, monkeypatch, wide):
-    extract_features(wide[:1], clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
+    extract(wide[:1], clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
     before = content(tmp_path)
 
     def full(descriptor, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vadbench.features.extract.write_all", full)
+    monkeypatch.setattr("vadbench.features.encoders.write_all", full)
     with pytest.raises(StorageError, match="disk is full"):
-        extract_features(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
+        extract(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
     monkeypatch.undo()
     assert FeatureStore(tmp_path).names == ("0",)
-    extract_features(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
+    extract(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
     after = content(tmp_path)
     assert all(after[name].startswith(before[name]) for name in before)
     assert len(FeatureStore(tmp_path).names) == 3
@@ -376,8 +386,8 @@ def test_a_full_disk_while_crops_wait_says_so_and_keeps_what_is_done(tmp_path, c
 @pytest.mark.parametrize("arithmetic", ["bf16", "fp16"])
 def test_reduced_arithmetic_points_the_same_way_and_says_so(tmp_path, clip, videos, arithmetic):
     exact, reduced = tmp_path / "exact", tmp_path / "reduced"
-    extract_features(videos, clip, exact, stride=1, pooling="mean")
-    extract_features(videos, clip, reduced, stride=1, pooling="mean", arithmetic=arithmetic)
+    extract(videos, clip, exact, stride=1, pooling="mean")
+    extract(videos, clip, reduced, stride=1, pooling="mean", arithmetic=arithmetic)
     one, two = FeatureStore(exact), FeatureStore(reduced)
     assert (one.fingerprint.arithmetic, two.fingerprint.arithmetic) == ("fp32", arithmetic)
     for name in one.names:
@@ -395,7 +405,7 @@ def test_reduced_arithmetic_points_the_same_way_and_says_so(tmp_path, clip, vide
 def test_workers_change_neither_bytes_nor_order(tmp_path, clip, videos, wide, crops):
     several = [*videos, *wide]
     for workers in (1, 2, 5):
-        extract_features(
+        extract(
             several, clip, tmp_path / str(workers), stride=2, pooling="mean", crops=CROPS[:crops], batch_size=6,
             workers=workers,
         )  # fmt: skip
@@ -426,7 +436,7 @@ def test_frames_stay_in_order_however_long_each_takes(monkeypatch):
 
 
 def test_several_workers_prepare_at_the_same_time(monkeypatch):
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=300)
 
     def together(frame):
         meeting.wait()
@@ -486,9 +496,9 @@ def test_a_damaged_image_names_its_file_and_frame_though_a_worker_reads_it(tmp_p
     both = [Video("images", ("x",), folder), videos[1]]
     wanted = {"stride": 1, "pooling": "mean", "crops": CROPS[:5], "workers": 3}
     with pytest.raises(MediaError, match=r"6\.png.*frame 6"):
-        extract_features(both, clip, tmp_path / "s", **wanted)
+        extract(both, clip, tmp_path / "s", **wanted)
     for present in ([], ["b"]):
-        report = extract_features(both, clip, tmp_path / "s", **wanted, keep_going=True)
+        report = extract(both, clip, tmp_path / "s", **wanted, keep_going=True)
         assert report.present == present
         assert [name for name, _ in report.failed] == ["images"]
         assert re.search(r"6\.png.*frame 6", report.failed[0][1])
@@ -524,7 +534,8 @@ from pathlib import Path
 import torch
 from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.dataset import Video
-from vadbench.features.extract import extract_features
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 
 weights, folder, whole, torn, crops, workers = sys.argv[1:]
 whole, torn = Path(whole), Path(torn)
@@ -535,8 +546,8 @@ videos = [Video(p.stem, ("x",), p) for p in sorted(Path(folder).glob("*.mp4"))]
 def start(store):
     process = os.fork()
     if not process:
-        wanted = {"crops": CROPS[: int(crops)], "workers": int(workers)}
-        extract_features(videos, clip, store, stride=2, pooling="mean", batch_size=4, **wanted)
+        made = clip_fingerprint(clip, stride=2, pooling="mean", crops=CROPS[: int(crops)])
+        extract_features(videos, FrameEncoder(clip, made, 4, int(workers)), store)
         os._exit(0)
     return process
 
@@ -579,7 +590,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bytes(tmp_path, weights, vi
         [sys.executable, "-c", KILLER, str(weights), str(folder), str(whole), str(torn), str(crops), str(workers)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=True,
-        timeout=300,
+        timeout=1500,
     )
     for store in torn.iterdir():
         assert content(store) == content(whole)

@@ -10,7 +10,7 @@ from vadbench.base.errors import FeatureError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.preflight import image_text_cosine, is_other_encoder, preflight
+from vadbench.features.preflight import image_text_cosine, is_other_encoder, preflight, sampled_videos
 from vadbench.features.store import FeatureStore, StoreWriter
 
 CLASSES = ClassTable((VideoClass("Abuse"), VideoClass("Normal")), normal=1)
@@ -37,6 +37,11 @@ def decoded(block):
     return values.astype(np.float32)
 
 
+def cosine_with(source, names, texts):
+    samples = [source.sample(name) for name in sampled_videos(names)]
+    return image_text_cosine(source.folder, samples, texts)
+
+
 def cosine_by_hand(rows, texts):
     rows, texts = np.float64(rows), np.float64(texts)
     cosines = [row @ text / np.linalg.norm(row) / np.linalg.norm(text) for row in rows for text in texts]
@@ -53,17 +58,17 @@ def prompts(test_data):
 @pytest.mark.parametrize("name", ["clip_vitb16_snippets16_5_train_videos", "clip_vitb16_perframe_3_train_videos"])
 def test_real_rows_of_the_right_encoder_lie_in_its_range(test_data, tmp_path, prompts, dataset, name):
     source = make_store(tmp_path / "store", real_rows(test_data / "clip", name))
-    cosine = image_text_cosine(source, source.names, prompts[dataset])
+    cosine = cosine_with(source, source.names, prompts[dataset])
     assert 0.18 < cosine < 0.29 and not is_other_encoder(cosine)
     for video in source.names:
-        assert not is_other_encoder(image_text_cosine(source, [video], prompts[dataset]))
+        assert not is_other_encoder(cosine_with(source, [video], prompts[dataset]))
 
 
 @pytest.mark.parametrize("dataset", ["ucf", "xd", "sh"])
 def test_real_rows_of_another_encoder_are_told(test_data, tmp_path, prompts, dataset):
     rows = real_rows(test_data / "clip", "clip_otherencoder_stride2_Abuse001")
     source = make_store(tmp_path / "store", rows)
-    cosine = image_text_cosine(source, source.names, prompts[dataset])
+    cosine = cosine_with(source, source.names, prompts[dataset])
     assert -0.07 < cosine < 0.07 and is_other_encoder(cosine)
 
 
@@ -73,9 +78,9 @@ def test_the_cosine_is_the_mean_over_all_pairs_whatever_their_lengths(tmp_path):
     texts = rng.normal(size=(5, 8)).astype(np.float32)
     expected = cosine_by_hand(np.concatenate(list(videos.values())), texts)
     source = make_store(tmp_path / "store", videos)
-    assert image_text_cosine(source, source.names, torch.from_numpy(texts)) == pytest.approx(expected, abs=1e-9)
+    assert cosine_with(source, source.names, torch.from_numpy(texts)) == pytest.approx(expected, abs=1e-9)
     scaled = make_store(tmp_path / "scaled", {name: 7 * rows for name, rows in videos.items()})
-    assert image_text_cosine(scaled, scaled.names, torch.from_numpy(texts) / 3) == pytest.approx(expected, abs=1e-6)
+    assert cosine_with(scaled, scaled.names, torch.from_numpy(texts) / 3) == pytest.approx(expected, abs=1e-6)
 
 
 def test_what_is_looked_at_is_spread_over_videos_and_rows(tmp_path):
@@ -88,22 +93,22 @@ def test_what_is_looked_at_is_spread_over_videos_and_rows(tmp_path):
             rows[50:] = [1, 0]
         videos[f"v{v:03d}"] = rows
     source = make_store(tmp_path / "store", videos)
-    assert image_text_cosine(source, source.names, torch.tensor([[1.0, 0.0]])) == pytest.approx(0.25)
+    assert cosine_with(source, source.names, torch.tensor([[1.0, 0.0]])) == pytest.approx(0.25)
     short = make_store(tmp_path / "short", {"only": np.array([[3.0, 4.0]], np.float32)})
-    assert image_text_cosine(short, ["only"], torch.tensor([[1.0, 0.0]])) == pytest.approx(0.6)
+    assert cosine_with(short, ["only"], torch.tensor([[1.0, 0.0]])) == pytest.approx(0.6)
 
 
 def test_rows_of_zeros_are_no_numbers_of_their_own(tmp_path):
     source = make_store(tmp_path / "store", {"v": np.array([[0, 0], [2, 0]], np.float32)})
-    assert image_text_cosine(source, ["v"], torch.tensor([[1.0, 0.0]])) == pytest.approx(0.5)
+    assert cosine_with(source, ["v"], torch.tensor([[1.0, 0.0]])) == pytest.approx(0.5)
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
     source = make_store(tmp_path / "store", {"v": np.ones((2, 4), np.float32)})
     with pytest.raises(FeatureError, match="are 4 wide, the CLIP's text features 3; name the CLIP"):
-        image_text_cosine(source, ["v"], torch.ones(2, 3))
+        cosine_with(source, ["v"], torch.ones(2, 3))
     with pytest.raises(FeatureError, match="expected rows to compare"):
-        image_text_cosine(source, [], torch.ones(2, 4))
+        cosine_with(source, [], torch.ones(2, 4))
 
 
 @pytest.mark.parametrize(("text", "verdict"), [([1.0, 3.0], "right encoder"), ([0.0, 1.0], "other encoder")])
@@ -118,7 +123,7 @@ def test_the_verdict_follows_the_cosine_with_the_class_names(tmp_path, text, ver
     big = dataclasses.replace(
         load_clip(), name="ViT-B-16-quickgelu", source=ClipSource("ViT-B-16-quickgelu", "openai"), text=tower
     )
-    found = preflight(source, ["v"], big, CLASSES)
+    found = preflight(source.folder, [source.sample("v")], big, CLASSES)
     assert (found.clip, found.verdict) == ("ViT-B-16-quickgelu", verdict)
     assert found.cosine == pytest.approx(text[0] / np.hypot(*text)) and asked == ["Abuse", "Normal"]
 
@@ -128,6 +133,6 @@ def test_the_small_and_untrained_clips_do_not_tell(tmp_path, source):
     rows = np.random.default_rng(0).normal(size=(4, 64)).astype(np.float32)
     store = make_store(tmp_path / "store", {"v": rows})
     clip = load_clip(source)
-    found = preflight(store, ["v"], clip, CLASSES)
+    found = preflight(store.folder, [store.sample("v")], clip, CLASSES)
     assert found.verdict == "untold"
     assert found.cosine == pytest.approx(cosine_by_hand(rows, clip.text(CLASSES.words).numpy()), abs=1e-6)

@@ -14,14 +14,13 @@ from safetensors.torch import load_file
 from vadbench_anomalyclip.checkpoint import _frozen, reference_names
 from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 
+from places import PLUGIN
 from vadbench.base.errors import CheckpointError
-from vadbench.cli import main
 from vadbench.harness.experiment import Request, open_experiment
 from vadbench.harness.import_checkpoint import read_reference
-from vadbench.harness.run import build
+from vadbench.harness.training import build
 from vadbench.plugins.registry import Registry
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 STATE = {"net.a": torch.arange(6.0).reshape(2, 3), "net.b": torch.tensor(1)}
 
 
@@ -153,14 +152,6 @@ SMALLER = (
 SETTINGS = [part for s in SMALLER for part in ("--set", s)]
 
 
-def command(capsys, *arguments, status=0):
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    found = capsys.readouterr()
-    assert end.value.code == status, found.err
-    return found
-
-
 @pytest.fixture
 def released(tmp_path, lightning, tiny_at_hand):
     """Weights of the authors' names for the tiny data set, and the method they belong to."""
@@ -179,31 +170,31 @@ def released(tmp_path, lightning, tiny_at_hand):
     return state | {"net.image_encoder.proj": torch.ones(2, 2)}, method
 
 
-def test_a_released_checkpoint_becomes_a_run_that_can_be_evaluated(released, lightning, capsys, tmp_path):
+def test_a_released_checkpoint_becomes_a_run_that_can_be_evaluated(released, lightning, vadbench, tmp_path):
     state, method = released
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs", "--json"]
-    found = command(capsys, "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, lightning(state))
+    found = vadbench("import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, lightning(state))
     folder = Path(json.loads(found.out)["folder"])
     kept = load_file(folder / "checkpoint.safetensors")
     assert torch.equal(kept["directions.ctx"], method.state_dict()["directions.ctx"])
     assert kept["centroid"].abs().sum() > 0, "the centroid is not in the file and must have been computed"
-    (record,) = json.loads(command(capsys, "run", "--from", folder, *base).out)
+    (record,) = vadbench("run", "--from", folder, *base).json
     assert record["status"] == "finished"
     assert any("imported from the authors' file last.ckpt, sha256 " in n for n in record["notes"])
 
 
-def test_another_data_sets_checkpoint_is_refused(released, lightning, capsys, tmp_path, monkeypatch):
+def test_another_data_sets_checkpoint_is_refused(released, lightning, vadbench, tmp_path, monkeypatch):
     state, _ = released
     monkeypatch.setenv("TINY_WORDS", "a dark circle")
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
     path = lightning(state)
-    found = command(capsys, "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, path, status=2)
+    found = vadbench("import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, path, status=2)
     assert "is not that of this CLIP and these classes" in found.err
     assert not list((tmp_path / "runs").rglob("checkpoint*"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "extra", "shape"])
-def test_every_key_and_shape_is_matched(released, lightning, capsys, tmp_path, damage):
+def test_every_key_and_shape_is_matched(released, lightning, vadbench, tmp_path, damage):
     state, _ = released
     if damage == "missing":
         del state["net.prompt_learner.ctx"]
@@ -212,23 +203,23 @@ def test_every_key_and_shape_is_matched(released, lightning, capsys, tmp_path, d
     else:
         state["net.prompt_learner.ctx"] = torch.ones(2, 3, 4)
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
-    found = command(
-        capsys, "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, lightning(state), status=2
+    found = vadbench(
+        "import-checkpoint", "-m", "anomalyclip", "-d", "tiny", *SETTINGS, *base, lightning(state), status=2
     )
     words = {"missing": "missing prompt_learner.ctx", "extra": "unexpected head.weight", "shape": "(2, 3, 4)"}
     assert words[damage] in found.err
 
 
 @pytest.mark.usefixtures("tiny_at_hand")
-def test_a_method_without_released_weights_says_so(capsys, tmp_path):
+def test_a_method_without_released_weights_says_so(vadbench, tmp_path):
     torch.save(STATE, tmp_path / "model.pth")
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs"]
-    found = command(capsys, "import-checkpoint", "-m", "linear", "-d", "tiny", *base, tmp_path / "model.pth", status=2)
+    found = vadbench("import-checkpoint", "-m", "linear", "-d", "tiny", *base, tmp_path / "model.pth", status=2)
     assert "'linear' has no released checkpoints to import" in found.err
 
 
 @pytest.mark.usefixtures("tiny_at_hand")
-def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_split(capsys, tmp_path):
+def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_split(vadbench, tmp_path):
     settings = ("length=16", "window=8", "recipe.epochs=1", "recipe.batch_size=4")
     request = Request("vadclip", "tiny", settings, clip_model="small", clip_weights="random:0", device="cpu")
     experiment = open_experiment(request, Registry(files=(PLUGIN,)))
@@ -239,9 +230,9 @@ def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_spl
     torch.save(state | {"clipmodel.visual.proj": torch.ones(2, 2), "clipmodel.logit_scale": torch.zeros(())}, path)
     base = ["--plugin", PLUGIN, *CLIP, "--device", "cpu", "--out", tmp_path / "runs", "--json"]
     chosen = [part for s in settings for part in ("--set", s)]
-    found = command(capsys, "import-checkpoint", "-m", "vadclip", "-d", "tiny", *chosen, *base, path)
+    found = vadbench("import-checkpoint", "-m", "vadclip", "-d", "tiny", *chosen, *base, path)
     folder = json.loads(found.out)["folder"]
-    (record,) = json.loads(command(capsys, "run", "--from", folder, "--protocol", "vadclip", *base).out)
+    (record,) = vadbench("run", "--from", folder, "--protocol", "vadclip", *base).json
     assert record["protocol"]["selection"] == "best-on-test"
     assert any("weights selected on the test split" in n for n in record["notes"])
     expected = method.eval().score(

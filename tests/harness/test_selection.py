@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from places import PLUGIN
 from vadbench.base.errors import ConfigError
-from vadbench.cli import main
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.harness.selection import hold_out, video_auc
 from vadbench.scoring.alignment import VideoScores
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 
 
@@ -67,15 +66,12 @@ def test_video_auc_ranks_videos_by_the_mean_of_their_top_rows():
 
 
 @pytest.fixture
-def run(capsys, tmp_path):
+def run(vadbench, tmp_path):
     base = ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--json"]
 
     def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in [*base, "--out", tmp_path / "runs", *arguments]])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return json.loads(found.out)[0] if status == 0 else found.err
+        found = vadbench(*base, "--out", tmp_path / "runs", *arguments, status=status)
+        return found.json[0] if status == 0 else found.err
 
     return call
 

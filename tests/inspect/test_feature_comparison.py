@@ -248,7 +248,7 @@ def test_videos_of_one_side_are_listed_and_common_causes_counted():
         compare(a, Held({"z": {"0": ROWS}}))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.integers(1, 9000), dim=st.sampled_from([3, 512]), seed=st.integers(0, 9))
 def test_cosines_do_not_depend_on_the_pieces(rows, dim, seed):
     noise = np.random.default_rng(seed)

@@ -6,7 +6,6 @@ import os
 import runpy
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_ucsdped2.dataset import CLIPS, UcsdPed2
 from vadbench_xdviolence.dataset import XdViolence
 
+from places import ROOT
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import source_id, write_video
 from vadbench.features.fingerprint import Fingerprint
@@ -664,7 +664,7 @@ def test_the_official_ped2_clips_are_complete(test_data):
 
 
 def test_a_root_of_ucf_crimes_size_is_checked_in_seconds(tmp_path, capsys):
-    build = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "speed" / "datacheck.py"))
+    build = runpy.run_path(str(ROOT / "benchmarks" / "speed" / "datacheck.py"))
     build["build"](tmp_path, rows=4, dim=8)
     began = time.perf_counter()
     assert build["list_both"](tmp_path) == 1900

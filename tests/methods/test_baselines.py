@@ -9,7 +9,7 @@ from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
 from vadbench_baselines.mil import Mil
 from vadbench_baselines.zero_shot import ZeroShot
 
-from vadbench.base.errors import ConfigError
+from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Task
@@ -97,3 +97,9 @@ def test_registering_imports_no_torch_and_names_what_exists():
 def test_a_template_without_a_place_for_the_class_is_refused(make):
     with pytest.raises(ConfigError, match="must contain"):
         make(ZeroShot, template="a photo")
+
+
+def test_rows_of_another_width_than_the_texts_are_refused(clip):
+    task = Task(TABLE, clip.dim + 1, torch.device("cpu"), lambda: clip.text)
+    with pytest.raises(FeatureError, match=r"use features extracted with the same CLIP$"):
+        ZeroShot(ZeroShot.Config(), task)

@@ -15,9 +15,6 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 from vadbench_descriptions.bank import bank_names, find_bank
 from vadbench_descriptions.config import FRAME_DEFAULTS, VIDEO_DEFAULTS, FrameConfig, VideoConfig
 from vadbench_descriptions.frame import DescriptionsFrame
@@ -26,15 +23,13 @@ from vadbench_descriptions.prompts import class_descriptions
 from vadbench_descriptions.video import DescriptionsVideo
 from vadbench_descriptions.wording import long_phrases
 
-from vadbench.base.config import field_descriptions, field_names, resolve
+from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Batch, Method, Task
-from vadbench.nn.sampling import drawn_sample
-from vadbench.nn.temporal import LocalGlobal, scaled
+from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.plugins.registry import Registry
-from vadbench.training.batches import Sample
 from vadbench.training.loop import autocast, fit
 
 DIM = 24
@@ -109,19 +104,6 @@ def features(rows: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, DIM)).astype(np.float32)
 
 
-def batch(method: Method, rows: tuple[int, ...] = (40, 5, 16, 1)) -> Batch:
-    """The first half abnormal, one class after another."""
-    rng = np.random.default_rng(5)
-    views = [method.view(features(n, i), rng) for i, n in enumerate(rows)]
-    classes = method.task.classes
-    labels = torch.zeros(len(rows), len(classes))
-    half = len(rows) // 2
-    for i in range(half):
-        labels[i, classes.abnormal[i % len(classes.abnormal)]] = 1
-    labels[half:, classes.normal] = 1
-    return Batch({k: torch.from_numpy(np.stack([v[k] for v in views])) for k in views[0]}, labels)
-
-
 def scores_of(method: Method, *videos: np.ndarray) -> list[Any]:
     with torch.inference_mode():
         return method.score([torch.from_numpy(v) for v in videos])
@@ -136,10 +118,10 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return e / e.sum()
 
 
-def two_steps(method: Method) -> list[dict[str, torch.Tensor]]:
+def two_steps(method: Method, x: Batch) -> list[dict[str, torch.Tensor]]:
     """The terms of two training steps; every parameter must have a gradient and move."""
     optimiser = torch.optim.AdamW(method.parameter_groups(), lr=0.01)
-    x = batch(method.train())
+    method.train()
     found = []
     for _ in range(2):
         before = {name: p.detach().clone() for name, p in method.named_parameters()}
@@ -156,10 +138,10 @@ def two_steps(method: Method) -> list[dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("assignments", VIDEO_AXES, ids=str)
-def test_every_axis_of_the_video_method_trains_and_scores(assignments):
+def test_every_axis_of_the_video_method_trains_and_scores(batch, assignments):
     method = video(assignments=assignments)
     learned = method.config.prompt.kind != "template" and method.config.contrast_weight
-    for terms in two_steps(method):
+    for terms in two_steps(method, batch(method)):
         assert set(terms) == {"align"} | ({"contrast"} if learned else set())
         assert all(torch.isfinite(t) for t in terms.values())
     lengths = (1, 2, 15, 16, 17, 600)
@@ -171,9 +153,9 @@ def test_every_axis_of_the_video_method_trains_and_scores(assignments):
 
 
 @pytest.mark.parametrize("assignments", FRAME_AXES, ids=str)
-def test_every_axis_of_the_frame_method_trains_and_scores(assignments):
+def test_every_axis_of_the_frame_method_trains_and_scores(batch, assignments):
     method = frame(assignments=assignments, temperature=0.07)
-    for terms in two_steps(method):
+    for terms in two_steps(method, batch(method)):
         assert set(terms) == {"normal", "abnormal"}
     lengths = (1, 2, 15, 16, 17, 600)
     for rows, scores in zip(lengths, scores_of(method.eval(), *map(features, lengths)), strict=True):
@@ -268,68 +250,15 @@ def test_the_losses_of_videos_against_loops():
     assert contrast_loss(torch.from_numpy(text), 2).item() == pytest.approx(wanted, rel=1e-9)
 
 
-@pytest.mark.parametrize("residual", [True, False])
-def test_the_graph_against_loops(residual):
-    torch.manual_seed(0)
-    model = LocalGlobal(6, 8, 4, 1, 2, residual, ("global",))
-    x = torch.randn(1, 8, 6)
-    length = 5
-    found = model(x, torch.tensor([length]))[0, :length].detach().numpy()
-    rows, weight = x[0, :length].numpy(), model.join.weight.detach().double().numpy()
-    for i in range(length):
-        similar = softmax(np.array([unit(rows[i]) @ unit(rows[j]) for j in range(length)]))
-        near = softmax(np.array([-abs(i - j) / 1.0 for j in range(length)]))
-        joined = np.concatenate([sum(w[j] * rows[j] for j in range(length)) for w in (similar, near)])
-        wanted = np.maximum(weight @ joined, 0) + (rows[i] if residual else 0)
-        np.testing.assert_allclose(found[i], wanted, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "parts, reached",
-    [((), {6}), (("local",), {4, 5, 6, 7}), (("global",), set(range(16))), (("local", "global"), set(range(16)))],
-    ids=str,
-)
-def test_temporal_parts_see_as_far_as_their_name_says(parts, reached):
-    torch.manual_seed(7)
-    model = LocalGlobal(DIM, 16, 4, 1, 2, True, parts)
-    rows = torch.randn(1, 16, DIM)
-    changed = rows.clone()
-    changed[0, 6] = torch.randn(DIM)
-    with torch.no_grad():
-        moved = (model(changed, torch.tensor([16])) - model(rows, torch.tensor([16])))[0].abs().amax(1) > 1e-7
-    assert set(moved.nonzero().flatten().tolist()) == reached
-
-
 @pytest.mark.parametrize("assignments", [[], ["temporal.global=false"], ["temporal.local=false"]], ids=str)
 def test_padding_has_no_influence(assignments):
     method = video(assignments=assignments).eval()
     rows = torch.from_numpy(features(16))[None]
     other = rows.clone()
     other[:, 5:] = torch.randn(11, DIM)
-    text = method.prompts()
+    text = method.prompts.text_features()
     found = [method(x, torch.tensor([5]), text)[:, :5] for x in (rows, other)]
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
-
-
-def test_scaling_leaves_angles_and_zeros_as_they_are():
-    rows = torch.from_numpy(features(4)) * 100
-    rows[2] = 0
-    found = scaled(rows)
-    torch.testing.assert_close(found.square().mean(-1), torch.tensor([1.0, 1.0, 0.0, 1.0]))
-    torch.testing.assert_close(torch.cosine_similarity(found[0], rows[0], dim=0), torch.tensor(1.0))
-
-
-@given(rows=st.integers(1, 200), length=st.integers(1, 40))
-def test_a_drawn_sample_has_a_row_of_each_part_in_order(rows, length):
-    line = np.arange(1, rows + 1, dtype=np.float32)[:, None]
-    found = drawn_sample(line, length, np.random.default_rng(0))[:, 0]
-    kept = min(rows, length)
-    assert not found[kept:].any()
-    if rows <= length:
-        assert found[:kept].tolist() == line[:, 0].tolist()
-    else:
-        edges = [i * rows // length for i in range(length + 1)]
-        assert all(a < value <= b for a, b, value in zip(edges, edges[1:], found, strict=False))
 
 
 def test_a_view_says_how_many_rows_are_the_videos(tmp_path):
@@ -359,13 +288,11 @@ def test_the_vote_against_loops(vote, stride, window):
 
 
 @pytest.mark.parametrize("build", [video, frame])
-def test_scores_do_not_depend_on_company(build, monkeypatch):
+def test_scores_do_not_depend_on_company(build):
     method = build().eval()
-    videos = [features(n, n) for n in (1, 13, 16, 40, 500)]
+    videos = [features(n, n) for n in (1, 13, 16, 40, ROWS_AT_ONCE + 500)]
     together = scores_of(method, *videos)
     backwards = scores_of(method, *videos[::-1])[::-1]
-    for module in ("video", "frame"):
-        monkeypatch.setattr(f"vadbench_descriptions.{module}.ROWS_AT_ONCE", 24)
     for rows, company, other in zip(videos, together, backwards, strict=True):
         (alone,) = scores_of(method, rows)
         for found in (company, other):
@@ -381,7 +308,7 @@ def test_prompts_against_their_definition(position, length):
     assert words == ["somebody lighting a house", "two people fighting", "a quiet street", "Road accident"]
     assert prompts.context.shape == ((4 if position == "end" else 1), length, 32)
     before = length if position == "end" else length // 2
-    found = prompts()
+    found = prompts.text_features()
     for c, phrase in enumerate(words):
         tokens = text.tokenize([phrase])[0]
         end = int(tokens.argmax())
@@ -394,10 +321,10 @@ def test_prompts_against_their_definition(position, length):
 
 def test_what_stands_in_a_prompt_is_what_its_kind_says():
     words = {"template": [f"a photo of {w}" for w in CLASSES.words]}
-    torch.testing.assert_close(video(prompt={"kind": "template"}).prompts(), tower()(words["template"]))
+    torch.testing.assert_close(video(prompt={"kind": "template"}).prompts.text_features(), tower()(words["template"]))
     category = video(prompt={"kind": "learned-category"}).prompts
     described = video().prompts
-    assert not torch.allclose(category(), described(), atol=1e-3)
+    assert not torch.allclose(category.text_features(), described.text_features(), atol=1e-3)
     torch.testing.assert_close(
         category.fixed,
         video(
@@ -406,25 +333,17 @@ def test_what_stands_in_a_prompt_is_what_its_kind_says():
     )
 
 
-def test_text_is_encoded_once_a_step_and_once_an_evaluation(monkeypatch):
-    method = video().train()
-    calls = []
-    encode = TextTower.encode
-    monkeypatch.setattr(TextTower, "encode", lambda self, *a: calls.append(1) or encode(self, *a))
-    method.loss(batch(method))
-    assert len(calls) == 1
-    first = scores_of(method.eval(), features(100))[0].classes
-    scores_of(method, features(9), features(5))
-    assert len(calls) == 2
+def test_scores_follow_the_weights():
+    method = video().eval()
+    first = scores_of(method, features(100))[0].classes
     state = {k: v.clone() for k, v in method.state_dict().items()}
     state["prompts.context"] += torch.randn(4, 16, 32)
     method.load_state_dict(state)
     assert not torch.allclose(scores_of(method, features(100))[0].classes, first, atol=1e-3)
-    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("build", [video, frame])
-def test_state_survives_a_round_trip_without_clip(build):
+def test_state_survives_a_round_trip_without_clip(batch, build):
     method = build().train()
     sum(method.loss(batch(method)).values()).backward()
     torch.optim.AdamW(method.parameter_groups(), lr=0.1).step()
@@ -456,7 +375,7 @@ def test_a_class_that_the_data_set_lacks_is_refused(build):
 
 
 @pytest.mark.parametrize("build", [video, frame])
-def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(build):
+def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(batch, build):
     method = build().train()
     with autocast("bf16", CPU):
         terms = method.loss(batch(method))
@@ -468,7 +387,7 @@ def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(build):
     assert len(found.anomaly.unique()) > 1000
 
 
-def test_a_batch_of_one_kind_trains():
+def test_a_batch_of_one_kind_trains(batch):
     for build in (video, frame):
         method = build().train()
         x = batch(method)
@@ -546,12 +465,6 @@ def test_rows_of_another_width_than_the_texts_are_refused(kind, config):
         kind(config(), task(dim=32))
 
 
-def test_every_setting_is_described():
-    for kind in (VideoConfig, FrameConfig):
-        described = field_descriptions(kind)
-        assert set(described) == set(field_names(kind)) and all(described.values())
-
-
 def test_registering_imports_no_torch():
     check = "assert 'torch' not in sys.modules; print(*(s.target for s in p.vadbench_methods()))"
     code = f"import sys, vadbench_descriptions as p; {check}"
@@ -576,43 +489,17 @@ def test_a_data_sets_bank_describes_each_of_its_classes_and_no_other(name):
         assert resolve(kind, defaults[name], environment={}).descriptions == bank
 
 
-def toy(videos: int, seed: int) -> list[tuple[np.ndarray, np.ndarray, int]]:
-    """Videos of noise around a mean; abnormal ones leave it along their class's direction for a third of their rows."""
-    rng = np.random.default_rng(seed)
-    ways = np.random.default_rng(0).standard_normal((len(CLASSES), DIM))
-    out = []
-    for i in range(videos):
-        rows = int(rng.integers(10, 60))
-        x = 1 + 0.5 * rng.standard_normal((rows, DIM))
-        truth = np.zeros(rows, bool)
-        label = CLASSES.normal if i % 2 else CLASSES.abnormal[i // 2 % len(CLASSES.abnormal)]
-        if label != CLASSES.normal:
-            start = int(rng.integers(0, rows * 2 // 3))
-            truth[start : start + rows // 3] = True
-            x[truth] += 0.7 * ways[label]
-        out.append((x.astype(np.float32), truth, label))
-    return out
-
-
-def toy_auc(method: Method) -> float:
-    videos = toy(24, seed=2)
-    scores = torch.cat([s.anomaly for s in scores_of(method.eval(), *(x for x, _, _ in videos))])
-    return float(roc_auc_score(np.concatenate([t for _, t, _ in videos]), scores.numpy()))
-
-
 @pytest.mark.parametrize("build", [video, frame])
-def test_it_learns_which_rows_are_abnormal(build, tmp_path):
+def test_it_learns_which_rows_are_abnormal(build, toy, learnt, tmp_path):
     bank = BANK | {"classes": BANK["classes"] | {"Road_accident": ["two cars crashing"]}}
     recipe = {"epochs": 40, "batch_size": 12, "learning_rate": 2e-3 if build is video else 1e-2}
     more = {"temperature": 0.1, "vote": "none"} if build is frame else {"mil": {"k_ratio": 4}, "temporal": {"heads": 2}}
     method = build(recipe=recipe, length=64, descriptions=bank, **more)
-    before = toy_auc(method)
-    samples = [
-        Sample(lambda x=x: x, np.eye(len(CLASSES), dtype=np.float32)[label], label) for x, _, label in toy(36, seed=1)
-    ]
+    samples, others = [v.sample for v in toy(CLASSES, 36, seed=1)], toy(CLASSES, 24, seed=2)
+    before = learnt(method, others)
     fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
-    after = toy_auc(method)
-    assert after > 0.9 and after > before + 0.2, (before, after)
+    after = learnt(method, others)
+    assert after["anomaly"] > 0.9 and after["anomaly"] > before["anomaly"] + 0.2, (before, after)
 
 
 def real_rows(folder: Path, name: str) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ def step(name, settings):
     views = [method.view(rng.standard_normal((n, text.dim), np.float32), rng) for n in (5, 64, 90, 30, 200, 1)]
     labels = torch.zeros(6, len(classes))
     labels[:3, classes.abnormal[0]] = 1
+    labels[0, classes.abnormal[1]] = 1
     labels[3:, classes.normal] = 1
     terms = method.loss(Batch({k: torch.from_numpy(np.stack([v[k] for v in views])) for k in views[0]}, labels))
     torch.stack(list(terms.values())).sum().backward()

@@ -96,7 +96,7 @@ def test_ap_equals_naive_resampling(seed, digits):
     abnormal=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     longest=st.integers(2, 60),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_both_equal_naive_resampling_on_any_split(seed, videos, digits, abnormal, longest):
     rows, draws = split(seed, videos, digits, abnormal, longest).binary(), draw_videos(videos, 12, seed)
     auc, ap = naive(sk.roc_auc_score, rows, draws, kinds=2), naive(sk.average_precision_score, rows, draws, kinds=1)

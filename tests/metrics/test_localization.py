@@ -101,7 +101,7 @@ def splits(draw, ties=True):
 
 @pytest.mark.parametrize(("rule", "normal_segments"), RULES)
 @given(split=splits())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_equals_a_literal_version_on_sets_of_frames(rule, normal_segments, split):
     videos, stride = split
     found = localise(videos, stride, CLASSES, NORMAL, rule, normal_segments)
@@ -113,7 +113,7 @@ def test_equals_a_literal_version_on_sets_of_frames(rule, normal_segments, split
 
 @pytest.mark.parametrize(("rule", "normal_segments"), RULES)
 @given(split=splits(ties=False), seed=st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_resamples_equal_the_drawn_videos_written_out(rule, normal_segments, split, seed):
     videos, stride = split
     draws = draw_videos(len(videos), 8, seed)

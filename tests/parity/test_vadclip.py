@@ -27,8 +27,6 @@ from vadbench_vadclip.checkpoint import reference_names
 from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
 from vadbench_vadclip.losses import align_loss
 from vadbench_vadclip.method import VadClip
-from vadbench_vadclip.prompts import class_words
-from vadbench_vadclip.sampling import training_sample
 from vadbench_xdviolence.dataset import XdViolence
 
 from vadbench.base.config import resolve
@@ -38,8 +36,9 @@ from vadbench.dataset import ClassTable
 from vadbench.method import Batch, Task
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.nn.attention import Attention
+from vadbench.nn.chunks import chunk_lengths, to_chunks
 from vadbench.nn.graph import distance_graph, similarity_graph
-from vadbench.nn.sampling import chunk_lengths, to_chunks
+from vadbench.nn.sampling import averaged_sample
 from vadbench.training.loop import arithmetic
 
 GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "vadclip"
@@ -186,7 +185,7 @@ def test_recipe_rebuilds_the_weights_and_inputs(name):
 def test_training_samples(name):
     expected = arrays(name, "tools")
     for what, features, length in load().tools_inputs(seed(name)):
-        found = training_sample(features, length)
+        found = averaged_sample(features, length)
         # A mean of half-precision rows that lies between two of its values may be rounded either way.
         rounding = 1e-3 if features.dtype == np.float16 else 1e-6
         np.testing.assert_allclose(found, expected[f"feat_{what}"], rtol=rounding, atol=1e-6, err_msg=what)
@@ -263,7 +262,7 @@ def test_labels(name, dataset, names):
 def test_prompts_and_text_features(case):
     method = case.method()
     tokens = arrays(case.set, "tools")[f"tokens_{case.sizes['dataset']}"]
-    found = method.task.text.tokenize(class_words(case.classes, method.config))[case.order].cpu()
+    found = method.task.text.tokenize(case.classes.prompt_words(method.config.prompt_words))[case.order].cpu()
     np.testing.assert_array_equal(found[:, : tokens.shape[1]], tokens)
     assert not found[:, tokens.shape[1] :].any()
     assert_close(method.text_features()[case.order], case.expected["text_features"])

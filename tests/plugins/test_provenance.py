@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from places import PLUGIN
 from vadbench.base.errors import PluginError
 from vadbench.plugins.provenance import files_digest
 from vadbench.plugins.registry import Registry, installed
 
-PLUGIN = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 METHOD = """
 import torch
 from vadbench.method import Method, Scores
@@ -78,7 +78,7 @@ class Package:
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_TRACKING_URI": "/dev/null/nowhere"}
         done = subprocess.run(
             [sys.executable, "-c", RUN, str(self.site), *map(str, words)],
-            capture_output=True, text=True, timeout=300, env=environment,
+            capture_output=True, text=True, timeout=1500, env=environment,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         (record,) = json.loads(done.stdout)

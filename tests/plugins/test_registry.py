@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-import vadbench
+from places import ROOT
 from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.cli import cli
 from vadbench.metrics.localization import localisation_rule
@@ -117,7 +116,7 @@ def test_a_scratch_file_that_cannot_be_used_is_an_error(tmp_path, name, words):
 
 
 def test_every_built_in_plugin_folder_is_an_entry_point():
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     folders = {f.parent.name for side in ("methods", "datasets") for f in (root / side).glob("vadbench_*/__init__.py")}
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4
@@ -209,7 +208,7 @@ def test_a_scratch_plugin_is_shown_with_its_hash(tmp_path):
 
 def test_the_core_names_no_method_of_a_paper():
     """Its code knows file layouts by a paper's name, as they circulate, and nothing else."""
-    core = Path(vadbench.__file__).parent
+    core = ROOT / "vadbench"
     found = {
         path.relative_to(core).as_posix()
         for path in core.rglob("*.py")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import status_of, succeed
 from vadbench.base.errors import RunError
-from vadbench.cli import main
 from vadbench.harness.checkpoints import read_info
 from vadbench.metrics.measurement import measure
 from vadbench.records import published
@@ -36,18 +36,8 @@ def folder(out):
 
 
 @pytest.fixture
-def vadbench(capsys, out):
-    """Run a command in this process: stdout and stderr."""
-
-    def call(*arguments, status=0):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([*map(str, arguments), "--out", str(out)])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err + found.out
-        return found.out, found.err
-
-    return call
+def vadbench(vadbench, out):
+    return lambda *arguments, status=0: vadbench(*arguments, "--out", out, status=status)
 
 
 def written(folder):
@@ -88,7 +78,7 @@ def test_its_checkpoint_is_described(folder):
 def test_it_is_shown(vadbench):
     text, _ = vadbench("show", "run", KEY)
     assert "AUC(coarse)" in text and "Vehicle on walkway" in text and "AUC/" not in text
-    assert "AUC[Fire]" in json.loads(vadbench("show", "run", KEY, "--json")[0])["metrics"]
+    assert "AUC[Fire]" in vadbench("show", "run", KEY, "--json").json["metrics"]
 
 
 def test_it_is_ranked_and_stands_in_tables(vadbench, folder):
@@ -101,7 +91,7 @@ def test_it_is_ranked_and_stands_in_tables(vadbench, folder):
 
 
 def test_it_is_compared_drawn_and_reported(vadbench, tmp_path):
-    found = json.loads(vadbench("compare", KEY, KEY, "--metrics", "AUC,AUC/Fire", "--json")[0])["metrics"]
+    found = vadbench("compare", KEY, KEY, "--metrics", "AUC,AUC/Fire", "--json").json["metrics"]
     assert list(found) == ["AUC", "AUC[Fire]"] and found["AUC"]["verdict"] == "identical"
     assert vadbench("plot", KEY, "--kind", "per-class", "--output", tmp_path / "p")[0].endswith("per-class.pdf\n")
     vadbench("report", KEY, "--no-thumbnails", "--output", tmp_path / "report.html")
@@ -130,8 +120,7 @@ def test_where_measuring_changes_it_the_record_is_written_as_todays(vadbench, fo
 
 def test_handed_in_it_is_checked_like_any_other(capsys, out, folder):
     def check():
-        with pytest.raises(SystemExit):
-            main(["results", "check", str(out)])
+        status_of("results", "check", out)
         return capsys.readouterr().out
 
     assert "nothing to mend" in check()
@@ -144,8 +133,7 @@ def test_handed_in_it_is_checked_like_any_other(capsys, out, folder):
 def test_it_is_logged_under_todays_keys(vadbench, out, tracking_address):
     from mlflow import MlflowClient
 
-    with pytest.raises(SystemExit, match="0"):
-        main(["log", str(out / "synthetic" / "vadclip" / KEY)])
+    succeed("log", out / "synthetic" / "vadclip" / KEY)
     client = MlflowClient(tracking_uri=tracking_address)
     runs = client.search_runs([client.get_experiment_by_name("synthetic").experiment_id])
     (child,) = [r for r in runs if r.data.tags.get("vadbench.key") == KEY and "mlflow.parentRunId" in r.data.tags]

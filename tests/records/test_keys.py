@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, create_model
 
-from vadbench.base.config import MethodConfig, Recipe, Rows, Settings, resolve
+from vadbench.base.config import Settings, resolve
 from vadbench.base.fields import Introduced, fields
+from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench.base.naming import is_of, same
 from vadbench.plugins.registry import installed
 from vadbench.records.keys import evaluation_key, key_values, restored, training_key
@@ -97,6 +98,17 @@ def test_a_changed_default_and_a_changed_default_of_a_data_set_give_another_key(
     assert len(keys) == 4
     # The value counts, and not the layer that it comes from.
     assert key(Before, {"width": 5}) == key(After, {})
+
+
+def test_a_field_is_hashed_under_its_alias():
+    class Spelt(MethodConfig):
+        lasting: bool = Field(True, alias="global")
+        later: Annotated[int, Introduced(1)] = Field(1, alias="class")
+
+    plain = key_values(MethodConfig())
+    assert key_values(Spelt()) == plain | {"global": True}
+    assert key_values(Spelt.model_validate({"class": 2})) == plain | {"global": True, "class": 2}
+    assert restored(Spelt, plain | {"global": False}) == Spelt.model_validate({"global": False})
 
 
 def test_every_part_of_a_key_matters():

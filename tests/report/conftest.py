@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from vadbench.cli import main
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.metrics.measurement import measure
@@ -87,20 +86,6 @@ def keep(runs):
         write_record(folder, RunRecord(**(record | changes)))
         save_split(split, folder / "scores.npz")
         return folder
-
-    return call
-
-
-@pytest.fixture
-def vadbench(capsys):
-    """The command line in this process; what it printed."""
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        found = capsys.readouterr()
-        assert end.value.code == status, found.err
-        return found
 
     return call
 

@@ -1,14 +1,13 @@
 """The committed figures and the tables that show them belong together."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 
+from places import ROOT
 from vadbench.plugins.registry import installed
 from vadbench.tables.table import tables_from_json
 
-ROOT = Path(__file__).resolve().parents[2]
 METRICS = ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
 
 

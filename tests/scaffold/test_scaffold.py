@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from places import PLUGIN, ROOT
 from vadbench import scaffold
 from vadbench.base.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
 from vadbench.data.media import write_video
@@ -18,8 +19,6 @@ from vadbench.dataset import Segment
 from vadbench.plugins.registry import Registry
 from vadbench.scaffold import package_words, write_package
 
-ROOT = Path(__file__).resolve().parents[2]
-TINY = Path(__file__).resolve().parents[1] / "tiny_plugin.py"
 SHARED = {"pyproject.toml", "README.md", ".github/workflows/test.yml"}
 OWN = {"method": {"__init__.py", "config.py", "method.py"}, "dataset": {"__init__.py", "dataset.py"}}
 NAMES = ["two-stage", "3d.conv", "config", "None", "Method", "a", "x__y-", "9"]
@@ -34,7 +33,7 @@ def loaded(tmp_path, monkeypatch):
         folder = write_package(kind, name, tmp_path, Registry())
         monkeypatch.syspath_prepend(folder)
         package = package_words(kind, name)["package"]
-        return folder, Registry([EntryPoint(name, package, "vadbench")], [TINY])
+        return folder, Registry([EntryPoint(name, package, "vadbench")], [PLUGIN])
 
     yield load
     for name in set(sys.modules) - known:

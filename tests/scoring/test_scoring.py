@@ -8,10 +8,10 @@ import torch
 
 from vadbench.base.errors import PluginError
 from vadbench.method import Scores
-from vadbench.scoring.scoring import _checked, _Piece
+from vadbench.scoring.scoring import _checked, _Loaded
 
 METHOD = SimpleNamespace(task=SimpleNamespace(classes=["Normal", "Fire"]))
-PIECE = _Piece("v", 30, 3, slice(3), lambda: np.zeros((3, 4)))
+PIECE = _Loaded("v", 30, slice(3), np.zeros((3, 4), np.float32))
 
 
 @pytest.mark.parametrize("name", ["", "a(b)", "a[b]", "a/b", "a.npy", "a  b", " a", "a\n", "(a)"])

@@ -151,7 +151,7 @@ def aliased(made):
 
 
 @given(seed=st.integers(0, 10_000), rules=st.sampled_from(sorted(protocols())))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_class_and_its_alias_measure_as_one_class_before_and_after_reloading(tmp_path_factory, seed, rules):
     """Frames where segments of both overlap count once, as they do where both have the same name."""
     made = split(seed, rules)
@@ -213,7 +213,7 @@ def test_scores_reach_every_metric_in_their_own_precision(tmp_path, dtype, monke
 
 
 @given(seed=st.integers(0, 10_000), ties=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_float32_scores_rank_as_scikit_learn_ranks_them(seed, ties):
     made = split(seed, classes=False)
     if ties:
@@ -249,7 +249,7 @@ def test_a_branch_and_a_class_of_one_name_are_two_metrics(tmp_path):
 @given(
     classes=st.sets(st.text("ab[]()/ .", min_size=1, max_size=4), min_size=3, max_size=3), branch=st.sampled_from("ab")
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_metric_of_a_class_or_a_branch_is_lost_whatever_they_are_called(classes, branch):
     names = sorted(classes)
     table = ClassTable(tuple(map(VideoClass, names)), normal=0)
@@ -301,7 +301,7 @@ def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_c
 
 
 @given(seed=st.integers(0, 10_000), kept=st.sets(st.sampled_from(["Riot", "Car_accident", "Fire"]), max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_anomalous_frame_becomes_normal_whatever_the_classes_in_common(seed, kept):
     made = split(seed, binary=bool(seed % 2))
     trained = table("Normal", *sorted(kept), normal=0)
@@ -403,7 +403,7 @@ def test_a_truncated_file_is_refused(folder, share):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_flipped_bytes_are_refused_or_harmless(tmp_path_factory, data):
     made = split(0)
     folder = keep(made, tmp_path_factory.mktemp("flipped"))

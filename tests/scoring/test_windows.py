@@ -18,7 +18,8 @@ from vadbench.base.errors import PluginError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
@@ -184,7 +185,7 @@ def test_a_reach_that_nothing_can_have_is_refused(chunk, margin):
 # A run.
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(REACHES, st.lists(st.integers(1, 130), min_size=1, max_size=4), st.integers(1, 3), st.booleans())
 def test_a_run_scores_any_length_as_its_rule_says(clip, reach, lengths, crops, regions):
     source = drawn(clip, lengths, crops, "drawn" if regions else None)
@@ -254,7 +255,7 @@ def test_windows_that_answer_differently_are_refused(clip, short_windows):
 # The same video either way.
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(REACHES, st.integers(1, 150), st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 3))
 def test_a_run_and_ones_own_video_have_the_same_scores_bit_for_bit(clip, reach, length, sizes, crops):
     source, method = drawn(clip, [length], crops), Sees(clip, reach)
@@ -268,7 +269,7 @@ def test_a_run_and_ones_own_video_have_the_same_scores_bit_for_bit(clip, reach, 
     assert np.array_equal(anomaly, run.anomaly) and np.array_equal(classes, run.classes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(REACHES.filter(lambda r: not r.whole), st.integers(1, 150), st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_the_windows_of_a_stream_change_no_score_where_neighbours_alone_matter(clip, reach, length, sizes):
     source, method = drawn(clip, [length]), Sees(clip, reach)
@@ -321,13 +322,13 @@ def test_a_file_longer_than_the_limit_has_one_score_whichever_way(clip, short_wi
     rng = np.random.default_rng(0)
     frames = (rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(260))
     write_video(tmp_path / "a.mp4", frames, fps=25)
-    extract_features([Video("a", (), tmp_path / "a.mp4")], clip, tmp_path / "store", stride=1, pooling="mean")
+    made = clip_fingerprint(clip, stride=1, pooling="mean")
+    extract_features([Video("a", (), tmp_path / "a.mp4")], FrameEncoder(clip, made), tmp_path / "store")
     store, method = FeatureStore(tmp_path / "store"), built(clip, name)
     (run,) = score_videos(method, store, {"a": ("center",)}, {"a": 260})
-    made = clip_fingerprint(clip, stride=1, pooling="mean")
     scorer = Scorer(name, method, clip, made, "fp32", 0.5, "", "")
     (source,) = find_sources([str(tmp_path / "a.mp4")])
-    result = score_video(source, scorer, tmp_path / "out", Reader(source))
+    result = score_video(Reader(source), scorer, tmp_path / "out")
     assert (result.rows, result.error) == (260, "")
     lines = (result.folder / "scores.csv").read_text().splitlines()
     column = lines[0].split(",").index("score")
@@ -341,7 +342,7 @@ from pathlib import Path
 import numpy as np, torch
 from test_windows import Drawn, Sees, run_scores
 from vadbench.clip import ClipSource, load_clip
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import clip_fingerprint
 from vadbench.method import Reach, Scores
 
 peak, ended = 0, threading.Event()

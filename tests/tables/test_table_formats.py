@@ -9,7 +9,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import RunError
@@ -248,7 +248,7 @@ def test_latex_compiles(tmp_path, compiler):
     )
     (tmp_path / "t.tex").write_text(source, encoding="utf-8")
     options = ["-interaction=nonstopmode", "-halt-on-error"] if compiler == "pdflatex" else []
-    subprocess.run([compiler, *options, "t.tex"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    subprocess.run([compiler, *options, "t.tex"], cwd=tmp_path, check=True, capture_output=True, timeout=600)
     assert (tmp_path / "t.pdf").stat().st_size > 1000
 
 
@@ -336,7 +336,6 @@ def test_no_text_breaks_a_format(text):
     assert not spreadsheet(text).startswith(("=", "+", "-", "@"))
 
 
-@settings(deadline=None)
 @given(LETTERS)
 def test_any_name_can_stand_in_a_table(text):
     drawn = table(text)

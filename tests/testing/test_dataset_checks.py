@@ -1,35 +1,22 @@
 """Every check fails a data set that breaks what it asks, and no other; the data sets that come with vadbench pass."""
 
-import importlib.util
-import sys
 import warnings
-from pathlib import Path
+from importlib import import_module
 from unittest import SkipTest
 
 import pytest
 
+import broken_datasets as broken
+from places import BROKEN_DATASETS
 from vadbench.base.errors import UnknownNameError
-from vadbench.plugins.registry import Registry
 from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
-from vadbench.testing.datasets import DATASET_CHECKS
+from vadbench.testing.catalogue import DATASET_CHECKS
 
-HERE = Path(__file__).resolve().parent
-PLUGIN = HERE / "broken_datasets.py"
-Registry(files=[PLUGIN])
-broken = sys.modules["broken_datasets"]
 NEED_FILES = set(broken.LISTED)
 
 
-def test_module(name):
-    """Another test file, for the roots that it makes."""
-    spec = importlib.util.spec_from_file_location(f"roots_of_{name}", HERE.parent / "datasets" / f"test_{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-test_module.__test__ = False
-ped2_root = test_module("ucsdped2").root
+def make_root(name, folder, **changes):
+    return import_module(f"roots.{name}").make_root(folder, **changes)
 
 
 @pytest.fixture
@@ -37,7 +24,7 @@ def root(tmp_path):
     return broken.make_root(tmp_path / "root")
 
 
-def outcomes(dataset, data_root=None, plugins=(PLUGIN,)):
+def outcomes(dataset, data_root=None, plugins=(BROKEN_DATASETS,)):
     return {c.name: c.result() for c in dataset_checks(dataset, plugins, data_root)}
 
 
@@ -84,20 +71,16 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
     ],
 )
 def test_a_failure_says_what_was_found_and_how_to_mend_it(name, check, found, mend, root):
-    (chosen,) = (c for c in dataset_checks(name, (PLUGIN,), root) if c.name == check)
+    (chosen,) = (c for c in dataset_checks(name, (BROKEN_DATASETS,), root) if c.name == check)
     said = chosen.result().found
     assert found in said and mend in said
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech"])
+@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2"])
 def test_the_data_sets_of_the_papers_pass_on_generated_roots(name, tmp_path):
-    made = test_module(name).make_root(tmp_path)
+    made = make_root(name, tmp_path)
     assert status(outcomes(name, made, ()), "passed") == DATASET_CHECKS.keys()
-
-
-def test_ucsdped2_passes_on_a_generated_root(ped2_root):
-    assert status(outcomes("ucsdped2", ped2_root, ()), "passed") == DATASET_CHECKS.keys()
 
 
 @pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2"])
@@ -120,25 +103,25 @@ def test_synthetic_passes_and_makes_its_own_files():
 def test_all_checks_at_once(root, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_dataset("sound-set", plugins=[PLUGIN], data_root=root)
+        check_dataset("sound-set", plugins=[BROKEN_DATASETS], data_root=root)
         check_dataset(broken.SoundSet, data_root=root)
     with pytest.raises(AssertionError, match=r"data set 'strong' fails 1 of 13 checks:\n  segments: 1 training videos"):
-        check_dataset("strong", plugins=[PLUGIN], data_root=root)
+        check_dataset("strong", plugins=[BROKEN_DATASETS], data_root=root)
     with pytest.warns(NotCheckedWarning, match=r"data set 'sound-set' was not checked in full:\n  names: no data at"):
-        check_dataset("sound-set", plugins=[PLUGIN], data_root=tmp_path / "absent")
+        check_dataset("sound-set", plugins=[BROKEN_DATASETS], data_root=tmp_path / "absent")
 
 
 def test_each_check_is_a_test(root, tmp_path):
-    checks = {str(c): c for c in dataset_checks("strong", [PLUGIN], root)}
+    checks = {str(c): c for c in dataset_checks("strong", [BROKEN_DATASETS], root)}
     checks["names"]()
     with pytest.raises(AssertionError, match="training videos carry segments"):
         checks["segments"]()
     with pytest.raises(SkipTest, match="no data at"):
-        dataset_checks("strong", [PLUGIN], tmp_path / "absent")[-1]()
+        dataset_checks("strong", [BROKEN_DATASETS], tmp_path / "absent")[-1]()
 
 
 def test_an_incomplete_root_is_a_failure_that_names_what_is_missing(tmp_path):
-    made = test_module("ucfcrime").make_root(tmp_path, **{"Anomaly_Train.txt": None})
+    made = make_root("ucfcrime", tmp_path, **{"Anomaly_Train.txt": None})
     results = outcomes("ucfcrime", made, ())
     assert status(results, "FAILED") == NEED_FILES
     assert "no train list" in results["names"].found

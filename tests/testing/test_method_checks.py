@@ -4,23 +4,21 @@ import importlib.util
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 from unittest import SkipTest
 
 import pytest
 
+import broken_methods as broken
+from places import BROKEN_METHODS
 from vadbench.base.errors import PluginError, UnknownNameError
-from vadbench.plugins.registry import Registry, installed
+from vadbench.plugins.registry import installed
 from vadbench.testing import Check, NotCheckedWarning, check_method, method_checks
-from vadbench.testing.methods import METHOD_CHECKS
+from vadbench.testing.catalogue import METHOD_CHECKS
 
-PLUGIN = Path(__file__).with_name("broken_methods.py")
-Registry(files=[PLUGIN])
-broken = sys.modules["broken_methods"]
 BUILT_IN = sorted(installed().specs("method"))
 
 
-def outcomes(method, chosen, plugins=(PLUGIN,)):
+def outcomes(method, chosen, plugins=(BROKEN_METHODS,)):
     return {c.name: r for c in method_checks(method, plugins) if c.name in chosen for r in [c.result()]}
 
 
@@ -161,7 +159,7 @@ def test_all_checks_at_once_list_every_failure(monkeypatch):
         monkeypatch.delitem(METHOD_CHECKS, name)
     with pytest.raises(AssertionError) as caught, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        check_method("noisy", plugins=[PLUGIN])
+        check_method("noisy", plugins=[BROKEN_METHODS])
     said = str(caught.value)
     assert said.splitlines()[0] == "method 'noisy' fails 3 of 11 checks:"
     assert "\n  together: scored once more" in said and "\n  checkpoint: " in said

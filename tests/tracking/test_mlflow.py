@@ -16,7 +16,8 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.tracking.mlflow import check_store, log_runs, metric_key
+from vadbench.tracking.database import check_store
+from vadbench.tracking.mlflow import log_runs, metric_key
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_means_hold_all_seeds_however_they_were_logged(outcome, client):
     (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     assert parent.data.metrics["AUC"] == pytest.approx(0.7)
     assert parent.data.metrics["AUC_std"] == pytest.approx(0.1)
-    assert parent.data.tags["vadbench.base.seeds"] == "0, 1, 2"
+    assert parent.data.tags["vadbench.seeds"] == "0, 1, 2"
     assert not [m for m in parent.data.metrics if m.startswith(("loss_", "seconds_"))]
 
 
@@ -169,7 +170,7 @@ def test_a_folder_that_is_not_a_store_says_why(outcome, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_four_processes_may_meet_at_a_fresh_store(tmp_path):
-    code = "from vadbench.tracking.mlflow import check_store; check_store()"
+    code = "from vadbench.tracking.database import check_store; check_store()"
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/fresh.db", "PATH": "", "HOME": str(tmp_path)}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
     assert [p.wait() for p in processes] == [0, 0, 0, 0]
@@ -276,7 +277,7 @@ def test_a_mean_that_a_later_seed_lacks_does_not_stand_as_that_of_all(outcome, c
     )
     runs = client.search_runs([client.get_experiment_by_name("lacking").experiment_id])
     (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-    assert parent.data.tags["vadbench.base.seeds"] == "0, 1"
+    assert parent.data.tags["vadbench.seeds"] == "0, 1"
     assert parent.data.metrics["AUC"] == 0.625
     assert math.isnan(parent.data.metrics["mAP"])
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from vadbench.base.config import MethodConfig, Recipe
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
 from vadbench.training.batches import Sample, batches, prefetched, weak_labels
 
-TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
+TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
 RECIPE = Recipe(batch_size=4)
 
 
@@ -34,8 +34,8 @@ def videos(abnormal=6, normal=9, dtype=np.float32, seen=lambda number: None):
         seen(number)
         return rows[number]
 
-    labels = [np.eye(2, dtype=np.float32)[int(i >= abnormal)] for i in range(len(rows))]
-    return [Sample(lambda i=i: read(i), y, int(y.argmax())) for i, y in enumerate(labels)]
+    carried = [("Fall", "Fire")[: 1 + i % 2] if i < abnormal else ("Normal",) for i in range(len(rows))]
+    return [Sample(lambda i=i: read(i), *weak_labels(c, TABLE)) for i, c in enumerate(carried)]
 
 
 def test_balanced_batches_hold_abnormal_then_normal_videos():
@@ -87,7 +87,7 @@ def test_loaded_batches_are_those_assembled_one_after_another(sampler, dtype):
         np.testing.assert_array_equal(batch.views["x"].numpy(), np.stack([v["x"] for v in views]).astype(np.float32))
         np.testing.assert_array_equal(batch.views["rows"].numpy(), [v["rows"] for v in views])
         np.testing.assert_array_equal(batch.labels.numpy(), labels[indices])
-        np.testing.assert_array_equal(batch.first.numpy(), labels[indices].argmax(1))
+        np.testing.assert_array_equal(batch.first.numpy(), [samples[i].first for i in indices])
 
 
 def test_the_next_batch_is_read_while_one_is_used():

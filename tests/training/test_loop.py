@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.errors import ConfigError, TrainingError
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.batches import Sample
+from vadbench.training.batches import Sample, weak_labels
 from vadbench.training.loop import STATE, arithmetic, fit
 from vadbench.training.optimisers import learning_rate
 
-TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal")), normal=1)
+TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
 
 
 class Linear(Method):
@@ -51,8 +51,8 @@ def make(recipe, seed=0):
 def samples(abnormal=6, normal=9):
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(20, 4)).astype(np.float32) + (i < abnormal) for i in range(abnormal + normal)]
-    labels = [np.eye(2, dtype=np.float32)[int(i >= abnormal)] for i in range(abnormal + normal)]
-    return [Sample(lambda x=x: x, y, int(y.argmax())) for x, y in zip(rows, labels, strict=True)]
+    carried = [("Fire", "Fall")[: 1 + i % 2] if i < abnormal else ("Normal",) for i in range(abnormal + normal)]
+    return [Sample(lambda x=x: x, *weak_labels(c, TABLE)) for x, c in zip(rows, carried, strict=True)]
 
 
 RECIPE = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
@@ -86,7 +86,7 @@ def test_the_seed_decides_the_result(tmp_path):
 
 
 def test_too_few_videos_say_which_batch_size_fits(tmp_path):
-    with pytest.raises(ConfigError, match=r"found 1 and 9; use --set recipe.batch_size=2"):
+    with pytest.raises(ConfigError, match=r"found 1 and 9; set recipe.batch_size=2"):
         fit(make(RECIPE), samples(1, 9), RECIPE, 0, tmp_path)
 
 

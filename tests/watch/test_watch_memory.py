@@ -24,7 +24,7 @@ from vadbench.plugins.registry import Registry
 
 scorer = open_untrained(sys.argv[2], Registry(), torch.device("cpu"), dataset="synthetic", assignments=sys.argv[4:])
 (source,) = find_sources([sys.argv[1]])
-result = score_video(source, scorer, Path(sys.argv[3]), Reader(source))
+result = score_video(Reader(source), scorer, Path(sys.argv[3]))
 print(json.dumps({"peak": peak_memory_mb(), "frames": result.frames, "events": len(result.events)}))
 """
 

@@ -9,17 +9,17 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from watch_media import encode, noise
 
 from vadbench.base.errors import ConfigError, StorageError
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.watch.annotation import annotate
+from vadbench.watch.annotated_video import annotate
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.outputs import VideoFolder, draw_curve, read_scores, save_figure
 from vadbench.watch.pipeline import StreamedRows, Thumbnail
 from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
+from vadbench.watch.video_folder import VideoFolder, draw_curve, read_scores, save_figure
 from vadbench.watch.video_page import clock, video_page
+from watch_media import encode, noise
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass('a,"b"')), 0)
 EVENT = Event(1.0, 2.5, 10, 25, 0.9, 1.5, 15, 0.7, '<script>alert("x")</script>')

@@ -1,18 +1,19 @@
 """Frames of one's own videos: all of them, upright, with their times, and a line where something is wrong."""
 
-import time
+import threading
 import urllib.request
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
-from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 
 from vadbench.base.errors import MediaError
 from vadbench.data.media import read_frames
-from vadbench.watch.reader import Reader, _request
+from vadbench.watch.connection import _request
+from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
+from watch_media import HEIGHT, WIDTH, encode, grow, noise, numbered, server, sound, turn
 
 
 def reader(place, **options):
@@ -116,16 +117,14 @@ def test_frames_before_damage_are_read_and_the_place_is_named(tmp_path):
 
 def test_a_growing_file_is_read_to_where_it_stops_growing(tmp_path):
     whole = encode(tmp_path / "whole.mkv", noise(100)).read_bytes()
-    path = tmp_path / "growing.mkv"
-    writer = grow(path, whole)
-    began = time.monotonic()
-    first, count = None, 0
-    for _ in reader(path, follow=True, timeout=1):
-        first = time.monotonic() - began if first is None else first
+    path, begun = tmp_path / "growing.mkv", threading.Event()
+    writer = grow(path, whole, seconds=0.5, before_the_last=begun)
+    count = 0
+    for _ in reader(path, follow=True, timeout=3):
         count += 1
+        begun.set()
     writer.join()
     assert count == 100
-    assert first < 0.8 < time.monotonic() - began < 4
 
 
 def test_a_complete_file_can_be_followed_whatever_its_form(tmp_path):
@@ -144,7 +143,7 @@ def test_a_stream_is_read_to_its_end(tmp_path, name, chunked):
     options = {"movflags": "frag_keyframe+empty_moov"} if name == "a.mp4" else {}
     content = encode(tmp_path / name, noise(50), options=options).read_bytes()
     with server(content, chunked=chunked) as (address, _):
-        found = read(f"{address}/{name}", timeout=5)
+        found = read(f"{address}/{name}", timeout=60)
     assert len(found) == 50
     assert np.array_equal([f for _, _, f in found], list(read_frames(tmp_path / name)))
 
@@ -154,39 +153,37 @@ def test_a_stream_is_read_to_its_end(tmp_path, name, chunked):
 def test_a_dropped_stream_gives_what_came_and_says_so(tmp_path, name, chunked):
     content = encode(tmp_path / name, noise(100)).read_bytes()
     with server(content, share=0.5, chunked=chunked) as (address, _):
-        pictures, error = until_it_breaks(f"{address}/{name}", timeout=5)
+        pictures, error = until_it_breaks(f"{address}/{name}", timeout=60)
     assert 40 <= len(pictures) <= 52
     assert f"broken off at frame {len(pictures)} (the server dropped the connection" in error
 
 
 def test_a_silent_stream_is_given_up(tmp_path):
     content = encode(tmp_path / "a.ts", noise(100)).read_bytes()
-    with server(content, share=0.5, stall=5) as (address, _):
-        began = time.monotonic()
-        pictures, error = until_it_breaks(f"{address}/a.ts", timeout=0.5)
-        assert time.monotonic() - began < 3
-    assert len(pictures) > 40 and "nothing came for 0.5 s" in error
+    with server(content, share=0.5, stall=3600) as (address, _):
+        pictures, error = until_it_breaks(f"{address}/a.ts", timeout=2)
+    assert len(pictures) > 40 and "nothing came for 2 s" in error
 
 
 def test_addresses_that_answer_nothing_are_named(tmp_path):
     with server(b"", status=404) as (address, _):
-        assert "answers 404 Not Found" in until_it_breaks(f"{address}/a.ts", timeout=2)[1]
-    assert "cannot be reached" in until_it_breaks(f"{address}/a.ts", timeout=2)[1]
-    error = until_it_breaks(f"rtsp://user:secret@{address.removeprefix('http://')}/a", timeout=2)[1]
+        assert "answers 404 Not Found" in until_it_breaks(f"{address}/a.ts", timeout=60)[1]
+    assert "cannot be reached" in until_it_breaks(f"{address}/a.ts", timeout=60)[1]
+    error = until_it_breaks(f"rtsp://user:secret@{address.removeprefix('http://')}/a", timeout=60)[1]
     assert "not a readable video" in error and "secret" not in error
 
 
 def test_a_password_is_sent_and_not_shown(tmp_path):
     content = encode(tmp_path / "a.ts", numbered(5)).read_bytes()
     with server(content) as (address, requests):
-        read(address.replace("//", "//me:p%40ss@") + "/a.ts", timeout=2)
+        read(address.replace("//", "//me:p%40ss@") + "/a.ts", timeout=60)
     assert requests[0][1]["Authorization"] == "Basic bWU6cEBzcw=="
 
 
 def test_a_video_whose_index_is_at_its_end_is_fetched_in_pieces(tmp_path):
     content = encode(tmp_path / "a.mp4", numbered(20)).read_bytes()
     with server(content) as (address, _):
-        assert len(read(f"{address}/a.mp4", timeout=2)) == 20
+        assert len(read(f"{address}/a.mp4", timeout=60)) == 20
 
 
 def test_a_password_goes_to_the_address_that_names_it_and_nowhere_else():

@@ -3,9 +3,10 @@
 import json
 import runpy
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "speed" / "own_video.py"
+from places import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "speed" / "own_video.py"
 
 
 def test_every_part_is_timed(tmp_path, monkeypatch, capsys):
@@ -15,5 +16,5 @@ def test_every_part_is_timed(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     taken = json.loads((tmp_path / "a.json").read_text())["seconds_per_video_second"]
     assert [name.split()[0] for name in taken] == ["decode", "encode", "method", "all"]
-    assert all(0 < part["wall"] < 30 for part in taken.values())
+    assert all(part["wall"] > 0 for part in taken.values())
     assert all(name in printed for name in taken)

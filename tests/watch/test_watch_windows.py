@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from watch_media import encode, noise
 
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.features.extract import clip_fingerprint, extract_features
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
 from vadbench.plugins.registry import installed
@@ -29,6 +29,7 @@ from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import find_sources
+from watch_media import encode, noise
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 SMALLER = {
@@ -138,7 +139,7 @@ class Sees(Method):
         return torch.stack([values[max(0, s - reach.margin) : s + reach.chunk + reach.margin].sum() for s in starts])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 9), st.integers(0, 7), st.integers(1, 60), st.lists(st.integers(1, 20), min_size=1, max_size=4),
        st.booleans())  # fmt: skip
 def test_any_reach_is_respected(clip, chunk, margin, rows, sizes, follow):
@@ -185,12 +186,12 @@ def test_several_crops_count_by_their_mean(clip):
 )
 def test_rows_are_those_of_the_feature_store(clip, tmp_path, count, recipe):
     path = encode(tmp_path / "a.mp4", noise(count))
-    extract_features([Video("a", (), path)], clip, tmp_path / "store", **recipe)
+    encoder = FrameEncoder(clip, clip_fingerprint(clip, **recipe))
+    extract_features([Video("a", (), path)], encoder, tmp_path / "store")
     store = FeatureStore(tmp_path / "store")
-    scorer = scorer_of(clip, make(clip, "random"), **recipe)
     (source,) = find_sources([str(path)])
-    with Pictures(Reader(source), scorer, 256) as pictures:
-        found = np.concatenate(list(encoded_rows(pictures, clip, scorer.fingerprint, Stopwatch())), 1)
+    with Pictures(Reader(source), encoder) as pictures:
+        found = np.concatenate(list(encoded_rows(pictures, encoder, Stopwatch())), 1)
         assert (pictures.decoded, len(pictures.starts)) == (count, found.shape[1])
     assert found.dtype == np.dtype(recipe.get("dtype", "float32"))
     for rows, crop in zip(found, store.crops("a"), strict=True):
@@ -201,7 +202,7 @@ def test_rows_come_with_the_times_of_their_first_frames(clip, tmp_path):
     path = encode(tmp_path / "a.mkv", noise(10), milliseconds=[0, 40, 80, 500, 540, 2000, 2033, 2066, 5000, 5100])
     scorer = scorer_of(clip, make(clip, "random"), stride=4, pooling="first")
     (source,) = find_sources([str(path)])
-    with Pictures(Reader(source), scorer, 4) as pictures:
+    with Pictures(Reader(source), FrameEncoder(clip, scorer.fingerprint, 4)) as pictures:
         (rows,) = score_pictures(pictures, scorer, False, Stopwatch())
     assert rows.starts == pytest.approx([0, 0.54, 5.0], abs=2e-3)
     assert pictures.until > 5.1
@@ -211,7 +212,7 @@ def test_pictures_of_peaks_are_remembered_until_they_are_forgotten(clip, tmp_pat
     path = encode(tmp_path / "a.mp4", noise(50))
     scorer = scorer_of(clip, make(clip, "random"), stride=10, pooling="first")
     (source,) = find_sources([str(path)])
-    with Pictures(Reader(source), scorer, 256) as pictures:
+    with Pictures(Reader(source), FrameEncoder(clip, scorer.fingerprint)) as pictures:
         list(score_pictures(pictures, scorer, False, Stopwatch()))
         assert [pictures.thumbnail(f).frame for f in (0, 12, 38, 100)] == [0, 10, 40, 40]
         pictures.forget(25)
@@ -232,7 +233,7 @@ def test_a_stop_by_hand_ends_the_video_where_the_scores_end(clip, tmp_path, monk
     monkeypatch.setattr("vadbench.watch.scored_video.score_pictures", stopped)
     (source,) = find_sources([str(encode(tmp_path / "a.mkv", noise(50)))])
     scorer = scorer_of(clip, Sees(clip, Reach(64)))
-    result = score_video(source, scorer, tmp_path / "out", Reader(source, follow=True, timeout=0.2))
+    result = score_video(Reader(source, follow=True, timeout=0.2), scorer, tmp_path / "out")
     assert (result.frames, result.rows, result.error) == (scored, scored, "")
     assert result.duration == pytest.approx(scored / 25) and "stopped by hand" in result.notes
     assert [e.end for e in result.events] == pytest.approx([scored / 25] * bool(scored))
@@ -244,7 +245,7 @@ def test_a_damaged_image_ends_a_folder_of_frames_where_it_lies(clip, tmp_path):
     (tmp_path / "07.png").write_bytes(b"no image")
     (source,) = find_sources([str(tmp_path)])
     scorer = scorer_of(clip, make(clip, "zero-shot"), stride=4)
-    result = score_video(source, scorer, tmp_path / "out", Reader(source, fps=10))
+    result = score_video(Reader(source, fps=10), scorer, tmp_path / "out")
     assert (result.frames, result.rows, result.duration) == (7, 2, 0.7)
     assert "07.png: damaged image (frame 7)" in result.error
 

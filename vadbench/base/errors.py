@@ -112,7 +112,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def complaint(found: ErrorDetails) -> str:
-    """What pydantic, or a validator, says is wrong with a value."""
+    """Return what pydantic or a validator says is wrong with a value."""
     return found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
@@ -125,7 +125,26 @@ def first_complaint(error: ValidationError) -> str:
     return f"{where}: {complaint(found)}{there}" if where else complaint(found)
 
 
-def shortened(value: Any, longest: int = 60) -> str:
+def one_line(error: object) -> str:
+    """What an exception says, line breaks taken out; the name of its type where it says nothing.
+
+    >>> one_line(ValueError("two\\nlines")), one_line(KeyboardInterrupt())
+    ('two lines', 'KeyboardInterrupt')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: object) -> str:
+    """The first line of a library's error, cut where it is long: what follows is seldom for users."""
+    return cut((str(error).strip().splitlines() or [type(error).__name__])[0], 200)
+
+
+def last_line(text: str) -> str:
+    """The last line of a text, which says in a traceback what happened; empty where the text is."""
+    return (text.strip().splitlines() or [""])[-1]
+
+
+def shortened(value: Any, longest: int = 100) -> str:
     """A value as Python writes it, cut where it is long.
 
     >>> shortened("a" * 50, longest=10)

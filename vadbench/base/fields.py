@@ -1,4 +1,4 @@
-"""What the annotation of a setting allows: sections of settings, tables with keys of their own, true and false."""
+"""The fields of settings classes and what their annotations allow: sections, tables with free keys, true and false."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Setting:
 
 def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> Iterator[Setting]:
     """Every field of a settings class, each section before its own fields."""
-    for name, info in model.model_fields.items():
+    for name, info in named_fields(model).items():
         default = _default(info)
         members = list(members_of(info.annotation))
         if isinstance(default, BaseModel):
@@ -53,13 +53,18 @@ def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel
             yield from fields(section, f"{prefix}{name}.", (*above, model))
 
 
+def named_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a settings class by their names in settings: a field's alias where it has one."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
+
+
 def known_settings(model: type[BaseModel]) -> dict[tuple[str, ...], Setting]:
     """Every field of a settings class by the parts of its name."""
     return {tuple(s.name.split(".")): s for s in fields(model)}
 
 
 def is_known(place: tuple[str, ...], known: Mapping[tuple[str, ...], Setting]) -> bool:
-    """Whether a name is that of a setting, or of an entry of a table that a setting holds."""
+    """Return True if a name is that of a setting, or of an entry of a table that a setting holds."""
     return place in known or any(s.table and place[: len(p)] == p for p, s in known.items())
 
 
@@ -83,7 +88,7 @@ def choices(annotation: Any) -> list[Any] | None:
 
 
 def misplaced_truth(value: Any, annotation: Any) -> bool:
-    """Whether true or false stands where only a number may; pydantic would take them for 1 and 0.
+    """Return True if a value is true or false and only a number may be; pydantic would take it for 1 or 0.
 
     >>> misplaced_truth(True, int), misplaced_truth(True, bool | None), misplaced_truth([1, True], tuple[int, ...])
     (True, False, True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from vadbench.base.errors import RunError, StorageError
+from vadbench.base.types import Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LOCK = ".lock"
 """The file in a folder that a process holds while it works there."""
+WAITING = "waiting for another process"
+"""Beginning of the stage that :func:`locked` reports while it waits."""
+_UNTOLD_SECONDS = 2.0
 
 
 @contextmanager
@@ -163,26 +167,32 @@ class Remembered:
 
 
 @contextmanager
-def locked(folder: Path, what: str, wait: bool = False) -> Iterator[None]:
+def locked(folder: Path, what: str, wait: bool = False, progress: Progress = silent) -> Iterator[None]:
     """Hold ``folder`` for this process; the lock goes with the process, however it ends.
 
     Args:
         folder: created where it is missing.
         what: what the folder is, for the message.
         wait: wait for another process instead of refusing.
+        progress: told once that it waits, when that has taken a moment.
 
     Raises:
         RunError: another process holds it.
     """
     make_folder(folder)
     with storage_errors(folder):
-        lock = FileLock(folder / LOCK, timeout=-1 if wait else 0)
+        lock = FileLock(folder / LOCK)
         try:
-            lock.acquire()
+            lock.acquire(timeout=_UNTOLD_SECONDS if wait else 0)
         except Timeout as error:
-            raise RunError(
-                f"{what} is in use by another process ({folder}); wait for it to end, or choose another --out"
-            ) from error
+            if not wait:
+                raise RunError(
+                    f"{what} is in use by another process ({folder}); wait for it to end, or choose another --out"
+                ) from error
+            stage = f"{WAITING} to end with the {what} ({folder})"
+            progress(stage, 0, 1)
+            lock.acquire(timeout=-1)
+            progress(stage, 1, 1)
     try:
         yield
     finally:

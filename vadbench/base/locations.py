@@ -1,4 +1,4 @@
-"""Where things are on this machine: data roots, the cache and the tracking store."""
+"""Paths on this machine: data roots, the cache and the tracking store."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tracking_store(out: Path = DEFAULT_OUT) -> str:
 
 
 def tracks() -> bool:
-    """Whether runs are logged to MLflow as they end: unless ``VADBENCH_MLFLOW`` is ``off``.
+    """Return True if finished runs are logged to MLflow: unless ``VADBENCH_MLFLOW`` is ``off``.
 
     Raises:
         ConfigError: it is neither on nor off.

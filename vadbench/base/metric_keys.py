@@ -63,7 +63,7 @@ def _spelt(metric: str, branch: str | None, of_class: str | None) -> str:
 
 
 def is_branch(name: str) -> bool:
-    """Whether keys can carry a branch of that name: letters, digits, ``_`` and ``-``, single blanks between them."""
+    """Return True if keys can carry a branch name: letters, digits, ``_`` and ``-``, single blanks between them."""
     return re.fullmatch(_BRANCH, name) is not None
 
 

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -68,7 +68,7 @@ def written(value: Any) -> str:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values of a setting are the same; true is not 1, but 1 is 1.0.
+    """Return True if two values of a setting are the same; true is not 1, but 1 is 1.0.
 
     >>> same(1, 1.0), same(1, True), same((1, 2), [1, 2])
     (True, False, True)
@@ -90,15 +90,23 @@ def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
     here, away = (dict(flatten(s.model_dump(mode="json"))) for s in (settings, usual))
     begun = dict(_begun(settings, usual))
     for name, section in begun.items():
-        away |= flatten(_plain_defaults(section), f"{name}.")
+        away |= flatten(defaults(section, mode="json"), f"{name}.")
         del away[name]
     found = [name for name, value in here.items() if name not in away or not same(away[name], value)]
     found += [name for name in away if name not in here and not any(is_of(name, f) for f in found)]
     return found + [name for name in begun if not any(is_of(f, name) for f in found)]
 
 
+def defaults(model: type[BaseModel], mode: Literal["python", "json"] = "python") -> dict[str, Any]:
+    """Every field's default, nested, as plain values, or as JSON has them; a field without one is absent."""
+    try:
+        return model().model_dump(mode=mode)
+    except ValidationError:
+        return model.model_construct().model_dump(mode=mode, warnings=False)
+
+
 def is_of(name: str, whole: str) -> bool:
-    """Whether a setting is another one, or an entry of it.
+    """Return True if a setting is another one, or an entry of it.
 
     >>> is_of("weights.fire", "weights"), is_of("weights_too", "weights")
     (True, False)
@@ -107,7 +115,7 @@ def is_of(name: str, whole: str) -> bool:
 
 
 def read_value(text: str) -> Any:
-    """What a value on the command line says: TOML, JSON where it is a table or ``null``, else text."""
+    """Read a value of the command line: TOML, JSON if it is a table or ``null``, else text."""
     try:
         found = tomllib.loads(f"value = {text}")
         # A date is no value of a setting, and a line break may have begun another key.
@@ -133,16 +141,9 @@ def _quoted(key: str) -> str:
 
 def _begun(settings: BaseModel, usual: BaseModel, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """The sections of ``settings`` that ``usual`` is without."""
-    for name in type(settings).model_fields:
-        section, other = getattr(settings, name), getattr(usual, name, None)
+    for attribute, info in type(settings).model_fields.items():
+        section, other, name = getattr(settings, attribute), getattr(usual, attribute, None), info.alias or attribute
         if isinstance(section, BaseModel) and isinstance(other, BaseModel):
             yield from _begun(section, other, f"{prefix}{name}.")
         elif isinstance(section, BaseModel) and other is None:
             yield prefix + name, type(section)
-
-
-def _plain_defaults(model: type[BaseModel]) -> dict[str, Any]:
-    try:
-        return model().model_dump(mode="json")
-    except ValidationError:
-        return {}  # a setting of it has none

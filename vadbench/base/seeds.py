@@ -23,18 +23,18 @@ MAIN_STAGE = 1
 
 
 class Purpose(IntEnum):
-    """What a generator is for. Never 0, for NumPy seeds ``[5, 3]`` and ``[5, 3, 0]`` alike."""
+    """The purpose of a generator. Never 0, because NumPy seeds ``[5, 3]`` and ``[5, 3, 0]`` with the same stream."""
 
     ORDER = 1
-    """Which videos meet in the batches of an epoch: ``stage, epoch, list``, list 0 being the abnormal videos or all."""
+    """The order of videos in an epoch: ``stage, epoch, list``, list 0 being the abnormal videos or all."""
     VIEW = 2
     """One training sample: ``stage, epoch, place``, the place counting the samples of the epoch."""
     HOLD_OUT = 3
-    """Which training videos are held out for selection: nothing further."""
+    """The choice of training videos held out for selection: nothing further."""
     SCORE = 4
     """Scoring the test videos of a run: nothing further."""
     THRESHOLD = 5
-    """Which normal videos the event threshold is measured on, and their scores: ``stage``."""
+    """The choice of normal videos that the event threshold is measured on, and their scores: ``stage``."""
     LOOK = 6
     """A look at the model under a selection rule: ``stage, epoch, steps done``."""
 

@@ -16,3 +16,4 @@ def silent(stage: str, done: int, total: int, detail: str = "") -> None:
 
 
 Arithmetic = Literal["fp32", "bf16", "fp16"]
+"""Precision in which CLIP encodes."""

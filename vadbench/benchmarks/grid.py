@@ -9,14 +9,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from vadbench.base.errors import RunError, StorageError, VadbenchError
+from vadbench.base.errors import RunError, StorageError, VadbenchError, one_line
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.staleness import Today, inputs_here, today
-from vadbench.benchmarks.state import CellState, evaluations_of, finished, in_words_of_bench, usable
+from vadbench.benchmarks.staleness import inputs_here, today
+from vadbench.benchmarks.state import CellState, finished, in_words_of_bench, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 
@@ -117,14 +117,14 @@ def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOut
     try:
         with ExitStack() as held:
             try:
-                held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, wait=task.wait))
+                held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, task.wait, progress))
             except RunError:
                 return CellOutcome("busy")
             return _run(site, cell, progress)
     except StorageError as error:
         return CellOutcome("storage", reason=str(error))
     except VadbenchError as error:
-        return CellOutcome("failed", reason=in_words_of_bench(" ".join(str(error).split()), cell.dataset))
+        return CellOutcome("failed", reason=in_words_of_bench(one_line(error), cell.dataset))
     except Exception as error:
         return CellOutcome(
             "failed", reason=f"{type(error).__name__}: {error} (vadbench run -m {cell.method} --debug shows where)"
@@ -143,11 +143,9 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
 
     registry = _registry(site.plugins)
     runs = usable(site, read_records(site.out, cell.trained_on, cell.method)[0])
-    training = None
-    if cell.training != cell:
-        training = finished(cell.training, _today(site, cell.training, registry), runs)
-        runs = evaluations_of(training, runs)
-    if there := finished(cell, _today(site, cell, registry), runs):
+    now = partial(today, registry=registry, inputs=partial(inputs_here, site, registry))
+    training, runs_of_cell = training_of(cell, runs, now)
+    if there := finished(cell, now(cell), runs_of_cell):
         return CellOutcome("done", there.folder, reused=True)
     if cell.training == cell:
         experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
@@ -160,11 +158,6 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
         request = _request(site, cell, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
     return CellOutcome("done", outcome.folder, outcome.reused)
-
-
-def _today(site: Site, cell: Cell, registry: Registry) -> Today:
-    subset = protocol_changes(cell.settings).get("subset")
-    return today(cell, registry, inputs_here(cell.dataset, cell.protocol, subset, site, registry))
 
 
 @lru_cache(maxsize=1)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.config import MethodConfig, Settings, resolve
+from vadbench.base.config import Settings, resolve
 from vadbench.base.errors import VadbenchError
 from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.method_config import MethodConfig
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
@@ -57,13 +58,13 @@ class Today:
         return there.inputs == self.inputs[split]
 
 
-def today(cell: Cell, registry: Registry, inputs: Mapping[Split, str]) -> Today:
+def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None], Mapping[Split, str]]) -> Today:
     """What a run of a cell would be made with now.
 
     Args:
         cell: what is asked for.
         registry: the plugins.
-        inputs: from :func:`inputs_here`.
+        inputs: :func:`inputs_here` at the site.
 
     Raises:
         VadbenchError: the method cannot be imported, or it has no such setting.
@@ -76,13 +77,14 @@ def today(cell: Cell, registry: Registry, inputs: Mapping[Split, str]) -> Today:
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
     except VadbenchError:
         code, rules = "", None  # whether the data set can be had is asked elsewhere
+    found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"))
     # What was trained on another data set is a matter of that training.
-    own = {split: value for split, value in inputs.items() if split == "test" or cell.training == cell}
+    own = {split: value for split, value in found.items() if split == "test" or cell.training == cell}
     return Today(registry.version(cell.method), config, rules, code, own)
 
 
 def inputs_here(
-    dataset: str, protocol_name: str, subset: str | None, site: Site, registry: Registry
+    site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None
 ) -> dict[Split, str]:
     """What the splits of a data set are made of now; nothing where it is absent or damaged, which the run would say."""
     from vadbench.harness.given_features import GivenFeatures

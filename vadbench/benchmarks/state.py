@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.files import file_stamp
 from vadbench.base.locations import find_data_root
-from vadbench.benchmarks.parser import protocol_changes
-from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
-from vadbench.dataset import SPLITS, Split
+from vadbench.dataset import SPLITS
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome
 from vadbench.records.record import INCOMPLETE
-
-if TYPE_CHECKING:
-    pass
 
 _IN_FILE = re.compile(
     r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
@@ -50,6 +46,38 @@ def with_trainings(cells: Iterable[Cell]) -> list[Cell]:
     return list(dict.fromkeys(c for cell in cells for c in (cell.training, cell)))
 
 
+def chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:
+    """The cells of tables, methods and data sets; of several kinds all must hold.
+
+    Args:
+        benchmark: all of its cells, where nothing is named.
+        only: what is named; a name of several kinds is first that of a table, then of a method.
+
+    Raises:
+        UnknownNameError: nothing in the benchmark is called so.
+    """
+    everything = benchmark.cells()
+    tables = {table.id for table in benchmark.tables}
+    kinds: dict[str, set[str]] = {
+        "tables": tables,
+        "methods": {cell.method for cell in everything},
+        "data sets": {cell.dataset for cell in everything},
+    }
+    wanted: dict[str, set[str]] = {}
+    for name in only:
+        kind = next((k for k, names in kinds.items() if name in names), None)
+        if kind is None:
+            raise UnknownNameError("table, method or data set of the benchmark", name, set.union(*kinds.values()))
+        wanted.setdefault(kind, set()).add(name)
+    kept = [t for t in benchmark.tables if t.id in wanted.get("tables", tables)]
+    return [
+        cell
+        for cell in benchmark.model_copy(update={"tables": kept}).cells()
+        if cell.method in wanted.get("methods", {cell.method})
+        and cell.dataset in wanted.get("data sets", {cell.dataset})
+    ]
+
+
 def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome | None:
     """The newest finished run of a cell.
 
@@ -62,9 +90,22 @@ def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome 
     return max(found, key=lambda r: r.record.created, default=None)
 
 
-def evaluations_of(training: Outcome | None, runs: Iterable[Outcome]) -> list[Outcome]:
-    """The runs that evaluate a training; of one that is stale or absent none counts."""
-    return [r for r in runs if training is not None and r.record.key == training.record.key]
+def training_of(
+    cell: Cell, runs: Sequence[Outcome], now: Callable[[Cell], Today | None]
+) -> tuple[Outcome | None, Sequence[Outcome]]:
+    """The finished training that a cell evaluates, and the runs that may be the cell's own.
+
+    An evaluation counts only with its training: where that is stale or absent no run does.
+
+    Args:
+        cell: what is asked for; one that trains has no other training, and any of the runs may be its own.
+        runs: those that are there.
+        now: as in :func:`finished`, of a cell.
+    """
+    if cell.training == cell:
+        return None, runs
+    training = finished(cell.training, now(cell.training), runs)
+    return training, [r for r in runs if training is not None and r.record.key == training.record.key]
 
 
 def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
@@ -111,15 +152,12 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
     for run in usable(site, runs):
         known.setdefault((run.record.trained_on, run.record.method), []).append(run)
 
-    @cache
-    def inputs(dataset: str, protocol: str, subset: str | None) -> dict[Split, str]:
-        return inputs_here(dataset, protocol, subset, site, registry)
+    inputs = cache(partial(inputs_here, site, registry))
 
     @cache
     def now(group: Cell) -> tuple[Today | None, str]:
         try:
-            asked = group.dataset, group.protocol, protocol_changes(group.settings).get("subset")
-            return today(group, registry, inputs(*asked)), ""
+            return today(group, registry, inputs), ""
         except VadbenchError as error:
             return None, str(error)
 
@@ -127,25 +165,20 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
     def absent(dataset: str) -> str:
         return _absent(dataset, registry, roots.get(dataset))
 
-    @cache
-    def clip_absent(model: str, weights: str) -> str:
-        return _clip_absent(model, weights)
+    clip_absent = cache(_clip_absent)
 
     def state(cell: Cell) -> CellState:
-        of_method = known.get((cell.trained_on, cell.method), [])
         here, broken = now(cell.group)
-        trained = None
-        if cell.training != cell:
-            trained = finished(cell.training, now(cell.training.group)[0], of_method)
-            of_method = evaluations_of(trained, of_method)
-        if run := finished(cell, here, of_method):
+        of_method = known.get((cell.trained_on, cell.method), [])
+        trained, runs_of_cell = training_of(cell, of_method, lambda training: now(training.group)[0])
+        if run := finished(cell, here, runs_of_cell):
             return CellState(cell, "done", outcome=run)
         # Evaluating a training takes its weights and no longer what it was trained on.
         needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
         missing = broken or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
         if missing:
             return CellState(cell, "impossible", missing)
-        failed = max(_made(cell, here, of_method), key=lambda r: r.record.created, default=None)
+        failed = max(_made(cell, here, runs_of_cell), key=lambda r: r.record.created, default=None)
         reason = failed.record.error or "" if failed else ""
         return CellState(cell, "to do", in_words_of_bench(reason, cell.dataset))
 
@@ -218,12 +251,15 @@ def _absent(name: str, registry: Registry, root: Path | None) -> str:
 
 def _clip_absent(model: str, weights: str) -> str:
     from vadbench.clip import SMALL, load_clip
+    from vadbench.clip.loading import is_cached
     from vadbench.harness.experiment import clip_source
 
+    source = clip_source(model or None, weights or None)
     if model == SMALL and not weights:
         return ""
     try:
-        load_clip(clip_source(model or None, weights or None))
+        if not is_cached(source):
+            load_clip(source)
     except VadbenchError as error:
         return in_words_of_bench(str(error))
     return ""

@@ -1,4 +1,8 @@
-"""Where in a TOML file each entry stands: ``tomllib`` gives the values, a message needs the line."""
+"""Where in a TOML file each entry stands: ``tomllib`` gives the values, a message needs the line.
+
+Read here because no well-kept library says it: ``tomlkit`` counts lines while it parses and keeps none of them with the
+entries that it gives. This needs to find entries only, in a text that ``tomllib`` has accepted.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import vadbench
-from vadbench.base.errors import UnknownNameError, VadbenchError
+from vadbench.base.errors import UnknownNameError, VadbenchError, one_line
 from vadbench.cli import (
     bench,
     check,
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except VadbenchError as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"vadbench: {' '.join(str(error).split())}", err=True)
+        click.echo(f"vadbench: {one_line(error)}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("vadbench: stopped; the same command goes on from here", err=True)

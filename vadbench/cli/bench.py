@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,15 @@ import click
 from vadbench.base.errors import ConfigError, TrackingError, UnknownNameError
 from vadbench.base.locations import SWITCH_VARIABLE, tracks
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, printable
+from vadbench.cli.bench_display import as_plain, counted, display, print_reasons, print_states
+from vadbench.cli.output import note, print_json
 from vadbench.cli.run import parse_seeds
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.engines import Engine
-    from vadbench.benchmarks.schema import Benchmark, Cell, Site
+    from vadbench.benchmarks.schema import Benchmark, Site
     from vadbench.benchmarks.state import CellState
     from vadbench.plugins.registry import Registry
-
-WIDEST = 60
 
 
 @click.command("bench", short_help="Run the grid of a benchmark.")
@@ -108,13 +106,13 @@ def command(
     """
     from vadbench.benchmarks.parser import open_benchmark
     from vadbench.benchmarks.schema import Site
-    from vadbench.benchmarks.state import edited_since, look, with_trainings
+    from vadbench.benchmarks.state import chosen, edited_since, look, with_trainings
     from vadbench.plugins.registry import Registry
     from vadbench.records.folders import read_records
 
     _refuse_environment()
     tracks()  # a value that is neither on nor off is refused before anything is run
-    chosen = _engine(engine, jobs, address, device)
+    runner = _engine(engine, jobs, address, device)
     registry = Registry(files=plugin_files)
     benchmark = open_benchmark(name, registry, check_settings=True)
     site = Site(
@@ -127,30 +125,30 @@ def command(
         tuple(f.resolve() for f in plugin_files),
     )
     grid = benchmark.model_copy(update={"seeds": seeds or benchmark.seeds})
-    cells = with_trainings(_chosen(grid, only))
+    cells = with_trainings(chosen(grid, only))
     runs, problems = read_records(site.out)
     for problem in problems:
         note(f"note: {problem}")
     states = look(cells, site, registry, runs)
     for text in edited_since(states, registry):
         note(f"note: {text}")
-    title = f"{benchmark.title}: {_counted(states)}"
+    title = f"{benchmark.title}: {counted(states)}"
     if dry_run:
         if as_json:
-            print_json(_as_json(name, states))
+            print_json(as_plain(name, states))
         else:
             click.echo(f"{title}\n")
-            _print_states(states)
-            _print_reasons(states)
+            print_states(states)
+            print_reasons(states)
         return 0
     note(title)
-    states, logged = _run(name, benchmark, states, site, chosen, jobs == 1 and engine == "local")
+    states, logged = _run(name, benchmark, states, site, runner, jobs == 1 and engine == "local")
     if as_json:
         note(logged)
-        print_json(_as_json(name, states))
+        print_json(as_plain(name, states))
     else:
-        _print_states(states)
-        _print_reasons(states)
+        print_states(states)
+        print_reasons(states)
         click.echo(f"\n{logged}")
     return int(any(s.state == "failed" for s in states))
 
@@ -162,7 +160,6 @@ def _run(
     from vadbench.base.files import make_folder
     from vadbench.base.types import silent
     from vadbench.benchmarks.grid import run_cells
-    from vadbench.cli.bench_display import display
 
     make_folder(site.out)
     log = _Log(name, benchmark, site.out)
@@ -237,7 +234,7 @@ def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tup
 
 
 def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:
-    """How given features lie, by the name of a data set."""
+    """Layouts of given features by data set."""
     option = "--features-layout"
     found = _by_dataset(option, "LAYOUT", given, registry)
     for name, layout in found.items():
@@ -257,85 +254,3 @@ def _by_dataset(option: str, what: str, given: Sequence[str], registry: Registry
         registry.spec("dataset", name)
         found[name] = value
     return found
-
-
-def _chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:
-    """The cells that ``--only`` leaves; a name of several kinds is first that of a table, then of a method."""
-    everything = benchmark.cells()
-    tables = {table.id for table in benchmark.tables}
-    kinds: dict[str, set[str]] = {
-        "tables": tables,
-        "methods": {cell.method for cell in everything},
-        "data sets": {cell.dataset for cell in everything},
-    }
-    wanted: dict[str, set[str]] = {}
-    for name in only:
-        kind = next((k for k, names in kinds.items() if name in names), None)
-        if kind is None:
-            raise UnknownNameError("table, method or data set of the benchmark", name, set.union(*kinds.values()))
-        wanted.setdefault(kind, set()).add(name)
-    kept = [t for t in benchmark.tables if t.id in wanted.get("tables", tables)]
-    return [
-        cell
-        for cell in benchmark.model_copy(update={"tables": kept}).cells()
-        if cell.method in wanted.get("methods", {cell.method})
-        and cell.dataset in wanted.get("data sets", {cell.dataset})
-    ]
-
-
-def _counted(states: Sequence[CellState]) -> str:
-    counts = Counter(s.state for s in states)
-    return f"{len(states)} runs, " + ", ".join(
-        f"{counts[k]} {k}" for k in ("done", "to do", "failed", "impossible") if counts[k]
-    )
-
-
-def _print_states(states: Sequence[CellState]) -> None:
-    """A line for the seeds of one experiment that stand alike."""
-    from vadbench.base.naming import written
-
-    lines: dict[tuple[Any, ...], list[str]] = {}
-    for state in states:
-        cell = state.cell
-        changes = " ".join(f"{k}={written(v)}" for k, v in cell.settings)
-        trained = "" if cell.trained_on == cell.dataset else f" (trained on {cell.trained_on})"
-        key = (f"{cell.method} {changes}".strip(), cell.dataset + trained, cell.protocol, state.state)
-        lines.setdefault(key, []).append(str(cell.seed))
-    rows = [[m, d, p, ", ".join(seeds), state] for (m, d, p, state), seeds in lines.items()]
-    print_table(rows, ["method", "data set", "protocol", "seeds", "state"], widest=WIDEST)
-
-
-def _print_reasons(states: Sequence[CellState]) -> None:
-    """What failed and what is impossible, each reason once."""
-    for wanted, said in (("failed", "failed"), ("to do", "failed before"), ("impossible", "impossible here")):
-        reasons: dict[str, list[Cell]] = {}
-        for state in states:
-            if state.state == wanted and state.reason:
-                reasons.setdefault(state.reason.strip().splitlines()[-1], []).append(state.cell)
-        for reason, cells in reasons.items():
-            more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-            click.echo(printable(f"\n{said}: {cells[0].label}{more}: {reason}"))
-
-
-def _as_json(name: str, states: Sequence[CellState]) -> Mapping[str, Any]:
-    return {
-        "benchmark": name,
-        "counts": dict(Counter(s.state for s in states)),
-        "cells": [
-            {
-                "id": s.cell.id,
-                "label": s.cell.label,
-                "method": s.cell.method,
-                "settings": dict(s.cell.settings),
-                "dataset": s.cell.dataset,
-                "trained_on": s.cell.trained_on,
-                "protocol": s.cell.protocol,
-                "seed": s.cell.seed,
-                "state": s.state,
-                "reason": s.reason,
-                "folder": str(s.outcome.folder) if s.outcome else None,
-                "metrics": {k: v.value for k, v in s.outcome.record.metrics.items()} if s.outcome else {},
-            }
-            for s in states
-        ],
-    }

@@ -1,15 +1,18 @@
-"""How a benchmark goes on, while it does: a live table on a terminal, a line for each cell elsewhere."""
+"""The cells of a benchmark: a live table on a terminal or a line for each while they run, and what came of them."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vadbench.cli.output import note, percent
+import click
+
+from vadbench.base.errors import last_line, listed
+from vadbench.cli.output import note, percent, print_table, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from vadbench.benchmarks.schema import Cell
     from vadbench.benchmarks.state import CellState
 
+WIDEST = 60
 SHOWN = 12
 """Cells that ended last, in the live table."""
 
@@ -80,7 +84,7 @@ class Live(CellLines):
 
 @contextmanager
 def display(states: Sequence[CellState]) -> Iterator[CellLines]:
-    """Show how it goes on, on stderr."""
+    """Show on stderr what runs and what ended."""
     if not sys.stderr.isatty():
         yield CellLines(states)
         return
@@ -93,15 +97,74 @@ def display(states: Sequence[CellState]) -> Iterator[CellLines]:
 
 
 def result(state: CellState) -> str:
-    """What came of a cell in a few words.
+    """Return the outcome of a cell in a few words.
 
     >>> from vadbench.benchmarks.state import CellState
     >>> result(CellState(cell=None, state="failed", reason="the loss is not finite"))
     'the loss is not finite'
     """
     if state.outcome is None:
-        return state.reason.strip().splitlines()[-1] if state.reason else ""
+        return last_line(state.reason)
     record = state.outcome.record
     value = record.metrics["AUC"].value if "AUC" in record.metrics else None
     took = "finished by another process" if state.outcome.reused else f"{sum(record.seconds.values()):.1f} s"
     return f"AUC {percent(value)}{record.marks} ({took})"
+
+
+def counted(states: Sequence[CellState]) -> str:
+    """How many cells are in which state: ``6 runs, 4 done, 2 to do``."""
+    counts = Counter(s.state for s in states)
+    return f"{len(states)} runs, " + ", ".join(
+        f"{counts[k]} {k}" for k in ("done", "to do", "failed", "impossible") if counts[k]
+    )
+
+
+def print_states(states: Sequence[CellState]) -> None:
+    """Print a line for the seeds of one experiment that are in one state."""
+    from vadbench.base.naming import written
+
+    lines: dict[tuple[Any, ...], list[str]] = {}
+    for state in states:
+        cell = state.cell
+        changes = " ".join(f"{k}={written(v)}" for k, v in cell.settings)
+        trained = "" if cell.trained_on == cell.dataset else f" (trained on {cell.trained_on})"
+        key = (f"{cell.method} {changes}".strip(), cell.dataset + trained, cell.protocol, state.state)
+        lines.setdefault(key, []).append(str(cell.seed))
+    rows = [[m, d, p, ", ".join(seeds), state] for (m, d, p, state), seeds in lines.items()]
+    print_table(rows, ["method", "data set", "protocol", "seeds", "state"], widest=WIDEST)
+
+
+def print_reasons(states: Sequence[CellState]) -> None:
+    """Print what failed and what is impossible, each reason once."""
+    for wanted, said in (("failed", "failed"), ("to do", "failed before"), ("impossible", "impossible here")):
+        reasons: dict[str, list[Cell]] = {}
+        for state in states:
+            if state.state == wanted and state.reason:
+                reasons.setdefault(last_line(state.reason), []).append(state.cell)
+        for reason, cells in reasons.items():
+            click.echo(printable(f"\n{said}: {listed([cell.label for cell in cells], 1)}: {reason}"))
+
+
+def as_plain(name: str, states: Sequence[CellState]) -> Mapping[str, Any]:
+    """The cells of a benchmark and their states, as ``--json`` prints them."""
+    return {
+        "benchmark": name,
+        "counts": dict(Counter(s.state for s in states)),
+        "cells": [
+            {
+                "id": s.cell.id,
+                "label": s.cell.label,
+                "method": s.cell.method,
+                "settings": dict(s.cell.settings),
+                "dataset": s.cell.dataset,
+                "trained_on": s.cell.trained_on,
+                "protocol": s.cell.protocol,
+                "seed": s.cell.seed,
+                "state": s.state,
+                "reason": s.reason,
+                "folder": str(s.outcome.folder) if s.outcome else None,
+                "metrics": {k: v.value for k, v in s.outcome.record.metrics.items()} if s.outcome else {},
+            }
+            for s in states
+        ],
+    }

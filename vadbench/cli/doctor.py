@@ -73,7 +73,7 @@ def _codecs() -> Iterator[SystemCheck]:
 
 def _mlflow(out: Path) -> SystemCheck:
     from vadbench.base.locations import SWITCH_VARIABLE, tracks
-    from vadbench.tracking.mlflow import check_store
+    from vadbench.tracking.database import check_store
 
     try:
         if not tracks():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vadbench.tables.formats import TableFormat
 
 HEADLINE = "AUC"
-"""What a data set that is not installed here is ranked by."""
+"""The metric by which a data set that is not installed is ranked."""
 
 
 @click.command("leaderboard", short_help="Rank the finished runs that may be compared.")

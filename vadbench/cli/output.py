@@ -1,4 +1,4 @@
-"""What commands print: tables and records on stdout, progress and notes on stderr."""
+"""Output of commands: tables and records on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 
@@ -55,11 +55,9 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Yield a progress callback: bars on a terminal, silence elsewhere."""
+    """Yield a progress callback: bars on a terminal; elsewhere a note when it waits for another process."""
     if not sys.stderr.isatty():
-        from vadbench.base.types import silent
-
-        yield silent
+        yield _note_of_waiting
         return
     from rich.console import Console
     from rich.progress import (
@@ -88,6 +86,13 @@ def progress_bar() -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total, detail=detail, visible=done < total)
 
         yield report
+
+
+def _note_of_waiting(stage: str, done: int, total: int, detail: str = "") -> None:
+    from vadbench.base.files import WAITING
+
+    if stage.startswith(WAITING) and not done:
+        note(f"note: {stage}")
 
 
 def percent(value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import VadbenchError, one_line
 from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
 
@@ -44,7 +44,7 @@ def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
             try:
                 rescored = rescore(folder)
             except VadbenchError as error:
-                problems[str(folder)] = " ".join(str(error).split())
+                problems[str(folder)] = one_line(error)
                 continue
             if rescored is None:
                 note(f"{folder}: a failed run, nothing to measure")

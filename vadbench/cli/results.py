@@ -38,7 +38,7 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """
     from vadbench.base.text import plain
     from vadbench.plugins.registry import Registry
-    from vadbench.records.folders import files_below
+    from vadbench.records.folders import run_folders
     from vadbench.results.submission import check_submission
 
     with progress_bar() as progress:
@@ -49,6 +49,6 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
         for path, finding in findings:
             # What a record says comes from anywhere: one line for each thing, and nothing that steers a terminal.
             click.echo(plain(f"{path}: {cut(finding, LONGEST)}"))
-        results = len(files_below(folder))
+        results = len(run_folders(folder))
         click.echo(f"{results} results checked, {len(findings) or 'nothing'} to mend")
     click.get_current_context().exit(1 if findings else 0)

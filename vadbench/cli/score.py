@@ -1,26 +1,20 @@
-"""``vadbench score``: one's own videos."""
+"""``vadbench score``: scores of a user's own videos."""
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import ConfigError, DataError
-from vadbench.base.locations import DEFAULT_OUT
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
     from vadbench.watch.events import Event
-    from vadbench.watch.reader import Reader
     from vadbench.watch.scored_video import ScoredVideo
     from vadbench.watch.scorer import Scorer
-    from vadbench.watch.sources import VideoSource
 
 _SHOWN = 20
 
@@ -46,7 +40,7 @@ _SHOWN = 20
 @click.option(
     "--threshold",
     type=float,
-    help="Score from which on an event is one.  [default: the run's, the 99th percentile on normal training videos; 0.5"
+    help="Score at which an event begins.  [default: the run's, the 99th percentile on normal training videos; 0.5"
     " without training]",
 )
 @click.option(
@@ -55,7 +49,7 @@ _SHOWN = 20
     type=click.Choice(["csv", "json", "parquet"]),
     default="json",
     show_default=True,
-    help="Form of the table of scores that is written beside the csv, which always is; csv: none.",
+    help="Second table of scores, beside scores.csv, which is always written; csv: no second one.",
 )
 @click.option("--follow", is_flag=True, help="Go on as a file grows, and write scores as soon as a window is complete.")
 @click.option(
@@ -78,26 +72,7 @@ _SHOWN = 20
 @options.device
 @options.plugin
 @options.as_json
-def command(
-    videos: tuple[str, ...],
-    run: str | None,
-    method: str | None,
-    descriptions: Path | None,
-    dataset: str | None,
-    assignments: tuple[str, ...],
-    out: Path,
-    threshold: float | None,
-    form: str,
-    follow: bool,
-    timeout: float,
-    annotate: Path | None,
-    fps: float,
-    clip_model: str | None,
-    clip_weights: str | None,
-    device: str,
-    plugin_files: tuple[Path, ...],
-    as_json: bool,
-) -> int:
+def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> int:
     """Score your own videos with a trained run, or with words alone.
 
     \b
@@ -121,51 +96,24 @@ def command(
     The exit status is 0 where every video was scored to its end and 1 where one was not: it is named, what was scored
     before the damage is kept, and the others are scored. --follow ends when a file stops growing, or with Ctrl-C.
     """
-    from vadbench.watch.sources import find_sources, name_folders
+    from vadbench.plugins.registry import Registry
+    from vadbench.watch.session import ScoreRequest, open_session
 
-    if run is not None and method is not None:
-        raise ConfigError(
-            f"--run names a finished run and --method a method without training, found both ({run} and {method});"
-            " leave one out"
-        )
-    if run is None and method is None:
-        raise ConfigError("score needs --run with a finished run, or --method with one that needs no training")
-    if run is not None and (descriptions or dataset or assignments):
-        raise ConfigError("--run scores with the run's own settings; leave out --descriptions, --dataset and --set")
-    if threshold is not None and not math.isfinite(threshold):
-        raise ConfigError(f"--threshold must be a number, found {threshold}")
-    sources = find_sources(videos)
-    _check_annotation(annotate, sources)
-    if follow and (frames := next((s for s in sources if isinstance(s.place, Path) and s.place.is_dir()), None)):
-        raise ConfigError(f"--follow reads a growing file or a stream, {frames.shown} is a folder of frames")
-    folders = name_folders(out, sources)
-    scorer = _scorer(run, method, descriptions, dataset, assignments, threshold, clip_model, clip_weights, device,
-                     plugin_files)  # fmt: skip
+    asked = ScoreRequest(**request)
+    session = open_session(asked, Registry(files=plugin_files))
+    scorer = session.scorer
     if not as_json:
         for text in scorer.notes:
             note(f"note: {text}")
         click.echo(f"{scorer.origin}; threshold {scorer.threshold:.4g} ({scorer.threshold_origin})")
-
-    from vadbench.watch.reader import Reader
-    from vadbench.watch.scored_video import score_video
-
+    tell = _tell if asked.follow and not as_json else lambda event: None
     results = []
-    for source, folder in zip(sources, folders, strict=True):
+    for source, folder in session.videos:
         with progress_bar() as progress:
-            result = score_video(
-                source,
-                scorer,
-                folder,
-                Reader(source, follow, timeout, fps),
-                form=form,  # type: ignore[arg-type]
-                progress=progress,
-                tell=_tell if follow and not as_json else lambda event: None,
-            )
-            if annotate is not None and result.rows and not result.error:
-                _annotate(result, Reader(source, fps=fps), annotate)
+            result = session.score(source, folder, progress, tell)
         results.append(result)
         if not as_json:
-            _report(result, scorer, events=not follow)
+            _report(result, scorer, events=not asked.follow)
         if result.error:
             note(f"vadbench: {result.error}")
     if as_json:
@@ -174,62 +122,6 @@ def command(
     if failed and len(results) > 1:
         note(f"vadbench: {failed} of {len(results)} videos were not scored to their end")
     return 1 if failed else 0
-
-
-def _check_annotation(annotate: Path | None, sources: Sequence[VideoSource]) -> None:
-    if annotate is None:
-        return
-    if len(sources) != 1 or sources[0].live:
-        found = f"{len(sources)} videos" if len(sources) != 1 else "a stream"
-        raise ConfigError(
-            f"--annotate reads a video a second time: expected one file or folder of frames, found {found}"
-        )
-    if annotate.suffix.lower() not in (".mp4", ".mkv", ".mov"):
-        raise ConfigError(f"--annotate writes .mp4, .mkv or .mov, found '{annotate.suffix}'")
-    if annotate.resolve() == Path(sources[0].place).resolve():
-        raise ConfigError(f"--annotate would write over the video itself, {annotate}; name another file")
-
-
-def _scorer(
-    run: str | None,
-    method: str | None,
-    descriptions: Path | None,
-    dataset: str | None,
-    assignments: Sequence[str],
-    threshold: float | None,
-    clip_model: str | None,
-    clip_weights: str | None,
-    device_name: str,
-    plugin_files: Sequence[Path],
-) -> Scorer:
-    from vadbench.harness.environment import choose_device
-    from vadbench.plugins.registry import Registry
-    from vadbench.records.folders import find_run
-    from vadbench.watch.scorer import open_trained, open_untrained
-
-    registry, device = Registry(files=plugin_files), choose_device(device_name)
-    if run is not None:
-        return open_trained(find_run(run, DEFAULT_OUT), registry, device, clip_model, clip_weights, threshold)
-    return open_untrained(
-        str(method),
-        registry,
-        device,
-        descriptions=descriptions,
-        dataset=dataset,
-        assignments=assignments,
-        clip_model=clip_model,
-        clip_weights=clip_weights,
-        threshold=threshold,
-    )
-
-
-def _annotate(result: ScoredVideo, reader: Reader, output: Path) -> None:
-    from vadbench.watch.annotation import annotate
-
-    try:
-        annotate(reader, result.folder / "scores.csv", result.curve, result.events, result.threshold, output)
-    except DataError as error:
-        result.error = str(error)
 
 
 def _tell(event: Event) -> None:

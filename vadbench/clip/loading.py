@@ -1,4 +1,4 @@
-"""From a :class:`ClipSource` to a :class:`Clip`: architecture, activation check, weights."""
+"""Loading a :class:`Clip` from a :class:`ClipSource`: architecture, activation check, weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
-from vadbench.base.errors import ClipError, UnknownNameError
+from vadbench.base.errors import ClipError, UnknownNameError, first_line
 from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
 from vadbench.clip.weights import (
     FILE_SUFFIXES,
-    Weights,
-    first_line,
+    StateDict,
     hash_weights,
     infer_config,
     is_file,
@@ -27,7 +26,7 @@ from vadbench.clip.weights import (
 )
 
 ASSETS = Path(__file__).parents[1] / "assets"
-"""Where ``small_clip.json`` and ``small_clip.safetensors`` lie."""
+"""The folder of ``small_clip.json`` and ``small_clip.safetensors``."""
 
 _QUICK = "-quickgelu"
 _TAUGHT = 0.01
@@ -94,7 +93,19 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
     )
 
 
-def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], Weights | None, dict[str, Any]]:
+def is_cached(source: ClipSource) -> bool:
+    """True where a tag's weights lie in the hub's cache, so that loading them needs no network; nothing is loaded.
+
+    Raises:
+        UnknownNameError, ClipError: as :func:`load_clip`, where names do not fit each other.
+    """
+    if source.model in ("", SMALL) or is_file(source.weights) or source.weights.startswith("random:"):
+        return False
+    _check_kind(source.model, _named_config(source.model), _DEFAULT_IMAGES | _pretrained(source))
+    return _cached(open_clip.get_pretrained_cfg(source.model, source.weights)) is not None
+
+
+def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], StateDict | None, dict[str, Any]]:
     try:
         asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
     except OSError as error:
@@ -121,7 +132,7 @@ def _untaught(seed: int, width: int) -> Tensor:
 
 
 def taught_tokens(clip: Clip) -> Tensor | None:
-    """Which tokens stood in the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if not known.
+    """Return the tokens of the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if unknown.
 
     It is known of the small CLIP, whose other tokens have kept the embedding they were drawn with, and of untrained
     ones.
@@ -145,7 +156,7 @@ def _named_config(model: str) -> dict[str, Any]:
 
 
 def _pretrained(source: ClipSource) -> dict[str, Any]:
-    """What open_clip knows about a tag, the activation checked."""
+    """Return open_clip's entry for a tag after checking its activation."""
     model, tag = source.model, source.weights
     twin = model.removesuffix(_QUICK) if model.endswith(_QUICK) else model + _QUICK
     entry: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if tag else {}

@@ -29,7 +29,7 @@ CROPS = (*_PLACES, *(place + _MIRRORED for place in _PLACES))
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Which CLIP to load.
+    """The name of a CLIP and of its weights.
 
     Args:
         model: an open_clip model name, :data:`SMALL`, or ``""`` to infer the architecture from a weights file with
@@ -146,7 +146,7 @@ class Clip:
 
     @property
     def device(self) -> torch.device:
-        """Where the image tower is."""
+        """The device of the image tower."""
         return next(self.visual.parameters()).device
 
     def preprocess(self, frames: Tensor) -> Tensor:

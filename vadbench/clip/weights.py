@@ -14,22 +14,22 @@ from open_clip.model import convert_to_custom_text_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.base.errors import ClipError, cut
+from vadbench.base.errors import ClipError, first_line, listed
 
 FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
 
 _OPENAI_SIZES = {"input_resolution", "context_length", "vocab_size"}
 _HEAD_WIDTH = 64
 
-Weights = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 
 def is_file(weights: str) -> bool:
-    """Whether ``weights`` means a file rather than an open_clip tag: decided by the suffix, not by what exists."""
+    """Return True if ``weights`` names a file, not an open_clip tag: the suffix decides, not what exists."""
     return Path(weights).suffix in FILE_SUFFIXES
 
 
-def read_file(weights: str) -> tuple[Weights, bool]:
+def read_file(weights: str) -> tuple[StateDict, bool]:
     """The tensors of a safetensors file or of a PyTorch state dict, ``state_dict`` and ``module.`` wrappings removed.
 
     Returns:
@@ -74,7 +74,7 @@ def _require_tensors(state: Mapping[Any, Any], weights: str) -> None:
             )
 
 
-def infer_config(state: Weights, weights: str) -> tuple[str, dict[str, Any]]:
+def infer_config(state: StateDict, weights: str) -> tuple[str, dict[str, Any]]:
     """The architecture of weights with OpenAI's key names, as open_clip's arguments, and its name.
 
     OpenAI's rules hold: attention heads are 64 wide and the activation is QuickGELU.
@@ -117,11 +117,11 @@ def infer_config(state: Weights, weights: str) -> tuple[str, dict[str, Any]]:
     return named or f"openai-vit-w{width}-l{layers}-p{patch}-{patch * grid}", config
 
 
-def _count_layers(state: Weights, prefix: str) -> int:
+def _count_layers(state: StateDict, prefix: str) -> int:
     return sum(key.startswith(prefix) and key.endswith(".attn.in_proj_weight") for key in state)
 
 
-def load_strictly(model: Any, state: Weights, source: str) -> None:
+def load_strictly(model: Any, state: StateDict, source: str) -> None:
     """Copy every weight into an open_clip model.
 
     Raises:
@@ -142,8 +142,7 @@ def load_strictly(model: Any, state: Weights, source: str) -> None:
         if key in state and state[key].shape != value.shape
     ]
     if wrong:
-        more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
-        raise ClipError(f"weights {source} do not fit the model: {'; '.join(sorted(wrong)[:6])}{more}; name its model")
+        raise ClipError(f"weights {source} do not fit the model: {listed(sorted(wrong), 6, '; ')}; name its model")
     model.load_state_dict(state)
 
 
@@ -154,8 +153,3 @@ def hash_weights(state: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(state[name].detach().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of somebody else's error, short enough for ours."""
-    return cut((str(error).strip().splitlines() or [type(error).__name__])[0], 200)

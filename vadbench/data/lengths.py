@@ -19,7 +19,9 @@ def require_frames(name: str, stated: int | None, found: int, tolerance: int) ->
 
 
 def rows_fit(rows: int, stride: int, frames: int, tolerance: int) -> bool:
-    """Whether a video makes so many rows: its last frames may have one or none, and authors may leave one out.
+    """Return True if a video of ``frames`` frames can have ``rows`` rows.
+
+    Its last frames may have a row or none, and feature sets in circulation leave one row out.
 
     >>> [rows_fit(rows, 16, 1600, tolerance=2) for rows in (98, 99, 100, 101, 103)]
     [False, True, True, True, False]

@@ -24,6 +24,7 @@ from PIL import Image
 
 from vadbench.base.errors import MediaError, StorageError
 from vadbench.base.files import Remembered, file_stamp, replacing
+from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
 
 Frame = NDArray[np.uint8]
@@ -49,7 +50,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
 
 
 def lazy_frames(path: Path) -> Iterator[Callable[[], Frame]]:
-    """As :func:`read_frames`, but each frame becomes an array only when it is called.
+    """Read frames as :func:`read_frames` does, but make an array of a frame only when it is called.
 
     A video is decoded completely either way; what a skipped frame saves is its conversion to RGB, and for a folder of
     images the reading of the file.
@@ -88,7 +89,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def source_id(path: Path) -> str:
-    """What names the content at ``path``: 32 hex digits of sha256 over a whole file, or over all images of a folder.
+    """Return what identifies the content at ``path``: 32 hex digits of SHA-256 of a file, or of all images of a folder.
 
     Everything is read once and then remembered in the cache under the sizes, inodes and times of the files, so that
     asking again costs no reading.
@@ -106,9 +107,7 @@ def source_id(path: Path) -> str:
             return before
         digest = hashlib.sha256()
         for file in files:
-            with file.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").hexdigest()
-            digest.update(f"{file.name if path.is_dir() else ''}\0{content}\0".encode())
+            digest.update(f"{file.name if path.is_dir() else ''}\0{file_digest(file)}\0".encode())
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror}") from error
     found = digest.hexdigest()[:32]
@@ -118,7 +117,8 @@ def source_id(path: Path) -> str:
 
 
 def is_source(path: Path, recorded: str) -> bool:
-    """Whether features whose store says that they were made from ``recorded`` were made from what lies at ``path``.
+    """Return True if features that were made from ``recorded``, as their store says, were made from what is at
+    ``path``.
 
     Raises:
         MediaError: nothing readable lies there.

@@ -1,7 +1,7 @@
-"""Boxes that somebody found before: a table with a line for each, read whole and checked before anything is decoded.
+"""A file of boxes: a table with a line for each box, read whole and checked before anything is decoded.
 
 Columns are ``video, frame, x1, y1, x2, y2, confidence``: the video's name, the number of the frame from 0, the edges of
-the box in pixels of the decoded frame, and how sure the detector was, 0 to 1. Others are ignored.
+the box in pixels of the decoded frame, and the confidence of the detector, 0 to 1. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.base.errors import FeatureError, did_you_mean, listed
+from vadbench.base.errors import FeatureError, did_you_mean, last_line, listed
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "confidence")
@@ -31,8 +31,16 @@ BoxLines = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Boxes of one video: ``(n,)`` frames in order, ``(n, 4)`` corners and ``(n,)`` lines of the file, the most
-    confident of a frame first; and of all in the file the last frame, left edge and upper edge, each with its line."""
+    """The boxes of one video that are encoded, and the outermost of all its boxes in the file.
+
+    Args:
+        frames: ``(n,)`` numbers of frames, in order.
+        corners: ``(n, 4)``, the most confident of a frame first.
+        lines: ``(n,)`` lines of the file.
+        last: the highest number of a frame, and the line that has it.
+        left: the left edge farthest to the right, likewise.
+        top: the upper edge farthest down, likewise.
+    """
 
     frames: NDArray[np.int64]
     corners: Corners
@@ -47,11 +55,11 @@ class Boxes(RegionSource):
 
     Args:
         path: a .csv file with a header, or a .parquet file.
-        videos: names of all videos that there are, those without boxes too.
+        videos: names of all videos, those without boxes included.
 
     Raises:
-        FeatureError: the file cannot be read, has no box, or has one that cannot be right; names its line, for parquet
-            the row counted from 1.
+        FeatureError: the file cannot be read, has no box, or has a box with values out of range; names its line, for
+            parquet the row counted from 1.
     """
 
     def __init__(self, path: Path, videos: Sequence[str]) -> None:
@@ -117,7 +125,7 @@ class Boxes(RegionSource):
                 f"frames of '{name}' go from 0 to {frames - 1}, found {last}",
                 "count frames from 0, and see that the boxes were found in this very file",
             )
-        # Boxes of frames that give no row were not looked at before.
+        # Boxes on frames that give no row were not checked before.
         for (edge, line), most in zip((own.left, own.top), size, strict=True):
             if edge >= most:
                 self._refuse_outside(line, name, size)
@@ -167,7 +175,7 @@ class Boxes(RegionSource):
 def _most_confident(
     name: str, values: NDArray[np.float64], lines: BoxLines, full: list[tuple[str, int, int]]
 ) -> _Boxes:
-    """The boxes of a video that count; ``full`` grows by its frames that have more."""
+    """The boxes of a video that are encoded; frames with more than :data:`REGIONS` boxes are added to ``full``."""
     frames = values[:, 0].astype(np.int64)
     order = np.lexsort((-values[:, 5], frames))
     _, first, counts = np.unique(frames[order], return_index=True, return_counts=True)
@@ -207,7 +215,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _unreadable(path: Path, error: Exception) -> FeatureError:
-    reason: Any = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    reason: Any = getattr(error, "strerror", None) or last_line(str(error)) or type(error).__name__
     return FeatureError(f"cannot read {path} as a table of boxes: {reason}; expected columns {', '.join(COLUMNS)}")
 
 

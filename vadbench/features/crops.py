@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 
 CENTER = "center"
+MEAN = "mean"
+"""The crop of a protocol that scores all crops: a row's score is the mean of theirs."""
+MAXIMUM = "max"
+"""The crop of a protocol that scores regions: a row's score is the highest of those of all regions."""
 Joining = Literal["mean", "max"]
 
 
@@ -18,97 +25,102 @@ def joining(fingerprint: Fingerprint) -> Joining:
     return "max" if fingerprint.regions else "mean"
 
 
-def choose_crops(crops: Sequence[str], wanted: str, asked: bool) -> tuple[str, ...]:
-    """The crops of a video that are scored; none where it lacks the one that is wanted.
+class ScoredCrops(NamedTuple):
+    """The crops that are scored, by video, and what a reader of the results must know about them."""
+
+    crops: Mapping[str, Sequence[str]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """Which crops of a video an evaluation scores.
 
     Args:
-        crops: those the video has.
-        wanted: a crop's name, its number in the order of ``crops``, ``mean`` for all of them, or ``max`` for all
-            regions.
+        wanted: a crop's name, its number in the order of the crops, :data:`MEAN` for all of them, or :data:`MAXIMUM`
+            for all regions.
         asked: whether the user named it. A number counts for crops that have names only then: what is crop 5 of ten for
             authors says nothing about crops that others made. Otherwise the center crop, or a single one whatever it is
             called, does as well.
     """
-    if wanted in ("mean", MAXIMUM):
-        return tuple(crops)
-    if wanted in crops:
-        return (wanted,)
-    if asked:
-        named = not any(crop.isdecimal() for crop in crops)
-        return (crops[int(wanted)],) if named and wanted.isdecimal() and int(wanted) < len(crops) else ()
-    if CENTER in crops:
-        return (CENTER,)
-    return tuple(crops) if len(crops) == 1 else ()
 
+    wanted: str
+    asked: bool = False
 
-def scored_crops(
-    features: FeatureSource, names: Sequence[str], wanted: str, asked: bool, notes: list[str]
-) -> dict[str, Sequence[str]]:
-    """The crops of each test video that are scored: those of :func:`choose_crops`, of regions all.
+    def choose(self, crops: Sequence[str]) -> tuple[str, ...]:
+        """The crops of a video that are scored, of all that it has; empty where it lacks the one that is wanted."""
+        if self.wanted in (MEAN, MAXIMUM):
+            return tuple(crops)
+        if self.wanted in crops:
+            return (self.wanted,)
+        if self.asked:
+            numbered = self.wanted.isdecimal() and not any(crop.isdecimal() for crop in crops)
+            return (crops[int(self.wanted)],) if numbered and int(self.wanted) < len(crops) else ()
+        if CENTER in crops:
+            return (CENTER,)
+        return tuple(crops) if len(crops) == 1 else ()
 
-    Args:
-        features: where the crops are.
-        names: of the test videos.
-        wanted: as for :func:`choose_crops`.
-        asked: as for :func:`choose_crops`.
-        notes: grows by what a reader of the results must know.
+    def of_test(self, features: FeatureSource, names: Sequence[str]) -> ScoredCrops:
+        """The crops of each test video that are scored: those that :meth:`choose` gives, of regions all.
 
-    Raises:
-        FeatureError: a video lacks the crop, two videos differ in their crops and their mean is wanted, or regions are
-            to be scored otherwise than by their maximum, or anything else by it.
-    """
-    regions = features.fingerprint.regions is not None
-    if asked and regions != (wanted == MAXIMUM):
-        kind, rule = ("regions", "their maximum") if regions else ("whole frames", "a crop or the mean of all")
+        Raises:
+            FeatureError: a video lacks the crop, two videos differ in their crops and their mean is wanted, or regions
+                are to be scored otherwise than by their maximum, or anything else by it.
+        """
+        regions = features.fingerprint.regions is not None
+        if self.asked and regions != (self.wanted == MAXIMUM):
+            kind, rule = ("regions", "their maximum") if regions else ("whole frames", "a crop or the mean of all")
+            raise FeatureError(
+                f"features in {features.folder} are of {kind}, which are scored by {rule}, found --crop {self.wanted};"
+                " leave --crop out"
+            )
+        there = {name: tuple(features.crops(name)) for name in names}
+        if regions:
+            return ScoredCrops(there, ["scores are the maximum over regions"])
+        chosen = {name: self._scored(features.folder, name, crops) for name, crops in there.items()}
+        if self.wanted == MEAN:
+            _require_alike(chosen)
+            return ScoredCrops(chosen, [])
+        instead = {crops: chosen[name][0] for name, crops in there.items() if self.wanted not in crops}
+        return ScoredCrops(chosen, [self._instead(instead)] if instead else [])
+
+    def like_test(self, features: FeatureSource, name: str) -> Sequence[str]:
+        """The crops of a training video that are scored as test videos are: for a threshold, or where it is held out.
+
+        Some publish fewer crops of training videos than of test videos: one that lacks the crop is scored by the crop
+        that it is trained on.
+        """
+        crops = features.crops(name)
+        return crops if features.fingerprint.regions else self.choose(crops) or training_crops(features, name, "one")
+
+    def _scored(self, folder: Path, name: str, crops: Sequence[str]) -> tuple[str, ...]:
+        if chosen := self.choose(crops):
+            return chosen
         raise FeatureError(
-            f"features in {features.folder} are of {kind}, which are scored by {rule}, found --crop {wanted}; leave"
-            " --crop out"
+            f"no crop '{self.wanted}' of {name!r} in {folder}, found {', '.join(crops)}; name one of them with --crop,"
+            " or --crop mean"
         )
-    if regions:
-        notes.append("scores are the maximum over regions")
-        return {name: features.crops(name) for name in names}
-    chosen: dict[str, Sequence[str]] = {}
-    instead: dict[tuple[str, ...], str] = {}
-    for name in names:
-        crops = tuple(features.crops(name))
-        chosen[name] = choose_crops(crops, wanted, asked)
-        if not chosen[name]:
+
+    def _instead(self, instead: Mapping[tuple[str, ...], str]) -> str:
+        """Which crop was scored in place of the one that features lack, by the crops that they have."""
+        scored = ", ".join(f"'{crop}'" for crop in sorted(set(instead.values())))
+        if self.asked:
+            return f"crop number {self.wanted} of these features is {scored}"
+        why = f"the protocol asks for crop {self.wanted}"
+        if all(len(crops) == 1 for crops in instead):
+            return f"{why}; these features only have {scored}, which was scored instead"
+        return f"{why}, which these features do not name; {scored} was scored instead"
+
+
+def _require_alike(crops: Mapping[str, Sequence[str]]) -> None:
+    """Raise if two videos differ in their crops, whose mean is to be scored."""
+    first = next(iter(crops), "")
+    for name, own in crops.items():
+        if own != crops[first]:
             raise FeatureError(
-                f"no crop '{wanted}' of {name!r} in {features.folder}, found {', '.join(crops)}; name one of them with"
-                " --crop, or --crop mean"
+                f"the mean of crops needs the same crops of every video: {first!r} has {', '.join(crops[first])},"
+                f" {name!r} has {', '.join(own)}; name one with --crop"
             )
-        if wanted == "mean" and crops != chosen[names[0]]:
-            raise FeatureError(
-                f"the mean of crops needs the same crops of every video: {names[0]!r} has"
-                f" {', '.join(chosen[names[0]])}, {name!r} has {', '.join(crops)}; name one with --crop"
-            )
-        if wanted not in ("mean", *crops):
-            instead[crops] = chosen[name][0]
-    if instead:
-        notes.append(_instead(instead, wanted, asked))
-    return chosen
-
-
-def _instead(instead: Mapping[tuple[str, ...], str], wanted: str, asked: bool) -> str:
-    """Which crop was scored in place of the one that features lack, by the crops that they have."""
-    scored = ", ".join(f"'{crop}'" for crop in sorted(set(instead.values())))
-    if asked:
-        return f"crop number {wanted} of these features is {scored}"
-    if all(len(crops) == 1 for crops in instead):
-        return f"the protocol asks for crop {wanted}; these features only have {scored}, which was scored instead"
-    return f"the protocol asks for crop {wanted}, which these features do not name; {scored} was scored instead"
-
-
-def crops_like_test(features: FeatureSource, name: str, wanted: str, asked: bool) -> Sequence[str]:
-    """The crops of a training video that are scored as test videos are: for a threshold, or where it is held out.
-
-    Some publish fewer crops of training videos than of test videos: one that lacks the crop is scored by the crop that
-    it is trained on.
-    """
-    crops = features.crops(name)
-    if features.fingerprint.regions:
-        return crops
-    return choose_crops(crops, wanted, asked) or training_crops(features, name, "one")
 
 
 def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[str]:
@@ -120,6 +132,12 @@ def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[s
     return crops if which == "all" else (CENTER if CENTER in crops else crops[0],)
 
 
+def training_rows(features: FeatureSource, names: Iterable[str], which: str) -> Iterator[FeatureRows]:
+    """The rows ``(rows, dim)`` of the crops of training videos that are samples, each file opened once."""
+    for name in names:
+        yield from features.video_rows(name, training_crops(features, name, which)).values()
+
+
 def training_notes(fingerprint: Fingerprint, which: str) -> list[str]:
     """What a reader of the results of a trained method must know about the crops it was trained on."""
     if not fingerprint.regions or which == "all":
@@ -128,7 +146,3 @@ def training_notes(fingerprint: Fingerprint, which: str) -> list[str]:
         "trained on the most confident region of each frame and scored on all of them; --set rows.crops=all trains on"
         " all of them"
     ]
-
-
-MAXIMUM = "max"
-"""The crop of a protocol that scores regions: a row's score is the highest of those of all regions."""

@@ -24,7 +24,7 @@ from vadbench.data.media import Frame, lazy_frames
 from vadbench.features.fingerprint import Pooling
 
 WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
-"""How many threads preprocess unless somebody says otherwise: our decision, the encoder needs cores as well."""
+"""Threads that preprocess by default: our decision, the encoder needs cores as well."""
 
 _QUEUED_BATCHES = 2
 _FRAMES_PER_WORKER = 2
@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.1
 class Decoder:
     """Decodes and preprocesses videos one after the other, a few batches ahead of the encoder.
 
-    Whatever the number of workers, batches and their order are the same, and about four batches are held in memory.
+    The number of workers changes neither the batches nor their order. About four batches are held in memory.
 
     Args:
         paths: the videos.
@@ -77,7 +77,7 @@ class Decoder:
         self._thread.join()
 
     def batches(self, number: int) -> Iterator[Tensor]:
-        """Preprocessed batches of one video; whatever is left of earlier ones is passed over.
+        """Preprocessed batches of one video; those left of earlier videos are skipped.
 
         Raises:
             MediaError: the video is damaged.
@@ -141,7 +141,7 @@ class Decoder:
 
 
 def _select(frames: Iterable[Callable[[], Frame]], stride: int, pooling: Pooling) -> Iterator[Callable[[], Frame]]:
-    """The frames that a row needs, in order."""
+    """The frames that rows are made of, in order."""
     held: deque[Callable[[], Frame]] = deque()
     for count, frame in enumerate(frames):
         place = count % stride

@@ -1,4 +1,4 @@
-"""Regions found by a detector of torchvision on the frames that give rows, and kept as a file of boxes."""
+"""A detector of torchvision finds the regions of those frames that give rows, and keeps them as a file of boxes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import torch
 from torch import Tensor
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
-from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError
+from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError, first_line, listed
 from vadbench.base.files import replacing, storage_errors
-from vadbench.clip.weights import first_line, hash_weights
+from vadbench.clip.weights import hash_weights
 from vadbench.features.boxes import COLUMNS
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 _UNKEPT = "num_batches_tracked"
-"""Count in batch norms that no output depends on; torchvision's own files lack it."""
+"""A counter of batch norms on which no output depends; torchvision's own files lack it."""
 
 
 class Detector(RegionSource):
-    """A detection model of torchvision; whatever its class, an object is a region (our decision).
+    """A detection model of torchvision; objects of all its classes are regions (our decision).
 
-    Of the boxes found, those of a confidence of at least ``threshold`` count, the :data:`REGIONS` most confident of a
-    frame at most. They are written to ``boxes-I-of-N.csv`` in the store's folder, from where the extraction can be
-    repeated without the detector.
+    Boxes with a confidence of at least ``threshold`` are encoded, at most the :data:`REGIONS` most confident ones of a
+    frame. They are written to ``boxes-I-of-N.csv`` in the store's folder, from where the extraction can be repeated
+    without the detector.
 
     Args:
         name: of the model, as torchvision calls it.
@@ -132,7 +132,6 @@ def _from_file(name: str, path: Path) -> torch.nn.Module:
         if key in state and state[key].shape != value.shape
     ]
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise CheckpointError(f"{path} does not fit {name}: {'; '.join(wrong[:3])}{more}; name its model")
+        raise CheckpointError(f"{path} does not fit {name}: {listed(wrong, 3, '; ')}; name its model")
     model.load_state_dict(state, strict=False)
     return model

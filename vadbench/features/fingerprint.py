@@ -1,4 +1,4 @@
-"""What made a set of features, and whether two sets may be compared."""
+"""Fingerprints: the encoder and the settings that made a set of features, and the differences between two sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vadbench.base.types import Arithmetic
 Pooling = Literal["first", "middle", "mean"]
 Precision = Literal["float32", "float16"]
 UNKNOWN = "unknown"
-"""Stands in a fingerprint for what nobody recorded."""
+"""The value of a field that was not recorded."""
 
 FINGERPRINT_FILE = "fingerprint.json"
 """Its name in the folder of a feature store."""
@@ -35,7 +35,7 @@ class Fingerprint:
     the same.
 
     Args:
-        encoder: architecture, such as ``"ViT-B-16-quickgelu"``; ``"unknown"`` where nobody says.
+        encoder: architecture, such as ``"ViT-B-16-quickgelu"``; ``"unknown"`` where it is not recorded.
         weights: sha256 of the encoder's weights as float32, or ``"unknown"``.
         activation: ``"gelu"``, ``"quickgelu"`` or ``"unknown"``.
         preprocessing: from decoded frame to encoder input, in words.
@@ -48,9 +48,9 @@ class Fingerprint:
         normalised: whether rows have unit length.
         decoder: what decoded the videos.
         arithmetic: of the encoder.
-        regions: where the regions of a frame come from that were encoded, in words with a digest; ``None`` where whole
-            frames were. The crop axis then holds the regions of a frame, and a video has as many of ``crops`` as the
-            fullest of its frames has regions.
+        regions: the origin of the regions that were encoded instead of whole frames, in words with a digest; ``None``
+            for whole frames. The crop axis then holds the regions of a frame, and a video has as many of ``crops`` as
+            its frame with the most regions.
 
     Raises:
         FeatureError: a value outside its range.
@@ -89,7 +89,7 @@ class Fingerprint:
 
     @property
     def known(self) -> bool:
-        """Whether it is on record which encoder made the features."""
+        """True if the encoder that made the features is recorded."""
         return not self.weights.startswith(UNKNOWN)
 
     @property
@@ -103,7 +103,7 @@ class Fingerprint:
         return _hash({k: v for k, v in self.to_dict().items() if k not in ("stride", "pooling")})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON. Whole frames are not said, so that their digest is that of older stores."""
+        """Plain values, ready for JSON. ``regions`` is left out for whole frames, as older stores do not have it."""
         values = asdict(self) | {"crops": list(self.crops)}
         return values if self.regions else {k: v for k, v in values.items() if k != "regions"}
 

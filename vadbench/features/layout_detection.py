@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vadbench.base.errors import FeatureError
 from vadbench.data.lengths import rows_fit
-from vadbench.features.npy import Header, read_header
+from vadbench.features.npy import map_npy
 from vadbench.features.npy_files import Files, require_inside
 from vadbench.features.source import spread
 
@@ -32,22 +35,22 @@ _LOOKED_AT = 256
 """Headers of so many videos, evenly spread, decide on the layout; all others are held to it when they are read."""
 _FRAMES_OFF = 4
 """Authors' decoders find a few frames more or less than the annotation states."""
+_UNIT = 2e-3
+"""Rows whose lengths differ from 1 by no more are normalised; rounding to float16 takes 2e-4."""
 
 
 class NpySample(NamedTuple):
-    """What the header of one of a video's files says."""
+    """What one of a video's files holds; ``unit`` says whether its first rows have unit length."""
 
     name: str
     path: str
-    header: Header
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.header.shape
+    shape: tuple[int, ...]
+    dtype: str
+    unit: bool
 
 
 def read_samples(files: Files, outside: Collection[str]) -> list[NpySample]:
-    """Read the headers of some files, one a video, evenly spread.
+    """Read the headers and the first rows of some files, one a video, evenly spread.
 
     Damaged files are left out: they are refused when they are read.
 
@@ -61,7 +64,8 @@ def read_samples(files: Files, outside: Collection[str]) -> list[NpySample]:
         path = next(iter(files[name].values()))
         try:
             require_inside(path, outside)
-            samples.append(NpySample(name, path, read_header(path)))
+            array = map_npy(path)
+            samples.append(NpySample(name, path, array.shape, array.dtype.name, _is_unit(array)))
         except FeatureError as error:
             refused = refused or error
     if refused and not samples:
@@ -117,6 +121,12 @@ def _elected(options: Sequence[NpyLayout], samples: Sequence[NpySample], frames:
     best = max(options, key=votes.__getitem__)
     unique = sum(v == votes[best] for v in votes.values()) == 1
     return best if unique and 2 * votes[best] >= len(stated) else None
+
+
+def _is_unit(array: NDArray[np.floating[Any]]) -> bool:
+    """Whether the first rows of an array have unit length."""
+    rows = np.atleast_1d(array)[(slice(4),) * (array.ndim - 1)]
+    return bool((abs(np.linalg.norm(rows.astype(np.float64), axis=-1) - 1) < _UNIT).all())
 
 
 def stride_of(layout: NpyLayout) -> int:

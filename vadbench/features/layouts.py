@@ -21,8 +21,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import file_stamp
 from vadbench.features.fingerprint import FINGERPRINT_FILE, UNKNOWN, Fingerprint
@@ -44,9 +42,6 @@ from vadbench.features.store import FeatureStore
 
 LayoutName = Literal["store", NpyLayout]
 """A feature store, or .npy files as in the table above."""
-
-_UNIT = 2e-3
-"""Rows whose lengths differ from 1 by no more are normalised; rounding to float16 takes 2e-4."""
 
 
 class WidthError(FeatureError):
@@ -103,13 +98,18 @@ class NpyFeatures(FeatureSource):
             WidthError: its rows are not as wide as those of the others.
             FeatureError: the video or the crop is not there, or its file is damaged or unlike the others.
         """
-        path = self._file(name, crop)
-        require_inside(path, self._outside)
-        array = map_npy(path)
-        self._require_alike(path, array)
-        if self._crop_axis is None:
-            return array
-        rows: FeatureRows = array[int(crop)] if self._crop_axis == 0 else array[:, int(crop)]
+        return self.video_rows(name, (crop,))[crop]
+
+    def video_rows(self, name: str, crops: Sequence[str] = ()) -> Mapping[str, FeatureRows]:
+        arrays: dict[str, FeatureRows] = {}
+        rows: dict[str, FeatureRows] = {}
+        for crop in crops or self.crops(name):
+            path = self._file(name, crop)
+            if path not in arrays:
+                require_inside(path, self._outside)
+                arrays[path] = map_npy(path)
+                self._require_alike(path, arrays[path])
+            rows[crop] = arrays[path][self._within(crop)]
         return rows
 
     def frames(self, name: str) -> int | None:
@@ -140,6 +140,10 @@ class NpyFeatures(FeatureSource):
             raise FeatureError(f"no crop '{crop}' of video {name!r} in {self.folder}; there are {', '.join(crops)}")
         files = self._files[name]
         return files[crop] if self._crop_axis is None else next(iter(files.values()))
+
+    def _within(self, crop: str) -> tuple[slice | int, ...]:
+        """Where a crop lies in the array of its file."""
+        return () if self._crop_axis is None else (*[slice(None)] * self._crop_axis, int(crop))
 
     def _require_alike(self, path: str, array: FeatureRows) -> None:
         have, shape = self.fingerprint, array.shape
@@ -217,8 +221,8 @@ def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[NpySample]) 
         pooling="unknown",
         crops=tuple(sorted(crops, key=lambda c: (len(c), c))),
         dim=_most_common([s.shape[-1] for s in usable]),
-        dtype=_most_common([s.header.dtype.name for s in usable]),
-        normalised=all(_is_unit(s.path) for s in usable[:8]),
+        dtype=_most_common([s.dtype for s in usable]),
+        normalised=all(s.unit for s in usable[:8]),
         decoder=UNKNOWN,
         arithmetic="unknown",
     )
@@ -226,10 +230,3 @@ def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[NpySample]) 
 
 def _most_common(values: Sequence[Any]) -> Any:
     return Counter(values).most_common(1)[0][0]
-
-
-def _is_unit(path: str) -> bool:
-    """Whether the first rows of a file have unit length."""
-    array = map_npy(path)
-    lengths = np.linalg.norm(array[(slice(4),) * (array.ndim - 1)].astype(np.float64), axis=-1)
-    return bool((abs(lengths - 1) < _UNIT).all())

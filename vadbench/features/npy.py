@@ -29,7 +29,7 @@ class EmptyFileError(FeatureError):
 
 
 @dataclass(frozen=True)
-class Header:
+class _Header:
     """What a .npy file says of its array.
 
     Args:
@@ -50,24 +50,14 @@ class Header:
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(path: str | Path) -> Header:
-    """Read what a .npy file says of itself, and compare it with the file's length.
-
-    Raises:
-        EmptyFileError: there is nothing in it.
-        FeatureError: it cannot be opened, is no .npy file, holds anything but float16 or float32, or is cut short.
-    """
-    with _opened(path) as file:
-        return _header(file)
-
-
 def map_npy(path: str | Path) -> FeatureRows:
     """Map the array of a .npy file into memory, read-only; nothing is read but its header.
 
     The mapping, with one file descriptor, lives as long as the array and its views.
 
     Raises:
-        FeatureError: as :func:`read_header`.
+        EmptyFileError: there is nothing in it.
+        FeatureError: it cannot be opened, is no .npy file, holds anything but float16 or float32, or is cut short.
     """
     with _opened(path) as file:
         header = _header(file)
@@ -89,7 +79,7 @@ def _opened(path: str | Path) -> BinaryIO:
         ) from error
 
 
-def _header(file: BinaryIO) -> Header:
+def _header(file: BinaryIO) -> _Header:
     path, size = file.name, os.fstat(file.fileno()).st_size
     if not size:
         raise EmptyFileError(f"{path} is empty: expected a .npy array, found 0 bytes; fetch it again")
@@ -113,7 +103,7 @@ def _header(file: BinaryIO) -> Header:
         raise FeatureError(
             f"{path}: expected little-endian float16 or float32, found {dtype.str}; save it again as float32"
         )
-    header = Header(shape, dtype, "F" if fortran else "C", file.tell())
+    header = _Header(shape, dtype, "F" if fortran else "C", file.tell())
     if any(n < 0 for n in shape):
         raise FeatureError(f"{path} is damaged: expected a shape of positive numbers, found {shape}; fetch it again")
     if 0 in shape:

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vadbench.base.errors import FeatureError
 from vadbench.clip import SMALL, Clip
 from vadbench.dataset import ClassTable
-from vadbench.features.source import FeatureSource, spread
+from vadbench.features.source import Sample, spread
 
 OTHER_BELOW = 0.1
 """A mean cosine below this is another encoder's (our decision: between the two ranges measured)."""
 
-Values = NDArray[np.float64]
-
-_VIDEOS, _ROWS = 64, 16
+_VIDEOS = 64
 
 
 @dataclass(frozen=True)
@@ -43,28 +41,32 @@ class Preflight:
     verdict: Literal["right encoder", "other encoder", "untold"]
 
 
-def image_text_cosine(source: FeatureSource, names: Sequence[str], text_features: Tensor) -> float:
-    """Mean cosine between rows of features and texts: 16 rows, evenly spread, of each of 64 videos at most.
+def sampled_videos(names: Sequence[str]) -> list[str]:
+    """The videos of which a sample is compared: at most 64, evenly spread."""
+    return [names[i] for i in spread(len(names), _VIDEOS)]
+
+
+def image_text_cosine(folder: Path, samples: Sequence[Sample], text_features: Tensor) -> float:
+    """Mean cosine between rows of features and texts.
 
     Args:
-        source: the features.
-        names: videos that have rows; evenly spread ones are looked at.
+        folder: where the features are, for messages.
+        samples: rows of some videos, ``(rows, dim)`` of each.
         text_features: ``(texts, dim)`` of the CLIP in question, of any length.
 
     Raises:
         FeatureError: there is no row, or the texts are of another width.
     """
     texts = _unit(text_features.detach().cpu().numpy().astype(np.float64))
-    sampled = [_sample(source, names[i]) for i in spread(len(names), _VIDEOS)]
-    if not sum(map(len, sampled)):
-        raise FeatureError(f"{source.folder}: expected rows to compare with a CLIP's texts, found none")
-    width = sampled[0].shape[1]
+    if not sum(map(len, samples)):
+        raise FeatureError(f"{folder}: expected rows to compare with a CLIP's texts, found none")
+    width = samples[0].shape[1]
     if width != texts.shape[1]:
         raise FeatureError(
-            f"features in {source.folder} are {width} wide, the CLIP's text features {texts.shape[1]}; name the CLIP"
+            f"features in {folder} are {width} wide, the CLIP's text features {texts.shape[1]}; name the CLIP"
             " they come from, such as --clip ViT-B-16-quickgelu --clip-weights openai"
         )
-    return float((_unit(np.concatenate(sampled)) @ texts.T).mean())
+    return float((_unit(np.concatenate(samples)) @ texts.T).mean())
 
 
 def is_other_encoder(cosine: float) -> bool:
@@ -72,24 +74,19 @@ def is_other_encoder(cosine: float) -> bool:
     return cosine < OTHER_BELOW
 
 
-def preflight(source: FeatureSource, names: Sequence[str], clip: Clip, classes: ClassTable) -> Preflight:
-    """Compare features with the class names under the CLIP they are said to come from.
+def preflight(folder: Path, samples: Sequence[Sample], clip: Clip, classes: ClassTable) -> Preflight:
+    """Compare rows of features with the class names under the CLIP they are said to come from.
 
     Raises:
         FeatureError: as :func:`image_text_cosine`.
     """
-    cosine = image_text_cosine(source, names, clip.text(classes.words))
+    cosine = image_text_cosine(folder, samples, clip.text(classes.words))
     if clip.name == SMALL or clip.source.weights.startswith("random:"):
         return Preflight(clip.name, cosine, "untold")
     return Preflight(clip.name, cosine, "other encoder" if is_other_encoder(cosine) else "right encoder")
 
 
-def _sample(source: FeatureSource, name: str) -> Values:
-    rows = source.crop_rows(name, source.crops(name)[0])
-    return np.asarray(rows[spread(len(rows), _ROWS)], np.float64)
-
-
-def _unit(rows: Values) -> Values:
+def _unit(rows: Sample) -> Sample:
     """Rows at unit length; one of zeros stays as it is."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)

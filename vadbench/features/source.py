@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vadbench.base.files import Remembered
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows, check_finite
 
+Sample = NDArray[np.float64]
+"""Some rows of a video, ``(rows, dim)``."""
+
 _CHUNK_VALUES = 1 << 22
+_SAMPLED = 16
 
 
 class FeatureSource(ABC):
@@ -45,6 +54,18 @@ class FeatureSource(ABC):
             FeatureError: the video or the crop is not there, or its file is damaged.
         """
 
+    def video_rows(self, name: str, crops: Sequence[str] = ()) -> Mapping[str, FeatureRows]:
+        """:meth:`crop_rows` of several crops of a video, by crop; each file is opened once.
+
+        Args:
+            name: of the video.
+            crops: which ones; all where none is named.
+
+        Raises:
+            FeatureError: as :meth:`crop_rows`.
+        """
+        return {crop: self.crop_rows(name, crop) for crop in crops or self.crops(name)}
+
     @abstractmethod
     def frames(self, name: str) -> int | None:
         """The number of frames the features were made of; ``None`` where nobody recorded it."""
@@ -53,8 +74,12 @@ class FeatureSource(ABC):
     def stamp(self, name: str) -> str:
         """Changes when a video's values may have: says cheaply whether :meth:`check` must look again."""
 
-    def check(self, name: str) -> str:
+    def check(self, name: str, rows: Mapping[str, FeatureRows] | None = None) -> str:
         """Look at every value of a video.
+
+        Args:
+            name: of the video.
+            rows: its :meth:`video_rows`, where they are open already.
 
         Returns:
             16 hex digits that name exactly these values.
@@ -63,14 +88,19 @@ class FeatureSource(ABC):
             FeatureError: one is NaN or infinite; names the row.
         """
         digest = hashlib.sha256()
-        for crop in self.crops(name):
-            rows = self.crop_rows(name, crop)
-            step = max(_CHUNK_VALUES // self.fingerprint.dim, 1)
-            for start in range(0, len(rows), step):
-                values = rows[start : start + step]
+        step = max(_CHUNK_VALUES // self.fingerprint.dim, 1)
+        for crop, own in (self.video_rows(name) if rows is None else rows).items():
+            for start in range(0, len(own), step):
+                values = own[start : start + step]
                 check_finite(values, f"{self.folder}, video {name!r}, crop {crop}", start)
                 digest.update(values.tobytes())
         return digest.hexdigest()[:16]
+
+    def sample(self, name: str, rows: Mapping[str, FeatureRows] | None = None) -> Sample:
+        """At most 16 rows of the first crop of a video, evenly spread; arguments and errors as for :meth:`check`."""
+        first, *_ = self.crops(name)
+        own = self.crop_rows(name, first) if rows is None else rows[first]
+        return np.asarray(own[spread(len(own), _SAMPLED)], np.float64)
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -79,8 +109,23 @@ def spread(count: int, wanted: int) -> list[int]:
     return [i * count // taken for i in range(taken)]
 
 
+@dataclass(frozen=True)
+class VideoLook:
+    """What a look at the features of a video told.
+
+    Args:
+        digest: 16 hex digits that name its values, all of them finite.
+        rows: how many of them each crop has.
+        sample: :meth:`FeatureSource.sample` of it, where one was asked for.
+    """
+
+    digest: str
+    rows: Mapping[str, int]
+    sample: Sample | None = None
+
+
 class VerifiedFeatures:
-    """A file of videos whose values were found finite, and what names these values.
+    """A file of videos whose values were found finite, with what names these values and how many rows there are.
 
     A video is looked at again when its stamp changes, which follows the sizes and times of its files.
 
@@ -91,15 +136,25 @@ class VerifiedFeatures:
     def __init__(self, path: Path) -> None:
         self._remembered = Remembered(path)
 
-    def digest(self, source: FeatureSource, name: str) -> str:
-        """What names a video's values; they are looked at unless that was done before.
+    def look(self, source: FeatureSource, name: str, sampled: Collection[str] = ()) -> VideoLook:
+        """Open the files of a video once, unless all that is wanted is remembered, and read what was not read before.
+
+        Args:
+            source: the features.
+            name: of the video.
+            sampled: videos of which a sample is wanted.
 
         Raises:
             FeatureError: a value is NaN or infinite, or the file is damaged.
         """
-        key, stamp = (str(source.folder.resolve()), name), source.stamp(name)
-        if (before := self._remembered.find(key, stamp)) is not None:
-            return before
-        digest = source.check(name)
-        self._remembered.add(key, stamp, digest)
-        return digest
+        key = (str(source.folder.resolve()), name)
+        # The same files are other rows in another layout.
+        stamp = f"{source.fingerprint.digest} {source.stamp(name)}"
+        digest, *counts = (self._remembered.find(key, stamp) or "").split(" ")
+        if counts:
+            lengths = dict(zip(source.crops(name), map(int, counts), strict=True))
+            return VideoLook(digest, lengths, source.sample(name) if name in sampled else None)
+        rows = source.video_rows(name)
+        digest, lengths = source.check(name, rows), {crop: len(own) for crop, own in rows.items()}
+        self._remembered.add(key, stamp, " ".join([digest, *map(str, lengths.values())]))
+        return VideoLook(digest, lengths, source.sample(name, rows) if name in sampled else None)

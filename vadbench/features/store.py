@@ -193,9 +193,7 @@ class StoreWriter:
             write_all(self._rows, values.tobytes())
         self._pending += len(rows)
 
-    def finish(
-        self, name: str, frames: int, source: str, declared: int | None = None, crops: int | None = None
-    ) -> None:
+    def finish(self, name: str, frames: int, source: str, declared: int | None = None) -> None:
         """Make the rows written since the last call a video.
 
         Args:
@@ -203,7 +201,6 @@ class StoreWriter:
             frames: how many frames were decoded.
             source: id of the file they came from.
             declared: frame count that its container states, where it does.
-            crops: how many of the fingerprint's crops were written: of regions a video has its own number.
 
         Raises:
             FeatureError: the number of rows is not what ``frames`` at this stride and these crops make, or a value is
@@ -212,6 +209,8 @@ class StoreWriter:
         """
         stride = self.fingerprint.stride
         rows = math.ceil(frames / stride)
+        # Of regions a video has as many of the fingerprint's crops as were written.
+        crops = max(self._pending // max(rows, 1), 1) if self.fingerprint.regions else None
         revision = self._known[name][1] + 1 if name in self._known else 0
         entry = ShardEntry(name, self._end, rows, frames, source, revision, declared, crops)
         expected = self._shard.crops(entry) * rows
@@ -240,7 +239,7 @@ class StoreWriter:
         try:
             for rows in crops:
                 self.write_rows(name, rows)
-            self.finish(name, frames, source, crops=len(crops) if self.fingerprint.regions else None)
+            self.finish(name, frames, source)
         except FeatureError:
             self.discard()
             raise

@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.base.errors import CheckpointError, listed
+from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import read_json, write_json, write_tensors
+from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
+from vadbench.records.keys import restored
 from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
 from vadbench.scoring.protocol import Selection
 
@@ -104,7 +106,28 @@ def read_info(folder: Path) -> CheckpointInfo:
     try:
         return CheckpointInfo.model_validate(read_json(path))
     except ValidationError as error:
-        raise CheckpointError(f"{path} does not describe a checkpoint: {error.errors()[0]['msg']}") from error
+        raise CheckpointError(f"{path} does not describe a checkpoint: {first_complaint(error)}") from error
+
+
+def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> MethodConfig:
+    """The settings that a finished training was made with.
+
+    Args:
+        info: of the training.
+        method: its method.
+        version: of the method that is installed.
+
+    Raises:
+        CheckpointError: the method is of another version, or has other settings.
+    """
+    if version != info.version:
+        raise CheckpointError(
+            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
+        )
+    try:
+        return restored(method.Config, info.config)
+    except ValidationError as error:
+        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
 
 
 def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from vadbench.dataset import ClassTable, Video
 from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
+from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
@@ -48,14 +49,28 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
     )
 
 
+@dataclass(frozen=True)
+class SplitResults:
+    """What measuring the test split gave, as a :class:`vadbench.records.record.RunRecord` has it.
+
+    Args:
+        metrics: with their intervals, by key.
+        diagnostics: class recognition at a threshold chosen on the test split.
+        frames, positives: of the split.
+        notes: what a reader must know of these scores.
+    """
+
+    metrics: dict[str, MetricValue]
+    diagnostics: dict[str, Any]
+    frames: int
+    positives: int
+    notes: list[str]
+
+
 def evaluate_method(
     experiment: Experiment, method: Method, place: Path, meter: environment.Meter, progress: Progress
-) -> dict[str, Any]:
-    """Score the test videos and measure the scores; leaves them and pictures in ``place``.
-
-    Returns:
-        fields of a :class:`vadbench.records.record.RunRecord`, and the frames and positives of the split.
-    """
+) -> SplitResults:
+    """Score the test videos and measure the scores, which are kept in ``place`` with plots of them."""
     with meter.stage("scoring"):
         split = score_split(experiment, method, progress)
     with meter.stage("metrics"):
@@ -63,17 +78,23 @@ def evaluate_method(
         diagnostics = _diagnostics(split.rows)
     save_split(split, place / SCORES)
     save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}")
-    return {
-        "metrics": metrics,
-        "diagnostics": diagnostics,
-        "frames": split.rows.total,
-        "positives": int(split.rows.positives.sum()),
-        "notes": [
+    return SplitResults(
+        metrics=metrics,
+        diagnostics=diagnostics,
+        frames=split.rows.total,
+        positives=int(split.rows.positives.sum()),
+        notes=[
             *_cut_segments(split),
             *_cut_videos(experiment.method_name, method, split),
-            *_other_classes(experiment, method, split),
+            *_other_classes(method.task.classes, experiment.dataset.classes),
         ],
-    }
+    )
+
+
+def _shared(trained: ClassTable, here: ClassTable) -> list[tuple[int, int]]:
+    """Ids of the classes that both tables name, there and here; empty without an abnormal class in common."""
+    pairs = trained.common(here)
+    return pairs if len(pairs) > 1 else []
 
 
 def _in_common(
@@ -83,8 +104,8 @@ def _in_common(
 
     Without an abnormal class in common the classes are this data set's, and nothing is scored by class.
     """
-    pairs = trained.common(here)
-    if len(pairs) < 2:
+    pairs = _shared(trained, here)
+    if not pairs:
         return [s.without_classes() for s in scores], list(videos), here
     table = ClassTable(tuple(here.classes[i] for _, i in pairs), [i for _, i in pairs].index(here.normal))
     columns, kept = [i for i, _ in pairs], {i for _, i in pairs}
@@ -95,12 +116,12 @@ def _in_common(
     )
 
 
-def _other_classes(experiment: Experiment, method: Method, split: ScoredSplit) -> list[str]:
-    if method.task.classes.names == experiment.dataset.classes.names:
+def _other_classes(trained: ClassTable, here: ClassTable) -> list[str]:
+    if trained.names == here.names:
         return []
-    if split.classes is experiment.dataset.classes:
+    shared = [here.names[i] for _, i in _shared(trained, here) if i != here.normal]
+    if not shared:
         return ["trained on other classes: class metrics are undefined"]
-    shared = [name for i, name in enumerate(split.classes.names) if i != split.classes.normal]
     return [f"trained on other classes: class metrics are over the {len(shared)} in common, {', '.join(shared)}"]
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 
-from vadbench.base.config import ENVIRONMENT_PREFIX, MethodConfig, resolve
-from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
+from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
+from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.types import Progress, silent
 from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
@@ -24,7 +24,7 @@ from vadbench.clip.weights import is_file
 from vadbench.dataset import Dataset
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
-from vadbench.harness.checkpoints import CheckpointInfo, read_info
+from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.environment import choose_device
 from vadbench.harness.given_features import GivenFeatures
 from vadbench.harness.provision import Provision, provide
@@ -33,7 +33,6 @@ from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
-from vadbench.records.keys import restored
 from vadbench.records.record import weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
@@ -271,14 +270,7 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
             f" --selection and variables {ENVIRONMENT_PREFIX}*"
         )
-    if version != info.version:
-        raise CheckpointError(
-            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
-        )
-    try:
-        return restored(method.Config, info.config)
-    except ValidationError as error:
-        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
+    return trained_config(info, method, version)
 
 
 def clip_notes(source: ClipSource) -> list[str]:

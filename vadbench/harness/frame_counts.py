@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.base.types import Progress
@@ -13,13 +15,20 @@ from vadbench.features.source import FeatureSource
 from vadbench.scoring.protocol import Protocol
 
 
+class VideoLengths(NamedTuple):
+    """Frames of each video, and what a reader of the results must know about them."""
+
+    frames: Mapping[str, int]
+    notes: Sequence[str]
+
+
 def video_lengths(
     source: FeatureSource,
+    rows: Mapping[str, int],
     videos: Mapping[Split, Sequence[Video]],
     rules: Protocol,
-    notes: list[str],
     progress: Progress,
-) -> dict[str, int]:
+) -> VideoLengths:
     """Frames of each video, after making sure that annotation and features belong together.
 
     Where nobody states them they are taken as rows times stride, or up to the last annotated frame where that lies in
@@ -27,14 +36,13 @@ def video_lengths(
 
     Args:
         source: the features.
+        rows: how many of them each video has.
         videos: of both splits.
         rules: whether true lengths matter, and how far a count may be off.
-        notes: grows by what a reader of the results must know.
         progress: told how far the looking is.
 
     Raises:
         DataError: a test video has another length than its annotation was made for.
-        FeatureError: the crops of a video differ in their rows.
     """
     stride = source.fingerprint.stride
     lengths: dict[str, int] = {}
@@ -42,21 +50,22 @@ def video_lengths(
     everything = [(split, v) for split in SPLITS for v in videos[split]]
     for done, (split, video) in enumerate(everything):
         progress("reading lengths", done, len(everything))
-        rows = count_rows(source, video.name)
-        known = true_frames(source, video)
+        count = rows[video.name]
+        known = true_frames(source, video, count)
         if known is None:
             guessed.append(video.name)
             last = max((end for _, end in [*video.runs, *((s.start, s.end) for s in video.segments)]), default=0)
-            known = max(rows * stride, min(last, (rows + 1) * stride - 1))
+            known = max(count * stride, min(last, (count + 1) * stride - 1))
         lengths[video.name] = known
         try:
             require_frames(video.name, video.frames, known, rules.tolerance)
-            require_rows(video.name, rows, stride, known, rules.tolerance)
+            require_rows(video.name, count, stride, known, rules.tolerance)
         except DataError as error:
             if rules.tail == "hold" and split == "test":
                 raise
             odd.append(str(error))
     progress("reading lengths", len(everything), len(everything))
+    notes = []
     if guessed:
         notes.append(
             f"nobody states how long {len(guessed)} videos are, the first is {guessed[0]!r}: taken as rows x {stride},"
@@ -64,13 +73,13 @@ def video_lengths(
         )
     if odd:
         notes.append(f"{len(odd)} videos of doubtful length, the first: {odd[0]}")
-    return lengths
+    return VideoLengths(lengths, notes)
 
 
-def true_frames(source: FeatureSource, video: Video) -> int | None:
+def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
     """How long a video is: as decoded for our own features, else by the annotation, by features of every frame, or by
     the container, in this order; ``None`` where nobody says."""
-    made = source.frames(video.name)
+    made = rows if source.fingerprint.stride == 1 else source.frames(video.name)
     if made is not None and (source.fingerprint.known or video.frames is None):
         return made
     if video.frames is not None or video.path is None:
@@ -81,16 +90,20 @@ def true_frames(source: FeatureSource, video: Video) -> int | None:
         return None
 
 
-def count_rows(source: FeatureSource, name: str) -> int:
+def count_rows(folder: Path, name: str, counts: Mapping[str, int]) -> int:
     """Rows of a video, the same in each crop.
+
+    Args:
+        folder: where its features are, for messages.
+        name: of the video.
+        counts: rows of each of its crops.
 
     Raises:
         FeatureError: they differ.
     """
-    counts = {crop: len(source.crop_rows(name, crop)) for crop in source.crops(name)}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} in crop {crop}" for crop, count in counts.items())
         raise FeatureError(
-            f"{source.folder}: {name!r} must have as many rows in each crop, found {found}; fetch or extract it again"
+            f"{folder}: {name!r} must have as many rows in each crop, found {found}; fetch or extract it again"
         )
     return next(iter(counts.values()))

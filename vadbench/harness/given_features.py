@@ -11,14 +11,19 @@ from vadbench.base.hashing import digest
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.media import is_source
-from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.extract import clip_fingerprint
-from vadbench.features.fingerprint import UNKNOWN, Fingerprint
+from vadbench.dataset import Dataset, Split, Video
+from vadbench.features.encoders import clip_fingerprint
+from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.layouts import LayoutName, open_features
 from vadbench.features.npy_files import find_npy
-from vadbench.features.preflight import Preflight, preflight
-from vadbench.features.source import FeatureSource, VerifiedFeatures
+from vadbench.features.preflight import Preflight, preflight, sampled_videos
+from vadbench.features.source import FeatureSource, Sample, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
+from vadbench.harness.frame_counts import count_rows
+from vadbench.harness.participants import FoundFeatures, every_video, require_present
+
+CHECKED = "checked.jsonl"
+"""File in a data set's cache that says which features were looked at before."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +34,6 @@ class GivenFeatures:
     folder: Path
     layout: LayoutName | None = None
     without: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class OpenedFeatures:
-    """Features that were looked at.
-
-    Args:
-        source: the features.
-        fingerprint: theirs, with a digest of the training videos' values for weights where nobody knows these.
-        identity: what names the values of each video that has features, none of them damaged.
-        damaged: why others are left out.
-        origin: a sentence for the reader of a result.
-    """
-
-    source: FeatureSource
-    fingerprint: Fingerprint
-    identity: Mapping[str, str]
-    damaged: Sequence[str]
-    origin: str
 
 
 def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatures | None) -> GivenFeatures | None:
@@ -68,56 +54,83 @@ def open_given(
     cache: Path,
     leave_out: bool,
     progress: Progress,
-) -> OpenedFeatures:
+) -> FoundFeatures:
     """Open features and look at every value of those of the videos, once.
 
     Args:
         given: where they are.
-        dataset: whose class words the preflight compares with the rows.
+        dataset: whose videos they are; the preflight compares its class words with the rows.
         videos: of each split; some may lack features.
         clip: the CLIP that they are said to come from.
         cache: folder for what was looked at before.
-        leave_out: go on without damaged videos.
+        leave_out: go on without damaged videos and those without features.
         progress: told how far the looking is.
 
     Raises:
         FeatureError: another CLIP made them, or, unless such videos are left out, they were made from other files or a
-            value is damaged.
+            value is damaged, or two crops of a video differ in their rows.
+        DataError: a video has no features, and may not lack them.
     """
-    everything = [v for split in SPLITS for v in videos[split]]
-    stated = {v.name: v.frames for v in everything if v.frames is not None}
-    source = open_features(given.folder, {v.name for v in everything}, stated, given.layout, given.without)
-    present = set(source.names)
-    here = [v for v in everything if v.name in present]
+    everything = every_video(videos)
+    source = open_of_videos(given, everything)
     require_clip(source, clip)
-    verified = VerifiedFeatures(cache / "verified.jsonl")
-    identity: dict[str, str] = {}
+    fingerprint, present = source.fingerprint, set(source.names)
+    here = [v for v in everything if v.name in present]
+    sampled = set() if fingerprint.known else set(sampled_videos(sorted(v.name for v in here)))
+    verified = VerifiedFeatures(cache / CHECKED)
+    looks: dict[str, VideoLook] = {}
     damaged = []
     for done, video in enumerate(here):
         progress("checking features", done, len(here))
         try:
             require_file(source, video)
-            identity[video.name] = verified.digest(source, video.name)
+            looks[video.name] = verified.look(source, video.name, sampled)
         except FeatureError as error:
             if not leave_out:
                 raise
             damaged.append(str(error))
     progress("checking features", len(here), len(here))
-    if not identity:
+    if not looks:
         why = f": {damaged[0]}" if damaged else "; check the folder"
         raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos{why}")
-    fingerprint = source.fingerprint
-    origin = f"features given: {source.folder.name}, fingerprint {fingerprint.digest}"
+    weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
-        found = preflight(source, sorted(identity), clip, dataset.classes)
+        found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)
-        train = {v.name: identity[v.name] for v in videos["train"] if v.name in identity}
-        fingerprint = replace(fingerprint, weights=f"{UNKNOWN}-{digest(train)}")
+        train = {v.name: looks[v.name].digest for v in videos["train"] if v.name in looks}
+        weights = f"{UNKNOWN}-{digest(train)}"
         origin = (
-            f"features given: {source.folder.name}, of unknown origin; a row every {fingerprint.stride} frames,"
-            f" mean cosine with the class names under CLIP {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
+            f"of unknown origin; a row every {fingerprint.stride} frames, mean cosine with the class names under CLIP"
+            f" {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
         )
-    return OpenedFeatures(source, fingerprint, identity, damaged, origin)
+    kept = require_present(dataset, videos, looks, f"features in {source.folder}", leave_out)
+    names = [v.name for v in every_video(kept.videos)]
+    return FoundFeatures(
+        kept.videos,
+        source,
+        weights,
+        {name: looks[name].digest for name in names},
+        {name: count_rows(source.folder, name, looks[name].rows) for name in names},
+        [f"features given: {source.folder.name}, {origin}", *damaged, *kept.notes],
+    )
+
+
+def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSource:
+    """Open features of the videos of a data set.
+
+    Raises:
+        FeatureError: as :func:`vadbench.features.layouts.open_features`.
+    """
+    stated = {v.name: v.frames for v in videos if v.frames is not None}
+    return open_features(given.folder, {v.name for v in videos}, stated, given.layout, given.without)
+
+
+def _samples(source: FeatureSource, looks: Mapping[str, VideoLook]) -> list[Sample]:
+    """The rows that are compared with a CLIP's texts; where a video was damaged, another one's."""
+    return [
+        source.sample(name) if (sample := looks[name].sample) is None else sample
+        for name in sampled_videos(sorted(looks))
+    ]
 
 
 def require_clip(source: FeatureSource, clip: Clip) -> None:

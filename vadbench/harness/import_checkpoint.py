@@ -7,7 +7,6 @@ anything from the file called.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 import zipfile
@@ -19,17 +18,14 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from vadbench.base.errors import CheckpointError, listed
+from vadbench.base.errors import CheckpointError, first_line, listed
 from vadbench.base.files import locked
-from vadbench.base.hashing import digest
+from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
-from vadbench.clip.weights import first_line
-from vadbench.features.crops import training_crops
-from vadbench.harness.checkpoints import CheckpointInfo, ClipEntry, class_entries, save_checkpoint
+from vadbench.features.crops import training_rows
 from vadbench.harness.experiment import Experiment
-from vadbench.harness.run import build, training_identity
+from vadbench.harness.training import Training, build, save_training, training_identity
 from vadbench.records.folders import RunFolder
-from vadbench.records.keys import EDITION
 
 FOREIGN = frozenset(
     {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}
@@ -85,8 +81,9 @@ def read_reference(path: Path) -> dict[str, Tensor]:
             " code; get the file from its authors again"
         ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
-        reason = first_line(error)
-        raise CheckpointError(f"cannot read {path} as a checkpoint of tensors: {reason}; get the file again") from error
+        raise CheckpointError(
+            f"cannot read {path} as a checkpoint of tensors: {first_line(error)}; get the file again"
+        ) from error
     for name in _WRAPPINGS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
@@ -130,49 +127,22 @@ def import_checkpoint(
     Raises:
         CheckpointError: the weights are not of this method, its settings, this CLIP or these classes.
     """
-    made_of = _sha256(path)
-    classes, provision = experiment.dataset.classes, experiment.provision
-    method = build(experiment, classes, seed=0)
+    made_of = file_digest(path)
+    provision = experiment.provision
+    method = build(experiment, experiment.dataset.classes, seed=0)
     try:
         method.import_reference(state)
     except NotImplementedError as error:
         raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
-    normal = [v for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
+    normal = [v.name for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
     progress("preparing", 0, 1)
-    features, which = provision.features, experiment.config.rows.crops
-    method.prepare(features.crop_rows(v.name, crop) for v in normal for crop in training_crops(features, v.name, which))
+    method.prepare(training_rows(provision.features, normal, experiment.config.rows.crops))
     progress("preparing", 1, 1)
-    config = experiment.config.model_dump(mode="json")
     train = provision.record(experiment.dataset, "train")
     key = digest({"imported": made_of, "training": training_identity(experiment, train)})
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     with locked(folder.path, f"run {key}"):
-        save_checkpoint(
-            folder.path,
-            method,
-            CheckpointInfo(
-                key=key,
-                method=experiment.method_name,
-                version=experiment.version,
-                config=config,
-                dataset=experiment.dataset.name,
-                train=train,
-                classes=class_entries(classes),
-                normal=classes.normal,
-                dim=experiment.clip.dim,
-                fingerprint=experiment.fingerprint,
-                clip=ClipEntry(**experiment.clip_source),
-                seed=0,
-                subset=experiment.protocol.subset,
-                selection=method.reference_selection,
-                edition=EDITION,
-                code={kind: made.digest for kind, made in experiment.code.items()},
-                imported=f"{path.name}, sha256 {made_of}",
-            ),
-        )
+        training = Training(folder, key, group="", seed=0, split=train)
+        imported = f"{path.name}, sha256 {made_of}"
+        save_training(experiment, training, method, method.reference_selection, imported=imported)
     return folder.path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

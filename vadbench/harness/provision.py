@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vadbench.base.config import Rows
-from vadbench.base.errors import DataError, FeatureError
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
+from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import crops_like_test, scored_crops
-from vadbench.features.extract import clip_fingerprint, extract_features, frame_mismatches
+from vadbench.features.crops import CropRule
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.layouts import open_features
-from vadbench.features.pooling import can_serve, pool_rows
+from vadbench.features.pooling import can_serve, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
-from vadbench.features.store import FeatureStore, StoreWriter
+from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import video_lengths
-from vadbench.harness.given_features import GivenFeatures, choose_features, open_given
-from vadbench.records.record import INCOMPLETE, SplitRecord
+from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_given, open_of_videos
+from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
+from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Protocol
 
 
@@ -38,9 +37,8 @@ class Provision:
         features: their features at the stride and pooling that the method asked for.
         fingerprint: what made the features; where nobody knows, the digest of their values stands in for it.
         frames: how long each video is.
-        scored: which crops of a test video are scored (:mod:`vadbench.features.crops`).
-        crop: the crop that the protocol or the user wants.
-        crop_asked: whether it is the user's own wish.
+        crop: which crop is scored, by the protocol's or the user's wish.
+        scored: the crops of each test video that are scored.
         identity: what each video's features were made of: the id of its file, or of the values of given features.
         notes: what a reader of the results must know about the data.
     """
@@ -49,15 +47,14 @@ class Provision:
     features: FeatureSource
     fingerprint: Fingerprint
     frames: Mapping[str, int]
+    crop: CropRule
     scored: Mapping[str, Sequence[str]]
-    crop: str
-    crop_asked: bool
     identity: Mapping[str, str]
     notes: Sequence[str]
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """The crops of training videos that are scored as those of the test videos are."""
-        return {name: crops_like_test(self.features, name, self.crop, self.crop_asked) for name in names}
+        return {name: self.crop.like_test(self.features, name) for name in names}
 
     def record(self, dataset: Dataset, split: Split) -> SplitRecord:
         """What a run's record keeps of a split; its manifest is part of the run's key."""
@@ -92,16 +89,15 @@ def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | Non
     Raises:
         DataError: files contradict each other, or features that are given are damaged.
     """
-    videos = _participants(dataset, rules, [])
-    given = choose_features(dataset, _both(videos), given)
+    videos = participants(dataset, rules).videos
+    every = every_video(videos)
+    given = choose_features(dataset, every, given)
     if given is None:
-        identity = {v.name: source_id(v.path) for v in _both(videos) if v.path is not None and v.path.exists()}
+        identity = {v.name: source_id(v.path) for v in every if v.path is not None and v.path.exists()}
     else:
-        names = {v.name for v in _both(videos)}
-        stated = {v.name: v.frames for v in _both(videos) if v.frames is not None}
-        source = open_features(given.folder, names, stated, given.layout, given.without)
-        verified = VerifiedFeatures(cache / "features" / dataset.name / "verified.jsonl")
-        identity = {name: verified.digest(source, name) for name in names & set(source.names)}
+        source = open_of_videos(given, every)
+        verified = VerifiedFeatures(cache / "features" / dataset.name / CHECKED)
+        identity = {name: verified.look(source, name).digest for name in source.names}
     return {
         split: digest([_entry(v, identity[v.name]) for v in videos[split]])
         for split in SPLITS
@@ -140,145 +136,60 @@ def provide(
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
     folder = cache / "features" / dataset.name
-    notes: list[str] = []
-    with locked(folder, f"cache of {dataset.name}", wait=True):
+    with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
-        videos = _participants(dataset, rules, notes)
-        given = choose_features(dataset, _both(videos), given)
-        if given is not None:
-            opened = open_given(given, dataset, videos, clip, folder, allow_incomplete, progress)
-            source, fingerprint, identity = opened.source, opened.fingerprint, opened.identity
-            notes += [opened.origin, *opened.damaged]
-            videos = _present(dataset, videos, set(identity), f"features in {source.folder}", allow_incomplete, notes)
+        listed = participants(dataset, rules)
+        given = choose_features(dataset, every_video(listed.videos), given)
+        if given is None:
+            made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
         else:
-            files = {v.name for v in _both(videos) if v.path is not None and v.path.exists()}
-            videos = _present(dataset, videos, files, f"a file under {dataset.root}", allow_incomplete, notes)
-            store, damaged = _extracted(dataset, _both(videos), rows, clip, folder, allow_incomplete, progress)
-            if damaged:
-                notes += damaged.values()
-                # The store may still hold rows of an earlier, undamaged file.
-                sound = set(store.names) - damaged.keys()
-                videos = _present(dataset, videos, sound, "a file without damage", True, notes)
-            identity = {v.name: source_id(v.path) for v in _both(videos) if v.path is not None}
-            source, fingerprint = store, store.fingerprint
-        frames = video_lengths(source, videos, rules, notes, progress)
-        pooled = folder if given is None else folder / f"given-{digest([str(given.folder.resolve()), given.layout])}"
-        features = _pooled(source, identity, frames, rows, pooled, progress)
-    scored = scored_crops(features, [v.name for v in videos["test"]], rules.crop, crop_asked, notes)
-    if isinstance(source, FeatureStore):
-        notes += map(str, frame_mismatches(source, _both(videos)))
-    fingerprint = replace(features.fingerprint, weights=fingerprint.weights)
-    notes += dataset.problems
-    return Provision(videos, features, fingerprint, frames, scored, rules.crop, crop_asked, identity, notes)
-
-
-def _participants(dataset: Dataset, rules: Protocol, notes: list[str]) -> dict[Split, list[Video]]:
-    videos: dict[Split, list[Video]] = {}
-    for split in SPLITS:
-        listed = dataset.videos(split, rules.boundaries)
-        if not listed:
-            raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
-        if len(listed) != dataset.expected[split]:
-            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
-        videos[split] = [v for v in listed if rules.subset == "all" or dataset.is_single(v)]
-        if len(videos[split]) != len(listed):
-            notes.append(f"subset {rules.subset}: {len(videos[split])} of {len(listed)} {split} videos")
-    repeated = [name for name, count in Counter(v.name for v in _both(videos)).items() if count > 1]
-    if repeated:
-        raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
-    return videos
-
-
-def _both(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
-    return [v for split in SPLITS for v in videos[split]]
-
-
-def _present(
-    dataset: Dataset,
-    videos: Mapping[Split, Sequence[Video]],
-    present: set[str],
-    what: str,
-    allowed: bool,
-    notes: list[str],
-) -> dict[Split, list[Video]]:
-    """The videos that can be used; the others stop the run unless the user allowed them to be missing."""
-    kept = {split: [v for v in videos[split] if v.name in present] for split in SPLITS}
-    missing = [v.name for v in _both(videos) if v.name not in present]
-    empty = [split for split in SPLITS if not kept[split]]
-    if missing and (not allowed or empty):
-        go_on = ", or go on without them with --allow-incomplete"
-        if empty:
-            go_on = f"; no {empty[0]} video would be left without them"
-        raise DataError(
-            f"{dataset.name}: {len(missing)} of {len(_both(videos))} videos lack {what}, the first is {missing[0]!r};"
-            f" add them{go_on} (vadbench data check, with the same options, lists them all)"
-        )
-    for split in SPLITS:
-        if len(kept[split]) < len(videos[split]):
-            notes.append(
-                f"{INCOMPLETE}: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
-            )
-    return kept
+            made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
+    videos, source = made.videos, made.source
+    lengths = video_lengths(source, made.rows, videos, rules, progress)
+    features = pooled_features(source, rows.stride, rows.pooling, lengths.frames)
+    crop = CropRule(rules.crop, crop_asked)
+    scored = crop.of_test(features, [v.name for v in videos["test"]])
+    mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
+    return Provision(
+        videos,
+        features,
+        replace(features.fingerprint, weights=made.weights),
+        lengths.frames,
+        crop,
+        scored.crops,
+        made.identity,
+        [*listed.notes, *made.notes, *lengths.notes, *scored.notes, *map(str, mismatches), *listed.problems],
+    )
 
 
 def _extracted(
     dataset: Dataset,
-    videos: Sequence[Video],
+    videos: Mapping[Split, Sequence[Video]],
     rows: Rows,
     clip: Clip,
     folder: Path,
     leave_out: bool,
     progress: Progress,
-) -> tuple[FeatureStore, dict[str, str]]:
-    """The features of a data set's videos, and by name why some videos have none of their own."""
+) -> FoundFeatures:
+    """Features extracted from the data set's videos, or kept in the cache; damaged videos may be left out."""
+    here = {v.name for v in every_video(videos) if v.path is not None and v.path.exists()}
+    kept = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
-    store = folder / wanted.digest
+    place = folder / wanted.digest
     report = extract_features(
-        videos,
-        clip,
-        store,
-        stride=wanted.stride,
-        pooling=rows.pooling,
-        keep_going=leave_out,
-        progress=progress,
+        every_video(kept.videos), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
     )
-    return FeatureStore(store), dict(report.failed)
-
-
-def _pooled(
-    source: FeatureSource,
-    identity: Mapping[str, str],
-    frames: Mapping[str, int],
-    rows: Rows,
-    folder: Path,
-    progress: Progress,
-) -> FeatureSource:
-    have = source.fingerprint
-    if not can_serve(have, rows.stride, rows.pooling):
-        if have.regions and rows.pooling == "mean":
-            raise FeatureError(
-                f"the method wants the mean of {rows.stride} frames, but features in {source.folder} are of regions,"
-                " which differ from frame to frame; give --set rows.pooling=first or middle, and extract the same"
-            )
-        raise FeatureError(
-            f"the method wants a row every {rows.stride} frames ({rows.pooling}), the features in {source.folder} have"
-            f" one every {have.stride} ({have.pooling}); extract finer ones"
-        )
-    if have.stride == rows.stride:
-        return source
-    target = replace(have, stride=rows.stride, pooling=rows.pooling)
-    with StoreWriter(folder / target.digest, target) as writer:
-        for done, (name, made_of) in enumerate(identity.items()):
-            if writer.has(name, made_of):
-                continue
-            progress("pooling features", done, len(identity))
-            crops = [source.crop_rows(name, crop) for crop in source.crops(name)]
-            # What the rows given can stand for: they may be one more or less than the video's true length makes.
-            most = len(crops[0]) * have.stride
-            length = min(max(frames[name], most - have.stride + 1), most)
-            pooled = [pool_rows(c, length, have.stride, rows.stride, rows.pooling) for c in crops]
-            writer.append(name, pooled, length, made_of)
-        progress("pooling features", len(identity), len(identity))
-    return FeatureStore(folder / target.digest)
+    store, damaged = FeatureStore(place), dict(report.failed)
+    # The store may still hold rows of an earlier, undamaged file.
+    there = set(store.names) - damaged.keys()
+    sound = require_present(dataset, kept.videos, there, "a file without damage", bool(damaged))
+    return FoundFeatures(
+        sound.videos,
+        store,
+        store.fingerprint.weights,
+        {v.name: source_id(v.path) for v in every_video(sound.videos) if v.path is not None},
+        {v.name: store.rows(v.name).shape[1] for v in every_video(sound.videos)},
+        [*kept.notes, *damaged.values(), *sound.notes],
+    )

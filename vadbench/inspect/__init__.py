@@ -1,4 +1,4 @@
-"""What is there of a data set, held against what should be: the report behind ``vadbench data check``."""
+"""Reports on the files of a data set and on features: behind ``vadbench data check`` and ``vadbench features``."""
 
 from vadbench.inspect.findings import MEANINGS, Problem, Report
 from vadbench.inspect.inspection import inspect

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vadbench.base.errors import DataError
+from vadbench.base.errors import DataError, one_line
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.annotations.video_files import VideoFiles
@@ -16,11 +16,12 @@ from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames, list_images
 from vadbench.dataset import ClassTable, Video
 from vadbench.features.fingerprint import UNKNOWN
-from vadbench.features.layouts import NpyFeatures, WidthError, open_features
+from vadbench.features.layouts import NpyFeatures, WidthError
 from vadbench.features.npy import EmptyFileError
-from vadbench.features.preflight import preflight
-from vadbench.features.source import FeatureSource
-from vadbench.harness.given_features import GivenFeatures, require_clip, require_encoder, require_file
+from vadbench.features.preflight import preflight, sampled_videos
+from vadbench.features.shard import FeatureRows
+from vadbench.features.source import FeatureSource, Sample
+from vadbench.harness.given_features import GivenFeatures, open_of_videos, require_clip, require_encoder, require_file
 from vadbench.inspect.findings import FeaturesReport, Problem, ProblemKind, Report
 from vadbench.scoring.protocol import NATIVE
 
@@ -69,7 +70,7 @@ def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress
     try:
         report.problems += _extras([str(p) for p in VideoFiles(root, {v.name for v in videos}).unlisted()])
     except DataError as error:
-        report.problems.append(Problem("unreadable", "", line(error)))
+        report.problems.append(Problem("unreadable", "", one_line(error)))
     report.problems += _links(root, {str(v.path) for v in videos})
     return lengths
 
@@ -87,25 +88,27 @@ def look_at_features(
     Returns:
         how long each video is whose features can be used; the others are in the report.
     """
-    listed = {v.name for v in videos}
     try:
-        stated = {v.name: v.frames for v in videos if v.frames is not None}
-        source = open_features(given.folder, listed, stated, given.layout, given.without)
+        source = open_of_videos(given, videos)
     except DataError as error:
-        report.problems.append(Problem("features", "", line(error)))
+        report.problems.append(Problem("features", "", one_line(error)))
         return {}
     present, made_by = set(source.names), source.fingerprint
     folder = f"the features in {source.folder}"
+    sampled, samples = set(sampled_videos(sorted(present))), dict[str, Sample]()
 
     def length(video: Video) -> Length:
         if video.name not in present:
             raise _DefectError("missing", f"{video.name!r} has no features in {source.folder}; {_FETCH}")
         with _defect("source", _WITHOUT):
             require_file(source, video)
-        rows = _count_rows(source, video.name)
+        mapped = _mapped(source, video.name)
+        rows = _count_rows(source, video.name, mapped)
         with _defect("not-finite", _INSTEAD):
-            source.check(video.name)
-        frames = source.frames(video.name)
+            source.check(video.name, mapped)
+        if video.name in sampled:
+            samples[video.name] = source.sample(video.name, mapped)
+        frames = rows if made_by.stride == 1 else source.frames(video.name)
         with _defect("frames", f"found in {folder}; {_MEND}"):
             if frames is not None:
                 require_frames(video.name, video.frames, frames, _TOLERANCE)
@@ -122,16 +125,13 @@ def look_at_features(
         fingerprint=made_by.digest if made_by.known else UNKNOWN,
         made_by=made_by.to_dict(),
     )
+    listed = {v.name for v in videos}
     extra = [str(p) for p in source.extra] if isinstance(source, NpyFeatures) else sorted(present - listed)
     report.problems += _extras(extra)
     report.problems += _links(source.folder, ())
-    report.problems += _encoder_problems(source, sorted(lengths), classes, clip, report)
+    usable = [samples[name] for name in sorted(samples) if name in lengths]
+    report.problems += _encoder_problems(source, usable, classes, clip, report)
     return lengths
-
-
-def line(error: Exception) -> str:
-    """An error's text on one line."""
-    return " ".join(str(error).splitlines())
 
 
 def _look(
@@ -144,7 +144,7 @@ def _look(
             lengths[video.name] = length(video)
         except (DataError, OSError) as error:
             kind = error.kind if isinstance(error, _DefectError) else "unreadable"
-            report.problems.append(Problem(kind, video.name, line(error)))
+            report.problems.append(Problem(kind, video.name, one_line(error)))
     progress(stage, len(videos), len(videos))
     return lengths
 
@@ -162,13 +162,18 @@ def _empty_file(path: Path) -> Path | None:
     return next((p for p in (list_images(path) if path.is_dir() else [path]) if not p.stat().st_size), None)
 
 
-def _count_rows(source: FeatureSource, name: str) -> int:
-    """How many rows a video has in each crop."""
+def _mapped(source: FeatureSource, name: str) -> Mapping[str, FeatureRows]:
+    """The rows of each crop of a video."""
     try:
-        counts = {crop: len(source.crop_rows(name, crop)) for crop in source.crops(name)}
+        return source.video_rows(name)
     except (EmptyFileError, WidthError) as error:
         kind: ProblemKind = "width" if isinstance(error, WidthError) else "zero-length"
         raise _DefectError(kind, f"{error}, {_INSTEAD}") from error
+
+
+def _count_rows(source: FeatureSource, name: str, rows: Mapping[str, FeatureRows]) -> int:
+    """How many rows a video has in each crop."""
+    counts = {crop: len(own) for crop, own in rows.items()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} in crop {crop}" for crop, count in counts.items())
         raise _DefectError(
@@ -201,19 +206,19 @@ def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
 
 
 def _encoder_problems(
-    source: FeatureSource, names: Sequence[str], classes: ClassTable, clip: Clip | None, report: Report
+    source: FeatureSource, samples: Sequence[Sample], classes: ClassTable, clip: Clip | None, report: Report
 ) -> Iterator[Problem]:
     """What a run would say of the features' encoder."""
     known = source.fingerprint.known
     try:
         if clip is not None:
             require_clip(source, clip)
-        if clip is not None and names:
-            report.preflight = preflight(source, names, clip, classes)
+        if clip is not None and samples:
+            report.preflight = preflight(source.folder, samples, clip, classes)
             if not known:
                 require_encoder(source, report.preflight)
     except DataError as error:
-        yield Problem("encoder", "", line(error))
+        yield Problem("encoder", "", one_line(error))
         return
     if not known and (report.preflight is None or report.preflight.verdict == "untold"):
         yield Problem(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from vadbench.base.errors import DataError
+from vadbench.base.errors import DataError, one_line
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.annotations.listed_dataset import OVERRUN
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.harness.given_features import GivenFeatures, choose_features
-from vadbench.inspect.file_checks import Length, line, look_at_features, look_at_videos
+from vadbench.inspect.file_checks import Length, look_at_features, look_at_videos
 from vadbench.inspect.findings import MEANINGS, Problem, Report, SplitReport, Tally
 
 
@@ -58,12 +58,12 @@ def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> di
     try:
         dataset.prepare(progress)
     except DataError as error:
-        errors.append(line(error))
+        errors.append(one_line(error))
     for split in SPLITS if dataset.root.is_dir() else ():
         try:
             listed[split] = dataset.videos(split)
         except DataError as error:
-            errors.append(line(error))
+            errors.append(one_line(error))
     names = Counter(v.name for videos in listed.values() for v in videos)
     twice = [name for name, count in names.items() if count > 1]
     errors += [f"{name!r} is listed more than once; keep one line of the lists" for name in twice]

@@ -1,4 +1,4 @@
-"""How scores become numbers: one module per family of metrics, numpy only.
+"""Metrics: from scored rows to numbers with intervals, one module for each family of metrics, on numpy alone.
 
     definitions.py   what every metric key means, in words (imports no numpy, so that ``vadbench list`` stays quick)
     ranking.py       AUC, AP, Ano-AUC, mAUC, mAP, false-alarm rate

@@ -1,4 +1,4 @@
-"""Whether a score can be read as a probability: how often frames are anomalous that are said to be so with 70 %."""
+"""Calibration: how often frames are anomalous whose score says 70 %."""
 
 from __future__ import annotations
 

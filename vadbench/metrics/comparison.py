@@ -1,4 +1,4 @@
-"""Which of two methods is better, and whether the test videos suffice to tell: paired resampling.
+"""Comparison of two methods by paired resampling: which is better, and do the test videos suffice to tell?
 
 A metric's samples are an array ``(seeds, resamples)``: its value on the same draws of the test videos for every seed
 and every method, from :func:`vadbench.metrics.bootstrap.draw_videos`. A method stands for the mean over its seeds. The
@@ -36,7 +36,7 @@ Samples = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher a metric is for one method than for another.
+    """The difference of a metric between two methods.
 
     Args:
         value: the first minus the second, a fraction.
@@ -72,7 +72,7 @@ class Standing:
 
 
 def paired_difference(a: Samples, b: Samples, value_a: float, value_b: float) -> Difference:
-    """How much higher a metric is for ``a`` than for ``b``, by paired resampling.
+    """Return by how much a metric is higher for ``a`` than for ``b``, by paired resampling.
 
     Args:
         a, b: ``(seeds, resamples)`` values on the same draws, NaN where undefined; numbers of seeds may differ. A

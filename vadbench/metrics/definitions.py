@@ -30,7 +30,7 @@ class MetricValue(BaseModel):
 
 @dataclass(frozen=True)
 class Definition:
-    """What a metric key means.
+    """The meaning of a metric key.
 
     Args:
         key: as in result.json, MLflow, tables and ``--json``; a fraction there, whatever ``unit`` says.
@@ -126,7 +126,7 @@ DEFINITIONS: dict[str, Definition] = {d.key: d for d in _ALL}
 COMPARED = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
 """The keys by which methods are compared: what tables, pages and ``vadbench compare`` show."""
 BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
-"""What is measured of each branch of a method, as ``AUC(<branch>)`` and so on."""
+"""The metrics of each branch of a method, as ``AUC(<branch>)`` and so on."""
 
 _PER_CLASS = {
     "AUC": "AUC of one class against the rest: the class's probability ranks all frames of the split, those of normal "
@@ -135,10 +135,10 @@ _PER_CLASS = {
     "those of normal videos included; frames inside a segment of the class count as positive.",
 }
 CLASS_METRICS = tuple(_PER_CLASS)
-"""What is measured of each abnormal class, as ``AUC[<class>]`` and so on."""
+"""The metrics of each abnormal class, as ``AUC[<class>]`` and so on."""
 
 _TIME = "time_ms/"
-"""What the keys of times begin with that papers state."""
+"""The beginning of the keys of times that papers state."""
 
 
 def definition(key: str) -> Definition:

@@ -1,4 +1,4 @@
-"""From a scored split to every metric: the one place where scores become an AUC, an AP and the rest.
+"""Measurement of a scored split: the one place where scores become an AUC, an AP and all other metrics.
 
 Needs the scores and their ground truth alone: neither the method nor the features nor the data set.
 """
@@ -60,7 +60,7 @@ def localised(split: ScoredSplit) -> Localisation:
 
 
 def carriers(split: ScoredSplit, metric: str) -> int:
-    """How many videos have positives for a metric: frames of its class, or anomalous frames where it has no class."""
+    """Return how many videos have positives for a metric: frames of its class, or anomalous ones if it has none."""
     of_class, counts = MetricKey.parse(metric).of_class, split.rows.class_positives
     if of_class is None:
         return int(split.rows.abnormal.sum())

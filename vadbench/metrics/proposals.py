@@ -14,7 +14,7 @@ from vadbench.metrics.definitions import IOU_THRESHOLDS
 from vadbench.scoring.rows import Floats, Ints
 
 DEPTH = 0.6
-"""How far below its maximum a class may fall within a run, as a share of its range in the video."""
+"""The share of its range in the video by which a class may fall below its maximum within a run."""
 VIDEO_SHARE = 0.7
 """Weight of the video's score of a class in the score of a segment."""
 TOP = 16

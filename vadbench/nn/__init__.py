@@ -1,4 +1,5 @@
-"""Layers that more than one method is made of: attention within windows, graphs over time, pooling over rows.
+"""What more than one method is made of: layers over time, training samples, scoring in chunks, prompts in CLIP's text
+tower.
 
 Shapes: B samples, L rows of each, D width of a row.
 """

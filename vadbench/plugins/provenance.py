@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from vadbench.base.hashing import file_digest
+
 OWN = "vadbench"
 """The distribution whose plugins count by their declared version."""
 SCRATCH = "--plugin"
@@ -29,7 +31,7 @@ _SHORT = 12
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the code of a plugin comes from.
+    """Where the code of a plugin comes from, as a run's record keeps it.
 
     Args:
         distribution: its name, ``--plugin`` for a scratch file, ``unknown`` where nothing says.
@@ -37,31 +39,21 @@ class Provenance:
         commit: of the checkout or the repository it was installed from, with ``+changes`` where files differ; empty
             where there is none.
         digest: 12 hex digits of its files.
-        edited: the files are the author's own, not an installed copy.
+        identity: what enters keys, empty for vadbench's own code: the digest of files that their author edits, the
+            name and the version of an installed distribution.
     """
 
+    __pydantic_config__ = {"extra": "forbid"}  # in a record
     distribution: str
     version: str
     commit: str
     digest: str
-    edited: bool
+    identity: str
 
     @property
-    def identity(self) -> str:
-        """What enters keys, empty for vadbench's own code."""
-        if self.distribution == OWN:
-            return ""
-        return self.digest if self.edited else f"{self.distribution}-{self.version}"
-
-    def record(self) -> dict[str, str]:
-        """What a run's record keeps."""
-        return {
-            "distribution": self.distribution,
-            "version": self.version,
-            "commit": self.commit,
-            "digest": self.digest,
-            "identity": self.identity,
-        }
+    def edited(self) -> bool:
+        """True where keys depend on the files, which are the author's own and not an installed copy."""
+        return self.identity == self.digest
 
 
 def provenance(distribution: Distribution | None, packages: Iterable[str], file: Path | None = None) -> Provenance:
@@ -78,22 +70,18 @@ def provenance(distribution: Distribution | None, packages: Iterable[str], file:
         tops |= set((distribution.read_text("top_level.txt") or "").split())
     roots = {root for top in tops if (root := _root(top)) is not None}
     if file is not None:
-        return Provenance(
-            SCRATCH,
-            "",
-            "",
-            files_digest({r for r in roots if not _copied(r)} | _with_imports(file.resolve())),
-            edited=True,
-        )
+        digest = files_digest({r for r in roots if not _copied(r)} | _with_imports(file.resolve()))
+        return Provenance(SCRATCH, "", "", digest, identity=digest)
     listed = distribution.files or () if distribution is not None else ()
     copies = {Path(str(path.locate())).resolve() for path in listed if path.suffix == ".py"}
     edited = [root for root in roots if not (_copied(root) or _entry(root) in copies)]
     # What an author edits may import whatever lies beside it. Of vadbench only the plugin's own packages are looked at.
     digest = files_digest(roots if own else {*roots, *_beside(edited)})
     if distribution is None:
-        return Provenance("unknown", "", "", digest, edited=True)
+        return Provenance("unknown", "", "", digest, identity=digest)
     where = commit(min(edited).parent) if edited else _installed_commit(distribution)
-    return Provenance(distribution.name, distribution.version, where, digest, bool(edited))
+    identity = "" if own else digest if edited else f"{distribution.name}-{distribution.version}"
+    return Provenance(distribution.name, distribution.version, where, digest, identity)
 
 
 def files_digest(roots: Iterable[Path]) -> str:
@@ -104,9 +92,8 @@ def files_digest(roots: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for root in sorted(set(roots), key=lambda p: (p.name, str(p))):
         for path in _files(root):
-            with path.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").hexdigest()
-            total.update(f"{root.name}/{path.relative_to(root).as_posix()}\0{content}\n".encode())
+            name = f"{root.name}/{path.relative_to(root).as_posix()}"
+            total.update(f"{name}\0{file_digest(path)}\n".encode())
     return total.hexdigest()[:_SHORT]
 
 

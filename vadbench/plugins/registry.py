@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pluggy
 
-from vadbench.base.errors import PluginError, UnknownNameError
+from vadbench.base.errors import PluginError, UnknownNameError, one_line
 from vadbench.plugins import hookspecs
 from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, CommandSpec, DatasetSpec, MethodSpec, ProtocolSpec, Spec
 from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
@@ -147,7 +147,7 @@ class Registry:
             packages -= {_top(p.module) for p in self.plugins if p.distribution == OWN}
         scratch = Path(plugin.file) if plugin.distribution == SCRATCH else None
         made = provenance(plugin.origin, packages, scratch)
-        if made.edited and made.distribution != OWN:
+        if made.edited:
             imported = _imported.setdefault((found, plugin.file), made.digest)
             if imported != made.digest:
                 raise PluginError(
@@ -188,7 +188,7 @@ class Registry:
                 plugin.error = "implements no vadbench hook"
         except (Exception, SystemExit) as error:
             plugin.specs = {}
-            plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
+            plugin.error = one_line(f"{type(error).__name__}: {error}")
 
 
 @cache

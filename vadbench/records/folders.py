@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.errors import RunError, listed
+from vadbench.base.errors import RunError, first_complaint, listed
 from vadbench.base.files import LOCK, read_json, write_json
 from vadbench.base.locations import ARTIFACTS
 from vadbench.base.metric_keys import from_first_edition
@@ -22,6 +22,9 @@ from vadbench.records.record import (
     SCORES,
     RunRecord,
 )
+
+EVALUATIONS = "evaluations"
+"""Folder of a training with its evaluations but the first."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class RunFolder:
 
     def evaluation(self, key: str) -> Path:
         """The folder of the evaluation called ``key``, existing or not."""
-        further = self.path / "evaluations" / key
+        further = self.path / EVALUATIONS / key
         if (further / RESULT).is_file():
             return further
         first = read_record(self.path) if (self.path / RESULT).is_file() else None
@@ -63,7 +66,7 @@ class RunFolder:
         The records go first: what a kill leaves behind is an unfinished run, never a record beside other weights.
         """
         if key is None:
-            for record in [*self.path.glob(f"evaluations/*/{RESULT}"), self.path / RESULT]:
+            for record in [*self.path.glob(f"{EVALUATIONS}/*/{RESULT}"), self.path / RESULT]:
                 record.unlink(missing_ok=True)
             for left in self.path.iterdir():
                 if left.is_dir() and not left.is_symlink():
@@ -97,10 +100,8 @@ def read_record(folder: Path) -> RunRecord:
     try:
         return RunRecord.model_validate(_translated(content) if schema == FIRST_EDITION else content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{path} is not a run record: {where}: {first['msg']}; delete this file and run again"
+            f"{path} is not a run record: {first_complaint(error)}; delete this file and run again"
         ) from error
 
 
@@ -118,10 +119,16 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RESULT, record.model_dump(mode="json"))
 
 
-def files_below(folder: Path, name: str = RESULT) -> list[Path]:
-    """The files of run folders at any depth, in the order of their folders; MLflow's copies are skipped."""
-    found = (path for path in folder.rglob(name) if ARTIFACTS not in path.relative_to(folder).parts)
-    return sorted(found, key=lambda path: path.parent)
+def run_folders(below: Path, *where: str, file: str = RESULT) -> list[Path]:
+    """The folders that hold a record, in their order; MLflow's copies of records are skipped.
+
+    Args:
+        below: where they lie.
+        where: patterns of their paths below it; any depth by default.
+        file: what they hold instead of a record.
+    """
+    found = {path.parent for pattern in where or ("**",) for path in below.glob(f"{pattern}/{file}")}
+    return sorted(folder for folder in found if ARTIFACTS not in folder.relative_to(below).parts)
 
 
 def find_run(name: str, out: Path) -> Path:
@@ -133,12 +140,21 @@ def find_run(name: str, out: Path) -> Path:
     """
     if any((Path(name) / file).is_file() for file in (RESULT, CHECKPOINT_INFO)):
         return Path(name)
-    runs = {path.parent for file in (RESULT, CHECKPOINT_INFO) for path in files_below(out, file)}
-    matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != "evaluations")
+    runs = {folder for file in (RESULT, CHECKPOINT_INFO) for folder in run_folders(out, file=file)}
+    matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != EVALUATIONS)
     if len(matches) == 1:
         return matches[0]
     found = "none" if not matches else listed(matches, 5)
     raise RunError(f"no single run called '{name}': expected a run folder or a key under {out}, found {found}")
+
+
+def find_folder(name: str, out: Path) -> Path:
+    """A run folder or a folder of runs: by its path, as it is or under ``out``, or a run by the beginning of its key.
+
+    Raises:
+        RunError: as :func:`find_run`.
+    """
+    return next((place for place in (Path(name), out / name) if place.is_dir()), None) or find_run(name, out)
 
 
 def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[list[Outcome], list[str]]:
@@ -151,18 +167,17 @@ def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[l
     """
     runs: list[Outcome] = []
     problems: list[str] = []
-    for path in sorted(
-        f for below in ("*", "*/evaluations/*") for f in out.glob(f"{trained_on}/{method}/{below}/{RESULT}")
-    ):
+    training = f"{trained_on}/{method}/*"
+    for folder in run_folders(out, training, f"{training}/{EVALUATIONS}/*"):
         try:
-            record = read_record(path.parent)
+            record = read_record(folder)
         except RunError as error:
             problems.append(str(error))
             continue
-        runs.append(Outcome(path.parent, record, reused=True))
-        if record.status == "finished" and not (path.parent / SCORES).is_file():
+        runs.append(Outcome(folder, record, reused=True))
+        if record.status == "finished" and not (folder / SCORES).is_file():
             problems.append(
-                f"{path.parent} has no {SCORES}: its metrics stand, but have no intervals and no comparison; delete its"
+                f"{folder} has no {SCORES}: its metrics stand, but have no intervals and no comparison; delete its"
                 f" {RESULT} and run again, the weights are kept"
             )
     return runs, problems

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from vadbench.base.fields import Introduced, members_of
+from vadbench.base.fields import Introduced, members_of, named_fields
 from vadbench.base.hashing import digest
 from vadbench.base.naming import same
 
@@ -117,8 +117,8 @@ def _pruned(value: Any, dumped: Any) -> Any:
     """``dumped`` without what stands at its introduction, looking into settings wherever they lie in ``value``."""
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         kept = {}
-        for name, info in type(value).model_fields.items():
-            mark, own = _marker(info), getattr(value, name)
+        for attribute, info in type(value).model_fields.items():
+            mark, own, name = _marker(info), getattr(value, attribute), info.alias or attribute
             if name in dumped and not (mark is not None and same(own, mark.value)):
                 kept[name] = _pruned(own, dumped[name])
         return kept
@@ -131,7 +131,7 @@ def _pruned(value: Any, dumped: Any) -> Any:
 
 def _filled(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     filled = dict(values)
-    for name, info in model.model_fields.items():
+    for name, info in named_fields(model).items():
         mark = _marker(info)
         if name in filled:
             filled[name] = _filled_as(info.annotation, filled[name])
@@ -148,7 +148,7 @@ def _filled_as(annotation: Any, value: Any) -> Any:
             continue
         if issubclass(kind, BaseModel) and isinstance(value, Mapping):
             # Of several kinds of settings it is the first that has all these fields.
-            if value.keys() <= kind.model_fields.keys():
+            if value.keys() <= named_fields(kind).keys():
                 return _filled(kind, value)
         elif issubclass(kind, Mapping) and isinstance(value, Mapping) and arguments:
             return {name: _filled_as(arguments[1], own) for name, own in value.items()}

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vadbench.base.errors import cut
 from vadbench.base.files import replacing
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.calibration import BINS, reliability
@@ -198,7 +199,7 @@ def draw_video(runs: Mapping[str, ScoredSplit], index: int) -> Figure:
         if i == 0:
             for start, end in video.runs:
                 axes.axvspan(start, end, color=SHADE, linewidth=0, zorder=0)
-            axes.set(xlim=(0, scores.frames), title=video.name if len(video.name) < 50 else f"{video.name[:47]}...")
+            axes.set(xlim=(0, scores.frames), title=cut(video.name, 50))
     axes.set_ylim(lowest, highest + 0.02 * (highest - lowest))
     if len(runs) > 1:
         _legend_outside(figure, axes)

@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from vadbench.base.errors import UnknownNameError
 from vadbench.metrics.definitions import canonical
-
-if TYPE_CHECKING:
-    pass
 
 Verification = Literal["read", "derived", "recalled", "second-hand"]
 """``read``: seen in the paper named under ``reported_in``, or in the README of a method's own authors. ``derived``:

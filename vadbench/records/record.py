@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
@@ -14,6 +14,7 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, is_of, written
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
+from vadbench.plugins.provenance import Provenance
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -52,17 +53,6 @@ class SplitRecord(BaseModel):
     positives: int | None = None
 
 
-class CodeRecord(BaseModel):
-    """Whose code made a result: as :class:`vadbench.plugins.provenance.Provenance`, and the identity that keys hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    distribution: str
-    version: str
-    commit: str
-    digest: str
-    identity: str
-
-
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
@@ -96,7 +86,7 @@ class RunRecord(BaseModel):
     clip: dict[str, str]
     data: dict[str, SplitRecord]
     notes: list[str] = []
-    code: dict[Literal["method", "dataset"], CodeRecord] = {}
+    code: dict[Literal["method", "dataset"], Provenance] = {}
     environment: dict[str, Any]
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}
@@ -130,6 +120,13 @@ def weights_name(weights: str) -> str:
     return PurePath(weights).name
 
 
+def seed_values(records: Iterable[RunRecord], metric: str) -> list[float]:
+    """The values of a metric for every seed, or an empty list where it is undefined for any."""
+    values = [r.metrics[metric].value if metric in r.metrics else None for r in records]
+    defined = [v for v in values if v is not None]
+    return defined if len(defined) == len(values) else []
+
+
 def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | None]]:
     """Mean and standard deviation (n - 1) over seeds of each metric that is defined for every seed.
 
@@ -141,7 +138,6 @@ def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | No
     out: dict[str, tuple[float, float | None]] = {}
     # A record of an earlier version may lack a metric, or have one that was removed.
     for name in dict.fromkeys(name for r in records for name in r.metrics):
-        values = [v for r in records if name in r.metrics and (v := r.metrics[name].value) is not None]
-        if len(values) == len(records):
+        if values := seed_values(records, name):
             out[name] = (fmean(values), stdev(values) if len(values) > 1 else None)
     return out

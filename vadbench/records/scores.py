@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from vadbench.base.errors import DataError, RunError, VadbenchError
+from vadbench.base.errors import DataError, RunError, VadbenchError, first_complaint, one_line
 from vadbench.base.files import replacing
 from vadbench.base.metric_keys import is_branch, legal_branch
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
@@ -69,9 +69,9 @@ def load_split(folder: Path) -> ScoredSplit:
         record = read_record(folder)
         rules = restored(Protocol, record.protocol)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("protocol", *first["loc"]))
-        raise RunError(f"cannot read {folder / RESULT}: {where}: {first['msg']}; run the method again") from error
+        raise RunError(
+            f"cannot read {folder / RESULT}: protocol: {first_complaint(error)}; run the method again"
+        ) from error
     path = folder / SCORES
     try:
         # Opened here: NumPy leaves a file open that is no zip archive.
@@ -79,7 +79,7 @@ def load_split(folder: Path) -> ScoredSplit:
             arrays = {name: file[name] for name in file.files}
     # A damaged file makes zipfile, zlib and NumPy raise nearly anything, MemoryError included.
     except Exception as error:
-        raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
+        raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
     if record.edition == 1:  # whose branches may be called otherwise
         arrays = {_legal(name): values for name, values in arrays.items()}
     try:
@@ -87,7 +87,7 @@ def load_split(folder: Path) -> ScoredSplit:
         split = _restored(arrays, rules)
         _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
     except (TypeError, ValueError, VadbenchError) as error:
-        raise RunError(f"cannot read {path}: {' '.join(str(error).split())}; run the method again") from error
+        raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
     return split
 
 

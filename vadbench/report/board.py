@@ -14,7 +14,7 @@ from vadbench.tables.table import Table
 
 SCRIPTS = ("base.js", "board.js")
 PUBLISHED = "as published"
-"""What the page calls the rules of figures that papers state."""
+"""The name on the page of the rules of figures that papers state."""
 
 
 def leaderboard_page(tables: Sequence[Table], numbers: Sequence[PublishedNumber]) -> str:

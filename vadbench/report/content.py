@@ -1,4 +1,4 @@
-"""What stands on the page of one or several runs, as plain data, from nothing but their folders."""
+"""The content of a page about one or several runs, as plain data from their folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POINTS = 400
 BINS = 40
 """Bars of the distribution of scores."""
 PROTOCOL = "protocol."
-"""What the names of changed rules begin with in a record."""
+"""The beginning of the names of changed rules in a record."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def labels(records: Sequence[RunRecord]) -> list[str]:
 
 
 def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[str, Any]:
-    """All that the page's script shows.
+    """Return the data that the page's script shows.
 
     Args:
         runs: from :func:`read_runs`, at least one.

@@ -24,7 +24,7 @@ class Packed(NamedTuple):
     bytes: str
 
     def data(self) -> dict[str, Any]:
-        """As a page carries it."""
+        """The form in which a page carries it."""
         return self._asdict()
 
 
@@ -41,7 +41,7 @@ def pack(values: Floats) -> Packed:
 
 
 def joined_rows(rows: int, stride: int) -> int:
-    """How many neighbouring rows of a split become one value of its page.
+    """Return the number of neighbouring rows of a split that become one value of its page.
 
     >>> joined_rows(12_350, stride=1), joined_rows(1_111_808, stride=1), joined_rows(69_500, stride=16)
     (1, 16, 1)

@@ -31,7 +31,7 @@ class Strip(NamedTuple):
     width: int
 
     def data(self) -> dict[str, Any]:
-        """As a page carries it."""
+        """The form in which a page carries it."""
         return self._asdict()
 
 

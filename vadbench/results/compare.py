@@ -22,9 +22,9 @@ from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.metrics.measurement import carriers, resampled
-from vadbench.records.folders import find_run, read_record
+from vadbench.records.folders import find_folder, read_record, run_folders
 from vadbench.records.keys import restored
-from vadbench.records.record import RESULT, RunRecord
+from vadbench.records.record import CHECKPOINT_INFO, RESULT, RunRecord, seed_values
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.split import ScoredSplit
@@ -66,9 +66,8 @@ class ComparedRuns:
 
     def value(self, metric: str) -> float | None:
         """Mean over seeds of a metric; ``None`` where it is undefined for any."""
-        values = [r.metrics[metric].value if metric in r.metrics else None for r, _ in self.found]
-        defined = [v for v in values if v is not None]
-        return fmean(defined) if len(defined) == len(values) else None
+        values = seed_values((record for record, _ in self.found), metric)
+        return fmean(values) if values else None
 
 
 def load_runs(name: str, out: Path) -> ComparedRuns:
@@ -201,17 +200,12 @@ def verdict(key: str, difference: Difference, p: float | None) -> str:
 
 def _folders(name: str, out: Path) -> list[Path]:
     """The folders with a record that a name stands for; several where it names a folder of runs."""
-    for place in (Path(name), out / name):
-        if (place / RESULT).is_file():
-            return [place]
-        if several := sorted(file.parent for file in place.glob(f"*/{RESULT}")):
-            return several
-        if place.is_dir():
-            raise RunError(f"no runs in {place}: expected a run folder, or the folder of one method on one data set")
-    folder = find_run(name, out)
-    if not (folder / RESULT).is_file():
-        raise RunError(f"{folder} holds weights that were not evaluated; run vadbench run --from {folder} first")
-    return [folder]
+    place = find_folder(name, out)
+    if found := [place] if (place / RESULT).is_file() else run_folders(place, "*"):
+        return found
+    if (place / CHECKPOINT_INFO).is_file():
+        raise RunError(f"{place} holds weights that were not evaluated; run vadbench run --from {place} first")
+    raise RunError(f"no runs in {place}: expected a run folder, or the folder of one method on one data set")
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:

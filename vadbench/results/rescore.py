@@ -10,7 +10,7 @@ from vadbench.base.errors import RunError
 from vadbench.base.files import locked
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
-from vadbench.records.folders import files_below, find_run, read_record, write_record
+from vadbench.records.folders import EVALUATIONS, find_folder, read_record, run_folders, write_record
 from vadbench.records.record import RESULT, RunRecord
 from vadbench.records.scores import load_split
 
@@ -39,8 +39,8 @@ def evaluations(name: str, out: Path) -> list[Path]:
     Raises:
         RunError: there is none.
     """
-    place = next((p for p in (Path(name), out / name) if p.is_dir()), None) or find_run(name, out)
-    if not (found := [path.parent for path in files_below(place)]):
+    place = find_folder(name, out)
+    if not (found := run_folders(place)):
         raise RunError(f"no {RESULT} in {place}; expected a run folder, or a folder of runs")
     return found
 
@@ -70,7 +70,7 @@ def rescore(folder: Path) -> Rescored | None:
     note = f"metrics computed again with vadbench {vadbench.__version__}"
     notes = [*(n for n in record.notes if n != note), note]
     record = record.model_copy(update={"metrics": metrics, "notes": notes})
-    training = folder.parent.parent if folder.parent.name == "evaluations" else folder
+    training = folder.parent.parent if folder.parent.name == EVALUATIONS else folder
     with locked(training, f"run {training.name}"):
         write_record(folder, record)
     return Rescored(folder, record, changed)

@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vadbench.base.errors import FeatureError, RunError, UnknownNameError, VadbenchError, cut, first_complaint
+from vadbench.base.errors import (
+    FeatureError,
+    RunError,
+    UnknownNameError,
+    VadbenchError,
+    cut,
+    first_complaint,
+    last_line,
+)
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, Split
@@ -18,7 +26,7 @@ from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.measurement import measure
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import files_below, read_record
+from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
@@ -45,21 +53,21 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
     Raises:
         RunError: there is no result.
     """
-    paths = files_below(folder)
-    if not paths:
+    folders = run_folders(folder)
+    if not folders:
         raise RunError(f"no results under {folder}: expected a folder of run folders, each with a {RESULT}")
     seen: dict[str, Path] = {}
-    for done, path in enumerate(paths):
-        progress("checking results", done, len(paths))
+    for done, run in enumerate(folders):
+        progress("checking results", done, len(folders))
+        path = run / RESULT
         try:
-            record = read_record(path.parent)
+            record = read_record(run)
         except RunError as error:
             yield path, str(error).removeprefix(f"{path} ")
             continue
         if record.status != "finished":
-            # Of a traceback its last line says what happened.
-            reason = (record.error or "").strip().splitlines()
-            yield path, f"the run failed: {cut(reason[-1], 200) if reason else 'no reason given'}; run it again"
+            reason = cut(last_line(record.error or "no reason given"), 200)
+            yield path, f"the run failed: {reason}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:
@@ -72,10 +80,10 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             *_of_data(record, registry),
             *_of_commit(record),
             *_of_privacy(record.model_dump(mode="json")),
-            *_of_scores(path.parent, record),
+            *_of_scores(run, record),
         ):
             yield path, finding
-    progress("checking results", len(paths), len(paths))
+    progress("checking results", len(folders), len(folders))
 
 
 def _identity(record: RunRecord) -> str:

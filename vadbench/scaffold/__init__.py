@@ -1,4 +1,4 @@
-"""The beginning of somebody's own plugin: a small package that works before anything is changed in it."""
+"""Small working packages from which a new method or data set starts, written by ``vadbench new``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) 
 
 
 def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
-    """What a template may say of a plugin called ``name``.
+    """Return the words that a template may use of a plugin called ``name``.
 
     >>> words = package_words("method", "two-Stage.v2")
     >>> words["distribution"], words["package"], words["cls"]

@@ -1,4 +1,4 @@
-"""How scores meet ground truth: the rules of an evaluation, and the protocols that give them names."""
+"""The rules by which scores meet ground truth, and the protocols that give them names."""
 
 from __future__ import annotations
 

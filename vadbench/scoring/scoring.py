@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vadbench.base.errors import PluginError
 from vadbench.base.metric_keys import is_branch
@@ -51,31 +53,15 @@ def score_videos(
         PluginError: the method returned scores of the wrong shape, or not finite.
     """
     method.eval()
-    longest, together = window_rows(method.reach), _JOINED[joining(features.fingerprint)]
+    longest, joined = window_rows(method.reach), joining(features.fingerprint)
     out: list[VideoScores] = []
-
-    lengths = {name: len(features.crop_rows(name, chosen[0])) for name, chosen in crops.items()}
-
-    def pieces(names: Iterable[str]) -> Iterator[_Piece]:
-        for name in names:
-            rows = lengths[name]
-            for crop in crops[name]:
-                yield _Piece(name, frames[name], rows, slice(rows), partial(features.crop_rows, name, crop))
-
     progress("scoring", 0, len(crops))
-    for is_long, names in itertools.groupby(crops, lambda name: lengths[name] > longest):
-        if is_long:
-            for name in names:
-                out.append(_in_windows(method, features, name, crops[name], frames[name], precision))
-                progress("scoring", len(out), len(crops))
-            continue
-        pending: list[VideoScores] = []
-        for scores in _scored(method, pieces(names), precision):
-            pending.append(scores)
-            if len(pending) == len(crops[scores.name]):
-                out.append(together(pending))
-                pending = []
-                progress("scoring", len(out), len(crops))
+    opened = (_Opened(name, frames[name], features.video_rows(name, crops[name])) for name in crops)
+    for is_long, videos in itertools.groupby(opened, lambda video: video.count > longest):
+        in_windows = (_in_windows(method, video, precision, joined) for video in videos)
+        for scores in in_windows if is_long else _together(method, videos, crops, precision, joined):
+            out.append(scores)
+            progress("scoring", len(out), len(crops))
     return out
 
 
@@ -108,27 +94,54 @@ def score_window(
     return _JOINED[joined](list(_scored(method, pieces, precision)))
 
 
-def _in_windows(
-    method: Method, features: FeatureSource, name: str, crops: Sequence[str], frames: int, precision: str
-) -> VideoScores:
+@dataclass(frozen=True)
+class _Opened:
+    """A video whose files are open: its rows, mapped, of each crop that is scored."""
+
+    name: str
+    frames: int
+    rows: Mapping[str, FeatureRows]
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.rows.values())))
+
+
+def _together(
+    method: Method, videos: Iterable[_Opened], crops: Mapping[str, Sequence[str]], precision: str, joined: Joining
+) -> Iterator[VideoScores]:
+    """Scores of videos that are no longer than a window, several at once."""
+    pieces = (
+        _Piece(v.name, v.frames, v.count, slice(v.count), partial(_cut, rows, 0, v.count))
+        for v in videos
+        for rows in v.rows.values()
+    )
+    pending: list[VideoScores] = []
+    for scores in _scored(method, pieces, precision):
+        pending.append(scores)
+        if len(pending) == len(crops[scores.name]):
+            yield _JOINED[joined](pending)
+            pending = []
+
+
+def _cut(rows: FeatureRows, first: int, last: int) -> FeatureRows:
+    return rows[first:last]
+
+
+def _in_windows(method: Method, video: _Opened, precision: str, joined: Joining) -> VideoScores:
     """Scores of a long video, its crops put together in each window: those of all crops would be much to hold."""
-
-    def read(crop: str, window: Window) -> FeatureRows:
-        rows: FeatureRows = features.crop_rows(name, crop)[window.start : window.stop]
-        return rows
-
-    reach = method.reach
+    reach, name = method.reach, video.name
     parts = [
         score_window(
             method,
-            [partial(read, crop, window) for crop in crops],
+            [partial(_cut, rows, window.start, window.stop) for rows in video.rows.values()],
             window,
             precision,
-            joined=joining(features.fingerprint),
+            joined=joined,
             name=name,
-            frames=frames,
+            frames=video.frames,
         )
-        for window in windows(reach, window_rows(reach), len(features.crop_rows(name, crops[0])))
+        for window in windows(reach, window_rows(reach), video.count)
     ]
     if len({(p.classes is None, *sorted(p.branches)) for p in parts}) > 1:
         raise PluginError(
@@ -138,7 +151,7 @@ def _in_windows(
     classes = [p.classes for p in parts if p.classes is not None]
     return VideoScores(
         name,
-        frames,
+        video.frames,
         np.concatenate([p.anomaly for p in parts]),
         np.concatenate(classes) if classes else None,
         {branch: np.concatenate([p.branches[branch] for p in parts]) for branch in parts[0].branches},
@@ -151,15 +164,24 @@ class _Piece:
 
     name: str
     frames: int
-    rows: int
+    count: int
     counted: slice
     read: Callable[[], FeatureRows]
+
+
+class _Loaded(NamedTuple):
+    """The rows ``(rows, dim)`` of a piece, copied in float32: its file need not stay open."""
+
+    name: str
+    frames: int
+    counted: slice
+    rows: NDArray[np.float32]
 
 
 def _scored(method: Method, pieces: Iterable[_Piece], precision: str) -> Iterator[VideoScores]:
     """Scores of one piece after the other."""
     for group in _groups(pieces):
-        tensors = [torch.from_numpy(np.array(p.read(), np.float32)).to(method.task.device) for p in group]
+        tensors = [torch.from_numpy(piece.rows).to(method.task.device) for piece in group]
         with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
             scores = method.score(tensors)
         if len(scores) != len(group):
@@ -169,15 +191,15 @@ def _scored(method: Method, pieces: Iterable[_Piece], precision: str) -> Iterato
         yield from (_checked(method, p, s) for p, s in zip(group, scores, strict=True))
 
 
-def _groups(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    group: list[_Piece] = []
+def _groups(pieces: Iterable[_Piece]) -> Iterator[list[_Loaded]]:
+    group: list[_Loaded] = []
     rows = 0
     for piece in pieces:
-        if group and rows + piece.rows > ROWS_AT_ONCE:
+        if group and rows + piece.count > ROWS_AT_ONCE:
             yield group
             group, rows = [], 0
-        group.append(piece)
-        rows += piece.rows
+        group.append(_Loaded(piece.name, piece.frames, piece.counted, np.array(piece.read(), np.float32)))
+        rows += piece.count
     if group:
         yield group
 
@@ -215,8 +237,8 @@ def _highest(regions: Sequence[VideoScores]) -> VideoScores:
 _JOINED: Mapping[Joining, Callable[[Sequence[VideoScores]], VideoScores]] = {"mean": _mean, "max": _highest}
 
 
-def _checked(method: Method, piece: _Piece, scores: Scores) -> VideoScores:
-    name, rows = piece.name, piece.rows
+def _checked(method: Method, piece: _Loaded, scores: Scores) -> VideoScores:
+    name, rows = piece.name, len(piece.rows)
     anomaly = scores.anomaly.float().cpu().numpy()
     classes = None if scores.classes is None else scores.classes.float().cpu().numpy()
     branches = {branch: s.float().cpu().numpy() for branch, s in scores.branches.items()}

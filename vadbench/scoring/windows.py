@@ -1,4 +1,4 @@
-"""How a video is cut that is too long to be scored in one call: one rule, whoever scores it."""
+"""Windows of a video that is too long to be scored in one call: one rule for runs and for a user's videos."""
 
 from __future__ import annotations
 

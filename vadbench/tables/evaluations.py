@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vadbench.base.errors import FeatureError, RunError
+from vadbench.base.errors import FeatureError, RunError, first_complaint
 from vadbench.base.hashing import digest
 from vadbench.base.text import plain
 from vadbench.features.fingerprint import Fingerprint
@@ -146,7 +146,7 @@ def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
         _ = evaluation.experiment_key
         return evaluation
     except (ValueError, FeatureError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        reason = first_complaint(error) if isinstance(error, ValidationError) else error
         raise RunError(f"{folder / RESULT} is not a run record: {reason}; delete this file and run again") from error
 
 

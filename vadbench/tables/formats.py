@@ -50,10 +50,9 @@ def render(tables: Table | Sequence[Table], format: TableFormat, width: int = WI
 
 
 def _markdown(layout: PrintedTable) -> str:
+    several = len(layout.parts) > 1
     names = [*layout.lead]
-    for head in layout.heads:
-        parts = [f"{head.title} {part}" for part in head.parts] if len(head.parts) > 1 else [head.title]
-        names += parts
+    names += [f"{c.heading} {part}" if several else c.heading for c in layout.columns for part in layout.parts]
     marks = ["---" if name == "method" else "---:" for name in names]
     lines = [f"**{escaping.markdown(layout.title)}**", ""]
     if layout.note:
@@ -89,21 +88,22 @@ def _markdown_entry(entry: PrintedEntry) -> str:
 
 def _html(layout: PrintedTable) -> str:
     quoted = escaping.html_text
-    several = any(len(head.parts) > 1 for head in layout.heads)
-    span = len(layout.lead) + sum(len(head.parts) for head in layout.heads)
+    several = len(layout.parts) > 1
+    span = len(layout.lead) + len(layout.parts) * len(layout.columns)
     rows = ' rowspan="2"' if several else ""
     out = ['<section class="vadbench-table">', f"<h2>{quoted(layout.title)}</h2>"]
     if layout.note:
         out.append(f"<p>{quoted(layout.note)}</p>")
     out += ["<table>", "<thead>", "<tr>"]
     out += [f'<th scope="col"{rows}>{quoted(name)}</th>' for name in layout.lead]
-    for head in layout.heads:
-        wide = f' colspan="{len(head.parts)}"' if several else ""
-        out.append(f'<th scope="col"{wide}><abbr title="{quoted(head.definition)}">{quoted(head.title)}</abbr></th>')
+    wide = f' colspan="{len(layout.parts)}"' if several else ""
+    for column in layout.columns:
+        title = f'<abbr title="{quoted(column.definition)}">{quoted(column.heading)}</abbr>'
+        out.append(f'<th scope="col"{wide}>{title}</th>')
     out.append("</tr>")
     if several:
-        parts = "".join(f'<th scope="col">{part}</th>' for head in layout.heads for part in head.parts)
-        out += [f"<tr>{parts}</tr>"]
+        parts = "".join(f'<th scope="col">{part}</th>' for part in layout.parts)
+        out += [f"<tr>{parts * len(layout.columns)}</tr>"]
     out += ["</thead>", "<tbody>"]
     name = layout.lead.index("method")
     for line in layout.lines:

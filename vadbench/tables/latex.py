@@ -39,27 +39,26 @@ def to_latex(layout: PrintedTable) -> str:
 
 def _pieces(layout: PrintedTable) -> Iterator[range]:
     """Indices of the metrics that stand side by side."""
-    parts = len(layout.heads[0].parts)
-    count = max(1, WIDEST // parts)
-    for start in range(0, len(layout.heads), count):
-        yield range(start, min(start + count, len(layout.heads)))
+    count = max(1, WIDEST // len(layout.parts))
+    for start in range(0, len(layout.columns), count):
+        yield range(start, min(start + count, len(layout.columns)))
 
 
 def _tabular(layout: PrintedTable, metrics: Sequence[int]) -> Iterator[str]:
-    heads = [layout.heads[i] for i in metrics]
-    parts, lead = len(heads[0].parts), len(layout.lead)
-    span = lead + parts * len(heads)
+    titles = [latex(layout.columns[i].heading) for i in metrics]
+    parts, lead = len(layout.parts), len(layout.lead)
+    span = lead + parts * len(titles)
     own = "".join("l" if name == "method" else "r" for name in layout.lead)
     yield rf"\begin{{tabular}}{{{own}{'r' * (span - lead)}}}"
     yield r"\toprule"
     names = [latex(name) for name in layout.lead]
     if parts == 1:
-        yield _line([*names, *(latex(head.title) for head in heads)])
+        yield _line([*names, *titles])
     else:
-        yield _line([*[""] * lead, *(rf"\multicolumn{{{parts}}}{{c}}{{{latex(head.title)}}}" for head in heads)])
-        ends = [lead + parts * (i + 1) for i in range(len(heads))]
+        yield _line([*[""] * lead, *(rf"\multicolumn{{{parts}}}{{c}}{{{title}}}" for title in titles)])
+        ends = [lead + parts * (i + 1) for i in range(len(titles))]
         yield " ".join(rf"\cmidrule(lr){{{end - parts + 1}-{end}}}" for end in ends)
-        yield _line([*names, *(latex(part) for head in heads for part in head.parts)])
+        yield _line([*names, *map(latex, layout.parts * len(titles))])
     yield r"\midrule"
     # Entries of the metrics that stand here, after the row's own.
     chosen = [*range(lead), *(lead + parts * i + k for i in metrics for k in range(parts))]

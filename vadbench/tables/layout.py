@@ -46,15 +46,6 @@ class PrintedEntry:
 
 
 @dataclass(frozen=True)
-class Head:
-    """The heading of a metric over its ``parts``, one printed column each."""
-
-    title: str
-    definition: str
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True)
 class Line:
     """A printed line: a heading of a group without entries, or entries, the row's own first."""
 
@@ -68,6 +59,8 @@ class PrintedTable:
 
     Args:
         lead: headings of the columns that come before the metrics.
+        columns: the metrics.
+        parts: the printed columns of each metric.
         reading: how to read the figures, in sentences.
         ranked: whether any figure is emphasised, so that a format has to add its :func:`legend`.
         remarks: what must be said of all figures, in sentences.
@@ -78,7 +71,8 @@ class PrintedTable:
     title: str
     note: str
     lead: tuple[str, ...]
-    heads: tuple[Head, ...]
+    columns: tuple[TableColumn, ...]
+    parts: tuple[Part, ...]
     lines: tuple[Line, ...]
     reading: tuple[str, ...]
     ranked: bool
@@ -105,7 +99,6 @@ def lay_out(table: Table) -> PrintedTable:
     """Lay a table out: parts of columns that are empty in every row are left out."""
     letters = _Letters()
     parts = _parts(table)
-    heads = tuple(Head(_title(c), c.definition, parts) for c in table.columns)
     ranks, seeds = (any(getattr(row, name) is not None for row in table.rows) for name in ("rank", "seeds"))
     lines: list[Line] = []
     heading = ""
@@ -125,7 +118,8 @@ def lay_out(table: Table) -> PrintedTable:
         title=f"{table.title} ({table.id})" if table.id else table.title,
         note=table.note,
         lead=(*(["#"] if ranks else []), "method", *(["seeds"] if seeds else [])),
-        heads=heads,
+        columns=table.columns,
+        parts=parts,
         lines=tuple(lines),
         reading=tuple(_reading(table, parts, figures)),
         ranked=any(figure.best for figure in figures),
@@ -165,10 +159,6 @@ def _parts(table: Table) -> tuple[Part, ...]:
     if any(cell.verdict for cell in cells):
         parts.append("verdict")
     return tuple(parts)
-
-
-def _title(column: TableColumn) -> str:
-    return column.title if column.unit == "%" else f"{column.title} ({column.unit})"
 
 
 def _entries(

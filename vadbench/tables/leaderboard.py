@@ -13,11 +13,12 @@ from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.metrics.definitions import COMPARED, canonical, definition
+from vadbench.records.record import seed_values
 from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
 from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
-from vadbench.tables.standing import Figure, Resamples, column, resample
+from vadbench.tables.standing import Resamples, TablePlace, column, resample
 
 SeedRuns = Sequence[Evaluation]
 """Runs that differ in their seed alone."""
@@ -81,17 +82,16 @@ def _ranked(kind: RankingGroup, rows: Sequence[SeedRuns], metric: str) -> Group:
 
 
 def _mean(seeds: SeedRuns, metric: str) -> float | None:
-    values = [run.record.metrics[metric].value if metric in run.record.metrics else None for run in seeds]
-    defined = [value for value in values if value is not None]
-    return fmean(defined) if len(defined) == len(values) else None
+    values = seed_values((run.record for run in seeds), metric)
+    return fmean(values) if values else None
 
 
 def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.Table:
     same_videos = resamples.same_videos(group.rows)
     # Rows of another ground truth come last and have no rank.
     ordered = [*compress(group.rows, same_videos), *compress(group.rows, (not same for same in same_videos))]
-    figures = {i: Figure(seeds) for i, seeds in enumerate(ordered)}
-    columns = [column(figures, metric, definition(metric).better, resamples) for metric in metrics]
+    places = {i: TablePlace(seeds) for i, seeds in enumerate(ordered)}
+    columns = [column(places, metric, definition(metric).better, resamples) for metric in metrics]
     labels = _distinct(ordered)
     rows = tuple(
         model.TableRow(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.base.locations import DEFAULT_OUT
+from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark
@@ -19,7 +20,7 @@ from vadbench.records.published import PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
 from vadbench.tables import table as model
 from vadbench.tables.evaluations import Evaluation, by_seed, made
-from vadbench.tables.standing import DIGITS, Figure, Resamples, column, resample
+from vadbench.tables.standing import DIGITS, Resamples, TablePlace, column, resample
 from vadbench.tables.table import ABOVE, BELOW, DIFFERS, WITHIN
 
 _DOUBTS = {
@@ -31,23 +32,6 @@ _DOUBTS = {
 
 PaperRuns = Mapping[tuple[str, str, str], Sequence[Evaluation]]
 """Finished evaluations by method, data set and data set trained on."""
-
-
-@dataclass(frozen=True)
-class TablePlace:
-    """What belongs in one place of a table.
-
-    Args:
-        published: the number that stands there in the paper.
-        asked: the runs it needs.
-        found: those that are there, one a seed; where there is none, those of other rules.
-        differs: in what the rules of ``found`` are not those asked for; empty where they are.
-    """
-
-    published: PublishedNumber | None
-    asked: Sequence[schema.Cell] = ()
-    found: Sequence[Evaluation] = ()
-    differs: str = ""
 
 
 def paper_tables(
@@ -76,7 +60,7 @@ def paper_tables(
     for table in tables:
         for row in grids[table.id]:
             for asked, place in zip(table.columns, row, strict=True):
-                for run in place.found:
+                for run in place.runs:
                     wanted.setdefault(run, set()).add(asked.metric)
     resamples = resample(wanted, max(len(t.rows) for t in tables), progress)
     return [_table(benchmark, name, t, grids[t.id], resamples, out) for t in tables], resamples.notes
@@ -93,7 +77,8 @@ def _grid(benchmark: Benchmark, table: schema.TableSpec, runs: PaperRuns) -> lis
             cells = tuple(benchmark.of(table, row, asked))
             if cells and cells not in found:
                 found[cells] = _runs_of(cells, runs)
-            places.append(TablePlace(number, cells, *found.get(cells, ((), ""))))
+            there, differs = found.get(cells, ((), ""))
+            places.append(TablePlace(there, cells, number, differs))
         grid.append(places)
     return grid
 
@@ -147,7 +132,7 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
     for name in sorted(asked.keys() | own):
         field = name.removeprefix(PROTOCOL)
         value = record.protocol.get(field)
-        if name not in asked or asked[name] != value:
+        if name not in asked or not same(asked[name], value):
             found.append(f"{field.replace('_', ' ')} ({value})")
     if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
@@ -179,8 +164,8 @@ def _table(
 ) -> model.Table:
     columns = []
     for c, asked in enumerate(table.columns):
-        figures = {r: _figure(row[c]) for r, row in enumerate(grid) if row[c].found}
-        columns.append(column(figures, asked.metric, definition(asked.metric).better, resamples))
+        filled = {r: row[c] for r, row in enumerate(grid) if row[c].runs}
+        columns.append(column(filled, asked.metric, definition(asked.metric).better, resamples))
     rows = tuple(
         model.TableRow(
             label=row.label,
@@ -193,25 +178,17 @@ def _table(
         for r, row in enumerate(table.rows)
     )
     places = [place for row in grid for place in row]
-    exact = {run: None for place in places for run in place.found if not place.differs}
+    exact = {run: None for place in places for run in place.runs if not place.differs}
     drawn = model.Table(
         id=f"{name}/{table.id}",
         title=table.title,
         note=" ".join(filter(None, (table.note, _rules(benchmark, table)))),
         columns=tuple(_column(table, asked) for asked in table.columns),
         rows=rows,
-        made=made(exact or {run: None for place in places for run in place.found}),
+        made=made(exact or {run: None for place in places for run in place.runs}),
         missing=_missing(name, table, places, out),
     )
     return model.with_shared_notes(drawn)
-
-
-def _figure(place: TablePlace) -> Figure:
-    notes = [f"{DIFFERS} {place.differs}"] if place.differs else []
-    missing = len(place.asked) - len(place.found)
-    if missing > 0 and not place.differs:
-        notes.append(f"{len(place.found)} of {len(place.asked)} seeds")
-    return Figure(place.found, notes, ranked=not place.differs)
 
 
 def _cell(
@@ -228,9 +205,9 @@ def _cell(
         return model.TableCell(published=published, reproduced=reproduced)
     gap = round(reproduced.mean - number.value, DIGITS)
     # An incomplete data set is another one, whatever the figures.
-    judged = number.first_hand and not any(run.kind.incomplete for run in place.found)
+    judged = number.first_hand and not any(run.kind.incomplete for run in place.runs)
     verdict = _verdict(number.value, reproduced) if judged else ""
-    if verdict and resamples.too_few(place.found, metric):
+    if verdict and resamples.too_few(place.runs, metric):
         verdict = TOO_FEW
     return model.TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
 
@@ -269,7 +246,7 @@ def _missing(name: str, table: schema.TableSpec, places: Sequence[TablePlace], o
         for place in places
         if not place.differs
         for cell in place.asked
-        if cell.seed in {run.record.seed for run in place.found}
+        if cell.seed in {run.record.seed for run in place.runs}
     }
     if asked == there:
         return ""

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from vadbench.base.errors import RunError
 from vadbench.base.types import Progress, silent
+from vadbench.benchmarks.schema import Cell
 from vadbench.dataset import Video
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
 from vadbench.metrics.measurement import carriers, resampled
+from vadbench.records.published import PublishedNumber
 from vadbench.records.record import SCORES
 from vadbench.records.scores import load_split
 from vadbench.tables.evaluations import Evaluation, RankingGroup, remarks
-from vadbench.tables.table import ReproducedFigure
+from vadbench.tables.table import DIFFERS, ReproducedFigure
 
 RESAMPLES_A_ROW = 80
 """A p-value is at least ``2 / (resamples + 1)`` and is multiplied by the rows compared: with fewer, every row of a long
@@ -46,17 +48,33 @@ class Resampled:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A place of a column that is filled: the runs behind it, one a seed, and what is said of it besides."""
+class TablePlace:
+    """What belongs in one place of a table.
 
-    runs: Sequence[Evaluation]
-    notes: Sequence[str] = ()
-    ranked: bool = True
+    Args:
+        runs: those that are there, one a seed; where there is none, those of other rules.
+        asked: the runs it needs, where a benchmark says so.
+        published: the number that stands there in the paper.
+        differs: in what the rules of ``runs`` are not those asked for; empty where they are.
+    """
+
+    runs: Sequence[Evaluation] = ()
+    asked: Sequence[Cell] = ()
+    published: PublishedNumber | None = None
+    differs: str = ""
 
     @property
     def kind(self) -> RankingGroup:
-        """What it may be ranked with."""
+        """What its runs may be ranked with."""
         return self.runs[0].kind
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the mean over its runs must know about which runs these are."""
+        if self.differs:
+            return [f"{DIFFERS} {self.differs}"]
+        lacks = len(self.runs) < len(self.asked)
+        return [f"{len(self.runs)} of {len(self.asked)} seeds"] if lacks else []
 
 
 @dataclass
@@ -130,7 +148,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
 
 
 def column(
-    figures: Mapping[int, Figure], metric: str, better: Literal["higher", "lower"] | None, resamples: Resamples
+    places: Mapping[int, TablePlace], metric: str, better: Literal["higher", "lower"] | None, resamples: Resamples
 ) -> dict[int, ReproducedFigure]:
     """A column's figures with their standing.
 
@@ -138,33 +156,33 @@ def column(
     marked. Where test videos with positives are too few for a verdict, nothing is ranked and the figures say so.
 
     Args:
-        figures: by row.
+        places: those with runs, by row.
         metric: its key.
         better: which direction is better; ``None`` where nothing is ranked by the metric.
         resamples: of all runs in the column.
     """
-    found = {row: _mean(figure, metric, resamples) for row, figure in figures.items()}
-    contest = [row for row, figure in figures.items() if figure.ranked and found[row].mean is not None]
+    found = {row: _mean(place, metric, resamples) for row, place in places.items()}
+    contest = [row for row, place in places.items() if not place.differs and found[row].mean is not None]
     if not contest:
         return found
     # Of kinds with equally many figures, the one met first.
-    common = Counter(figures[row].kind for row in contest).most_common(1)[0][0]
-    of_kind = [row for row in contest if figures[row].kind == common]
-    same_videos = resamples.same_videos([figures[row].runs for row in of_kind])
+    common = Counter(places[row].kind for row in contest).most_common(1)[0][0]
+    of_kind = [row for row in contest if places[row].kind == common]
+    same_videos = resamples.same_videos([places[row].runs for row in of_kind])
     ranked = [row for row, same in zip(of_kind, same_videos, strict=True) if same]
     for row in contest if better is not None else ():
         if row not in ranked:
-            differing = ", ".join(figures[row].kind.differences(common)) or OTHER_TRUTH
+            differing = ", ".join(places[row].kind.differences(common)) or OTHER_TRUTH
             found[row] = _noted(found[row], f"not ranked beside the others: differs in {differing}")
     if len(ranked) < 2:
         return found  # best of one says nothing
-    if any(resamples.too_few(figures[row].runs, metric) for row in ranked):
+    if any(resamples.too_few(places[row].runs, metric) for row in ranked):
         for row in ranked:
             found[row] = _noted(found[row], NOT_RANKED)
         return found
     if better is None:
         return found
-    samples = [_first(resamples.together(figures[row].runs, metric), _needed(len(ranked))) for row in ranked]
+    samples = [_first(resamples.together(places[row].runs, metric), _needed(len(ranked))) for row in ranked]
     standings = rank_column([found[row].mean for row in ranked], samples, better)
     for row, standing in zip(ranked, standings, strict=True):
         p = None if standing.p is None else round(standing.p, DIGITS)
@@ -188,10 +206,10 @@ def _first(samples: Samples | None, count: int) -> Samples | None:
     return None if samples is None else samples[:, :count]
 
 
-def _mean(figure: Figure, metric: str, resamples: Resamples) -> ReproducedFigure:
+def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFigure:
     """The mean over seeds with its interval, which for a single seed is the one on record."""
-    runs = figure.runs
-    notes = (*figure.notes, *remarks(runs))
+    runs = place.runs
+    notes = (*place.notes, *remarks(runs))
     seeds = tuple(run.record.seed for run in runs)
     values = [run.record.metrics.get(metric) for run in runs]
     defined = [v.value for v in values if v is not None and v.value is not None]

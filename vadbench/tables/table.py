@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vadbench.base.errors import RunError
+from vadbench.base.errors import RunError, first_complaint
 
 Notes = tuple[str, ...]
 WITHIN, BELOW, ABOVE, DIFFERS = "within the interval", "below", "above", "protocol differs in"
@@ -79,6 +79,11 @@ class TableColumn(_Part):
     definition: str = ""
     unit: str = "%"
 
+    @property
+    def heading(self) -> str:
+        """The title, with a unit that is not percent."""
+        return self.title if self.unit == "%" else f"{self.title} ({self.unit})"
+
 
 class TableRow(_Part):
     """A line: ``group`` is the heading that neighbouring lines share, ``rank`` its place in a leaderboard."""
@@ -139,9 +144,7 @@ def tables_from_json(text: str) -> list[Table]:
     try:
         return list(_File.model_validate_json(text).tables)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the text"
-        raise RunError(f"expected tables as JSON: {where}: {first['msg']}; make them again") from error
+        raise RunError(f"expected tables as JSON: {first_complaint(error)}; make them again") from error
 
 
 def with_shared_notes(table: Table) -> Table:

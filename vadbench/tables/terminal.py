@@ -79,8 +79,10 @@ class _Columns:
         self.layout, self.intervals = layout, intervals
         lead = len(layout.lead)
         self.own, self.name = range(lead), layout.lead.index("method")
-        parts = [(plain(head.title), part, len(head.parts)) for head in layout.heads for part in head.parts]
-        self.headings = [*layout.lead, *(f"{title}\n{part}" if count > 1 else title for title, part, count in parts)]
+        several = len(layout.parts) > 1
+        self.headings = [*layout.lead]
+        for title in (plain(c.heading) for c in layout.columns):
+            self.headings += [f"{title}\n{part}" if several else title for part in layout.parts]
         lines = [line.entries for line in layout.lines if line.entries]
         grouped = any(line.heading for line in layout.lines)
         columns = [_aligned([line[i] for line in lines], styled, intervals) for i in range(len(self.headings))]
@@ -111,10 +113,9 @@ class _Columns:
 
     def _blocks(self, room: int) -> Iterator[Places]:
         """The columns of each metric; one by one where they do not fit side by side."""
-        place = len(self.own)
-        for head in self.layout.heads:
-            block = range(place, place + len(head.parts))
-            place += len(head.parts)
+        count = len(self.layout.parts)
+        for place in range(len(self.own), len(self.headings), count):
+            block = range(place, place + count)
             if self.width(block) <= room:
                 yield block
             else:

@@ -1,5 +1,4 @@
-"""Conformance checks: does a method or a data set keep its side of the contract? In the spirit of scikit-learn's
-``check_estimator``.
+"""Conformance checks of methods and data sets, in the spirit of scikit-learn's ``check_estimator``.
 
 All at once, or each as a test of its own::
 
@@ -18,9 +17,8 @@ Every check says what it found and how to mend it. A method that cannot pass one
 Importing this module and collecting the tests is cheap; what a check needs is imported when it runs.
 """
 
-from vadbench.testing.check import Check, CheckResult, NotCheckedWarning
-from vadbench.testing.datasets import check_dataset, dataset_checks
-from vadbench.testing.methods import check_method, method_checks
+from vadbench.testing.catalogue import check_dataset, check_method, dataset_checks, method_checks
+from vadbench.testing.conformance import Check, CheckResult, NotCheckedWarning
 
 __all__ = [
     "Check",

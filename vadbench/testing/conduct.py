@@ -1,26 +1,14 @@
-"""Checks of what a method does besides computing: settings, files, networks; and the watches they are made with."""
+"""Checks of what a method does besides computing: settings and networks."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from vadbench.base.config import MethodConfig, field_descriptions, resolve
+from vadbench.base.config import field_descriptions, resolve
 from vadbench.base.errors import ConfigError
-from vadbench.dataset import Dataset
-from vadbench.testing.check import Failure, require
-from vadbench.testing.methods import METHOD_CHECKS
-
-if TYPE_CHECKING:
-    from vadbench.testing.tested_method import TestedMethod
-
-_Watch = Callable[[str, tuple[Any, ...]], None]
-_watches: list[_Watch] = []
+from vadbench.base.method_config import MethodConfig
+from vadbench.testing.catalogue import METHOD_CHECKS
+from vadbench.testing.conformance import Failure, require
+from vadbench.testing.guards import without_network
+from vadbench.testing.tested_method import TestedMethod
 
 
 def settings(subject: TestedMethod) -> str:
@@ -29,7 +17,7 @@ def settings(subject: TestedMethod) -> str:
     require(
         issubclass(kind.Config, MethodConfig),
         f"Config is {kind.Config.__name__}",
-        "make it a subclass of vadbench.base.config.MethodConfig",
+        "make it a subclass of vadbench.base.method_config.MethodConfig",
     )
     meanings = field_descriptions(kind.Config)
     silent = [name for name, text in meanings.items() if not text.strip()]
@@ -72,75 +60,3 @@ def network(subject: TestedMethod) -> str:
     if failure is not None:
         raise failure
     return "nothing was asked of a network while it was built, trained and scored"
-
-
-@contextmanager
-def without_network(tried: list[str]) -> Iterator[None]:
-    """Refuse names to look up and addresses to connect to, and note them; sockets within the machine stay allowed."""
-
-    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("socket.getaddrinfo", "socket.gethostbyname"):
-            target = arguments[0]
-        elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") and isinstance(arguments[1], tuple):
-            target = arguments[1][0]
-        else:
-            return
-        name = target.decode(errors="replace") if isinstance(target, bytes) else str(target)
-        tried.append(f"'{name}'")
-        raise OSError(f"vadbench check allows no network, refused '{name}'")
-
-    with _watching(refuse):
-        yield
-
-
-@contextmanager
-def opened_below(folder: Path, seen: list[str]) -> Iterator[None]:
-    """Note the files under a folder that are opened; those that compiled libraries open go unseen."""
-    root = os.path.realpath(folder) + os.sep
-
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
-            path = os.path.realpath(os.fsdecode(arguments[0]))
-            if path.startswith(root):
-                seen.append(f"the file {path}")
-
-    with _watching(note):
-        yield
-
-
-@contextmanager
-def without_datasets(seen: list[str]) -> Iterator[None]:
-    """Note every data set that is made."""
-    inner = Dataset.__init__
-
-    def init(self: Dataset, root: Path) -> None:
-        seen.append(f"the data set {type(self).__name__}")
-        inner(self, root)
-
-    Dataset.__init__ = init  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Dataset.__init__ = inner  # type: ignore[method-assign]
-
-
-@contextmanager
-def _watching(watch: _Watch) -> Iterator[None]:
-    _install()
-    _watches.append(watch)
-    try:
-        yield
-    finally:
-        _watches.remove(watch)
-
-
-@cache
-def _install() -> None:
-    """Python's audit hooks stay for the life of a process, so there is one, idle but within a watch."""
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if _watches:
-            for watch in list(_watches):
-                watch(event, arguments)
-
-    sys.addaudithook(hook)

@@ -19,7 +19,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, ClassTable, Dataset, Split, Video
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.registry import Registry
-from vadbench.testing.check import Failure, require
+from vadbench.testing.conformance import Failure, require
 
 CHEAP = 0.5
 """Seconds that making a data set may take."""

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vadbench.base.config import MethodConfig, Recipe, resolve
+from vadbench.base.config import resolve
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable
-from vadbench.method import Method, Scores, Task
+from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
-from vadbench.testing.learning import TrainingGround
+from vadbench.testing.training_ground import TrainingGround
 from vadbench.training.batches import Sample, weak_labels
 from vadbench.training.loop import arithmetic, fit
 
@@ -81,7 +82,7 @@ class TestedMethod:
         return load_clip()
 
     @cached_property
-    def arena(self) -> TrainingGround:
+    def ground(self) -> TrainingGround:
         """The method on ``synthetic``."""
         return TrainingGround(self.name, self.kind, self.config, self.registry.dataset(HOME), self.clip, self.progress)
 
@@ -99,8 +100,7 @@ class TestedMethod:
     def build(self, seed: int) -> Method:
         """A fresh method on the CPU, its parameters drawn under ``seed``."""
         task = Task(self.classes, self.clip.dim, torch.device("cpu"), lambda: self.clip.text)
-        torch.manual_seed(seed)
-        return self.kind(self.config, task)
+        return build_method(self.kind, self.config, task, seed)
 
     def train(self, seed: int) -> Method:
         """A fresh method, prepared and, if it is to be trained, trained for a few epochs on generated videos."""

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
+from vadbench.base.errors import listed
 from vadbench.dataset import SPLITS, Video
 from vadbench.scoring.protocol import protocols
-from vadbench.testing.check import Failure, require
+from vadbench.testing.conformance import Failure, require
 from vadbench.testing.tested_dataset import TestedDataset
 
 SHOWN = 3
@@ -24,7 +25,7 @@ def names(source: TestedDataset) -> str:
         double = [name for name, n in count.items() if n > 1]
         require(
             not double,
-            f"{len(double)} names appear more than once among the {split} videos: {_few(double)}",
+            f"{len(double)} names appear more than once among the {split} videos: {listed(double, SHOWN)}",
             "features, truth and scores are found by name; put the folder into the name where file names repeat",
         )
         require("" not in count, f"a {split} video has an empty name", "name it after its file")
@@ -37,7 +38,11 @@ def splits(source: TestedDataset) -> str:
     for split, found in zip(SPLITS, (train, test), strict=True):
         require(bool(found), f"there is no {split} video", f"expected: {source.kind.files}")
     both = sorted(train & test)
-    require(not both, f"{len(both)} videos are in both splits: {_few(both)}", "train and test must not share a video")
+    require(
+        not both,
+        f"{len(both)} videos are in both splits: {listed(both, SHOWN)}",
+        "train and test must not share a video",
+    )
     return f"{len(train):,} train and {len(test):,} test videos, none in both"
 
 
@@ -61,7 +66,7 @@ def labels(source: TestedDataset) -> str:
     )
     for problem, is_bad, mend in rules:
         bad = [f"{v.name} {v.labels}" for _, v in source.both if is_bad(v)]
-        require(not bad, f"{len(bad)} videos {problem}: {_few(bad)}", mend)
+        require(not bad, f"{len(bad)} videos {problem}: {listed(bad, SHOWN)}", mend)
     present = {label for _, v in source.both for label in v.labels}
     return f"{len(present)} of {len(table)} classes among {len(source.both):,} videos"
 
@@ -73,7 +78,7 @@ def segments(source: TestedDataset) -> str:
     shown = [v.name for split, v in source.both if split == "train" and (v.segments or v.binary)]
     require(
         not shown,
-        f"{len(shown)} training videos carry segments: {_few(shown)}",
+        f"{len(shown)} training videos carry segments: {listed(shown, SHOWN)}",
         "give them on the test split only; training is weakly supervised",
     )
     test = [v for split, v in source.both if split == "test"]
@@ -98,7 +103,7 @@ def segments(source: TestedDataset) -> str:
     )
     for problem, is_bad, mend in rules:
         bad = [v.name for v in test if is_bad(v)]
-        require(not bad, f"{len(bad)} test videos {problem}: {_few(bad)}", mend)
+        require(not bad, f"{len(bad)} test videos {problem}: {listed(bad, SHOWN)}", mend)
     annotated = sum(bool(v.runs) for v in test)
     require(annotated > 0, "no test video has an anomalous frame", "read the annotation; there is nothing to measure")
     stated = sum(v.frames is not None for v in test)
@@ -126,13 +131,13 @@ def paths(source: TestedDataset) -> str:
     outside = [f"{name} at {path}" for name, path in given if not path.resolve().is_relative_to(root)]
     require(
         not outside,
-        f"{len(outside)} videos lie outside the root {root}: {_few(outside)}",
+        f"{len(outside)} videos lie outside the root {root}: {listed(outside, SHOWN)}",
         "refuse absolute paths and '..' in lists: a list must not make a run read other files",
     )
     absent = [f"{name} at {path}" for name, path in given if not path.exists()]
     require(
         not absent,
-        f"{len(absent)} videos have a path and no file: {_few(absent)}",
+        f"{len(absent)} videos have a path and no file: {listed(absent, SHOWN)}",
         "give path=None where there is no file: features may exist",
     )
     return f"{len(given):,} of {len(source.both):,} videos have a file, all inside the root"
@@ -181,8 +186,3 @@ def _spans(video: Video) -> list[tuple[int, int]]:
 
 def _ascending(runs: tuple[tuple[int, int], ...]) -> bool:
     return all(0 <= start < end for start, end in runs) and all(a[1] < b[0] for a, b in pairwise(runs))
-
-
-def _few(found: list[str]) -> str:
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return ", ".join(found[:SHOWN]) + more

@@ -1,42 +1,39 @@
 """MLflow: where runs are looked at. The run folder stays the record; only a parent's means are made from children.
 
 Experiment = data set, parent run = method with its settings, child run = seed. A benchmark has a parent run of its own,
-in the experiment ``benchmarks``, with a child a cell. MLflow is imported on first use because that alone takes seconds.
+in the experiment ``benchmarks``, with a child a cell.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from vadbench.base.errors import TrackingError, cut
-from vadbench.base.files import make_folder
 from vadbench.base.hashing import digest
 from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, TRAINING_LOG, tracking_store
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, written
 from vadbench.records.folders import Outcome
 from vadbench.records.record import PICTURES, RESULT, RunRecord
+from vadbench.tracking.database import sqlite_path, writing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from vadbench.benchmarks.schema import Benchmark, Cell
 
 BENCHMARKS = "benchmarks"
-LOCK_SECONDS = 300
+LOGGED = "vadbench.run"
+"""The tag of a run that is logged in full, last of all: what it was made from."""
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 BATCH_METRICS, BATCH_PARAMS = 1000, 100
 LONGEST, CUT = 220, 240
@@ -57,18 +54,19 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
     Raises:
         TrackingError: with the reason; nothing else is ever raised, whatever MLflow does.
     """
-    address = tracking_store(out)
-    try:
-        with _writing(address) as client:
-            experiment = _experiment(client, address, outcomes[0].record.dataset)
-            parent = _parent(client, experiment, outcomes[0].record)
-            for outcome in outcomes:
-                _child(client, experiment, parent, outcome)
-            _summarise(client, experiment, parent)
-    except TrackingError:
-        raise  # what it was given is damaged
-    except Exception as error:
-        raise _refused(address, error) from error
+    address, first = tracking_store(out), outcomes[0].record
+    with writing(address) as client:
+        experiment = _experiment(client, address, first.dataset)
+        told = [first.method, first.method_version, first.config, first.trained_on, first.fingerprint]
+        key = digest([first.edition, first.group or told, first.dataset, first.evaluation])
+        parent = _run(client, experiment, first.method, {"vadbench.parent": key}, _params(first.config), _tags(first))
+        for outcome in outcomes:
+            record = outcome.record
+            # A log that was cut off goes on in its own run, and so does a record that was measured again.
+            mark = {"vadbench.draft": digest([record.key, record.evaluation, record.created])}
+            run = _run(client, experiment, f"{record.method} seed {record.seed}", _child_of(parent) | mark)
+            _log(client, run, outcome, _params(record.config, seed=record.seed), in_full=True)
+        _summarise(client, experiment, parent.info.run_id)
     return address
 
 
@@ -87,33 +85,20 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
     Raises:
         TrackingError: as :func:`log_runs`.
     """
-    address = tracking_store(out)
-    try:
-        with _writing(address) as client:
-            experiment = _experiment(client, address, BENCHMARKS)
-            parent = _benchmark(client, experiment, name, benchmark, out)
-            for cell, outcome in done:
-                _cell(client, experiment, parent, cell, outcome)
-            client.set_terminated(parent)
-    except Exception as error:
-        raise _refused(address, error) from error
-    return address
+    from vadbench.harness.environment import commit
 
-
-def check_store(out: Path = DEFAULT_OUT) -> str:
-    """The address of the store of a folder of runs, reached just now; a database that is not there yet is not made.
-
-    Raises:
-        TrackingError: it cannot be reached; says why.
-    """
-    address = tracking_store(out)
-    if address.startswith(SQLITE) and not sqlite_path(address).exists():
-        return f"{address} (made by the first run)"
-    try:
-        with _writing(address) as client:
-            client.search_experiments(max_results=1)
-    except Exception as error:
-        raise _refused(address, error) from error
+    address, folder = tracking_store(out), str(out.resolve())
+    with writing(address) as client:
+        experiment = _experiment(client, address, BENCHMARKS)
+        mark = {"vadbench.benchmark": digest([name, benchmark.model_dump(mode="json"), folder])}
+        params = benchmark.model_dump(include={"title", "paper", "protocol", "clip", "clip_weights", "seeds"})
+        tags = {"vadbench.name": name, "vadbench.out": folder, "vadbench.commit": commit()}
+        parent = _run(client, experiment, name, mark, params, tags)
+        for cell, outcome in done:
+            run = _run(client, experiment, cell.label, _child_of(parent) | {"vadbench.cell": cell.id})
+            facts = {name: getattr(cell, name) for name in ("method", "dataset", "trained_on", "seed")}
+            _log(client, run, outcome, _params(dict(cell.settings), **facts))
+        client.set_terminated(parent.info.run_id)
     return address
 
 
@@ -145,50 +130,6 @@ def _spelt(text: str) -> str:
     return re.sub(r"_|[^\w.\- ]| $", lambda c: {"_": "__", "@": "_at_"}.get(c[0], f"_{ord(c[0]):x}_"), text)
 
 
-def _refused(address: str, error: Exception) -> TrackingError:
-    return TrackingError(f"MLflow at {address}: {(str(error) or type(error).__name__).splitlines()[0]}")
-
-
-@contextmanager
-def _writing(address: str) -> Iterator[MlflowClient]:
-    """A client. On a sqlite file one process at a time has one: what is there already is looked for before writing."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    # MLflow's own seven retries would hold a finished run for minutes when a server is away.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    from mlflow import MlflowClient
-
-    # How a database is migrated is not what somebody who started a run wants to read.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    if not address.startswith(SQLITE):
-        yield MlflowClient(tracking_uri=address)
-        return
-    path = sqlite_path(address)
-    make_folder(path.parent)
-    with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
-        if not path.exists():
-            _create_database(path)
-        # In full: MLflow keeps the store of an address, whatever becomes of the current folder.
-        yield MlflowClient(tracking_uri=f"{SQLITE}{path}")
-
-
-def _create_database(path: Path) -> None:
-    """Create the schema apart and rename it: a process that is killed at it would leave a database nobody can use."""
-    from mlflow import MlflowClient
-
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"{SQLITE}{draft}").search_experiments(max_results=1)
-    draft.rename(path)
-
-
-def sqlite_path(address: str) -> Path:
-    """The file of a store whose address begins with :data:`SQLITE`."""
-    return Path(address.removeprefix(SQLITE)).resolve()
-
-
 def _experiment(client: MlflowClient, address: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
@@ -199,86 +140,66 @@ def _experiment(client: MlflowClient, address: str, name: str) -> str:
     return str(client.create_experiment(name, artifact_location=location))
 
 
-def _parent(client: MlflowClient, experiment: str, record: RunRecord) -> str:
-    told = [record.method, record.method_version, record.config, record.trained_on, record.fingerprint]
-    key = digest([record.edition, record.group or told, record.dataset, record.evaluation])
-    found = client.search_runs([experiment], f"tags.`vadbench.parent` = '{key}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    run = client.create_run(experiment, run_name=record.method, tags={"vadbench.parent": key, **_tags(record)})
-    _send(client, run.info.run_id, params=_params(record.config))
-    return str(run.info.run_id)
+def _child_of(parent: Run) -> dict[str, str]:
+    return {"mlflow.parentRunId": parent.info.run_id}
 
 
-def _child(client: MlflowClient, experiment: str, parent: str, outcome: Outcome) -> None:
-    from mlflow.entities import Dataset, DatasetInput, RunStatus
+def _run(
+    client: MlflowClient,
+    experiment: str,
+    name: str,
+    mark: Mapping[str, str],
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Run:
+    """The run that has the tags of ``mark``; where there is none, a new one with these parameters and further tags."""
+    query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in mark.items())
+    if found := client.search_runs([experiment], query, max_results=1):
+        return found[0]
+    run = client.create_run(experiment, run_name=name, tags=dict(mark))
+    _send(client, run.info.run_id, params=params, tags=tags)
+    return run
 
-    record, folder = outcome.record, outcome.folder
+
+def _log(client: MlflowClient, run: Run, outcome: Outcome, params: Mapping[str, Any], in_full: bool = False) -> None:
+    """Log a finished run as it is recorded, unless that was done before.
+
+    Args:
+        run: where to.
+        outcome: what is logged.
+        params: its parameters.
+        in_full: with its epochs, its files and its data, which a benchmark leaves to the seed's own run.
+    """
+    record, folder, run_id = outcome.record, outcome.folder, run.info.run_id
     identity = _identity(record)
-    if client.search_runs([experiment], f"tags.`vadbench.run` = '{identity}'", max_results=1):
+    if run.data.tags.get(LOGGED) == identity:
         return
-    name = f"{record.method} seed {record.seed}"
-    draft = digest([record.key, record.evaluation, record.created])
-    tags = {"mlflow.parentRunId": parent, "vadbench.folder": str(folder), "vadbench.draft": draft, **_tags(record)}
-    # A log that was cut off goes on in its own run, and so does a record that was measured again.
-    drafts = client.search_runs([experiment], f"tags.`vadbench.draft` = '{draft}'", max_results=1)
-    run = drafts[0] if drafts else client.create_run(experiment, run_name=name, tags=tags)
-    run_id = str(run.info.run_id)
+    tags = {"vadbench.folder": str(folder), **_tags(record)}
     undefined = {k: str(v.reason) for k, v in record.metrics.items() if v.value is None}
-    _send(
-        client,
-        run_id,
-        params=_params(record.config, seed=record.seed),
-        metrics=[*_metrics(record), *_epochs(folder / TRAINING_LOG)],
-        tags={"vadbench.undefined": json.dumps(undefined)} if undefined else {},
-    )
+    if in_full and undefined:
+        tags["vadbench.undefined"] = json.dumps(undefined)
+    epochs = _epochs(folder / TRAINING_LOG) if in_full else ()
+    _send(client, run_id, params=params, metrics=[*_metrics(record), *epochs], tags=tags)
+    if in_full:
+        _attach(client, run_id, outcome)
+    client.set_terminated(run_id)
+    # Last, so that a log that was cut off is known for it.
+    client.set_tag(run_id, LOGGED, identity)
+
+
+def _attach(client: MlflowClient, run_id: str, outcome: Outcome) -> None:
+    """Log what a run was tested on, and its record and plots."""
+    from mlflow.entities import Dataset, DatasetInput
+
+    record = outcome.record
     if split := record.data.get("test"):
         source = json.dumps({"dataset": record.dataset, "videos": split.videos, "frames": split.frames})
         dataset = Dataset(record.dataset, split.manifest, "local", source)
         client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=[])])
-    for path in (folder / name for name in (RESULT, *PICTURES)):
+    for path in (outcome.folder / name for name in (RESULT, *PICTURES)):
         # A folder may come from a stranger: a link in it could name any file of this machine.
         if path.is_file() and not path.is_symlink():
             client.log_artifact(run_id, str(path))
-    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
-    # Last, so that a log that was cut off is known for it.
-    client.set_tag(run_id, "vadbench.run", identity)
-
-
-def _benchmark(client: MlflowClient, experiment: str, name: str, benchmark: Benchmark, out: Path) -> str:
-    from vadbench.harness.environment import commit
-
-    folder = str(out.resolve())
-    key = digest([name, benchmark.model_dump(mode="json"), folder])
-    found = client.search_runs([experiment], f"tags.`vadbench.benchmark` = '{key}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    tags = {"vadbench.name": name, "vadbench.out": folder, "vadbench.commit": commit(), "vadbench.benchmark": key}
-    run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-    params = benchmark.model_dump(include={"title", "paper", "protocol", "clip", "clip_weights", "seeds"})
-    _send(client, run_id, params=params)
-    return run_id
-
-
-def _cell(client: MlflowClient, experiment: str, parent: str, cell: Cell, outcome: Outcome) -> None:
-    record = outcome.record
-    identity = _identity(record)
-    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`vadbench.cell` = '{cell.id}'"
-    found = client.search_runs([experiment], query, max_results=1)
-    if found and found[0].data.tags.get("vadbench.run") == identity:
-        return
-    if found:
-        run_id = str(found[0].info.run_id)
-    else:
-        tags = {"mlflow.parentRunId": parent, "vadbench.cell": cell.id}
-        run_id = str(client.create_run(experiment, run_name=cell.label, tags=tags).info.run_id)
-        facts = {name: getattr(cell, name) for name in ("method", "dataset", "trained_on", "seed")}
-        _send(client, run_id, params=_params(dict(cell.settings), **facts))
-    _send(
-        client, run_id, metrics=list(_metrics(record)), tags={"vadbench.folder": str(outcome.folder), **_tags(record)}
-    )
-    client.set_terminated(run_id)
-    client.set_tag(run_id, "vadbench.run", identity)
 
 
 def _identity(record: RunRecord) -> str:
@@ -331,7 +252,7 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
     """
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["start_time"])
     # Of a seed that was run again, the last counts.
-    seeds = {child.data.params["seed"]: child.data.metrics for child in children if "vadbench.run" in child.data.tags}
+    seeds = {child.data.params["seed"]: child.data.metrics for child in children if LOGGED in child.data.tags}
     names = set.intersection(*(set(metrics) for metrics in seeds.values())) if seeds else set()
     metrics = []
     for name in sorted(n for n in names if not n.startswith(("loss_", "seconds_", "learning_rate"))):
@@ -341,7 +262,7 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
             metrics.append((f"{name}_std", stdev(values), 0))
     known = client.get_run(parent).data.metrics
     metrics += [(name, math.nan, 0) for name in sorted(known.keys() - {name for name, _, _ in metrics})]
-    _send(client, parent, metrics=metrics, tags={"vadbench.base.seeds": ", ".join(sorted(seeds, key=int))})
+    _send(client, parent, metrics=metrics, tags={"vadbench.seeds": ", ".join(sorted(seeds, key=int))})
     client.set_terminated(parent)
 
 

@@ -17,7 +17,7 @@ from typing import IO
 
 from vadbench.base.errors import TrackingError
 from vadbench.base.locations import SQLITE, TRACKING_VARIABLE, tracking_store
-from vadbench.tracking.mlflow import sqlite_path
+from vadbench.tracking.database import sqlite_path
 
 SECONDS = 120
 """How long the server may take to answer; its first import on a cold disk is slow."""

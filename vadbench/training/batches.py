@@ -1,4 +1,4 @@
-"""From training videos to batches on the device: which videos meet, and reading them while the model is at work."""
+"""Batches of training videos on the device: which videos meet, and reading ahead while the model is at work."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vadbench.base.config import Recipe
 from vadbench.base.errors import ConfigError
+from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable
 from vadbench.method import Batch, Method
@@ -103,9 +103,7 @@ def batches(
     groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
     fewest = min(len(g) for g in groups)
     if fewest < half:
-        remedy = (
-            f"use --set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
-        )
+        remedy = f"set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
         raise ConfigError(
             f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
             f" {len(groups[0])} and {len(groups[1])}; {remedy}"

@@ -19,10 +19,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vadbench.base.config import Recipe
 from vadbench.base.errors import CheckpointError, TrainingError
 from vadbench.base.files import write_tensors, write_text
 from vadbench.base.locations import TRAINING_LOG
+from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 from vadbench.base.types import Progress, silent
 from vadbench.method import Method

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from vadbench.base.config import Recipe
+from vadbench.base.method_config import Recipe
 from vadbench.method import Method
 
 

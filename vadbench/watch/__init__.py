@@ -1,1 +1,1 @@
-"""Scoring one's own videos: from a file, a folder or a stream to scores, events, pictures and a page."""
+"""Scoring a user's videos: from a file, a folder or a stream to scores, events, plots and a page."""

@@ -1,4 +1,4 @@
-"""From scores to events, and a curve of bounded size; both take a video window by window."""
+"""Events and a curve of bounded size, made from the scores of a video window by window."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class EventFinder:
         return self._open.event if self._open else None
 
     def add(self, rows: StreamedRows) -> list[Event]:
-        """Take the next rows; the events that ended within them."""
+        """Take the next rows, and return the events that ended within them."""
         ended = []
         for i, score in enumerate(rows.anomaly):
             start = float(rows.starts[i])
@@ -96,7 +96,7 @@ class EventFinder:
         return ended
 
     def finish(self, end: float, frames: int) -> list[Event]:
-        """The event that goes on until the video's end, if there is one.
+        """Return the event that goes on until the end of the video, if there is one.
 
         Args:
             end: seconds at which the video ends.

@@ -1,4 +1,4 @@
-"""From a video to scored rows, never holding more of it than a few windows."""
+"""Frames of a video, turned into rows and scored while they are decoded; no more than a few windows are held."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vadbench.base.errors import DataError, FeatureError
-from vadbench.clip import CROPS, Clip
+from vadbench.base.errors import DataError
 from vadbench.data.media import Frame
-from vadbench.features import extract
-from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.decoding import Decoder
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.shard import FeatureRows
 from vadbench.method import Reach
 from vadbench.scoring.scoring import score_window
@@ -31,10 +29,8 @@ from vadbench.scoring.windows import first_needed, next_window, window_rows
 from vadbench.watch.reader import DecodedFrame, Reader
 from vadbench.watch.scorer import Scorer
 
-BATCH = 256
-"""Frames encoded at once, as in extraction: another number could change the last bits of a row."""
 FOLLOWED_BATCH = 16
-"""The same where scores are wanted soon."""
+"""Frames encoded at once where scores are wanted soon."""
 _T = TypeVar("_T")
 
 _THUMBNAIL = (192, 144)
@@ -101,20 +97,16 @@ class Pictures(Decoder):
     A video that breaks off ends here like any other, with :attr:`failure` saying so: what came before is scored.
     """
 
-    def __init__(self, reader: Reader, scorer: Scorer, batch: int) -> None:
-        clip, made = scorer.clip, scorer.fingerprint
-        preprocess = clip.preprocess if made.crops == CROPS[:1] else clip.resize
-        if made.pooling == "unknown":
-            raise FeatureError("features of unknown pooling cannot be made; train on features made by extract")
-        pin = clip.device.type == "cuda"
-        super().__init__([Path()], preprocess, made.stride, made.pooling, batch, WORKERS, pin)
-        self._reader = reader
+    def __init__(self, reader: Reader, encoder: FrameEncoder) -> None:
+        stride, batch, workers = encoder.fingerprint.stride, encoder.batch_size, encoder.workers
+        super().__init__([Path()], encoder.prepare, stride, encoder.pooling, batch, workers, encoder.pinned)
+        self._reader, self.encoder = reader, encoder
         self._lock = threading.Lock()
         self._thumbnails: list[Thumbnail] = []
         self.starts: deque[float] = deque()
-        """When the first frame of each row is shown, of rows that nobody took yet."""
+        """Seconds at which the first frame of each row is shown, for the rows that have no score yet."""
         self.until = 0.0
-        """When the last frame decoded so far ends."""
+        """Seconds at which the last frame decoded so far ends."""
         self.failure: DataError | None = None
 
     def __enter__(self) -> Pictures:
@@ -173,25 +165,25 @@ def _small_jpeg(frame: Frame) -> bytes:
 
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
     """Scores of a video's rows as windows of them become complete."""
-    rows = encoded_rows(pictures, scorer.clip, scorer.fingerprint, watch)
+    rows = encoded_rows(pictures, pictures.encoder, watch)
     for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
         starts = np.array([pictures.starts.popleft() for _ in anomaly])
         yield StreamedRows(first, starts, anomaly, classes)
 
 
-def encoded_rows(pictures: Pictures, clip: Clip, fingerprint: Fingerprint, watch: Stopwatch) -> Iterator[FeatureRows]:
-    """Feature rows ``(crops, n, dim)`` as the fingerprint says, the values that extraction would store."""
-    batches = watch.each("waiting for frames", pictures.batches(0))
-    for rows in watch.each("encoding", extract.encoded_rows(batches, clip, fingerprint)):
-        yield np.stack(rows).astype(fingerprint.dtype, copy=False)
+def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> Iterator[FeatureRows]:
+    """Feature rows ``(crops, n, dim)`` of a decoder's first video, the values that extraction would store."""
+    batches = watch.each("waiting for frames", decoder.batches(0))
+    for rows in watch.each("encoding", encoder.crop_rows(batches)):
+        yield np.stack(rows).astype(encoder.fingerprint.dtype, copy=False)
 
 
 def score_rows(
     rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
-    """Scores of rows ``(crops, n, dim)`` that come bit by bit, in the windows in which a run scores them.
+    """Score rows ``(crops, n, dim)`` as they come, in the windows in which a run scores them.
 
-    Only a stream's windows are others (:func:`vadbench.scoring.windows.window_rows`), which changes no score of a
+    The windows of a stream are smaller (:func:`vadbench.scoring.windows.window_rows`), which changes no score of a
     method that does not need the whole video.
 
     Yields:

@@ -7,30 +7,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from vadbench.base.config import MethodConfig, defaults, resolve
-from vadbench.base.errors import CheckpointError, ConfigError, first_complaint
+from vadbench.base.config import resolve
+from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.method_config import MethodConfig
+from vadbench.base.naming import defaults
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.features.crops import choose_crops
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.crops import CENTER, CropRule
+from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info
+from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
 from vadbench.harness.experiment import clip_notes, clip_source, load_clip_of, with_descriptions
-from vadbench.method import Method, Task, require_trainable
+from vadbench.method import Method, Task, build_method, require_trainable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
-from vadbench.records.keys import restored
 from vadbench.records.record import RESULT
 
 USUAL_THRESHOLD = 0.5
-"""Where an event begins for a method whose threshold nobody measured: our decision."""
+"""Threshold of events for a method that has none of its own: our decision."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What scores one's own videos.
+    """A method ready to score a user's videos, and how to make its features.
 
     Args:
         name: the method's name.
@@ -56,7 +56,7 @@ class Scorer:
 
     @property
     def classes(self) -> ClassTable:
-        """The classes it tells apart."""
+        """The classes that the method tells apart."""
         return self.method.task.classes
 
 
@@ -68,7 +68,7 @@ def open_trained(
     clip_weights: str | None = None,
     threshold: float | None = None,
 ) -> Scorer:
-    """The method of a finished run, with the run's own features.
+    """Open the method of a finished run, with features made as the run's were.
 
     Args:
         run: its folder.
@@ -83,15 +83,8 @@ def open_trained(
             cannot be made here.
     """
     info = read_info(run)
-    method_class, version = registry.method(info.method), registry.version(info.method)
-    if version != info.version:
-        raise CheckpointError(
-            f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
-        )
-    try:
-        config = restored(method_class.Config, info.config)
-    except ValidationError as error:
-        raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
+    method_class = registry.method(info.method)
+    config = trained_config(info, method_class, registry.version(info.method))
     clip = load_clip_of(info, run, clip_model, clip_weights, device)
     notes = clip_notes(clip.source)
     fingerprint = _features(info, run, config, clip, notes)
@@ -129,7 +122,7 @@ def open_untrained(
     clip_weights: str | None = None,
     threshold: float | None = None,
 ) -> Scorer:
-    """A method that needs no training, or none any more: words alone say what to look for.
+    """Open a method without a run: words say what to look for.
 
     Args:
         name: the method's.
@@ -174,9 +167,7 @@ def open_untrained(
 def _built(
     method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip, device: torch.device
 ) -> Method:
-    torch.manual_seed(0)
-    method = method_class(config, Task(classes, clip.dim, device, lambda: clip.text)).to(device)
-    return method.eval()
+    return build_method(method_class, config, Task(classes, clip.dim, device, lambda: clip.text), seed=0).eval()
 
 
 def _classes(
@@ -204,8 +195,8 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
         )
     if not trained.known:
         notes.append(
-            "nobody recorded how the run's features were made; those of these videos are vadbench's own, of the center"
-            " crop, and may differ in more than the method bears"
+            "the run's features are of unknown origin; those of these videos are extracted by vadbench from the center"
+            " crop, and may differ from them more than the method tolerates"
         )
         return clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
     if trained.pooling == "unknown" or trained.arithmetic == "unknown" or not set(trained.crops) <= set(CROPS):
@@ -228,10 +219,12 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
 
 def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
     """The crops that the run scored."""
-    wanted, asked = "center", False
+    rule = CropRule(CENTER)
     if (run / RESULT).is_file():
         record = read_record(run)
-        wanted, asked = str(record.protocol.get("crop", wanted)), "protocol.crop" in record.changed
-    if chosen := choose_crops(crops, wanted, asked):
+        rule = CropRule(str(record.protocol.get("crop", CENTER)), "protocol.crop" in record.changed)
+    if chosen := rule.choose(crops):
         return chosen
-    raise CheckpointError(f"the run in {run} scored crop {wanted}, its features have {', '.join(crops)}; run it again")
+    raise CheckpointError(
+        f"the run in {run} scored crop {rule.wanted}, its features have {', '.join(crops)}; run it again"
+    )

@@ -1,4 +1,4 @@
-"""What a user wants scored: files, folders of frames, folders of videos and network streams, each by a safe name."""
+"""Videos to score: files, folders of frames, folders of videos and network streams, each with a safe name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class VideoSource:
     """One video to score.
 
     Args:
-        place: a path, or the address of a stream with whatever password it holds; never shown.
+        place: a path, or the address of a stream including its password; never shown.
         shown: what to call it in messages and pages: printable, without a password.
         name: what to call its folder: a single harmless path component, unless two sources share it.
     """
@@ -35,15 +35,15 @@ class VideoSource:
 
     @property
     def live(self) -> bool:
-        """Whether it comes over a network."""
+        """True if it comes over a network."""
         return isinstance(self.place, str)
 
 
 def find_sources(arguments: Sequence[str]) -> list[VideoSource]:
-    """The videos that arguments name: a folder of videos stands for all of them.
+    """Find the videos that arguments name; a folder of videos stands for all of them.
 
     Raises:
-        ConfigError: nothing lies there, a folder holds neither videos nor frames, or both, or an address is none.
+        ConfigError: there is no such file, a folder holds neither videos nor frames, or both, or an address is not one.
     """
     return [source for argument in arguments for source in _sources(argument)]
 
@@ -123,7 +123,7 @@ def _stream(argument: str) -> VideoSource:
 
 
 def _component(stem: str) -> str:
-    """A path component out of any name: no separator, no leading dot, nothing that a file system may refuse."""
+    """Make a path component of any name, without separators, a leading dot or signs that a file system may refuse."""
     kept = re.sub(r"[^\w.#=+@-]+", "_", printable(stem)).strip("._")
     while len(kept.encode()) > _LONGEST_NAME:
         kept = kept[:-1]

@@ -22,7 +22,8 @@ from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.data.media import Frame, lazy_frames
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.extract import extract_features
+from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.extraction import extract_features
 from vadbench.features.store import FeatureStore
 
 SMALL, PUBLISHED = ClipSource("small"), ClipSource("ViT-B-16-quickgelu", "random:0")
@@ -81,8 +82,8 @@ def extracting(published: bool, options: Options, folder: Path) -> Work:
 
     def extracted(arithmetic: str) -> Path:
         out = Path(tempfile.mkdtemp(dir=folder))
-        asked = {"pooling": "mean", "arithmetic": arithmetic, "batch_size": BATCH, "workers": WORKERS}
-        extract_features(videos, clip, out, stride=STRIDE, crops=CROPS[:1], **asked)
+        made = clip_fingerprint(clip, stride=STRIDE, pooling="mean", arithmetic=arithmetic)
+        extract_features(videos, FrameEncoder(clip, made, BATCH, WORKERS), out)
         return out
 
     @torch.inference_mode()

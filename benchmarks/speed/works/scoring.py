@@ -14,7 +14,7 @@ from works.work import Options, Work, floor_of, off
 
 import methods
 from vadbench.clip import load_clip
-from vadbench.features.extract import clip_fingerprint
+from vadbench.features.encoders import BATCH, clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
@@ -22,7 +22,7 @@ from vadbench.method import Method
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import arithmetic
-from vadbench.watch.pipeline import BATCH, Stopwatch, score_rows
+from vadbench.watch.pipeline import Stopwatch, score_rows
 from vadbench.watch.scorer import Scorer
 
 DAY = 24 * 3600 * 30
@@ -46,9 +46,8 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
     classes, text = method.task.classes, method.task.text
     if type(method).__name__ == "AnomalyClip":
         from literal import anomalyclip
-        from vadbench_anomalyclip.prompts import class_words
 
-        words = class_words(classes, method.config)
+        words = classes.prompt_words(method.config.prompt_words)
         state = dict(method.named_parameters()) | dict(method.named_buffers())
         known = (words, classes.normal, state, text)
         return (
@@ -57,10 +56,9 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
         )
     from literal import vadclip
     from vadbench_vadclip.checkpoint import reference_names
-    from vadbench_vadclip.prompts import class_words
 
     order = [classes.normal, *classes.abnormal]
-    words = [class_words(classes, method.config)[i] for i in order]
+    words = [classes.prompt_words(method.config.prompt_words)[i] for i in order]
     own = dict(method.named_parameters()) | dict(method.named_buffers())
     state = {theirs: own[ours] for ours, theirs in reference_names(method.config).items()}
     return (

@@ -18,7 +18,7 @@ from works.scoring import built, literal_of
 from works.work import Options, Work, floor_of
 
 import methods
-from vadbench.base.config import Recipe
+from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.method import Batch, Method
 from vadbench.records.record import TRAINING_LOG

@@ -13,7 +13,7 @@ from typing import Any
 from vadbench.benchmarks.engines import LostTask, R, T
 
 TRIES = 2
-"""How often a task is begun whose worker dies."""
+"""Attempts at a task whose worker dies."""
 
 
 class LocalEngine:
@@ -63,7 +63,7 @@ class LocalEngine:
 
 
 class _Queue:
-    """What is left to do, by group."""
+    """The tasks that no worker has begun, by group."""
 
     def __init__(self, groups: Sequence[Sequence[Any]]) -> None:
         self._left = [list(group) for group in groups]
@@ -92,7 +92,7 @@ class _Worker:
         self._start()
 
     def begin(self, chosen: tuple[int, Any] | None, started: Callable[[Any], None]) -> None:
-        """Give it a task, or none where none is left."""
+        """Give it a task; ``None`` means that none is left."""
         self.task = None
         if chosen is not None:
             self.group, self.task = chosen
@@ -115,7 +115,7 @@ class _Worker:
             return LostTask(f"its worker process {how}, {TRIES} times; memory that runs out does this")
 
     def stop(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, in the middle of a task if need be."""
         self.pipe.close()
         if self.task is not None:
             self._process.terminate()
@@ -138,7 +138,7 @@ class _Worker:
 
 
 def _serve(pipe: Connection, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
-    """What a worker process does."""
+    """Run tasks from a pipe until it closes: the main function of a worker process."""
     # Ctrl-C reaches the parent too, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

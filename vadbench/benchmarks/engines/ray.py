@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
-from vadbench.base.errors import ConfigError
+from vadbench.base.errors import ConfigError, first_line
 from vadbench.base.locations import CACHE_VARIABLE, cache_root
 from vadbench.benchmarks.engines import LostTask, R, T
 
@@ -80,7 +80,7 @@ class RayEngine:
                 try:
                     result = ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    result = LostTask(f"Ray gave it up: {str(error).strip().splitlines()[0]}")
+                    result = LostTask(f"Ray gave it up: {first_line(error)}")
                 ended(task, result)
 
     @contextmanager
@@ -102,6 +102,7 @@ class RayEngine:
                 runtime_env={"env_vars": {CACHE_VARIABLE: str(cache_root().resolve())}},
             )
         except Exception as error:  # Ray has ConnectionError, ValueError and others of its own
-            reason = (str(error) or type(error).__name__).strip().splitlines()[0]
             where = self._where or "this machine"
-            raise ConfigError(f"no Ray cluster at {where}: {reason}; start one with: ray start --head") from error
+            raise ConfigError(
+                f"no Ray cluster at {where}: {first_line(error)}; start one with: ray start --head"
+            ) from error

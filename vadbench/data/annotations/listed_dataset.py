@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vadbench.base.errors import DataError, UnknownNameError
-from vadbench.base.types import Progress, silent
+from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import SPLITS, Dataset, Segment, Split, Video
@@ -51,11 +50,6 @@ class ListedDataset(Dataset):
         super().__init__(root)
         self._files: VideoFiles | None = None
         self._read: dict[Path, list[ListEntry]] = {}
-
-    def prepare(self, progress: Progress = silent) -> None:
-        super().prepare(progress)
-        for split in SPLITS:
-            self.videos(split)
 
     @abstractmethod
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]: ...
@@ -108,7 +102,7 @@ class ListedDataset(Dataset):
         return own
 
     def counts(self, split: Split) -> dict[str, int]:
-        """How many frames videos have: by the frame counts of ``count_files``, else by AnomalyCLIP's lists."""
+        """Frame counts of videos, from ``count_files`` or else from AnomalyCLIP's lists."""
         counts = {e.name: e.frames for e in self._id_list_entries(split) if e.frames}
         for path in find_files(self.root, self.count_files) if self.count_files else ():
             counts |= read_counts(path)
@@ -153,7 +147,7 @@ class ListedDataset(Dataset):
         try:
             return tuple(dict.fromkeys(self.classes.names[self.classes.id(name)] for name in found))
         except UnknownNameError as error:
-            raise DataError(f"{where}: {' '.join(str(error).split())}") from None
+            raise DataError(f"{where}: {one_line(error)}") from None
 
     def listed_classes(self, entry: ListEntry) -> tuple[str, ...]:
         """Names of the classes whose ids AnomalyCLIP's list gives a video.
@@ -170,7 +164,7 @@ class ListedDataset(Dataset):
         return self.readings.get(boundaries, self.readings["native"])
 
     def shift(self, boundaries: str, first: int = 0) -> tuple[int, int]:
-        """What turns the two numbers of an interval into a half-open, 0-based one.
+        """Return the two numbers to add to an interval to make it half-open and 0-based.
 
         Args:
             boundaries: whose reading.
@@ -218,8 +212,8 @@ class ListedDataset(Dataset):
         if self._files is None:
             lists = [self.entries(s, boundaries) for s in SPLITS for boundaries in self.readings]
             self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
-            if extra := self._files.unlisted():
-                self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
+        if extra := self._files.unlisted():
+            self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}
         for e in entries:
             here = self._files.candidates(e.name, e.folder)

@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from vadbench.base.errors import DataError
+from vadbench.base.errors import DataError, shortened
 from vadbench.data.media import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
 _DIGITS = re.compile(r"-?[0-9]+")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
-_LONGEST_QUOTE = 100
 _NUMBERS_BEFORE_IDS = 2
 _BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
 _CROP = re.compile(r"__\d+$")
@@ -105,14 +104,8 @@ def whole(value: object, where: str) -> int:
         DataError: it is none, or has more than nine digits: no frame number does, and longer ones cost memory and time.
     """
     if type(value) not in (int, str) or not _WHOLE.fullmatch(str(value)):
-        raise DataError(f"{where}: expected a whole number of at most nine digits, found {brief(value)!r}")
+        raise DataError(f"{where}: expected a whole number of at most nine digits, found {shortened(value)}")
     return int(str(value))
-
-
-def brief(found: object) -> str:
-    """What a damaged file holds, or what a library says of it, on one line and cut where it is long."""
-    line = " ".join(str(found).split())
-    return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "..."
 
 
 def _read(path: Path) -> bytes:
@@ -166,7 +159,7 @@ def read_list(path: Path, root: Path) -> list[ListEntry]:
             listed, numbers = text, []
         values = [whole(n, where) for n in numbers]
         if _BEHIND_SUFFIX.search(listed) or min(values, default=0) < 0:
-            raise DataError(f"{where}: expected a path alone or 'path first last id', found {brief(text)!r}")
+            raise DataError(f"{where}: expected a path alone or 'path first last id', found {shortened(text)}")
         folder, name = listed_path(listed, where, root)
         first, last, *ids = values or [0, 0]
         if last < first:
@@ -199,10 +192,10 @@ def read_csv_list(path: Path) -> list[ListEntry]:
             raise DataError(f"{where}: not a row of a csv file: {error}") from error
         if number == 0:
             if row != ["path", "label"]:
-                raise DataError(f"{where}: {expected}, found {brief(text)!r}; add it or fetch the list again")
+                raise DataError(f"{where}: {expected}, found {shortened(text)}; add it or fetch the list again")
             continue
         if len(row) != 2 or not all(row):
-            raise DataError(f"{where}: expected a path and a label, found {brief(text)!r}")
+            raise DataError(f"{where}: expected a path and a label, found {shortened(text)}")
         _, name = listed_path(row[0], where, None)
         name = video_name(_CROP.sub("", name))
         entry = entries.setdefault(name, ListEntry(name, where, label=row[1]))
@@ -228,7 +221,7 @@ def read_counts(path: Path) -> dict[str, int]:
             video, count = (text[: number.start()].rstrip(), number[0]) if number else ("", "0")
         frames = whole(count, where)
         if frames < 1:
-            raise DataError(f"{where}: expected a video and its number of frames, found {brief(text)!r}")
+            raise DataError(f"{where}: expected a video and its number of frames, found {shortened(text)}")
         counts[video_name(video.rsplit("/", 1)[-1])] = frames
     return counts
 
@@ -260,7 +253,7 @@ def read_temporal(path: Path) -> dict[str, list[Interval]]:
         named, numbers = _split_numbers(text)
         video, *label = named.rsplit(None, 1)
         if not (label and numbers):
-            raise DataError(f"{where}: expected 'video class first last [first last ...]', found {brief(text)!r}")
+            raise DataError(f"{where}: expected 'video class first last [first last ...]', found {shortened(text)}")
         add_once(found, video_name(video), pairs(numbers, label[0], where), where)
     return found
 

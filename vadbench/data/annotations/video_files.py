@@ -45,7 +45,8 @@ class VideoFiles:
         return sorted(p for paths in self._found.values() for p in paths if p.suffix.lower() in VIDEO_SUFFIXES)
 
     def candidates(self, name: str, folder: str = "") -> list[Path]:
-        """What bears a video's name, the most likely first: in the folder its list names, a file before frames."""
+        """Return the files and folders that bear a video's name, the most likely first: in the folder that its list
+        names, a file before frames."""
         paths = self._found.get(_key(name), [])
         return sorted(paths, key=lambda p: (p.parent.name != folder, p.suffix.lower() not in VIDEO_SUFFIXES, p))
 

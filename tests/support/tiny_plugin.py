@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from vadbench import DatasetSpec, MethodSpec, hookimpl
-from vadbench.base.config import MethodConfig, Recipe
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
 from vadbench.method import Method, Scores

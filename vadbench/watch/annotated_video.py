@@ -16,15 +16,15 @@ from vadbench.base.errors import ConfigError, MediaError
 from vadbench.base.files import replacing
 from vadbench.data.media import Frame
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.outputs import read_scores
 from vadbench.watch.reader import Reader
+from vadbench.watch.video_folder import read_scores
 from vadbench.watch.video_page import clock
 
 _WIDEST, _NARROWEST = 1280, 320
 _STRIP = 96
 _TEXT = 18
 _GRAIN = Fraction(1, 90_000)
-"""Times are kept to this, whatever the rate of the frames: it divides those in use."""
+"""Unit of the times, for all frame rates: it divides those in use."""
 _INK, _EVENT, _LINE, _PAPER = (31, 119, 180), (250, 205, 205), (120, 120, 120), (255, 255, 255)
 
 
@@ -75,7 +75,7 @@ def annotate(
 
 
 def _score_of_frames(scores: Path) -> Iterator[float]:
-    """The score of each frame: its row's, and the last row's for all frames behind that."""
+    """The score of each frame: that of its row, and that of the last row for all frames behind it."""
     last: tuple[float, int, float] | None = None
     for row in read_scores(scores):
         if last is not None:

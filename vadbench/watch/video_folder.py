@@ -68,7 +68,7 @@ def row_records(rows: StreamedRows, stride: int, columns: Sequence[str]) -> list
 
 
 class CsvTable(RowTable):
-    """Comma-separated, flushed at every window: whoever follows the file sees scores as they come."""
+    """Comma-separated, flushed at every window, so that a program that follows the file reads scores as they come."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file: TextIO = path.open("w", encoding="utf-8", newline="")
@@ -126,7 +126,7 @@ class VideoFolder:
 
     Args:
         path: created; results of an earlier call in it are removed.
-        classes: columns of class probabilities, none where the method has no classes. Known with the first rows.
+        classes: their probabilities are columns, if the method gives any: the first rows show it.
         stride: frames of a row.
         form: a second table of this form beside the .csv file.
     """
@@ -190,7 +190,7 @@ def draw_curve(
         curve: at least one stretch.
         events: shaded.
         threshold: a dashed line.
-        title: stands above; shown as it is, whatever signs it has.
+        title: stands above; shown as it is, signs of TeX included.
         pictures: time, score and frame of peaks, at most :data:`_SHOWN` of which are shown.
     """
     shown = sorted(pictures[:_SHOWN], key=lambda p: p[0])

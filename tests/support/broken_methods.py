@@ -18,8 +18,8 @@ from vadbench_baselines.linear import ClipLinear
 from vadbench_baselines.zero_shot import ZeroShot
 
 from vadbench import MethodSpec, hookimpl
-from vadbench.base.config import MethodConfig, Recipe
 from vadbench.base.locations import find_data_root
+from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.method import Method, Reach, Scores
 from vadbench.plugins.registry import installed
 

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.base.errors import listed
 from vadbench.base.files import write_tensors
 from vadbench.harness.checkpoints import load_checkpoint
 from vadbench.method import Batch, Method
 from vadbench.records.record import CHECKPOINT
-from vadbench.testing.check import require
+from vadbench.testing.conformance import require
 from vadbench.testing.tested_method import TestedMethod, furthest
 
 SHOWN = 3
@@ -148,5 +149,4 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _named(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(f"'{n}'" for n in names[:SHOWN]) + more
+    return listed([f"'{n}'" for n in names], SHOWN)

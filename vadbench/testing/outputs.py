@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vadbench.method import Scores
 from vadbench.scoring.windows import windows
-from vadbench.testing.check import require
+from vadbench.testing.conformance import require
 from vadbench.testing.tested_method import LENGTHS, TestedMethod, furthest, values
 
 ROUNDING = 1e-5

@@ -65,7 +65,7 @@ def sound(path):
 
 
 @contextmanager
-def server(content, *, share=1.0, chunked=False, stall=0.0, status=200, pause=0.0):
+def server(content, *, share=1.0, chunked=False, stall=0.0, status=200, pause=lambda part: None):
     """Serve ``content`` on 127.0.0.1, or drop the connection after a ``share`` of it; yields the address.
 
     Args:
@@ -74,7 +74,7 @@ def server(content, *, share=1.0, chunked=False, stall=0.0, status=200, pause=0.
         chunked: send chunks instead of stating the length.
         stall: wait so long before the connection closes.
         status: of the answer.
-        pause: wait so long after every tenth.
+        pause: called after every tenth, with its number from 0.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -97,10 +97,10 @@ def server(content, *, share=1.0, chunked=False, stall=0.0, status=200, pause=0.
             self.end_headers()
             try:
                 step = max(1, len(sent) // 10)
-                for start in range(0, len(sent), step):
+                for number, start in enumerate(range(0, len(sent), step)):
                     part = sent[start : start + step]
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-                    time.sleep(pause)
+                    pause(number)
                 if chunked and share == 1.0:
                     self.wfile.write(b"0\r\n\r\n")
                 time.sleep(stall)
@@ -123,13 +123,15 @@ def server(content, *, share=1.0, chunked=False, stall=0.0, status=200, pause=0.
         thread.join()
 
 
-def grow(path, content, seconds=1.0, steps=10):
-    """Write a file bit by bit in a thread, which is returned."""
+def grow(path, content, seconds=1.0, steps=10, before_the_last=None):
+    """Write a file bit by bit in a thread, which is returned; the last part once an event is set, if one is given."""
     path.touch()
 
     def write():
         with path.open("ab") as file:
             for i in range(steps):
+                if before_the_last and i == steps - 1:
+                    before_the_last.wait(300)
                 file.write(content[len(content) * i // steps : len(content) * (i + 1) // steps])
                 file.flush()
                 time.sleep(seconds / steps)

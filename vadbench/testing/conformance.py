@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest import SkipTest
 
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import VadbenchError, one_line
 
 CheckStatus = Literal["passed", "FAILED", "known", "skipped"]
 CheckTable = Mapping[str, tuple[str, str]]
@@ -117,10 +117,10 @@ def checks_of(
 
 
 def require(holds: bool, found: str, mend: str) -> None:
-    """Nothing where ``holds``.
+    """Raise if something that must hold does not.
 
     Raises:
-        Failure: it does not.
+        Failure: it does not hold.
     """
     if not holds:
         raise Failure(found, mend)
@@ -129,10 +129,9 @@ def require(holds: bool, found: str, mend: str) -> None:
 def crashed(error: Exception | SystemExit) -> str:
     """An exception out of a plugin in one line: what, where, why it matters."""
     if isinstance(error, VadbenchError):
-        # Advice is given in options of vadbench run; whoever writes the plugin changes the setting itself.
-        return " ".join(str(error).replace("--set ", "").split())
+        return one_line(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = one_line(f"{type(error).__name__}: {error}")
     return f"raised {what} ({Path(last.filename).name}, line {last.lineno}); mend it, a run makes the same calls"
 
 

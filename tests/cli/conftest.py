@@ -1,0 +1,17 @@
+"""Shared pieces of the tests of commands."""
+
+import pytest
+
+
+@pytest.fixture
+def refused(vadbench):
+    """Run a command that must be refused and return its one line."""
+
+    def call(*arguments):
+        printed, told = vadbench(*arguments, status=2)
+        # What click says of an option's value stands below two lines on how the command is used.
+        lines = [s for s in told.splitlines() if s and not s.startswith(("note:", "Usage:", "Try ", "seed "))]
+        assert len(lines) == 1 and not printed, told
+        return lines[0]
+
+    return call

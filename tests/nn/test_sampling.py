@@ -1,0 +1,46 @@
+"""Training samples of a fixed number of rows."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vadbench.nn.sampling import averaged_sample, drawn_sample
+
+
+@given(rows=st.integers(1, 200), length=st.integers(1, 40))
+def test_a_drawn_sample_has_a_row_of_each_part_in_order(rows, length):
+    line = np.arange(1, rows + 1, dtype=np.float32)[:, None]
+    found = drawn_sample(line, length, np.random.default_rng(0))[:, 0]
+    kept = min(rows, length)
+    assert not found[kept:].any()
+    if rows <= length:
+        assert found[:kept].tolist() == line[:, 0].tolist()
+    else:
+        edges = [i * rows // length for i in range(length + 1)]
+        assert all(a < value <= b for a, b, value in zip(edges, edges[1:], found, strict=False))
+
+
+def test_an_averaged_sample_of_float16_rows_is_rounded_once():
+    rng = np.random.default_rng(0)
+    rows = (rng.random((1500, 64)) * 200).astype(np.float16)  # the sum of a bin of 500 is more than float16 can hold
+    bins = itertools.pairwise([0, 500, 1000, 1500])
+    wanted = [rows[a:b].mean(0, dtype=np.float32).astype(np.float16) for a, b in bins]
+    np.testing.assert_array_equal(averaged_sample(rows, 3), np.stack(wanted).astype(np.float32))
+
+
+@given(rows=st.integers(1, 90), length=st.integers(1, 40))
+def test_an_averaged_sample_has_means_or_is_filled_up(rows, length):
+    x = np.random.default_rng(rows).standard_normal((rows, 3)).astype(np.float32)
+    found = averaged_sample(x, length)
+    assert found.shape == (length, 3) and found.dtype == np.float32
+    if rows <= length:
+        np.testing.assert_array_equal(found[:rows], x)
+        assert not found[rows:].any()
+        return
+    edges = [i * rows // length for i in range(length + 1)]
+    for place, (a, b) in enumerate(itertools.pairwise(edges)):
+        np.testing.assert_allclose(found[place], x[a:b].astype(np.float64).mean(0), atol=1e-5)

@@ -1,0 +1,12 @@
+"""Where the tests find files of the repository."""
+
+from pathlib import Path
+
+SUPPORT = Path(__file__).resolve().parent
+ROOT = SUPPORT.parents[1]
+
+# Plugin files: ``tiny`` and ``linear``, a data set of videos and folders of frames, and what breaks the checks.
+PLUGIN = SUPPORT / "tiny_plugin.py"
+INPUTS = SUPPORT / "inputs_plugin.py"
+BROKEN_METHODS = SUPPORT / "broken_methods.py"
+BROKEN_DATASETS = SUPPORT / "broken_datasets.py"

@@ -1,0 +1,175 @@
+"""Extraction: videos are decoded in threads of their own and encoded in this one, into a feature store.
+
+The rows of a video depend neither on the videos before it nor on the moment at which an earlier extraction was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from vadbench.base.errors import DataError
+from vadbench.base.types import Progress, silent
+from vadbench.data.media import declared_frames, is_source, source_id
+from vadbench.dataset import Video
+from vadbench.features.decoding import Decoder
+from vadbench.features.encoders import Encoder
+from vadbench.features.store import FeatureStore, StoreWriter
+
+_STAGE = "extracting features"
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A video with another number of decoded frames than was declared.
+
+    ``declared_by`` is ``"container"``, the video file itself, or ``"data set"``, its annotation.
+    """
+
+    name: str
+    decoded: int
+    declared: int
+    declared_by: Literal["container", "data set"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.decoded} frames decoded, {self.declared} declared by its {self.declared_by}"
+
+
+@dataclass
+class ExtractionReport:
+    """Videos and frames of an extraction.
+
+    Args:
+        extracted: names of the videos that were extracted now.
+        present: names of those that were in the store already.
+        failed: name and reason of those that were left out.
+        mismatches: extracted videos whose frame counts disagree.
+        frames: frames decoded.
+        seconds: how long it took.
+    """
+
+    extracted: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    frames: int = 0
+    seconds: float = 0.0
+
+
+def extract_features(
+    videos: Sequence[Video],
+    encoder: Encoder,
+    store_folder: Path,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    keep_going: bool = False,
+    progress: Progress = silent,
+) -> ExtractionReport:
+    """Encode videos into a feature store; what is there already is skipped, what is unfinished is done again.
+
+    Memory stays bounded however long a video is.
+
+    Args:
+        videos: all of the data set's; each needs a path.
+        encoder: makes their rows.
+        store_folder: the store; it is created if it does not exist.
+        shard: ``(i, n)``: take every ``n``-th video from the ``i``-th on. Shards may run at the same time.
+        keep_going: leave out damaged videos and report them, instead of stopping at the first.
+        progress: told how many videos are done.
+
+    Raises:
+        MediaError: a video is damaged, and ``keep_going`` is off.
+        FeatureError: the store is of another fingerprint or in use, or regions are of no video or frame.
+        StorageError: the disk is full; what is done is kept and the next call goes on from it.
+    """
+    began = time.monotonic()
+    report = ExtractionReport()
+    if repeated := [name for name, count in Counter(v.name for v in videos).items() if count > 1]:
+        raise DataError(f"each video must have a name of its own, found {repeated[0]} more than once")
+    mine = videos[shard[0] :: shard[1]]
+    with StoreWriter(store_folder, encoder.fingerprint, shard) as writer:
+        jobs = []
+        for number, video in enumerate(mine):
+            progress("looking for changed videos", number, len(mine))
+            if (job := _plan(video, writer, report, keep_going)) is not None:
+                jobs.append(job)
+        done = len(mine) - len(jobs)
+        encoder.begin(store_folder, shard, [job.video.name for job in jobs])
+        with encoder.decoder([job.path for job in jobs]) as decoder:
+            began_decoding = time.monotonic()
+            for number, job in enumerate(jobs):
+                name = job.video.name
+                told = partial(progress, _STAGE, done + number, len(mine))
+                batches = _watched(decoder, number, began_decoding, told)
+                try:
+                    with closing(encoder.rows(name, batches, decoder)) as pieces:
+                        for rows in pieces:
+                            writer.write_rows(name, rows)
+                    writer.finish(name, decoder.frames, job.source, declared_frames(job.path))
+                except DataError as error:
+                    writer.discard()
+                    _leave_out(name, error, report, keep_going)
+                    continue
+                report.extracted.append(name)
+                report.frames += decoder.frames
+        progress(_STAGE, len(mine), len(mine))
+    done_now = set(report.extracted)
+    report.mismatches = frame_mismatches(FeatureStore(store_folder), [v for v in mine if v.name in done_now])
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def frame_mismatches(store: FeatureStore, videos: Sequence[Video]) -> list[Mismatch]:
+    """The videos with another number of decoded frames than their container or their data set declares."""
+    return [
+        Mismatch(v.name, store.frames(v.name), declared, by)
+        for v in videos
+        for declared, by in _declarations(store, v)
+        if declared not in (None, store.frames(v.name))
+    ]
+
+
+def _watched(decoder: Decoder, number: int, began: float, told: Callable[..., None]) -> Iterator[Tensor]:
+    """The batches of a video; each is told of with the rate at which frames are decoded."""
+    for batch in decoder.batches(number):
+        told(f"{decoder.decoded / (time.monotonic() - began):,.0f} frames/s")
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Job:
+    video: Video
+    path: Path
+    source: str
+
+
+def _plan(video: Video, writer: StoreWriter, report: ExtractionReport, keep_going: bool) -> _Job | None:
+    try:
+        if video.path is None:
+            raise DataError(f"video '{video.name}' has no file to extract features from; give its features instead")
+        made_of = writer.source(video.name)
+        if made_of is not None and is_source(video.path, made_of):
+            report.present.append(video.name)
+            return None
+        return _Job(video, video.path, source_id(video.path))
+    except DataError as error:
+        _leave_out(video.name, error, report, keep_going)
+        return None
+
+
+def _leave_out(name: str, error: DataError, report: ExtractionReport, keep_going: bool) -> None:
+    if not keep_going:
+        raise error
+    report.failed.append((name, str(error)))
+
+
+def _declarations(store: FeatureStore, video: Video) -> list[tuple[int | None, Literal["container", "data set"]]]:
+    return [(store.declared(video.name), "container"), (video.frames, "data set")]

@@ -1,0 +1,173 @@
+"""Requests for features: the options of ``vadbench extract``, checked and opened before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from vadbench.base.errors import ConfigError, DataError
+from vadbench.base.locations import find_data_root
+from vadbench.base.types import Arithmetic, Progress, silent
+from vadbench.clip import CROPS, load_clip
+from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from vadbench.dataset import SPLITS, Video
+from vadbench.features.decoding import WORKERS
+from vadbench.features.encoders import Encoder, FrameEncoder, RegionEncoder, clip_fingerprint
+from vadbench.features.extraction import ExtractionReport, extract_features
+from vadbench.features.fingerprint import Pooling, Precision
+from vadbench.features.regions import RegionSource
+from vadbench.harness.environment import choose_device
+from vadbench.harness.experiment import clip_notes, clip_source
+from vadbench.plugins.registry import Registry
+
+
+@dataclass(frozen=True)
+class ExtractionRequest:
+    """Features that a user wants; the fields are the options of ``vadbench extract``.
+
+    Either ``paths`` or ``dataset`` must be given, and not both ``regions`` and ``detector``. ``pooling`` and what is
+    ``None`` of a detector have defaults that depend on the other fields.
+    """
+
+    store: Path
+    paths: Sequence[Path] = ()
+    dataset: str | None = None
+    data_root: Path | None = None
+    clip_model: str | None = None
+    clip_weights: str | None = None
+    stride: int = 16
+    pooling: Pooling | None = None
+    dtype: Precision = "float32"
+    crops: Literal["1", "5", "10"] = "1"
+    regions: Path | None = None
+    detector: str | None = None
+    detector_weights: str | None = None
+    detector_threshold: float | None = None
+    precision: Arithmetic = "fp32"
+    workers: int | None = None
+    shard: tuple[int, int] = (0, 1)
+    keep_going: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Videos and the encoder of their features; ``notes`` are for the users of these."""
+
+    request: ExtractionRequest
+    videos: Sequence[Video]
+    encoder: Encoder
+    notes: Sequence[str]
+
+    def run(self, progress: Progress = silent) -> ExtractionReport:
+        """Extract the features; errors as for :func:`vadbench.features.extraction.extract_features`."""
+        asked = self.request
+        return extract_features(
+            self.videos,
+            self.encoder,
+            asked.store,
+            shard=asked.shard,
+            keep_going=asked.keep_going,
+            progress=progress,
+        )
+
+
+def open_extraction(request: ExtractionRequest, registry: Registry, progress: Progress = silent) -> Extraction:
+    """Find the videos, the CLIP and the regions of a request.
+
+    Raises:
+        VadbenchError: an option contradicts another, or what it names is not there; cheapest checks first.
+    """
+    _require_agreement(request)
+    if request.dataset is not None:
+        videos = _dataset_videos(request.dataset, request.data_root, registry, progress)
+    else:
+        videos = find_videos(request.paths)
+    clip = load_clip(clip_source(request.clip_model, request.clip_weights), choose_device(request.device))
+    source = _region_source(request, videos, clip.device)
+    fingerprint = clip_fingerprint(
+        clip,
+        stride=request.stride,
+        pooling=request.pooling or ("middle" if source else "mean"),
+        dtype=request.dtype,
+        crops=CROPS[: int(request.crops)],
+        arithmetic=request.precision,
+        regions=source.label if source else None,
+    )
+    workers = request.workers or WORKERS
+    notes = clip_notes(clip.source)
+    if source is None:
+        return Extraction(request, videos, FrameEncoder(clip, fingerprint, workers=workers), notes)
+    encoder = RegionEncoder(source, clip, fingerprint, workers=workers)
+    return Extraction(request, videos, encoder, [*notes, *source.notes])
+
+
+def find_videos(paths: Sequence[Path]) -> list[Video]:
+    """The videos that paths name: files, folders of frames, and all of these under other folders.
+
+    A video is called by its file name without suffix, or by its path under the given folder.
+
+    Raises:
+        DataError: a path is missing or holds no video, or two videos would share a name.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"no such file or folder: {path}")
+        candidates = [path]
+        if path.is_dir() and not any(f.suffix.lower() in IMAGE_SUFFIXES for f in path.iterdir()):
+            candidates = sorted(f for f in path.rglob("*") if f.suffix.lower() in VIDEO_SUFFIXES)
+            images = {f.parent for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES}
+            candidates += sorted(images)
+        if not candidates:
+            raise DataError(f"no video under {path}: expected files ending in {', '.join(sorted(VIDEO_SUFFIXES))}")
+        for candidate in candidates:
+            relative = candidate.relative_to(path) if candidate != path else Path(candidate.name)
+            name = (relative if candidate.is_dir() else relative.with_suffix("")).as_posix()
+            if name in found:
+                raise DataError(f"two videos would be called '{name}': {found[name]} and {candidate}; rename one")
+            found[name] = candidate
+    return [Video(name, (), path) for name, path in found.items()]
+
+
+def _require_agreement(request: ExtractionRequest) -> None:
+    """Raise if an option contradicts another.
+
+    Raises:
+        ConfigError: names both.
+    """
+    if bool(request.paths) == bool(request.dataset):
+        raise ConfigError("extract needs either PATHS or --dataset NAME")
+    if request.regions and request.detector:
+        raise ConfigError("--regions and --detector both say where the objects are; give one")
+    if not request.detector and (request.detector_weights is not None or request.detector_threshold is not None):
+        raise ConfigError("--detector-weights and --detector-threshold are a detector's; name it with --detector")
+    if (request.regions or request.detector) and request.crops != "1":
+        raise ConfigError(
+            f"regions take the place of crops: expected --crops 1, found {request.crops}; leave --crops out"
+        )
+
+
+def _dataset_videos(name: str, data_root: Path | None, registry: Registry, progress: Progress) -> list[Video]:
+    dataset_class = registry.dataset(name)
+    dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))
+    dataset.prepare(progress)
+    return [v for split in SPLITS for v in dataset.videos(split)]
+
+
+def _region_source(request: ExtractionRequest, videos: Sequence[Video], device: torch.device) -> RegionSource | None:
+    """The file of boxes or the detector that a request names; imported here, as pandas and detectors take a while."""
+    if request.regions:
+        from vadbench.features.boxes import Boxes
+
+        return Boxes(request.regions, [v.name for v in videos])
+    if request.detector:
+        from vadbench.features.detector import Detector
+
+        threshold = 0.5 if request.detector_threshold is None else request.detector_threshold
+        return Detector(request.detector, request.detector_weights or "DEFAULT", threshold, device)
+    return None

@@ -1,0 +1,113 @@
+"""Which videos of a data set take part in a run, and the features that were found for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vadbench.base.errors import DataError
+from vadbench.dataset import SPLITS, Dataset, Split, Video
+from vadbench.features.source import FeatureSource
+from vadbench.records.record import INCOMPLETE
+from vadbench.scoring.protocol import Protocol
+
+
+class Participants(NamedTuple):
+    """The videos that take part, what the protocol leaves out, and what the data set met while it read its lists."""
+
+    videos: Mapping[Split, Sequence[Video]]
+    notes: Sequence[str]
+    problems: Sequence[str]
+
+
+def participants(dataset: Dataset, rules: Protocol) -> Participants:
+    """The videos of each split that a protocol evaluates.
+
+    Raises:
+        DataError: a list cannot be read, a split has no video, or one is in it twice.
+    """
+    listing = dataset.read(rules.boundaries)
+    videos: dict[Split, Sequence[Video]] = {}
+    notes = []
+    for split, listed in listing.videos.items():
+        if not listed:
+            raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
+        if len(listed) != dataset.expected[split]:
+            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
+        videos[split] = [v for v in listed if rules.subset == "all" or dataset.is_single(v)]
+        if len(videos[split]) != len(listed):
+            notes.append(f"subset {rules.subset}: {len(videos[split])} of {len(listed)} {split} videos")
+    repeated = [name for name, count in Counter(v.name for v in every_video(videos)).items() if count > 1]
+    if repeated:
+        raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
+    return Participants(videos, notes, listing.problems)
+
+
+def every_video(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
+    """The videos of all splits, one split after the other."""
+    return [v for split in SPLITS for v in videos[split]]
+
+
+class PresentVideos(NamedTuple):
+    """The videos that can be used, and what a reader of the results must know about the others."""
+
+    videos: Mapping[Split, Sequence[Video]]
+    notes: Sequence[str]
+
+
+def require_present(
+    dataset: Dataset, videos: Mapping[Split, Sequence[Video]], present: Collection[str], what: str, allowed: bool
+) -> PresentVideos:
+    """The videos that can be used; the others stop the run unless the user allowed them to be missing.
+
+    Args:
+        dataset: whose videos they are.
+        videos: of each split.
+        present: names of those that can be used.
+        what: the others lack, in words.
+        allowed: whether they may be missing.
+
+    Raises:
+        DataError: some are missing and must not, or none would be left.
+    """
+    kept = {split: [v for v in videos[split] if v.name in present] for split in SPLITS}
+    every = [v.name for v in every_video(videos)]
+    missing = [name for name in every if name not in present]
+    empty = [split for split in SPLITS if not kept[split]]
+    if missing and (not allowed or empty):
+        go_on = ", or go on without them with --allow-incomplete"
+        if empty:
+            go_on = f"; no {empty[0]} video would be left without them"
+        raise DataError(
+            f"{dataset.name}: {len(missing)} of {len(every)} videos lack {what}, the first is {missing[0]!r};"
+            f" add them{go_on} (vadbench data check, with the same options, lists them all)"
+        )
+    notes = [
+        f"{INCOMPLETE}: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
+        for split in SPLITS
+        if len(kept[split]) < len(videos[split])
+    ]
+    return PresentVideos(kept, notes)
+
+
+@dataclass(frozen=True)
+class FoundFeatures:
+    """Features as they were extracted or given, and the videos that have them.
+
+    Args:
+        videos: of each split.
+        source: the features.
+        weights: of what made them, or what stands in for it where nobody knows.
+        identity: what each video's features were made of.
+        rows: how many each video has.
+        notes: what a reader of the results must know.
+    """
+
+    videos: Mapping[Split, Sequence[Video]]
+    source: FeatureSource
+    weights: str
+    identity: Mapping[str, str]
+    rows: Mapping[str, int]
+    notes: Sequence[str]

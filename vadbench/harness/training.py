@@ -1,0 +1,189 @@
+"""The training that a run needs: what names it, where it lies, and how its weights are made or found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from vadbench.base.errors import CheckpointError
+from vadbench.base.types import Progress
+from vadbench.dataset import ClassTable, Video
+from vadbench.features.crops import training_crops
+from vadbench.features.fingerprint import Fingerprint
+from vadbench.harness import environment
+from vadbench.harness.checkpoints import (
+    CheckpointInfo,
+    ClipEntry,
+    class_entries,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+)
+from vadbench.harness.experiment import Experiment
+from vadbench.harness.selection import choose_judge
+from vadbench.harness.threshold import normal_threshold
+from vadbench.method import Method, Task, build_method
+from vadbench.records.folders import RunFolder
+from vadbench.records.keys import EDITION, training_key
+from vadbench.records.record import SplitRecord
+from vadbench.scoring.protocol import Selection
+from vadbench.training.batches import Sample, weak_labels
+from vadbench.training.loop import fit
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training that a run needs, there or still to be made.
+
+    Args:
+        folder: where it lies.
+        key, group, seed: as in a record.
+        split: the videos it is made from.
+        made: what the finished training says of itself that is only evaluated (``--from``).
+    """
+
+    folder: RunFolder
+    key: str
+    group: str
+    seed: int
+    split: SplitRecord
+    made: CheckpointInfo | None = None
+
+
+def open_training(experiment: Experiment, seed: int, evaluation: str) -> Training:
+    """The training of an experiment under a seed, or the one that it evaluates.
+
+    Raises:
+        CheckpointError: the training to evaluate cannot be read, or was made on other features.
+    """
+    if experiment.trained is not None:
+        info = read_info(experiment.trained)
+        _require_same_features(experiment, info)
+        return Training(RunFolder(experiment.trained), info.key, info.group, info.seed, info.train, info)
+    split = experiment.provision.record(experiment.dataset, "train")
+    selection = str(experiment.protocol.selection)
+    if selection == "best-on-test":
+        # Weights chosen on the test split depend on it and on how it is evaluated.
+        selection += f" {evaluation}"
+    key, group = (training_identity(experiment, split, selection, s) for s in (seed, None))
+    folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
+    return Training(folder, key, group, seed, split)
+
+
+def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
+    """A fresh method on the experiment's device, its parameters drawn under ``seed``."""
+    task = Task(classes, experiment.clip.dim, experiment.device, experiment.text)
+    return build_method(experiment.method, experiment.config, task, seed)
+
+
+def save_training(
+    experiment: Experiment,
+    training: Training,
+    method: Method,
+    selection: Selection,
+    threshold: float | None = None,
+    imported: str = "",
+) -> None:
+    """Write the weights of a training with what they belong to.
+
+    Args:
+        experiment: what they were trained for.
+        training: names it and says where it lies.
+        method: with the weights.
+        selection: the rule by which they were chosen.
+        threshold: as in :class:`vadbench.harness.checkpoints.CheckpointInfo`.
+        imported: likewise.
+    """
+    dataset = experiment.dataset
+    info = CheckpointInfo(
+        key=training.key,
+        group=training.group,
+        edition=EDITION,
+        code={kind: made.digest for kind, made in experiment.code.items()},
+        method=experiment.method_name,
+        version=experiment.version,
+        config=experiment.config.model_dump(mode="json"),
+        dataset=dataset.name,
+        train=training.split,
+        classes=class_entries(dataset.classes),
+        normal=dataset.classes.normal,
+        dim=experiment.clip.dim,
+        fingerprint=experiment.fingerprint,
+        clip=ClipEntry(**experiment.clip_source),
+        seed=training.seed,
+        subset=experiment.protocol.subset,
+        selection=selection,
+        threshold=threshold,
+        imported=imported,
+    )
+    save_checkpoint(training.folder.path, method, info)
+
+
+def training_identity(experiment: Experiment, train: SplitRecord, selection: str = "", seed: int | None = None) -> str:
+    """The key of a training of an experiment; without a seed what all of its seeds share."""
+    return training_key(
+        method=experiment.method_name,
+        version=experiment.version,
+        config=experiment.config,
+        classes=classes_in_keys(experiment),
+        manifest=train.manifest,
+        fingerprint=experiment.provision.fingerprint.digest,
+        clip=experiment.clip.weights_sha256,
+        subset=experiment.protocol.subset,
+        selection=selection,
+        seed=seed,
+        dataset_code=experiment.dataset_code,
+    )
+
+
+def classes_in_keys(experiment: Experiment) -> list[Any]:
+    """The class table as part of a key: prompts are made of its words."""
+    table = experiment.dataset.classes
+    return [table.normal, *([c.name, c.words] for c in table.classes)]
+
+
+def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
+    trained, here = Fingerprint.from_dict(info.fingerprint), experiment.provision.fingerprint
+    if not (trained.known or here.known):
+        # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
+        here = replace(here, weights=trained.weights)
+    if differing := trained.differences(here):
+        raise CheckpointError(
+            f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
+            " evaluate it on features made the same way"
+        )
+
+
+def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:
+    """The method with the weights of a training, which is made where it is not there; one that was cut off goes on."""
+    dataset, config, seed = experiment.dataset, experiment.config, training.seed
+    method = build(experiment, training.made.class_table() if training.made else dataset.classes, seed)
+    folder = training.folder
+    if folder.checkpoint.is_file():
+        load_checkpoint(folder.path, method)
+        return method
+    videos, judge = choose_judge(experiment, seed)
+    samples = _samples(experiment, videos)
+    normal = dataset.classes.normal
+    with meter.stage("prepare"):
+        method.prepare(s.read() for s in samples if s.labels[normal])
+    threshold = None
+    if config.recipe is not None and config.trains:
+        with meter.stage("training"):
+            fit(method, samples, config.recipe, seed, folder.path, progress, judge)
+        with meter.stage("threshold"):
+            threshold = normal_threshold(experiment, method, videos, seed, progress)
+    save_training(experiment, training, method, experiment.protocol.selection, threshold)
+    return method
+
+
+def _samples(experiment: Experiment, videos: Sequence[Video]) -> list[Sample]:
+    provision, table = experiment.provision, experiment.dataset.classes
+    samples = []
+    for video in videos:
+        labels, first = weak_labels(video.labels, table)
+        for crop in training_crops(provision.features, video.name, experiment.config.rows.crops):
+            samples.append(Sample(partial(provision.features.crop_rows, video.name, crop), labels, first))
+    return samples

@@ -1,0 +1,142 @@
+"""All checks of methods and of data sets, and what runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vadbench.base.types import Progress, silent
+from vadbench.plugins.registry import Registry, installed
+from vadbench.testing.conformance import Check, CheckTable, checks_of, judge
+
+if TYPE_CHECKING:
+    from vadbench.dataset import Dataset
+    from vadbench.method import Method
+    from vadbench.testing.tested_dataset import TestedDataset
+    from vadbench.testing.tested_method import TestedMethod
+
+METHOD_CHECKS: CheckTable = {
+    "settings": ("conduct", "every setting has a description, and the defaults of every data set are valid"),
+    "shapes": ("outputs", "a finite score a row, within 0 and 1 where there are probabilities, for any number of rows"),
+    "probabilities": ("outputs", "class probabilities sum to one, with the normal class in its place"),
+    "together": ("outputs", "no score depends on the order of videos or on which are scored together"),
+    "reach": ("outputs", "a long video scored in windows of the reach that is declared has the scores of the whole"),
+    "float16": ("outputs", "features stored in float16 hardly change a score"),
+    "memory": ("outputs", "nothing is kept of the videos that were scored"),
+    "gradients": ("parameters", "the loss is finite and reaches every trainable parameter"),
+    "seeds": ("parameters", "the same seed gives the same weights"),
+    "checkpoint": ("parameters", "tensors alone bring back weights and scores, bit for bit"),
+    "network": ("conduct", "nothing is fetched from a network"),
+    "blind": ("learning", "neither annotations nor files of the data set are looked at"),
+    "learns": ("learning", "it beats random scores on synthetic"),
+    "leak": ("learning", "with shuffled labels it learns nothing on synthetic"),
+}
+DATASET_CHECKS: CheckTable = {
+    "classes": ("tested_dataset", "class names, words and aliases are distinct, and one class is normal"),
+    "expected": ("tested_dataset", "the number of videos of a complete copy is stated for both splits"),
+    "files": ("tested_dataset", "it says what is expected where"),
+    "constructor": ("tested_dataset", "making it is cheap and needs no file"),
+    "missing-root": ("tested_dataset", "a missing root is a DataError that names it"),
+    "names": ("videos", "every video has a name of its own within its split"),
+    "splits": ("videos", "no video is in both splits, and none is empty"),
+    "labels": ("videos", "every video carries classes of the table, by their official names"),
+    "segments": ("videos", "test videos alone have segments, of their classes and inside their frames"),
+    "order": ("videos", "the same list twice is the same"),
+    "paths": ("videos", "every file lies inside the root"),
+    "boundaries": ("videos", "every reading of the intervals is accepted"),
+    "counts": ("videos", "there are no more videos than a complete copy has"),
+}
+
+
+def method_checks(
+    method: str | type[Method], plugins: Sequence[Path | str] = (), progress: Progress = silent
+) -> list[Check]:
+    """The checks of a method, for ``@pytest.mark.parametrize("check", method_checks("mine"), ids=str)``.
+
+    They share what they need, such as a training on ``synthetic``; the first that needs it makes it. All of them take
+    seconds for a small method, less than two minutes for the slowest built-in one.
+
+    Args:
+        method: its name, or its class. What it is checked with are its own settings for the data set ``synthetic``,
+            those of ``dataset_defaults`` or else its defaults.
+        plugins: files of plugins that are not installed, as ``--plugin``.
+        progress: told how far a long check is.
+
+    Raises:
+        UnknownNameError: nobody registered the name.
+    """
+    registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
+    if isinstance(method, str):
+        registry.spec("method", method)
+
+    @cache
+    def subject() -> TestedMethod:
+        from vadbench.testing.tested_method import TestedMethod
+
+        return TestedMethod(method, registry, progress)
+
+    return checks_of(METHOD_CHECKS, subject, lambda: subject().kind.known_failures)
+
+
+def check_method(method: str | type[Method], *, plugins: Sequence[Path | str] = ()) -> None:
+    """Run every check on a method, given by its name or as a class.
+
+    Warns (:class:`vadbench.testing.NotCheckedWarning`) of checks that were skipped and of known failures.
+
+    Raises:
+        AssertionError: lists every check that failed, with what was found and how to mend it.
+        UnknownNameError: nobody registered the name.
+        PluginError: the class cannot be imported.
+    """
+    name = method if isinstance(method, str) else method.__name__
+    judge(f"method '{name}'", method_checks(method, plugins))
+
+
+def dataset_checks(
+    dataset: str | type[Dataset],
+    plugins: Sequence[Path | str] = (),
+    data_root: Path | None = None,
+    progress: Progress = silent,
+) -> list[Check]:
+    """The checks of a data set, for ``@pytest.mark.parametrize("check", dataset_checks("mine"), ids=str)``.
+
+    Args:
+        dataset: its name, or its class.
+        plugins: files of plugins that are not installed, as ``--plugin``.
+        data_root: its folder; otherwise found as ``vadbench run`` does. Without one, the checks that need files are
+            skipped.
+        progress: told how far the making of its files is.
+
+    Raises:
+        UnknownNameError: nobody registered the name.
+    """
+    registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
+    if isinstance(dataset, str):
+        registry.spec("dataset", dataset)
+
+    @cache
+    def source() -> TestedDataset:
+        from vadbench.testing.tested_dataset import TestedDataset
+
+        kind = registry.dataset(dataset) if isinstance(dataset, str) else dataset
+        return TestedDataset(kind, data_root, progress, registry)
+
+    return checks_of(DATASET_CHECKS, source)
+
+
+def check_dataset(
+    dataset: str | type[Dataset], *, plugins: Sequence[Path | str] = (), data_root: Path | None = None
+) -> None:
+    """Run every check on a data set, given by its name or as a class.
+
+    Warns (:class:`vadbench.testing.NotCheckedWarning`) of checks that were skipped, as without data.
+
+    Raises:
+        AssertionError: lists every check that failed, with what was found and how to mend it.
+        UnknownNameError: nobody registered the name.
+        PluginError: the class cannot be imported.
+    """
+    name = dataset if isinstance(dataset, str) else dataset.__name__
+    judge(f"data set '{name}'", dataset_checks(dataset, plugins, data_root))

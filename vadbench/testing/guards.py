@@ -1,0 +1,88 @@
+"""Contexts that note what the code in them asks for: networks, files and data sets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vadbench.dataset import Dataset
+
+_Watch = Callable[[str, tuple[Any, ...]], None]
+_watches: list[_Watch] = []
+
+
+@contextmanager
+def without_network(tried: list[str]) -> Iterator[None]:
+    """Refuse names to look up and addresses to connect to, and note them; sockets within the machine stay allowed."""
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("socket.getaddrinfo", "socket.gethostbyname"):
+            target = arguments[0]
+        elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") and isinstance(arguments[1], tuple):
+            target = arguments[1][0]
+        else:
+            return
+        name = target.decode(errors="replace") if isinstance(target, bytes) else str(target)
+        tried.append(f"'{name}'")
+        raise OSError(f"vadbench check allows no network, refused '{name}'")
+
+    with _watching(refuse):
+        yield
+
+
+@contextmanager
+def opened_below(folder: Path, seen: list[str]) -> Iterator[None]:
+    """Note the files under a folder that are opened; those that compiled libraries open go unseen."""
+    root = os.path.realpath(folder) + os.sep
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+            path = os.path.realpath(os.fsdecode(arguments[0]))
+            if path.startswith(root):
+                seen.append(f"the file {path}")
+
+    with _watching(note):
+        yield
+
+
+@contextmanager
+def without_datasets(seen: list[str]) -> Iterator[None]:
+    """Note every data set that is made."""
+    inner = Dataset.__init__
+
+    def init(self: Dataset, root: Path) -> None:
+        seen.append(f"the data set {type(self).__name__}")
+        inner(self, root)
+
+    Dataset.__init__ = init  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Dataset.__init__ = inner  # type: ignore[method-assign]
+
+
+@contextmanager
+def _watching(watch: _Watch) -> Iterator[None]:
+    _install()
+    _watches.append(watch)
+    try:
+        yield
+    finally:
+        _watches.remove(watch)
+
+
+@cache
+def _install() -> None:
+    """Python's audit hooks stay for the life of a process, so there is one, idle but within a watch."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if _watches:
+            for watch in list(_watches):
+                watch(event, arguments)
+
+    sys.addaudithook(hook)

@@ -1,0 +1,116 @@
+"""A method on ``synthetic``: trained as a run trains it, on shuffled labels, or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.method_config import MethodConfig
+from vadbench.base.types import Progress
+from vadbench.clip import Clip
+from vadbench.dataset import Dataset
+from vadbench.features.crops import training_rows
+from vadbench.harness.evaluate import score_split
+from vadbench.harness.experiment import Experiment
+from vadbench.harness.provision import provide
+from vadbench.harness.run import run
+from vadbench.harness.training import build
+from vadbench.method import Method
+from vadbench.metrics.ranking import evaluate
+from vadbench.records.scores import load_split
+from vadbench.scoring.protocol import NATIVE
+from vadbench.scoring.split import ScoredSplit
+from vadbench.testing.guards import opened_below, without_datasets
+
+
+class TrainingGround:
+    """A method on ``synthetic``, trained and scored by the harness; each training is made once.
+
+    Args:
+        name: of the method.
+        kind: its class.
+        config: its settings there.
+        dataset: the data set's class.
+        clip: what makes the features, unless they are in the cache.
+        progress: told how far it is.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: type[Method],
+        config: MethodConfig,
+        dataset: type[Dataset],
+        clip: Clip,
+        progress: Progress,
+    ) -> None:
+        self.name, self.kind, self.config = name, kind, config
+        self._dataset, self._clip, self._progress = dataset, clip, progress
+        self._scored: dict[int, ScoredSplit] = {}
+        self.looked_at: list[str] = []
+        """What the method asked of the data set behind the harness's back."""
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        dataset = self._dataset(find_data_root(self._dataset.name, self._dataset.makes_itself))
+        rules = NATIVE.on(self._dataset.name)
+        provision = provide(dataset, self.config.rows, self._clip, cache_root(), rules, progress=self._progress)
+        return Experiment(
+            method_name=self.name,
+            method=self.kind,
+            version=self.kind.version,
+            config=self.config,
+            dataset=dataset,
+            provision=provision,
+            clip=self._clip,
+            protocol=rules,
+            changed=(),
+            device=torch.device("cpu"),
+            out=Path(),
+        )
+
+    def trained(self, seed: int) -> ScoredSplit:
+        """Test scores after training under a seed, while it is watched what the method looks at."""
+        if seed not in self._scored:
+            experiment = self.experiment
+            with ExitStack() as watches:
+                watches.enter_context(without_datasets(self.looked_at))
+                watches.enter_context(opened_below(experiment.dataset.root, self.looked_at))
+                self._scored[seed] = self._run(experiment, seed)
+        return self._scored[seed]
+
+    def shuffled_auc(self, seed: int) -> float:
+        """AUC after training on labels that were dealt out among the training videos anew."""
+        provision = self.experiment.provision
+        train = provision.videos["train"]
+        order = np.random.default_rng(seed).permutation(len(train))
+        dealt = [replace(v, labels=train[i].labels) for v, i in zip(train, order, strict=True)]
+        shuffled = replace(provision, videos={**provision.videos, "train": dealt})
+        return auc(self._run(replace(self.experiment, provision=shuffled), seed))
+
+    def untrained_auc(self, seed: int) -> float:
+        """AUC of the method as it is before the first step."""
+        experiment = self.experiment
+        features, normal = experiment.provision.features, experiment.dataset.is_normal
+        method = build(experiment, experiment.dataset.classes, seed)
+        names = [v.name for v in experiment.provision.videos["train"] if normal(v)]
+        method.prepare(training_rows(features, names, self.config.rows.crops))
+        return auc(score_split(experiment, method, self._progress))
+
+    def _run(self, experiment: Experiment, seed: int) -> ScoredSplit:
+        with tempfile.TemporaryDirectory() as folder:
+            return load_split(run(replace(experiment, out=Path(folder)), seed).folder)
+
+
+def auc(split: ScoredSplit) -> float:
+    """AUC of a scored split of ``synthetic``."""
+    value = evaluate(split.rows)["AUC"].value
+    assert value is not None  # synthetic has normal and anomalous frames
+    return value

@@ -1,0 +1,205 @@
+"""Open containers: files, files that still grow, and the bodies of HTTP answers, which FFmpeg reads as pipes."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vadbench.base.errors import MediaError, first_line
+from vadbench.watch.sources import VideoSource
+
+_POLL_SECONDS = 0.1
+_PLAYLISTS = (".m3u8", ".mpd")
+"""Addresses of lists of further addresses: FFmpeg must fetch them all by itself."""
+
+
+class Connection:
+    """An open container, and what went wrong beneath it without FFmpeg noticing.
+
+    Args:
+        source: what to open.
+        follow: a file still grows: wait for more at its end.
+        timeout: seconds without anything new after which a file has ended and a stream is lost.
+        stop: when it is set, a growing file is at its end.
+
+    Attributes:
+        container: as FFmpeg opened it.
+        frames: of its first video stream, in the order of presentation.
+
+    Raises:
+        MediaError: there is no video, or nothing that can be reached.
+    """
+
+    def __init__(self, source: VideoSource, follow: bool, timeout: float, stop: threading.Event) -> None:
+        self._source, self._timeout = source, timeout
+        self._pipe: _GrowingFile | _HttpBody | None = None
+        place = source.place
+        if isinstance(place, str):
+            parts = urlsplit(place)
+            if parts.scheme.lower() in ("http", "https") and not parts.path.lower().endswith(_PLAYLISTS):
+                self._pipe = _HttpBody(source, timeout)
+        elif follow:
+            self._pipe = _GrowingFile(place, timeout, stop)
+        self.container, self.frames = self._open(follow)
+
+    @property
+    def failure(self) -> str:
+        """The reason why not all was read; empty where all was."""
+        return self._pipe.failure if self._pipe else ""
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+        self._close_pipe()
+
+    def _open(self, follow: bool) -> tuple[InputContainer, Iterator[av.VideoFrame]]:
+        shown = self._source.shown
+        hint = "; a file that grows must be of a kind that can be read so, such as .mkv or .ts" if follow else ""
+        try:
+            container = self._from_pipe()
+            if container is not None and (frames := self._begun(container)) is not None:
+                return container, frames
+            container = self._by_itself()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            reason = self.failure or reason_of(error, self._timeout)
+            self._close_pipe()
+            raise MediaError(f"{shown}: not a readable video ({reason}){hint}") from error
+        return container, container.decode(_video(container, shown))
+
+    def _from_pipe(self) -> InputContainer | None:
+        try:
+            return av.open(self._pipe, "r") if self._pipe else None
+        except av.error.InvalidDataError:
+            self._give_up()
+            return None
+
+    def _begun(self, container: InputContainer) -> Iterator[av.VideoFrame] | None:
+        """The frames, if the first can be had; where the index is at the end of a pipe, they have passed by then."""
+        frames = container.decode(_video(container, self._source.shown))
+        try:
+            first = next(frames, None)
+        except av.error.InvalidDataError:
+            first = None
+        if first is not None or self.failure:
+            return chain([] if first is None else [first], frames)
+        container.close()
+        self._give_up()
+        return None
+
+    def _give_up(self) -> None:
+        """Let FFmpeg look by itself: where all of it is there already, it can."""
+        if not self.failure:
+            self._close_pipe()
+            self._pipe = None
+
+    def _close_pipe(self) -> None:
+        if self._pipe:
+            self._pipe.close()
+
+    def _by_itself(self) -> InputContainer:
+        place = self._source.place
+        if isinstance(place, str):
+            options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
+            return av.open(place, options=options, timeout=(self._timeout, self._timeout))
+        # A whole path cannot be taken for a protocol, and a playlist on disk may not name places elsewhere.
+        return av.open(str(place.resolve()), options={"protocol_whitelist": "file"})
+
+
+class _GrowingFile:
+    """A file that is still being written, as a pipe: its end is where nothing has come for a while."""
+
+    failure = ""
+
+    def __init__(self, path: Path, patience: float, stop: threading.Event) -> None:
+        self._file: BinaryIO = path.open("rb")
+        self._patience, self._stop = patience, stop
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        began = time.monotonic()
+        while not (data := self._file.read(size)) and not self._ended:
+            self._ended = self._stop.wait(_POLL_SECONDS) or time.monotonic() - began > self._patience
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _HttpBody:
+    """The body of an HTTP answer, as a pipe that knows whether all of it came: FFmpeg takes chunks that stop for the
+    end."""
+
+    def __init__(self, source: VideoSource, timeout: float) -> None:
+        self.failure = ""
+        self._timeout = timeout
+        request = _request(str(source.place))
+        try:
+            self._answer: HTTPResponse = urllib.request.urlopen(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise MediaError(f"{source.shown}: the server answers {error.code} {error.reason}") from error
+        except (OSError, HTTPException, ValueError) as error:
+            reason = reason_of(getattr(error, "reason", error), timeout)
+            raise MediaError(f"{source.shown}: cannot be reached ({reason}); check the address") from error
+
+    def read(self, size: int) -> bytes:
+        if self.failure:
+            return b""
+        try:
+            data = self._answer.read1(size)
+        except TimeoutError:
+            self.failure = f"nothing came for {self._timeout:g} s"
+        except (OSError, HTTPException):
+            self.failure = "the server dropped the connection"
+        else:
+            if not data and self._answer.length:
+                self.failure = f"the server dropped the connection, {self._answer.length} bytes before the end"
+            return data
+        return b""
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def _video(container: InputContainer, shown: str) -> VideoStream:
+    if not container.streams.video:
+        container.close()
+        raise MediaError(f"{shown}: expected a video stream, found none")
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _request(address: str) -> urllib.request.Request:
+    """A request for an address that may name a user and a password, as cameras' do."""
+    parts = urlsplit(address)
+    user, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "vadbench"})
+    if at:
+        # Not sent on where the server redirects to another address.
+        given = base64.b64encode(unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {given}")
+    return request
+
+
+def reason_of(error: Any, timeout: float) -> str:
+    """The reason of an error of FFmpeg, the system or a server, in one line."""
+    if isinstance(error, av.error.ExitError | TimeoutError):
+        return f"nothing came for {timeout:g} s"
+    return first_line(getattr(error, "strerror", None) or error)

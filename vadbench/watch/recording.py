@@ -1,0 +1,107 @@
+"""Recordings of videos while they are scored: tables, events, a curve, and pictures of the peaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from vadbench.watch.events import Event, EventFinder, ScoreCurve
+from vadbench.watch.pipeline import Pictures, StreamedRows, Thumbnail
+from vadbench.watch.scorer import Scorer
+from vadbench.watch.video_folder import VideoFolder
+
+_PICTURED = 200
+"""Events whose peaks are kept as pictures, the highest ones: enough for a page."""
+
+
+class PeakAlbum:
+    """Pictures of peaks: of the events, and of the highest row, taken while the decoder still remembers them."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self._open: dict[int, Thumbnail | None] = {}
+        self._highest: tuple[float, float, Thumbnail] | None = None
+        self._kept: dict[int, tuple[float, float, Thumbnail]] = {}
+
+    def add_events(self, ended: Sequence[Event], going_on: Event | None) -> None:
+        """Take the pictures of events that ended, and of the one that goes on."""
+        for event in ended:
+            picture = self._open.get(event.peak_frame) or self._pictures.thumbnail(event.peak_frame)
+            if picture is not None:
+                self._kept[event.peak_frame] = (event.peak_time, event.peak, picture)
+        while len(self._kept) > _PICTURED:
+            del self._kept[min(self._kept, key=lambda frame: self._kept[frame][1])]
+        if going_on is not None and going_on.peak_frame not in self._open:
+            self._open = {going_on.peak_frame: self._pictures.thumbnail(going_on.peak_frame)}
+
+    def add_rows(self, rows: StreamedRows, stride: int) -> None:
+        """Take the picture of the highest row, where it is the highest so far."""
+        place = int(rows.anomaly.argmax())
+        score = float(rows.anomaly[place])
+        if self._highest is None or score > self._highest[1]:
+            picture = self._pictures.thumbnail((rows.first + place) * stride)
+            self._highest = None if picture is None else (float(rows.starts[place]), score, picture)
+
+    @property
+    def peaks(self) -> list[tuple[float, float, Thumbnail]]:
+        """Time, score and picture, the highest first; that of the highest row where there are no events."""
+        return sorted(self._kept.values(), key=lambda p: -p[1]) or ([self._highest] if self._highest else [])
+
+    @property
+    def of_events(self) -> dict[int, Thumbnail]:
+        """Pictures by the first frame of the row of an event's peak."""
+        return {frame: picture for frame, (_, _, picture) in self._kept.items()}
+
+
+class Recording:
+    """Takes the scored rows of a video as they come. Its memory grows with the number of events, not of rows.
+
+    Args:
+        files: where rows and events are written.
+        pictures: of the video.
+        scorer: says which rows belong to an event.
+        tell: called with every event when it has ended.
+
+    Attributes:
+        events: those that have ended, in the order of time.
+        curve: the scores over time.
+        album: pictures of the peaks.
+        rows: how many there are.
+    """
+
+    def __init__(self, files: VideoFolder, pictures: Pictures, scorer: Scorer, tell: Callable[[Event], None]) -> None:
+        self._files, self._pictures, self._tell = files, pictures, tell
+        self._stride = scorer.fingerprint.stride
+        self._finder = EventFinder(scorer.threshold, scorer.classes, self._stride)
+        self.events: list[Event] = []
+        self.curve, self.album, self.rows = ScoreCurve(), PeakAlbum(pictures), 0
+
+    @property
+    def last_frame(self) -> int:
+        """The first frame of the last row."""
+        return (self.rows - 1) * self._stride
+
+    def add(self, rows: StreamedRows) -> None:
+        """Take the next rows."""
+        self._files.add(rows)
+        self.curve.add(rows)
+        self.rows += len(rows.anomaly)
+        self.album.add_rows(rows, self._stride)
+        self._add_events(self._finder.add(rows), self._finder.going_on)
+        self._pictures.forget(self.last_frame)
+
+    def finish(self, end: float, frames: int) -> None:
+        """End the event that goes on, and the curve.
+
+        Args:
+            end: seconds at which the video ends.
+            frames: how many it has.
+        """
+        self.curve.end = end
+        self._add_events(self._finder.finish(end, frames), None)
+
+    def _add_events(self, ended: Sequence[Event], going_on: Event | None) -> None:
+        self.album.add_events(ended, going_on)
+        self._files.add_events(ended)
+        self.events.extend(ended)
+        for event in ended:
+            self._tell(event)

@@ -1,0 +1,161 @@
+"""Requests for scores: the options of ``vadbench score``, checked before anything is decoded, and their videos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vadbench.base.errors import ConfigError, DataError
+from vadbench.base.locations import DEFAULT_OUT
+from vadbench.base.types import Progress, silent
+from vadbench.harness.environment import choose_device
+from vadbench.plugins.registry import Registry
+from vadbench.records.folders import find_run
+from vadbench.watch.annotated_video import annotate
+from vadbench.watch.events import Event
+from vadbench.watch.reader import Reader
+from vadbench.watch.scored_video import ScoredVideo, score_video
+from vadbench.watch.scorer import Scorer, open_trained, open_untrained
+from vadbench.watch.sources import VideoSource, find_sources, name_folders
+from vadbench.watch.video_folder import RowFormat
+
+_ANNOTATED = (".mp4", ".mkv", ".mov")
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Videos that a user wants scored, and how; the fields are the options of ``vadbench score``.
+
+    Either ``run`` or ``method`` must be given; ``descriptions``, ``dataset`` and ``assignments`` belong to a method.
+    """
+
+    videos: Sequence[str]
+    run: str | None = None
+    method: str | None = None
+    descriptions: Path | None = None
+    dataset: str | None = None
+    assignments: Sequence[str] = ()
+    out: Path = Path("results/scored")
+    threshold: float | None = None
+    form: RowFormat = "json"
+    follow: bool = False
+    timeout: float = 10.0
+    annotate: Path | None = None
+    fps: float = 25.0
+    clip_model: str | None = None
+    clip_weights: str | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ScoreSession:
+    """A method and the videos that it is to score, each with its folder."""
+
+    request: ScoreRequest
+    scorer: Scorer
+    videos: Sequence[tuple[VideoSource, Path]]
+
+    def score(
+        self,
+        source: VideoSource,
+        folder: Path,
+        progress: Progress = silent,
+        tell: Callable[[Event], None] = lambda event: None,
+    ) -> ScoredVideo:
+        """Score one of the videos, and write it with its curve where that is asked for.
+
+        Args:
+            source: the video.
+            folder: its folder.
+            progress: told how many frames are scored.
+            tell: called with every event when it has ended.
+
+        Returns:
+            the scored video; one that is damaged, broke off or could not be annotated has an ``error``.
+        """
+        asked = self.request
+        reader = Reader(source, asked.follow, asked.timeout, asked.fps)
+        result = score_video(reader, self.scorer, folder, form=asked.form, progress=progress, tell=tell)
+        if asked.annotate is None or not result.rows or result.error:
+            return result
+        again, scores = Reader(source, fps=asked.fps), folder / "scores.csv"
+        try:
+            annotate(again, scores, result.curve, result.events, result.threshold, asked.annotate)
+        except DataError as error:
+            return replace(result, error=str(error))
+        return result
+
+
+def open_session(request: ScoreRequest, registry: Registry) -> ScoreSession:
+    """Find the videos of a request, and open its method.
+
+    Raises:
+        VadbenchError: an option contradicts another, or what it names is not there; cheapest checks first.
+    """
+    _require_agreement(request)
+    sources = find_sources(request.videos)
+    _require_annotatable(request.annotate, sources)
+    for source in sources if request.follow else ():
+        if isinstance(source.place, Path) and source.place.is_dir():
+            raise ConfigError(f"--follow reads a growing file or a stream, {source.shown} is a folder of frames")
+    folders = name_folders(request.out, sources)
+    return ScoreSession(request, _open_scorer(request, registry), list(zip(sources, folders, strict=True)))
+
+
+def _require_agreement(request: ScoreRequest) -> None:
+    """Raise if an option contradicts another.
+
+    Raises:
+        ConfigError: names them.
+    """
+    if request.run is not None and request.method is not None:
+        raise ConfigError(
+            "--run names a finished run and --method a method without training, found both"
+            f" ({request.run} and {request.method}); leave one out"
+        )
+    if request.run is None and request.method is None:
+        raise ConfigError("score needs --run with a finished run, or --method with one that needs no training")
+    if request.run is not None and (request.descriptions or request.dataset or request.assignments):
+        raise ConfigError("--run scores with the run's own settings; leave out --descriptions, --dataset and --set")
+    if request.threshold is not None and not math.isfinite(request.threshold):
+        raise ConfigError(f"--threshold must be a number, found {request.threshold}")
+
+
+def _require_annotatable(output: Path | None, sources: Sequence[VideoSource]) -> None:
+    """Raise if the sources cannot be written to one annotated video.
+
+    Raises:
+        ConfigError: they are several or a stream, or the output is of another kind or the video itself.
+    """
+    if output is None:
+        return
+    if len(sources) != 1 or sources[0].live:
+        found = f"{len(sources)} videos" if len(sources) != 1 else "a stream"
+        raise ConfigError(
+            f"--annotate reads a video a second time: expected one file or folder of frames, found {found}"
+        )
+    if output.suffix.lower() not in _ANNOTATED:
+        raise ConfigError(f"--annotate writes .mp4, .mkv or .mov, found '{output.suffix}'")
+    if output.resolve() == Path(sources[0].place).resolve():
+        raise ConfigError(f"--annotate would write over the video itself, {output}; name another file")
+
+
+def _open_scorer(request: ScoreRequest, registry: Registry) -> Scorer:
+    device = choose_device(request.device)
+    if request.run is not None:
+        run = find_run(request.run, DEFAULT_OUT)
+        return open_trained(run, registry, device, request.clip_model, request.clip_weights, request.threshold)
+    assert request.method is not None
+    return open_untrained(
+        request.method,
+        registry,
+        device,
+        descriptions=request.descriptions,
+        dataset=request.dataset,
+        assignments=request.assignments,
+        clip_model=request.clip_model,
+        clip_weights=request.clip_weights,
+        threshold=request.threshold,
+    )
