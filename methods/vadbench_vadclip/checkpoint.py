@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vadbench.base.errors import CheckpointError, listed
-from vadbench.harness.checkpoints import mismatches
+from vadbench.base.files import mismatches
 from vadbench.method import Task
 from vadbench_vadclip.config import VadClipConfig
 

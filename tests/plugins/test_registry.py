@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import vadbench
 from places import ROOT
 from vadbench.base.errors import PluginError, UnknownNameError
 from vadbench.cli import cli
@@ -116,11 +118,10 @@ def test_a_scratch_file_that_cannot_be_used_is_an_error(tmp_path, name, words):
 
 
 def test_every_built_in_plugin_folder_is_an_entry_point():
-    root = ROOT
-    folders = {f.parent.name for side in ("methods", "datasets") for f in (root / side).glob("vadbench_*/__init__.py")}
+    folders = {f.parent.name for side in ("methods", "datasets") for f in (ROOT / side).glob("vadbench_*/__init__.py")}
     assert folders == {p.value for p in entry_points(group="vadbench") if p.value.startswith("vadbench_")} & folders
     assert len(folders) >= 4
-    assert not list(root.glob("*/__init__.py")) or [p.parent.name for p in root.glob("*/__init__.py")] == ["vadbench"]
+    assert not list(ROOT.glob("*/__init__.py")) or [p.parent.name for p in ROOT.glob("*/__init__.py")] == ["vadbench"]
 
 
 BROKEN = {
@@ -208,7 +209,7 @@ def test_a_scratch_plugin_is_shown_with_its_hash(tmp_path):
 
 def test_the_core_names_no_method_of_a_paper():
     """Its code knows file layouts by a paper's name, as they circulate, and nothing else."""
-    core = ROOT / "vadbench"
+    core = Path(vadbench.__file__).parent
     found = {
         path.relative_to(core).as_posix()
         for path in core.rglob("*.py")

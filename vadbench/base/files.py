@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     with replacing(path) as temporary:
         # safetensors 0.8 writes a header it cannot read where there are no tensors and the metadata is empty.
         temporary.write_bytes(save(copies, dict(metadata) if metadata else None))
+
+
+def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:
+    """What keeps tensors from being those of these names and shapes, sorted; nothing where they are."""
+    return sorted(
+        [f"missing {k}" for k in shapes.keys() - found.keys()]
+        + [f"unexpected {k}" for k in found.keys() - shapes.keys()]
+        + [
+            f"{k} is {tuple(found[k].shape)} instead of {tuple(shape)}"
+            for k, shape in shapes.items()
+            if k in found and tuple(found[k].shape) != tuple(shape)
+        ]
+    )
 
 
 def write_json(path: Path, value: Any) -> None:

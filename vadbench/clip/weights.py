@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vadbench.base.errors import ClipError, first_line, listed
+from vadbench.base.files import mismatches
 
 FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
 
@@ -134,15 +135,8 @@ def load_strictly(model: Any, state: StateDict, source: str) -> None:
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
         # Some writers store this scalar with one axis.
         state = state | {"logit_scale": state["logit_scale"].reshape(wanted["logit_scale"].shape)}
-    wrong = [f"missing {key}" for key in wanted.keys() - state.keys()]
-    wrong += [f"unexpected {key}" for key in state.keys() - wanted.keys()]
-    wrong += [
-        f"{key} is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if wrong:
-        raise ClipError(f"weights {source} do not fit the model: {listed(sorted(wrong), 6, '; ')}; name its model")
+    if wrong := mismatches(state, {key: value.shape for key, value in wanted.items()}):
+        raise ClipError(f"weights {source} do not fit the model: {listed(wrong, 6, '; ')}; name its model")
     model.load_state_dict(state)
 
 

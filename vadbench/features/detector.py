@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
 from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError, first_line, listed
-from vadbench.base.files import replacing, storage_errors
+from vadbench.base.files import mismatches, replacing, storage_errors
 from vadbench.clip.weights import hash_weights
 from vadbench.features.boxes import COLUMNS
 from vadbench.features.regions import REGIONS, Corners, RegionSource
@@ -124,14 +124,8 @@ def _from_file(name: str, path: Path) -> torch.nn.Module:
     wanted = model.state_dict()
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(f"{path} must hold a state dict of {name}, names and tensors; found something else")
-    wrong = [f"missing {key}" for key in wanted if key not in state and not key.endswith(_UNKEPT)]
-    wrong += [f"unexpected {key}" for key in state if key not in wanted]
-    wrong += [
-        f"{key} is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if wrong:
+    needed = {k: v.shape for k, v in wanted.items() if k in state or not k.endswith(_UNKEPT)}
+    if wrong := mismatches(state, needed):
         raise CheckpointError(f"{path} does not fit {name}: {listed(wrong, 3, '; ')}; name its model")
     model.load_state_dict(state, strict=False)
     return model

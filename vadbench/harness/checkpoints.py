@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from vadbench.base.errors import CheckpointError, first_complaint, listed
-from vadbench.base.files import read_json, write_json, write_tensors
+from vadbench.base.files import mismatches, read_json, write_json, write_tensors
 from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
@@ -128,19 +126,6 @@ def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> 
         return restored(method.Config, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
-
-
-def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:
-    """What keeps tensors from being those of these names and shapes, sorted; nothing where they are."""
-    return sorted(
-        [f"missing {k}" for k in shapes.keys() - found.keys()]
-        + [f"unexpected {k}" for k in found.keys() - shapes.keys()]
-        + [
-            f"{k} is {tuple(found[k].shape)}, expected {tuple(shape)}"
-            for k, shape in shapes.items()
-            if k in found and tuple(found[k].shape) != tuple(shape)
-        ]
-    )
 
 
 def load_checkpoint(folder: Path, method: Method) -> None:
