@@ -106,7 +106,7 @@ def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]])
         [f"missing {k}" for k in shapes.keys() - found.keys()]
         + [f"unexpected {k}" for k in found.keys() - shapes.keys()]
         + [
-            f"{k} is {tuple(found[k].shape)} instead of {tuple(shape)}"
+            f"{k} is {tuple(found[k].shape)}, expected {tuple(shape)}"
             for k, shape in shapes.items()
             if k in found and tuple(found[k].shape) != tuple(shape)
         ]
