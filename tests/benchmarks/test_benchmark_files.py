@@ -108,7 +108,7 @@ def test_the_files_that_come_along_hold(name):
         ),
         ("width = 3", 'width = "3"', 27, "setting 'width' must be as runs record it, 3, found '3'"),
         ("width = 3", "protocol.subset = 'some'", 26, "protocol.subset: Input should be 'all' or 'single-anomaly'"),
-        ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a text"),
+        ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a string"),
         ('label = "c"', 'lable = "c"', 24, "unknown entry 'lable'; did you mean 'label'?"),
         ('label = "c"\n', "", 23, "tables.2.rows.1: 'label' is missing"),
         ('method = "random"', "", 28, "row 'd' needs a method or a published key"),
@@ -164,7 +164,7 @@ rows = [
     ("old", "new", "line", "message"),
     [
         ('source = "anomalyclip2024"', "", 8, "needs the file to name their 'source'"),
-        ('source = "anomaly', 'source = "anomly', 2, "in 'anomlyclip2024'; did you mean 'anomalyclip2024'"),
+        ('source = "anomaly', 'source = "anomly', 2, "from 'anomlyclip2024'; did you mean 'anomalyclip2024'"),
         (
             'key = "anomaly',
             'key = "anomly',
