@@ -158,7 +158,7 @@ def test_nothing_is_ranked_by_false_alarms(make_run, boards):
         assert far.mean is not None and far.low is not None
         assert (far.best, far.second, far.tied, far.p) == (False, False, False, None)
     assert figure(table, "a", "AP").best
-    with pytest.raises(RunError, match=r"nothing is ranked by FAR: a method that never .* such as AUC or AP"):
+    with pytest.raises(RunError, match=r"runs cannot be ranked by FAR: a method that never .* such as AUC or AP"):
         boards("FAR")
 
 
@@ -305,7 +305,7 @@ def test_scores_of_other_videos_or_another_annotation_have_no_rank(make_run, boa
     assert [row.rank for row in table.rows] == [1, 2, None]
     assert figure(table, "b").best and figure(table, "c").p is not None
     assert not figure(table, "a").best and figure(table, "a").p is None
-    assert "not ranked beside the others: differs in test videos or their ground truth" in notes(table, "a")
+    assert "not ranked with the others: differs in test videos or their ground truth" in notes(table, "a")
 
 
 def test_drawing_twice_gives_the_same(make_run, boards):

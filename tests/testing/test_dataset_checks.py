@@ -59,7 +59,7 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("unnamed-root", "missing-root", "does not name the root: the root is missing", "super().prepare"),
         ("same-name-twice", "names", "1 names appear more than once among the train videos: train-0", "by name"),
         ("overlap", "splits", "1 videos are in both splits: train-0", "must not share"),
-        ("by-alias", "labels", "2 videos carry labels that no class is called: train-1 ('fire',)", "official names"),
+        ("by-alias", "labels", "2 videos carry labels that are not names of classes: train-1", "official names"),
         ("strong", "segments", "1 training videos carry segments: train-1", "test split only"),
         ("past-the-end", "segments", "1 test videos have frames and a segment outside them: test-1", "half-open"),
         ("unmerged", "segments", "1 test videos have binary runs that overlap", "vadbench.dataset.merged"),
