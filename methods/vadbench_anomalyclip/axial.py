@@ -89,12 +89,11 @@ class GridFeedForward(nn.Module):
 class ChannelNorm(nn.Module):
     """Layer norm whose epsilon is added to the standard deviation, not to the variance (spec 2.6)."""
 
-    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.epsilon = epsilon
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, grid: Tensor) -> Tensor:
         variance, mean = torch.var_mean(grid, dim=-1, correction=0, keepdim=True)
-        return (grid - mean) / (variance.sqrt() + self.epsilon) * self.weight + self.bias
+        return (grid - mean) / (variance.sqrt() + 1e-5) * self.weight + self.bias

@@ -174,13 +174,7 @@ class FrameConfig(MethodConfig):
 _SMALL_VIDEO: dict[str, Any] = {
     "rows": {"stride": 4},
     "length": 64,
-    "recipe": {
-        "epochs": 40,
-        "batch_size": 16,
-        "learning_rate": 1e-3,
-        "schedule": "warmup-cosine",
-        "warmup_epochs": 4,
-    },
+    "recipe": {"epochs": 40, "batch_size": 16, "learning_rate": 1e-3, "schedule": "warmup-cosine", "warmup_epochs": 4},
 }
 _SMALL_FRAME: dict[str, Any] = {
     "rows": {"stride": 4},

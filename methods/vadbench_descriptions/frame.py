@@ -77,10 +77,7 @@ class DescriptionsFrame(ReadsBank, Method):
             logits, batch.views["length"], self._abnormal, self._own(labels), self.config.mil.k_ratio
         )
         is_normal = labels[:, self.task.classes.normal]
-        return {
-            "normal": losses[is_normal].sum() / len(losses),
-            "abnormal": losses[~is_normal].sum() / len(losses),
-        }
+        return {"normal": losses[is_normal].sum() / len(losses), "abnormal": losses[~is_normal].sum() / len(losses)}
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
         """Scores of each row after the vote of its neighbours."""

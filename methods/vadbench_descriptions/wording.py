@@ -53,7 +53,7 @@ def long_phrases(bank: Bank, context_length: int) -> list[str]:
     """The phrases that do not fit a CLIP's context, a line each."""
     phrases = (*bank.normal, *bank.anomalies)
     return [
-        f"'{_shortened(phrase)}' is {count} tokens long, CLIP reads {context_length}; shorten it"
+        f"'{cut(phrase, 60)}' is {count} tokens long, CLIP reads {context_length}; shorten it"
         for phrase, count in zip(phrases, token_counts(phrases), strict=True)
         if count > context_length
     ]
@@ -104,7 +104,3 @@ def _unseen(phrase: str, taught: torch.Tensor) -> tuple[str, ...]:
     return tuple(
         word for word, row in zip(words, tokens, strict=True) if not bool(taught[row[1 : int(row.argmax())]].all())
     )
-
-
-def _shortened(phrase: str) -> str:
-    return cut(phrase, 60)

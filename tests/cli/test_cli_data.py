@@ -8,6 +8,7 @@ from PIL import Image
 from vadbench_ucsdped2.dataset import CLIPS
 
 from places import PLUGIN
+from stores import append
 from vadbench.clip import load_clip
 from vadbench.data.media import source_id
 from vadbench.features.encoders import clip_fingerprint
@@ -46,7 +47,7 @@ def make_store(folder, made_by, names=CLIPS, frames=FRAMES, *, root):
         for name in names:
             rows = -(-frames // made_by.stride)
             made_of = source_id(root / name[:-3] / name)
-            writer.append(name, [rng.normal(size=(rows, made_by.dim)).astype(np.float32)], frames, made_of)
+            append(writer, name, [rng.normal(size=(rows, made_by.dim)).astype(np.float32)], frames, made_of)
     return folder
 
 

@@ -206,12 +206,13 @@ class Cell:
         Each setting of the cell must have the value in the record, and each setting that the record lists as changed
         must be a setting of the cell.
         """
+        recorded = {**record.config, "protocol": record.protocol}
         return (
             (record.method, record.dataset, record.trained_on, record.seed, record.protocol.get("name"))
             == (self.method, self.dataset, self.trained_on, self.seed, self.protocol)
             and self.same_clip(record)
             and all(self._asks_for(name, record) for name in record.changed)
-            and all(same_value(value, _setting(record, name)) for name, value in self.settings)
+            and all(same_value(value, value_at(recorded, name)) for name, value in self.settings)
         )
 
     def same_clip(self, record: RunRecord) -> bool:
@@ -238,11 +239,6 @@ def same_value(asked: Any, recorded: Any) -> bool:
     if isinstance(asked, str) and isinstance(recorded, Mapping):
         return is_content(recorded, asked)
     return same(asked, recorded)
-
-
-def _setting(record: RunRecord, name: str) -> Any:
-    """Return a setting of a record by its dotted name, ``None`` if there is none of that name."""
-    return value_at({**record.config, "protocol": record.protocol}, name)
 
 
 def value_at(values: Any, name: str) -> Any:

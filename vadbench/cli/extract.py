@@ -55,9 +55,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     help="Its weights: torchvision's name for them, or a local .pth file with a state dict.  [default: DEFAULT]",
 )
 @click.option(
-    "--detector-threshold",
-    type=click.FloatRange(0, 1),
-    help="Least confidence of an object.  [default: 0.5]",
+    "--detector-threshold", type=click.FloatRange(0, 1), help="Least confidence of an object.  [default: 0.5]"
 )
 @click.option(
     "--precision",

@@ -134,9 +134,10 @@ class Boxes(RegionSource):
         strange = np.flatnonzero(~names.isin(videos))
         if strange.size:
             name = names.iloc[strange[0]]
+            offer = did_you_mean(name, sorted(videos)[:_NAMES_OFFERED])
             self._refuse(
                 lines[strange[0]],
-                f"expected the name of a video that is there, found '{name}'{_offer(name, videos)}",
+                f"expected the name of a video that is there, found '{name}'{offer}",
                 "rename it or remove its boxes",
             )
 
@@ -217,7 +218,3 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _unreadable(path: Path, error: Exception) -> FeatureError:
     reason: Any = getattr(error, "strerror", None) or last_line(str(error)) or type(error).__name__
     return FeatureError(f"cannot read {path} as a table of boxes: {reason}; expected columns {', '.join(COLUMNS)}")
-
-
-def _offer(name: str, videos: Sequence[str]) -> str:
-    return did_you_mean(name, sorted(videos)[:_NAMES_OFFERED])

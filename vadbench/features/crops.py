@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
@@ -23,13 +23,6 @@ Joining = Literal["mean", "max"]
 def joining(fingerprint: Fingerprint) -> Joining:
     """What the scores of a video's crops become: their mean, or of regions their maximum."""
     return "max" if fingerprint.regions else "mean"
-
-
-class ScoredCrops(NamedTuple):
-    """The crops that are scored, by video, and what a reader of the results must know about them."""
-
-    crops: Mapping[str, Sequence[str]]
-    notes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -60,8 +53,8 @@ class CropRule:
             return (CENTER,)
         return tuple(crops) if len(crops) == 1 else ()
 
-    def of_test(self, features: FeatureSource, names: Sequence[str]) -> ScoredCrops:
-        """The crops of each test video that are scored: those that :meth:`choose` gives, of regions all.
+    def of_test(self, features: FeatureSource, names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        """The crops of each test video that are scored, of regions all, else those :meth:`choose` gives, and notes.
 
         Raises:
             FeatureError: a video lacks the crop, two videos differ in their crops and their mean is wanted, or regions
@@ -76,13 +69,13 @@ class CropRule:
             )
         there = {name: tuple(features.crops(name)) for name in names}
         if regions:
-            return ScoredCrops(there, ["scores are the maximum over regions"])
+            return there, ["scores are the maximum over regions"]
         chosen = {name: self._scored(features.folder, name, crops) for name, crops in there.items()}
         if self.wanted == MEAN:
             _require_alike(chosen)
-            return ScoredCrops(chosen, [])
+            return chosen, []
         instead = {crops: chosen[name][0] for name, crops in there.items() if self.wanted not in crops}
-        return ScoredCrops(chosen, [self._instead(instead)] if instead else [])
+        return chosen, [self._instead(instead)] if instead else []
 
     def like_test(self, features: FeatureSource, name: str) -> Sequence[str]:
         """The crops of a training video that are scored as test videos are: for a threshold, or where it is held out.

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -68,7 +69,7 @@ class Decoder:
         self.decoded = 0
         """Frames of all videos decoded so far."""
 
-    def __enter__(self) -> Decoder:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -16,22 +16,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import file_stamp, make_folder, storage_errors
-from vadbench.features.fingerprint import (
-    FINGERPRINT_FILE,
-    Fingerprint,
-    read_fingerprint,
-    write_fingerprint,
-)
+from vadbench.features.fingerprint import FINGERPRINT_FILE, Fingerprint, read_fingerprint, write_fingerprint
 from vadbench.features.shard import FeatureRows, Shard, ShardEntry, check_finite, value_type, write_all
 from vadbench.features.source import FeatureSource
 
@@ -160,9 +153,7 @@ class StoreWriter:
                 raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._rows)
         os.close(self._index)
         self._lock.release()
@@ -170,10 +161,6 @@ class StoreWriter:
     def source(self, name: str) -> str | None:
         """The id of what a video in any shard was made from; ``None`` where the store lacks the video."""
         return self._known[name][0] if name in self._known else None
-
-    def has(self, name: str, source: str) -> bool:
-        """Whether the store has this video in any shard, made from what has this very id."""
-        return self.source(name) == source
 
     def write_rows(self, name: str, rows: FeatureRows) -> None:
         """Append ``(n, dim)`` rows of a video that :meth:`finish` will complete, all of one crop before the next.
@@ -233,16 +220,6 @@ class StoreWriter:
         with storage_errors(self._shard.rows):
             os.truncate(self._shard.rows, self._end * self._shard.row_bytes)
         self._pending = 0
-
-    def append(self, name: str, crops: Sequence[FeatureRows], frames: int, source: str) -> None:
-        """Add a whole video, ``(rows, dim)`` for each crop; other arguments and errors as for :meth:`finish`."""
-        try:
-            for rows in crops:
-                self.write_rows(name, rows)
-            self.finish(name, frames, source)
-        except FeatureError:
-            self.discard()
-            raise
 
     def _agree_on_fingerprint(self) -> None:
         with FileLock(self.folder / ".fingerprint.lock"):

@@ -67,12 +67,7 @@ class Extraction:
         """Extract the features; errors as for :func:`vadbench.features.extraction.extract_features`."""
         asked = self.request
         return extract_features(
-            self.videos,
-            self.encoder,
-            asked.store,
-            shard=asked.shard,
-            keep_going=asked.keep_going,
-            progress=progress,
+            self.videos, self.encoder, asked.store, shard=asked.shard, keep_going=asked.keep_going, progress=progress
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.base.types import Progress
@@ -15,21 +14,14 @@ from vadbench.features.source import FeatureSource
 from vadbench.scoring.protocol import Protocol
 
 
-class VideoLengths(NamedTuple):
-    """Frames of each video, and what a reader of the results must know about them."""
-
-    frames: Mapping[str, int]
-    notes: Sequence[str]
-
-
 def video_lengths(
     source: FeatureSource,
     rows: Mapping[str, int],
     videos: Mapping[Split, Sequence[Video]],
     rules: Protocol,
     progress: Progress,
-) -> VideoLengths:
-    """Frames of each video, after making sure that annotation and features belong together.
+) -> tuple[dict[str, int], list[str]]:
+    """Frames of each video and notes on them, after making sure that annotation and features belong together.
 
     Where nobody states them they are taken as rows times stride, or up to the last annotated frame where that lies in
     the row that layouts without tails leave out. Only a test video whose true length matters stops the run.
@@ -73,7 +65,7 @@ def video_lengths(
         )
     if odd:
         notes.append(f"{len(odd)} videos of doubtful length, the first: {odd[0]}")
-    return VideoLengths(lengths, notes)
+    return lengths, notes
 
 
 def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:

@@ -103,15 +103,15 @@ def open_given(
             f"of unknown origin; a row every {fingerprint.stride} frames, mean cosine with the class names under CLIP"
             f" {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
         )
-    kept = require_present(dataset, videos, looks, f"features in {source.folder}", leave_out)
-    names = [v.name for v in every_video(kept.videos)]
+    kept, notes = require_present(dataset, videos, looks, f"features in {source.folder}", leave_out)
+    names = [v.name for v in every_video(kept)]
     return FoundFeatures(
-        kept.videos,
+        kept,
         source,
         weights,
         {name: looks[name].digest for name in names},
         {name: count_rows(source.folder, name, looks[name].rows) for name in names},
-        [f"features given: {source.folder.name}, {origin}", *damaged, *kept.notes],
+        [f"features given: {source.folder.name}, {origin}", *damaged, *notes],
     )
 
 

@@ -50,17 +50,10 @@ def every_video(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
     return [v for split in SPLITS for v in videos[split]]
 
 
-class PresentVideos(NamedTuple):
-    """The videos that can be used, and what a reader of the results must know about the others."""
-
-    videos: Mapping[Split, Sequence[Video]]
-    notes: Sequence[str]
-
-
 def require_present(
     dataset: Dataset, videos: Mapping[Split, Sequence[Video]], present: Collection[str], what: str, allowed: bool
-) -> PresentVideos:
-    """The videos that can be used; the others stop the run unless the user allowed them to be missing.
+) -> tuple[dict[Split, list[Video]], list[str]]:
+    """The videos that can be used, and notes on the others, which stop the run unless they are allowed to be missing.
 
     Args:
         dataset: whose videos they are.
@@ -89,7 +82,7 @@ def require_present(
         for split in SPLITS
         if len(kept[split]) < len(videos[split])
     ]
-    return PresentVideos(kept, notes)
+    return kept, notes
 
 
 @dataclass(frozen=True)

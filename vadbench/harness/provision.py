@@ -145,20 +145,20 @@ def provide(
         else:
             made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
     videos, source = made.videos, made.source
-    lengths = video_lengths(source, made.rows, videos, rules, progress)
-    features = pooled_features(source, rows.stride, rows.pooling, lengths.frames)
+    frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
+    features = pooled_features(source, rows.stride, rows.pooling, frames)
     crop = CropRule(rules.crop, crop_asked)
-    scored = crop.of_test(features, [v.name for v in videos["test"]])
+    scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
         features,
         replace(features.fingerprint, weights=made.weights),
-        lengths.frames,
+        frames,
         crop,
-        scored.crops,
+        scored,
         made.identity,
-        [*listed.notes, *made.notes, *lengths.notes, *scored.notes, *map(str, mismatches), *listed.problems],
+        [*listed.notes, *made.notes, *of_lengths, *of_crops, *map(str, mismatches), *listed.problems],
     )
 
 
@@ -173,23 +173,23 @@ def _extracted(
 ) -> FoundFeatures:
     """Features extracted from the data set's videos, or kept in the cache; damaged videos may be left out."""
     here = {v.name for v in every_video(videos) if v.path is not None and v.path.exists()}
-    kept = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
+    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     place = folder / wanted.digest
     report = extract_features(
-        every_video(kept.videos), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
+        every_video(kept), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
     )
     store, damaged = FeatureStore(place), dict(report.failed)
     # The store may still hold rows of an earlier, undamaged file.
     there = set(store.names) - damaged.keys()
-    sound = require_present(dataset, kept.videos, there, "a file without damage", bool(damaged))
+    sound, unsound = require_present(dataset, kept, there, "a file without damage", bool(damaged))
     return FoundFeatures(
-        sound.videos,
+        sound,
         store,
         store.fingerprint.weights,
-        {v.name: source_id(v.path) for v in every_video(sound.videos) if v.path is not None},
-        {v.name: store.rows(v.name).shape[1] for v in every_video(sound.videos)},
-        [*kept.notes, *damaged.values(), *sound.notes],
+        {v.name: source_id(v.path) for v in every_video(sound) if v.path is not None},
+        {v.name: store.rows(v.name).shape[1] for v in every_video(sound)},
+        [*absent, *damaged.values(), *unsound],
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_draws
-from vadbench.base.types import Progress, silent
+from vadbench.base.types import Progress
 from vadbench.harness.provision import Provision
 from vadbench.method import Method
 from vadbench.scoring.scoring import score_videos
@@ -17,12 +17,7 @@ NORMAL_VIDEOS = 100
 
 
 def normal_threshold(
-    method: Method,
-    provision: Provision,
-    names: Sequence[str],
-    precision: str,
-    seed: int,
-    progress: Progress = silent,
+    method: Method, provision: Provision, names: Sequence[str], precision: str, seed: int, progress: Progress
 ) -> float | None:
     """The 99th percentile of the scores of normal training videos, rows counting equally (our decision).
 

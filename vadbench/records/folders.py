@@ -13,15 +13,7 @@ from vadbench.base.errors import RunError, first_complaint, listed
 from vadbench.base.files import LOCK, read_json, write_json
 from vadbench.base.locations import ARTIFACTS
 from vadbench.base.metric_keys import from_first_edition
-from vadbench.records.record import (
-    CHECKPOINT,
-    CHECKPOINT_INFO,
-    FIRST_EDITION,
-    RESULT,
-    SCHEMA,
-    SCORES,
-    RunRecord,
-)
+from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, FIRST_EDITION, RESULT, SCHEMA, SCORES, RunRecord
 
 EVALUATIONS = "evaluations"
 """Folder of a training with its evaluations but the first."""

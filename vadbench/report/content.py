@@ -140,7 +140,7 @@ def _video(scores: VideoScores, video: Video, strip: Strip | None) -> dict[str, 
         "frames": scores.frames,
         "runs": video.runs,
         "segments": [(s.label, s.start, s.end) for s in video.segments],
-        "strip": None if strip is None else strip.data(),
+        "strip": None if strip is None else strip._asdict(),
     }
 
 
@@ -250,7 +250,7 @@ def _curves(split: ScoredSplit) -> dict[str, Any]:
         "stride": split.stride * together,
         "mean": together > 1,
         "rows": [len(values) for values in anomaly],
-        "scores": pack(np.concatenate(anomaly)).data(),
+        "scores": pack(np.concatenate(anomaly))._asdict(),
         "classNames": split.classes.names,
-        "classes": pack(np.concatenate(classes)).data() if classes else None,
+        "classes": pack(np.concatenate(classes))._asdict() if classes else None,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,6 @@ class Packed(NamedTuple):
     low: float
     high: float
     bytes: str
-
-    def data(self) -> dict[str, Any]:
-        """Return the values in the form of the page's data."""
-        return self._asdict()
 
 
 def pack(values: Floats) -> Packed:

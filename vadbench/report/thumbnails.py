@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
 import av.error
@@ -29,10 +29,6 @@ class Strip(NamedTuple):
     source: str
     frames: list[int]
     width: int
-
-    def data(self) -> dict[str, Any]:
-        """Return the strip in the form of the page's data."""
-        return self._asdict()
 
 
 def make_strips(

@@ -106,10 +106,9 @@ def lay_out(table: Table) -> PrintedTable:
         if row.group != heading:
             heading = row.group
             lines.append(Line(heading=heading or "others"))
-        own = [PrintedEntry(row.label, marks=letters.of(row.notes))]
         own = [
             *([PrintedEntry(_text(row.rank))] if ranks else []),
-            *own,
+            PrintedEntry(row.label, marks=letters.of(row.notes)),
             *([PrintedEntry(_text(row.seeds))] if seeds else []),
         ]
         lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters))))

@@ -109,10 +109,6 @@ class Pictures(Decoder):
         """Seconds at which the last frame decoded so far ends."""
         self.failure: DataError | None = None
 
-    def __enter__(self) -> Pictures:
-        super().__enter__()
-        return self
-
     def __exit__(self, *details: object) -> None:
         self._reader.stop.set()
         super().__exit__(*details)

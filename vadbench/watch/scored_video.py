@@ -99,10 +99,7 @@ def score_video(
     began = time.perf_counter()
     source, stride, watch, notes = reader.source, scorer.fingerprint.stride, Stopwatch(), []
     encoder = FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if reader.follow else BATCH)
-    with (
-        VideoFolder(folder, scorer.classes, stride, form) as files,
-        Pictures(reader, encoder) as pictures,
-    ):
+    with VideoFolder(folder, scorer.classes, stride, form) as files, Pictures(reader, encoder) as pictures:
         recording = Recording(files, pictures, scorer, tell)
         try:
             for rows in score_pictures(pictures, scorer, reader.follow, watch):
