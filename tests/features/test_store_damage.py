@@ -29,7 +29,7 @@ def test_a_full_disk_keeps_what_is_done_and_the_next_call_goes_on(tmp_path, monk
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor, data)
 
-    with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"disk is full.*what is done is kept"):
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"disk is full.*finished work is not lost"):
         patch.setattr(store_module, "write_all", full)
         with StoreWriter(folder, PRINT) as writer:
             append(writer, "c", [some_rows(b"c"[0], 17)], 17, "id-c")

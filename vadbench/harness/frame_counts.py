@@ -1,4 +1,4 @@
-"""How long videos are, and whether features can be theirs."""
+"""Lengths of videos, and the check that features fit them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def video_lengths(
     rules: Protocol,
     progress: Progress,
 ) -> tuple[dict[str, int], list[str]]:
-    """Frames of each video and notes on them, after making sure that annotation and features belong together.
+    """Return the frames of each video and notes on them, after making sure that annotation and features belong
+    together.
 
-    Where nobody states them they are taken as rows times stride, or up to the last annotated frame where that lies in
+    Unknown ones are estimated as rows times stride, or up to the last annotated frame where that is in
     the row that layouts without tails leave out. Only a test video whose true length matters stops the run.
 
     Args:
@@ -60,7 +61,7 @@ def video_lengths(
     notes = []
     if guessed:
         notes.append(
-            f"nobody states how long {len(guessed)} videos are, the first is {guessed[0]!r}: taken as rows x {stride},"
+            f"frame count of {len(guessed)} videos unknown, the first is {guessed[0]!r}: estimated as rows x {stride},"
             " or up to the last annotated frame"
         )
     if odd:
@@ -69,8 +70,8 @@ def video_lengths(
 
 
 def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
-    """How long a video is: as decoded for our own features, else by the annotation, by features of every frame, or by
-    the container, in this order; ``None`` where nobody says."""
+    """Return the frame count of a video: as decoded for our own features, else by the annotation, by features of every
+    frame, or by the container, in this order; ``None`` if unknown."""
     made = rows if source.fingerprint.stride == 1 else source.frames(video.name)
     if made is not None and (source.fingerprint.known or video.frames is None):
         return made
@@ -83,7 +84,7 @@ def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
 
 
 def count_rows(folder: Path, name: str, counts: Mapping[str, int]) -> int:
-    """Rows of a video, the same in each crop.
+    """Return the number of rows of a video, the same in each crop.
 
     Args:
         folder: where its features are, for messages.

@@ -1,4 +1,4 @@
-"""Batches of training videos on the device: which videos meet, and reading ahead while the model is at work."""
+"""Batches of training videos on the device: their choice, and reading ahead while the model is at work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sample:
     """A training video, or one crop of it.
 
     ``read`` gives its rows ``(rows, dim)``, mapped afresh at each call: a data set has more files than a process may
-    hold open. ``labels`` ``(classes,)`` are its weak labels as in a batch, ``first`` is the class it names first.
+    have open. ``labels`` ``(classes,)`` are its weak labels as in a batch, ``first`` is the class it names first.
     """
 
     read: Callable[[], NDArray[np.floating[Any]]]
@@ -32,7 +32,7 @@ class Sample:
 
 
 def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.float32], int]:
-    """A video's classes as in a batch: ``(classes,)``, 1 for each that it carries, and the id of the first.
+    """Return a video's classes as in a batch: ``(classes,)``, 1 for each that it carries, and the id of the first.
 
     Args:
         names: the classes that the video carries, at least one, by official name or alias.
@@ -53,7 +53,7 @@ def prefetched(method: Method, samples: Sequence[Sample], recipe: Recipe, seed: 
     Args:
         method: makes the views.
         samples: the training videos.
-        recipe: says which videos meet.
+        recipe: says which videos form a batch.
         seed: of the run.
         epoch: counted from 0.
 
@@ -83,7 +83,7 @@ def batches(samples: Sequence[Sample], normal: int, recipe: Recipe, seed: int, e
     """Indices of the samples of each batch of one epoch.
 
     ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
-    shorter one is shuffled and started again; what does not fill a half batch is dropped. ``paired``: the same, but
+    shorter one is shuffled and started again; a rest that fills no half batch is dropped. ``paired``: the same, but
     the epoch ends with the shorter list. ``mixed``: all videos, the last batch as large as what is left.
 
     Raises:
