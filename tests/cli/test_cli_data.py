@@ -102,7 +102,7 @@ def test_what_cannot_be_asked_is_one_line(check, root):
     assert "unknown dataset 'ucsdped3'; did you mean 'ucsdped2'?" in check("ucsdped3", status=2)
     assert "no data root for ucsdped2: give --data-root DIR" in check("ucsdped2", status=2)
     error = check("ucsdped2", "--data-root", root, "--features-layout", "vadclip", status=2)
-    assert error == "vadbench: --features-layout says how the files in --features lie; give both\n"
+    assert error == "vadbench: --features-layout is the layout of the files in --features; give both\n"
     assert "CLIP 'small' has no pretrained tag" in check(
         "ucsdped2", "--data-root", root, "--clip-weights", "x", "--clip", "small", status=2
     )

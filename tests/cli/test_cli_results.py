@@ -73,14 +73,14 @@ def edit(path, change):
 
 def test_a_good_submission_passes(runs, check, lines_of):
     assert check(runs) == []
-    assert "2 results checked, nothing to mend" in lines_of(runs, status=0)
+    assert "2 results checked, nothing to fix" in lines_of(runs, status=0)
 
 
 def test_findings_are_lines_with_the_file_in_front(runs, lines_of):
     edit(first(runs), lambda r: r["environment"].update(commit="unknown"))
     lines = lines_of(runs)
     assert lines[0].startswith(f"{first(runs)}: environment: expected the git commit")
-    assert lines[-1] == "2 results checked, 1 to mend"
+    assert lines[-1] == "2 results checked, 1 to fix"
 
 
 def test_a_class_may_be_called_like_a_path(runs, lines_of):
@@ -332,7 +332,7 @@ ZeroDivisionError: a bug
 def test_each_thing_to_mend_is_one_line(runs, lines_of, change, said):
     edit(first(runs), change)
     *findings, last = lines_of(runs)
-    assert last == f"2 results checked, {len(findings)} to mend"
+    assert last == f"2 results checked, {len(findings)} to fix"
     assert any(said in line for line in findings)
     for line in findings:
         assert line.startswith(f"{first(runs)}: ") and len(line) < len(str(first(runs))) + 310
