@@ -97,7 +97,7 @@ def field_choices(model: type[BaseModel]) -> dict[str, str]:
 
 
 def of_field(name: str, texts: Mapping[str, str]) -> str:
-    """Return the text about a setting, or about the table setting of which it is an entry.
+    """Return the text about a setting, or about the table setting that it is an entry of.
 
     >>> of_field("weights.fire", {"weights": "of the classes"})
     'of the classes'

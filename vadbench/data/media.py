@@ -95,7 +95,7 @@ def source_id(path: Path) -> str:
     it need not be read again.
 
     Raises:
-        MediaError: nothing readable lies there.
+        MediaError: no readable file is there.
     """
     try:
         files = list_images(path) if path.is_dir() else [path]
@@ -121,7 +121,7 @@ def is_source(path: Path, recorded: str) -> bool:
     ``path``.
 
     Raises:
-        MediaError: nothing readable lies there.
+        MediaError: no readable file is there.
     """
     return recorded == (_first_edition_id(path) if len(recorded) == _FIRST_EDITION else source_id(path))
 

@@ -131,7 +131,7 @@ class FrameEncoder(Encoder):
 
     @property
     def pinned(self) -> bool:
-        """True if batches should lie in pinned memory, from where a GPU copies faster."""
+        """True if batches should be in pinned memory, from where a GPU copies faster."""
         return self.clip.device.type == "cuda"
 
     def prepare(self, frame: Tensor) -> Tensor:

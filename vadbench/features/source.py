@@ -142,7 +142,7 @@ class VerifiedFeatures:
         Args:
             source: the features.
             name: of the video.
-            sampled: videos of which a sample is wanted.
+            sampled: names of the videos to sample.
 
         Raises:
             FeatureError: a value is NaN or infinite, or the file is damaged.

@@ -129,7 +129,7 @@ def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
     """Return the folder ("" where there is none) and the video name of a path in a list.
 
     Args:
-        root: the data root; ``None`` for a list of another machine's absolute paths, of which only the name counts.
+        root: the data root; ``None`` for a list of another machine's absolute paths, where only the name counts.
 
     Raises:
         DataError: the path climbs with ``..``, or is absolute and outside the root.
