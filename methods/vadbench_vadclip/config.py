@@ -178,8 +178,8 @@ _SMALL: dict[str, Any] = {
 }
 """Small model that trains in seconds on two CPU cores (our decision), chosen on another copy of the synthetic data set
 (seed 1000, two seeds of training): the rows of the small CLIP have a length of about 50, and the graph whose weights
-sum to 5.5 makes them so much longer that the coarse branch had an AUC of 0.681; with weights that sum to one it had 0.884,
-and the align branch 0.925."""
+sum to 5.5 makes them so much longer that the coarse branch had an AUC of 0.681; with weights that sum to one it had
+0.884, and the align branch 0.925."""
 
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "ucfcrime": {"prompt_words": "name"},

@@ -41,8 +41,8 @@ class VadClip(Method):
     """VadCLIP; see :class:`VadClipConfig` for its options.
 
     The CLIP text tower belongs to the task and is not part of the state. ``separation`` ``(2,)``, if the score branch
-    is "best", measures how well the coarse and the align branch separate abnormal from normal training videos: a running
-    mean of the AUC within a batch.
+    is "best", measures how well the coarse and the align branch separate abnormal from normal training videos: a
+    running mean of the AUC within a batch.
     """
 
     Config = VadClipConfig
