@@ -16,13 +16,13 @@ from vadbench.nn.linear import Linear
 from vadbench_anomalyclip.config import HEADS
 
 _AT_ONCE = 512
-"""Channels of a feed-forward that are computed at once: of more than so many together oneDNN computes the gradient of
-the weights a fifth slower, which is a third of a training step."""
+"""Channels of a feed-forward that are computed at once: with more, oneDNN computes the gradient of the weights, a third
+of a training step, a fifth slower."""
 
 
 class AxialTransformer(nn.Module):
-    """Grid to grid of the same shape. Each level adds attention over N to one stream and attention over L to the
-    other, then a feed-forward to each; every addition reads the other stream. The result is the streams' mean."""
+    """Transformer of a grid. Each level adds attention over N to one stream and attention over L to the other, then a
+    feed-forward to each; every addition reads the other stream. The result is the streams' mean."""
 
     def __init__(self, width: int, depth: int, segments: int, length: int) -> None:
         super().__init__()
