@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+import vadbench
 from vadbench.base.errors import DeviceError
 from vadbench.plugins import provenance
 
@@ -59,7 +60,7 @@ def package_version(name: str) -> str:
 
 def commit() -> str:
     """Return the git commit of vadbench's own checkout, with ``+changes`` where files differ, or ``"unknown"``."""
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(vadbench.__file__).resolve().parent.parent
     # An installed copy may be below another project's checkout.
     return (provenance.commit(folder) if (folder / ".git").exists() else "") or "unknown"
 
