@@ -135,7 +135,9 @@ def test_features_of_unknown_origin_say_how_to_compare_them(check, root, tmp_pat
     store = make_store(tmp_path / "store", foreign(), root=root)
     output = check("ucsdped2", "--data-root", root, "--features", store, status=0)
     assert "fingerprint unknown" in output and "under CLIP small: untold" in output
-    assert "origin: nobody recorded" in output and "--clip ViT-B-16-quickgelu --clip-weights openai" in output
+    assert (
+        "origin: the origin of the features" in output and "--clip ViT-B-16-quickgelu --clip-weights openai" in output
+    )
 
 
 def test_features_of_another_clip_exit_with_2(check, root, tmp_path):

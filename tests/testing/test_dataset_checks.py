@@ -64,7 +64,7 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("past-the-end", "segments", "1 test videos have frames and a segment outside them: test-1", "half-open"),
         ("unmerged", "segments", "1 test videos have binary runs that overlap", "vadbench.dataset.merged"),
         ("reverses", "order", "the train videos asked twice are not the same", "sort"),
-        ("elsewhere", "paths", "2 videos lie outside the root", "refuse absolute paths and '..'"),
+        ("elsewhere", "paths", "2 videos are outside the root", "refuse absolute paths and '..'"),
         ("not-there", "paths", "2 videos have a path and no file", "path=None"),
         ("native-only", "boundaries", "videos('train', 'anomalyclip') raises ValueError", "ignore it"),
         ("counts-wrong", "counts", "4 of 3 train videos", "complete copy"),

@@ -65,7 +65,12 @@ def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
         ("batch-mean", "together", "scored one by one, ", "take no statistics over a batch"),
         ("noisy", "together", "scored once more, anomaly scores differ by", "leave dropout off"),
         ("sees-further", "reach", "differ by 0.0", "reach is Reach(chunk=1, margin=0, whole=False): set chunk"),
-        ("longer-chunks", "reach", "in windows of 64 with a margin of 0, anomaly scores of", "a long video is cut so"),
+        (
+            "longer-chunks",
+            "reach",
+            "in windows of 64 with a margin of 0, anomaly scores of",
+            "long videos are cut accordingly",
+        ),
         ("last-bits", "float16", "with features in float16 anomaly scores change by 0.09", "threshold"),
         ("keeps-rows", "memory", "scoring 32 videos of 2,000 rows left 15.6", "on self"),
         ("keeps-scores", "memory", "rows left 0.2", "on self"),

@@ -44,7 +44,7 @@ DATASET_CHECKS: CheckTable = {
     "labels": ("videos", "every video carries classes of the table, by their official names"),
     "segments": ("videos", "test videos alone have segments, of their classes and inside their frames"),
     "order": ("videos", "the same list twice is the same"),
-    "paths": ("videos", "every file lies inside the root"),
+    "paths": ("videos", "every file is inside the root"),
     "boundaries": ("videos", "every reading of the intervals is accepted"),
     "counts": ("videos", "there are no more videos than a complete copy has"),
 }

@@ -131,7 +131,7 @@ def paths(source: TestedDataset) -> str:
     outside = [f"{name} at {path}" for name, path in given if not path.resolve().is_relative_to(root)]
     require(
         not outside,
-        f"{len(outside)} videos lie outside the root {root}: {listed(outside, SHOWN)}",
+        f"{len(outside)} videos are outside the root {root}: {listed(outside, SHOWN)}",
         "refuse absolute paths and '..' in lists: a list must not make a run read other files",
     )
     absent = [f"{name} at {path}" for name, path in given if not path.exists()]
