@@ -132,6 +132,19 @@ def assert_refused(registry, write, text, old, new, line, message):
     assert "\n" not in str(found.value)
 
 
+def test_a_name_that_two_plugins_claim_is_not_called_unknown(tmp_path):
+    file = tmp_path / "second_native.py"
+    file.write_text(
+        "from vadbench import hookimpl\n"
+        "from vadbench.plugins.hookspecs import ProtocolSpec\n"
+        "@hookimpl\n"
+        "def vadbench_protocols():\n"
+        "    return [ProtocolSpec('native', 's', 'second_native:RULES')]\n"
+    )
+    with pytest.raises(ConfigError, match=r"quick\.toml, line \d+: protocol 'native' is registered by .* and "):
+        open_benchmark("quick", Registry(files=[file]), check_settings=False)
+
+
 SEEDED = 'title = "t"\nseeds = [0, 1]\n' + FILE.partition('"""\n\n')[2]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vadbench.base.errors import RunError, UnknownNameError
-from vadbench.records.folders import read_record
+from vadbench.records.folders import read_record, write_record
 
 
 def labels(table):
@@ -285,6 +285,18 @@ def test_damaged_scores_are_named(make_run, boards):
     found = boards()
     assert labels(found.tables[0]) == ["a", "b"]
     assert len(found.notes) == 1 and str(folder / "scores.npz") in found.notes[0]
+
+
+def test_a_run_whose_rule_no_installed_plugin_brings_leaves_the_others_ranked(make_run, boards):
+    make_run("a", quality=3)
+    make_run("b", quality=2)
+    folder = make_run("c", quality=2.5)
+    record = read_record(folder)
+    write_record(folder, record.model_copy(update={"protocol": record.protocol | {"localization": "gone"}}))
+    found = boards()
+    assert labels(found.tables[0]) == ["a", "b"] and labels(found.tables[1]) == ["c"]
+    assert figure(found.tables[0], "b").p is not None
+    assert len(found.notes) == 1 and str(folder) in found.notes[0] and "'gone'" in found.notes[0]
 
 
 @pytest.mark.parametrize("change", ["videos", "annotation"])

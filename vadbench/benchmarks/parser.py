@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from vadbench.base.config import field_names, resolve
-from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
+from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.schema import (
@@ -28,7 +28,7 @@ from vadbench.benchmarks.schema import (
     value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
-from vadbench.plugins.registry import Registry
+from vadbench.plugins.registry import PluginKind, Registry
 from vadbench.records.published import published_numbers
 from vadbench.scoring.protocol import NATIVE
 
@@ -104,38 +104,43 @@ def _registered(name: str, registry: Registry) -> tuple[str, str]:
 
 
 def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[TomlPath, str]]:
-    methods, datasets, protocols = (registry.specs(kind) for kind in ("method", "dataset", "protocol"))
     sources = {number.reported_in for number in published_numbers()}
     if benchmark.source and benchmark.source not in sources:
         yield ("source",), f"no published numbers from '{benchmark.source}'{did_you_mean(benchmark.source, sources)}"
-    if benchmark.protocol not in protocols:
-        close = did_you_mean(benchmark.protocol, protocols)
-        yield ("protocol",), f"unknown protocol '{benchmark.protocol}'{close}"
+    if complaint := _name_complaint(registry, "protocol", benchmark.protocol):
+        yield ("protocol",), complaint
     places: dict[str, int] = {}
     for t, table in enumerate(benchmark.tables):
         if (first := places.setdefault(table.id, t)) != t:
             yield ("tables", t, "id"), f"table '{table.id}' is there twice, as number {first + 1} too; ids must differ"
         for c, column in enumerate(table.columns):
             for field in ("dataset", "train"):
-                value = getattr(column, field)
-                if value is not None and value not in datasets:
-                    yield (
-                        ("tables", t, "columns", c, field),
-                        f"unknown data set '{value}'{did_you_mean(value, datasets)}",
-                    )
-            if column.protocol is not None and column.protocol not in protocols:
-                close = did_you_mean(column.protocol, protocols)
-                yield ("tables", t, "columns", c, "protocol"), f"unknown protocol '{column.protocol}'{close}"
+                if complaint := _name_complaint(registry, "dataset", getattr(column, field)):
+                    yield ("tables", t, "columns", c, field), complaint
+            if complaint := _name_complaint(registry, "protocol", column.protocol):
+                yield ("tables", t, "columns", c, "protocol"), complaint
         for r, row in enumerate(table.rows):
             if row.published is not None and (
                 complaint := _published_complaint(benchmark, table, row.published, row.why)
             ):
                 yield ("tables", t, "rows", r, "published"), complaint
-            if row.method is not None and row.method not in methods:
-                close = did_you_mean(row.method, methods)
-                yield ("tables", t, "rows", r, "method"), f"unknown method '{row.method}'{close}"
+            if complaint := _name_complaint(registry, "method", row.method):
+                yield ("tables", t, "rows", r, "method"), complaint
             elif row.method is not None and check_settings:
                 yield from _settings_complaints(benchmark, registry, t, r)
+
+
+def _name_complaint(registry: Registry, kind: PluginKind, name: str | None) -> str:
+    """Return why a name stands for no plugin's method, data set or protocol; empty if it does, or is not given."""
+    if name is None:
+        return ""
+    try:
+        registry.spec(kind, name)
+    except UnknownNameError:
+        return f"unknown {kind.replace('dataset', 'data set')} '{name}'{did_you_mean(name, registry.specs(kind))}"
+    except PluginError as error:
+        return str(error)
+    return ""
 
 
 def _published_complaint(benchmark: Benchmark, table: TableSpec, published: PublishedSpec, why: str) -> str:

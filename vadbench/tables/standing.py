@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.base.errors import RunError
+from vadbench.base.errors import PluginError, RunError
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.schema import Cell
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
@@ -142,6 +142,8 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
             found.of[evaluation.folder] = Resampled(videos, values, counts)
         except RunError as error:
             found.notes.append(str(error))
+        except PluginError as error:
+            found.notes.append(f"{evaluation.folder}: {error}")
     progress("resampling", len(wanted), len(wanted))
     return found
 
