@@ -67,8 +67,8 @@ def check(
     (phrase, abnormal, tokens, nearest, cosine, unseen).
     """
     from vadbench.clip import load_clip
+    from vadbench.harness.clips import clip_source
     from vadbench.harness.environment import choose_device
-    from vadbench.harness.experiment import clip_source
     from vadbench.plugins.registry import Registry
     from vadbench_descriptions.bank import read_bank
     from vadbench_descriptions.wording import long_phrases, read_with

@@ -225,7 +225,7 @@ def _weights_digest(cell: Cell) -> str:
 @lru_cache(maxsize=8)
 def _digest_of(model: str, weights: str, stamp: str) -> str:
     from vadbench.clip import load_clip
-    from vadbench.harness.experiment import clip_source
+    from vadbench.harness.clips import clip_source
 
     try:
         return load_clip(clip_source(model or None, weights)).weights_sha256
@@ -252,7 +252,7 @@ def _absent(name: str, registry: Registry, root: Path | None) -> str:
 def _clip_absent(model: str, weights: str) -> str:
     from vadbench.clip import SMALL, load_clip
     from vadbench.clip.loading import is_cached
-    from vadbench.harness.experiment import clip_source
+    from vadbench.harness.clips import clip_source
 
     source = clip_source(model or None, weights or None)
     if model == SMALL and not weights:

@@ -66,8 +66,8 @@ def check(
     """
     from vadbench.base.locations import find_data_root
     from vadbench.clip import load_clip
+    from vadbench.harness.clips import clip_source
     from vadbench.harness.environment import choose_device
-    from vadbench.harness.experiment import clip_source
     from vadbench.harness.given_features import GivenFeatures
     from vadbench.inspect import inspect
     from vadbench.plugins.registry import Registry

@@ -99,7 +99,7 @@ def pooled_features(source: FeatureSource, stride: int, pooling: Pooling, frames
         if have.regions and pooling == "mean":
             raise FeatureError(
                 f"the method wants the mean of {stride} frames, but features in {source.folder} are of regions,"
-                " which differ from frame to frame; give --set rows.pooling=first or middle, and extract the same"
+                " which differ from frame to frame; set rows.pooling=first or middle, and extract the same"
             )
         raise FeatureError(
             f"the method wants a row every {stride} frames ({pooling}), the features in {source.folder} have one every"

@@ -18,7 +18,7 @@ from torch import Tensor
 from vadbench.base.errors import FeatureError
 from vadbench.clip import SMALL, Clip
 from vadbench.dataset import ClassTable
-from vadbench.features.source import Sample, spread
+from vadbench.features.source import SampledRows, spread
 
 OTHER_BELOW = 0.1
 """A mean cosine below this is another encoder's (our decision: between the two ranges measured)."""
@@ -46,7 +46,7 @@ def sampled_videos(names: Sequence[str]) -> list[str]:
     return [names[i] for i in spread(len(names), _VIDEOS)]
 
 
-def image_text_cosine(folder: Path, samples: Sequence[Sample], text_features: Tensor) -> float:
+def image_text_cosine(folder: Path, samples: Sequence[SampledRows], text_features: Tensor) -> float:
     """Mean cosine between rows of features and texts.
 
     Args:
@@ -74,7 +74,7 @@ def is_other_encoder(cosine: float) -> bool:
     return cosine < OTHER_BELOW
 
 
-def preflight(folder: Path, samples: Sequence[Sample], clip: Clip, classes: ClassTable) -> Preflight:
+def preflight(folder: Path, samples: Sequence[SampledRows], clip: Clip, classes: ClassTable) -> Preflight:
     """Compare rows of features with the class names under the CLIP they are said to come from.
 
     Raises:
@@ -86,7 +86,7 @@ def preflight(folder: Path, samples: Sequence[Sample], clip: Clip, classes: Clas
     return Preflight(clip.name, cosine, "other encoder" if is_other_encoder(cosine) else "right encoder")
 
 
-def _unit(rows: Sample) -> Sample:
+def _unit(rows: SampledRows) -> SampledRows:
     """Rows at unit length; one of zeros stays as it is."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)

@@ -15,7 +15,7 @@ from vadbench.base.files import Remembered
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows, check_finite
 
-Sample = NDArray[np.float64]
+SampledRows = NDArray[np.float64]
 """Some rows of a video, ``(rows, dim)``."""
 
 _CHUNK_VALUES = 1 << 22
@@ -96,7 +96,7 @@ class FeatureSource(ABC):
                 digest.update(values.tobytes())
         return digest.hexdigest()[:16]
 
-    def sample(self, name: str, rows: Mapping[str, FeatureRows] | None = None) -> Sample:
+    def sample(self, name: str, rows: Mapping[str, FeatureRows] | None = None) -> SampledRows:
         """At most 16 rows of the first crop of a video, evenly spread; arguments and errors as for :meth:`check`."""
         first, *_ = self.crops(name)
         own = self.crop_rows(name, first) if rows is None else rows[first]
@@ -121,7 +121,7 @@ class VideoLook:
 
     digest: str
     rows: Mapping[str, int]
-    sample: Sample | None = None
+    sample: SampledRows | None = None
 
 
 class VerifiedFeatures:

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.base.types import Progress
+from vadbench.base.errors import ConfigError
+from vadbench.base.types import Progress, silent
 from vadbench.dataset import ClassTable, Video
 from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
+from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import SCORES
@@ -47,6 +49,22 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
     return ScoredSplit(
         scores, videos, provision.fingerprint.stride, classes, experiment.protocol, experiment.normal_segments
     )
+
+
+def headline_on_test(experiment: Experiment, method: Method) -> float:
+    """The headline metric of the test split, for a selection that looks at it.
+
+    Raises:
+        ConfigError: the test frames are all normal or all anomalous.
+    """
+    split = score_split(experiment, method, silent)
+    rows = replace(split.rows, class_scores=None, class_positives=None)
+    value = evaluate(rows)[experiment.dataset.headline].value
+    if value is None:
+        raise ConfigError(
+            f"selection 'best-on-test' needs normal and anomalous test frames, {experiment.dataset.name} has one kind"
+        )
+    return value
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,19 @@ from typing import Any, Literal
 import torch
 
 from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
-from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.errors import ConfigError
 from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.types import Progress, silent
-from vadbench.clip import SMALL, Clip, ClipSource, TextTower, load_clip
-from vadbench.clip.weights import is_file
+from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import Dataset
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
+from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
 from vadbench.harness.given_features import GivenFeatures
 from vadbench.harness.provision import Provision, provide
@@ -35,16 +35,6 @@ from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
 from vadbench.records.record import weights_name
 from vadbench.scoring.protocol import Protocol, protocol
-
-SMALL_CLIP_NOTE = (
-    "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"
-    " on this data, they say nothing about the published encoders"
-)
-
-SMALL_TEXT_NOTE = (
-    "text of the small CLIP: texts are encoded by the one embedded in vadbench, trained on captions of rendered scenes;"
-    " the figures say nothing about the published encoders"
-)
 
 
 @dataclass(frozen=True)
@@ -152,50 +142,38 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     Raises:
         VadbenchError: whatever cannot be resolved, cheapest checks first.
     """
-    trained = find_run(request.trained, request.out).resolve() if request.trained is not None else None
-    info = read_info(trained) if trained else None
-    method_name = request.method or (info.method if info else None)
-    dataset_name = request.dataset or (info.dataset if info else None)
-    if method_name is None or dataset_name is None:
-        raise ConfigError("run needs --method and --dataset, or --from with a finished run")
-    method, dataset_class = registry.method(method_name), registry.dataset(dataset_name)
-    version = registry.version(method_name)
+    start = _starting_point(request)
+    method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
+    version = registry.version(start.method)
     code: dict[Literal["method", "dataset"], Provenance] = {
-        "method": registry.provenance("method", method_name),
-        "dataset": registry.provenance("dataset", dataset_name),
+        "method": registry.provenance("method", start.method),
+        "dataset": registry.provenance("dataset", start.dataset),
     }
-    defaults = method.dataset_defaults.get(info.dataset if info else dataset_name, {})
-    if info is not None:
-        config = _config_of(info, method, version, request)
-    else:
-        assigned = with_descriptions(request.assignments, request.descriptions, method_name, method)
-        config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
-    require_trainable(method_name, method, config)
+    # What a training was made with are the settings for the data set that it was made on.
+    defaults = method.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
+    config = _config(request, start, method, version, defaults)
     preset = protocol(request.protocol_name, registry)
+    named = preset.on(start.dataset)
     rules = preset.on(
-        dataset_name,
+        start.dataset,
         crop=request.crop,
         subset=request.subset,
-        selection=info.selection if info else request.selection,
+        selection=start.info.selection if start.info else request.selection,
     )
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
-    if info is None:
+    if start.info is None:
         method.require_classes(config, dataset_class.classes)
     changed = changed_names(config, resolve(method.Config, defaults, environment={}))
-    _require_selection(rules, config, changed)
-    if not config.trains and rules.selection != "last":
-        raise ConfigError(f"'{method_name}' is not trained: there are no weights to select; leave --selection out")
+    _require_selection(start.method, rules, config, changed)
     if request.features is None and request.features_layout is not None:
         raise ConfigError("--features-layout says how the files in --features lie; give both")
     device = choose_device(request.device)
     make_folder(request.out)
-    root = find_data_root(dataset_name, dataset_class.makes_itself, request.data_root)
-    if info is not None and trained is not None:
-        clip = load_clip_of(info, trained, request.clip_model, request.clip_weights, device)
-    else:
+    dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
+    if start.trained is None or start.info is None:
         clip = load_clip(clip_source(request.clip_model, request.clip_weights), device)
-    dataset = dataset_class(root)
-    named = preset.on(dataset_name)
+    else:
+        clip = load_clip_of(start.info, start.trained, request.clip_model, request.clip_weights, device)
     provision = provide(
         dataset,
         config.rows,
@@ -208,39 +186,84 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         allow_incomplete=request.allow_incomplete,
         progress=progress,
     )
-    # What was asked for, and not that features of regions are scored by their maximum.
-    changed += [f"protocol.{name}" for name in changed_names(rules, named)]
-    if provision.fingerprint.regions:
-        rules = rules.model_copy(update={"crop": MAXIMUM})
     return Experiment(
-        method_name,
-        method,
-        version,
-        config,
-        dataset,
-        provision,
-        clip,
-        rules,
-        changed,
-        device,
-        request.out,
-        trained,
-        code,
-        dataset_name in preset.normal_segments,
+        method_name=start.method,
+        method=method,
+        version=version,
+        config=config,
+        dataset=dataset,
+        provision=provision,
+        clip=clip,
+        protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.fingerprint.regions else rules,
+        # What was asked for, and not that features of regions are scored by their maximum.
+        changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],
+        device=device,
+        out=request.out,
+        trained=start.trained,
+        code=code,
+        normal_segments=start.dataset in preset.normal_segments,
     )
 
 
-def _require_selection(rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:
-    """Raise if a setting was given that does nothing without a selection rule; a data set's default may stand.
+@dataclass(frozen=True)
+class _StartingPoint:
+    """The names of the method and the data set, and the finished training to evaluate (``--from``), if there is one."""
+
+    method: str
+    dataset: str
+    trained: Path | None = None
+    info: CheckpointInfo | None = None
+
+
+def _starting_point(request: Request) -> _StartingPoint:
+    """What the user names, or the run that the user names.
 
     Raises:
-        ConfigError: names it.
+        ConfigError: a name is missing.
+        CheckpointError: the run has no checkpoint that can be read.
     """
-    if rules.selection != "last" or config.recipe is None:
-        return
-    for name in changed:
-        if name in ("recipe.look_every", "recipe.rollback") and getattr(config.recipe, name.partition(".")[2]):
-            raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
+    trained = find_run(request.trained, request.out).resolve() if request.trained is not None else None
+    info = read_info(trained) if trained else None
+    method = request.method or (info.method if info else None)
+    dataset = request.dataset or (info.dataset if info else None)
+    if method is None or dataset is None:
+        raise ConfigError("run needs --method and --dataset, or --from with a finished run")
+    return _StartingPoint(method, dataset, trained, info)
+
+
+def _config(
+    request: Request, start: _StartingPoint, method: type[Method], version: str, defaults: Mapping[str, Any]
+) -> MethodConfig:
+    """The settings of the method, or those that the training to evaluate was made with.
+
+    Raises:
+        ConfigError: the method has no such setting, needs a training that they leave out, or the training to evaluate
+            was made with others.
+        CheckpointError: that training was made with another version of the method.
+    """
+    if start.info is None:
+        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method)
+        config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
+    else:
+        _require_settings_of_training(request, start.info)
+        config = trained_config(start.info, method, version)
+    require_trainable(start.method, method, config)
+    return config
+
+
+def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:
+    """Raise if a setting was given that does nothing without a selection rule, where a data set's default may stand, or
+    a rule without weights to select.
+
+    Raises:
+        ConfigError: names the setting or the option.
+    """
+    if rules.selection == "last":
+        for name in changed if config.recipe is not None else ():
+            if name in ("recipe.look_every", "recipe.rollback") and getattr(config.recipe, name.partition(".")[2]):
+                raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
+    elif not config.trains:
+        raise ConfigError(f"'{method}' is not trained: there are no weights to select; leave --selection out")
 
 
 def with_descriptions(
@@ -258,8 +281,12 @@ def with_descriptions(
     return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 
 
-def _config_of(info: CheckpointInfo, method: type[Method], version: str, request: Request) -> MethodConfig:
-    """The settings a finished training was made with; nothing else may be asked for."""
+def _require_settings_of_training(request: Request, info: CheckpointInfo) -> None:
+    """Raise if other settings are asked for than those that a finished training was made with.
+
+    Raises:
+        ConfigError: names what must be left out.
+    """
     if request.method not in (None, info.method):
         raise ConfigError(
             f"--from names a run of '{info.method}', --method says '{request.method}'; leave --method out"
@@ -270,56 +297,3 @@ def _config_of(info: CheckpointInfo, method: type[Method], version: str, request
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
             f" --selection and variables {ENVIRONMENT_PREFIX}*"
         )
-    return trained_config(info, method, version)
-
-
-def clip_notes(source: ClipSource) -> list[str]:
-    """What must be said of features made by CLIPs that no paper uses."""
-    if source.weights.startswith("random:"):
-        return ["features come from an untrained CLIP: this is a control, not a result"]
-    return [SMALL_CLIP_NOTE] if _is_small(source) else []
-
-
-def text_notes(source: ClipSource) -> list[str]:
-    """What must be said where only texts are encoded by a CLIP that no paper uses."""
-    if source.weights.startswith("random:"):
-        return ["text of an untrained CLIP: this is a control, not a result"]
-    return [SMALL_TEXT_NOTE] if _is_small(source) else []
-
-
-def _is_small(source: ClipSource) -> bool:
-    return source.model == SMALL and not source.weights
-
-
-def clip_source(model: str | None, weights: str | None) -> ClipSource:
-    """The CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does."""
-    if model is None and weights is not None:
-        return ClipSource("", weights)
-    return ClipSource(model or SMALL, weights or "")
-
-
-def load_clip_of(info: CheckpointInfo, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
-    """The CLIP of a finished training, which records its hash.
-
-    Args:
-        info: of the training.
-        run: its folder.
-        model: what the user calls the CLIP; the recorded name where neither this nor ``weights`` is given.
-        weights: its weights; a record names those from a file by the file's name alone.
-        device: where to compute.
-
-    Raises:
-        CheckpointError: it is another CLIP, or it must be named.
-    """
-    said = f"the run in {run} used the CLIP {info.clip.model} {info.clip.weights} with sha256 {info.clip.sha256[:12]}"
-    source = ClipSource(info.clip.model, info.clip.weights) if model is None else clip_source(model, weights)
-    if model is None and weights is not None:
-        source = ClipSource(info.clip.model, weights)
-    elif model is None and is_file(source.weights) and not Path(source.weights).is_file():
-        raise CheckpointError(f"{said}, a file that is not here; name it with --clip-weights")
-    clip = load_clip(source, device)
-    if clip.weights_sha256 != info.clip.sha256:
-        raise CheckpointError(
-            f"{said}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"
-        )
-    return clip

@@ -20,8 +20,8 @@ from vadbench.features.encoders import Encoder, FrameEncoder, RegionEncoder, cli
 from vadbench.features.extraction import ExtractionReport, extract_features
 from vadbench.features.fingerprint import Pooling, Precision
 from vadbench.features.regions import RegionSource
+from vadbench.harness.clips import clip_notes, clip_source
 from vadbench.harness.environment import choose_device
-from vadbench.harness.experiment import clip_notes, clip_source
 from vadbench.plugins.registry import Registry
 
 

@@ -17,7 +17,7 @@ from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.layouts import LayoutName, open_features
 from vadbench.features.npy_files import find_npy
 from vadbench.features.preflight import Preflight, preflight, sampled_videos
-from vadbench.features.source import FeatureSource, Sample, VerifiedFeatures, VideoLook
+from vadbench.features.source import FeatureSource, SampledRows, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
 from vadbench.harness.participants import FoundFeatures, every_video, require_present
@@ -125,7 +125,7 @@ def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSour
     return open_features(given.folder, {v.name for v in videos}, stated, given.layout, given.without)
 
 
-def _samples(source: FeatureSource, looks: Mapping[str, VideoLook]) -> list[Sample]:
+def _samples(source: FeatureSource, looks: Mapping[str, VideoLook]) -> list[SampledRows]:
     """The rows that are compared with a CLIP's texts; where a video was damaged, another one's."""
     return [
         source.sample(name) if (sample := looks[name].sample) is None else sample

@@ -116,7 +116,7 @@ def _run(
         notes=[
             *experiment.notes(),
             *_origin_notes(read_info(folder), experiment),
-            *selection_notes(experiment, folder),
+            *selection_notes(experiment.protocol.selection, folder),
             *found.notes,
         ],
         seconds=meter.seconds,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,12 @@ import numpy as np
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.seeds import Purpose, generator
-from vadbench.base.types import silent
 from vadbench.dataset import Dataset, Video
-from vadbench.harness.evaluate import score_split
-from vadbench.harness.experiment import Experiment
+from vadbench.harness.provision import Provision
 from vadbench.method import Method
-from vadbench.metrics.ranking import Ranking, evaluate
+from vadbench.metrics.ranking import Ranking
 from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.protocol import Selection
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import Judge
 
@@ -31,50 +28,52 @@ TOP_SHARE = 16
 (spec of VadCLIP, section 2)."""
 
 
-def choose_judge(experiment: Experiment, seed: int) -> tuple[Sequence[Video], Judge | None]:
+def choose_judge(
+    dataset: Dataset, provision: Provision, rule: Selection, on_test: Judge, precision: str, seed: int
+) -> tuple[Sequence[Video], Judge | None]:
     """The training videos to train on, and what says how good the weights are; nothing where the last ones count.
+
+    Args:
+        dataset: says which videos are normal.
+        provision: its videos and their features.
+        rule: which weights are evaluated.
+        on_test: what says how good weights are on the test split.
+        precision: arithmetic of the method, as in a recipe.
+        seed: of the run.
 
     Raises:
         ConfigError: the data set does not allow the selection.
     """
-    dataset, provision = experiment.dataset, experiment.provision
-    videos, rule = provision.videos["train"], experiment.protocol.selection
+    videos = provision.videos["train"]
     if rule == "last":
         return videos, None
     if rule == "best-on-test":
-        return videos, partial(_headline, experiment)
+        return videos, on_test
     kept, held = hold_out(dataset, videos, seed)
     crops = provision.scored_like_test([v.name for v in held])
     abnormal = {v.name: not dataset.is_normal(v) for v in held}
 
     def judge(method: Method) -> float:
-        scores = score_videos(method, provision.features, crops, provision.frames, experiment.precision)
-        return video_auc(scores, abnormal)
+        return video_auc(score_videos(method, provision.features, crops, provision.frames, precision), abnormal)
 
     return kept, judge
 
 
-def selection_notes(experiment: Experiment, folder: Path) -> list[str]:
-    """What a reader of a result must know about how its weights were chosen."""
-    if experiment.protocol.selection == "last":
+def selection_notes(rule: Selection, folder: Path) -> list[str]:
+    """What a reader of a result must know about how its weights were chosen.
+
+    Args:
+        rule: by which they were.
+        folder: of the training.
+    """
+    if rule == "last":
         return []
     log = folder / TRAINING_LOG
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
     looks = [look for line in lines for look in json.loads(line).get("looks", [])]
-    where = "the test split" if experiment.protocol.selection == "best-on-test" else "training videos held out"
+    where = "the test split" if rule == "best-on-test" else "training videos held out"
     seen = f" ({len(looks)} looks, the best {max(looks):.4f})" if looks else ""
     return [f"weights selected on {where}{seen}: not comparable with weights of the last epoch"]
-
-
-def _headline(experiment: Experiment, method: Method) -> float:
-    split = score_split(experiment, method, silent)
-    rows = replace(split.rows, class_scores=None, class_positives=None)
-    value = evaluate(rows)[experiment.dataset.headline].value
-    if value is None:
-        raise ConfigError(
-            f"selection 'best-on-test' needs normal and anomalous test frames, {experiment.dataset.name} has one kind"
-        )
-    return value
 
 
 def hold_out(dataset: Dataset, videos: Sequence[Video], seed: int) -> tuple[list[Video], list[Video]]:

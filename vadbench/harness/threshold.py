@@ -8,8 +8,7 @@ import numpy as np
 
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_draws
 from vadbench.base.types import Progress, silent
-from vadbench.dataset import Video
-from vadbench.harness.experiment import Experiment
+from vadbench.harness.provision import Provision
 from vadbench.method import Method
 from vadbench.scoring.scoring import score_videos
 
@@ -18,7 +17,12 @@ NORMAL_VIDEOS = 100
 
 
 def normal_threshold(
-    experiment: Experiment, method: Method, videos: Sequence[Video], seed: int, progress: Progress = silent
+    method: Method,
+    provision: Provision,
+    names: Sequence[str],
+    precision: str,
+    seed: int,
+    progress: Progress = silent,
 ) -> float | None:
     """The 99th percentile of the scores of normal training videos, rows counting equally (our decision).
 
@@ -26,27 +30,26 @@ def normal_threshold(
     event begins in a video that nobody annotated.
 
     Args:
-        experiment: how videos are scored.
         method: trained.
-        videos: those it was trained on.
+        provision: has the features of the videos.
+        names: of the normal ones among those that it was trained on.
+        precision: arithmetic of the method, as in a recipe.
         seed: of the run.
         progress: told how many videos are done.
 
     Returns:
-        ``None`` where none of the videos is normal.
+        ``None`` where there is no normal video.
     """
-    names = [v.name for v in videos if experiment.dataset.is_normal(v)]
     if len(names) > NORMAL_VIDEOS:
         rng = generator(Purpose.THRESHOLD, seed, MAIN_STAGE)
         chosen = rng.choice(len(names), NORMAL_VIDEOS, replace=False)
         names = [names[i] for i in sorted(chosen)]
-    provision = experiment.provision
     scores = []
     for done, (name, crops) in enumerate(provision.scored_like_test(names).items()):
         progress("scoring normal videos", done, len(names))
         # One at a time, and its class probabilities forgotten: a hundred long videos' would be much to hold.
         with torch_draws(method.task.device, Purpose.THRESHOLD, seed, MAIN_STAGE, name):
-            (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, experiment.precision)
+            (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, precision)
         scores.append(video.anomaly)
     progress("scoring normal videos", len(names), len(names))
     return float(np.percentile(np.concatenate(scores), 99)) if scores else None

@@ -12,6 +12,7 @@ from vadbench.base.types import Progress
 from vadbench.dataset import ClassTable, Video
 from vadbench.features.crops import training_crops
 from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.source import FeatureSource
 from vadbench.harness import environment
 from vadbench.harness.checkpoints import (
     CheckpointInfo,
@@ -21,6 +22,7 @@ from vadbench.harness.checkpoints import (
     read_info,
     save_checkpoint,
 )
+from vadbench.harness.evaluate import headline_on_test
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import choose_judge
 from vadbench.harness.threshold import normal_threshold
@@ -164,8 +166,10 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
     if folder.checkpoint.is_file():
         load_checkpoint(folder.path, method)
         return method
-    videos, judge = choose_judge(experiment, seed)
-    samples = _samples(experiment, videos)
+    provision, precision = experiment.provision, experiment.precision
+    on_test = partial(headline_on_test, experiment)
+    videos, judge = choose_judge(dataset, provision, experiment.protocol.selection, on_test, precision, seed)
+    samples = _samples(provision.features, videos, dataset.classes, config.rows.crops)
     normal = dataset.classes.normal
     with meter.stage("prepare"):
         method.prepare(s.read() for s in samples if s.labels[normal])
@@ -174,16 +178,17 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
         with meter.stage("training"):
             fit(method, samples, config.recipe, seed, folder.path, progress, judge)
         with meter.stage("threshold"):
-            threshold = normal_threshold(experiment, method, videos, seed, progress)
+            ordinary = [v.name for v in videos if dataset.is_normal(v)]
+            threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
     save_training(experiment, training, method, experiment.protocol.selection, threshold)
     return method
 
 
-def _samples(experiment: Experiment, videos: Sequence[Video]) -> list[Sample]:
-    provision, table = experiment.provision, experiment.dataset.classes
+def _samples(features: FeatureSource, videos: Sequence[Video], classes: ClassTable, which: str) -> list[Sample]:
+    """The samples of training videos; ``which`` is as for :func:`vadbench.features.crops.training_crops`."""
     samples = []
     for video in videos:
-        labels, first = weak_labels(video.labels, table)
-        for crop in training_crops(provision.features, video.name, experiment.config.rows.crops):
-            samples.append(Sample(partial(provision.features.crop_rows, video.name, crop), labels, first))
+        labels, first = weak_labels(video.labels, classes)
+        for crop in training_crops(features, video.name, which):
+            samples.append(Sample(partial(features.crop_rows, video.name, crop), labels, first))
     return samples

@@ -20,7 +20,7 @@ from vadbench.features.layouts import NpyFeatures, WidthError
 from vadbench.features.npy import EmptyFileError
 from vadbench.features.preflight import preflight, sampled_videos
 from vadbench.features.shard import FeatureRows
-from vadbench.features.source import FeatureSource, Sample
+from vadbench.features.source import FeatureSource, SampledRows
 from vadbench.harness.given_features import GivenFeatures, open_of_videos, require_clip, require_encoder, require_file
 from vadbench.inspect.findings import FeaturesReport, Problem, ProblemKind, Report
 from vadbench.scoring.protocol import NATIVE
@@ -95,7 +95,7 @@ def look_at_features(
         return {}
     present, made_by = set(source.names), source.fingerprint
     folder = f"the features in {source.folder}"
-    sampled, samples = set(sampled_videos(sorted(present))), dict[str, Sample]()
+    sampled, samples = set(sampled_videos(sorted(present))), dict[str, SampledRows]()
 
     def length(video: Video) -> Length:
         if video.name not in present:
@@ -206,7 +206,7 @@ def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
 
 
 def _encoder_problems(
-    source: FeatureSource, samples: Sequence[Sample], classes: ClassTable, clip: Clip | None, report: Report
+    source: FeatureSource, samples: Sequence[SampledRows], classes: ClassTable, clip: Clip | None, report: Report
 ) -> Iterator[Problem]:
     """What a run would say of the features' encoder."""
     known = source.fingerprint.known

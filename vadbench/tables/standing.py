@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from vadbench.base.errors import RunError
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.schema import Cell
-from vadbench.dataset import Video
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
 from vadbench.metrics.measurement import carriers, resampled
@@ -37,12 +36,13 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Resampled:
-    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth.
+    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth,
+    which are compared as wholes.
 
     ``carriers`` says of each metric how many videos have positives for it.
     """
 
-    videos: tuple[Video, ...]
+    videos: tuple[object, ...]
     values: Mapping[str, NDArray[np.float64]]
     carriers: Mapping[str, int]
 

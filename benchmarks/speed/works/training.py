@@ -18,10 +18,10 @@ from works.scoring import built, literal_of
 from works.work import Options, Work, floor_of
 
 import methods
+from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.method import Batch, Method
-from vadbench.records.record import TRAINING_LOG
 from vadbench.training.batches import Sample, batches
 from vadbench.training.loop import arithmetic, fit
 from vadbench.training.optimisers import adamw, learning_rate

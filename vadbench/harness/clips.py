@@ -1,0 +1,74 @@
+"""The CLIP of a run: the one that options name, or that a finished training used, and what results must say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vadbench.base.errors import CheckpointError
+from vadbench.clip import SMALL, Clip, ClipSource, load_clip
+from vadbench.clip.weights import is_file
+from vadbench.harness.checkpoints import CheckpointInfo
+
+SMALL_CLIP_NOTE = (
+    "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"
+    " on this data, they say nothing about the published encoders"
+)
+
+SMALL_TEXT_NOTE = (
+    "text of the small CLIP: texts are encoded by the one embedded in vadbench, trained on captions of rendered scenes;"
+    " the figures say nothing about the published encoders"
+)
+
+
+def clip_notes(source: ClipSource) -> list[str]:
+    """What must be said of features made by CLIPs that no paper uses."""
+    if source.weights.startswith("random:"):
+        return ["features come from an untrained CLIP: this is a control, not a result"]
+    return [SMALL_CLIP_NOTE] if _is_small(source) else []
+
+
+def text_notes(source: ClipSource) -> list[str]:
+    """What must be said where only texts are encoded by a CLIP that no paper uses."""
+    if source.weights.startswith("random:"):
+        return ["text of an untrained CLIP: this is a control, not a result"]
+    return [SMALL_TEXT_NOTE] if _is_small(source) else []
+
+
+def _is_small(source: ClipSource) -> bool:
+    return source.model == SMALL and not source.weights
+
+
+def clip_source(model: str | None, weights: str | None) -> ClipSource:
+    """The CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does."""
+    if model is None and weights is not None:
+        return ClipSource("", weights)
+    return ClipSource(model or SMALL, weights or "")
+
+
+def load_clip_of(info: CheckpointInfo, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
+    """The CLIP of a finished training, which records its hash.
+
+    Args:
+        info: of the training.
+        run: its folder.
+        model: what the user calls the CLIP; the recorded name where neither this nor ``weights`` is given.
+        weights: its weights; a record names those from a file by the file's name alone.
+        device: where to compute.
+
+    Raises:
+        CheckpointError: it is another CLIP, or it must be named.
+    """
+    said = f"the run in {run} used the CLIP {info.clip.model} {info.clip.weights} with sha256 {info.clip.sha256[:12]}"
+    source = ClipSource(info.clip.model, info.clip.weights) if model is None else clip_source(model, weights)
+    if model is None and weights is not None:
+        source = ClipSource(info.clip.model, weights)
+    elif model is None and is_file(source.weights) and not Path(source.weights).is_file():
+        raise CheckpointError(f"{said}, a file that is not here; name it with --clip-weights")
+    clip = load_clip(source, device)
+    if clip.weights_sha256 != info.clip.sha256:
+        raise CheckpointError(
+            f"{said}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"
+        )
+    return clip
