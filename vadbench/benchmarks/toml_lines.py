@@ -40,7 +40,7 @@ class TomlLines:
     def line(self, place: Sequence[str | int]) -> int:
         """The line of an entry, or of the nearest one around it that is there; the first of the file where none is.
 
-        >>> lines = Lines('title = "t"\\n[[tables]]\\nrows = [\\n  { label = "a" },\\n  { label = "b" },\\n]\\n')
+        >>> lines = TomlLines('title = "t"\\n[[tables]]\\nrows = [\\n  { label = "a" },\\n  { label = "b" },\\n]\\n')
         >>> lines.line(("tables", 0, "rows", 1, "label")), lines.line(("tables", 0, "rows", 1, "method"))
         (5, 5)
         """
