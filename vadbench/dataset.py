@@ -1,4 +1,4 @@
-"""What a data set plugin subclasses, and the types it hands to the harness.
+"""The base class of data set plugins, and the types they exchange with the harness.
 
 Frames are 0-based and intervals half-open everywhere inside vadbench; an adapter turns its data set's own convention
 into this one when it reads the official files.
@@ -21,9 +21,9 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 @dataclass(frozen=True)
 class VideoClass:
-    """One class of a data set.
+    """A class of a data set.
 
-    ``name`` is the official spelling, ``words`` what a prompt says (the name with spaces where none are given).
+    ``name`` is the official spelling, ``words`` those of a prompt (the name with spaces by default).
     """
 
     name: str
@@ -54,7 +54,7 @@ class ClassTable:
         return tuple(c.words for c in self.classes)
 
     def prompt_words(self, source: Literal["words", "name"]) -> tuple[str, ...]:
-        """What a prompt says for each class: its words, or its official name with spaces for underscores."""
+        """Return the prompt words of each class: its ``words``, or its official name with spaces for underscores."""
         return self.words if source == "words" else tuple(name.replace("_", " ") for name in self.names)
 
     @property
@@ -63,10 +63,10 @@ class ClassTable:
         return tuple(i for i in range(len(self)) if i != self.normal)
 
     def id(self, name: str) -> int:
-        """The id of a class by its official name or an alias.
+        """Return the id of a class by its official name or an alias.
 
         Raises:
-            UnknownNameError: no class is called that.
+            UnknownNameError: no class has that name.
         """
         for i, c in enumerate(self.classes):
             if name == c.name or name in c.aliases:
@@ -74,17 +74,17 @@ class ClassTable:
         raise UnknownNameError("class", name, self.names)
 
     def ids(self, names: Iterable[str]) -> tuple[int, ...]:
-        """The distinct ids of classes by their official names or aliases, in the order in which they are named.
+        """Return the distinct ids of classes by their official names or aliases, in the order of the names.
 
         Raises:
-            UnknownNameError: no class is called one of them.
+            UnknownNameError: no class has one of these names.
         """
         return tuple(dict.fromkeys(map(self.id, names)))
 
     def common(self, other: ClassTable) -> list[tuple[int, int]]:
-        """The classes that both tables name, as ``(id here, id there)`` in the other's order; normal is always one.
+        """Return the classes that both tables name, as ``(id here, id there)`` in the other's order, normal included.
 
-        A name in any case, the words or an alias will do.
+        Classes match by name in any case, by words or by an alias.
 
         >>> table = ClassTable((VideoClass("Normal"), VideoClass("Fighting"), VideoClass("Riot")), 0)
         >>> table.common(ClassTable((VideoClass("fighting"), VideoClass("robbery"), VideoClass("normal")), 2))
@@ -120,7 +120,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Video:
-    """One clip of a data set.
+    """A clip of a data set.
 
     Args:
         name: unique within the data set; the key of features, ground truth and scores.
@@ -146,7 +146,7 @@ class Video:
 
 
 def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
-    """The frames that segments cover, as ascending half-open runs that neither overlap nor touch.
+    """Return the frames that segments cover, as ascending half-open runs that neither overlap nor touch.
 
     >>> merged([Segment("Riot", 5, 9), Segment("Riot", 0, 3), Segment("Abuse", 3, 4)])
     ((0, 4), (5, 9))
@@ -162,7 +162,7 @@ def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
 
 @dataclass(frozen=True)
 class Listing:
-    """The videos of each split, and what the data set met that does not stop a run, each in one line."""
+    """The videos of each split, and the problems that do not stop a run, each in one line."""
 
     videos: Mapping[Split, Sequence[Video]]
     problems: Sequence[str]
@@ -184,7 +184,7 @@ class Dataset(ABC):
     expected: ClassVar[Mapping[Split, int]]
     """Number of videos a complete copy has in each split."""
     files: ClassVar[str]
-    """What is expected where under the root, in words that help someone who has just downloaded it."""
+    """The files that are expected under the root, and where, in words for a user who has just downloaded it."""
     homepage: ClassVar[str] = ""
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
@@ -200,7 +200,7 @@ class Dataset(ABC):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.problems: list[str] = []
-        """What :meth:`videos` met so far that does not stop a run, each in one line; results repeat those of their
+        """Problems in :meth:`videos` so far that do not stop a run, each in one line; results repeat those of their
         own :meth:`read`."""
 
     def prepare(self, progress: Progress = silent) -> None:
@@ -214,7 +214,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        """The videos of one split in a stable order.
+        """Return the videos of one split in a stable order.
 
         Args:
             split: which one.
@@ -227,7 +227,7 @@ class Dataset(ABC):
         """
 
     def read(self, boundaries: str = "native") -> Listing:
-        """The videos of all splits with the problems of this very reading, whatever was read before.
+        """Read the videos of all splits, with the problems of this reading alone.
 
         Raises:
             DataError: as :meth:`videos`.
@@ -239,11 +239,11 @@ class Dataset(ABC):
             self.problems = before + [p for p in self.problems if p not in before]
 
     def is_normal(self, video: Video) -> bool:
-        """True where the video carries no abnormal class, whichever of its names the normal one is given by."""
+        """Return True if the video has no abnormal class; the normal one may be given by any of its names."""
         return self.classes.ids(video.labels) == (self.classes.normal,)
 
     def is_single(self, video: Video) -> bool:
-        """True where the video is normal or carries one anomaly class: the single-anomaly subset.
+        """Return True if the video is normal or has one anomaly class: the single-anomaly subset.
 
         By this rule, one code in the file name, XD-Violence has 4,464 of 4,754; AnomalyCLIP's authors state 4,463.
         """

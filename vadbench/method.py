@@ -1,4 +1,4 @@
-"""What a method plugin subclasses, and the types it exchanges with the harness.
+"""The base class of method plugins, and the types they exchange with the harness.
 
 The harness owns data, seeds, the training loop, devices and checkpoints; a method owns its layers, its losses and how
 rows become scores.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """What a method is asked to solve: the classes, the width of a feature row and CLIP's text side.
+    """The task of a method: the classes, the width of a feature row and CLIP's text side.
 
     The text tower belongs to CLIP, not to the method: it is frozen, loaded when first used and never written to a
     checkpoint.
@@ -46,7 +46,7 @@ class Task:
         return self._load_text().to(self.device)
 
     def comparable_text(self, otherwise: str = "") -> TextTower:
-        """The text tower, for a method that compares rows with text features.
+        """Return the text tower, for a method that compares rows with text features.
 
         Args:
             otherwise: settings with which the method needs no text, such as ``branches=coarse``; the error names them.
@@ -64,10 +64,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """One training batch, abnormal videos first where the sampler is balanced.
+    """A training batch, abnormal videos first where the sampler is balanced.
 
     Args:
-        views: what :meth:`Method.view` returned for each video, stacked: ``(videos, ...)``.
+        views: the results of :meth:`Method.view` for each video, stacked: ``(videos, ...)``.
         labels: ``(videos, classes)`` float, the weak labels: 1 for each class that a video carries, at least one, and 0
             for the others.
         first: ``(videos,)`` int64, the class that each video names first. May be left out where no video carries
@@ -100,7 +100,7 @@ class Scores:
 
     @classmethod
     def from_classes(cls, classes: Tensor, table: ClassTable) -> Scores:
-        """Scores of a method that has class probabilities: a row is as anomalous as the abnormal classes together.
+        """Make scores from class probabilities: a row is as anomalous as the abnormal classes together.
 
         Their sum is taken, not ``1 - p[normal]``, which rounds to 0 where the method is sure.
 
@@ -112,7 +112,7 @@ class Scores:
 
     @classmethod
     def from_shares(cls, anomaly: Tensor, shares: Tensor, table: ClassTable) -> Scores:
-        """Scores of a method that says how anomalous a row is and of which class it is then; normal has the rest.
+        """Make scores from the anomaly of a row and its class if it is anomalous; normal gets the rest.
 
         Args:
             anomaly: ``(rows,)``, 0 to 1.
@@ -125,7 +125,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Reach:
-    """Which rows of a video the score of a row depends on, and so how one that is too long to hold is cut.
+    """The rows of a video that the score of a row depends on, which decides how a long video is cut into windows.
 
     A run and ``vadbench score`` cut alike (:mod:`vadbench.scoring.windows`). Where neighbours matter, windows of up to
     4,096 rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole
@@ -134,9 +134,9 @@ class Reach:
     stream that is followed has other windows: single chunks where the whole video matters, for it has no end.
 
     Args:
-        chunk: rows are scored in chunks of so many, counted from the video's first row; 1 where each counts by itself.
-        margin: so many rows before and behind a chunk matter as well.
-        whole: all rows of the video matter; ``chunk`` is then what a stream is cut into, such as the size of a training
+        chunk: rows in a chunk, counted from the video's first row; 1 where each row counts by itself.
+        margin: number of rows before and after a chunk that matter as well.
+        whole: all rows of the video matter; a stream is then cut into chunks, such as of the size of a training
             sample.
 
     Raises:
@@ -151,7 +151,7 @@ class Reach:
         if self.chunk < 1 or self.margin < 0:
             raise PluginError(
                 f"reach must have a chunk of 1 row or more and a margin of 0 or more, found {self.chunk} and"
-                f" {self.margin}; mend the method's reach"
+                f" {self.margin}; fix the method's reach"
             )
 
 
@@ -171,9 +171,9 @@ class Method(nn.Module):
     version: ClassVar[str] = "1"
     """Raise it when a change makes old results incomparable: it is part of every run's key."""
     reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "last"
-    """How the authors chose the weights that they released."""
+    """The authors' way of choosing the weights that they released."""
     needs_training: ClassVar[bool] = True
-    """Whether its scores mean nothing before it is trained. False for a method whose ``recipe.epochs`` may be 0:
+    """True if its scores mean nothing before it is trained. False for a method whose ``recipe.epochs`` may be 0:
     ``vadbench score --method`` then takes it as it begins."""
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
@@ -196,20 +196,20 @@ class Method(nn.Module):
 
     @classmethod
     def named_classes(cls, config: Any) -> Sequence[str] | None:
-        """Names of the abnormal classes that settings say by themselves, for scoring without a data set.
+        """Return the names of the abnormal classes that the settings give, for scoring without a data set.
 
-        An empty list leaves it at one, ``None`` says that the method needs a data set's.
+        An empty list means one abnormal class, ``None`` that the method needs the classes of a data set.
         """
         return None
 
     def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
-        """One pass over the rows ``(rows, dim)`` of each normal training video, before training.
+        """Pass once over the rows ``(rows, dim)`` of each normal training video, before training.
 
-        What it computes is kept in buffers, so that it is saved in the checkpoint.
+        Store the results in buffers, so that they are saved in the checkpoint.
         """
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One training sample of a video.
+        """Return one training sample of a video.
 
         Called in a thread of its own, while the batch before is trained on: it may read settings, and draw from ``rng``
         and nothing else.
@@ -224,11 +224,11 @@ class Method(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no view()")
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Named, already weighted terms, each a scalar; the harness adds them and logs each."""
+        """Return named, already weighted terms, each a scalar; the harness adds them and logs each."""
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no loss()")
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Scores of several videos, each ``(rows, dim)`` with at least one row, under ``torch.inference_mode``.
+        """Score several videos, each ``(rows, dim)`` with at least one row, under ``torch.inference_mode``.
 
         Which videos are scored together must not change a score.
         """
@@ -236,11 +236,11 @@ class Method(nn.Module):
 
     @property
     def reach(self) -> Reach:
-        """Which rows a row's score depends on; all of the video unless a method says otherwise."""
+        """The rows that a row's score depends on; by default all of the video."""
         return Reach(512, whole=True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimiser; all trainable parameters in one group unless a method says otherwise."""
+        """Return groups for the optimiser; by default all trainable parameters in one group."""
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
@@ -253,7 +253,7 @@ class Method(nn.Module):
 
 
 def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int) -> Method:
-    """A fresh method on the task's device, its parameters drawn under ``seed``."""
+    """Return a fresh method on the task's device, its parameters drawn under ``seed``."""
     # CUDA draws other numbers than the CPU; building on the CPU gives every device the same start.
     torch.manual_seed(seed)
     return kind(config, task).to(task.device)

@@ -73,7 +73,7 @@ class ShanghaiTech(ListedDataset):
     official_lists = {"train": "SH_Train.txt", "test": "SH_Test.txt"}
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        """The videos of one split in the order of its list.
+        """Return the videos of one split in the order of its list.
 
         Labels are the classes annotated in a video, the one with the most frames first (our decision; AnomalyCLIP's
         list, where it is used, gives one). Abnormal videos have frame counts: the mask's, else the annotation's.
@@ -93,7 +93,7 @@ class ShanghaiTech(ListedDataset):
             own = self._own_spans(e, spans) if needed else None
             labels = self.listed_classes(e) or self._labels(own)
             if boundaries == "anomalyclip":
-                labels = labels[:1]  # its authors give each video of this data set one class
+                labels = labels[:1]  # its authors give each video of this data set a single class
             frames, runs = masks.get(e.name, (own.frames if own else counts.get(e.name), None))
             segments: tuple[Segment, ...] = ()
             binary = None
@@ -118,7 +118,7 @@ class ShanghaiTech(ListedDataset):
         return self.class_names(sorted(frames, key=lambda label: (-frames[label], label)), own.where)
 
     def _own_spans(self, entry: ListEntry, spans: Mapping[str, Spans]) -> Spans | None:
-        """The class spans of an abnormal video; ``None`` for a normal one."""
+        """Return the class spans of an abnormal video; ``None`` for a normal one."""
         match = _NAME.fullmatch(entry.name)
         if not match:
             raise DataError(f"{entry.where}: expected a name such as 01_001 or 01_0014, found {entry.name!r}")
@@ -131,7 +131,7 @@ class ShanghaiTech(ListedDataset):
         return spans[match["clip"]]
 
     def _masks(self) -> dict[str, tuple[int, tuple[tuple[int, int], ...]]]:
-        """Frames and abnormal runs by video; empty where neither form is there: the class spans say the same."""
+        """Return frames and abnormal runs by video; empty where neither form is there: the class spans say the same."""
         found: Path | None = mask_folder(self.root) or self.optional(MASKS_FILE)
         if found is None:
             self.note(f"no test_frame_mask folder below {self.root}; the abnormal frames are those of {SPANS_FILE}")

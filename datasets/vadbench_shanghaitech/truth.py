@@ -30,13 +30,13 @@ class Spans:
 
 
 def mask_folder(root: Path) -> Path | None:
-    """The folder of masks in the root or up to two folders below."""
+    """Return the folder of masks in the root or up to two folders below."""
     found = (p for depth in ("", "*/", "*/*/") for p in sorted(root.glob(depth + MASK_FOLDER)) if p.is_dir())
     return next(found, None)
 
 
 def read_masks(path: Path) -> dict[str, tuple[int, Runs]]:
-    """Number of frames and abnormal runs of each video, from a folder of .npy masks or the JSON form.
+    """Read the number of frames and the abnormal runs of each video from a folder of .npy masks or the JSON form.
 
     Raises:
         DataError: a file that is no mask; nothing pickled is ever read.
@@ -83,7 +83,7 @@ def _stated_runs(name: str, entry: Any, path: Path) -> tuple[int, Runs]:
     mask = np.zeros(frames, np.int8)
     for start, end in stated:
         if not 0 <= start < end <= frames:
-            raise DataError(f"{where}: run [{start}, {end}) must lie within its {frames} frames")
+            raise DataError(f"{where}: run [{start}, {end}) must be within its {frames} frames")
         mask[start:end] = 1
     return _runs_of(mask)
 
@@ -96,7 +96,7 @@ def _frames(stated: Any, where: str) -> int:
 
 
 def read_spans(path: Path) -> dict[str, Spans]:
-    """Class spans by the four digits behind the scene in a video's name (``0014`` is ``01_0014``).
+    """Read class spans, by the four digits behind the scene in a video's name (``0014`` is ``01_0014``).
 
     Raises:
         DataError: not of the form ``{"0014": {"anomalies": [{class: [[first, last], ...]}], "length": frames}}``.

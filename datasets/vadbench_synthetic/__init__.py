@@ -5,7 +5,7 @@ from vadbench import DatasetSpec, hookimpl
 
 @hookimpl
 def vadbench_datasets() -> list[DatasetSpec]:
-    """The one data set of this plugin."""
+    """Return the one data set of this plugin."""
     return [
         DatasetSpec(
             "synthetic",

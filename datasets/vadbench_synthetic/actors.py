@@ -1,4 +1,4 @@
-"""What moves in a street: people, cars, bicycles, animals, trees, flames.
+"""Moving things in a street: people, cars, bicycles, animals, trees, flames.
 
 Each function paints one thing with a brush. ``x`` and ``y`` are where it touches the ground, ``height`` is that of a
 standing person there, so everything keeps its proportions under perspective.
@@ -24,7 +24,7 @@ class Actor:
 
     Args:
         draw: paints it for the frames of the brush.
-        ground: height of its base on the canvas; who stands lower is nearer and is painted later.
+        ground: height of its base on the canvas; an actor that stands lower is nearer and is painted later.
         glows: shines by itself, so night does not darken it.
     """
 
@@ -36,7 +36,7 @@ class Actor:
 
 
 def random_colour(rng: np.random.Generator, low: int, high: int) -> Colour:
-    """Any colour with channels from ``low`` up to ``high``."""
+    """Return a random colour with channels from ``low`` up to ``high``."""
     red, green, blue = rng.integers(low, high, 3).tolist()
     return red, green, blue
 
@@ -50,7 +50,7 @@ class Look:
 
     @classmethod
     def draw_from(cls, rng: np.random.Generator) -> Look:
-        """Random clothes."""
+        """Return random clothes."""
         return cls(random_colour(rng, 20, 230), random_colour(rng, 15, 110))
 
 
@@ -67,7 +67,7 @@ def person(
     hands: Sequence[ArrayLike] | None = None,
     lift: ArrayLike = 0.3,
 ) -> None:
-    """A person.
+    """Paint a person.
 
     Args:
         upright: 1 standing, 0 lying on the ground with the head towards ``facing``.
@@ -97,7 +97,7 @@ def person(
 
 
 def sitter(brush: Brush, x: float, y: float, height: float, look: Look) -> None:
-    """A person on a bench."""
+    """Paint a person on a bench."""
     nod = 0.02 * height * wave(brush.t / 23)
     brush.box(x - 0.5 * height, y - 0.3 * height, x + 0.5 * height, y - 0.22 * height, (110, 75, 45))
     for foot in (-0.45, 0.4):
@@ -109,7 +109,7 @@ def sitter(brush: Brush, x: float, y: float, height: float, look: Look) -> None:
 
 
 def car(brush: Brush, x: ArrayLike, y: float, height: float, colour: Colour, facing: float, van: bool) -> None:
-    """A car, or a van where ``van``; about twice as long as a person is high."""
+    """Paint a car, or a van where ``van``; about twice as long as a person is high."""
     x = np.asarray(x, np.float32)
     long, high = 0.95 * height, 0.42 * height
     glass: Colour = (150, 175, 190)
@@ -127,14 +127,14 @@ def car(brush: Brush, x: ArrayLike, y: float, height: float, colour: Colour, fac
 
 
 def headlights(brush: Brush, x: ArrayLike, y: float, height: float, facing: float, strength: float) -> None:
-    """The light in front of a car: a small hot core in a wide bloom."""
+    """Paint the light in front of a car: a small hot core in a wide bloom."""
     x = np.asarray(x, np.float32) + facing * 0.95 * height
     brush.disc(x, y - 0.35 * height, 0.3 * height, (255, 245, 215), alpha=0.55 * strength, soft=height, add=True)
     brush.disc(x, y - 0.35 * height, 0.13 * height, (255, 250, 230), alpha=strength)
 
 
 def cyclist(brush: Brush, x: ArrayLike, y: float, height: float, look: Look, facing: ArrayLike, bike: Colour) -> None:
-    """A person riding a bicycle."""
+    """Paint a person riding a bicycle."""
     x, facing = np.asarray(x, np.float32), np.asarray(facing, np.float32)
     hub = y - 0.22 * height
     for wheel in (-0.36, 0.36):
@@ -153,7 +153,7 @@ def cyclist(brush: Brush, x: ArrayLike, y: float, height: float, look: Look, fac
 
 
 def pram(brush: Brush, x: ArrayLike, y: float, height: float, facing: float, colour: Colour) -> None:
-    """A pram in front of whoever walks at ``x``."""
+    """Paint a pram in front of the person who walks at ``x``."""
     x = np.asarray(x, np.float32) + 0.45 * facing * height
     for wheel in (-0.14, 0.14):
         brush.disc(x + wheel * height, y - 0.07 * height, 0.07 * height, RUBBER)
@@ -162,7 +162,7 @@ def pram(brush: Brush, x: ArrayLike, y: float, height: float, facing: float, col
 
 
 def dog(brush: Brush, x: ArrayLike, y: float, height: float, facing: float, colour: Colour) -> None:
-    """A dog on its four legs."""
+    """Paint a dog on its four legs."""
     x = np.asarray(x, np.float32)
     back, step = y - 0.28 * height, 0.06 * height * wave(brush.t / 5)
     for leg in (-0.22, -0.16, 0.16, 0.22):
@@ -173,7 +173,7 @@ def dog(brush: Brush, x: ArrayLike, y: float, height: float, facing: float, colo
 
 
 def tree(brush: Brush, x: float, y: float, height: float, leaves: Colour, sway: float) -> None:
-    """A tree with a swaying crown."""
+    """Paint a tree with a swaying crown."""
     brush.capsule(x, y, x, y - 0.8 * height, 0.06 * height, (70, 50, 35))
     crown = x + sway * wave(brush.t / 37)
     for dx, dy, r, shade in ((-0.2, 0.85, 0.24, 0.85), (0.22, 0.9, 0.22, 0.95), (0.0, 1.1, 0.27, 1.08)):
@@ -182,7 +182,7 @@ def tree(brush: Brush, x: float, y: float, height: float, leaves: Colour, sway: 
 
 
 def bird(brush: Brush, x: ArrayLike, y: ArrayLike, size: float) -> None:
-    """A bird in flight."""
+    """Paint a bird in flight."""
     x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
     flap = size * wave(brush.t / 4)
     for side in (-1.0, 1.0):
@@ -190,7 +190,7 @@ def bird(brush: Brush, x: ArrayLike, y: ArrayLike, size: float) -> None:
 
 
 def flames(brush: Brush, x: float, y: float, size: float, salt: int, strength: ArrayLike = 1.0) -> None:
-    """Tongues of fire ``size`` pixels high that rise and flicker, with the glow around them."""
+    """Paint tongues of fire ``size`` pixels high that rise and flicker, with the glow around them."""
     strength = np.asarray(strength)
     brush.disc(x, y - 0.4 * size, 0.5 * size, (120, 50, 10), alpha=0.5 * strength, soft=1.4 * size, add=True)
     for k in range(9):
@@ -203,7 +203,7 @@ def flames(brush: Brush, x: float, y: float, size: float, salt: int, strength: A
 
 
 def smoke(brush: Brush, x: float, y: float, size: float, salt: int, strength: ArrayLike = 1.0) -> None:
-    """Grey puffs that rise and thin out to about three times ``size`` above ``y``."""
+    """Paint grey puffs that rise and thin out to about three times ``size`` above ``y``."""
     for k in range(5):
         life = brush.t * np.float32(0.03) + np.float32(k / 5)
         life = life - np.floor(life)

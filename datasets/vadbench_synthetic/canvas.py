@@ -19,24 +19,24 @@ SIZE = 64
 MARGIN = 4
 """Pixels painted beyond each edge of the frame, so that a shaking camera has something to look at."""
 CANVAS = SIZE + 2 * MARGIN
-"""Width and height of what is painted; every coordinate in this package is on the canvas."""
+"""Width and height of the painted area; every coordinate in this package is on the canvas."""
 
 
 def wave(phase: ArrayLike) -> Floats:
-    """A sine-like wave of period 1 made of two parabolas, between -1 and 1."""
+    """Return a sine-like wave of period 1 made of two parabolas, between -1 and 1."""
     x = np.asarray(phase, np.float32)
     x = x - np.floor(x)
     return np.where(x < 0.5, 16 * x * (0.5 - x), -16 * (x - 0.5) * (1 - x)).astype(np.float32)
 
 
 def triangle(phase: ArrayLike) -> Floats:
-    """0 at whole phases, 1 half-way between them, straight lines in between."""
+    """Return 0 at whole phases, 1 half-way between them, and straight lines in between."""
     x = np.asarray(phase, np.float32)
     return (1 - np.abs(2 * (x - np.floor(x)) - 1)).astype(np.float32)
 
 
 def hashed(t: Floats, salt: int) -> Floats:
-    """White noise in [0, 1): one value for every whole frame number and salt."""
+    """Return white noise in [0, 1): one value for every whole frame number and salt."""
     with np.errstate(over="ignore"):
         h = t.astype(np.uint32) * np.uint32(2654435761) + np.uint32(salt * 40503 % 2**32)
         h = (h ^ (h >> np.uint32(15))) * np.uint32(2246822519)
@@ -72,7 +72,7 @@ class Brush:
         stroke: float = 0.0,
         add: bool = False,
     ) -> None:
-        """Everything within ``radius`` of the line from a to b.
+        """Paint everything within ``radius`` of the line from a to b.
 
         ``soft`` is the width of the edge, ``stroke`` paints only a ring of that half-width at the radius, and ``add``
         adds light instead of covering what is there.
@@ -93,13 +93,13 @@ class Brush:
         self._blend(left, top, np.clip(inside / soft + 0.5, 0, 1), colour, alpha, add)
 
     def disc(self, x: ArrayLike, y: ArrayLike, radius: ArrayLike, colour: ArrayLike, **style: Any) -> None:
-        """A filled circle; ``style`` as in :meth:`capsule`."""
+        """Paint a filled circle; ``style`` as in :meth:`capsule`."""
         self.capsule(x, y, x, y, radius, colour, **style)
 
     def box(
         self, x0: ArrayLike, y0: ArrayLike, x1: ArrayLike, y1: ArrayLike, colour: ArrayLike, alpha: ArrayLike = 1.0
     ) -> None:
-        """An upright rectangle."""
+        """Paint an upright rectangle."""
         x0, y0, x1, y1 = (self._frames(v)[:, None] for v in (x0, y0, x1, y1))
         left, top = np.floor(x0[:, 0]), np.floor(y0[:, 0])
         xs, ys = self._span(left, x1[:, 0]), self._span(top, y1[:, 0])
@@ -112,7 +112,7 @@ class Brush:
 
     @staticmethod
     def _span(first: Floats, last: Floats) -> Floats:
-        """Pixel coordinates from ``first`` on, as many as the widest frame needs: ``(frames, pixels)``."""
+        """Return pixel coordinates from ``first`` on, enough for the widest frame: ``(frames, pixels)``."""
         return first[:, None] + np.arange(int(np.max(last - first)) + 2, dtype=np.float32)
 
     def _blend(self, left: Floats, top: Floats, cover: Floats, colour: ArrayLike, alpha: ArrayLike, add: bool) -> None:

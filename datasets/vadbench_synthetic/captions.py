@@ -1,4 +1,4 @@
-"""What the small CLIP was told about a frame, and what it was not.
+"""The captions that the small CLIP was trained on, and what they leave out.
 
 Captions name the light, the layout of the street, and four of the six kinds of anomaly. They never name a distractor
 (:data:`vadbench_synthetic.events.DISTRACTORS`), nor a cyclist: the image tower sees the pixels, in frames that are
@@ -20,10 +20,10 @@ TEMPLATES = (
     "a video from a CCTV camera of a {}",
     "a frame of a surveillance video showing {}",
 )
-"""What a phrase is put into."""
+"""Templates that a phrase is put into."""
 
 UNTAUGHT: dict[str, str | None] = {"Cyclist": None, "Fighting": NORMAL}
-"""Kinds that no caption names, and what is said of their frames instead."""
+"""Kinds that no caption names, and the words that their frames are captioned with instead."""
 
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "light": {
@@ -67,7 +67,7 @@ ELSEWHERE = (
 
 
 def attributes(script: Script, frame: int) -> dict[str, str | None]:
-    """The value of each attribute in one frame; ``None`` where no caption is given for it.
+    """Return the value of each attribute in one frame; ``None`` where no caption is given for it.
 
     An ordinary frame with a distractor in it is not called normal either: which look-alikes are harmless is for a
     trained method to find out.

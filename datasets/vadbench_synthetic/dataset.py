@@ -70,7 +70,7 @@ class Synthetic(Dataset):
         self.folder = root / f"v{VERSION}-seed{seed}-{train}+{test}x{frames[0]}-{frames[1]}"
 
     def scripts(self, split: Split) -> dict[str, Script]:
-        """What happens in each video of a split, by the video's name; a pure function of the seed."""
+        """Return the script of each video of a split by the video's name; a pure function of the seed."""
         count = self.counts[split]
         abnormal, kinds, places = round(count * ABNORMAL_SHARE[split]), sorted(EVENTS), cameras(self.seed)
         scripts = {}
@@ -80,11 +80,11 @@ class Synthetic(Dataset):
         return scripts
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        """The videos of one split, abnormal ones first; segments are given for the test split only."""
+        """Return the videos of one split, abnormal ones first; segments are given for the test split only."""
         return [self._video(split, name, script) for name, script in self.scripts(split).items()]
 
     def prepare(self, progress: Progress = silent) -> None:
-        """Render the videos that are not there yet; a killed call is continued by the next one.
+        """Render the videos that are missing; the next call continues one that was killed.
 
         Two processes that call it at once take turns.
         """
@@ -111,7 +111,7 @@ class Synthetic(Dataset):
             write_json(manifest, {"version": VERSION, "seed": self.seed, "videos": self._records()})
 
     def _records(self) -> list[dict[str, object]]:
-        """What the manifest says of each video, for whoever looks at the files without this package."""
+        """Return the entries of the manifest, which describes the videos to readers without this package."""
         return [
             {
                 "name": video.name,

@@ -13,11 +13,11 @@ from vadbench_synthetic.canvas import CANVAS, Brush, hashed, triangle, wave
 from vadbench_synthetic.scene import CAR_SPEED, CYCLIST_SPEED, Camera, traffic
 
 Builder = Callable[[np.random.Generator, Camera, int, int], list[Actor]]
-"""Builds what is seen of one event between two frames."""
+"""A function that builds the actors of one event between two frames."""
 
 
 def explosion(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A flash and a ball of fire that sinks into rising smoke, with smaller bursts after it."""
+    """Build a flash and a ball of fire that sinks into rising smoke, with smaller bursts after it."""
     strip = camera.walkway if rng.integers(2) else camera.road
     x, y, salt = float(rng.uniform(18, 54)), float(rng.uniform(*strip)), int(rng.integers(1 << 16))
     size, every = camera.zoom * float(rng.uniform(8.5, 12)), int(rng.integers(24, 40))
@@ -45,7 +45,7 @@ def explosion(rng: np.random.Generator, camera: Camera, start: int, end: int) ->
 
 
 def fire(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Flames that grow on the ground or at a house, with smoke above them."""
+    """Build flames that grow on the ground or at a house, with smoke above them."""
     strip = camera.walkway if rng.integers(2) else (camera.horizon, camera.horizon + 6)
     x, y, salt = float(rng.uniform(14, 58)), float(rng.uniform(*strip)), int(rng.integers(1 << 16))
     size = camera.zoom * float(rng.uniform(10, 16))
@@ -68,7 +68,7 @@ def _pair(rng: np.random.Generator, camera: Camera) -> tuple[float, float, float
 
 
 def fighting(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Two people who hit each other: they lunge, sway and swing their arms faster than anyone else."""
+    """Build two people who hit each other: they lunge, sway and swing their arms faster than anyone else."""
     x, ground, height, *looks = _pair(rng, camera)
     salt = int(rng.integers(1 << 16))
 
@@ -91,7 +91,7 @@ def fighting(rng: np.random.Generator, camera: Camera, start: int, end: int) -> 
 
 
 def meeting(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Two people who stand together, hug or dance slowly."""
+    """Build two people who stand together, hug or dance slowly."""
     x, ground, height, *looks = _pair(rng, camera)
     apart, lift = float(rng.uniform(0.14, 0.26)), float(rng.choice([0.1, 0.25, -0.1]))
 
@@ -108,7 +108,7 @@ def meeting(rng: np.random.Generator, camera: Camera, start: int, end: int) -> l
 
 
 def vehicle_on_walkway(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A car or van that drives along the walkway, in one direction or to and fro."""
+    """Build a car or van that drives along the walkway, in one direction or to and fro."""
     ground, van = float(rng.uniform(*camera.walkway)), bool(rng.integers(2))
     height, colour = camera.height(ground), random_colour(rng, 30, 225)
     x, facing, _ = _passes(rng, start, end, CAR_SPEED, height)
@@ -124,12 +124,12 @@ def vehicle_on_walkway(rng: np.random.Generator, camera: Camera, start: int, end
 
 
 def cyclist(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Somebody who rides a bicycle along the walkway."""
+    """Build a person who rides a bicycle along the walkway."""
     return _rider(rng, camera, camera.walkway, start, end)
 
 
 def cyclist_on_road(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Somebody who rides a bicycle where bicycles belong."""
+    """Build a person who rides a bicycle where bicycles belong."""
     return _rider(rng, camera, camera.road, start, end)
 
 
@@ -149,7 +149,7 @@ def _rider(rng: np.random.Generator, camera: Camera, strip: tuple[int, int], sta
 def _passes(
     rng: np.random.Generator, start: int, end: int, speed: tuple[float, float], height: float
 ) -> tuple[Callable[[Brush], np.ndarray], float, int]:
-    """A way to and fro across the picture that fills the time; ``x``, first direction and number of crossings."""
+    """Return a path to and fro across the frame that fills the time: ``x``, first direction, number of crossings."""
     facing, span = float(rng.choice([-1.0, 1.0])), CANVAS + 0.8 * height
     passes = max(1, round((end - start) * float(rng.uniform(*speed)) / span))
 
@@ -161,7 +161,7 @@ def _passes(
 
 
 def fallen_person(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Somebody who walks, collapses, lies on the ground and gets up again at the end."""
+    """Build a person who walks, collapses, lies on the ground and gets up again at the end."""
     ground, facing = float(rng.uniform(*camera.walkway)), float(rng.choice([-1.0, 1.0]))
     height, look = camera.height(ground) * 1.05, Look.draw_from(rng)
     x, speed = float(rng.uniform(20, 52)), 0.3
@@ -177,7 +177,7 @@ def fallen_person(rng: np.random.Generator, camera: Camera, start: int, end: int
 
 
 def sitting(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Somebody on a bench."""
+    """Build a person on a bench."""
     ground = float(rng.uniform(*camera.walkway))
     draw = partial(actors.sitter, x=float(rng.uniform(14, 58)), y=ground, height=camera.height(ground),
                    look=Look.draw_from(rng))  # fmt: skip
@@ -185,7 +185,7 @@ def sitting(rng: np.random.Generator, camera: Camera, start: int, end: int) -> l
 
 
 def dog_walk(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A dog that wanders along the walkway."""
+    """Build a dog that wanders along the walkway."""
     ground, facing = float(rng.uniform(*camera.walkway)), float(rng.choice([-1.0, 1.0]))
     height, grey = camera.height(ground), float(rng.integers(30, 170))
     x, colour = _passes(rng, start, end, (0.3, 0.7), height)[0], (grey, 0.8 * grey, 0.6 * grey)
@@ -193,7 +193,7 @@ def dog_walk(rng: np.random.Generator, camera: Camera, start: int, end: int) -> 
 
 
 def pram_walk(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Somebody who pushes a pram."""
+    """Build a person who pushes a pram."""
     ground, facing = float(rng.uniform(*camera.walkway)), float(rng.choice([-1.0, 1.0]))
     height, look, colour = camera.height(ground), Look.draw_from(rng), random_colour(rng, 30, 200)
     speed, offset = float(rng.uniform(0.15, 0.35)), float(rng.uniform(0, 30))
@@ -209,7 +209,7 @@ def pram_walk(rng: np.random.Generator, camera: Camera, start: int, end: int) ->
 
 
 def parked_car(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A car that stands at the kerb, on the road side of it."""
+    """Build a car that stands at the kerb, on the road side of it."""
     ground = camera.border - 2.0 if camera.walkway_near else camera.border + 9.0
     colour, van = random_colour(rng, 30, 225), bool(rng.integers(2))
     draw = partial(actors.car, x=float(rng.uniform(12, 60)), y=ground, height=camera.height(ground), colour=colour,
@@ -218,12 +218,12 @@ def parked_car(rng: np.random.Generator, camera: Camera, start: int, end: int) -
 
 
 def busy_road(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """Several cars on the road, one after the other."""
+    """Build several cars on the road, one after the other."""
     return [actor for _ in range(2) for actor in traffic(rng, camera, end)]
 
 
 def sun_flare(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """The sun, or at night a floodlight, that dazzles the camera and comes and goes."""
+    """Build the sun, or at night a floodlight, that dazzles the camera and comes and goes."""
     x, y, size = float(rng.uniform(10, 62)), float(rng.uniform(4, 26)), float(rng.uniform(6, 10))
 
     def draw(brush: Brush) -> None:
@@ -235,7 +235,7 @@ def sun_flare(rng: np.random.Generator, camera: Camera, start: int, end: int) ->
 
 
 def dazzling_headlights(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A car that stands on the road with its full beam towards the camera."""
+    """Build a car that stands on the road with its full beam towards the camera."""
     ground, x = float(rng.uniform(*camera.road)), float(rng.uniform(14, 58))
     height, colour = camera.height(ground), random_colour(rng, 30, 120)
 
@@ -250,7 +250,7 @@ def dazzling_headlights(rng: np.random.Generator, camera: Camera, start: int, en
 
 
 def shop_window(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A warmly lit shop window whose lamps flicker a little."""
+    """Build a warmly lit shop window whose lamps flicker a little."""
     x, width, salt = float(rng.uniform(6, 52)), float(rng.uniform(9, 15)), int(rng.integers(1 << 16))
 
     def draw(brush: Brush) -> None:
@@ -262,7 +262,7 @@ def shop_window(rng: np.random.Generator, camera: Camera, start: int, end: int) 
 
 
 def autumn_tree(rng: np.random.Generator, camera: Camera, start: int, end: int) -> list[Actor]:
-    """A tree with red and golden leaves in the wind."""
+    """Build a tree with red and golden leaves in the wind."""
     ground = camera.horizon + float(rng.uniform(2, 8))
     leaves = (float(rng.integers(205, 245)), float(rng.integers(95, 150)), float(rng.integers(20, 50)))
     draw = partial(actors.tree, x=float(rng.uniform(12, 60)), y=ground, height=float(rng.uniform(13, 19)),
@@ -278,7 +278,7 @@ EVENTS: dict[str, Builder] = {
     "Fire": fire,
     "Vehicle on walkway": vehicle_on_walkway,
 }
-"""Official class name -> what is seen."""
+"""Official class name -> builder of its actors."""
 
 DISTRACTORS: dict[str, tuple[Builder, ...]] = {
     "Cyclist": (cyclist_on_road, pram_walk),
@@ -288,4 +288,4 @@ DISTRACTORS: dict[str, tuple[Builder, ...]] = {
     "Fire": (shop_window, autumn_tree),
     "Vehicle on walkway": (parked_car, busy_road),
 }
-"""What each class is easily taken for; appears in normal and abnormal videos alike."""
+"""Look-alikes of each class; they appear in normal and abnormal videos alike."""

@@ -1,4 +1,4 @@
-"""From a script to frames, and from frames to a video file."""
+"""Rendering of scripts to frames, and of frames to a video file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK = 100
 
 
 def paint(script: Script, times: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Any frames of a script.
+    """Paint some frames of a script.
 
     Args:
         times: frame numbers in ascending order; what a frame looks like does not depend on the others.
@@ -48,7 +48,7 @@ def paint(script: Script, times: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def _expose(script: Script, pixels: Floats, t: Floats) -> NDArray[np.uint8]:
-    """What the sensor makes of the picture: a shaking cut-out with noise."""
+    """Apply the sensor to painted frames: a shaking cut-out with noise."""
     dx, dy = sensor(script.camera, t)
     frames = np.empty((len(t), SIZE, SIZE, 3), np.float32)
     for k in range(len(t)):
@@ -61,7 +61,7 @@ def _expose(script: Script, pixels: Floats, t: Floats) -> NDArray[np.uint8]:
 
 
 def frames(script: Script) -> Iterator[NDArray[np.uint8]]:
-    """Every frame of a script in order, ``(SIZE, SIZE, 3)`` each."""
+    """Yield every frame of a script in order, ``(SIZE, SIZE, 3)`` each."""
     for first in range(0, script.frames, CHUNK):
         yield from paint(script, np.arange(first, min(first + CHUNK, script.frames)))
 

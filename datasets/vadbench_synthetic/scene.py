@@ -12,7 +12,7 @@ from vadbench_synthetic.actors import Actor, Look, random_colour
 from vadbench_synthetic.canvas import CANVAS, MARGIN, Brush, Colour, Floats, hashed, triangle, wave
 
 LIGHTS: dict[str, Colour] = {"day": (1.0, 1.0, 1.0), "dusk": (0.78, 0.62, 0.58), "night": (0.44, 0.46, 0.57)}
-"""What each light leaves of red, green and blue."""
+"""Factors by which each light scales red, green and blue."""
 
 CYCLIST_SPEED = (0.9, 1.6)
 CAR_SPEED = (0.8, 2.0)
@@ -21,7 +21,7 @@ CAR_SPEED = (0.8, 2.0)
 
 @dataclass(frozen=True)
 class Camera:
-    """One place and the camera that watches it.
+    """A place and the camera that watches it.
 
     Args:
         light: a key of :data:`LIGHTS`.
@@ -45,7 +45,7 @@ class Camera:
 
     @classmethod
     def draw_from(cls, rng: np.random.Generator) -> Camera:
-        """A random camera."""
+        """Return a random camera."""
         return cls(
             light=str(rng.choice(["day", "day", "dusk", "night"])),
             horizon=int(rng.integers(20, 26)),
@@ -57,7 +57,7 @@ class Camera:
         )
 
     def at(self, light: str) -> Camera:
-        """The same camera at another time of day."""
+        """Return the same camera at another time of day."""
         return replace(self, light=light)
 
     @property
@@ -71,12 +71,12 @@ class Camera:
         return (self.horizon + 11, self.border - 3) if self.walkway_near else (self.border + 9, CANVAS - MARGIN - 2)
 
     def height(self, ground: float) -> float:
-        """Height in pixels of a person whose feet are at ``ground``."""
+        """Return the height in pixels of a person whose feet are at ``ground``."""
         return self.zoom * (11.5 + 0.2 * (ground - 26))
 
 
 def background(camera: Camera) -> Floats:
-    """The empty street by daylight: ``(CANVAS, CANVAS, 3)`` between 0 and 255."""
+    """Return the empty street by daylight: ``(CANVAS, CANVAS, 3)`` between 0 and 255."""
     rng = np.random.default_rng(camera.look)
     picture = np.empty((CANVAS, CANVAS, 3), np.float32)
     picture[:] = (150, 180, 215)
@@ -106,13 +106,13 @@ def background(camera: Camera) -> Floats:
 
 
 def sensor(camera: Camera, t: Floats) -> tuple[Floats, Floats]:
-    """Where the camera points in each frame: horizontal and vertical displacement in whole pixels."""
+    """Return the displacement of the camera in each frame, horizontal and vertical, in whole pixels."""
     drift = [camera.shake * (wave(t / p) + hashed(t, camera.look % 997 + p) - 0.5) / 1.5 for p in (19, 29)]
     return np.rint(drift[0]), np.rint(drift[1])
 
 
 def walker(rng: np.random.Generator, camera: Camera) -> Actor:
-    """A pedestrian who strolls up and down the walkway."""
+    """Return a pedestrian who strolls up and down the walkway."""
     ground = float(rng.uniform(*camera.walkway))
     height, look = camera.height(ground) * float(rng.uniform(0.9, 1.08)), Look.draw_from(rng)
     speed, begin = float(rng.uniform(0.12, 0.45)), float(rng.uniform(0, 2))
@@ -127,7 +127,7 @@ def walker(rng: np.random.Generator, camera: Camera) -> Actor:
 
 
 def traffic(rng: np.random.Generator, camera: Camera, frames: int) -> list[Actor]:
-    """A car that drives along the road once, with its headlights on at night."""
+    """Return a car that drives along the road once, with its headlights on at night."""
     facing = float(rng.choice([-1.0, 1.0]))
     ground = float(rng.uniform(*camera.road))
     height, colour = camera.height(ground), random_colour(rng, 30, 225)
@@ -150,7 +150,7 @@ def traffic(rng: np.random.Generator, camera: Camera, frames: int) -> list[Actor
 
 
 def street_tree(rng: np.random.Generator, camera: Camera) -> Actor:
-    """A green tree at the foot of the houses."""
+    """Return a green tree at the foot of the houses."""
     ground, x = camera.horizon + 2.0, float(rng.uniform(6, CANVAS - 6))
     leaves = (float(rng.integers(35, 75)), float(rng.integers(85, 130)), float(rng.integers(35, 65)))
     draw = partial(actors.tree, x=x, y=ground, height=float(rng.uniform(11, 16)), leaves=leaves, sway=0.9)
@@ -158,7 +158,7 @@ def street_tree(rng: np.random.Generator, camera: Camera) -> Actor:
 
 
 def bird(rng: np.random.Generator, frames: int) -> Actor:
-    """A bird that crosses the sky."""
+    """Return a bird that crosses the sky."""
     start, speed = int(rng.integers(0, frames)), float(rng.choice([-1, 1]) * rng.uniform(0.7, 1.4))
     height = float(rng.uniform(7, 18))
 
@@ -170,7 +170,7 @@ def bird(rng: np.random.Generator, frames: int) -> Actor:
 
 
 def normal_life(rng: np.random.Generator, camera: Camera, frames: int) -> list[Actor]:
-    """Everything that happens in any video of this camera."""
+    """Return everything that happens in any video of this camera."""
     life = [walker(rng, camera) for _ in range(int(rng.integers(1, 5)))]
     for _ in range(int(rng.integers(1, 2 + frames // 120))):
         life += traffic(rng, camera, frames)

@@ -28,10 +28,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Script:
-    """One video before it is painted.
+    """A video before it is painted.
 
     Args:
-        seed: what it was written from; also seeds the camera's noise.
+        seed: the seed it was written from; also seeds the camera's noise.
         actors: everything in the picture but the events.
         events: the anomalies in the order of time, none for a normal video.
         distractors: the harmless look-alikes among the actors: name, first frame, one past the last.
@@ -45,17 +45,17 @@ class Script:
     distractors: tuple[tuple[str, int, int], ...] = ()
 
     def seen(self, frame: int) -> tuple[str, set[str]]:
-        """The class of a frame, :data:`NORMAL` outside every event, and the look-alikes that are on stage in it."""
+        """Return the class of a frame, :data:`NORMAL` outside every event, and the look-alikes on stage in it."""
         kind = next((event.kind for event in self.events if event.start <= frame < event.end), NORMAL)
         return kind, {name for name, start, end in self.distractors if start <= frame < end}
 
     def without_events(self) -> Script:
-        """The same scene on a day when nothing happens."""
+        """Return the same scene on a day when nothing happens."""
         return replace(self, events=())
 
 
 def cameras(seed: int) -> list[Camera]:
-    """The places of the data set of that seed, the same in its two splits."""
+    """Return the places of the data set of that seed, the same in its two splits."""
     rng = np.random.default_rng((seed, 0))
     return [Camera.draw_from(rng) for _ in range(CAMERAS)]
 
@@ -63,7 +63,7 @@ def cameras(seed: int) -> list[Camera]:
 def write(
     kind: str, seed: tuple[int, ...], places: Sequence[Camera], frames: tuple[int, int], max_distractors: int = 2
 ) -> Script:
-    """The script of one video.
+    """Write the script of one video.
 
     Args:
         kind: a class name, :data:`NORMAL` or a key of :data:`EVENTS`.
@@ -89,7 +89,7 @@ def write(
 
 
 def _events(rng: np.random.Generator, kind: str, camera: Camera, frames: int) -> list[Event]:
-    """One event somewhere in the video, or in every third video of 240 frames and more one in each half."""
+    """Place one event in the video, or in every third video of 240 frames and more one in each half."""
     halves = [(0, frames)]
     if frames >= 240 and rng.integers(3) == 0:
         halves = [(0, frames // 2), (frames // 2, frames)]

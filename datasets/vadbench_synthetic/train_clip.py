@@ -53,7 +53,7 @@ EXTRA_WORDS = ("fighting", "cyclist on the walkway")
 """Class words that no caption uses; their tokens are stored too, as untrained as any other word's."""
 
 THINGS = [*EVENTS, *(builder.__name__ for builders in DISTRACTORS.values() for builder in builders)]
-"""What the wordless head tells apart."""
+"""Things that the wordless head tells apart."""
 MOMENTS = 8
 """Moments of each training scene; a moment is two frames, 0.2 s apart."""
 TOGETHER = 4
@@ -62,7 +62,7 @@ TOGETHER = 4
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the curriculum: how much bigger than in the data set everything is, and how much distracts."""
+    """A step of the curriculum: how much bigger than in the data set everything is, and how much distracts."""
 
     zoom: float
     max_distractors: int
@@ -126,13 +126,13 @@ class Words:
         self.length = int(tokens.argmax(1).max()) + 1
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Renumbered tokens ``(n, length)`` and where each text ends."""
+        """Return renumbered tokens ``(n, length)`` and the position of the end of each text."""
         tokens = self.tokenizer(texts)
         return torch.searchsorted(self.ids, tokens[:, : self.length].contiguous()), tokens.argmax(1)
 
 
 def token_table() -> Tensor:
-    """The embedding of every token before training."""
+    """Return the embedding of every token before training."""
     return 0.02 * torch.randn((49408, WIDTH), generator=torch.Generator().manual_seed(TOKEN_SEED))
 
 
@@ -148,7 +148,7 @@ class Student(nn.Module):
         del self.clip.token_embedding
 
     def texts(self, tokens: Tensor, ends: Tensor) -> Tensor:
-        """Unit text features ``(n, dim)``."""
+        """Return unit text features ``(n, dim)``."""
         length = tokens.shape[1]
         x = self.rows[tokens] + self.clip.positional_embedding[:length]
         x = self.clip.ln_final(self.clip.transformer(x, attn_mask=self.clip.attn_mask[:length, :length]))
@@ -172,7 +172,7 @@ def augment(frames: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
 
 def caption_loss(student: Student, words: Words, images: Tensor, values: dict[str, Tensor], scale: float,
                  rng: np.random.Generator) -> Tensor:  # fmt: skip
-    """Cross-entropy over the values of each attribute, each value said in one random way."""
+    """Return the cross-entropy over the values of each attribute, each value said in one random way."""
     texts: list[str] = []
     spans: dict[str, slice] = {}
     for name, ways in PHRASES.items():
@@ -188,14 +188,14 @@ def caption_loss(student: Student, words: Words, images: Tensor, values: dict[st
 
 
 def moment_loss(student: Student, images: Tensor) -> Tensor:
-    """InfoNCE between the two frames of each moment against all other moments of the batch."""
+    """Return the InfoNCE loss between the two frames of each moment against all other moments of the batch."""
     a, b = (F.normalize(student.moment_head(x), dim=-1) for x in images.chunk(2))
     logits, target = a @ b.T / 0.1, torch.arange(len(a))
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def thing_loss(student: Student, images: Tensor, things: Tensor) -> Tensor:
-    """Binary cross-entropy of a linear head on the features, summed over :data:`THINGS`."""
+    """Return the binary cross-entropy of a linear head on the features, summed over :data:`THINGS`."""
     logits = student.thing_head(10 * F.normalize(images, dim=-1))
     return F.binary_cross_entropy_with_logits(logits, things, reduction="none").sum(1).mean()
 

@@ -68,7 +68,7 @@ class UcfCrime(ListedDataset):
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        """The videos of one split in the order of its list; frame counts where an annotation gives them.
+        """Return the videos of one split in the order of its list; frame counts where an annotation gives them.
 
         Args:
             boundaries: how interval numbers are read: ``native`` [first - 1, last), ``anomalyclip`` [first, last + 1)

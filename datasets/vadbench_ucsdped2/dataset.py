@@ -51,7 +51,7 @@ class UcsdPed2(Dataset):
         self._masks: dict[str, Mask] | None = None
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        """The clips of one split; frame counts where there are masks.
+        """Return the clips of one split; frame counts where there are masks.
 
         Raises:
             DataError: nothing says which frames are abnormal, or a clip, its masks and its interval contradict each
@@ -92,11 +92,11 @@ class UcsdPed2(Dataset):
         return None
 
     def _truth_folders(self) -> list[Path]:
-        """Where the interval file and the folders of masks may lie."""
+        """Return the folders in which the interval file and the folders of masks may be."""
         return [self.root, self.root / "Test", self.root / "UCSDped2", self.root / "UCSDped2" / "Test"]
 
     def _read_masks(self) -> dict[str, Mask]:
-        """The masks of the clips that have a folder of them, read once."""
+        """Return the masks of the clips that have a folder of them, read once."""
         if self._masks is None:
             places = {n: [f / f"{n}{MASKS}" for f in self._truth_folders()] for n in TEST_CLIPS}
             found = {n: next((p for p in paths if p.is_dir()), None) for n, paths in places.items()}
@@ -104,7 +104,7 @@ class UcsdPed2(Dataset):
         return self._masks
 
     def _runs(self, masks: Mapping[str, Mask]) -> dict[str, tuple[tuple[int, int], ...]]:
-        """The abnormal frames of the official test clips that are test clips here too, as half-open runs."""
+        """Return the abnormal frames, as half-open runs, of the official test clips that are test clips here too."""
         tested = [n for n in TEST_CLIPS if n not in TRAIN_ABNORMAL]
         files = [folder / name for folder in self._truth_folders() for name in (INTERVALS_JSON, INTERVALS_MATLAB)]
         path = next((file for file in files if file.is_file()), None)
@@ -127,14 +127,14 @@ class UcsdPed2(Dataset):
                 said = ", ".join(f"{start + 1} to {end}" for start, end in mask.runs) or "none"
                 raise DataError(
                     f"{name}: {path} says that frames {first} to {last} are abnormal, the masks in {mask.folder} say"
-                    f" {said}; fetch both again, or keep the one that is right"
+                    f" {said}; fetch both again, or remove the wrong one"
                 )
         return {name: (intervals[name],) for name in tested}
 
 
 def _require_same_length(name: str, path: Path | None, mask: Mask) -> None:
     frames = None
-    # A clip that cannot be opened is the concern of whoever reads it.
+    # A clip that cannot be opened is reported when it is read.
     with suppress(MediaError):
         frames = declared_frames(path) if path is not None else None
     if frames not in (None, mask.frames):

@@ -14,14 +14,14 @@ TEST_CLIPS = tuple(f"Test{i:03d}" for i in range(1, 13))
 INTERVALS_JSON = "ped2_mat_gt.json"
 INTERVALS_MATLAB = "UCSDped2.m"
 MASKS = "_gt"
-"""What the name of a clip's folder of masks ends in."""
+"""Suffix of the name of a clip's folder of masks."""
 
 _RANGE = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*\]")
 
 
 @dataclass(frozen=True)
 class Mask:
-    """What a folder of masks says: the number of frames, and the abnormal ones as half-open, 0-based runs."""
+    """The content of a folder of masks: the number of frames, and the abnormal ones as half-open, 0-based runs."""
 
     folder: Path
     frames: int
@@ -29,7 +29,7 @@ class Mask:
 
 
 def read_mask(folder: Path) -> Mask:
-    """A clip's masks, one image a frame in the order of their numbers; a frame with any pixel set is abnormal.
+    """Read a clip's masks, one image a frame in the order of their numbers; one with any pixel set is abnormal.
 
     Raises:
         MediaError: there is no image, or a damaged one.
@@ -45,7 +45,7 @@ def read_mask(folder: Path) -> Mask:
 
 
 def read_intervals(path: Path) -> dict[str, tuple[int, int]]:
-    """Half-open, 0-based interval of each official test clip; both forms of the file are 1-based, both ends inside.
+    """Return the half-open, 0-based interval of each official test clip; in the file they are 1-based, ends included.
 
     Raises:
         DataError: not one interval for each clip.

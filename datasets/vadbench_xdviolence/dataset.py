@@ -29,7 +29,7 @@ _MARK = "_label_"
 class XdViolence(ListedDataset):
     """4,754 videos from films, the web, games and surveillance, with up to three of six kinds of violence each.
 
-    A video's labels are the codes in its name. Whether a frame is violent comes from ``annotations.txt``, of which
+    A video's labels are the codes in its name. Whether a frame is violent comes from ``annotations.txt``, and its
     class from the multi-class file; where the frames of the two differ, ``Video.binary`` holds the former.
     """
 
@@ -72,7 +72,7 @@ class XdViolence(ListedDataset):
         self._folders: dict[Split, list[ListEntry]] | None = None
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        """The videos of one split in the order of its list; frame counts where a file gives them.
+        """Return the videos of one split in the order of its list; frame counts where a file gives them.
 
         Args:
             boundaries: how interval numbers are read: ``native`` and ``anomalyclip`` [first, last + 1), the latter
@@ -128,7 +128,7 @@ class XdViolence(ListedDataset):
         return labels
 
     def _from_folders(self) -> dict[Split, list[ListEntry]]:
-        """Both splits without lists: a folder with a video of ``annotations.txt`` is a test folder, as a whole."""
+        """Split the videos without lists: a folder with any video of ``annotations.txt`` is a test folder."""
         if self._folders is None:
             videos = {video_name(p.name): p for p in VideoFiles(self.root).videos if _codes(video_name(p.name))}
             if not videos:
@@ -140,7 +140,7 @@ class XdViolence(ListedDataset):
                 split: Split = "test" if path.parent in test else "train"
                 if split == "test" and name not in annotated and not name.endswith("_label_A"):
                     raise DataError(
-                        f"{path.parent}: train and test videos lie together ({name!r} is not in {BINARY_FILE}); add"
+                        f"{path.parent}: train and test videos share a folder ({name!r} is not in {BINARY_FILE}); add"
                         " VadCLIP's csv lists or put the test videos in a folder of their own"
                     )
                 self._folders[split].append(ListEntry(name, str(path), path.parent.name))
@@ -148,13 +148,13 @@ class XdViolence(ListedDataset):
 
 
 def _codes(name: str) -> str:
-    """The codes at the end of a video's name; "" where it has none."""
+    """Return the codes at the end of a video's name; "" where it has none."""
     codes = name.rpartition(_MARK)[2] if _MARK in name else ""
     return codes if codes.split() == [codes] else ""
 
 
 def _read_binary(path: Path) -> dict[str, list[Interval]]:
-    """Intervals of ``name first last [first last ...]``, labelled with the first code of the name."""
+    """Read intervals of ``name first last [first last ...]``, labelled with the first code of the name."""
     found: dict[str, list[Interval]] = {}
     for where, name, rest in _annotated_lines(path):
         add_once(found, name, pairs(rest, _codes(name).split("-")[0], where), where)
@@ -162,7 +162,7 @@ def _read_binary(path: Path) -> dict[str, list[Interval]]:
 
 
 def _read_classes(path: Path) -> dict[str, list[Interval]]:
-    """Intervals of ``name code first last [code first last ...]``."""
+    """Read intervals of ``name code first last [code first last ...]``."""
     found: dict[str, list[Interval]] = {}
     for where, name, rest in _annotated_lines(path):
         if len(rest) % 3:

@@ -16,13 +16,13 @@ from vadbench.nn.linear import Linear
 from vadbench_anomalyclip.config import HEADS
 
 _AT_ONCE = 512
-"""Channels of a feed-forward that are computed at once: of more than so many together oneDNN computes the gradient of
-the weights a fifth slower, which is a third of a training step."""
+"""Channels of a feed-forward that are computed at once: with more, oneDNN computes the gradient of the weights, a third
+of a training step, a fifth slower."""
 
 
 class AxialTransformer(nn.Module):
-    """Grid to grid of the same shape. Each level adds attention over N to one stream and attention over L to the
-    other, then a feed-forward to each; every addition reads the other stream. The result is the streams' mean."""
+    """Transformer of a grid. Each level adds attention over N to one stream and attention over L to the other, then a
+    feed-forward to each; every addition reads the other stream. The result is the streams' mean."""
 
     def __init__(self, width: int, depth: int, segments: int, length: int) -> None:
         super().__init__()
@@ -89,12 +89,11 @@ class GridFeedForward(nn.Module):
 class ChannelNorm(nn.Module):
     """Layer norm whose epsilon is added to the standard deviation, not to the variance (spec 2.6)."""
 
-    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.epsilon = epsilon
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, grid: Tensor) -> Tensor:
         variance, mean = torch.var_mean(grid, dim=-1, correction=0, keepdim=True)
-        return (grid - mean) / (variance.sqrt() + self.epsilon) * self.weight + self.bias
+        return (grid - mean) / (variance.sqrt() + 1e-5) * self.weight + self.bias

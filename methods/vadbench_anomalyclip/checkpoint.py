@@ -1,4 +1,4 @@
-"""The authors' released checkpoints: their key names, and checking that they belong to this CLIP and these classes."""
+"""Import of the authors' released checkpoints: names of keys, and checks that CLIP and classes are the same."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vadbench_anomalyclip.prompts import TextDirections
 
 _BLOCKS = "temporal_model.axial_attn.layers.blocks"
 _HALF_PRECISION = 2e-3
-"""Relative difference allowed between two copies of CLIP, of which one may have passed through float16."""
+"""Relative difference allowed between two copies of CLIP, one of which may have been stored as float16."""
 
 
 def reference_names(config: AnomalyClipConfig) -> dict[str, str]:
-    """Our tensor names to the authors' (spec 7), for the configuration they released.
+    """Return the authors' tensor names (spec 7) by ours, for the configuration they released.
 
     Raises:
         CheckpointError: the configuration is an ablation whose weights were never released.
@@ -66,10 +66,10 @@ def reference_names(config: AnomalyClipConfig) -> dict[str, str]:
 def to_ours(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], directions: TextDirections, config: AnomalyClipConfig
 ) -> dict[str, Tensor]:
-    """The authors' tensors under our names and in our shapes.
+    """Return the authors' tensors under our names and in our shapes.
 
     The text tower in the checkpoint must be this task's, and its prompts must be of this task's classes. The image
-    tower is not looked at: features carry their own fingerprint.
+    tower is not checked, as features have a fingerprint.
 
     Args:
         state: the authors' ``state_dict``, with or without the ``net.`` prefix.
@@ -107,7 +107,7 @@ def to_ours(
 
 
 def _frozen(directions: TextDirections) -> dict[str, Tensor]:
-    """What a checkpoint repeats of CLIP's text side, under the authors' names."""
+    """Return the tensors of CLIP's text side that a checkpoint repeats, under the authors' names."""
     text = directions.task.text
     tower = text.state_dict()
     rows = text.embed(directions.tokens)

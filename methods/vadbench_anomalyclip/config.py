@@ -14,11 +14,11 @@ from vadbench.base.config import Settings
 from vadbench.base.method_config import MethodConfig, Recipe, Share
 
 HEADS = 8
-"""Attention heads of every temporal model."""
+"""Number of attention heads of every temporal model."""
 
 
 class AnomalyClipRecipe(Recipe):
-    """How AnomalyCLIP is trained on UCF-Crime; the other data sets differ in ``DATASET_DEFAULTS``."""
+    """Training recipe of AnomalyCLIP on UCF-Crime; the other data sets differ in ``DATASET_DEFAULTS``."""
 
     epochs: int = Field(50, ge=0, description="passes over the training split (paper and code; ShanghaiTech 100)")
     learning_rate: float = Field(1e-5, gt=0, description="AdamW learning rate at its peak (paper: tuned per data set)")
@@ -92,7 +92,7 @@ class AnomalyClipConfig(MethodConfig):
     )
     prompt_words: Literal["words", "name"] = Field(
         "words",
-        description="what stands for a class in a prompt: the data set's words for it, or its official name with"
+        description="words for a class in a prompt: those of the data set, or its official name with"
         " spaces for underscores (code: 'RoadAccidents' is one word); only with directions=prompt or coop",
     )
     n_ctx: int = Field(
@@ -204,8 +204,8 @@ _SMALL: dict[str, Any] = {
     "segment_dropout": 0.3,
     "recipe": {"epochs": 20, "batch_size": 16, "learning_rate": 1e-3, "warmup_epochs": 2, "warmup_from_zero": False},
 }
-"""Our decision: a model that trains in seconds on two CPU cores. ``segment_dropout`` was chosen on another copy of the
-synthetic data set (seed 1000), where 0.3 gave an AUC of 0.942 and the paper's 0.7 gave 0.919."""
+"""Small model that trains in seconds on two CPU cores (our decision). ``segment_dropout`` was chosen on another copy of
+the synthetic data set (seed 1000), where 0.3 gave an AUC of 0.942 and the paper's 0.7 gave 0.919."""
 
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "ucfcrime": {"prompt_words": "name"},

@@ -1,7 +1,7 @@
-"""The loss terms (paper, section 3.4; spec 3), as means over chosen rows.
+"""Loss terms (paper, section 3.4; spec 3), as means over chosen rows.
 
-Shapes as in ``selector.py``. Logarithms of probabilities are taken through log-softmax and log-sigmoid: the same
-numbers as the authors' logarithm of a product, but finite where a score saturates.
+Shapes as in ``selector.py``. Logarithms of probabilities are computed by log-softmax and log-sigmoid: the same
+numbers as the authors' logarithm of a product, but finite if a score saturates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vadbench_anomalyclip.selector import Chosen
 def weighted_terms(
     weights: LossWeights, similarity: Tensor, class_logits: Tensor, logits: Tensor, columns: Tensor, chosen: Chosen
 ) -> dict[str, Tensor]:
-    """Every term of positive weight, multiplied by it.
+    """Return every term of positive weight, multiplied by it.
 
     Args:
         similarity: ``(B, N, L, C')`` similarity of rows with class directions.
@@ -53,12 +53,12 @@ def weighted_terms(
 
 
 def _own(values: Tensor, columns: Tensor) -> Tensor:
-    """The column of each video's own class: ``(B/2, N, L, C')`` to ``(B/2, N, L)``."""
+    """Return the column of each video's class: ``(B/2, N, L, C')`` to ``(B/2, N, L)``."""
     return values[torch.arange(len(columns), device=values.device), :, :, columns]
 
 
 def _segments(values: Tensor, chosen: Tensor) -> Tensor:
-    """The rows of chosen segments: ``(B/2, N, L)`` to ``(B/2, K, L)``."""
+    """Return the rows of chosen segments: ``(B/2, N, L)`` to ``(B/2, K, L)``."""
     return values[torch.arange(len(chosen), device=values.device)[:, None], chosen]
 
 

@@ -28,15 +28,15 @@ from vadbench_anomalyclip.selector import Chosen, Selector, choose, draw_masks
 from vadbench_anomalyclip.temporal import TemporalModel
 
 WINDOW_ROWS = 8192
-"""Rows that go through the temporal model at once: bounds memory when scoring, and in training keeps tensors so small
-that their memory is used again instead of being fetched from the system, a tenth of a step's seconds."""
+"""Rows that go through the temporal model at once. It bounds memory in scoring; in training it keeps tensors so small
+that their memory is reused rather than requested from the system, which saves a tenth of a step's time."""
 
 
 class AnomalyClip(Method):
-    """The method; see :class:`AnomalyClipConfig` for what can be switched.
+    """AnomalyCLIP; see :class:`AnomalyClipConfig` for its options.
 
     State beyond the parameters: the selector's running statistics and ``centroid`` ``(dim,)``, the mean row of normal
-    training videos, zero where features are not centred. The CLIP text tower is the task's and not part of the state.
+    training videos, zero if features are not centred. The CLIP text tower belongs to the task, not to the state.
     """
 
     Config = AnomalyClipConfig
@@ -78,7 +78,7 @@ class AnomalyClip(Method):
         self.centroid.copy_(torch.from_numpy(total / rows))
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One sample: ``features`` ``(segments * segment_length, dim)``, float32."""
+        """Return a sample: ``features`` ``(segments * segment_length, dim)``, float32."""
 
         def draw(high: int, size: int) -> NDArray[np.integer[Any]]:
             return rng.integers(high, size=size)
@@ -87,13 +87,13 @@ class AnomalyClip(Method):
         return {"features": np.asarray(features[index], np.float32)}
 
     def forward(self, features: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Similarity ``(B, N, L, C')`` and logits ``(B, N, L)`` of centred samples ``(B, N, L, D)``."""
+        """Return similarity ``(B, N, L, C')`` and logits ``(B, N, L)`` of centred samples ``(B, N, L, D)``."""
         similarity = self.selector(features, directions, batch_statistics=self.training)
         parts = self._inputs(features, similarity).split(self._at_once())
         return similarity, torch.cat([self.temporal(self.temporal.projection(part)) for part in parts])
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The weighted terms of a batch whose first half is abnormal; of several labels the first counts (spec 1.2)."""
+        """Return the weighted terms of a batch whose first half is abnormal; the first label counts (spec 1.2)."""
         grid = (self.config.segments, self.config.segment_length)
         features = batch.views["features"].unflatten(1, grid) - self.centroid
         directions = self.directions(self.centroid)
@@ -106,7 +106,7 @@ class AnomalyClip(Method):
         return weighted_terms(self.config.loss, similarity, class_logits, logits, columns, chosen)
 
     def columns(self, first: Tensor) -> Tensor:
-        """Column among the abnormal classes of each video of the abnormal half: class ids ``(B,)`` to ``(B/2,)``."""
+        """Return the column of the class of each video of the abnormal half: class ids ``(B,)`` to ``(B/2,)``."""
         ids = first[: len(first) // 2]
         return ids - (ids > self.task.classes.normal).to(ids.dtype)
 
@@ -117,7 +117,7 @@ class AnomalyClip(Method):
         return choose(scores, columns, masks, self.config)
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Probability of being abnormal of each row, and of each class: normal has the rest."""
+        """Return the probability of being abnormal of each row, and of each class; the rest is that of normal."""
         directions = self.directions(self.centroid)
         grid = (self.config.segments, self.config.segment_length)
         similarities, windows = [], []
@@ -135,11 +135,11 @@ class AnomalyClip(Method):
 
     @property
     def reach(self) -> Reach:
-        """The whole video: every window takes segments from all of it (spec 2.6)."""
+        """Return the reach, the whole video: every window takes segments from all of it (spec 2.6)."""
         return Reach(self.config.segments * self.config.segment_length, whole=True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The authors' groups, all at one learning rate (spec 4): temporal model, prompts, text projection."""
+        """Return the authors' groups, all at one learning rate (spec 4): temporal model, prompts, text projection."""
         prompts = dict(self.directions.named_parameters())
         projection = prompts.pop("text_projection", None)
         groups = [

@@ -1,4 +1,4 @@
-"""AnomalyCLIP's protocol: how the authors' code turns scores into figures (spec of AnomalyCLIP, section 5).
+"""AnomalyCLIP's protocol, by which the authors' code turns scores into figures (spec of AnomalyCLIP, section 5).
 
 Both ends of an interval are inside, a video has the frames of its rows, and videos of several anomaly classes are left
 out.

@@ -1,4 +1,4 @@
-"""Which rows of a video become a training sample, and how a video is cut into windows for scoring."""
+"""Select the rows of a training sample, and cut a video into windows for scoring."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Draw = Callable[[int, int], NDArray[np.integer[Any]]]
-"""``draw(high, size)`` gives ``size`` integers from 0 to ``high - 1``."""
+"""Function ``draw(high, size)`` that returns ``size`` integers from 0 to ``high - 1``."""
 
 
 def training_rows(rows: int, segments: int, length: int, draw: Draw) -> NDArray[np.int64]:
-    """Rows of one training sample (spec 1.7).
+    """Return the rows of one training sample (spec 1.7).
 
-    The video, or ``segments * length`` rows where it is shorter, is divided into ``segments`` parts of ``part`` rows;
+    The video, or ``segments * length`` rows if it is shorter, is divided into ``segments`` parts of ``part`` rows;
     each gives ``length`` consecutive rows whose start is drawn so that they spill over the part's end by at most one
     row. A row past the video's end starts again at its beginning.
 

@@ -1,4 +1,4 @@
-"""The selector: how far each row points towards each abnormal class, and which segments that makes the ends of a video.
+"""Selector: similarity of each row with each abnormal class, and the most and least abnormal segments by it.
 
 Shapes: B videos, the first half abnormal; N segments; L rows in a segment; C' abnormal classes; D feature width.
 """
@@ -38,7 +38,7 @@ class Selector(nn.Module):
         self.register_buffer("logit_scale", torch.tensor(math.log(100.0)))
 
     def forward(self, features: Tensor, directions: Tensor, batch_statistics: bool) -> Tensor:
-        """Similarity ``(..., C')`` of centred features ``(..., D)`` with unit directions ``(C', D)``.
+        """Return the similarity ``(..., C')`` of centred features ``(..., D)`` with unit directions ``(C', D)``.
 
         Args:
             batch_statistics: normalise by the statistics of these rows and update the running ones, as in training;
@@ -54,12 +54,12 @@ class Selector(nn.Module):
         return normalised.view(*features.shape[:-1], -1)
 
     def class_logits(self, similarity: Tensor) -> Tensor:
-        """Logits of the class given that a row is abnormal, ``(..., C')``."""
+        """Return logits of the class given that a row is abnormal, ``(..., C')``."""
         return similarity * self.logit_scale.exp() if self.cosine else similarity
 
     @torch.no_grad()
     def segment_scores(self, features: Tensor, directions: Tensor, similarity: Tensor) -> Tensor:
-        """What ranks segments, ``(B, N, C')``, from centred features ``(B, N, L, D)``: the sum over their rows."""
+        """Return scores that rank segments, ``(B, N, C')``: sums over the rows of centred features ``(B, N, L, D)``."""
         if self.selection == "selector":
             rows = similarity
         elif self.selection == "cosine":
@@ -71,7 +71,7 @@ class Selector(nn.Module):
 
 @dataclass(frozen=True)
 class Masks:
-    """Which segments may be chosen as the most and as the least abnormal, each ``(B, N)`` bool."""
+    """Masks of segments that may be chosen as the most and as the least abnormal, each ``(B, N)`` bool."""
 
     top: Tensor
     bottom: Tensor
@@ -87,7 +87,7 @@ class Chosen:
 
 
 def draw_masks(videos: int, config: AnomalyClipConfig, device: torch.device) -> Masks:
-    """Draw which segments may be chosen; on the CPU from torch's global generator, so alike on every device.
+    """Draw which segments may be chosen, on the CPU from torch's global generator, so that all devices are the same.
 
     Both masks are always drawn, the one for the top first, as the authors' code does before it uses the second twice.
     """

@@ -1,7 +1,7 @@
-"""The temporal model: from rows to the logit of being abnormal (paper, section 3.3 and table 10).
+"""Temporal model, from rows to the logit of being abnormal (paper, section 3.3 and table 10).
 
 A body turns a grid ``(B, N, L, E)`` of windows, segments, rows and width into one of the same shape; the axial one is
-in ``axial.py``. What the paper leaves open about the others is our decision and stated with each.
+in ``axial.py``. Our decisions on details of the others that the paper leaves open are stated with each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class TemporalModel(nn.Module):
 
     Args:
         config: its ``temporal``, ``emb_size``, ``depth``, ``segments`` and ``segment_length`` are read.
-        inputs: width of a row as it comes in.
+        inputs: width of an input row.
     """
 
     def __init__(self, config: AnomalyClipConfig, inputs: int) -> None:
@@ -32,7 +32,7 @@ class TemporalModel(nn.Module):
         self.linear = nn.Linear(width, 1)
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Logits ``(B, N, L)``, always float32, from projected rows ``(B, N, L, E)``."""
+        """Return logits ``(B, N, L)``, always float32, from projected rows ``(B, N, L, E)``."""
         rows = self.body(grid)
         # A bfloat16 logit has 8 bits: a few hundred scores for thousands of rows, too few to rank them.
         with torch.autocast(rows.device.type, enabled=False):
@@ -53,7 +53,7 @@ def _body(config: AnomalyClipConfig) -> nn.Module:
 
 
 class RowMlp(nn.Sequential):
-    """Each row by itself. Three layers in all: the projection before it and two more of the same width, with a
+    """Perceptron of single rows. Three layers in all: the projection before it and two more of the same width, with a
     rectifier before each (our decision)."""
 
     def __init__(self, width: int) -> None:
@@ -72,7 +72,7 @@ class ShortTransformer(nn.Module):
 
 
 class OverSegments(nn.Module):
-    """A model of the sequence of segment means; every row of a segment gets its segment's result (table 10,
+    """Model of the sequence of segment means; every row of a segment gets its segment's result (table 10,
     long-term)."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -84,7 +84,7 @@ class OverSegments(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A pre-normalised transformer encoder with learned positions, feed-forward four times as wide, without dropout
+    """Pre-normalised transformer encoder with learned positions, feed-forward four times as wide, without dropout
     (our decision: the paper says only "transformer"). Sequences ``(B, T, E)``."""
 
     def __init__(self, width: int, depth: int, positions: int) -> None:

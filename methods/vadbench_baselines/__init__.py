@@ -1,4 +1,4 @@
-"""Baselines every comparison needs."""
+"""Baselines as a vadbench plugin."""
 
 from vadbench import MethodSpec, hookimpl
 

@@ -1,4 +1,4 @@
-"""Scores that know nothing."""
+"""Random scores."""
 
 from __future__ import annotations
 

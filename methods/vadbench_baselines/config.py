@@ -14,7 +14,7 @@ from vadbench.base.method_config import MethodConfig, Recipe, Rows
 
 
 class LinearRecipe(Recipe):
-    """How the linear classifiers are trained."""
+    """Training recipe of the linear classifiers."""
 
     epochs: int = Field(50, ge=0, description="passes over the training split (our decision)")
     batch_size: int = Field(64, ge=1, description="videos in a batch (Dong), half of them normal (our decision)")
@@ -31,13 +31,13 @@ class LinearConfig(MethodConfig):
     length: int = Field(
         256,
         ge=1,
-        description="rows of a training sample: of a longer video one is drawn from each of so many equal parts, a"
-        " shorter one is filled up (our decision)",
+        description="rows of a training sample: a longer video is divided into as many equal parts and one row is drawn"
+        " from each, a shorter one is padded (our decision)",
     )
     k_ratio: int = Field(
         16,
         ge=1,
-        description="rows for one that counts: a class's logit of a training video of T rows is the mean of its"
+        description="rows per row that counts: a class's logit of a training video of T rows is the mean of its"
         " floor(T / k_ratio) + 1 largest (our decision; Dong: the top k)",
     )
 
@@ -48,9 +48,9 @@ class TemporalLinearConfig(LinearConfig):
     length: int = Field(
         256,
         ge=1,
-        description="rows of a training sample and of a chunk in scoring: of a longer video one is drawn from each of"
-        " so many equal parts for training, and it is cut into chunks for scoring; a shorter one is filled up (our"
-        " decision)",
+        description="rows of a training sample and of a chunk in scoring: for training, a longer video is divided into"
+        " as many equal parts and one row is drawn from each; for scoring it is cut into chunks; a shorter one is"
+        " padded (our decision)",
     )
     window: int = Field(
         16, ge=1, description="rows in a window of local attention, a divisor of length (Dong: 8 or 16)"
@@ -58,7 +58,7 @@ class TemporalLinearConfig(LinearConfig):
     layers: int = Field(1, ge=1, description="blocks of local attention (Dong: 1, in table 8 up to 3)")
     heads: int = Field(8, ge=1, description="attention heads, a divisor of the features' width (our decision)")
     residual: bool = Field(
-        True, description="add a row to what the graphs make of it (our decision), or take the graphs alone (Dong)"
+        True, description="add a row to the graphs' output for it (our decision), or use the graphs alone (Dong)"
     )
 
     @field_validator("window")
@@ -71,7 +71,7 @@ class TemporalLinearConfig(LinearConfig):
 
 
 class MilRecipe(Recipe):
-    """How the ranking MIL is trained."""
+    """Training recipe of the ranking MIL."""
 
     epochs: int = Field(50, ge=0, description="passes over the training split (our decision)")
     batch_size: int = Field(60, ge=2, description="videos in a batch: 30 abnormal and 30 normal (Sultani)")
@@ -113,12 +113,12 @@ class MilConfig(MethodConfig):
 
 _SMALL: dict[str, Any] = {"rows": {"stride": 4}, "length": 64}
 _SHANGHAITECH: dict[str, Any] = {"length": 64, "recipe": {"epochs": 100, "batch_size": 32, "learning_rate": 1e-4}}
-"""Unmeasured, our decision: 63 abnormal training videos of 10 to 90 rows."""
+"""Unmeasured settings (our decision): 63 abnormal training videos of 10 to 90 rows."""
 
 
 def _recipes(epochs: int, learning_rate: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the two small data sets. ucsdped2 has four normal training videos, so half batches of four, and one step in an
-    epoch where synthetic has seven; nothing was chosen on it."""
+    """Return the recipes of the two small data sets. ucsdped2 has four normal training videos, so half batches of four
+    and one step in an epoch, synthetic has seven; no setting was chosen on ucsdped2."""
     recipe = {"epochs": epochs, "batch_size": 16, "learning_rate": learning_rate}
     return recipe, {**recipe, "epochs": 3 * epochs, "batch_size": 8}
 
@@ -126,8 +126,8 @@ def _recipes(epochs: int, learning_rate: float) -> tuple[dict[str, Any], dict[st
 _LINEAR, _LINEAR_PED2 = _recipes(20, 3e-3)
 _TEMPORAL, _TEMPORAL_PED2 = _recipes(20, 1e-3)
 _MIL, _MIL_PED2 = _recipes(10, 3e-4)
-"""Our decision: trained in seconds on two CPU cores. Chosen on another copy of the synthetic data set (seed 1000), two
-seeds of training, among settings from which more training gained an AUC of 0.01 at most, as the one that learnt little
+"""Settings that train in seconds on two CPU cores (our decision), chosen on another copy of synthetic (seed 1000,
+two seeds of training), among settings where more training gained an AUC of at most 0.01, as those that learnt little
 from shuffled labels: 0.933 and, labels shuffled, ten seeds, 0.576 (clip-linear), 0.939 and 0.563
 (clip-temporal-linear), 0.924 and 0.553 (mil)."""
 
@@ -151,4 +151,4 @@ MIL_DEFAULTS: dict[str, dict[str, Any]] = {
     "synthetic": {"rows": {"stride": 4}, "recipe": _MIL},
     "ucsdped2": {"rows": {"stride": 4}, "recipe": _MIL_PED2},
 }
-"""Per data set; UCF-Crime and XD-Violence have the defaults, which are Sultani's but for the optimiser."""
+"""Settings per data set; UCF-Crime and XD-Violence have the defaults, which are Sultani's except for the optimiser."""

@@ -1,7 +1,7 @@
-"""A linear classifier of CLIP's rows, by itself and behind a temporal model.
+"""Linear classifier of CLIP's rows, by itself and after a temporal model.
 
 The rows "CLIP+Classifier" and "CLIP+Local+Global+Classifier" of Dong, "CLIP: Assisted Video Anomaly Detection", ICPRAM
-2024, tables 4 and 5: how far CLIP's image features go without any text. The paper says no more about them; the loss is
+2024, tables 4 and 5: results of CLIP's image features without any text. The paper says no more about them; the loss is
 that of its other methods, with a classifier's logits in place of similarities with text.
 """
 
@@ -45,12 +45,12 @@ class ClipLinear(Method):
         self.classifier.bias.data[task.classes.normal] = math.log(len(task.classes.abnormal))
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One sample: ``features`` ``(length, dim)``, float32, and how many rows are the video's, ``length`` ``()``."""
+        """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
         length = self.config.length
         return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Logits ``(B, L, C)``, always float32, of rows ``(B, L, D)`` of which ``lengths`` ``(B,)`` are the video's."""
+        """Return logits ``(B, L, C)``, float32, of rows ``(B, L, D)`` of videos with ``lengths`` ``(B,)`` rows."""
         related = self.relate(scaled(rows), lengths)
         # A bfloat16 logit has 8 bits: a few hundred scores for thousands of rows, too few to rank them.
         with torch.autocast(rows.device.type, enabled=False):
@@ -58,28 +58,28 @@ class ClipLinear(Method):
         return logits
 
     def relate(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Scaled rows ``(B, L, D)`` as the classifier is to see them: here each by itself."""
+        """Return scaled rows ``(B, L, D)`` as the input of the classifier, here unchanged."""
         return rows
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The term ``class``, see :func:`class_loss`."""
+        """Return the term ``class``, see :func:`class_loss`."""
         lengths = batch.views["length"]
         logits = self.forward(batch.views["features"], lengths)
         return {"class": class_loss(logits, lengths, batch.labels > 0, self.config.k_ratio)}
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Class probabilities of each row."""
+        """Return the class probabilities of each row."""
         found = in_chunks(lambda rows, lengths: {"class": self.forward(rows, lengths)}, videos, self.config.length)
         return [Scores.from_classes(of_video["class"].softmax(-1), self.task.classes) for of_video in found]
 
     @property
     def reach(self) -> Reach:
-        """Every row by itself."""
+        """Return the reach, a single row."""
         return Reach()
 
 
 class ClipTemporalLinear(ClipLinear):
-    """:class:`ClipLinear` of rows that :class:`vadbench.nn.temporal.LocalGlobal` has related to each other; a video is
+    """Classifier :class:`ClipLinear` after the temporal model :class:`vadbench.nn.temporal.LocalGlobal`; a video is
     scored in chunks of ``length`` rows."""
 
     Config = TemporalLinearConfig
@@ -93,23 +93,23 @@ class ClipTemporalLinear(ClipLinear):
 
     @property
     def reach(self) -> Reach:
-        """A chunk."""
+        """Return the reach, a chunk."""
         return Reach(self.config.length)
 
     def relate(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Scaled rows ``(B, L, D)`` related to each other."""
+        """Return the output ``(B, L, D)`` of the temporal model for scaled rows."""
         related: Tensor = self.temporal(rows, lengths)
         return related
 
 
 def class_loss(logits: Tensor, lengths: Tensor, labels: Tensor, k_ratio: int) -> Tensor:
-    """Cross-entropy of videos whose logits are the means of each class's highest rows (Dong, with a classifier).
+    """Return the cross-entropy of videos whose logits are means of each class's highest rows (Dong, with a classifier).
 
     Args:
         logits: ``(B, L, C)`` of the classes, the normal one included.
         lengths: ``(B,)`` rows of each video.
-        labels: bool ``(B, C)``, the classes that a video carries, at least one; they share its weight equally.
-        k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged, all where that is more than T.
+        labels: bool ``(B, C)``, the classes of a video, at least one; they share its weight equally.
+        k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged, all if that is more than T.
     """
     highest = top_mean(logits, lengths, (lengths // k_ratio + 1).clamp(max=lengths))
     return F.cross_entropy(highest, labels / labels.sum(1, keepdim=True))

@@ -1,9 +1,9 @@
-"""The ranking MIL of Sultani, Chen and Shah, "Real-world Anomaly Detection in Surveillance Videos", CVPR 2018, on
+"""Ranking MIL of Sultani, Chen and Shah, "Real-world Anomaly Detection in Surveillance Videos", CVPR 2018, on
 CLIP features.
 
 A video is a bag of segments. A small network scores each, and is trained to score the highest of an abnormal video
-above the highest of a normal one. Beside it, and without influence on it, a linear layer learns which class those
-highest segments are of.
+above the highest of a normal one. In addition, and without influence on it, a linear layer learns the class of those
+highest segments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vadbench.nn.temporal import scaled
 from vadbench_baselines.config import MIL_DEFAULTS, MilConfig
 
 HIDDEN = (512, 32)
-"""Units of the network's hidden layers (paper, section 4.1)."""
+"""Number of units of the network's hidden layers (paper, section 4.1)."""
 
 
 class Mil(Method):
@@ -48,7 +48,7 @@ class Mil(Method):
         nn.init.zeros_(self.classifier.bias)
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One sample: ``segments`` ``(segments, dim)``, float32; nothing is random.
+        """Return a sample: ``segments`` ``(segments, dim)``, float32; it is deterministic.
 
         A video of fewer rows has segments of one row, some of them several times.
         """
@@ -57,7 +57,7 @@ class Mil(Method):
         return {"segments": torch.stack(means).numpy()}
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Anomaly scores ``(...)`` from 0 to 1 and logits of the abnormal classes ``(..., C - 1)`` of segments
+        """Return anomaly scores ``(...)`` from 0 to 1 and logits of the abnormal classes ``(..., C - 1)`` of segments
         ``(..., D)``, always float32."""
         hidden = self.hidden(segments)
         # A bfloat16 logit has 8 bits: a few hundred scores for thousands of rows, too few to rank them.
@@ -65,7 +65,7 @@ class Mil(Method):
             return self.last(hidden.float()).squeeze(-1).sigmoid(), self.classifier(segments)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The terms ``ranking``, ``smoothness`` and ``sparsity`` of the paper, and ``class``."""
+        """Return the terms ``ranking``, ``smoothness`` and ``sparsity`` of the paper, and ``class``."""
         classes = self.task.classes
         normal = batch.labels[:, classes.normal] > 0
         scores, logits = self(batch.views["segments"])
@@ -79,12 +79,12 @@ class Mil(Method):
         }
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Scores of the segment that a row lies in, or of the row by itself."""
+        """Return the scores of the segment of each row, or of the row by itself."""
         return [self._of_rows(rows) if self.config.scored == "rows" else self._of_segments(rows) for rows in videos]
 
     @property
     def reach(self) -> Reach:
-        """Segments are parts of the whole video; rows count by themselves."""
+        """Return the reach: the whole video with scores of segments, a row with scores of rows."""
         return Reach() if self.config.scored == "rows" else Reach(self.config.segments, whole=True)
 
     def _of_rows(self, rows: Tensor) -> Scores:
@@ -101,19 +101,19 @@ class Mil(Method):
 
 
 def parts(rows: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First rows ``(count,)`` of the segments of a video, and the rows past their ends.
+    """Return the first rows ``(count,)`` of the segments of a video, and the rows past their ends.
 
-    They follow each other and are as equal as can be. Where there are fewer rows than segments, each is one row, which
-    it shares with its neighbours.
+    Segments are consecutive and as equal as possible. With fewer rows than segments, each is one row, which it shares
+    with its neighbours.
     """
     places = np.arange(count + 1) * rows // count
     return places[:-1], np.maximum(places[1:], places[:-1] + 1)
 
 
 def ranking(abnormal: Tensor, normal: Tensor, margin: float) -> Tensor:
-    """``max(0, margin - max s_a + max s_n)``, the mean over every abnormal video beside every normal one.
+    """Return the mean of ``max(0, margin - max s_a + max s_n)`` over all pairs of an abnormal and a normal video.
 
-    The paper states it for a pair; that a batch makes all pairs is our decision.
+    The paper states it for one pair; using all pairs of a batch is our decision.
 
     Args:
         abnormal: scores ``(A, segments)`` of abnormal videos.
@@ -124,17 +124,17 @@ def ranking(abnormal: Tensor, normal: Tensor, margin: float) -> Tensor:
 
 
 def roughness(scores: Tensor) -> Tensor:
-    """Sum of the squared steps from a segment's score to the next, ``(A, segments)``, the mean over videos."""
+    """Return the sum of squared steps between neighbouring segments' scores ``(A, segments)``, the mean over videos."""
     return scores.diff(dim=1).square().sum(1).mean()
 
 
 def class_of_highest(logits: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the segment with the highest score of each abnormal video (our decision).
+    """Return the cross-entropy of the segment with the highest score of each abnormal video (our decision).
 
     Args:
         logits: ``(A, segments, C - 1)`` of the abnormal classes.
-        scores: ``(A, segments)`` anomaly scores; nothing flows back into them.
-        labels: bool ``(A, C - 1)``, the classes that a video carries, at least one; they share its weight equally.
+        scores: ``(A, segments)`` anomaly scores, which get no gradient.
+        labels: bool ``(A, C - 1)``, the classes of a video, at least one; they share its weight equally.
     """
     highest = logits[torch.arange(len(logits), device=logits.device), scores.argmax(1)]
     return F.cross_entropy(highest, labels / labels.sum(1, keepdim=True))

@@ -1,4 +1,4 @@
-"""CLIP without any training: a softmax over the cosines of a frame and the class prompts."""
+"""CLIP without training: a softmax over the cosines of a frame and the class prompts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ZeroShot(Method):
 
     @property
     def reach(self) -> Reach:
-        """Every row by itself."""
+        """Return the reach, a single row."""
         return Reach()
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:

@@ -27,7 +27,5 @@ def vadbench_methods() -> list[MethodSpec]:
 @hookimpl
 def vadbench_commands() -> list[CommandSpec]:
     return [
-        CommandSpec(
-            "descriptions", "Check the phrases that say what is anomalous.", "vadbench_descriptions.command:command"
-        )
+        CommandSpec("descriptions", "Check descriptions of anomalous events.", "vadbench_descriptions.command:command")
     ]

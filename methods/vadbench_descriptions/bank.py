@@ -9,8 +9,8 @@ A bank is a TOML file that its user edits::
     [classes]
     Fire = ["flames coming out of a building", "thick black smoke"]
 
-Phrases under ``classes`` are abnormal as well and belong to a class of the data set. Where a method takes one
-description a class, it is the class's first phrase, and that of the normal class the first normal one.
+Phrases under ``classes`` are abnormal too and belong to a class of the data set. A method that takes one description
+per class uses the class's first phrase, and for the normal class the first normal one.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ Phrases = tuple[str, ...]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Bank:
-    """The phrases of one place.
+    """Phrases for one place.
 
     Args:
-        normal: what is seen there every day.
-        abnormal: what counts as anomalous there, of no class in particular.
+        normal: phrases for everyday events.
+        abnormal: phrases for anomalous events of no particular class.
         classes: abnormal phrases by the name of their class.
-        title: what to call the bank.
+        title: name of the bank.
     """
 
     normal: Phrases = ()
@@ -60,11 +60,11 @@ class Bank:
 
     @property
     def anomalies(self) -> Phrases:
-        """All abnormal phrases, those of no class first."""
+        """All abnormal phrases, those without a class first."""
         return (*self.abnormal, *(phrase for _, phrases in self.classes for phrase in phrases))
 
     def of_classes(self, table: ClassTable) -> dict[int, Phrases]:
-        """Abnormal phrases by the id of their class.
+        """Return abnormal phrases by the id of their class.
 
         Raises:
             ConfigError: phrases are given for a class that the data set lacks, for the normal class, or twice for one
@@ -93,7 +93,7 @@ class Bank:
         return found
 
     def problems(self) -> list[str]:
-        """What must be mended before the bank can be used, a line each."""
+        """Problems that must be fixed before the bank can be used, a line each."""
         found = [f"no {kind} phrase; add at least one" for kind, there in self._kinds() if not there]
         places: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for place, phrase in self._placed():
@@ -127,28 +127,28 @@ class Bank:
 
 
 class ReadsBank:
-    """What a method says of the bank in its settings before it is built."""
+    """Mixin for methods with a bank in their settings, which is checked before they are built."""
 
     @classmethod
     def require_classes(cls, config: Any, classes: ClassTable) -> None:
         """Raise if the bank names a class that the data set lacks.
 
         Raises:
-            ConfigError: as :meth:`Bank.of_classes`.
+            ConfigError: see :meth:`Bank.of_classes`.
         """
         config.descriptions.of_classes(classes)
 
     @classmethod
     def named_classes(cls, config: Any) -> list[str]:
-        """The classes that the bank has phrases for."""
+        """Return the classes that the bank has phrases for."""
         return [name for name, _ in config.descriptions.classes]
 
 
 def parse_bank(values: Any, source: str) -> Bank:
-    """A bank from what a TOML file, or a run's record, says.
+    """Make a bank from the content of a TOML file or of a run's record.
 
     Raises:
-        ConfigError: a key that no bank has, or a value that is not text; names ``source`` and the key.
+        ConfigError: a key is unknown or a value is not text; names ``source`` and the key.
     """
     try:
         return TypeAdapter(Bank).validate_python(values)
@@ -156,23 +156,23 @@ def parse_bank(values: Any, source: str) -> Bank:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         if first["type"] == "unexpected_keyword_argument":
-            reason = "is no part of a description bank; expected normal, abnormal, classes and title"
+            reason = "is not part of a description bank; expected normal, abnormal, classes and title"
         else:
             reason = f"{complaint(first)}, found {shortened(first['input'])}"
         raise ConfigError(f"description bank {source}: {key}: {reason}") from error
 
 
 def read_bank(path: Path) -> Bank:
-    """Read a bank, whatever :meth:`Bank.problems` it has.
+    """Read a bank, even with :meth:`Bank.problems`.
 
     Raises:
-        ConfigError: the file is missing, not TOML or not of a bank's form.
+        ConfigError: the file is missing, not TOML or does not have the form of a bank.
     """
     return parse_bank(read_toml(path), str(path))
 
 
 def require_sound(bank: Bank, source: str) -> Bank:
-    """The bank itself.
+    """Return the bank if it has no problems.
 
     Raises:
         ConfigError: it has problems; names the first.
@@ -184,14 +184,14 @@ def require_sound(bank: Bank, source: str) -> Bank:
 
 
 def bank_names() -> list[str]:
-    """Names of the banks that come with the methods."""
+    """Return the names of the banks that come with the methods."""
     return sorted(entry.name.removesuffix(".toml") for entry in _BANKS.iterdir() if entry.name.endswith(".toml"))
 
 
 def find_bank(value: Any) -> Bank:
-    """A bank from its name, the path of its file, or its content as a run's record has it.
+    """Return a bank by its name, the path of its file, or its content as in a run's record.
 
-    A name goes before a file of the same name.
+    A name takes precedence over a file of the same name.
 
     Raises:
         ConfigError: there is no such bank, or it cannot be used.
@@ -213,6 +213,6 @@ def _written(bank: Bank, info: SerializationInfo) -> Any:
 
 
 BankSetting = Annotated[Bank, FromFile(), BeforeValidator(find_bank), PlainSerializer(_written)]
-"""A bank where a setting is expected: given by name or path, and recorded by content. So a run's record says which
-words it used, its key changes with every edit of the file, and its weights are used without the file. The title of a
-bank that comes with the methods is its name."""
+"""Setting that is a bank: given by name or path, and recorded by content. So a run's record has the words it used, its
+key changes with every edit of the file, and its weights can be used without the file. The title of a bank that comes
+with the methods is its name."""

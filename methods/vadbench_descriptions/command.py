@@ -1,4 +1,4 @@
-"""``vadbench descriptions``: does a bank of phrases say what its author means?"""
+"""``vadbench descriptions``: check a bank of phrases, and how CLIP reads it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from vadbench_descriptions.wording import Reading
 
 
-@click.group("descriptions", short_help="Check the phrases that say what is anomalous.")
+@click.group("descriptions", short_help="Check descriptions of anomalous events.")
 def command() -> None:
-    """Check the phrases that say what is anomalous."""
+    """Check descriptions of anomalous events."""
 
 
 @command.command("check", short_help="Check a bank of phrases, and how CLIP reads it.")
@@ -42,7 +42,7 @@ def check(
     plugin_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Check a bank of phrases, and show which of them CLIP can hardly tell apart.
+    """Check a bank of phrases, and show phrases that CLIP can hardly distinguish.
 
     \b
       vadbench descriptions check my_site.toml
@@ -59,10 +59,10 @@ def check(
       Fire = ["flames coming out of a building", "thick black smoke"]
 
     Phrases of a class are abnormal, and the first describes the class as a whole. Each phrase is shown with its length
-    in CLIP's tokens and the phrase of the other side that CLIP finds most like it, the most alike first: a cosine
-    near 1 says that CLIP cannot tell the two apart.
+    in CLIP's tokens and the phrase of the other side that is most similar to CLIP, the most similar first: a cosine
+    near 1 means that CLIP cannot distinguish the two.
 
-    The exit status is 0 where the bank can be used and 2 where not. With --json the report is an object with: file,
+    The exit status is 0 if the bank can be used and 2 if not. With --json the report is an object with: file,
     clip, problems (a line each), notes (words that the CLIP was never taught, classes without a phrase) and phrases
     (phrase, abnormal, tokens, nearest, cosine, unseen).
     """
@@ -96,7 +96,7 @@ def check(
         )
     else:
         _print(readings, problems, notes)
-        verdict = f"cannot be used, {len(problems)} to mend" if problems else "can be used"
+        verdict = f"cannot be used, {len(problems)} to fix" if problems else "can be used"
         click.echo(f"{file}: {len(bank.normal)} normal and {len(bank.anomalies)} abnormal phrases; {verdict}")
     click.get_current_context().exit(2 if problems else 0)
 
@@ -123,7 +123,7 @@ def _unseen(readings: Sequence[Reading], clip: Clip) -> list[str]:
     words = list(dict.fromkeys(word for reading in readings for word in reading.unseen))
     if not words:
         return []
-    return [f"CLIP '{clip.source.model}' was never taught: {', '.join(words)}; phrases mean nothing by these words"]
+    return [f"CLIP '{clip.source.model}' was never taught: {', '.join(words)}; these words have no meaning for it"]
 
 
 def _class_notes(bank: Bank, table: ClassTable) -> list[str]:

@@ -1,7 +1,7 @@
 """Settings of the two methods: every axis of the paper's tables 5 to 10 is a field.
 
-Source: "paper" is Dong, "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024. It comes without code and leaves much
-open; what is marked as our decision is ours.
+Source: "paper" is Dong, "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024. It has no code and leaves much open; our
+choices are marked as our decision.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vadbench_descriptions.bank import BankSetting
 
 
 class DescriptionsRecipe(Recipe):
-    """How both methods are trained."""
+    """Training recipe of both methods."""
 
     epochs: int = Field(50, ge=0, description="passes over the training split (our decision; the paper does not say)")
     batch_size: int = Field(64, ge=1, description="videos in a batch (paper), half of them normal (our decision)")
@@ -25,29 +25,29 @@ class DescriptionsRecipe(Recipe):
 
 
 class FrameRecipe(DescriptionsRecipe):
-    """How ``descriptions-frame`` is trained."""
+    """Training recipe of ``descriptions-frame``."""
 
     epochs: int = Field(
         50,
         ge=0,
-        description="passes over the training split (our decision; the paper does not say); 0 trains nothing, which is"
-        " zero-shot CLIP on the bank's phrases",
+        description="passes over the training split (our decision; the paper does not say); 0 is zero-shot CLIP on the"
+        " bank's phrases, without training",
     )
 
 
 class Prompt(Settings):
-    """What CLIP's text tower reads for a class (tables 6, 8 and 9)."""
+    """Prompt of a class for CLIP's text tower (tables 6, 8 and 9)."""
 
     kind: Literal["template", "learned-category", "learned-description"] = Field(
         "learned-description",
         description="table 6: 'a photo of' and the data set's words for a class; learned vectors and those words; or"
         " learned vectors and the class's description, the first phrase that the bank has for it (the data set's words"
-        " where it has none)",
+        " if it has none)",
     )
     position: Literal["middle", "end"] = Field(
         "end",
-        description="table 9: where the words stand: behind the learned vectors, which are each class's own (end), or"
-        " in the middle of them, which all classes share (middle); only if learned",
+        description="table 9: position of the words: after the learned vectors, which are separate for each class"
+        " (end), or in the middle of them, which all classes share (middle); only if learned",
     )
     length: int = Field(16, ge=1, le=60, description="learned vectors (table 8: 4, 8, 16, 20, 24, 32); only if learned")
 
@@ -60,7 +60,7 @@ class Prompt(Settings):
 
 
 class Temporal(Settings):
-    """How rows are related to each other in time (tables 5 and 10)."""
+    """Temporal model of the rows (tables 5 and 10)."""
 
     local: bool = Field(
         True, description="tables 5 and 10: attention among the rows of each window; false and global=false: none"
@@ -70,20 +70,20 @@ class Temporal(Settings):
     heads: int = Field(8, ge=1, description="attention heads, a divisor of the features' width (our decision)")
     residual: bool = Field(
         True,
-        description="add a row to what the graphs make of it (our decision): without, their ReLU confines rows to one"
-        " orthant, which text features do not lie in",
+        description="add a row to the graphs' output for it (our decision): without, their ReLU confines rows to one"
+        " orthant, which does not contain the text features",
     )
-    # "global" is a word of Python's, and cannot be written as a field's name.
+    # "global" is a keyword of Python and cannot be the name of a field.
     graphs: bool = Field(
         True, alias="global", description="tables 5 and 10: graphs over all rows, by likeness and by time"
     )
 
 
 class Mil(Settings):
-    """Which rows of an abnormal video are taken for abnormal."""
+    """Selection of the rows of an abnormal video that count as abnormal."""
 
     k_ratio: int = Field(
-        16, ge=1, description="rows for one that counts: of T rows the floor(T / k_ratio) + 1 highest (our decision)"
+        16, ge=1, description="rows per row that counts: of T rows the floor(T / k_ratio) + 1 highest (our decision)"
     )
 
 
@@ -101,9 +101,9 @@ class VideoConfig(MethodConfig):
     length: int = Field(
         256,
         ge=1,
-        description="rows of a training sample and of a chunk in scoring: of a longer video one is drawn from each of"
-        " so many equal parts for training, and it is cut into chunks for scoring; a shorter one is filled up (our"
-        " decision)",
+        description="rows of a training sample and of a chunk in scoring: for training, a longer video is divided into"
+        " as many equal parts and one row is drawn from each; for scoring it is cut into chunks; a shorter one is"
+        " padded (our decision)",
     )
     temporal: Temporal = Temporal()
     mil: Mil = Mil()
@@ -111,7 +111,7 @@ class VideoConfig(MethodConfig):
     contrast_weight: float = Field(
         0.1,
         ge=0,
-        description="weight of the contrast between normal and abnormal text features, lambda (paper); only where the"
+        description="weight of the contrast between normal and abnormal text features, lambda (paper); only if the"
         " prompt is learned",
     )
 
@@ -136,7 +136,7 @@ class VideoConfig(MethodConfig):
 
 
 def parts_of(temporal: Temporal) -> tuple[str, ...]:
-    """The parts of the temporal model that are switched on."""
+    """Return the parts of the temporal model that are switched on."""
     return ("local",) * temporal.local + ("global",) * temporal.graphs
 
 
@@ -145,7 +145,7 @@ class FrameConfig(MethodConfig):
 
     model_config = ConfigDict(validate_default=True)
 
-    # None is what runs without an epoch recorded in the first edition.
+    # Runs without an epoch recorded None in the first edition.
     recipe: FrameRecipe | None = FrameRecipe()
     descriptions: BankSetting = Field(
         "general", description="bank of phrases: its name or the path of a TOML file; its content is part of a run"
@@ -154,8 +154,8 @@ class FrameConfig(MethodConfig):
     length: int = Field(
         256,
         ge=1,
-        description="rows of a training sample: of a longer video one is drawn from each of so many equal parts (our"
-        " decision)",
+        description="rows of a training sample: a longer video is divided into as many equal parts and one row is drawn"
+        " from each (our decision)",
     )
     mil: Mil = Mil()
     vote: Literal["mean", "majority", "none"] = Field(
@@ -166,7 +166,7 @@ class FrameConfig(MethodConfig):
     vote_window: int = Field(
         16,
         ge=1,
-        description="frames that vote: half of them before the row, the others from it on (paper: 16); only with a"
+        description="frames that vote: half of them before the row, the others from the row on (paper: 16); only with a"
         " vote",
     )
 
@@ -174,19 +174,13 @@ class FrameConfig(MethodConfig):
 _SMALL_VIDEO: dict[str, Any] = {
     "rows": {"stride": 4},
     "length": 64,
-    "recipe": {
-        "epochs": 40,
-        "batch_size": 16,
-        "learning_rate": 1e-3,
-        "schedule": "warmup-cosine",
-        "warmup_epochs": 4,
-    },
+    "recipe": {"epochs": 40, "batch_size": 16, "learning_rate": 1e-3, "schedule": "warmup-cosine", "warmup_epochs": 4},
 }
 _SMALL_FRAME: dict[str, Any] = {
     "rows": {"stride": 4},
     "recipe": {"epochs": 50, "batch_size": 16, "learning_rate": 1e-2},
 }
-"""Our decisions, chosen on another copy of the synthetic data set (seed 1000, three seeds of training). There the
+"""Settings for ``synthetic``, chosen on another copy of it (our decision; seed 1000, three seeds of training). The
 video method had an AUC of 0.921 and a mAP of 0.802 (0.910 and 0.788 with 20 epochs at a constant rate), the frame
 method 0.948 and 0.812 (0.936 and 0.811 with half the rate, 0.872 and 0.642 untrained)."""
 

@@ -1,8 +1,8 @@
 """``descriptions-frame``: Dong, "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024, at the level of frames.
 
-Each row is compared with all phrases of a bank; how abnormal it is, is how much of a softmax over them falls to the
-abnormal ones. Without training this is zero-shot CLIP, and whoever writes the bank says what counts as anomalous.
-Training weighs the features that a phrase looks at.
+Each row is compared with all phrases of a bank; its anomaly score is the share of a softmax over them that belongs to
+the abnormal ones. Without training this is zero-shot CLIP, and the author of the bank decides what is anomalous.
+Training weights the features that a phrase uses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DescriptionsFrame(ReadsBank, Method):
     a phrase; ``a`` starts as ones and ``b`` as zeros, which is zero-shot CLIP.
 
     ``weights`` ``(N, D)`` are a, ``biases`` ``(N,)`` are b. Class probabilities exist where the bank has phrases of the
-    data set's classes: the anomaly score, shared out in proportion to the probabilities of these phrases. An abnormal
+    data set's classes: the anomaly score, divided in proportion to the probabilities of these phrases. An abnormal
     class without a phrase has probability 0 (our decision).
     """
 
@@ -59,41 +59,38 @@ class DescriptionsFrame(ReadsBank, Method):
         self.knows_classes = bool(of_classes)
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One sample: ``features`` ``(length, dim)``, float32, and how many rows are the video's, ``length`` ``()``."""
+        """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
         length = self.config.length
         return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Logits ``(..., N)`` of the phrases for rows ``(..., D)``, in the precision of the weights."""
+        """Return logits ``(..., N)`` of the phrases for rows ``(..., D)``, in the precision of the weights."""
         with torch.autocast(rows.device.type, enabled=False):
             unit = F.normalize(rows.to(self.weights.dtype), dim=-1)
             return unit @ (self.weights * self.phrases).mT / self.config.temperature + self.biases
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The terms ``normal`` and ``abnormal``: what each kind of video adds to the mean over all of them."""
+        """Return the terms ``normal`` and ``abnormal``: the contribution of each kind of video to the mean over all."""
         logits = self.forward(batch.views["features"])
         labels = batch.labels > 0
         losses = phrase_losses(
             logits, batch.views["length"], self._abnormal, self._own(labels), self.config.mil.k_ratio
         )
         is_normal = labels[:, self.task.classes.normal]
-        return {
-            "normal": losses[is_normal].sum() / len(losses),
-            "abnormal": losses[~is_normal].sum() / len(losses),
-        }
+        return {"normal": losses[is_normal].sum() / len(losses), "abnormal": losses[~is_normal].sum() / len(losses)}
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Scores of each row after the vote of its neighbours."""
+        """Return the scores of each row after the vote of its neighbours."""
         return [self._score(rows) for rows in videos]
 
     @property
     def reach(self) -> Reach:
-        """A row and its neighbours that vote."""
+        """Return the reach of a row and its voting neighbours."""
         return Reach(margin=self._voters // 2)
 
     @property
     def _voters(self) -> int:
-        """Rows in the window of a vote, the row itself among them."""
+        """Number of rows in the window of a vote, including the row itself."""
         return 1 if self.config.vote == "none" else round(self.config.vote_window / self.config.rows.stride)
 
     @property
@@ -101,8 +98,8 @@ class DescriptionsFrame(ReadsBank, Method):
         return self.owners != self.task.classes.normal
 
     def _own(self, labels: Tensor) -> Tensor:
-        """Abnormal phrases that may describe each video, bool ``(B, N)``: those of its classes, all where these have
-        none, none of a normal video."""
+        """Return the abnormal phrases that may describe each video, bool ``(B, N)``: those of its classes, all phrases
+        if these have none, and none for a normal video."""
         carried = labels[:, self.owners.clamp(min=0)] & (self.owners != _NOBODYS) & self._abnormal
         everything = self._abnormal & ~labels[:, [self.task.classes.normal]]
         return torch.where(carried.any(-1, keepdim=True), carried, everything)
@@ -113,14 +110,14 @@ class DescriptionsFrame(ReadsBank, Method):
         voted = self._vote((anomaly > 0.5).to(anomaly.dtype) if self.config.vote == "majority" else anomaly)
         if not self.knows_classes:
             return Scores(voted)
-        # Shares of the neighbours' classes, whatever the vote makes of their scores.
+        # Class shares are averaged over the neighbours, independently of the vote on their scores.
         shares = self._vote(anomaly[:, None] * torch.cat([s for _, s in parts]))
         classes = F.normalize(shares, p=1, dim=-1) * voted[:, None]
         classes[:, self.task.classes.normal] = 1 - voted
         return Scores(voted, classes)
 
     def _compared(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Anomaly scores ``(rows,)``, and how each is shared out among the classes ``(rows, C)``."""
+        """Return anomaly scores ``(rows,)``, and the share of each class in them ``(rows, C)``."""
         logits = self.forward(rows)
         anomaly = logits.softmax(-1)[:, self._abnormal].sum(-1).clamp(max=1)
         shares = logits.new_zeros(len(rows), len(self.task.classes))
@@ -130,7 +127,7 @@ class DescriptionsFrame(ReadsBank, Method):
         return anomaly, shares
 
     def _vote(self, values: Tensor) -> Tensor:
-        """Means over each row's window, which ends where the video does: ``(rows, ...)`` to the same shape."""
+        """Return means over each row's window, cut at the ends of the video: ``(rows, ...)`` to the same shape."""
         window = self._voters
         if window <= 1:
             return values

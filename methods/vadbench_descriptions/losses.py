@@ -1,6 +1,6 @@
-"""The loss terms (paper; spec "Video-level alignment and losses" and "Frame-level method").
+"""Loss terms (paper; spec "Video-level alignment and losses" and "Frame-level method").
 
-Shapes: B videos, L rows, C classes, N phrases, D feature width. A video is as its highest rows.
+Shapes: B videos, L rows, C classes, N phrases, D feature width. A video is represented by its highest rows.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from vadbench.nn.sampling import row_mask, top_mean
 
 
 def highest(lengths: Tensor, k_ratio: int) -> Tensor:
-    """How many rows of each video count: ``floor(T / k_ratio) + 1``, never more than there are; ``(B,)``."""
+    """Return how many rows of each video count: ``floor(T / k_ratio) + 1``, limited to its rows; ``(B,)``."""
     return (lengths // k_ratio + 1).clamp(max=lengths)
 
 
 def align_loss(similarities: Tensor, lengths: Tensor, labels: Tensor, temperature: float, k_ratio: int) -> Tensor:
-    """Cross-entropy of videos whose similarity with a class is the mean of its highest rows'.
+    """Return the cross-entropy of videos whose similarity with a class is the mean over the highest rows.
 
     Args:
         similarities: ``(B, L, C)`` cosines.
         lengths: ``(B,)`` rows of each video.
-        labels: bool ``(B, C)``, the classes that a video carries, at least one; they share its weight equally.
+        labels: bool ``(B, C)``, the classes of a video, at least one; they share its weight equally.
         temperature: divides the similarities.
         k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged.
     """
@@ -32,7 +32,7 @@ def align_loss(similarities: Tensor, lengths: Tensor, labels: Tensor, temperatur
 
 
 def contrast_loss(text: Tensor, normal: int) -> Tensor:
-    """Sum over the abnormal classes of the positive part of their text feature's cosine with the normal class's.
+    """Return the sum over abnormal classes of the positive part of their text's cosine with the normal class's text.
 
     Args:
         text: ``(C, D)``.
@@ -44,10 +44,10 @@ def contrast_loss(text: Tensor, normal: int) -> Tensor:
 
 
 def phrase_losses(logits: Tensor, lengths: Tensor, abnormal: Tensor, own: Tensor, k_ratio: int) -> Tensor:
-    """InfoNCE of each video between its rows' best phrase of the right side and their best one of the other side.
+    """Return the InfoNCE of each video between its rows' best phrase of the right side and of the other side.
 
-    Of a normal video every row counts and normal phrases are right; of an abnormal one the rows of the highest anomaly
-    scores, and the phrases that describe what is in it. The loss of a video is the mean over the rows that count.
+    In a normal video every row counts and normal phrases are right; in an abnormal one the rows of the highest anomaly
+    scores count and the phrases of its classes are right. The loss of a video is the mean over the rows that count.
 
     Args:
         logits: ``(B, L, N)`` of the phrases.

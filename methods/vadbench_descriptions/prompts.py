@@ -20,7 +20,7 @@ TEMPLATE = "a photo of {}"
 
 
 def class_descriptions(bank: Bank, classes: ClassTable) -> list[str]:
-    """A phrase for each class: the first that the bank has for it, else the data set's words for it (our decision)."""
+    """Return a phrase for each class: the first in the bank, or else the data set's words for it (our decision)."""
     of_classes = bank.of_classes(classes) | {classes.normal: bank.normal}
     return [of_classes[i][0] if i in of_classes else words for i, words in enumerate(classes.words)]
 
@@ -67,7 +67,7 @@ class Prompts(CachedText):
         self.context = nn.Parameter(0.02 * torch.randn(*shape, text.width))
 
     def compute(self) -> Tensor:
-        """Text features ``(C, D)``, not normalised."""
+        """Return text features ``(C, D)``, not normalised."""
         if self.context is None:
             return self.fixed
         text = self.task.text

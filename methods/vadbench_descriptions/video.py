@@ -1,7 +1,7 @@
 """``descriptions-video``: Dong, "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024, at the level of videos.
 
-Rows that have been related to each other in time are compared with a text feature of each class. The text is a
-description of the class with learned vectors around it.
+The rows of a temporal model are compared with a text feature of each class. The text is a description of the class with
+learned vectors around it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from vadbench_descriptions.prompts import Prompts
 
 
 class DescriptionsVideo(ReadsBank, Method):
-    """The method; see :class:`VideoConfig` for what can be switched. CLIP's text tower is the task's and not part of
-    the state."""
+    """Method ``descriptions-video``; see :class:`VideoConfig` for its options. CLIP's text tower belongs to the task,
+    not to the state."""
 
     Config = VideoConfig
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = VIDEO_DEFAULTS
@@ -41,16 +41,16 @@ class DescriptionsVideo(ReadsBank, Method):
         self.prompts = Prompts(config.prompt, config.descriptions, task)
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One sample: ``features`` ``(length, dim)``, float32, and how many rows are the video's, ``length`` ``()``."""
+        """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
         length = self.config.length
         return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
 
     def forward(self, features: Tensor, lengths: Tensor, text: Tensor) -> Tensor:
-        """Cosines ``(B, L, C)`` of rows and classes, always float32.
+        """Return cosines ``(B, L, C)`` of rows and classes, always float32.
 
         Args:
             features: ``(B, L, D)``.
-            lengths: ``(B,)`` how many rows are the video's.
+            lengths: ``(B,)`` number of rows of each video.
             text: ``(C, D)``.
         """
         rows = self.temporal(scaled(features), lengths)
@@ -59,7 +59,7 @@ class DescriptionsVideo(ReadsBank, Method):
             return F.normalize(rows.float(), dim=-1) @ F.normalize(text.float(), dim=-1).mT
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The terms ``align`` and, where the text is learned and it has weight, ``contrast``."""
+        """Return the terms ``align`` and, if the text is learned and the term has weight, ``contrast``."""
         config, lengths = self.config, batch.views["length"]
         text = self.prompts.text_features()
         similarities = self.forward(batch.views["features"], lengths, text)
@@ -72,7 +72,7 @@ class DescriptionsVideo(ReadsBank, Method):
         return terms
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Class probabilities of each row; its anomaly score is the sum over the abnormal classes."""
+        """Return class probabilities of each row, and their sum over the abnormal classes as the anomaly score."""
         text, temperature = self.prompts.text_features(), self.config.temperature
         found = in_chunks(lambda rows, lengths: {"cosine": self(rows, lengths, text)}, videos, self.config.length)
         return [
@@ -81,5 +81,5 @@ class DescriptionsVideo(ReadsBank, Method):
 
     @property
     def reach(self) -> Reach:
-        """A chunk."""
+        """Return the reach, which is a chunk."""
         return Reach(self.config.length)

@@ -1,4 +1,4 @@
-"""How a CLIP reads a description bank: how long phrases are, which look alike to it, which words it never saw."""
+"""Check how a CLIP reads a description bank: lengths of phrases, similar phrases, words that it was never taught."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vadbench_descriptions.bank import Bank
 
 @dataclass(frozen=True)
 class Reading:
-    """A phrase as a CLIP reads it.
+    """Phrase as a CLIP reads it.
 
     Args:
-        phrase: what the bank says.
+        phrase: phrase of the bank.
         abnormal: whether it describes an anomaly.
-        tokens: its length in CLIP's tokens, start and end included.
-        nearest: the phrase of the other side with the most similar text feature, "" where there is none.
-        cosine: how similar, -1 to 1; ``None`` where there is no other side.
-        unseen: its words that the CLIP was never taught; empty where that is not known.
+        tokens: its length in CLIP's tokens, including start and end.
+        nearest: the phrase of the other side with the most similar text feature, "" without another side.
+        cosine: similarity with that phrase, -1 to 1; ``None`` without another side.
+        unseen: its words that the CLIP was never taught; empty if that is unknown.
     """
 
     phrase: str
@@ -38,22 +38,22 @@ class Reading:
 
 
 def token_counts(texts: Sequence[str]) -> list[int]:
-    """How many of CLIP's tokens each text is, start and end included, however long.
+    """Return the number of CLIP's tokens in each text, including start and end, without truncation.
 
     >>> token_counts(["fire", "a person on fire"])
     [3, 6]
     """
-    # A token stands for a byte at least; a text's clean form is not twice as long.
+    # A token has at least one byte, and the clean form of a text is less than twice as long.
     room = 2 * max((len(t.encode()) for t in texts), default=0) + 2
     # The end-of-text token has the highest id of all.
     return [int(row.argmax()) + 1 for row in open_clip.tokenize(list(texts), context_length=room)]
 
 
 def long_phrases(bank: Bank, context_length: int) -> list[str]:
-    """The phrases that do not fit a CLIP's context, a line each."""
+    """Return a line for each phrase that does not fit a CLIP's context."""
     phrases = (*bank.normal, *bank.anomalies)
     return [
-        f"'{_shortened(phrase)}' is {count} tokens long, CLIP reads {context_length}; shorten it"
+        f"'{cut(phrase, 60)}' is {count} tokens long, CLIP reads {context_length}; shorten it"
         for phrase, count in zip(phrases, token_counts(phrases), strict=True)
         if count > context_length
     ]
@@ -63,7 +63,7 @@ def require_fitting(bank: Bank, context_length: int) -> None:
     """Raise if a phrase is longer than CLIP reads.
 
     Raises:
-        ConfigError: names the first.
+        ConfigError: a phrase is too long; names the first.
     """
     if found := long_phrases(bank, context_length):
         raise ConfigError(f"description bank '{bank}': {found[0]}")
@@ -71,7 +71,7 @@ def require_fitting(bank: Bank, context_length: int) -> None:
 
 @torch.inference_mode()
 def read_with(bank: Bank, clip: Clip) -> list[Reading]:
-    """Every phrase as a CLIP reads it, those that it can hardly tell from the other side first."""
+    """Return every phrase as a CLIP reads it, those most similar to the other side first."""
     phrases = [p for p in (*bank.normal, *bank.anomalies) if p.strip()]
     if not phrases:
         return []
@@ -104,7 +104,3 @@ def _unseen(phrase: str, taught: torch.Tensor) -> tuple[str, ...]:
     return tuple(
         word for word, row in zip(words, tokens, strict=True) if not bool(taught[row[1 : int(row.argmax())]].all())
     )
-
-
-def _shortened(phrase: str) -> str:
-    return cut(phrase, 60)

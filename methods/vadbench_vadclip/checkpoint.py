@@ -1,4 +1,4 @@
-"""The authors' released checkpoints: their key names, and checking that they belong to this CLIP."""
+"""Import of the authors' released checkpoints: names of keys, and checks that the CLIP is the same."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vadbench_vadclip.config import VadClipConfig
 
 _CLIP = "clipmodel."
 _HALF_PRECISION = 2e-3
-"""Relative difference allowed between two copies of CLIP, of which one may have passed through float16."""
+"""Relative difference allowed between two copies of CLIP, one of which may have been stored as float16."""
 
 
 def reference_names(config: VadClipConfig) -> dict[str, str]:
-    """Our tensor names to the authors' (spec 1.7), for the configuration they released.
+    """Return the authors' tensor names (spec 1.7) by ours, for the configuration they released.
 
     Raises:
         CheckpointError: the configuration is an ablation whose weights were never released.
@@ -56,11 +56,11 @@ def reference_names(config: VadClipConfig) -> dict[str, str]:
 def to_ours(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], config: VadClipConfig, task: Task
 ) -> dict[str, Tensor]:
-    """The authors' tensors under our names.
+    """Return the authors' tensors under our names.
 
-    The text tower in the checkpoint must be this task's. The image tower and CLIP's temperature are not looked at:
-    features carry their own fingerprint, and the temperature is fixed. Nothing in a checkpoint is of a class, so it
-    cannot tell which classes it was trained on, nor in which order.
+    The text tower in the checkpoint must be this task's. The image tower and CLIP's temperature are not checked:
+    features have a fingerprint, and the temperature is fixed. A checkpoint has no tensors of classes, so it does not
+    show which classes it was trained on, nor their order.
 
     Args:
         state: the authors' ``state_dict``.

@@ -14,7 +14,7 @@ from vadbench.base.method_config import MethodConfig, Recipe, Rows
 
 
 class VadClipRecipe(Recipe):
-    """How VadCLIP is trained on UCF-Crime; the other data sets differ in ``DATASET_DEFAULTS``."""
+    """Training recipe of VadCLIP on UCF-Crime; the other data sets differ in ``DATASET_DEFAULTS``."""
 
     epochs: int = Field(10, ge=0, description="passes over the training split (code)")
     batch_size: int = Field(
@@ -33,13 +33,13 @@ class VadClipRecipe(Recipe):
     look_every: int = Field(
         10,
         ge=0,
-        description="under a selection rule: training steps from one look at the model to the next, counted anew in"
-        " each epoch (code; XD-Violence 0: at its end)",
+        description="under a selection rule: training steps between two evaluations of the model, counted from the"
+        " start of each epoch (code; XD-Violence 0: at its end)",
     )
     rollback: bool = Field(
         True,
-        description="under a selection rule: every epoch begins from the best weights so far, the optimiser going on"
-        " (code)",
+        description="under a selection rule: every epoch begins from the best weights so far, with the optimiser's"
+        " state unchanged (code)",
     )
 
 
@@ -58,11 +58,11 @@ class VadClipConfig(MethodConfig):
     )
     temporal: Literal["none", "global", "local", "graph", "local+global", "global+graph", "local+graph"] = Field(
         "local+graph",
-        description="table 5: what relates the rows in time: attention among all rows or within windows, then graph"
-        " convolutions (final: local+graph)",
+        description="table 5: temporal model: attention among all rows or within windows, then graph convolutions"
+        " (final: local+graph)",
     )
     layers: int = Field(
-        2, ge=1, description="blocks of each kind of attention (code; XD-Violence 1); only where temporal has attention"
+        2, ge=1, description="blocks of each kind of attention (code; XD-Violence 1); only if temporal has attention"
     )
     heads: int = Field(1, ge=1, description="attention heads (code); only where temporal has attention")
     window: int = Field(
@@ -88,18 +88,18 @@ class VadClipConfig(MethodConfig):
     )
     prompt_words: Literal["words", "name"] = Field(
         "words",
-        description="what stands for a class in a prompt: the data set's words for it, or its official name with"
+        description="words for a class in a prompt: those of the data set, or its official name with"
         " spaces for underscores (code: 'roadAccidents' is one word); read by the align branch",
     )
     visual_prompt: Literal["none", "average", "focus"] = Field(
         "focus",
-        description="table 7: what of the video is added to the text features: nothing, the mean of its rows, or their"
+        description="table 7: visual prompt added to the text features: none, the mean of the video's rows, or their"
         " sum weighted by the coarse branch (final); read by the align branch",
     )
     score_branch: Literal["coarse", "align", "best"] = Field(
         "coarse",
         description="which branch gives the anomaly score (the code reports coarse on UCF-Crime, align on XD-Violence;"
-        " every result has both); best: the one that told abnormal from normal videos better in the last training"
+        " every result has both); best: the one that separated abnormal from normal videos better in the last training"
         " batches, coarse before any",
     )
     divergence_weight: float = Field(
@@ -110,8 +110,8 @@ class VadClipConfig(MethodConfig):
     )
     mask_padding: bool = Field(
         False,
-        description="keep the rows that fill up a short video out of attention, graphs and visual prompt; in the code"
-        " they take part, so that a score depends on how much was filled up",
+        description="exclude the padding of a short video from attention, graphs and visual prompt; in the code it"
+        " takes part, so that a score depends on the amount of padding",
     )
     distance_weights: Literal["kernel", "softmax"] = Field(
         "kernel",
@@ -176,10 +176,10 @@ _SMALL: dict[str, Any] = {
     "score_branch": "align",
     "recipe": {"epochs": 20, "batch_size": 16, "learning_rate": 1e-3, "milestones": (10, 15)},
 }
-"""Our decision: a model that trains in seconds on two CPU cores. Chosen on another copy of the synthetic data set (seed
-1000, two seeds of training): the rows of the small CLIP are some 50 long, and the graph whose weights sum to 5.5 makes
-them so much longer that the coarse branch had an AUC of 0.681; with weights that sum to one it had 0.884, and the align
-branch 0.925."""
+"""Small model that trains in seconds on two CPU cores (our decision), chosen on another copy of the synthetic data set
+(seed 1000, two seeds of training): the rows of the small CLIP have a length of about 50, and the graph whose weights
+sum to 5.5 makes them so much longer that the coarse branch had an AUC of 0.681; with weights that sum to one it had
+0.884, and the align branch 0.925."""
 
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "ucfcrime": {"prompt_words": "name"},

@@ -1,4 +1,4 @@
-"""VadCLIP's reading of mAP@IoU: what the authors' code computes, quirks included.
+"""VadCLIP's mAP@IoU as the authors' code computes it, including its quirks.
 
 AP is the sum over right proposals of the precision at their rank, divided by the number of segments; a class without
 segments gets 0. The mean is over all classes, normal included, and 0 altogether if any class is never predicted. A
@@ -22,14 +22,14 @@ class VadClipLocalisation(Localisation):
 
     @staticmethod
     def truth(frames: int, segments: Ints, all_rows: int, normal: int | None) -> tuple[int, Ints]:
-        """The full stride of every row, and the segments uncut; a normal video may be one of the normal class."""
+        """Return the full stride of every row, and uncut segments; a normal video may be one of the normal class."""
         if normal is not None and not len(segments):
             segments = np.array([[normal, 0, all_rows]])
         return all_rows, segments
 
     @staticmethod
     def area(above: Floats, weight: Floats) -> Floats:
-        """Precision as it is at each rank, not interpolated."""
+        """Return the area under the precision at each rank, not interpolated."""
         right_above = np.cumsum(weight, axis=0) - weight
         total = np.zeros(weight.shape[1])
         for copy in range(1, int(weight.max(initial=0)) + 1):
@@ -37,13 +37,13 @@ class VadClipLocalisation(Localisation):
         return total
 
     def means(self, ap: Floats, draws: Floats) -> Floats:
-        """Over all classes; 0 in a resample in which some class is not predicted."""
+        """Return means over all classes, 0 in a resample in which some class is not predicted."""
         videos, classes = self.annotated.shape
         predicted = np.bincount(self.label * videos + self.video, minlength=classes * videos)
         means: Floats = ap.mean(1) * (draws @ predicted.reshape(classes, videos).T > 0).all(1)
         return means
 
     def remark(self) -> str | None:
-        """Which class is never predicted, if one is not."""
+        """Return a remark on a class that is never predicted, if there is one."""
         unpredicted = [name for i, name in enumerate(self.class_names) if i not in self.label]
         return f"0 by VadCLIP's definition: no segment of class {unpredicted[0]} is predicted" if unpredicted else None

@@ -1,4 +1,4 @@
-"""The loss terms (spec 2). Logits are of rows, labels of whole videos: a video is as its most suspicious rows.
+"""Loss terms (spec 2). Logits are of rows, labels of videos: a video is represented by its most suspicious rows.
 
 Shapes: B videos, L rows, C classes, D feature width.
 """
@@ -12,16 +12,16 @@ from torch import Tensor
 from vadbench.nn.sampling import top_mean
 
 ROWS_FOR_ONE = 16
-"""One row in so many is averaged, and one more (code)."""
+"""Ratio of all rows to averaged rows, of which there is one more (code)."""
 
 
 def most_suspicious(values: Tensor, lengths: Tensor) -> Tensor:
-    """Mean of the largest ``lengths // 16 + 1`` values of each video: ``(B, L, ...)`` to ``(B, ...)``."""
+    """Return the mean of the largest ``lengths // 16 + 1`` values of each video: ``(B, L, ...)`` to ``(B, ...)``."""
     return top_mean(values, lengths, lengths // ROWS_FOR_ONE + 1)
 
 
 def coarse_loss(logits: Tensor, lengths: Tensor, abnormal: Tensor) -> Tensor:
-    """Binary cross-entropy of the mean of the highest row probabilities.
+    """Return the binary cross-entropy of the mean of the highest row probabilities.
 
     Args:
         logits: ``(B, L)`` of a row being abnormal.
@@ -32,18 +32,18 @@ def coarse_loss(logits: Tensor, lengths: Tensor, abnormal: Tensor) -> Tensor:
 
 
 def align_loss(logits: Tensor, lengths: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the means of each class's highest rows.
+    """Return the cross-entropy of the means of each class's highest rows.
 
     Args:
         logits: ``(B, L, C)`` of the classes.
         lengths: ``(B,)`` rows of each video.
-        labels: bool ``(B, C)``, the classes that a video carries, at least one; they share its weight equally.
+        labels: bool ``(B, C)``, the classes of a video, at least one; they share its weight equally.
     """
     return F.cross_entropy(most_suspicious(logits, lengths), labels / labels.sum(1, keepdim=True))
 
 
 def divergence(text: Tensor, normal: int) -> Tensor:
-    """Mean absolute cosine similarity of the normal class's text feature ``(C, D)`` with those of the others."""
+    """Return the mean absolute cosine similarity of the normal class's text feature ``(C, D)`` with the others."""
     unit = F.normalize(text, dim=-1)
     others = torch.cat([unit[:normal], unit[normal + 1 :]])
     return (others @ unit[normal]).abs().mean()

@@ -1,9 +1,9 @@
 """VadCLIP: Wu et al., "VadCLIP: Adapting Vision-Language Models for Weakly Supervised Video Anomaly Detection",
 AAAI 2024.
 
-Rows that have been related to each other in time are seen by two branches: a classifier says how abnormal a row is, and
-a map of rows against prompts of the classes which class it is. The prompts are learned, and each video adds to them
-what the classifier looks at in it.
+Rows of a temporal model go to two branches: a classifier gives the anomaly score of a row, and a map of rows against
+class prompts gives its class. The prompts are learned, and each video adds a visual prompt to them, weighted by the
+classifier.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from vadbench_vadclip.prompts import Prompts
 from vadbench_vadclip.temporal import TemporalAdapter
 
 ROWS_IN_PART = 3840
-"""Rows whose activations are held at once in training on a CPU. All of a batch's would take 3 GB and a sixth more time,
-for they fit no cache, and a tensor of 32 MB or more is new pages at every step, as an MLP's of 4,096 rows would be."""
+"""Rows whose activations are in memory at once in training on a CPU. A whole batch would take 3 GB and a sixth more
+time, as it fits no cache, and tensors of 32 MB or more, such as an MLP's of 4,096 rows, get new pages at every step."""
 TEMPERATURE = 0.07
 """Divides the cosine similarities of the alignment map (paper and code)."""
 _MEMORY = 0.98
@@ -38,11 +38,11 @@ _MEMORY = 0.98
 
 
 class VadClip(Method):
-    """The method; see :class:`VadClipConfig` for what can be switched.
+    """VadCLIP; see :class:`VadClipConfig` for its options.
 
-    The CLIP text tower is the task's and not part of the state. ``separation`` ``(2,)``, where the score branch is
-    "best", is how well the coarse and the align branch have told abnormal training videos from normal ones: a running
-    mean of the AUC within a batch.
+    The CLIP text tower belongs to the task and is not part of the state. ``separation`` ``(2,)``, if the score branch
+    is "best", measures how well the coarse and the align branch separate abnormal from normal training videos: a
+    running mean of the AUC within a batch.
     """
 
     Config = VadClipConfig
@@ -59,17 +59,17 @@ class VadClip(Method):
             self.register_buffer("separation", torch.zeros(2))
 
     def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
-        """One sample: ``features`` ``(length, dim)``, float32, and how many of them are the video's, ``length`` ``()``;
-        nothing is random."""
+        """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``; it
+        is deterministic."""
         length = self.config.length
         return {"features": averaged_sample(features, length), "length": np.array(min(len(features), length))}
 
     def forward(self, features: Tensor, lengths: Tensor, text: Tensor | None) -> dict[str, Tensor]:
-        """Logits of the branches: ``coarse`` ``(B, L)`` and ``align`` ``(B, L, C)``, always float32.
+        """Return the logits of the branches: ``coarse`` ``(B, L)`` and ``align`` ``(B, L, C)``, always float32.
 
         Args:
             features: ``(B, L, D)``.
-            lengths: ``(B,)`` how many rows are the video's.
+            lengths: ``(B,)`` number of rows of each video.
             text: ``(C, D)`` from :meth:`text_features`.
         """
         rows = self.adapter(features, lengths)
@@ -84,11 +84,11 @@ class VadClip(Method):
         return logits
 
     def text_features(self) -> Tensor | None:
-        """Text features of the classes ``(C, D)``, ``None`` without the align branch."""
+        """Return text features of the classes ``(C, D)``, ``None`` without the align branch."""
         return None if self.align is None else self.align.prompts.text_features()
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The terms ``coarse``, ``align`` and ``divergence``, as far as the settings have them."""
+        """Return those of the terms ``coarse``, ``align`` and ``divergence`` that the settings use."""
         lengths, labels = batch.views["length"], batch.labels > 0
         text = self.text_features()
         looks: list[dict[str, Tensor]] = []
@@ -117,14 +117,14 @@ class VadClip(Method):
         return terms
 
     def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Scores of both branches of each row, and the align branch's class probabilities."""
+        """Return scores of both branches of each row, and the align branch's class probabilities."""
         text = self.text_features()
         found = in_chunks(lambda rows, lengths: self.forward(rows, lengths, text), videos, self.config.length)
         return [self._scores(logits) for logits in found]
 
     @property
     def reach(self) -> Reach:
-        """A chunk (spec 3.5)."""
+        """Return the reach, a chunk (spec 3.5)."""
         return Reach(self.config.length)
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
@@ -163,7 +163,7 @@ class VadClip(Method):
 
 
 class CoarseBranch(nn.Module):
-    """How abnormal each row is (spec 1.3): an MLP added to the row, and a linear classifier."""
+    """Branch for the anomaly score of each row (spec 1.3): an MLP added to the row, and a linear classifier."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -171,14 +171,14 @@ class CoarseBranch(nn.Module):
         self.classifier = nn.Linear(width, 1)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """``(B, L, D)`` to logits ``(B, L)``."""
+        """Return logits ``(B, L)`` of rows ``(B, L, D)``."""
         logits: Tensor = self.classifier(rows) + self.mlp(rows, readout=self.classifier.weight)
         return logits.squeeze(-1)
 
 
 class AlignBranch(nn.Module):
-    """How much each row is of each class (spec 1.5): cosine similarity with the class's text feature, to which a
-    prompt of what is in the video is added."""
+    """Branch for the class of each row (spec 1.5): cosine similarity with the class's text feature, to which a visual
+    prompt of the video is added."""
 
     def __init__(self, config: VadClipConfig, task: Task) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class AlignBranch(nn.Module):
         self.mlp = Mlp(task.dim) if config.visual_prompt != "none" else None
 
     def forward(self, rows: Tensor, lengths: Tensor, text: Tensor, coarse: Tensor | None) -> Tensor:
-        """Logits ``(B, L, C)`` of rows ``(B, L, D)`` from text features ``(C, D)`` and coarse logits ``(B, L)``."""
+        """Return logits ``(B, L, C)`` of rows ``(B, L, D)``, given text ``(C, D)`` and coarse logits ``(B, L)``."""
         targets = text.expand(len(rows), -1, -1)
         if self.mlp is not None:
             targets = targets + self._visual_prompt(rows, lengths, coarse)[:, None]
@@ -206,7 +206,7 @@ class AlignBranch(nn.Module):
 
 
 def _in_parts(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """A batch's tensors cut into parts of nearly equal size on a CPU; other devices take all at once."""
+    """Return a batch's tensors in parts of nearly equal size on a CPU, and whole on other devices."""
     features = tensors[0]
     count = min(len(features), -(-features.shape[:2].numel() // ROWS_IN_PART)) if features.device.type == "cpu" else 1
     return list(zip(*(t.tensor_split(count) for t in tensors), strict=True))

@@ -20,10 +20,10 @@ HANDCRAFTED = "a video of {}"
 class Prompts(CachedText):
     """Text features of the classes.
 
-    Learned prompts take their vectors from one table of an embedding for each of CLIP's positions, shared by all
-    classes: whatever position a word, the start or the end of a prompt does not take keeps the table's vector. Which
-    vectors are behind a class therefore depends on how many tokens it has, and those past every prompt's end are never
-    used: their gradient is zero, and they only shrink by weight decay.
+    Learned prompts take their vectors from one table with an embedding for each of CLIP's positions, shared by all
+    classes: positions that are not used by a word, the start or the end of a prompt have the table's vector. So the
+    vectors after a class depend on its number of tokens, and those past every prompt's end are never used: their
+    gradient is zero, and they only shrink by weight decay.
 
     Raises:
         FeatureError: rows and text features differ in width.
@@ -57,7 +57,7 @@ class Prompts(CachedText):
         self.embeddings = nn.Parameter(0.01 * torch.randn(text.context_length, text.width))
 
     def compute(self) -> Tensor:
-        """Text features ``(C, D)``, not normalised."""
+        """Return text features ``(C, D)``, not normalised."""
         if self.embeddings is None:
             return self.fixed
         vectors = torch.where(self.taken, self.fixed, self.embeddings[: self.fixed.shape[1]])

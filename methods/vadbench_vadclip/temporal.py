@@ -1,7 +1,7 @@
-"""The LGT adapter: local attention, then graph convolutions over similar rows and over rows near in time (spec 1.2).
+"""LGT adapter: local attention, then graph convolutions over similar rows and over rows near in time (spec 1.2).
 
-Shapes: B samples, L rows, D width. Without its graphs (table 5) the adapter is its attention alone, without attention
-it has no positions, and with neither rows stay as they are; that is our decision, the paper does not say.
+Shapes: B samples, L rows, D width. Without its graphs (table 5) the adapter is only attention, without attention it has
+no positions, and without both it is the identity; this is our decision, the paper does not say.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SIMILAR = 0.7
 
 
 class TemporalAdapter(nn.Module):
-    """Relates the rows of a sample to each other.
+    """Temporal model of the rows of a sample.
 
     Args:
         config: its ``temporal``, ``length``, ``layers``, ``heads``, ``window``, ``mask_padding`` and
             ``distance_weights`` are read.
-        width: of a row.
+        width: width of a row.
 
     Raises:
         ConfigError: the width cannot be divided as the settings ask.
@@ -43,7 +43,7 @@ class TemporalAdapter(nn.Module):
         self.mask_padding = config.mask_padding
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """``(B, L, D)`` of which ``lengths`` ``(B,)`` rows are the video's to ``(B, L, D)``."""
+        """Return ``(B, L, D)`` for rows ``(B, L, D)`` of videos with ``lengths`` ``(B,)`` rows."""
         valid = row_mask(lengths, features.shape[1])
         x = features if self.positions is None else features + self.positions
         for block in self.blocks:
@@ -54,7 +54,7 @@ class TemporalAdapter(nn.Module):
 class Graphs(nn.Module):
     """Two graph convolutions over similar rows, two over rows near in time, and a layer that joins them.
 
-    ``sigma`` is a parameter of the authors' that nothing reads; it is kept because their checkpoints have it.
+    ``sigma`` is an unused parameter of the authors' code; it exists because their checkpoints have it.
     """
 
     distances: Tensor
@@ -74,7 +74,7 @@ class Graphs(nn.Module):
         self.register_buffer("sigma", torch.full((1,), 0.1))
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """``(B, L, D)`` and bool ``(B, L)``, the rows that are the video's, to ``(B, L, D)``."""
+        """Return ``(B, L, D)`` for rows ``(B, L, D)``, with the video's rows marked in bool ``(B, L)``."""
         kept = valid[..., None] if self.mask_padding else None
         a = b = x if kept is None else x * kept
         similar, near = similarity_graph(a, valid, SIMILAR), self._near(valid)

@@ -25,7 +25,7 @@ def test_a_mistyped_root_gets_no_data_set_that_makes_itself(tmp_path, monkeypatc
         user_config_file().write_text(f'[data]\nsynthetic = "{root}"\n')
     else:
         monkeypatch.setenv("VADBENCH_DATA", str(root))
-    with pytest.raises(DataError, match="nosuch, where no folder is; make the folder"):
+    with pytest.raises(DataError, match="nosuch, which is no folder; make the folder"):
         find_data_root("synthetic", True, option)
     assert not root.exists()
     root.mkdir()

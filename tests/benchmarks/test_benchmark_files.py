@@ -108,8 +108,8 @@ def test_the_files_that_come_along_hold(name):
         ),
         ("width = 3", 'width = "3"', 27, "setting 'width' must be as runs record it, 3, found '3'"),
         ("width = 3", "protocol.subset = 'some'", 26, "protocol.subset: Input should be 'all' or 'single-anomaly'"),
-        ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a text"),
-        ('label = "c"', 'lable = "c"', 24, "nothing is called 'lable' here; did you mean 'label'?"),
+        ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a string"),
+        ('label = "c"', 'lable = "c"', 24, "unknown entry 'lable'; did you mean 'label'?"),
         ('label = "c"\n', "", 23, "tables.2.rows.1: 'label' is missing"),
         ('method = "random"', "", 28, "row 'd' needs a method or a published key"),
         ('id = "2"', 'id = "1"', 20, "table '1' is there twice"),
@@ -132,6 +132,19 @@ def assert_refused(registry, write, text, old, new, line, message):
     assert "\n" not in str(found.value)
 
 
+def test_a_name_that_two_plugins_claim_is_not_called_unknown(tmp_path):
+    file = tmp_path / "second_native.py"
+    file.write_text(
+        "from vadbench import hookimpl\n"
+        "from vadbench.plugins.hookspecs import ProtocolSpec\n"
+        "@hookimpl\n"
+        "def vadbench_protocols():\n"
+        "    return [ProtocolSpec('native', 's', 'second_native:RULES')]\n"
+    )
+    with pytest.raises(ConfigError, match=r"quick\.toml, line \d+: protocol 'native' is registered by .* and "):
+        open_benchmark("quick", Registry(files=[file]), check_settings=False)
+
+
 SEEDED = 'title = "t"\nseeds = [0, 1]\n' + FILE.partition('"""\n\n')[2]
 
 
@@ -141,7 +154,7 @@ SEEDED = 'title = "t"\nseeds = [0, 1]\n' + FILE.partition('"""\n\n')[2]
         ("[0, -1]", 2, "seeds.2: Input should be greater than or equal to 0"),
         ("[1000000]", 2, "seeds.1: Input should be less than or equal to 999999"),
         ("[0,\ntrue]", 3, "seeds.2: Input should be a valid integer"),
-        ("[1, 0, 1]", 2, "seeds: a seed is there twice"),
+        ("[1, 0, 1]", 2, "seeds: a seed is given twice"),
     ],
 )
 def test_seeds_are_those_that_a_run_takes(registry, write, seeds, line, message):
@@ -164,7 +177,7 @@ rows = [
     ("old", "new", "line", "message"),
     [
         ('source = "anomalyclip2024"', "", 8, "needs the file to name their 'source'"),
-        ('source = "anomaly', 'source = "anomly', 2, "in 'anomlyclip2024'; did you mean 'anomalyclip2024'"),
+        ('source = "anomaly', 'source = "anomly', 2, "from 'anomlyclip2024'; did you mean 'anomalyclip2024'"),
         (
             'key = "anomaly',
             'key = "anomly',

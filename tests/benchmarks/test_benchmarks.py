@@ -147,7 +147,7 @@ UNREACHED = {
         "reads no descriptions; leave --descriptions",  # a setting, in a benchmark
         "--from names a run of",  # an evaluation names no method
         "--from evaluates a finished training",  # nor any of these
-        "--features-layout says how",  # bench says so itself
+        "--features-layout is the layout",  # bench says so itself
     },
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
     "vadbench/features/encoders.py": {"choose one with --pooling"},  # features of regions

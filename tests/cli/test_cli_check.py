@@ -84,4 +84,4 @@ def test_help_names_every_result_and_status(check):
     for kind in ("method", "dataset"):
         text = " ".join(check(kind, "--help").out.split())
         assert "passed" in text and "FAILED" in text and "skipped" in text
-        assert "The exit status is 0, 1 where a check failed, 2 for" in text
+        assert "The exit status is 0, 1 if a check failed, 2 for" in text

@@ -8,6 +8,7 @@ from PIL import Image
 from vadbench_ucsdped2.dataset import CLIPS
 
 from places import PLUGIN
+from stores import append
 from vadbench.clip import load_clip
 from vadbench.data.media import source_id
 from vadbench.features.encoders import clip_fingerprint
@@ -46,7 +47,7 @@ def make_store(folder, made_by, names=CLIPS, frames=FRAMES, *, root):
         for name in names:
             rows = -(-frames // made_by.stride)
             made_of = source_id(root / name[:-3] / name)
-            writer.append(name, [rng.normal(size=(rows, made_by.dim)).astype(np.float32)], frames, made_of)
+            append(writer, name, [rng.normal(size=(rows, made_by.dim)).astype(np.float32)], frames, made_of)
     return folder
 
 
@@ -101,7 +102,7 @@ def test_what_cannot_be_asked_is_one_line(check, root):
     assert "unknown dataset 'ucsdped3'; did you mean 'ucsdped2'?" in check("ucsdped3", status=2)
     assert "no data root for ucsdped2: give --data-root DIR" in check("ucsdped2", status=2)
     error = check("ucsdped2", "--data-root", root, "--features-layout", "vadclip", status=2)
-    assert error == "vadbench: --features-layout says how the files in --features lie; give both\n"
+    assert error == "vadbench: --features-layout is the layout of the files in --features; give both\n"
     assert "CLIP 'small' has no pretrained tag" in check(
         "ucsdped2", "--data-root", root, "--clip-weights", "x", "--clip", "small", status=2
     )
@@ -134,7 +135,9 @@ def test_features_of_unknown_origin_say_how_to_compare_them(check, root, tmp_pat
     store = make_store(tmp_path / "store", foreign(), root=root)
     output = check("ucsdped2", "--data-root", root, "--features", store, status=0)
     assert "fingerprint unknown" in output and "under CLIP small: untold" in output
-    assert "origin: nobody recorded" in output and "--clip ViT-B-16-quickgelu --clip-weights openai" in output
+    assert (
+        "origin: the origin of the features" in output and "--clip ViT-B-16-quickgelu --clip-weights openai" in output
+    )
 
 
 def test_features_of_another_clip_exit_with_2(check, root, tmp_path):

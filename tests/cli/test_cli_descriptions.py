@@ -53,7 +53,7 @@ def test_every_problem_is_listed_and_the_status_says_so(vadbench, site):
     assert len(problems) == 4
     for part in ("2 times in normal", "an empty phrase in normal", "both normal and abnormal", "is 92 tokens long"):
         assert any(part in line for line in problems), part
-    assert out.splitlines()[-1].endswith("cannot be used, 4 to mend")
+    assert out.splitlines()[-1].endswith("cannot be used, 4 to fix")
 
 
 def test_a_bank_of_one_side_is_a_problem(vadbench, site):

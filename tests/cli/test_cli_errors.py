@@ -180,7 +180,7 @@ def test_a_video_of_another_length_is_refused_before_training(refused, tiny, mon
 
 def test_a_segment_past_the_end_of_its_video_is_refused(refused, tiny, monkeypatch):
     monkeypatch.setenv("TINY_END", "33")
-    assert "segment [10, 33) lies past its 30 frames" in refused(*tiny, "-m", "linear", "-d", "tiny")
+    assert "segment [10, 33) is past its 30 frames" in refused(*tiny, "-m", "linear", "-d", "tiny")
 
 
 def test_features_that_lack_a_video_are_refused(refused, tiny, tiny_store):

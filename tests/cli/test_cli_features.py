@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from stores import append
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
 
@@ -27,7 +28,7 @@ def rows_of(name, frames):
 def store(tmp_path):
     with StoreWriter(tmp_path / "store", PRINT) as writer:
         for name, frames in LENGTHS.items():
-            writer.append(name, [rows_of(name, frames)], frames, "x")
+            append(writer, name, [rows_of(name, frames)], frames, "x")
     return tmp_path / "store"
 
 
@@ -64,7 +65,7 @@ def test_info_shows_values_whole(call, tmp_path):
     said = "centre crop; mean 0.48145466 0.4578275 0.40821073; std 0.26862954 0.26130258 0.27577711"
     made = replace(PRINT, weights="f" * 60 + "0123", preprocessing=said)
     with StoreWriter(tmp_path / "store", made) as writer:
-        writer.append("a", [rows_of("a", 8)], 8, "x")
+        append(writer, "a", [rows_of("a", 8)], 8, "x")
     text, _ = call("info", tmp_path / "store")
     assert "f" * 60 + "0123" in text
     assert said in " ".join(text.split())  # a long one is wrapped

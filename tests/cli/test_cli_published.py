@@ -27,7 +27,7 @@ def test_the_numbers_of_a_data_set_and_metric_are_listed_and_marked(published):
     refit = ["DeepMIL (Sultani)", "refit", "CLIP ViT-B/16", "weak", "84.14", "Table 2", "vadclip2024", "read *"]
     assert refit in rows
     assert len(rows) == 12
-    assert said.err == "* 11 of 12 not of the paper that measured it; no reproduction is judged by them\n"
+    assert said.err == "* 11 of 12 not from the paper that measured it; no reproduction is judged by them\n"
 
 
 def test_data_set_and_metric_have_columns_where_they_differ(published):

@@ -126,7 +126,7 @@ def test_whole_frames_have_no_maximum(vadbench, refused, tmp_path):
         ("tset-0,0,1,1,9,9,1\n", r"line 2: expected the name of a video that is there, found 'tset-0'; did you mean"),
         (
             "test-0,0,64,1,90,9,1\n",
-            "line 2: a box must not lie wholly outside of its frame, those of 'test-0' are 64 x",
+            "line 2: a box must not be wholly outside of its frame, those of 'test-0' are 64 x",
         ),
         ("test-0,0,1,1,9,9,1\ntest-0,30,1,1,9,9,1\n", "line 3: frames of 'test-0' go from 0 to 29, found 30"),
         ("test-0,0,1,1,9,9,1\ntest-0,0,9,1,1,9,1\n", "line 3: a box needs x1 < x2 and y1 < y2"),

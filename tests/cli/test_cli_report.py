@@ -81,7 +81,7 @@ def test_runs_on_two_data_sets_are_not_shown_beside_each_other(runs, vadbench, t
     (other / "result.json").write_text((folder / "result.json").read_text().replace('"tiny"', '"elsewhere"'))
     (other / "scores.npz").write_bytes((folder / "scores.npz").read_bytes())
     said = vadbench("report", folder, other, status=2).err
-    assert said == "vadbench: expected runs on one data set, found tiny and elsewhere; show them apart\n"
+    assert said == "vadbench: expected runs on one data set, found tiny and elsewhere; show them separately\n"
 
 
 @pytest.mark.parametrize(("format_", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])

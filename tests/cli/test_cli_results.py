@@ -73,14 +73,14 @@ def edit(path, change):
 
 def test_a_good_submission_passes(runs, check, lines_of):
     assert check(runs) == []
-    assert "2 results checked, nothing to mend" in lines_of(runs, status=0)
+    assert "2 results checked, nothing to fix" in lines_of(runs, status=0)
 
 
 def test_findings_are_lines_with_the_file_in_front(runs, lines_of):
     edit(first(runs), lambda r: r["environment"].update(commit="unknown"))
     lines = lines_of(runs)
     assert lines[0].startswith(f"{first(runs)}: environment: expected the git commit")
-    assert lines[-1] == "2 results checked, 1 to mend"
+    assert lines[-1] == "2 results checked, 1 to fix"
 
 
 def test_a_class_may_be_called_like_a_path(runs, lines_of):
@@ -128,11 +128,11 @@ SPOILT = {
     "infinite": (put("metrics", "AUC", "high", value=float("inf")), "AUC has high inf, expected 0 to 1"),
     "an interval turned round": (
         lambda r: r["metrics"]["AUC"].update(low=0.9, high=0.1),
-        "the interval of AUC ends below its beginning",
+        "the interval of AUC ends below its start",
     ),
     "a metric of their own": (
         lambda r: r["metrics"].update(F1={"value": 0.5}),
-        "F1 is no metric of vadbench",
+        "F1 is not a metric of vadbench",
     ),
     "undefined without a reason": (put("metrics", "AP", "value", value=None), "AP is undefined and gives no reason"),
     "another value": (
@@ -152,14 +152,14 @@ SPOILT = {
         "selection is not that of 'native', and 'changed' does not say so",
     ),
     "a foreign fingerprint": (put("fingerprint", value={"encoder": "x"}), "a fingerprint must have the fields"),
-    "an unknown fingerprint": (put("fingerprint", "weights", value="unknown"), "nobody knows what made the features"),
+    "an unknown fingerprint": (put("fingerprint", "weights", value="unknown"), "the origin of the features is unknown"),
     "too few videos": (put("data", "train", "videos", value=7), "7 of 8 train videos, and no note begins"),
     "too many videos": (put("data", "train", "videos", value=9), "9 of 8 train videos"),
     "another size": (
         lambda r: r["data"]["train"].update(videos=4, expected=4),
         "a complete train split of tiny has 8 videos, the record says 4",
     ),
-    "a split left out": (drop("data", "train"), "nothing is said of the train split"),
+    "a split left out": (drop("data", "train"), "the record does not describe the train split"),
     "other videos": (put("data", "test", "videos", value=5), "5 test videos, the scores are of 6"),
     "other frames": (put("data", "test", "frames", value=181), "181 test frames, the scores are of 180"),
     "other positives": (put("data", "test", "positives", value=1), "1 test positives, the scores are of 30"),
@@ -251,7 +251,7 @@ def test_missing_damaged_and_foreign_scores_are_named(runs, check):
     scores = first(runs).parent / "scores.npz"
     kept = scores.read_bytes()
     scores.unlink()
-    assert check(runs) == ["no scores.npz beside it, which the metrics are checked with"]
+    assert check(runs) == ["no scores.npz in its folder, which is needed to check the metrics"]
     damaged = bytearray(kept)
     damaged[60:90] = bytes(30)
     scores.write_bytes(damaged)
@@ -332,7 +332,7 @@ ZeroDivisionError: a bug
 def test_each_thing_to_mend_is_one_line(runs, lines_of, change, said):
     edit(first(runs), change)
     *findings, last = lines_of(runs)
-    assert last == f"2 results checked, {len(findings)} to mend"
+    assert last == f"2 results checked, {len(findings)} to fix"
     assert any(said in line for line in findings)
     for line in findings:
         assert line.startswith(f"{first(runs)}: ") and len(line) < len(str(first(runs))) + 310

@@ -146,7 +146,7 @@ def test_the_leaderboard_can_rank_by_another_metric(vadbench, runs):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["-d", "tinny"], "did you mean 'tiny'"), (["--metric", "AUCC"], "unknown metric"),
-     (["--metric", "prevalence"], "property of the data"), (["--metric", "FAR"], "nothing is ranked by FAR")],
+     (["--metric", "prevalence"], "property of the data"), (["--metric", "FAR"], "runs cannot be ranked by FAR")],
 )  # fmt: skip
 def test_the_leaderboard_says_what_it_does_not_know(vadbench, runs, arguments, words):
     _, err = vadbench("leaderboard", "--out", runs, *arguments, status=2)

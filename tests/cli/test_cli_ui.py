@@ -72,7 +72,7 @@ def test_a_port_that_is_taken_is_said(store, refused):
         holder.listen()
         port = holder.getsockname()[1]
         said = refused("--port", str(port))
-    assert said.startswith(f"vadbench: port {port} of 127.0.0.1 cannot be had (Address already in use)")
+    assert said.startswith(f"vadbench: port {port} of 127.0.0.1 cannot be used (Address already in use)")
     assert "choose another --port" in said
 
 
@@ -84,11 +84,11 @@ def test_a_store_that_is_not_there_is_not_made(refused, monkeypatch, tmp_path, p
 
 def test_a_server_elsewhere_has_pages_of_its_own(refused, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org/mlflow")
-    assert "is a server with pages of its own" in refused()
+    assert "is a server with its own pages" in refused()
 
 
 def test_a_server_that_does_not_start_says_why(refused, monkeypatch, tmp_path, port):
     (tmp_path / "broken.db").write_bytes(b"no database")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
     said = refused("--port", str(port))
-    assert "MLflow's server did not start: " in said and "it said nothing" not in said
+    assert "MLflow's server did not start: " in said and "it printed nothing" not in said

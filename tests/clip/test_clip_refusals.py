@@ -77,7 +77,7 @@ def test_a_failed_download_is_one_line(monkeypatch):
     [
         (lambda s: s.pop("ln_final.bias"), "missing ln_final.bias"),
         (lambda s: s.update({"extra.weight": torch.ones(1)}), "unexpected extra.weight"),
-        (lambda s: s.update({"visual.proj": torch.ones(3, 24)}), r"visual.proj is \(3, 24\) instead of \(64, 24\)"),
+        (lambda s: s.update({"visual.proj": torch.ones(3, 24)}), r"visual.proj is \(3, 24\), expected \(64, 24\)"),
     ],
 )
 def test_weights_must_fit_exactly(tiny, tmp_path, change, reason):

@@ -120,7 +120,7 @@ def test_both_splits_in_one_folder_are_refused(tmp_path):
     root = make_root(tmp_path, **{"list/xd.csv": None, "list/xd_test.csv": None})
     for name in TRAIN + TEST:
         (root / f"{name}.mp4").touch()
-    refused(root, "train and test videos lie together", "VadCLIP's csv lists")
+    refused(root, "train and test videos share a folder", "VadCLIP's csv lists")
 
 
 def test_neither_lists_nor_videos_are_refused(tmp_path):

@@ -24,10 +24,10 @@ from vadbench.features.regions import cut
         ({"y2": float("inf")}, "y2 must be a finite number, found y2 inf"),
         ({"x1": 20.0}, "a box needs x1 < x2 and y1 < y2, found x1 20.0, y1 2, x2 20, y2 30"),
         ({"y2": 1.0}, "a box needs x1 < x2 and y1 < y2"),
-        ({"x1": -9.0, "x2": 0.0}, "a box must not lie wholly outside of its frame"),
-        ({"y1": -9.0, "y2": -1.0}, "a box must not lie wholly outside of its frame"),
-        ({"confidence": 1.01}, "confidence must lie from 0 to 1, found confidence 1.01"),
-        ({"confidence": -0.1}, "confidence must lie from 0 to 1"),
+        ({"x1": -9.0, "x2": 0.0}, "a box must not be wholly outside of its frame"),
+        ({"y1": -9.0, "y2": -1.0}, "a box must not be wholly outside of its frame"),
+        ({"confidence": 1.01}, "confidence must be from 0 to 1, found confidence 1.01"),
+        ({"confidence": -0.1}, "confidence must be from 0 to 1"),
     ],
 )
 def test_a_box_that_cannot_be_right_is_named_with_file_and_row(tmp_path, suffix, bad, reason):
@@ -92,7 +92,7 @@ def test_lines_are_those_of_the_file_and_other_columns_do_not_matter(tmp_path):
     source = Boxes(path, ["007"])
     [found] = source.find("007", [0], torch.zeros(1, 3, 40, 40))
     np.testing.assert_array_equal(found, [[1, 2, 20, 30]] * 2)
-    with pytest.raises(FeatureError, match="line 4: a box must not lie wholly outside"):
+    with pytest.raises(FeatureError, match="line 4: a box must not be wholly outside"):
         source.find("007", [0], torch.zeros(1, 3, 2, 40))
 
 

@@ -83,7 +83,7 @@ def test_training_takes_the_center_the_first_or_all():
 
 def test_what_is_scored_instead_is_said_in_plain_words():
     def note(crops, wanted, asked):
-        return CropRule(wanted, asked).of_test(Crops(v=crops), ["v"]).notes
+        return CropRule(wanted, asked).of_test(Crops(v=crops), ["v"])[1]
 
     assert note(("center",), "5", False) == [
         "the protocol asks for crop 5; these features only have 'center', which was scored instead"

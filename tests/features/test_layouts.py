@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npy_files import DIM, save, some_rows
+from stores import append
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.layouts import NpyFeatures, open_features
@@ -90,7 +91,7 @@ def test_crops_in_one_array(tmp_path, layout, suffix, dtype):
 def test_our_own_store_is_opened_as_such(tmp_path):
     fingerprint = Fingerprint("tiny", "0" * 64, "gelu", "none", stride=4, pooling="mean", dim=DIM)
     with StoreWriter(tmp_path, fingerprint) as writer:
-        writer.append("a", [some_rows(3)], 9, "x")
+        append(writer, "a", [some_rows(3)], 9, "x")
     for layout in (None, "store"):
         source = open_features(tmp_path, {"a", "b"}, {}, layout)
         assert isinstance(source, FeatureStore) and source.fingerprint == fingerprint

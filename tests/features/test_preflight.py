@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stores import append
 from vadbench.base.errors import FeatureError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
@@ -22,7 +23,7 @@ def make_store(folder, videos, stride=16):
     made_by = Fingerprint("some-encoder", "unknown", "unknown", "unknown", stride, "mean", dim)
     with StoreWriter(folder, made_by) as writer:
         for name, rows in videos.items():
-            writer.append(name, [rows], len(rows) * stride, "0")
+            append(writer, name, [rows], len(rows) * stride, "0")
     return FeatureStore(folder)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stores import DIM, PRINT, content, fill, some_rows
+from stores import DIM, PRINT, append, content, fill, some_rows
 from vadbench.base.errors import FeatureError
 from vadbench.features.pooling import can_serve, pool_rows
 from vadbench.features.store import FeatureStore, StoreWriter
@@ -45,8 +45,8 @@ def test_crops_keep_their_order(tmp_path):
     fingerprint = dataclasses.replace(PRINT, crops=("left", "right"))
     left, right = some_rows(1, 10), some_rows(2, 10)
     with StoreWriter(tmp_path, fingerprint) as writer:
-        writer.append("a", [left, right], 10, "x")
-        writer.append("b", [right, left], 10, "x")
+        append(writer, "a", [left, right], 10, "x")
+        append(writer, "b", [right, left], 10, "x")
     store = FeatureStore(tmp_path)
     np.testing.assert_array_equal(store.rows("a"), np.stack([left, right]))
     np.testing.assert_array_equal(store.rows("b"), np.stack([right, left]))
@@ -55,10 +55,10 @@ def test_crops_keep_their_order(tmp_path):
 def test_float16_is_rounded_and_overflow_refused(tmp_path):
     half = dataclasses.replace(PRINT, dtype="float16")
     with StoreWriter(tmp_path, half) as writer:
-        writer.append("a", [some_rows(1, 8)], 8, "x")
+        append(writer, "a", [some_rows(1, 8)], 8, "x")
         with pytest.raises(FeatureError, match=r"video 'b' as float16.*row 1"):
-            writer.append("b", [np.array([[1.0] * DIM, [1e6] * DIM], np.float32)], 8, "x")
-        writer.append("c", [some_rows(3, 8)], 8, "x")
+            append(writer, "b", [np.array([[1.0] * DIM, [1e6] * DIM], np.float32)], 8, "x")
+        append(writer, "c", [some_rows(3, 8)], 8, "x")
     store = FeatureStore(tmp_path)
     assert store.names == ("a", "c")
     np.testing.assert_array_equal(store.rows("c")[0], some_rows(3, 8).astype(np.float16))
@@ -77,18 +77,18 @@ def test_wrong_rows_are_refused_and_leave_nothing(tmp_path, rows, frames, reason
     fill(tmp_path)
     before = content(tmp_path)
     with StoreWriter(tmp_path, PRINT) as writer, pytest.raises(FeatureError, match=reason):
-        writer.append("d", [rows], frames, "x")
+        append(writer, "d", [rows], frames, "x")
     assert content(tmp_path) == before
 
 
 def test_a_later_video_of_the_same_name_wins(tmp_path):
     fill(tmp_path)
     with StoreWriter(tmp_path, PRINT) as writer:
-        assert writer.has("a", "id-a")
-        assert not writer.has("a", "new")
-        assert not writer.has("z", "")
-        writer.append("a", [some_rows(99, 20)], 20, "new")
-        assert writer.has("a", "new")
+        assert writer.source("a") == "id-a"
+        assert writer.source("a") != "new"
+        assert writer.source("z") is None
+        append(writer, "a", [some_rows(99, 20)], 20, "new")
+        assert writer.source("a") == "new"
     store = FeatureStore(tmp_path)
     assert (store.frames("a"), store.source("a"), len(store.names)) == (20, "new", 3)
     np.testing.assert_array_equal(store.rows("a")[0], some_rows(99, 20))
@@ -97,10 +97,10 @@ def test_a_later_video_of_the_same_name_wins(tmp_path):
 def test_a_later_video_wins_across_shards_whatever_their_names(tmp_path):
     fill(tmp_path, shard=(1, 2))
     with StoreWriter(tmp_path, PRINT, (0, 1)) as writer:
-        writer.append("a", [some_rows(99, 20)], 20, "new")
+        append(writer, "a", [some_rows(99, 20)], 20, "new")
     assert FeatureStore(tmp_path).source("a") == "new"
     with StoreWriter(tmp_path, PRINT, (0, 3)) as writer:
-        writer.append("a", [some_rows(98, 24)], 24, "newest")
+        append(writer, "a", [some_rows(98, 24)], 24, "newest")
     assert FeatureStore(tmp_path).source("a") == "newest"
 
 
@@ -133,8 +133,8 @@ def test_one_writer_a_shard(tmp_path):
         with pytest.raises(FeatureError, match="another process"), StoreWriter(tmp_path, PRINT):
             pass
         with StoreWriter(tmp_path, PRINT, (1, 2)) as other:
-            other.append("b", [some_rows(1, 8)], 8, "x")
-        writer.append("a", [some_rows(1, 8)], 8, "x")
+            append(other, "b", [some_rows(1, 8)], 8, "x")
+        append(writer, "a", [some_rows(1, 8)], 8, "x")
     assert FeatureStore(tmp_path).names == ("a", "b")
 
 
@@ -175,14 +175,14 @@ def test_an_unfinished_end_is_cut_off_and_done_again(tmp_path_factory, cut, lost
     assert FeatureStore(torn).names == ("a", "b")
     with StoreWriter(torn, PRINT) as writer:
         for i, name in enumerate("abc"):
-            if not writer.has(name, f"id-{name}"):
-                writer.append(name, [some_rows(name.encode()[0], 9 + 4 * i)], 9 + 4 * i, f"id-{name}")
+            if writer.source(name) != f"id-{name}":
+                append(writer, name, [some_rows(name.encode()[0], 9 + 4 * i)], 9 + 4 * i, f"id-{name}")
     assert content(torn) == expected
 
 
 def test_a_reader_sees_finished_videos_only(tmp_path):
     with StoreWriter(tmp_path, PRINT) as writer:
-        writer.append("a", [some_rows(1, 8)], 8, "x")
+        append(writer, "a", [some_rows(1, 8)], 8, "x")
         writer.write_rows("b", some_rows(2, 8))
         assert FeatureStore(tmp_path).names == ("a",)
         writer.finish("b", 8, "x")
@@ -192,8 +192,8 @@ def test_a_reader_sees_finished_videos_only(tmp_path):
 def test_a_video_needs_a_name(tmp_path):
     with StoreWriter(tmp_path, PRINT) as writer:
         with pytest.raises(FeatureError, match="expected a name"):
-            writer.append("", [some_rows(1, 8)], 8, "x")
-        writer.append("a", [some_rows(1, 8)], 8, "x")
+            append(writer, "", [some_rows(1, 8)], 8, "x")
+        append(writer, "a", [some_rows(1, 8)], 8, "x")
     assert FeatureStore(tmp_path).names == ("a",)
 
 

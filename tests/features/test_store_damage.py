@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from stores import DIM, PRINT, content, fill, some_rows
+from stores import DIM, PRINT, append, content, fill, some_rows
 from vadbench.base.errors import FeatureError, StorageError
 from vadbench.features import store as store_module
 from vadbench.features.fingerprint import Fingerprint
@@ -29,13 +29,13 @@ def test_a_full_disk_keeps_what_is_done_and_the_next_call_goes_on(tmp_path, monk
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor, data)
 
-    with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"disk is full.*what is done is kept"):
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"disk is full.*finished work is not lost"):
         patch.setattr(store_module, "write_all", full)
         with StoreWriter(folder, PRINT) as writer:
-            writer.append("c", [some_rows(b"c"[0], 17)], 17, "id-c")
+            append(writer, "c", [some_rows(b"c"[0], 17)], 17, "id-c")
     assert FeatureStore(folder).names == ("a", "b")
     with StoreWriter(folder, PRINT) as writer:
-        writer.append("c", [some_rows(b"c"[0], 17)], 17, "id-c")
+        append(writer, "c", [some_rows(b"c"[0], 17)], 17, "id-c")
     assert content(folder) == content(whole)
 
 

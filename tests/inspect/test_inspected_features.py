@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from small_copies import FRAMES, ODD, Ucf, Xd, cut, found_of, remove, texts_of, usable
+from stores import append
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import source_id
 from vadbench.features.fingerprint import Fingerprint
@@ -160,7 +161,7 @@ def test_features_of_our_own_store_are_checked(tmp_path):
             frames = 40 if name == "Normal_003_x264" else FRAMES
             path = next(tmp_path.rglob(f"{name}.mp4"), None)
             made_of = source_id(path) if path and name != "Abuse028_x264" else "0" * 32
-            writer.append(name, [np.ones((-(-frames // 16), DIM), np.float32)], frames, made_of)
+            append(writer, name, [np.ones((-(-frames // 16), DIM), np.float32)], frames, made_of)
     with (tmp_path / "store" / "rows-0-of-1.bin").open("r+b") as file:
         file.write(np.float32([np.nan]).tobytes())
     report = inspect(Ucf(tmp_path), GivenFeatures(tmp_path / "store"))

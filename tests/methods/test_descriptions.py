@@ -42,7 +42,7 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
         ("normal = [7]", "site.toml: normal.0: Input should be a valid string, found 7"),
         ("classes = 3", "site.toml: classes"),
         ('[classes]\nFire = "flames"', "site.toml: classes.*found 'flames'"),
-        ('unusual = ["a street"]', "site.toml: unusual: is no part of a description bank; expected normal"),
+        ('unusual = ["a street"]', "site.toml: unusual: is not part of a description bank; expected normal"),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, text, message):

@@ -237,7 +237,7 @@ def test_without_class_probabilities_all_is_undefined(rule):
     found = localise(videos, 16, TWO, 0, rule)
     assert list(found.metrics()) == list(KEYS)
     for value in found.metrics().values():
-        assert value == MetricValue(value=None, reason="there are no probabilities of these classes")
+        assert value == MetricValue(value=None, reason="the method gives no probabilities of these classes")
     assert all(np.isnan(v).all() and len(v) == 3 for v in found.resampled(np.ones((3, 2))).values())
 
 

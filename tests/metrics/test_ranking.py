@@ -214,7 +214,7 @@ def test_a_worked_split():
         "mAUC": None,
         "mAP": None,
     }
-    assert evaluate(rows)["mAUC"].reason == "there are no probabilities of these classes"
+    assert evaluate(rows)["mAUC"].reason == "the method gives no probabilities of these classes"
 
 
 def only(rows, **changes):

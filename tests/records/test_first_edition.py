@@ -123,7 +123,7 @@ def test_handed_in_it_is_checked_like_any_other(capsys, out, folder):
         status_of("results", "check", out)
         return capsys.readouterr().out
 
-    assert "nothing to mend" in check()
+    assert "nothing to fix" in check()
     content = written(folder)
     content["metrics"]["AP/Fire"]["value"] = 0.5
     (folder / "result.json").write_text(json.dumps(content))

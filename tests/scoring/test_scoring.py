@@ -17,7 +17,7 @@ PIECE = _Loaded("v", 30, slice(3), np.zeros((3, 4), np.float32))
 @pytest.mark.parametrize("name", ["", "a(b)", "a[b]", "a/b", "a.npy", "a  b", " a", "a\n", "(a)"])
 def test_a_branch_whose_name_no_metric_key_can_carry_is_refused(name):
     scores = Scores(torch.zeros(3), branches={"good": torch.zeros(3), name: torch.zeros(3)})
-    with pytest.raises(PluginError, match=r"a branch is called by letters.*rename it") as error:
+    with pytest.raises(PluginError, match=r"a branch name has letters.*rename it") as error:
         _checked(METHOD, PIECE, scores)
     assert repr(name) in str(error.value) and len(str(error.value).splitlines()) == 1
 

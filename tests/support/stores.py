@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import StoreWriter
 
@@ -19,7 +20,18 @@ def fill(folder, names=("a", "b", "c"), shard=(0, 1), fingerprint=PRINT):
     with StoreWriter(folder, fingerprint, shard) as writer:
         for i, name in enumerate(names):
             frames = 9 + 4 * i
-            writer.append(name, [some_rows(name.encode()[0], frames)] * len(fingerprint.crops), frames, f"id-{name}")
+            append(writer, name, [some_rows(name.encode()[0], frames)] * len(fingerprint.crops), frames, f"id-{name}")
+
+
+def append(writer, name, crops, frames, source):
+    """Add a whole video, ``(rows, dim)`` for each crop; a refused one is dropped."""
+    try:
+        for rows in crops:
+            writer.write_rows(name, rows)
+        writer.finish(name, frames, source)
+    except FeatureError:
+        writer.discard()
+        raise
 
 
 def content(folder):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vadbench.base.errors import RunError, UnknownNameError
-from vadbench.records.folders import read_record
+from vadbench.records.folders import read_record, write_record
 
 
 def labels(table):
@@ -158,7 +158,7 @@ def test_nothing_is_ranked_by_false_alarms(make_run, boards):
         assert far.mean is not None and far.low is not None
         assert (far.best, far.second, far.tied, far.p) == (False, False, False, None)
     assert figure(table, "a", "AP").best
-    with pytest.raises(RunError, match=r"nothing is ranked by FAR: a method that never .* such as AUC or AP"):
+    with pytest.raises(RunError, match=r"runs cannot be ranked by FAR: a method that never .* such as AUC or AP"):
         boards("FAR")
 
 
@@ -287,6 +287,18 @@ def test_damaged_scores_are_named(make_run, boards):
     assert len(found.notes) == 1 and str(folder / "scores.npz") in found.notes[0]
 
 
+def test_a_run_whose_rule_no_installed_plugin_brings_leaves_the_others_ranked(make_run, boards):
+    make_run("a", quality=3)
+    make_run("b", quality=2)
+    folder = make_run("c", quality=2.5)
+    record = read_record(folder)
+    write_record(folder, record.model_copy(update={"protocol": record.protocol | {"localization": "gone"}}))
+    found = boards()
+    assert labels(found.tables[0]) == ["a", "b"] and labels(found.tables[1]) == ["c"]
+    assert figure(found.tables[0], "b").p is not None
+    assert len(found.notes) == 1 and str(folder) in found.notes[0] and "'gone'" in found.notes[0]
+
+
 @pytest.mark.parametrize("change", ["videos", "annotation"])
 def test_scores_of_other_videos_or_another_annotation_have_no_rank(make_run, boards, change):
     folder = make_run("a", quality=3)
@@ -305,7 +317,7 @@ def test_scores_of_other_videos_or_another_annotation_have_no_rank(make_run, boa
     assert [row.rank for row in table.rows] == [1, 2, None]
     assert figure(table, "b").best and figure(table, "c").p is not None
     assert not figure(table, "a").best and figure(table, "a").p is None
-    assert "not ranked beside the others: differs in test videos or their ground truth" in notes(table, "a")
+    assert "not ranked with the others: differs in test videos or their ground truth" in notes(table, "a")
 
 
 def test_drawing_twice_gives_the_same(make_run, boards):

@@ -272,7 +272,7 @@ def test_rows_are_ranked_among_reproduced_numbers_of_one_kind(make_run, draw):
     table = draw(own_benchmark([{"label": m, "method": m} for m in "abc"], seeds=[0]), "1")
     a, b, c = (row.cells[0].reproduced for row in table.rows)
     assert (a.best, b.second, c.best, c.second) == (True, True, False, False)
-    assert table.rows[2].notes == () and "not ranked beside the others: differs in features" in c.notes
+    assert table.rows[2].notes == () and "not ranked with the others: differs in features" in c.notes
 
 
 def test_a_row_chosen_on_the_test_set_is_not_ranked_beside_the_others(make_run, draw):

@@ -59,13 +59,18 @@ def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
         ("bad-defaults", "settings", "dataset_defaults['ucfcrime']: unknown setting 'lenght'", "no run"),
         ("one-short", "shapes", "of a video of 1 rows are (0,), expected (1,)", "every row of the video"),
         ("out-of-range", "shapes", "range from 1.", "sigmoid or a softmax"),
-        ("no-scores-of-one", "shapes", "ValueError: a video needs two rows (broken_methods.py, line", "mend it"),
+        ("no-scores-of-one", "shapes", "ValueError: a video needs two rows (broken_methods.py, line", "fix it"),
         ("not-one", "probabilities", "sum to one within 0.1", "softmax over all classes"),
         ("normal-first", "probabilities", "not of the normal class (column 5", "task.classes.normal"),
         ("batch-mean", "together", "scored one by one, ", "take no statistics over a batch"),
         ("noisy", "together", "scored once more, anomaly scores differ by", "leave dropout off"),
-        ("sees-further", "reach", "differ by 0.0", "reach says Reach(chunk=1, margin=0, whole=False): name the rows"),
-        ("longer-chunks", "reach", "in windows of 64 with a margin of 0, anomaly scores of", "a long video is cut so"),
+        ("sees-further", "reach", "differ by 0.0", "reach is Reach(chunk=1, margin=0, whole=False): set chunk"),
+        (
+            "longer-chunks",
+            "reach",
+            "in windows of 64 with a margin of 0, anomaly scores of",
+            "long videos are cut accordingly",
+        ),
         ("last-bits", "float16", "with features in float16 anomaly scores change by 0.09", "threshold"),
         ("keeps-rows", "memory", "scoring 32 videos of 2,000 rows left 15.6", "on self"),
         ("keeps-scores", "memory", "rows left 0.2", "on self"),
@@ -140,7 +145,7 @@ def test_a_known_failure_is_shown_as_known_and_never_as_passed():
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [(KnownNothing, "it passes; take it out of known_failures"), (KnownCrash, "needs two rows")]
+    ("kind", "words"), [(KnownNothing, "it passes; remove it from known_failures"), (KnownCrash, "needs two rows")]
 )
 def test_a_known_failure_that_passes_or_crashes_is_a_failure(kind, words):
     (check,) = (c for c in method_checks(kind) if c.name == "shapes")

@@ -37,7 +37,7 @@ def outcome(tmp_path):
             metrics={
                 "AUC": MetricValue(value=value, low=value - 0.1, high=value + 0.1),
                 "mAP@0.1": MetricValue(value=0.25),
-                "mAP": MetricValue(value=None, reason="there are no probabilities of these classes"),
+                "mAP": MetricValue(value=None, reason="the method gives no probabilities of these classes"),
                 "AUC[Car (parked)]": MetricValue(value=0.5),
             },
             config={

@@ -22,7 +22,7 @@ SHOWN = 5
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and a field nobody declared is an error."""
+    """Base of all settings: frozen, and a field that is not declared is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
 
@@ -82,22 +82,22 @@ def resolve(
 
 
 def field_names(model: type[BaseModel]) -> list[str]:
-    """Dotted names of all settings, those in sections included."""
+    """Return the dotted names of all settings, those in sections included."""
     return [s.name for s in fields(model) if s.section is None or s.optional]
 
 
 def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Dotted name to description, for ``vadbench show method``."""
+    """Return each setting's description by its dotted name, for ``vadbench show method``."""
     return {s.name: s.info.description or "" for s in fields(model) if s.section is None or s.optional}
 
 
 def field_choices(model: type[BaseModel]) -> dict[str, str]:
-    """Dotted name to the values a setting may take, where these can be counted."""
+    """Return the values that each setting may take by its dotted name, where they can be counted."""
     return {s.name: " | ".join(map(written, found)) for s in fields(model) if (found := choices(s.info.annotation))}
 
 
 def of_field(name: str, texts: Mapping[str, str]) -> str:
-    """Return the text about a setting, or about the table setting of which it is an entry.
+    """Return the text about a setting, or about the table setting that it is an entry of.
 
     >>> of_field("weights.fire", {"weights": "of the classes"})
     'of the classes'
@@ -119,7 +119,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def is_content(table: Mapping[str, Any], given: str) -> bool:
-    """Return true if a table in a record is what a :class:`vadbench.base.fields.FromFile` setting was given as.
+    """Return True if a table in a record is what a :class:`vadbench.base.fields.FromFile` setting was given as.
 
     Args:
         table: the content as a record has it.
@@ -134,7 +134,7 @@ def is_content(table: Mapping[str, Any], given: str) -> bool:
 
 
 def _content(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that say something. Records hold a table in a table as pairs, because its order counts."""
+    """Return the entries that are not empty. Records hold a table in a table as pairs, because its order counts."""
     plain = {key: [list(pair) for pair in v.items()] if isinstance(v, Mapping) else v for key, v in table.items()}
     return {key: value for key, value in plain.items() if value}
 
@@ -149,7 +149,7 @@ def _assignment(text: str) -> list[tuple[str, Any]]:
 def _from_environment(
     known: Mapping[SettingPath, Setting], values: Mapping[str, Any], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, Any]]:
-    """Settings that variables name, whose letters may be of either case."""
+    """Yield the settings that variables name, in upper or lower case."""
     there = dict.fromkeys([*known, *(split_name(name) for name, _ in flatten(values))])
     for variable, value in sorted(environment.items()):
         if not variable.startswith(ENVIRONMENT_PREFIX):
@@ -157,7 +157,7 @@ def _from_environment(
         asked = variable.removeprefix(ENVIRONMENT_PREFIX)
         meant = [place for place in there if _variable(place) == asked.casefold()]
         if not meant:
-            # The entry of a table is called as the variable spells it.
+            # The entry of a table has the name that the variable spells.
             tables = [p for p, s in known.items() if s.table and asked.casefold().startswith(_variable((*p, "")))]
             meant = [(*p, *asked[len(_variable((*p, ""))) :].split("__")) for p in tables]
         if len(meant) > 1:
@@ -190,7 +190,7 @@ def _put(known: Mapping[SettingPath, Setting], values: dict[str, Any], place: Se
 def _what_is_wrong(
     error: ValidationError, values: Mapping[str, Any], given: Mapping[SettingPath, tuple[str, Any]]
 ) -> str:
-    """The first thing wrong with settings, where it comes from, and what was found."""
+    """Return the first thing wrong with settings, where it comes from, and what was found."""
     placed = [(_place(values, found), found) for found in error.errors()]
     place, first = placed[0]
     # Each type of a union has its own complaint.
@@ -205,7 +205,7 @@ def _what_is_wrong(
 
 
 def _place(values: Any, found: ErrorDetails) -> SettingPath:
-    """The setting that pydantic complains of: its path without the types of unions."""
+    """Return the path of the setting that pydantic complains of, without the types of unions."""
     place = []
     for part in found["loc"]:
         if isinstance(values, Mapping) and part in values:

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class VadbenchError(Exception):
-    """Base of all errors a user can cause and mend."""
+    """Base of all errors that a user can cause and fix."""
 
 
 class UnknownNameError(VadbenchError):
-    """A name that nobody registered.
+    """A name that is not registered.
 
     Args:
         kind: what the name stands for, such as ``"method"``.
@@ -97,7 +97,7 @@ class TrackingError(VadbenchError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name.
+    """Return the tail of a message about an unknown name.
 
     >>> did_you_mean("anomalyclop", ["anomalyclip", "random"])
     "; did you mean 'anomalyclip'?"
@@ -117,16 +117,16 @@ def complaint(found: ErrorDetails) -> str:
 
 
 def first_complaint(error: ValidationError) -> str:
-    """The first thing wrong with a record or a file, in words: where, what was expected and what was found."""
+    """Describe the first thing wrong with a record or a file: where, what was expected and what was found."""
     found = error.errors()[0]
     where = ".".join(str(part) for part in found["loc"])
-    # What was found where something is missing, or of the whole, is all that is there.
+    # Where a value is missing, or the whole is wrong, what was found would be all that is there.
     there = "" if found["type"] == "missing" or not where else f", found {shortened(found['input'])}"
     return f"{where}: {complaint(found)}{there}" if where else complaint(found)
 
 
 def one_line(error: object) -> str:
-    """What an exception says, line breaks taken out; the name of its type where it says nothing.
+    """Return the message of an exception without line breaks, or the name of its type where it has none.
 
     >>> one_line(ValueError("two\\nlines")), one_line(KeyboardInterrupt())
     ('two lines', 'KeyboardInterrupt')
@@ -135,17 +135,17 @@ def one_line(error: object) -> str:
 
 
 def first_line(error: object) -> str:
-    """The first line of a library's error, cut where it is long: what follows is seldom for users."""
+    """Return the first line of a library's error, cut where it is long: the rest is seldom for users."""
     return cut((str(error).strip().splitlines() or [type(error).__name__])[0], 200)
 
 
 def last_line(text: str) -> str:
-    """The last line of a text, which says in a traceback what happened; empty where the text is."""
+    """Return the last line of a text, in a traceback the error itself; empty where the text is."""
     return (text.strip().splitlines() or [""])[-1]
 
 
 def shortened(value: Any, longest: int = 100) -> str:
-    """A value as Python writes it, cut where it is long.
+    """Return a value as Python writes it, cut where it is long.
 
     >>> shortened("a" * 50, longest=10)
     "'aaaaaa..."
@@ -154,12 +154,12 @@ def shortened(value: Any, longest: int = 100) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """A text shortened to a number of characters, with dots where something is left out."""
+    """Return a text shortened to a number of characters, with dots where something is left out."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def listed(items: Sequence[object], most: int, between: str = ", ") -> str:
-    """The first of several things, and how many are left out.
+    """List the first of several things, and how many are left out.
 
     >>> listed(["a", "b", "c"], 2), listed(["a"], 2)
     ('a, b and 1 more', 'a')

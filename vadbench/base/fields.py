@@ -37,7 +37,7 @@ class Setting:
 
 
 def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> Iterator[Setting]:
-    """Every field of a settings class, each section before its own fields."""
+    """Yield every field of a settings class, each section before its own fields."""
     for name, info in named_fields(model).items():
         default = _default(info)
         members = list(members_of(info.annotation))
@@ -45,7 +45,7 @@ def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel
             section: type[BaseModel] | None = type(default)
         else:
             section = next((m for m in members if isinstance(m, type) and issubclass(m, BaseModel)), None)
-        # A class may hold itself: the names of its fields would have no end.
+        # A class may contain itself: the names of its fields would have no end.
         if section in above:
             section = None
         yield Setting(prefix + name, info, section, not isinstance(default, BaseModel | Mapping), _holds_table(members))
@@ -54,12 +54,12 @@ def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel
 
 
 def named_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of a settings class by their names in settings: a field's alias where it has one."""
+    """Return the fields of a settings class by their names in settings: a field's alias where it has one."""
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def known_settings(model: type[BaseModel]) -> dict[tuple[str, ...], Setting]:
-    """Every field of a settings class by the parts of its name."""
+    """Return every field of a settings class by the parts of its name."""
     return {tuple(s.name.split(".")): s for s in fields(model)}
 
 
@@ -69,7 +69,7 @@ def is_known(place: tuple[str, ...], known: Mapping[tuple[str, ...], Setting]) -
 
 
 def choices(annotation: Any) -> list[Any] | None:
-    """The values that a field takes, where these can be counted.
+    """Return the values that a field takes, where these can be counted.
 
     >>> choices(Literal["a", "b"] | None), choices(bool), choices(int)
     (['a', 'b', None], [True, False], None)
@@ -95,7 +95,7 @@ def misplaced_truth(value: Any, annotation: Any) -> bool:
     """
     members = list(members_of(annotation))
     if isinstance(value, bool):
-        # What is neither, such as text, pydantic refuses by itself.
+        # Pydantic itself refuses a value that is neither, such as text.
         return any(map(_is_number, members)) and not any(map(_takes_truth, members))
     if isinstance(value, Mapping):
         ways = [[(v, types[1]) for v in value.values()] for types in _arguments(members, Mapping)]
@@ -107,13 +107,13 @@ def misplaced_truth(value: Any, annotation: Any) -> bool:
 
 
 def members_of(annotation: Any) -> Iterator[Any]:
-    """The members of a union; of any other annotation the annotation itself.
+    """Yield the members of a union; of any other annotation the annotation itself.
 
     >>> list(members_of(Annotated[int | None, "how many"]))
     [<class 'int'>, <class 'NoneType'>]
     """
     origin = get_origin(annotation)
-    if alias := getattr(annotation, "__value__", None):  # of a "type" statement, which Python 3.11 has not
+    if alias := getattr(annotation, "__value__", None):  # of a "type" statement, which Python 3.11 lacks
         yield from members_of(alias)
     elif origin is Annotated:
         yield from members_of(get_args(annotation)[0])
@@ -149,7 +149,7 @@ def _is_number(member: Any) -> bool:
 
 
 def _arguments(members: Collection[Any], kind: type) -> list[tuple[Any, ...]]:
-    """The type arguments of the members that are mappings, or else other collections, of declared types."""
+    """Return the type arguments of the members that are mappings, or else other collections, of declared types."""
     found = []
     for member in members:
         origin = get_origin(member)
@@ -159,7 +159,7 @@ def _arguments(members: Collection[Any], kind: type) -> list[tuple[Any, ...]]:
 
 
 def _each(arguments: tuple[Any, ...], count: int) -> list[Any]:
-    """The annotation of each of ``count`` elements of a tuple, list or set."""
+    """Return the annotation of each of ``count`` elements of a tuple, list or set."""
     if len(arguments) == 1 or (len(arguments) == 2 and arguments[1] is Ellipsis):
         return [arguments[0]] * count
     return list(arguments)
@@ -167,7 +167,7 @@ def _each(arguments: tuple[Any, ...], count: int) -> list[Any]:
 
 @dataclass(frozen=True)
 class FromFile:
-    """Marks a setting that is given by the path of a TOML file, or by the name of one that comes with the method.
+    """Marker of a setting that is given by the path of a TOML file, or by the name of one that comes with the method.
 
     ::
 
@@ -179,7 +179,7 @@ class FromFile:
 
 
 def file_setting(model: type[BaseModel]) -> str | None:
-    """The name of the setting that is given by a file, ``None`` where there is none."""
+    """Return the name of the setting that is given by a file, ``None`` where there is none."""
     marked = (s.name for s in fields(model) if any(isinstance(mark, FromFile) for mark in s.info.metadata))
     return next(marked, None)
 
@@ -187,7 +187,7 @@ def file_setting(model: type[BaseModel]) -> str | None:
 # Compared by identity: typing would take two annotations for one whose values are equal, as 1 and True are.
 @dataclass(frozen=True, eq=False)
 class Introduced:
-    """Marks a field that was added after its settings were first released.
+    """Marker of a field that was added after its settings were first released.
 
     ::
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 LOCK = ".lock"
-"""The file in a folder that a process holds while it works there."""
+"""The file in a folder that a process locks while it works there."""
 WAITING = "waiting for another process"
 """Beginning of the stage that :func:`locked` reports while it waits."""
 _UNTOLD_SECONDS = 2.0
@@ -45,7 +45,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         }
         reason = reasons.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
         raise StorageError(
-            f"cannot write {path}: {reason} and run the same command again; what is done is kept"
+            f"cannot write {path}: {reason} and run the same command again; finished work is not lost"
         ) from error
 
 
@@ -101,12 +101,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
 
 def mismatches(found: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> list[str]:
-    """What keeps tensors from being those of these names and shapes, sorted; nothing where they are."""
+    """List the differences between tensors and the expected names and shapes, sorted; empty where they agree."""
     return sorted(
         [f"missing {k}" for k in shapes.keys() - found.keys()]
         + [f"unexpected {k}" for k in found.keys() - shapes.keys()]
         + [
-            f"{k} is {tuple(found[k].shape)} instead of {tuple(shape)}"
+            f"{k} is {tuple(found[k].shape)}, expected {tuple(shape)}"
             for k, shape in shapes.items()
             if k in found and tuple(found[k].shape) != tuple(shape)
         ]
@@ -135,7 +135,7 @@ SETTLED_NS = 2 * 10**9
 
 
 def file_stamp(status: os.stat_result) -> str:
-    """A text that changes whenever a file's content may have: its size, its inode and its times.
+    """Return a text that changes whenever a file's content may have: its size, its inode and its times.
 
     The time of the last change of the inode cannot be set back, as that of the content can. A file that changed a
     moment ago gets a stamp that never comes again.
@@ -146,7 +146,7 @@ def file_stamp(status: os.stat_result) -> str:
 
 
 class Remembered:
-    """Digests of what was read whole before, in a file whose lines are only added; the last of a key counts.
+    """Digests of content that was read before, in a file to which lines are only added; the last of a key counts.
 
     Args:
         path: the file; made when something is first remembered.
@@ -163,7 +163,7 @@ class Remembered:
             self._known[tuple(key)] = (stamp, digest)
 
     def find(self, key: tuple[str, ...], stamp: str) -> str | None:
-        """The digest of a key, where it was remembered under this very stamp."""
+        """Return the digest of a key if it was remembered under this very stamp."""
         before = self._known.get(key)
         return before[1] if before is not None and before[0] == stamp else None
 
@@ -181,7 +181,7 @@ class Remembered:
 
 @contextmanager
 def locked(folder: Path, what: str, wait: bool = False, progress: Progress = silent) -> Iterator[None]:
-    """Hold ``folder`` for this process; the lock goes with the process, however it ends.
+    """Lock ``folder`` for this process; the lock is released when the process ends, however it ends.
 
     Args:
         folder: created where it is missing.
@@ -190,7 +190,7 @@ def locked(folder: Path, what: str, wait: bool = False, progress: Progress = sil
         progress: told once that it waits, when that has taken a moment.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process has locked it.
     """
     make_folder(folder)
     with storage_errors(folder):

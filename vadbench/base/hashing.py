@@ -9,7 +9,7 @@ from typing import Any
 
 
 def digest(value: Any) -> str:
-    """First 12 hex digits of the SHA-256 of a value's canonical JSON.
+    """Return the first 12 hex digits of the SHA-256 of a value's canonical JSON.
 
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
@@ -19,7 +19,7 @@ def digest(value: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes in hex digits, read piece by piece.
+    """Return the SHA-256 of a file's bytes in hex digits, read piece by piece.
 
     Raises:
         OSError: the file cannot be read.

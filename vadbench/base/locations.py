@@ -21,23 +21,23 @@ SQLITE = "sqlite:///"
 TRAINING_LOG = "training.jsonl"
 """The file of a run folder with a line for each epoch and each look."""
 ARTIFACTS = "mlflow-artifacts"
-"""Folder of MLflow's copies of records and pictures, beside its database; skipped when looking for run folders."""
+"""Folder of MLflow's copies of records and plots, beside its database; skipped when looking for run folders."""
 
 
 def cache_root() -> Path:
-    """Folder for features and rendered videos: ``VADBENCH_CACHE``, or the user's cache folder."""
+    """Return the folder for features and rendered videos: ``VADBENCH_CACHE``, or the user's cache folder."""
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("vadbench"))
 
 
 def user_config_file() -> Path:
-    """The user's own settings: a TOML file whose table ``[data]`` gives a folder per data set."""
+    """Return the path of the user's settings: a TOML file whose table ``[data]`` gives a folder per data set."""
     return Path(platformdirs.user_config_dir("vadbench")) / "config.toml"
 
 
 def tracking_store(out: Path = DEFAULT_OUT) -> str:
-    """MLflow's tracking address: ``MLFLOW_TRACKING_URI``, or a sqlite file that belongs to the run folders.
+    """Return MLflow's tracking address: ``MLFLOW_TRACKING_URI``, or a sqlite file that belongs to the run folders.
 
-    It is ``results/mlflow.db`` for ``results/runs``, and lies in any other folder of runs itself.
+    It is ``results/mlflow.db`` for ``results/runs``, and inside the folder for any other folder of runs.
     """
     usual = out.resolve() == DEFAULT_OUT.resolve()
     return os.environ.get(TRACKING_VARIABLE) or f"{SQLITE}{(DEFAULT_OUT.parent if usual else out) / 'mlflow.db'}"
@@ -56,13 +56,13 @@ def tracks() -> bool:
 
 
 def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None) -> Path:
-    """The folder of one data set.
+    """Return the folder of one data set.
 
     The order is: ``--data-root``, the user's config file, ``VADBENCH_DATA/<dataset>``, and for a data set that makes
-    its own files the cache. A folder that the user names is never made: a mistyped one would get a data set.
+    its own files the cache. A folder that the user names is never created: a mistyped one would get a data set.
 
     Raises:
-        DataError: none of them is set, or a data set that makes its own files is to lie in a folder that is not there.
+        DataError: none of them is set, or a data set that makes its own files was given a folder that does not exist.
         ConfigError: the user's config file cannot be read.
     """
     if option is not None:
@@ -83,12 +83,12 @@ def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None)
 
 
 def without_folders(text: str, folders: Iterable[Path]) -> str:
-    """A text for a record, which names no folder of this machine.
+    """Return a text for a record, without the folders of this machine.
 
     Args:
         text: may name files.
-        folders: what lies in them is named by the path below them, they themselves by their last name; of any other
-            absolute path the last name is left.
+        folders: paths in them are shortened to the part below them, they themselves to their last name; any other
+            absolute path is shortened to its last name.
 
     >>> without_folders("/data/UCF Crime/a/b.mp4: damaged; see /etc/hosts", [Path("/data/UCF Crime")])
     'a/b.mp4: damaged; see hosts'
@@ -99,7 +99,7 @@ def without_folders(text: str, folders: Iterable[Path]) -> str:
         text = re.sub(below + "/", "", text)
         text = re.sub(below + r"(?![\w/-])", PurePath(form).name, text)
     text = text.replace("file://", "")
-    # In quotes a path may hold blanks.
+    # In quotes a path may contain blanks.
     text = re.sub(
         r"""(['"])~?/[\w.][^'"\n]*\1""", lambda found: f"{found[1]}{PurePath(found[0][1:-1]).name}{found[1]}", text
     )
@@ -109,7 +109,7 @@ def without_folders(text: str, folders: Iterable[Path]) -> str:
 def _there(folder: Path, dataset: str, makes_itself: bool, named_by: str) -> Path:
     if makes_itself and not folder.is_dir():
         raise DataError(
-            f"data root of {dataset} not found: {named_by} names {folder}, where no folder is; make the folder to have"
+            f"data root of {dataset} not found: {named_by} names {folder}, which is no folder; make the folder to have"
             f" {dataset} made there, or leave it out to have it made in the cache"
         )
     return folder

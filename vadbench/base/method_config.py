@@ -19,9 +19,9 @@ class Rows(Settings):
     )
     crops: Literal["one", "all"] = Field(
         "one",
-        description="what a training video of several crops gives: one sample, its center crop (the first where none is"
-        " called so) or of regions the most confident one of each frame, or a sample a crop; which crop is scored is"
-        " the protocol's",
+        description="what a training video of several crops gives: one sample, its center crop (the first if none has"
+        " that name) or the most confident region of each frame, or one sample per crop; the protocol says which crop"
+        " is scored",
     )
 
 
@@ -32,7 +32,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Settings):
     """The training of a method: everything that the harness's training loop can be told.
 
-    A setting that has no effect in the combination given is refused; without an epoch none has, and all are accepted.
+    A setting that has no effect in the combination given is refused; with 0 epochs none has, and all are accepted.
     """
 
     model_config = ConfigDict(validate_default=True)
@@ -147,13 +147,13 @@ class Recipe(Settings):
 
     @classmethod
     def _back(cls, name: str) -> str:
-        """The second half of an advice: the setting to set back, which would be refused next."""
+        """Return the second half of an advice: the setting to reset, which would be refused next."""
         usual = Recipe.model_fields[name].default
         return f" and recipe.{name}={str(usual).lower()}"
 
 
 class MethodConfig(Settings):
-    """Settings every method has; a method's own ``Config`` subclasses it and adds fields."""
+    """The settings that every method has; a method's own ``Config`` subclasses it and adds fields."""
 
     rows: Rows = Rows()
     recipe: Recipe | None = Field(None, description="how to train; none for a training-free method")

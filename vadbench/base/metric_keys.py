@@ -44,7 +44,7 @@ class MetricKey:
 
     @classmethod
     def parse(cls, text: str) -> MetricKey:
-        """The parts of a key.
+        """Parse a key into its parts.
 
         >>> MetricKey.parse("AUC/within(align)[Car (parked)]")
         MetricKey(metric='AUC/within', branch='align', of_class='Car (parked)')
@@ -68,7 +68,7 @@ def is_branch(name: str) -> bool:
 
 
 def legal_branch(name: str) -> str:
-    """A branch of the first edition, which took any name, as keys can carry it.
+    """Turn a branch name of the first edition, which allowed any, into one that keys can carry.
 
     >>> legal_branch("align"), legal_branch("text+image (0.5)")
     ('align', 'text-image-0-5')
@@ -77,11 +77,11 @@ def legal_branch(name: str) -> str:
 
 
 def from_first_edition(keys: Iterable[str]) -> dict[str, str]:
-    """Today's spelling of all keys of a record of schema 2, where classes and branches both came after a slash.
+    """Return today's spelling of all keys of a record of schema 2, where classes and branches came after a slash.
 
     ``AUC/x`` belongs to a branch where ``AnoAUC/x`` is there too, else to a class: every branch was measured by AUC, AP
     and AnoAUC, and AnoAUC was never measured by class. Where a branch and a class had one name, the branch's value had
-    overwritten the class's, so that a branch's it is.
+    overwritten the class's, so it is the branch's.
 
     >>> from_first_edition(["AUC", "AUC/Fire", "AUC/align", "AnoAUC/align"])
     {'AUC': 'AUC', 'AUC/Fire': 'AUC[Fire]', 'AUC/align': 'AUC(align)', 'AnoAUC/align': 'AnoAUC(align)'}

@@ -1,7 +1,7 @@
-"""Settings by name: how nested ones are called, written, read from text and compared, whoever shows them.
+"""Settings by name: how nested ones are named, written, read from text and compared.
 
-A table that a setting holds counts as so many settings, one an entry, so that a record can be read without the class
-that its settings are of.
+A table that is the value of a setting counts as one setting per entry, so that a record can be read without the class
+of its settings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAME = re.compile(rf"\s*(?:{_PART})(?:\s*\.\s*(?:{_PART}))*\s*")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as pairs of dotted name and value; a table without entries is a value.
+    """Return nested settings as pairs of dotted name and value; a table without entries is a value.
 
     >>> flatten({"rows": {"stride": 4}, "n_ctx": 8})
     [('rows.stride', 4), ('n_ctx', 8)]
@@ -44,7 +44,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 
 def split_name(name: str) -> tuple[str, ...]:
-    """The parts of a dotted name.
+    """Split a dotted name into its parts.
 
     >>> split_name("recipe.epochs"), split_name('weights."a.b"')
     (('recipe', 'epochs'), ('weights', 'a.b'))
@@ -57,7 +57,7 @@ def split_name(name: str) -> tuple[str, ...]:
 
 
 def written(value: Any) -> str:
-    """A value as ``--set`` takes it, and as tables and MLflow show it.
+    """Write a value as ``--set`` takes it, and as tables and MLflow show it.
 
     >>> written(True), written("plain words"), written("5"), written(None), written((1, 2))
     ('true', 'plain words', '"5"', 'null', '[1, 2]')
@@ -83,9 +83,10 @@ def same(a: Any, b: Any) -> bool:
 
 
 def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
-    """Names of the settings in which two of a class differ, as a record's ``changed`` has them.
+    """Return the names of the settings in which two of a class differ, as in a record's ``changed``.
 
-    A section that is usually absent differs in what is not its own default; where nothing is, it is named itself.
+    A section that is absent by default differs in the fields that are not its own defaults; without any, its own name
+    is returned.
     """
     here, away = (dict(flatten(s.model_dump(mode="json"))) for s in (settings, usual))
     begun = dict(_begun(settings, usual))
@@ -98,7 +99,7 @@ def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
 
 
 def defaults(model: type[BaseModel], mode: Literal["python", "json"] = "python") -> dict[str, Any]:
-    """Every field's default, nested, as plain values, or as JSON has them; a field without one is absent."""
+    """Return the default of every field, nested, as plain or JSON values; a field without one is absent."""
     try:
         return model().model_dump(mode=mode)
     except ValidationError:
@@ -118,7 +119,7 @@ def read_value(text: str) -> Any:
     """Read a value of the command line: TOML, JSON if it is a table or ``null``, else text."""
     try:
         found = tomllib.loads(f"value = {text}")
-        # A date is no value of a setting, and a line break may have begun another key.
+        # A setting has no dates, and a line break may have begun another key.
         if found.keys() == {"value"} and not isinstance(found["value"], date | time):
             return found["value"]
     except (ValueError, RecursionError):
@@ -130,7 +131,7 @@ def read_value(text: str) -> Any:
 
 
 def joined(place: Sequence[str]) -> str:
-    """The dotted name of a setting; the inverse of :func:`split_name`."""
+    """Return the dotted name of a setting; the inverse of :func:`split_name`."""
     first, *others = place
     return ".".join([first, *map(_quoted, others)])
 
@@ -140,7 +141,7 @@ def _quoted(key: str) -> str:
 
 
 def _begun(settings: BaseModel, usual: BaseModel, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """The sections of ``settings`` that ``usual`` is without."""
+    """Return the sections of ``settings`` that ``usual`` lacks."""
     for attribute, info in type(settings).model_fields.items():
         section, other, name = getattr(settings, attribute), getattr(usual, attribute, None), info.alias or attribute
         if isinstance(section, BaseModel) and isinstance(other, BaseModel):

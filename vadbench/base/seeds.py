@@ -1,4 +1,4 @@
-"""Random numbers: every draw has a generator of its own, named by what it is for and where it stands.
+"""Random numbers: every draw has a generator of its own, named by its purpose and its place.
 
 Nothing is drawn from one generator in sequence, so a draw does not depend on how many came before it: several processes
 can build the batches of an epoch, a training can resume at any of them, and a stage can be added without changing a
@@ -28,11 +28,11 @@ class Purpose(IntEnum):
     ORDER = 1
     """The order of videos in an epoch: ``stage, epoch, list``, list 0 being the abnormal videos or all."""
     VIEW = 2
-    """One training sample: ``stage, epoch, place``, the place counting the samples of the epoch."""
+    """A training sample: ``stage, epoch, place``, the place counting the samples of the epoch."""
     HOLD_OUT = 3
-    """The choice of training videos held out for selection: nothing further."""
+    """The choice of training videos held out for selection; takes no place."""
     SCORE = 4
-    """Scoring the test videos of a run: nothing further."""
+    """The scoring of the test videos of a run; takes no place."""
     THRESHOLD = 5
     """The choice of normal videos that the event threshold is measured on, and their scores: ``stage``."""
     LOOK = 6
@@ -40,7 +40,7 @@ class Purpose(IntEnum):
 
 
 def generator(purpose: Purpose, seed: int, *place: int | str) -> np.random.Generator:
-    """The generator of one draw; the same arguments give the same numbers on every machine.
+    """Return the generator of one draw; the same arguments give the same numbers on every machine.
 
     Args:
         purpose: what is drawn.
@@ -64,7 +64,7 @@ def torch_draws(device: torch.device, purpose: Purpose, seed: int, *place: int |
 
 
 def torch_seed(words: list[int]) -> int:
-    """A seed for :func:`torch.manual_seed` from several numbers."""
+    """Return a seed for :func:`torch.manual_seed` from several numbers."""
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 

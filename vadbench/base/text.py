@@ -13,7 +13,7 @@ _LATEX = {
     "}": r"\}",
     "&": r"\&",
     "%": r"\%",
-    # As \$ it needs a font that small installations make anew.
+    # Written \$ it needs a font that small installations have to build.
     "$": r"$\mathdollar$",
     "#": r"\#",
     "_": r"\_",
@@ -34,7 +34,7 @@ _LATEX = {
 
 
 def plain(text: str) -> str:
-    """One line without control characters: line breaks become spaces, marks that turn the direction of text go.
+    """Return one line without control characters: line breaks become spaces, marks of text direction are removed.
 
     >>> plain("two\\nlines, \\x1b[31mred")
     'two lines, [31mred'
@@ -44,7 +44,7 @@ def plain(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """For a cell of a Markdown table, where HTML is markup too.
+    """Escape a text for a cell of a Markdown table, where HTML is markup too.
 
     >>> markdown("a_b | <b>")
     'a\\\\_b \\\\| &lt;b&gt;'
@@ -53,7 +53,7 @@ def markdown(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """For LaTeX; letters that pdflatex does not know come as their code points.
+    """Escape a text for LaTeX; letters that pdflatex does not know become their code points.
 
     >>> latex("50 % & é א")
     '50 \\\\% \\\\& é {[}U+05D0{]}'
@@ -64,12 +64,12 @@ def latex(text: str) -> str:
 
 
 def html_text(text: str) -> str:
-    """For an HTML element or a quoted attribute."""
+    """Escape a text for an HTML element or a quoted attribute."""
     return html.escape(plain(text))
 
 
 def spreadsheet(text: str) -> str:
-    """For a cell of a csv file: what a spreadsheet would take for a formula begins with an apostrophe.
+    """Escape a text for a cell of a csv file: an apostrophe is put before anything that looks like a formula.
 
     >>> spreadsheet("=1+1"), spreadsheet("vadclip")
     ("'=1+1", 'vadclip')

@@ -6,13 +6,13 @@ from typing import Literal, Protocol
 
 
 class Progress(Protocol):
-    """Reports how far a long stage is: ``stage`` in words, ``done`` of ``total`` items, and what else can be told."""
+    """A report of how far a long stage is: ``stage`` in words, ``done`` of ``total`` items, and any remark."""
 
     def __call__(self, stage: str, done: int, total: int, detail: str = "") -> None: ...
 
 
 def silent(stage: str, done: int, total: int, detail: str = "") -> None:
-    """A :class:`Progress` that shows nothing."""
+    """Show nothing; a :class:`Progress`."""
 
 
 Arithmetic = Literal["fp32", "bf16", "fp16"]

@@ -1,1 +1,1 @@
-"""Benchmarks: grids of runs and the tables drawn from them, each a TOML file."""
+"""Benchmarks: TOML files that define grids of runs and the tables made from them."""

@@ -1,4 +1,4 @@
-"""Running the cells of a benchmark: each once, whoever works on the same folder and however often it is begun."""
+"""Run the cells of a benchmark, each once, even if several processes share the folder or a benchmark is restarted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLAIMS = ".cells"
 
 @dataclass(frozen=True)
 class CellTask:
-    """A cell to run; with ``wait`` it is waited for where another process runs it."""
+    """Cell to run; with ``wait``, wait for a cell that another process is running."""
 
     cell: Cell
     wait: bool = False
@@ -37,7 +37,7 @@ class CellTask:
 
 @dataclass(frozen=True)
 class CellOutcome:
-    """What came of a task: the folder of the finished run, or why there is none."""
+    """Result of a task: the folder of the finished run, or the reason why there is none."""
 
     status: Literal["done", "failed", "busy", "storage"]
     folder: Path | None = None
@@ -46,32 +46,32 @@ class CellOutcome:
 
 
 class Watch(Protocol):
-    """Is told how a benchmark goes on."""
+    """Observer of a running benchmark."""
 
     def started(self, cell: Cell) -> None:
-        """A worker began a cell."""
+        """Handle the start of a cell by a worker."""
 
     def ended(self, state: CellState) -> None:
-        """A cell is done or has failed."""
+        """Handle a cell that is done or has failed."""
 
 
 def run_cells(
     states: Sequence[CellState], site: Site, engine: Engine, watch: Watch, progress: Progress
 ) -> list[CellState]:
-    """Run the cells that are to do; one that fails is recorded and the others go on.
+    """Run the cells that are to do; a failed cell is recorded and the others continue.
 
     Args:
-        states: of all cells, as :func:`vadbench.benchmarks.state.look` found them.
-        site: where they are run.
-        engine: what runs them.
-        watch: told of each as it begins and ends.
-        progress: told of the stages of a run, where it is in this process.
+        states: states of all cells, from :func:`vadbench.benchmarks.state.look`.
+        site: machine and folders to use.
+        engine: runs the tasks.
+        watch: notified when a cell starts and ends.
+        progress: called with the stages of a run that is in this process.
 
     Returns:
-        the states afterwards, in the same order.
+        The states afterwards, in the same order.
 
     Raises:
-        StorageError: nothing can be written any more.
+        StorageError: results can no longer be written.
     """
     now = {state.cell: state for state in states}
     work = partial(run_cell, site) if progress is silent else partial(run_cell, site, progress=progress)
@@ -105,14 +105,14 @@ def run_cells(
             else:
                 ready.append(cell)
         engine.run_all(_groups([CellTask(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
-        # Another process is at these: by the time they can be had, they are done, or it gave up.
+        # Another process runs these: once their locks are free, they are done or it gave up.
         waiting, busy[:] = [CellTask(c, wait=True) for c in busy], []
         engine.run_all(_groups(waiting), work, lambda task: watch.started(task.cell), ended)
     return [now[state.cell] for state in states]
 
 
 def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOutcome:
-    """Run a cell, or find that it is done by now or that another process is at it."""
+    """Run a cell unless it is done by now or another process is running it."""
     cell = task.cell
     try:
         with ExitStack() as held:
@@ -165,7 +165,7 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
     return Registry(files=plugins)
 
 
-# One after the other, the seeds of one experiment share it: opening reads the CLIP and looks at the features.
+# The seeds of one experiment run in a row and share it: opening it reads the CLIP and checks the features.
 @lru_cache(maxsize=1)
 def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
     from vadbench.harness.experiment import open_experiment
@@ -174,7 +174,7 @@ def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
 
 
 def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
-    """What ``vadbench run`` would be asked for: a training, or the evaluation of one on another data set."""
+    """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
     from vadbench.harness.experiment import Request
 
     rules = protocol_changes(cell.settings)
@@ -185,7 +185,7 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         protocol_name=cell.protocol,
         crop=rules.get("crop"),
         subset=rules.get("subset"),
-        # Which weights are evaluated was settled when they were trained.
+        # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
         features=dict(site.features).get(cell.dataset),

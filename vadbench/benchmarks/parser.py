@@ -1,4 +1,4 @@
-"""Reading a benchmark file: whatever is wrong in it is said in one line, with the file and the line."""
+"""Read a benchmark file; every mistake in it is reported in one line, with the file and the line number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from vadbench.base.config import field_names, resolve
-from vadbench.base.errors import ConfigError, PluginError, did_you_mean, listed
+from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.schema import (
@@ -28,7 +28,7 @@ from vadbench.benchmarks.schema import (
     value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
-from vadbench.plugins.registry import Registry
+from vadbench.plugins.registry import PluginKind, Registry
 from vadbench.records.published import published_numbers
 from vadbench.scoring.protocol import NATIVE
 
@@ -41,23 +41,23 @@ _ENTRIES: dict[Any, type[BaseModel]] = {
 
 
 def is_file(name: str) -> bool:
-    """Whether a benchmark is named by its file rather than by the name it is registered under."""
+    """Return whether a benchmark is given by its file rather than by the name it is registered under."""
     return name.endswith(".toml") or "/" in name
 
 
 def open_benchmark(name: str, registry: Registry, check_settings: bool = False) -> Benchmark:
-    """A benchmark by the name it is registered under, or the user's own by the path of its ``.toml`` file.
+    """Open a benchmark by the name it is registered under, or a user's own by the path of its ``.toml`` file.
 
     Args:
-        name: either.
-        registry: knows the methods and data sets that rows and columns may name.
-        check_settings: import the methods and refuse settings that they do not have. Takes torch, so that drawing a
-            table leaves it out.
+        name: the registered name or the path.
+        registry: the methods and data sets that rows and columns may name.
+        check_settings: import the methods and reject settings that they do not have. This imports torch, so it is off
+            for making tables.
 
     Raises:
-        UnknownNameError: no benchmark is called that.
-        ConfigError: the file is missing, no TOML or says what it may not; names the file and the line.
-        PluginError: a registered benchmark whose file is not there.
+        UnknownNameError: no benchmark has this name.
+        ConfigError: the file is missing, not TOML or has an invalid entry; the message has the file and the line.
+        PluginError: the file of a registered benchmark is missing.
     """
     label, text = (name, _read(Path(name))) if is_file(name) else _registered(name, registry)
     try:
@@ -68,7 +68,7 @@ def open_benchmark(name: str, registry: Registry, check_settings: bool = False) 
     try:
         benchmark = Benchmark.model_validate(content)
     except ValidationError as error:
-        # A name that is misspelt explains the one that is missing.
+        # A misspelt name explains the missing one, so it is reported first.
         found = sorted(error.errors(), key=lambda e: e["type"] == "missing")
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise _error(label, lines.line(found[0]["loc"]), _said(found[0]) + more) from error
@@ -78,12 +78,12 @@ def open_benchmark(name: str, registry: Registry, check_settings: bool = False) 
 
 
 def assignments(settings: Iterable[tuple[str, Any]]) -> list[str]:
-    """A cell's settings as ``--set`` takes them, those of the protocol left out."""
+    """Return a cell's settings as ``--set`` takes them, without those of the protocol."""
     return [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in settings if not k.startswith(PROTOCOL)]
 
 
 def protocol_changes(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """What a cell's settings change in the protocol: crop, subset, selection."""
+    """Return the changes that a cell's settings make to the protocol: crop, subset, selection."""
     return {k.removeprefix(PROTOCOL): v for k, v in settings if k.startswith(PROTOCOL)}
 
 
@@ -104,42 +104,47 @@ def _registered(name: str, registry: Registry) -> tuple[str, str]:
 
 
 def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) -> Iterator[tuple[TomlPath, str]]:
-    methods, datasets, protocols = (registry.specs(kind) for kind in ("method", "dataset", "protocol"))
     sources = {number.reported_in for number in published_numbers()}
     if benchmark.source and benchmark.source not in sources:
-        yield ("source",), f"no number is published in '{benchmark.source}'{did_you_mean(benchmark.source, sources)}"
-    if benchmark.protocol not in protocols:
-        close = did_you_mean(benchmark.protocol, protocols)
-        yield ("protocol",), f"unknown protocol '{benchmark.protocol}'{close}"
+        yield ("source",), f"no published numbers from '{benchmark.source}'{did_you_mean(benchmark.source, sources)}"
+    if complaint := _name_complaint(registry, "protocol", benchmark.protocol):
+        yield ("protocol",), complaint
     places: dict[str, int] = {}
     for t, table in enumerate(benchmark.tables):
         if (first := places.setdefault(table.id, t)) != t:
             yield ("tables", t, "id"), f"table '{table.id}' is there twice, as number {first + 1} too; ids must differ"
         for c, column in enumerate(table.columns):
             for field in ("dataset", "train"):
-                value = getattr(column, field)
-                if value is not None and value not in datasets:
-                    yield (
-                        ("tables", t, "columns", c, field),
-                        f"unknown data set '{value}'{did_you_mean(value, datasets)}",
-                    )
-            if column.protocol is not None and column.protocol not in protocols:
-                close = did_you_mean(column.protocol, protocols)
-                yield ("tables", t, "columns", c, "protocol"), f"unknown protocol '{column.protocol}'{close}"
+                if complaint := _name_complaint(registry, "dataset", getattr(column, field)):
+                    yield ("tables", t, "columns", c, field), complaint
+            if complaint := _name_complaint(registry, "protocol", column.protocol):
+                yield ("tables", t, "columns", c, "protocol"), complaint
         for r, row in enumerate(table.rows):
             if row.published is not None and (
                 complaint := _published_complaint(benchmark, table, row.published, row.why)
             ):
                 yield ("tables", t, "rows", r, "published"), complaint
-            if row.method is not None and row.method not in methods:
-                close = did_you_mean(row.method, methods)
-                yield ("tables", t, "rows", r, "method"), f"unknown method '{row.method}'{close}"
+            if complaint := _name_complaint(registry, "method", row.method):
+                yield ("tables", t, "rows", r, "method"), complaint
             elif row.method is not None and check_settings:
                 yield from _settings_complaints(benchmark, registry, t, r)
 
 
+def _name_complaint(registry: Registry, kind: PluginKind, name: str | None) -> str:
+    """Return why a name stands for no plugin's method, data set or protocol; empty if it does, or is not given."""
+    if name is None:
+        return ""
+    try:
+        registry.spec(kind, name)
+    except UnknownNameError:
+        return f"unknown {kind.replace('dataset', 'data set')} '{name}'{did_you_mean(name, registry.specs(kind))}"
+    except PluginError as error:
+        return str(error)
+    return ""
+
+
 def _published_complaint(benchmark: Benchmark, table: TableSpec, published: PublishedSpec, why: str) -> str:
-    """What is wrong with a row's published numbers: one that is misspelt would be a blank in the table."""
+    """Return what is wrong with a row's published numbers: a misspelt key would leave a blank in the table."""
     if not benchmark.source:
         return "a row with published numbers needs the file to name their 'source'"
     keys = {number.key for number in published_numbers()}
@@ -150,7 +155,7 @@ def _published_complaint(benchmark: Benchmark, table: TableSpec, published: Publ
         for number in published_numbers()
         if (number.reported_in, number.table, number.key) == (benchmark.source, f"Table {table.id}", published.key)
     ]
-    # Papers have blank rows; a row that is not run says why.
+    # Papers have blank rows, so a row that is not run only needs its reason.
     if why or any(n.variant == published.variant and published.backbone in (None, n.backbone) for n in there):
         return ""
     which = sorted({f"variant '{n.variant}' with backbone '{n.backbone}'" for n in there})
@@ -164,12 +169,12 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     table: TableSpec = benchmark.tables[t]
     row: RowSpec = table.rows[r]
     assert row.method is not None
-    from vadbench.method import require_trainable  # takes torch, as the method does
+    from vadbench.method import require_trainable  # imports torch, as the method does
 
     try:
         method = registry.method(row.method)
     except PluginError:
-        return  # the state of its cells says so
+        return  # reported by the state of its cells
     rules = [PROTOCOL + name for name in ("crop", "subset", "selection")]
     known = known_settings(method.Config)
     unknown = False
@@ -183,7 +188,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     settings = table.set | row.set
     for dataset in dict.fromkeys(c.train or c.dataset for c in table.columns):
         try:
-            # The user's environment has no say in a benchmark.
+            # The user's environment must not change a benchmark.
             config = resolve(
                 method.Config,
                 method.dataset_defaults.get(dataset, {}),
@@ -191,7 +196,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
                 assignments=assignments(settings.items()),
             )
             require_trainable(row.method, method, config)
-            with suppress(PluginError):  # of the data set: the state of its cells says so
+            with suppress(PluginError):  # of the data set; reported by the state of its cells
                 method.require_classes(config, registry.dataset(dataset).classes)
             recorded = config.model_dump(mode="json")
             NATIVE.on(dataset, **protocol_changes(settings.items()))
@@ -201,7 +206,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
             yield ("tables", t, "rows", r, "set"), f"'{row.method}': protocol.{_said(error.errors()[0])}"
         else:
             for name, value in settings.items():
-                # Runs are found by what their records say.
+                # Runs are found by the values in their records.
                 where = ("rows", r, "set", name) if name in row.set else ("set", name)
                 found = value_at(recorded, name)
                 if not name.startswith(PROTOCOL) and not same_value(value, found):
@@ -216,13 +221,13 @@ def _error(label: str, line: int, what: str) -> ConfigError:
 
 
 def _said(found: Any) -> str:
-    """One of pydantic's complaints in a line."""
+    """Return one of pydantic's errors as a line."""
     *above, name = found["loc"] or [""]
     where = [*above, name]
     message = str(found["msg"]).removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
         entry = next((_ENTRIES[part] for part in reversed(above) if part in _ENTRIES), Benchmark)
-        where, message = above, f"nothing is called '{name}' here{did_you_mean(str(name), entry.model_fields)}"
+        where, message = above, f"unknown entry '{name}'{did_you_mean(str(name), entry.model_fields)}"
     elif found["type"] == "missing":
         where, message = above, f"'{name}' is missing"
     path = ".".join(str(part + 1 if isinstance(part, int) else part) for part in where)

@@ -1,6 +1,6 @@
-"""What a benchmark file says: tables whose rows are methods and whose columns are metrics on data sets.
+"""Content of a benchmark file: tables whose rows are methods and whose columns are metrics on data sets.
 
-The grid of runs is what the tables need, each run once. Nothing here imports torch: a table is drawn from records.
+The grid has every run that the tables need, once. This module does not import torch: tables are made from records.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vadbench.features.layouts import LayoutName
 
 LAST_SEED = 999_999
-"""As far as ``--seeds`` goes."""
+"""Seed within the range of ``--seeds``."""
 PROTOCOL = "protocol."
-"""What the names of settings of the protocol begin with."""
+"""Prefix of the names of protocol settings."""
 
 
 class _Entry(BaseModel):
@@ -46,13 +46,13 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"setting '{name}' must be a number, a text, true, false or a list of these") from error
+            raise ValueError(f"setting '{name}' must be a number, a string, true, false or a list of these") from error
     return flat
 
 
 def _distinct(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed is there twice; a mean over seeds counts each once")
+        raise ValueError("a seed is given twice; a mean over seeds counts each once")
     return seeds
 
 
@@ -64,22 +64,22 @@ Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 
 
 class PublishedSpec(_Entry):
-    """Which rows of the published numbers belong to a row of a table, among those of the table's own source."""
+    """Selection of the published numbers that belong to a row of a table, among those of the table's source."""
 
     key: str
     variant: str = ""
-    backbone: str | None = Field(None, description="only where key and variant do not tell rows apart")
+    backbone: str | None = Field(None, description="only needed if key and variant do not identify the row")
 
 
 class RowSpec(_Entry):
-    """One line of a table: a method with settings, a published row, or both."""
+    """Row of a table: a method with settings, a published row, or both."""
 
     label: str
-    group: str = Field("", description="heading that neighbouring rows share, such as the kind of supervision")
+    group: str = Field("", description="heading shared by neighbouring rows, such as the kind of supervision")
     published: PublishedSpec | None = None
-    method: Name | None = Field(None, description="what reproduces the row")
+    method: Name | None = Field(None, description="method that reproduces the row")
     set: Set = {}
-    why: str = Field("", description="why nothing here reproduces the row")
+    why: str = Field("", description="reason why no method reproduces the row")
 
     @model_validator(mode="after")
     def _something(self) -> RowSpec:
@@ -93,35 +93,35 @@ class RowSpec(_Entry):
 
 
 class ColumnSpec(_Entry):
-    """One metric on one data set under one protocol."""
+    """Column of a table: one metric on one data set under one protocol."""
 
     dataset: Name
     metric: Metric
-    title: str = Field("", description="heading; the metric's own by default")
-    train: Name | None = Field(None, description="data set trained on where it is another one")
+    title: str = Field("", description="heading; by default the metric's title")
+    train: Name | None = Field(None, description="data set trained on, if it is another one")
     protocol: str | None = Field(None, description="the benchmark's by default")
 
 
 class TableSpec(_Entry):
-    """One table of a benchmark.
+    """Table of a benchmark.
 
-    ``id`` is the paper's own number, ``7`` or ``D.16``; published rows are those said to stand in ``Table <id>``.
+    ``id`` is the paper's number of the table, ``7`` or ``D.16``; its published rows are those of ``Table <id>``.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
     title: str
     columns: list[ColumnSpec] = Field(min_length=1)
     rows: list[RowSpec] = Field(min_length=1)
-    set: Set = Field({}, description="settings of every row that is run, each row's own over them")
-    note: str = Field("", description="what a reader must know, printed below the table")
+    set: Set = Field({}, description="settings of every row that is run; a row's own settings override them")
+    note: str = Field("", description="note for the reader, printed below the table")
 
 
 class Benchmark(_Entry):
-    """A benchmark file."""
+    """Content of a benchmark file."""
 
     title: str
     paper: str = ""
-    source: str = Field("", description="key of the paper in the published numbers; empty where there is none")
+    source: str = Field("", description="key of the paper in the published numbers; empty without a paper")
     seeds: SeedList = Field([0, 1, 2], min_length=1)
     protocol: str = "native"
     clip: str = Field("small", description="CLIP of the features, as --clip takes it")
@@ -129,13 +129,13 @@ class Benchmark(_Entry):
     tables: list[TableSpec] = Field(min_length=1)
 
     def cells(self) -> list[Cell]:
-        """Every run that the tables need, each once, in their order."""
+        """Return every run that the tables need, each once, in the order of the tables."""
         return list(
             dict.fromkeys(cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
         )
 
     def of(self, table: TableSpec, row: RowSpec, column: ColumnSpec) -> Iterator[Cell]:
-        """The runs behind one place of a table, one a seed; none where the row is published only."""
+        """Yield the runs behind one place of a table, one per seed; none for a row that is only published."""
         if row.method is None:
             return
         settings = tuple(sorted((table.set | row.set).items()))
@@ -154,10 +154,10 @@ class Benchmark(_Entry):
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a benchmark: a method on a data set under one seed and one protocol.
+    """Run of a benchmark: a method on a data set under one seed and one protocol.
 
-    ``settings`` are pairs of dotted name and value, sorted by name. ``trained_on`` differs from ``dataset`` where a
-    training is evaluated on another data set.
+    ``settings`` are pairs of dotted name and value, sorted by name. ``trained_on`` differs from ``dataset`` if the
+    weights are evaluated on another data set.
     """
 
     method: str
@@ -170,67 +170,68 @@ class Cell:
     seed: int
 
     def __hash__(self) -> int:
-        # Settings may be lists, which have no hash of their own.
+        # Settings may be lists, which are not hashable.
         return hash(self.id)
 
     @property
     def id(self) -> str:
-        """Twelve hex digits that name the cell wherever it is run."""
+        """Identifier of twelve hex digits, the same on every machine."""
         return digest({**vars(self), "settings": [list(pair) for pair in self.settings]})
 
     @property
     def group(self) -> Cell:
-        """What the cells of all seeds have in common, as a cell of seed 0."""
+        """Cell of seed 0 that represents the cells of all seeds."""
         return replace(self, seed=0)
 
     @property
     def training(self) -> Cell:
-        """The cell whose weights this one evaluates: itself where it is trained on its own data set."""
+        """Cell whose weights this one evaluates; itself if it is trained on its own data set."""
         return replace(self, dataset=self.trained_on)
 
     @property
     def what(self) -> str:
-        """The cell in words, without its seed: ``anomalyclip temporal=mlp on ucfcrime``."""
+        """Description without the seed: ``anomalyclip temporal=mlp on ucfcrime``."""
         changes = "".join(f" {name}={written(value)}" for name, value in self.settings)
         trained = "" if self.trained_on == self.dataset else f" trained on {self.trained_on}"
         return f"{self.method}{changes}{trained} on {self.dataset}"
 
     @property
     def label(self) -> str:
-        """The cell in words: ``anomalyclip temporal=mlp on ucfcrime, seed 0``."""
+        """Description: ``anomalyclip temporal=mlp on ucfcrime, seed 0``."""
         return f"{self.what}, seed {self.seed}"
 
     def matches(self, record: RunRecord) -> bool:
-        """Whether a record is that of this cell, whichever way its settings were given.
+        """Return whether a record is of this cell, however its settings were given.
 
-        Each setting of the cell must have the value that the record has, and each setting that the record says was
-        changed must be one of the cell's.
+        Each setting of the cell must have the value in the record, and each setting that the record lists as changed
+        must be a setting of the cell.
         """
+        recorded = {**record.config, "protocol": record.protocol}
         return (
             (record.method, record.dataset, record.trained_on, record.seed, record.protocol.get("name"))
             == (self.method, self.dataset, self.trained_on, self.seed, self.protocol)
             and self.same_clip(record)
             and all(self._asks_for(name, record) for name in record.changed)
-            and all(same_value(value, _setting(record, name)) for name, value in self.settings)
+            and all(same_value(value, value_at(recorded, name)) for name, value in self.settings)
         )
 
     def same_clip(self, record: RunRecord) -> bool:
-        """Whether a record names the CLIP of this cell; weights from a file are named by the file's name."""
+        """Return whether a record names the CLIP of this cell; weights from a file are named by the file's name."""
         weights = weights_name(record.clip.get("weights", ""))
         return (record.clip.get("model"), weights) == (self.clip, weights_name(self.clip_weights))
 
     def _asks_for(self, changed: str, record: RunRecord) -> bool:
-        # A cell may set a whole section, or one setting of a section that the record names by itself.
+        # A cell may set a whole section, or one setting of a section that the record lists separately.
         if any(is_of(changed, name) or is_of(name, changed) for name, _ in self.settings):
             return True
-        # Records of the first edition say so of regions, which nobody had asked to be scored otherwise.
+        # Records of the first edition list the crop as changed for region features, which are always scored so.
         return changed == f"{PROTOCOL}crop" and bool(record.fingerprint.get("regions"))
 
 
 def same_value(asked: Any, recorded: Any) -> bool:
-    """Whether a setting that was given as ``asked`` is recorded as ``recorded``.
+    """Return whether a setting that was given as ``asked`` is recorded as ``recorded``.
 
-    What is read from a file is given by its name or the path of the file, and recorded by content.
+    A setting that is read from a file is given by name or path, and recorded by content.
 
     >>> same_value([0.9, 1], (0.9, 1.0)), same_value(True, 1)
     (True, False)
@@ -240,13 +241,8 @@ def same_value(asked: Any, recorded: Any) -> bool:
     return same(asked, recorded)
 
 
-def _setting(record: RunRecord, name: str) -> Any:
-    """A setting of a record by its dotted name; ``None`` where there is none of that name."""
-    return value_at({**record.config, "protocol": record.protocol}, name)
-
-
 def value_at(values: Any, name: str) -> Any:
-    """What stands under a dotted name in nested settings, ``None`` where nothing does."""
+    """Return the value of a dotted name in nested settings, ``None`` if it is not set."""
     for part in split_name(name):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
@@ -254,15 +250,15 @@ def value_at(values: Any, name: str) -> Any:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a benchmark is run: the same for all of its cells, and for every process that works on them.
+    """Machine and folders of a benchmark, the same for all of its cells and for every process that runs them.
 
     Args:
-        out: folder that run folders go under.
+        out: folder for the run folders.
         device: ``auto``, ``cpu`` or ``cuda``.
         data_roots: folder of a data set, by its name.
         features: folder of features to use instead of extracting them, by the data set's name.
-        layouts: how the files lie there, by the data set's name; found out for the others.
-        allow_incomplete: go on without videos that are missing or damaged.
+        layouts: layout of the files there, by the data set's name; detected for the others.
+        allow_incomplete: continue without videos that are missing or damaged.
         plugins: files of plugins that are not installed.
     """
 

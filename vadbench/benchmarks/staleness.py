@@ -1,4 +1,4 @@
-"""Whether a finished run is what its cell would give today: defaults, the code of plugins and data change."""
+"""Decide whether a finished run is still current: defaults, the code of plugins and data may have changed since."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from vadbench.scoring.protocol import Protocol, protocol
 
 @dataclass(frozen=True)
 class Today:
-    """What a run of a cell would be made with now.
+    """Versions, settings and data that a run of a cell would use now.
 
     Args:
-        version: the method's, as in a record.
-        config: the method's settings; ``None`` where they are not compared.
-        rules: the protocol; likewise.
+        version: version of the method, as in a record.
+        config: the method's settings; ``None`` if they are not compared.
+        rules: the protocol; ``None`` if it is not compared.
         dataset_code: identity of the data set's code, empty for vadbench's own.
-        inputs: digest of what each split is made of, of those that are here.
+        inputs: digest of the inputs of each split that is available here.
     """
 
     version: str
@@ -41,30 +41,30 @@ class Today:
     inputs: Mapping[Split, str] = field(default_factory=dict)
 
     def made(self, record: RunRecord) -> bool:
-        """Whether a record was made with this version, code, configuration and data."""
+        """Return whether a record was made with this version, code, configuration and data."""
         code = record.code.get("dataset")
         return (
             (record.edition, record.method_version) == (EDITION, self.version)
             and (code is None or code.identity == self.dataset_code)
             and (self.config is None or _same(self.config, record.config))
-            and (self.rules is None or _same(_of_regions(self.rules, record), record.protocol))
+            and (self.rules is None or _same(_region_rules(self.rules, record), record.protocol))
             and all(self._same_inputs(split, record) for split in self.inputs)
         )
 
     def _same_inputs(self, split: Split, record: RunRecord) -> bool:
         there = record.data.get(split)
         if there is None or not there.inputs or any(note.startswith(INCOMPLETE) for note in record.notes):
-            return True  # not on record, or of which videos nobody knows
+            return True  # not recorded, or the videos are unknown
         return there.inputs == self.inputs[split]
 
 
 def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None], Mapping[Split, str]]) -> Today:
-    """What a run of a cell would be made with now.
+    """Return the versions, settings and data that a run of a cell would use now.
 
     Args:
-        cell: what is asked for.
+        cell: the requested cell.
         registry: the plugins.
-        inputs: :func:`inputs_here` at the site.
+        inputs: function :func:`inputs_here` for the site.
 
     Raises:
         VadbenchError: the method cannot be imported, or it has no such setting.
@@ -76,9 +76,9 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None
         code = registry.provenance("dataset", cell.dataset).identity
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
     except VadbenchError:
-        code, rules = "", None  # whether the data set can be had is asked elsewhere
+        code, rules = "", None  # a missing data set is reported elsewhere
     found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"))
-    # What was trained on another data set is a matter of that training.
+    # Settings of training on another data set are checked with that training.
     own = {split: value for split, value in found.items() if split == "test" or cell.training == cell}
     return Today(registry.version(cell.method), config, rules, code, own)
 
@@ -86,7 +86,7 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None
 def inputs_here(
     site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None
 ) -> dict[Split, str]:
-    """What the splits of a data set are made of now; nothing where it is absent or damaged, which the run would say."""
+    """Return digests of the current inputs of each split; empty if the data are absent or damaged, as a run reports."""
     from vadbench.harness.given_features import GivenFeatures
     from vadbench.harness.provision import current_inputs
 
@@ -103,8 +103,8 @@ def inputs_here(
         return {}
 
 
-def _of_regions(rules: Protocol, record: RunRecord) -> Protocol:
-    """The rules for features of regions, which are always scored by their maximum."""
+def _region_rules(rules: Protocol, record: RunRecord) -> Protocol:
+    """Return the rules for features of regions, which are always scored by their maximum."""
     return rules.model_copy(update={"crop": MAXIMUM}) if record.fingerprint.get("regions") else rules
 
 

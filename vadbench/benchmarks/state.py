@@ -1,4 +1,4 @@
-"""What of a benchmark is done, to do and impossible on this machine."""
+"""State of a benchmark's cells on this machine: done, to do, impossible or failed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from vadbench.records.record import INCOMPLETE
 _IN_FILE = re.compile(
     r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
 )
-"""Options of ``vadbench run``, with their values, in whose place a benchmark's file has entries."""
+"""Options of ``vadbench run``, with their values, that are entries in a benchmark's file."""
 
 CellStatus = Literal["done", "to do", "impossible", "failed"]
 
 
 @dataclass(frozen=True)
 class CellState:
-    """How it stands with a cell.
+    """State of a cell.
 
-    ``reason`` says why it failed or is impossible, or, of one that is to do, why it failed before. ``outcome`` is there
-    where it is done.
+    ``reason`` says why it failed or is impossible, or why an earlier attempt at a cell that is to do failed.
+    ``outcome`` is set if it is done.
     """
 
     cell: Cell
@@ -42,19 +42,19 @@ class CellState:
 
 
 def with_trainings(cells: Iterable[Cell]) -> list[Cell]:
-    """The cells, and before each that evaluates a training on another data set the one that trains."""
+    """Return the cells, each that is trained on another data set preceded by the cell that trains it."""
     return list(dict.fromkeys(c for cell in cells for c in (cell.training, cell)))
 
 
 def chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:
-    """The cells of tables, methods and data sets; of several kinds all must hold.
+    """Return the cells of the named tables, methods and data sets; a cell must match every kind that is named.
 
     Args:
-        benchmark: all of its cells, where nothing is named.
-        only: what is named; a name of several kinds is first that of a table, then of a method.
+        benchmark: the benchmark, all of whose cells are returned if ``only`` is empty.
+        only: names; a name of several kinds is taken as a table first, then as a method.
 
     Raises:
-        UnknownNameError: nothing in the benchmark is called so.
+        UnknownNameError: the benchmark has nothing of this name.
     """
     everything = benchmark.cells()
     tables = {table.id for table in benchmark.tables}
@@ -79,12 +79,12 @@ def chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:
 
 
 def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome | None:
-    """The newest finished run of a cell.
+    """Return the newest finished run of a cell, ``None`` without one.
 
     Args:
-        cell: what is asked for.
-        now: what it would be made with now; ``None`` where that is not known takes any.
-        runs: those that are there.
+        cell: the requested cell.
+        now: what a run would use now; ``None`` if that is unknown, which accepts any run.
+        runs: the finished runs.
     """
     found = [r for r in _made(cell, now, runs) if r.record.status == "finished"]
     return max(found, key=lambda r: r.record.created, default=None)
@@ -93,14 +93,14 @@ def finished(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> Outcome 
 def training_of(
     cell: Cell, runs: Sequence[Outcome], now: Callable[[Cell], Today | None]
 ) -> tuple[Outcome | None, Sequence[Outcome]]:
-    """The finished training that a cell evaluates, and the runs that may be the cell's own.
+    """Return the finished training that a cell evaluates, and the runs that may be the cell's own.
 
-    An evaluation counts only with its training: where that is stale or absent no run does.
+    An evaluation only counts with its training: if that is stale or absent, no run counts.
 
     Args:
-        cell: what is asked for; one that trains has no other training, and any of the runs may be its own.
-        runs: those that are there.
-        now: as in :func:`finished`, of a cell.
+        cell: the requested cell; one that trains has no other training, and any of the runs may be its own.
+        runs: the finished runs.
+        now: returns for a cell the ``now`` of :func:`finished`.
     """
     if cell.training == cell:
         return None, runs
@@ -109,12 +109,12 @@ def training_of(
 
 
 def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
-    """The runs that may count as done: those without some of the videos only where that is allowed."""
+    """Return the runs that may count as done; runs on incomplete data only if the site allows them."""
     return [r for r in runs if site.allow_incomplete or not any(note.startswith(INCOMPLETE) for note in r.record.notes)]
 
 
 def in_words_of_bench(reason: str, dataset: str = "NAME") -> str:
-    """Advice that speaks of the options of ``vadbench run``, as somebody who runs a benchmark can follow it.
+    """Return advice on options of ``vadbench run`` reworded for ``vadbench bench``.
 
     >>> in_words_of_bench("name it with --features-layout anomalyclip or vadclip", "tiny")
     'name it with --features-layout tiny=anomalyclip or vadclip'
@@ -137,13 +137,13 @@ def in_words_of_bench(reason: str, dataset: str = "NAME") -> str:
 
 
 def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[Outcome]) -> list[CellState]:
-    """How it stands with each cell, before anything is run.
+    """Return the state of each cell, without running anything.
 
-    Nothing is extracted, and a CLIP is looked for only where the data of a cell to do are there.
+    No features are extracted, and a CLIP is only looked for if the data of a cell to do are available.
 
     Args:
-        cells: of the benchmark, with the trainings they need.
-        site: where they are to be run.
+        cells: cells of the benchmark, with the trainings they need.
+        site: machine and folders to use.
         registry: the plugins.
         runs: the records under ``site.out``.
     """
@@ -173,7 +173,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         trained, runs_of_cell = training_of(cell, of_method, lambda training: now(training.group)[0])
         if run := finished(cell, here, runs_of_cell):
             return CellState(cell, "done", outcome=run)
-        # Evaluating a training takes its weights and no longer what it was trained on.
+        # Evaluating a training needs its weights, not the data that it was trained on.
         needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
         missing = broken or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
         if missing:
@@ -186,7 +186,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
 
 
 def edited_since(states: Iterable[CellState], registry: Registry) -> list[str]:
-    """Which methods' files are not those that finished cells were made from; their version says the same."""
+    """Return a line for each method whose files changed since its finished cells were made, its version unchanged."""
     digests: dict[str, set[str]] = {}
     for state in states:
         if state.outcome is not None and (code := state.outcome.record.code.get("method")) is not None:
@@ -196,7 +196,7 @@ def edited_since(states: Iterable[CellState], registry: Registry) -> list[str]:
         try:
             edited = found != {registry.provenance("method", method).digest}
         except VadbenchError:
-            continue  # what keeps it from loading is said of its cells
+            continue  # the reason is reported by the state of its cells
         if edited:
             notes.append(
                 f"some finished cells of {method} were made before its files changed; vadbench run --again renews one"
@@ -211,13 +211,13 @@ def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcom
         if (now is None or now.made(r.record))
         and cell.matches(r.record)
         and _weights_digest(cell) in ("", r.record.clip.get("sha256"))
-        # A benchmark asks what training gives; the authors' own weights are no seed of it.
+        # A benchmark is about training; imported weights of the authors do not count as a seed.
         and not any(n.startswith("weights imported") for n in r.record.notes)
     ]
 
 
 def _weights_digest(cell: Cell) -> str:
-    """What names the CLIP's weights where they are in a file that is here: its name alone does not."""
+    """Return the digest of the CLIP's weights if they are in a local file, which its name does not identify."""
     path = Path(cell.clip_weights)
     return _digest_of(cell.clip, cell.clip_weights, file_stamp(path.stat())) if path.is_file() else ""
 
@@ -234,7 +234,7 @@ def _digest_of(model: str, weights: str, stamp: str) -> str:
 
 
 def _absent(name: str, registry: Registry, root: Path | None) -> str:
-    """What must be done to have a data set here; nothing where it is there or makes itself."""
+    """Return what must be done to have a data set here, empty if it is there or generates itself."""
     try:
         dataset_class = registry.dataset(name)
         dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, root))

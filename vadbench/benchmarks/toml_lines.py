@@ -1,7 +1,7 @@
-"""Where in a TOML file each entry stands: ``tomllib`` gives the values, a message needs the line.
+"""Find the line of each entry of a TOML file: ``tomllib`` gives the values, a message needs the line.
 
-Read here because no well-kept library says it: ``tomlkit`` counts lines while it parses and keeps none of them with the
-entries that it gives. This needs to find entries only, in a text that ``tomllib`` has accepted.
+No maintained library gives these: ``tomlkit`` counts lines while it parses but does not store them with the entries.
+This scanner only has to find entries, in a text that ``tomllib`` has accepted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 TomlPath = tuple[str | int, ...]
-"""The way to an entry from the top: keys of tables, positions in arrays."""
+"""Path of an entry from the top: keys of tables, positions in arrays."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
@@ -22,10 +22,10 @@ _PLAIN = re.compile(r"[^,\]}#\n]*")
 
 
 class TomlLines:
-    """The lines of the entries of a file.
+    """Lines of the entries of a file.
 
     Args:
-        text: TOML that ``tomllib`` has read without complaint.
+        text: TOML that ``tomllib`` has accepted.
     """
 
     def __init__(self, text: str) -> None:
@@ -38,7 +38,7 @@ class TomlLines:
             here = self._header() if self._next("[") else self._pair(here)
 
     def line(self, place: Sequence[str | int]) -> int:
-        """The line of an entry, or of the nearest one around it that is there; the first of the file where none is.
+        """Return the line of an entry, or of the nearest existing entry around it, or else the first line of the file.
 
         >>> lines = TomlLines('title = "t"\\n[[tables]]\\nrows = [\\n  { label = "a" },\\n  { label = "b" },\\n]\\n')
         >>> lines.line(("tables", 0, "rows", 1, "label")), lines.line(("tables", 0, "rows", 1, "method"))
@@ -68,7 +68,7 @@ class TomlLines:
         return here
 
     def _last(self, place: TomlPath) -> TomlPath:
-        """The table a header goes on in: the last of an array's."""
+        """Return the place of the table that a header continues in: for an array, its last table."""
         return (*place, self._counts[place] - 1) if place in self._counts else place
 
     def _pair(self, here: TomlPath) -> TomlPath:
@@ -100,7 +100,7 @@ class TomlLines:
             self._at = match.end() if match else len(self._text)
 
     def _closed(self, bracket: str) -> bool:
-        """Skip what stands between two entries; past the bracket where it is the last."""
+        """Skip the text between two entries; after the last one, skip the bracket and return true."""
         self._blank()
         if self._next(","):
             self._at += 1

@@ -1,4 +1,4 @@
-"""The command line: one module a command, nothing heavy imported before a command needs it."""
+"""Command line: one module per command, with heavy imports only when a command needs them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class _Commands(click.Group):
-    """vadbench's own commands, and after them those of installed plugins, each imported when it is called."""
+    """Group of vadbench's commands, followed by those of installed plugins, each imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*self.commands, *_specs()})
@@ -59,7 +59,7 @@ class _Commands(click.Group):
         return _with_debug(load_object(spec, click.Command))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # Those of plugins by what their specs say: listing them must import none.
+        # Commands of plugins are listed from their specs, without importing them.
         lines = {name: spec.summary for name, spec in _specs().items()}
         lines |= {name: command.get_short_help_str() for name, command in self.commands.items()}
         with formatter.section("Commands"):
@@ -70,7 +70,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:  # which offers vadbench's own alone
+        except click.NoSuchCommand as error:  # its suggestions are only vadbench's commands
             raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
 
@@ -81,7 +81,7 @@ def _specs() -> dict[str, Spec]:
 
 
 def _with_debug(command: click.Command) -> click.Command:
-    """The command, it and those below it with ``--debug``."""
+    """Add ``--debug`` to a command and the commands below it, and return it."""
     for each in (command, *getattr(command, "commands", {}).values()):
         if options.debug not in each.params:
             each.params.append(options.debug)
@@ -96,9 +96,9 @@ def cli() -> None:
     \b
     A first run, offline, in about two minutes:
       vadbench run --method anomalyclip --dataset synthetic
-    What there is:
+    Methods and data sets:
       vadbench list methods      vadbench list datasets      vadbench show method anomalyclip
-    Every command explains itself with --help; --debug shows where an error came from.
+    Every command has --help; --debug shows the traceback of an error.
     """
 
 
@@ -132,7 +132,7 @@ for module in (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the ``vadbench`` script: one line and exit status 2 for anything a user can mend."""
+    """Run the ``vadbench`` script: errors that a user can fix give one line and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = cli.main(args=arguments, standalone_mode=False)
@@ -146,9 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"vadbench: {one_line(error)}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("vadbench: stopped; the same command goes on from here", err=True)
+        click.echo("vadbench: stopped; the same command continues from here", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of a pipe went away; nothing is left to tell it.
+        # The reader of a pipe has closed it, so no message can be shown.
         sys.stderr.close()
         sys.exit(0)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("bench", short_help="Run the grid of a benchmark.")
 @click.argument("name", metavar="NAME|FILE.toml")
-@click.option("--dry-run", is_flag=True, help="Show what is done, to do and impossible here, and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what is done, to do and impossible here, without running anything.")
 @click.option(
     "--only",
     multiple=True,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="Worker processes of the local engine; each has one GPU, or its share of the cores.",
 )
 @click.option(
-    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What runs the cells."
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Engine for the cells."
 )
 @click.option("--address", help="Address of a Ray cluster, with --engine ray.  [default: one on this machine]")
 @click.option(
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     "layouts",
     multiple=True,
     metavar="NAME=LAYOUT",
-    help=f"How they lie there: {', '.join(options.LAYOUTS.choices)}; may be repeated.  [default: found out]",
+    help=f"Layout of these files: {', '.join(options.LAYOUTS.choices)}; may be repeated.  [default: detected]",
 )
 @options.allow_incomplete
 @options.device
@@ -96,13 +96,13 @@ def command(
       vadbench bench anomalyclip --features ucfcrime=Image-Features --features-layout ucfcrime=anomalyclip
       vadbench bench my-benchmark.toml --engine ray --address ray://head:10001
 
-    What is done is not done again: stopped or killed, the same command goes on from there, and two of them on one --out
-    share the work. A cell that fails is recorded and the others go on. vadbench list benchmarks names those there are;
-    vadbench table draws their tables from what is done. Results are logged to MLflow as those of vadbench run are.
+    Finished cells are not run again: after a stop, the same command continues from there, and two processes with one
+    --out share the work. A cell that fails is recorded and the others continue. vadbench list benchmarks lists all
+    benchmarks; vadbench table makes their tables from finished cells. Results are logged to MLflow as by vadbench run.
 
     \b
-    Exit status: 0 where all is done but what is impossible here (data or weights absent, said with what to do);
-    1 where a cell failed; 2 where nothing could be begun.
+    Exit status: 0 if all cells are done except those impossible here (data or weights absent, with what to do);
+    1 if a cell failed; 2 if no cell could be started.
     """
     from vadbench.benchmarks.parser import open_benchmark
     from vadbench.benchmarks.schema import Site
@@ -156,7 +156,7 @@ def command(
 def _run(
     name: str, benchmark: Benchmark, states: Sequence[CellState], site: Site, engine: Engine, in_process: bool
 ) -> tuple[list[CellState], str]:
-    """Run what is to do; the states afterwards, and a sentence on what was logged."""
+    """Run the cells that are to do, and return the states afterwards and a sentence on what was logged."""
     from vadbench.base.files import make_folder
     from vadbench.base.types import silent
     from vadbench.benchmarks.grid import run_cells
@@ -180,7 +180,7 @@ def _run(
 
 
 class _Log:
-    """Logs cells to MLflow as they are done; this process alone does, so that workers need not reach it."""
+    """Logger of finished cells to MLflow, in this process alone, so that workers need not reach MLflow."""
 
     def __init__(self, name: str, benchmark: Benchmark, out: Path) -> None:
         self._of = (Path(name).stem, benchmark, out)
@@ -188,7 +188,7 @@ class _Log:
         self.said = f"not logged to MLflow: {SWITCH_VARIABLE} is off" if self._away else "nothing to log"
 
     def add(self, states: Sequence[CellState]) -> None:
-        """Log cells that are done; once MLflow cannot be reached, no more is tried."""
+        """Log finished cells; once MLflow cannot be reached, stop trying."""
         from vadbench.tracking.mlflow import log_benchmark, log_runs
 
         done = [(s.cell, s.outcome) for s in states if s.outcome is not None]
@@ -200,7 +200,7 @@ class _Log:
             self.said = f"logged to MLflow at {log_benchmark(*self._of, done)}"
         except TrackingError as error:
             self._away = True
-            self.said = f"not logged ({error}); the same command logs what is done once MLflow is there"
+            self.said = f"not logged ({error}); the same command logs finished cells once MLflow is available"
 
 
 def _engine(engine: str, jobs: int, address: str | None, device: str) -> Engine:
@@ -211,7 +211,7 @@ def _engine(engine: str, jobs: int, address: str | None, device: str) -> Engine:
             raise ConfigError("--jobs is for --engine local; a Ray cluster has its own size")
         return RayEngine(address, device)
     if address is not None:
-        raise ConfigError("--address is that of a Ray cluster; add --engine ray")
+        raise ConfigError("--address is the address of a Ray cluster; add --engine ray")
     from vadbench.benchmarks.engines.local import LocalEngine
 
     return LocalEngine(jobs, device)
@@ -225,23 +225,25 @@ def _refuse_environment() -> None:
 
 
 def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tuple[str, Path], ...]:
-    """Folders by the name of a data set."""
+    """Return folders by the name of a data set."""
     found = {name: Path(folder).resolve() for name, folder in _by_dataset(option, "DIR", given, registry).items()}
     for name, folder in found.items():
         if not folder.is_dir():
-            raise ConfigError(f"{option} {name}={folder}: no such folder; expected that of {name}")
+            raise ConfigError(f"{option} {name}={folder}: no such folder; expected the folder of {name}")
     return tuple(sorted(found.items()))
 
 
 def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:
-    """Layouts of given features by data set."""
+    """Return layouts of given features by data set."""
     option = "--features-layout"
     found = _by_dataset(option, "LAYOUT", given, registry)
     for name, layout in found.items():
         if layout not in options.LAYOUTS.choices:
             raise UnknownNameError("layout of features", layout, options.LAYOUTS.choices)
         if not any(text.startswith(f"{name}=") for text in features):
-            raise ConfigError(f"{option} {name}={layout} says how the files in --features {name}=DIR lie; give both")
+            raise ConfigError(
+                f"{option} {name}={layout} is the layout of the files in --features {name}=DIR; give both"
+            )
     return tuple(sorted(found.items()))
 
 

@@ -1,4 +1,4 @@
-"""The cells of a benchmark: a live table on a terminal or a line for each while they run, and what came of them."""
+"""Display of a benchmark's cells: a live table or a line for each while they run, and their results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 WIDEST = 60
 SHOWN = 12
-"""Cells that ended last, in the live table."""
+"""Number of recently ended cells in the live table."""
 
 
 class CellLines:
-    """A line on stderr for each cell that ends."""
+    """Display with a line on stderr for each cell that ends."""
 
     def __init__(self, states: Sequence[CellState]) -> None:
         self.counts: Counter[str] = Counter(s.state for s in states)
@@ -48,11 +48,11 @@ class CellLines:
         note(f"[{self.ended_count}/{self.total}] {state.state} {state.cell.label}: {result(state)}")
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Stages within a cell are not worth lines of their own."""
+        """Ignore the stages within a cell, which get no lines."""
 
 
 class Live(CellLines):
-    """A live table: counts, the cells at work with the stage they are in, and those that ended last."""
+    """Live table: counts, running cells with their stage, and those that ended last."""
 
     def __init__(self, states: Sequence[CellState]) -> None:
         super().__init__(states)
@@ -84,7 +84,7 @@ class Live(CellLines):
 
 @contextmanager
 def display(states: Sequence[CellState]) -> Iterator[CellLines]:
-    """Show on stderr what runs and what ended."""
+    """Show running and ended cells on stderr."""
     if not sys.stderr.isatty():
         yield CellLines(states)
         return
@@ -112,7 +112,7 @@ def result(state: CellState) -> str:
 
 
 def counted(states: Sequence[CellState]) -> str:
-    """How many cells are in which state: ``6 runs, 4 done, 2 to do``."""
+    """Return the number of cells by state: ``6 runs, 4 done, 2 to do``."""
     counts = Counter(s.state for s in states)
     return f"{len(states)} runs, " + ", ".join(
         f"{counts[k]} {k}" for k in ("done", "to do", "failed", "impossible") if counts[k]
@@ -135,7 +135,7 @@ def print_states(states: Sequence[CellState]) -> None:
 
 
 def print_reasons(states: Sequence[CellState]) -> None:
-    """Print what failed and what is impossible, each reason once."""
+    """Print failed and impossible cells, each reason once."""
     for wanted, said in (("failed", "failed"), ("to do", "failed before"), ("impossible", "impossible here")):
         reasons: dict[str, list[Cell]] = {}
         for state in states:
@@ -146,7 +146,7 @@ def print_reasons(states: Sequence[CellState]) -> None:
 
 
 def as_plain(name: str, states: Sequence[CellState]) -> Mapping[str, Any]:
-    """The cells of a benchmark and their states, as ``--json`` prints them."""
+    """Return the cells of a benchmark and their states, as ``--json`` prints them."""
     return {
         "benchmark": name,
         "counts": dict(Counter(s.state for s in states)),

@@ -1,4 +1,4 @@
-"""``vadbench check``: does a plugin keep the contract?"""
+"""``vadbench check``: check that a plugin meets the contract."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from vadbench.testing import Check
 
 WIDEST = 76
-"""Characters in a column, so that the table fits a wide terminal."""
+"""Maximum width of a column, so that the table fits a wide terminal."""
 
-only = click.option("--only", "names", multiple=True, metavar="CHECK", help="Run this check alone; may be repeated.")
+only = click.option("--only", "names", multiple=True, metavar="CHECK", help="Run only this check; may be repeated.")
 
 
-@click.group("check", short_help="Check that a method or data set keeps the contract.")
+@click.group("check", short_help="Check that a method or data set meets the contract.")
 def command() -> None:
-    """Check that a method or data set plugin keeps its side of the contract.
+    """Check that a method or data set plugin meets the contract.
 
     \b
       vadbench check method mine --plugin mine.py
       vadbench check dataset ucfcrime --data-root UCF-Crime
 
-    Every check says what it found and, where it failed, how to mend it. The same checks are tests for pytest:
+    Every check says what it found and, if it failed, how to fix it. The same checks are tests for pytest:
     vadbench.testing.method_checks and dataset_checks.
     """
 
@@ -41,7 +41,7 @@ def command() -> None:
 @options.plugin
 @options.as_json
 def method(name: str, names: tuple[str, ...], plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Check a method: its scores, its weights, what it learns, what it keeps its hands off.
+    """Check a method: its scores, its weights, what it learns, and what it must not use.
 
     \b
       vadbench check method anomalyclip
@@ -49,12 +49,12 @@ def method(name: str, names: tuple[str, ...], plugin_files: tuple[Path, ...], as
       vadbench check method mine --json
 
     Most checks use a few generated videos and take seconds. Those of learning (blind, learns, leak) train on the data
-    set synthetic with the method's own settings, 13 times in all; its videos and features are made the first time. A
-    method learns where its AUC, the mean of three seeds, beats that of random beyond the test videos' 95 % interval. It
-    leaks where training on shuffled labels raises it by more than 0.05, beyond two standard errors over ten seeds. A
+    set synthetic with the method's settings, 13 times in all; its videos and features are made the first time. A
+    method learns if its AUC, the mean of three seeds, beats that of random beyond the test videos' 95 % interval. It
+    leaks if training on shuffled labels raises it by more than 0.05, beyond two standard errors over ten seeds. A
     failure that the method declares in known_failures is shown as known. No check needs a GPU or a network.
 
-    The exit status is 0, 1 where a check failed, 2 for an unknown name or a class that cannot be imported. With --json
+    The exit status is 0, 1 if a check failed, 2 for an unknown name or a class that cannot be imported. With --json
     it prints a list of objects with: check, asks, result (passed, FAILED, known, skipped), found.
     """
     from vadbench.testing import method_checks
@@ -77,10 +77,10 @@ def dataset(
       vadbench check dataset synthetic
       vadbench check dataset mine --plugin mine.py --data-root MINE
 
-    Without the data set's files, the checks that need them are skipped and say so. Whether a copy is complete is
-    another question: vadbench data check.
+    Without the data set's files, the checks that need them are skipped and say so. To check that a copy is complete,
+    use vadbench data check.
 
-    The exit status is 0, 1 where a check failed, 2 for an unknown name or a class that cannot be imported. With --json
+    The exit status is 0, 1 if a check failed, 2 for an unknown name or a class that cannot be imported. With --json
     it prints a list of objects with: check, asks, result (passed, FAILED, skipped), found.
     """
     from vadbench.testing import dataset_checks

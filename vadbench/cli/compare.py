@@ -1,4 +1,4 @@
-"""``vadbench compare``: two methods by paired resampling of the test videos."""
+"""``vadbench compare``: compare two methods by paired resampling of the test videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
-"""A comma between keys; the name of a class may hold one."""
+"""Comma between keys; the name of a class may contain one."""
 
 
 @click.command("compare", short_help="Compare two methods on the same test videos.")
@@ -20,15 +20,15 @@ _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 @click.option(
     "--metrics",
     metavar="KEYS",
-    help="Metrics to compare, with commas between (vadbench list metrics); AUC[Abuse] is that of one class.  [default:"
-    " AUC, AP, AnoAUC, mAUC, mAP, mAP@IoU and FAR, where both have them]",
+    help="Metrics to compare, separated by commas (vadbench list metrics); AUC[Abuse] is the AUC of one class. "
+    " [default: AUC, AP, AnoAUC, mAUC, mAP, mAP@IoU and FAR, if both have them]",
 )
 @options.out
 @options.as_json
 def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> None:
     """Compare two methods on the same test videos: how much better is A than B, and could it be chance?
 
-    A and B are each a run folder, the beginning of a run's key, several of these with commas between, or the folder of
+    A and B are each a run folder, the beginning of a run's key, several of these separated by commas, or the folder of
     all seeds of a method on a data set. Seeds are averaged. Only the run folders are read.
 
     \b
@@ -36,11 +36,11 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
       vadbench compare 1f0c 7ab2 --metrics AUC,AP
       vadbench compare 1f0c,29e1,c07d 7ab2,e5f0,00b1 --json
 
-    The test videos are drawn anew 5,000 times with replacement, the same ones for both sides. The interval holds 95 %
-    of the differences; p is how likely chance alone makes one this large, adjusted by Holm for all metrics shown.
-    Two methods are told apart where p is at most 0.05. Neither says how much another training would change. Where
-    fewer than five of the test videos have anomalous frames (of a class: frames of it), they are too few to tell, and
-    neither is computed. By FAR neither side is called better: a method that never raises an alarm has none.
+    The test videos are drawn 5,000 times with replacement, the same ones for both sides. The interval contains 95 % of
+    the differences; p is the probability of a difference this large by chance, adjusted by Holm for all metrics shown.
+    Two methods are distinguished if p is at most 0.05. Neither includes the variation of another training. If fewer
+    than five of the test videos have anomalous frames (for a class: frames of it), they are too few to tell, and
+    neither is computed. No side is called better by FAR: a method that never raises an alarm has a FAR of 0.
     """
     from vadbench.metrics.comparison import holm
     from vadbench.results.compare import RESAMPLES, compare, contrasts, load_runs, verdict
@@ -85,5 +85,5 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
 
 
 def _points(difference: float | None) -> str:
-    """A difference of fractions in percentage points: ``+1.25``."""
+    """Format a difference of fractions in percentage points: ``+1.25``."""
     return "-" if difference is None else f"{100 * difference:+.2f}"

@@ -1,4 +1,4 @@
-"""``vadbench data``: is a data set complete?"""
+"""``vadbench data``: check that a data set is complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vadbench.inspect import Report
 
 SHOWN = 5
-"""Lines of each kind of problem that are printed; the rest is counted."""
+"""Maximum number of printed lines for each kind of problem; the rest is counted."""
 EXIT_STATUS = {"complete": 0, "incomplete": 1, "unusable": 2}
 
 
@@ -52,13 +52,13 @@ def check(
       vadbench data check xdviolence --data-root XD --features XD/clip --clip ViT-B-16-quickgelu --clip-weights openai
       vadbench data check shanghaitech --data-root SH --json
 
-    Videos are looked at, or the features in --features, or those in the root where it has no video. Features are read
-    whole; of a video only the container is opened, vadbench extract --keep-going finds damage within. Features are held
-    against the CLIP that a run with the same options takes, the small one without --clip: by their width, by what is
-    recorded of their making and, where nothing is, by comparing them with the class names.
+    Checks videos, or the features in --features, or those in the root if it has no video. Features are read in full;
+    only the container of a video is opened, and vadbench extract --keep-going finds damage inside. Features are
+    compared with the CLIP that a run with the same options uses, the small one without --clip: by their width, by
+    their recorded origin or, if none is recorded, by their similarity with the class names.
 
-    The exit status is 0 where everything is there, 1 where a run can be made without the rest (--allow-incomplete), 2
-    where none can. With --json the report is an object with: status (complete, incomplete, unusable), counts (problems
+    The exit status is 0 if everything is there, 1 if a run is possible without the rest (--allow-incomplete), 2 if no
+    run is possible. With --json the report is an object with: status (complete, incomplete, unusable), counts (problems
     by kind), dataset, root, source (features, videos, none), splits (by name: videos, listed, normal, abnormal,
     classes, each with expected, found and usable; frames_stated, stating, frames_found, positive_frames), features
     (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null) and problems (kind,
@@ -73,7 +73,7 @@ def check(
     from vadbench.plugins.registry import Registry
 
     if features is None and features_layout is not None:
-        raise ConfigError("--features-layout says how the files in --features lie; give both")
+        raise ConfigError("--features-layout is the layout of the files in --features; give both")
     kind = Registry(files=plugin_files).dataset(dataset)
     root = find_data_root(dataset, kind.makes_itself, data_root)
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))

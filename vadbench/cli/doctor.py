@@ -1,4 +1,4 @@
-"""``vadbench doctor``: is this machine ready, and where is everything?"""
+"""``vadbench doctor``: check that this machine is ready, and show its folders and stores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOW_DISK_GB = 5
 
 @dataclass(frozen=True)
 class SystemCheck:
-    """One line of the report; ``failed`` means that runs will not work until it is mended."""
+    """Line of the report; ``failed`` means that runs will not work until it is fixed."""
 
     name: str
     status: Literal["ok", "absent", "failed"]
@@ -33,7 +33,7 @@ class SystemCheck:
 def command(out: Path, as_json: bool) -> None:
     """Check this machine: Python, torch, CUDA, codecs, the MLflow store, data roots and free disk.
 
-    The exit status is 1 where something failed that every run needs.
+    The exit status is 1 if something failed that every run needs.
     """
     checks = [*_software(), *_codecs(), _mlflow(out), *_data(), *_disk(out)]
     if as_json:

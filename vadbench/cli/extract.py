@@ -1,4 +1,4 @@
-"""``vadbench extract``: CLIP features from videos into a feature store."""
+"""``vadbench extract``: extract CLIP features from videos into a feature store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vadbench.cli.output import note, print_json, progress_bar
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
-    """A shard as ``i/n`` with ``0 <= i < n``."""
+    """Parse a shard ``i/n`` with ``0 <= i < n``."""
     index, slash, count = text.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise click.BadParameter(f"expected i/n with i from 0 to n-1, such as 0/4, found '{text}'")
@@ -29,17 +29,21 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--pooling",
     type=click.Choice(["first", "middle", "mean"]),
-    help="Which of a row's frames stand for it.  [default: mean; middle with --regions or --detector]",
+    help="Frames that a row is made from.  [default: mean; middle with --regions or --detector]",
 )
 @click.option(
-    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Stored as."
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Type to store.",
 )
 @click.option(
     "--crops",
     type=click.Choice(["1", "5", "10"]),
     default="1",
     show_default=True,
-    help="The center of each frame, its four corners too, or all five mirrored as well.",
+    help="Center of each frame, also its four corners, or all five and their mirror images.",
 )
 @click.option(
     "--regions",
@@ -48,16 +52,18 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     help="Encode the boxes of this .csv or .parquet file instead of whole frames: columns video, frame, x1, y1, x2, y2,"
     " confidence.",
 )
-@click.option("--detector", metavar="NAME", help="Encode what this torchvision detector finds instead of whole frames.")
+@click.option(
+    "--detector", metavar="NAME", help="Encode objects found by this torchvision detector instead of whole frames."
+)
 @click.option(
     "--detector-weights",
     metavar="NAME|FILE",
-    help="Its weights: torchvision's name for them, or a local .pth file with a state dict.  [default: DEFAULT]",
+    help="Weights of the detector: torchvision's name, or a local .pth file with a state dict.  [default: DEFAULT]",
 )
 @click.option(
     "--detector-threshold",
     type=click.FloatRange(0, 1),
-    help="Least confidence of an object.  [default: 0.5]",
+    help="Minimum confidence of an object.  [default: 0.5]",
 )
 @click.option(
     "--precision",
@@ -69,12 +75,12 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that prepare frames for the encoder; they change no value.  [default: half the cores, at most 4]",
+    help="Threads that prepare frames; their number changes no value.  [default: half the cores, at most 4]",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."
 )
-@click.option("--keep-going", is_flag=True, help="Record a damaged video and go on with the next.")
+@click.option("--keep-going", is_flag=True, help="Record a damaged video and continue with the next.")
 @options.device
 @click.option("--out", "store", type=click.Path(path_type=Path), required=True, help="Folder of the feature store.")
 @options.plugin
@@ -87,7 +93,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
       vadbench extract --dataset ucsdped2 --data-root UCSD --stride 1 --out features/ped2
       vadbench extract --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai --out features/ucf
 
-    Stopped at any moment it goes on with the next video when the same command is given again.
+    It may be stopped at any time; the same command continues with the next video.
 
     Of objects instead of whole frames:
 
@@ -97,7 +103,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
 
     A line of boxes.csv is a box: the video's name, the frame counted from 0, left, top, right and bottom edge in pixels
     of that frame, and a confidence from 0 to 1. The 20 most confident boxes of a frame are encoded, or the whole frame
-    where it has none; a run on such features scores a frame by the highest of its boxes. What a detector finds is kept
+    if it has none; a run on such features scores a frame by the highest of its boxes. The boxes of a detector are saved
     in the store as such a file.
     """
     from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""``vadbench features``: what a set of features is, and why another one differs."""
+"""``vadbench features``: describe a set of features, or explain how two sets differ."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from vadbench.inspect.feature_summary import Summary
 
 SHOWN = 10
-"""Videos, names and damaged files that are printed; the rest is counted."""
+"""Maximum number of printed videos, names and damaged files; the rest is counted."""
 
 WIDEST = 70
-"""Characters in a column; a hash of weights fits."""
+"""Maximum width of a column, which fits a hash of weights."""
 
 
-@click.group("features", short_help="Look at features, or compare two sets of them.")
+@click.group("features", short_help="Describe features, or compare two sets of them.")
 def command() -> None:
-    """Look at features, or compare two sets of them."""
+    """Describe features, or compare two sets of them."""
 
 
-@command.command("info", short_help="What a set of features is.")
+@command.command("info", short_help="Describe a set of features.")
 @click.argument("path", type=click.Path(path_type=Path))
 @options.features_layout
-@click.option("--all", "every_row", is_flag=True, help="Look at every value, not only at some rows of 64 videos.")
+@click.option("--all", "every_row", is_flag=True, help="Read every value, not only some rows of 64 videos.")
 @options.as_json
 def info(path: Path, features_layout: Any, every_row: bool, as_json: bool) -> None:
-    """Show what the features in the folder PATH are: layout, what made them, and their figures.
+    """Describe the features in the folder PATH: layout, origin and figures.
 
     \b
       vadbench features info features/ucf
@@ -41,7 +41,7 @@ def info(path: Path, features_layout: Any, every_row: bool, as_json: bool) -> No
       vadbench features info Image-Features --features-layout anomalyclip --json
 
     PATH is a feature store of vadbench extract, or a folder of .npy files. Every file's header is read. The exit status
-    is 1 where a file cannot be read or a value looked at is NaN or infinite.
+    is 1 if a file cannot be read or a value that was read is NaN or infinite.
     """
     from vadbench.features.layouts import open_features
     from vadbench.inspect.feature_summary import summarise
@@ -56,7 +56,7 @@ def info(path: Path, features_layout: Any, every_row: bool, as_json: bool) -> No
     click.get_current_context().exit(1 if summary.unreadable or summary.not_finite else 0)
 
 
-@command.command("diff", short_help="How two sets of features differ, and why.")
+@command.command("diff", short_help="Show how two sets of features differ, and why.")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option(
@@ -64,7 +64,7 @@ def info(path: Path, features_layout: Any, every_row: bool, as_json: bool) -> No
     "layouts",
     multiple=True,
     type=options.LAYOUTS,
-    help="How they lie there, as for 'features info'; given twice it is A's and then B's.  [default: found out]",
+    help="Layout of the files, as for 'features info'; given twice, A's and then B's.  [default: detected]",
 )
 @options.as_json
 def diff(a: Path, b: Path, layouts: tuple[Any, ...], as_json: bool) -> None:
@@ -74,9 +74,9 @@ def diff(a: Path, b: Path, layouts: tuple[Any, ...], as_json: bool) -> None:
       vadbench features diff features/mine UCFClipFeatures
       vadbench features diff Image-Features UCFClipFeatures --features-layout anomalyclip --features-layout vadclip
 
-    Rows of one video are laid beside each other; those of every frame are pooled where the other set has one every 16
-    frames. The likely cause is judged by the values: rounded, normalised, pooled, shifted, another crop, other
-    preprocessing, another encoder. The exit status is 0 where all values of all videos are the same, 1 otherwise.
+    Rows of one video are aligned; rows of every frame are pooled if the other set has one every 16 frames. The likely
+    cause is judged by the values: rounded, normalised, pooled, shifted, another crop, other preprocessing, another
+    encoder. The exit status is 0 if all values of all videos are the same, 1 otherwise.
     """
     from vadbench.features.fingerprint import FINGERPRINT_FILE
     from vadbench.features.layouts import open_features
@@ -137,7 +137,7 @@ def _print_comparison(comparison: Comparison) -> None:
             click.echo(f"  {difference}")
         click.echo()
     unlike = [v for v in comparison.videos if any(c.kind != "same" for c in v.causes)]
-    # The least alike first: rows that cannot be compared, then the lowest cosines.
+    # The least similar first: rows that cannot be compared, then the lowest cosines.
     unlike.sort(key=lambda v: -2 if v.cosine is None else v.cosine)
     if unlike:
         headers = ["differing video", "A: crops, rows, dim", "B", "mean cosine", "lowest", "likely cause"]

@@ -1,4 +1,4 @@
-"""``vadbench import-checkpoint``: the authors' released weights as one of our run folders."""
+"""``vadbench import-checkpoint``: turn the authors' released weights into a run folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, progress_bar
 
 
-@click.command("import-checkpoint", short_help="Make the authors' released weights one of our runs.")
+@click.command("import-checkpoint", short_help="Turn the authors' released weights into a run.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--method", "-m", required=True, help="Method the weights are of, such as anomalyclip.")
+@click.option("--method", "-m", required=True, help="Method of the weights, such as anomalyclip.")
 @click.option("--dataset", "-d", required=True, help="Data set they were trained on.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
@@ -29,15 +29,15 @@ from vadbench.cli.output import note, print_json, progress_bar
 @options.plugin
 @options.as_json
 def command(file: Path, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
-    """Make a checkpoint that a method's authors released one of our run folders.
+    """Turn a checkpoint that a method's authors released into a run folder.
 
     \b
       vadbench import-checkpoint -m anomalyclip -d ucfcrime last.ckpt --data-root UCFCrime \\
           --clip ViT-B-16-quickgelu --clip-weights openai
       vadbench run --from results/runs/ucfcrime/anomalyclip/KEY --protocol anomalyclip --data-root UCFCrime
 
-    Only tensors are read, and nothing in the file is run. Every name and shape must be this method's. The data set is
-    needed for its classes, and for what the file lacks: AnomalyCLIP's centroid of normal training features.
+    Only tensors are read, and no code in the file is run. Every name and shape must match this method. The data set is
+    needed for its classes, and for values that the file lacks: AnomalyCLIP's centroid of normal training features.
     """
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.harness.import_checkpoint import import_checkpoint, read_reference

@@ -1,4 +1,4 @@
-"""``vadbench leaderboard``: every finished run ranked, in groups of what may be compared."""
+"""``vadbench leaderboard``: rank the finished runs, in groups of comparable runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from vadbench.tables.formats import TableFormat
 
 HEADLINE = "AUC"
-"""The metric by which a data set that is not installed is ranked."""
+"""Metric for ranking a data set that is not installed."""
 
 
 @click.command("leaderboard", short_help="Rank the finished runs that may be compared.")
 @click.option("-d", "--dataset", help="Only this data set.")
-@click.option(
-    "--metric", help="Rank by this metric, such as AP or AUC[Abuse].  [default: the data set's own, AUC or AP]"
-)
+@click.option("--metric", help="Rank by this metric, such as AP or AUC[Abuse].  [default: the data set's, AUC or AP]")
 @format_option
 @options.out
 @output_option
@@ -42,9 +40,9 @@ def command(
     """Rank the finished runs under --out, seeds of one experiment combined.
 
     There is a table for every group of runs that may be compared: the same data set, training data, rules of evaluation
-    and encoder. Runs of different groups are never ranked against each other, and the heading says in words what a
-    group has in common. Best is bold, second underlined; ≈ marks what the test videos do not suffice to tell from the
-    best. Nothing is marked where fewer than five of them have anomalous frames, nor by FAR, which ranks nothing.
+    and encoder. Runs of different groups are never ranked against each other, and the heading says what a group has in
+    common. Best is bold, second underlined; ≈ marks runs that the test videos cannot distinguish from the best. Runs
+    are not marked if fewer than five test videos have anomalous frames, nor by FAR, which ranks nothing.
 
     \b
       vadbench leaderboard
@@ -52,7 +50,7 @@ def command(
       vadbench leaderboard --format md --output leaderboard.md
       vadbench leaderboard --format html --output leaderboard.html
 
-    The HTML is a page that sorts and filters; it shows what papers state too, apart from our own figures.
+    The HTML is a page that sorts and filters; it also shows published figures, in separate tables.
     """
     from vadbench.plugins.registry import Registry
     from vadbench.tables.evaluations import collect

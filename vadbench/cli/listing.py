@@ -1,4 +1,4 @@
-"""``vadbench list``: what methods, data sets, benchmarks, protocols and metrics there are."""
+"""``vadbench list``: list methods, data sets, benchmarks, protocols and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vadbench.plugins.registry import PluginKind
 
 WIDEST = 50
-"""Characters in a column, so that tables fit a terminal."""
+"""Maximum width of a column, so that tables fit a terminal."""
 KINDS: dict[str, PluginKind] = {
     "methods": "method",
     "datasets": "dataset",

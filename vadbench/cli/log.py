@@ -15,7 +15,8 @@ from vadbench.cli import options
 def command(runs: tuple[str, ...], out: Path) -> None:
     """Log finished runs to MLflow, each named by its folder or the beginning of its key.
 
-    For runs made while MLflow was away or off, or to another store: MLFLOW_TRACKING_URI=http://... vadbench log RUN
+    For runs made while MLflow was unreachable or off, or to another store: MLFLOW_TRACKING_URI=http://... vadbench log
+    RUN
     """
     from vadbench.base.errors import RunError
     from vadbench.records.folders import Outcome, find_run, read_record
@@ -25,5 +26,5 @@ def command(runs: tuple[str, ...], out: Path) -> None:
         folder = find_run(name, out)
         record = read_record(folder)
         if record.status != "finished":
-            raise RunError(f"{folder} holds a failed run; run it again before logging it")
+            raise RunError(f"{folder} has a failed run; run it again before logging it")
         click.echo(f"logged {folder} to {log_runs([Outcome(folder, record, reused=True)], out)}")

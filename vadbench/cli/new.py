@@ -1,4 +1,4 @@
-"""``vadbench new``: the beginning of a method or a data set of one's own."""
+"""``vadbench new``: start a new method or data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vadbench.scaffold import ScaffoldKind
 
 
-@click.command("new", short_help="Begin a method or data set of your own.")
+@click.command("new", short_help="Start your own method or data set.")
 @click.argument("what", type=click.Choice(["method", "dataset"]))
 @click.argument("name")
 @click.option(
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("."),
     show_default=True,
-    help="Folder that the package's folder goes under.",
+    help="Folder for the package's folder.",
 )
 @options.as_json
 def command(what: str, name: str, out: Path, as_json: bool) -> None:
-    """Write a small package with a method or a data set that works, to be made your own.
+    """Write a small package with a working method or data set, as a start for your own.
 
     \b
       vadbench new method two-stage
@@ -36,9 +36,9 @@ def command(what: str, name: str, out: Path, as_json: bool) -> None:
     \b
       vadbench new dataset warehouse --out plugins
 
-    The package has tests of its own, which run vadbench's checks, and is found by vadbench once it is installed. The
-    method is a classifier behind a convolution over time, the data set a folder of videos and a csv file of segments;
-    CHANGE marks where to begin. docs/adding-a-method.md and docs/adding-a-dataset.md go on from there.
+    The package has tests, which run vadbench's checks, and is found by vadbench once it is installed. The method is a
+    classifier after a convolution over time, the data set a folder of videos and a csv file of segments; CHANGE marks
+    where to start. docs/adding-a-method.md and docs/adding-a-dataset.md continue from there.
 
     With --json the report is an object with: folder and files.
     """

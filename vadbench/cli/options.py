@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from vadbench.base.locations import DATA_VARIABLE, DEFAULT_OUT
 
 debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
 device = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Device to use.",
 )
 data_root = click.option(
     "--data-root",
@@ -18,7 +22,7 @@ data_root = click.option(
     help=f"Folder of the data set's files; otherwise the user's config file, then {DATA_VARIABLE}/<dataset>.",
 )
 allow_incomplete = click.option(
-    "--allow-incomplete", is_flag=True, help="Go on without missing or damaged videos; the result says incomplete."
+    "--allow-incomplete", is_flag=True, help="Continue without missing or damaged videos; the result says incomplete."
 )
 LAYOUTS = click.Choice(["store", "anomalyclip", "vadclip", "rows-crops", "crops-rows"])
 features = click.option(
@@ -30,12 +34,12 @@ features = click.option(
 features_layout = click.option(
     "--features-layout",
     type=LAYOUTS,
-    help="How they lie there: vadbench's store, a file a video with a row per frame (anomalyclip), a file a crop with a"
-    " row per 16 frames (vadclip), or all crops in one array.  [default: found out]",
+    help="Layout of these files: vadbench's store, a file per video with a row per frame (anomalyclip), a file per crop"
+    " with a row per 16 frames (vadclip), or all crops in one array.  [default: detected]",
 )
 crop = click.option(
     "--crop",
-    help="Crop of the features to score: its name, its number, or mean; of regions always max.  [default: the"
+    help="Crop of the features to score: its name, its number, or mean; for regions always max.  [default: the"
     " protocol's]",
 )
 clip_model = click.option(
@@ -55,7 +59,7 @@ out = click.option(
     type=click.Path(path_type=Path),
     default=DEFAULT_OUT,
     show_default=True,
-    help="Folder that run folders go under.",
+    help="Folder for run folders.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 plugin = click.option(

@@ -1,4 +1,4 @@
-"""Output of commands: tables and records on stdout, progress and notes on stderr."""
+"""Print the output of commands: tables and records on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: i
 
 
 def _wrapped(text: str, widest: int | None) -> str:
-    # tabulate's own wrapping takes "1,234" for a number and fails.
+    # tabulate's wrapping takes "1,234" for a number and fails.
     if widest is None:
         return text
     return "\n".join("\n".join(wrap(line, widest)) for line in text.split("\n"))
@@ -43,7 +43,7 @@ def note(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Text from anywhere without what would steer a terminal; its lines stay.
+    """Return untrusted text without control characters for a terminal; line breaks stay.
 
     >>> printable("two\\nlines \\x1b[31mred")
     'two\\nlines [31mred'
@@ -96,7 +96,7 @@ def _note_of_waiting(stage: str, done: int, total: int, detail: str = "") -> Non
 
 
 def percent(value: float | None) -> str:
-    """A fraction as a percentage with two digits, or a dash.
+    """Format a fraction as a percentage with two digits, or a dash.
 
     >>> percent(0.86361), percent(None)
     ('86.36', '-')
@@ -113,7 +113,7 @@ def print_results(records: Sequence[RunRecord]) -> None:
     means = summarise(records)
     several = len(records) > 1
     seeds = [f"seed {r.seed}" for r in records]
-    # Of several seeds one may be the record of an earlier version, which lacks a metric or has one that is no more.
+    # The record of a seed may be of an earlier version, which lacks a metric or has one that was removed.
     keys = [MetricKey.parse(name) for name in dict.fromkeys(name for r in records for name in r.metrics)]
     whole = [k.metric for k in keys if k.branch is None and k.of_class is None]
     of_branches = [str(k) for k in keys if k.branch is not None]

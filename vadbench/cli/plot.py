@@ -1,4 +1,4 @@
-"""``vadbench plot``: pictures of runs as files for a paper."""
+"""``vadbench plot``: draw plots of runs for a paper."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 KINDS = ("roc", "pr", "per-class", "reliability", "video")
 LACKING = {
-    "roc": "the test split has frames of one kind only",
-    "pr": "the test split has frames of one kind only",
-    "per-class": "no run has figures of single classes",
+    "roc": "the test frames are all normal or all anomalous",
+    "pr": "the test frames are all normal or all anomalous",
+    "per-class": "no run has figures for single classes",
     "reliability": "the scores are not between 0 and 1",
 }
 
@@ -36,8 +36,8 @@ LACKING = {
     "videos",
     multiple=True,
     metavar="NAME",
-    help="Test video whose curve is drawn; may be repeated.  [default: where the first run finds the anomaly best, in"
-    " between and worst]",
+    help="Test video whose curve is drawn; may be repeated.  [default: those in which the first run finds the anomaly"
+    " best, in between and worst]",
 )
 @click.option(
     "--format",
@@ -45,23 +45,23 @@ LACKING = {
     type=click.Choice(["pdf", "svg", "png"]),
     default="pdf",
     show_default=True,
-    help="Kind of file; png has 300 dots an inch.",
+    help="File format; png has 300 dots per inch.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("plots"),
     show_default=True,
-    help="Folder for the pictures.",
+    help="Folder for the plots.",
 )
 @options.out
 def command(
     runs: tuple[str, ...], kinds: tuple[str, ...], videos: tuple[str, ...], format_: str, output: Path, out: Path
 ) -> None:
-    """Draw RUNS, on one data set, as pictures 3.3 inches wide with text of 8 points.
+    """Draw RUNS, on one data set, as plots 3.3 inches wide with text of 8 points.
 
     A run is a run folder, the beginning of its key, or the folder of all seeds of a method on a data set. Several runs
-    lie over each other. Only run folders are read, and the same runs give the same files.
+    are drawn into one plot. Only run folders are read, and the same runs give the same files.
 
     \b
       vadbench plot 1f0c
@@ -74,7 +74,7 @@ def command(
     shown, notes = read_runs(runs, out)
     for text in notes:
         note(f"note: {text}")
-    # All are known before the first is drawn: a video that is not there leaves nothing half done.
+    # List all plots before drawing the first, so that an unknown video fails before any file is written.
     for kind, name, draw, arguments in list(_pictures(shown, kinds or KINDS, videos)):
         path = save(output / f"{name}.{format_}", draw, *arguments)
         if path is not None:
@@ -86,7 +86,7 @@ def command(
 def _pictures(
     shown: Sequence[PageRun], kinds: Sequence[str], videos: Sequence[str]
 ) -> Iterator[tuple[str, str, Callable[..., Figure | None], tuple[Any, ...]]]:
-    """Kind and file name of each picture, what draws it, and with which arguments."""
+    """Yield the kind and file name of each plot, the function that draws it, and its arguments."""
     from vadbench.records import plots
 
     rows = {run.label: run.split.rows for run in shown}
@@ -105,7 +105,7 @@ def _pictures(
         chosen = _indices(shown[0], videos)
         names = [_file_name(shown[0].split.videos[i].name) for i in chosen]
         for i, name in zip(chosen, names, strict=True):
-            # Names that differ only in what a file name cannot hold.
+            # Names may differ only in characters that a file name cannot contain.
             yield "video", f"video-{name}{f'-{i}' if names.count(name) > 1 else ''}", plots.draw_video, (splits, i)
 
 
@@ -124,7 +124,7 @@ def _indices(run: PageRun, names: Sequence[str]) -> list[int]:
 
 
 def _file_name(name: str) -> str:
-    """A video's name as part of a file's: no folders, nothing hidden, not too long.
+    """Return a video's name as part of a file name: without folders, not hidden, not too long.
 
     >>> _file_name("../a b/c.mp4")
     '.._a_b_c.mp4'

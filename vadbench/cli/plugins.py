@@ -1,4 +1,4 @@
-"""``vadbench plugins``: which plugins were found, and which could not be loaded."""
+"""``vadbench plugins``: show the plugins that were found, and those that could not be loaded."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from vadbench.plugins.registry import Plugin
 
 WIDEST = 40
-"""Characters in a column."""
+"""Maximum width of a column."""
 
 
 @click.command("plugins", short_help="Show the plugins found and those that failed to load.")
 @options.plugin
 @options.as_json
 def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Show every plugin: what it brings, where it is installed, and why it failed where it did.
+    """Show every plugin: what it provides, where it is installed, and why it failed to load.
 
     \b
       vadbench plugins
       vadbench plugins --plugin my_method.py
 
-    One that fails harms no other. A name that two plugins claim is neither's until one of them is uninstalled or
-    renamed; a command called as one of vadbench's own is left out. The exit status is 1 where one failed or claims a
-    name that is taken.
+    A plugin that fails does not affect the others. A name that two plugins claim is not available until one of them is
+    uninstalled or renamed; a command with the name of one of vadbench's is left out. The exit status is 1 if a plugin
+    failed or claims a name that is taken.
 
     With --json the report is a list of objects with: name, kind (method, dataset, benchmark, protocol, command; several
     with commas),
@@ -40,7 +40,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
     from vadbench.plugins.registry import HOOKS, Registry
 
     registry = Registry(files=plugin_files)
-    # vadbench's own commands go before those of plugins.
+    # vadbench's commands take precedence over those of plugins.
     claims = {(kind, name) for kind in HOOKS for name in registry.conflicts(kind)}
     claims |= {("command", name) for name in cli.commands}
     entries = []

@@ -1,4 +1,4 @@
-"""``vadbench published``: the numbers that papers state."""
+"""``vadbench published``: list published numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
 WIDEST = 20
-"""Characters in a column, so that tables fit a terminal."""
+"""Maximum width of a column, so that tables fit a terminal."""
 
 
-@click.command("published", short_help="List the numbers that papers state, and how each is known.")
+@click.command("published", short_help="List published numbers, and how each is known.")
 @click.option("--dataset", metavar="NAME", help="Data set, such as ucfcrime.")
 @click.option("--metric", metavar="KEY", help="Metric, such as AUC, mAP@IoU or AUC[Abuse].")
 @click.option("--method", metavar="NAME", help="Method, such as VadCLIP, or its key, such as vadclip2024.")
@@ -23,7 +23,7 @@ WIDEST = 20
 def command(
     dataset: str | None, metric: str | None, method: str | None, source: str | None, table: str | None, as_json: bool
 ) -> None:
-    """List the numbers that papers state: where each was read, and how it is known.
+    """List published numbers: the source of each, and how it is known.
 
     \b
       vadbench published --dataset ucfcrime --metric AUC
@@ -31,8 +31,8 @@ def command(
       vadbench published --source anomalyclip2024 --table 10
       vadbench published --dataset ucfcrime --metric AUC --json
 
-    Values are in percent, or in milliseconds where the metric says so. An asterisk marks what is no number of the
-    paper that measured it: quoted or refitted by another paper, computed, recalled, or read in a list. Such numbers
+    Values are in percent, or in milliseconds if the metric says so. An asterisk marks numbers that are not from the
+    paper that measured them: quoted or refitted by another paper, computed, recalled, or read in a list. Such numbers
     are shown, but no reproduction is judged by them. JSON has fractions beside the printed text (the unit
     says which are milliseconds), and notes on the protocol.
     """
@@ -61,4 +61,4 @@ def command(
     shown = {header: cells for header, cells in shown.items() if any(cells)}
     print_table(list(zip(*shown.values(), strict=True)), list(shown), widest=WIDEST)
     if others := sum(not n.first_hand for n in numbers):
-        note(f"* {others} of {len(numbers)} not of the paper that measured it; no reproduction is judged by them")
+        note(f"* {others} of {len(numbers)} not from the paper that measured it; no reproduction is judged by them")

@@ -1,4 +1,4 @@
-"""``vadbench report``: one or several runs as a page to look at."""
+"""``vadbench report``: write a page about one or several runs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SCRIPTS = ("base.js", "charts.js", "curves.js", "viewer.js", "report.js")
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("report.html"),
     show_default=True,
-    help="The page.",
+    help="File for the page.",
 )
 @click.option(
-    "--thumbnails/--no-thumbnails", default=True, show_default=True, help="Pictures where videos are at hand."
+    "--thumbnails/--no-thumbnails", default=True, show_default=True, help="Thumbnails if videos are available."
 )
 @options.data_root
 @options.out
@@ -43,18 +43,19 @@ def command(
     out: Path,
     plugin_files: tuple[Path, ...],
 ) -> None:
-    """Write one HTML page that shows RUNS, on one data set, beside each other.
+    """Write one HTML page that shows RUNS, on one data set, side by side.
 
     A run is a run folder, the beginning of its key, or the folder of all seeds of a method on a data set. The page is a
-    single file that needs neither network nor vadbench: it can be sent and archived. Only run folders are read; where
-    the videos are found too, the page has a few small pictures of each.
+    single file that needs neither network nor vadbench: it can be sent and archived. Only run folders are read; if the
+    videos are found too, the page has a few thumbnails of each.
 
     \b
       vadbench report 1f0c
       vadbench report synthetic/vadclip synthetic/zero-shot --output compared.html
       vadbench report ucfcrime/vadclip --data-root /data/ucfcrime
 
-    Every frame of every video has its score there; in a split of more than 50,000 rows of scores, every 16 frames.
+    The page has the score of every frame of every video; in a split of more than 50,000 rows of scores, one per 16
+    frames.
     """
     from vadbench.base.files import write_text
     from vadbench.report.content import read_runs, report_data
@@ -77,7 +78,7 @@ def command(
 def _strips(
     shown: Sequence[PageRun], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
 ) -> tuple[dict[str, Strip], list[str]]:
-    """Thumbnails of what is at hand; that a data set is not is worth an error only where its folder was named."""
+    """Return thumbnails of available videos; a missing data set is an error only if its folder was given."""
     from vadbench.base.locations import find_data_root
     from vadbench.plugins.registry import Registry
     from vadbench.report.thumbnails import make_strips

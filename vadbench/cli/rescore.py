@@ -1,4 +1,4 @@
-"""``vadbench rescore``: every metric again from saved scores."""
+"""``vadbench rescore``: compute every metric again from saved scores."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 @options.out
 @options.as_json
 def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Compute every metric of finished runs again from the scores they kept, with this version's definitions.
+    """Compute every metric of finished runs again from their saved scores, with this version's definitions.
 
     A RUN is a run folder, the beginning of its key, or a folder with many runs; its other evaluations are measured
-    too. Neither data, features nor the method is needed.
+    too. Data, features and the method are not needed.
 
     \b
       vadbench rescore 1f0c
       vadbench rescore results/runs
 
-    Where a metric is not what the record says, old and new are shown and result.json is written anew, with a note.
-    Damaged scores are named and the other runs go on; the exit status is then 1.
+    If a metric differs from the record, old and new are shown and result.json is written again, with a note. Damaged
+    scores are named and the other runs continue; the exit status is then 1.
     """
     from vadbench.results.rescore import evaluations, rescore
 

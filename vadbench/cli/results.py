@@ -1,4 +1,4 @@
-"""``vadbench results``: can these results be handed in?"""
+"""``vadbench results``: check results before they are submitted."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vadbench.cli import options
 from vadbench.cli.output import print_json, progress_bar
 
 LONGEST = 300
-"""Characters of a finding that are printed; --json has all."""
+"""Maximum number of printed characters of a finding; --json has all."""
 
 
-@click.group("results", short_help="Check results before they are handed in.")
+@click.group("results", short_help="Check results before they are submitted.")
 def command() -> None:
-    """Check results before they are handed in."""
+    """Check results before they are submitted."""
 
 
 @command.command("check", short_help="Check a folder of results as a submission.")
@@ -24,15 +24,15 @@ def command() -> None:
 @options.plugin
 @options.as_json
 def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Check a folder of results as a submission: one line for each thing to mend, exit status 1 if there is any.
+    """Check a folder of results as a submission: one line for each problem, exit status 1 if there is any.
 
     \b
       vadbench results check results/runs/ucfcrime/two-stage
 
-    FOLDER holds run folders at any depth; of each, result.json and scores.npz are read. The metrics are measured again
+    FOLDER has run folders at any depth; result.json and scores.npz of each are read. The metrics are computed again
     from the scores and must agree; they must be finite and in range, the seeds of a method distinct, the protocol one
-    of vadbench's with every change of it named, the features' fingerprint known or marked as unknown, the videos as
-    many as the data set has or marked as incomplete, the commit recorded, and nothing may name a folder or a person.
+    of vadbench's with every change of it named, the features' fingerprint known or marked as unknown, the videos
+    complete or marked as incomplete, the commit recorded, and no text may name a folder or a person.
 
     With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
     """
@@ -47,8 +47,8 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
         print_json([{"file": str(path), "finding": finding} for path, finding in findings])
     else:
         for path, finding in findings:
-            # What a record says comes from anywhere: one line for each thing, and nothing that steers a terminal.
+            # Records are untrusted: print one line for each problem, without control characters.
             click.echo(plain(f"{path}: {cut(finding, LONGEST)}"))
         results = len(run_folders(folder))
-        click.echo(f"{results} results checked, {len(findings) or 'nothing'} to mend")
+        click.echo(f"{results} results checked, {len(findings) or 'nothing'} to fix")
     click.get_current_context().exit(1 if findings else 0)

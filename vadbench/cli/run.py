@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> list[int]:
-    """Seeds from ``0``, ``0-2`` or ``0,3,5``; none where the option is not given."""
+    """Parse seeds from ``0``, ``0-2`` or ``0,3,5``; without the option, return none."""
     seeds: list[int] = []
     for part in text.split(",") if text is not None else []:
         first, dash, last = part.strip().partition("-")
         numbers = [first, last] if dash else [first]
-        # More digits than any seed needs would only turn into an endless range or an overflow.
+        # More digits would only give an endless range or an overflow.
         if not all(n.isdecimal() and len(n) <= 6 for n in numbers) or int(numbers[-1]) < int(first):
             raise click.BadParameter(f"expected 0, 0-2 or 0,3,5 with seeds up to 999999, found '{text}'")
         seeds.extend(range(int(first), int(numbers[-1]) + 1))
@@ -41,7 +41,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option(
     "--descriptions",
     type=click.Path(path_type=Path),
-    help="TOML file that describes what is normal and what is not, for a method that reads one (vadbench descriptions"
+    help="TOML file with descriptions of normal and abnormal events, for methods that read one (vadbench descriptions"
     " check); short for --set descriptions=FILE.",
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
@@ -56,12 +56,12 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option(
     "--subset",
     type=click.Choice(["all", "single-anomaly"]),
-    help="Videos that take part; single-anomaly: those of at most one anomaly class.  [default: the protocol's]",
+    help="Videos to use; single-anomaly: those of at most one anomaly class.  [default: the protocol's]",
 )
 @click.option(
     "--selection",
     type=click.Choice(["last", "validation", "best-on-test"]),
-    help="Weights to evaluate: the last epoch's, the best on training videos held out, or the best on the test split"
+    help="Weights to evaluate: the last epoch's, the best on held-out training videos, or the best on the test split"
     " (as several papers do; marked in the result).  [default: last]",
 )
 @options.data_root
@@ -73,7 +73,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @options.device
 @options.out
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
-@click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it anew.")
+@click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin
 @options.as_json
 def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
@@ -91,13 +91,13 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     resumes.
 
     Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
-    mlflow.db in another --out. VADBENCH_MLFLOW=off leaves that out; vadbench log does it later.
+    mlflow.db in another --out. VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
     """
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
     asked = Request(**request)
-    tracks()  # a value that is neither on nor off is refused before the run, not after it
+    tracks()  # reject a value that is neither on nor off before the run rather than after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
     with progress_bar() as progress:
@@ -106,7 +106,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
         for text in told:
             note(f"note: {text}")
         outcomes, failures = _run_seeds(experiment, seeds or [0], again, progress)
-        # What the method asked the CLIP for is known by now.
+        # By now it is known whether the method used the CLIP.
         for text in [] if as_json else experiment.notes():
             if text not in told:
                 note(f"note: {text}")
@@ -122,7 +122,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
 def _run_seeds(
     experiment: Experiment, seeds: Sequence[int], again: bool, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
-    """Run every seed; one that fails is recorded and the others go on, unless nothing can be written any more."""
+    """Run every seed; a failed one is recorded and the others continue, unless results can no longer be written."""
     from vadbench.harness.run import run
 
     outcomes: list[Outcome] = []
@@ -138,7 +138,7 @@ def _run_seeds(
 
 
 def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
-    """One error for all seeds that failed."""
+    """Return one error for all seeds that failed."""
     reasons = {
         seed: str(error) if isinstance(error, VadbenchError) else f"{type(error).__name__}: {error} (see --debug)"
         for seed, error in failures.items()
@@ -149,7 +149,7 @@ def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
 
 
 def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
-    """Log runs; a sentence on where they are, or on why they are not there."""
+    """Log runs, and return a sentence on where they are logged, or on why they are not."""
     from vadbench.tracking.mlflow import log_runs
 
     if not tracks():
@@ -169,7 +169,7 @@ def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool) -> None:
         print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])
         return
     first = outcomes[0].record
-    # A finished run may have been copied here from elsewhere, with less in its record.
+    # A finished run may have been copied from another machine, with less in its record.
     test = first.data.get("test")
     what = (
         f"{test.videos} test videos, {test.frames} frames, {test.positives} of them anomalous"

@@ -1,4 +1,4 @@
-"""``vadbench score``: scores of a user's own videos."""
+"""``vadbench score``: score a user's own videos."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@click.command("score", short_help="Score your own videos with a trained run, or with words alone.")
+@click.command("score", short_help="Score your own videos with a trained run, or from descriptions alone.")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...")
 @click.option("--run", "run", metavar="RUN", help="Finished run whose method scores: its folder or its key.")
 @click.option("--method", "-m", help="Method that needs no training, instead of a run: descriptions-frame, zero-shot.")
 @click.option(
     "--descriptions",
     type=click.Path(path_type=Path),
-    help="With --method: TOML file that says what is normal and what is not (vadbench descriptions check).",
+    help="With --method: TOML file with descriptions of normal and abnormal events (vadbench descriptions check).",
 )
-@click.option("--dataset", "-d", help="With --method: data set whose classes to look for; none of its files is needed.")
+@click.option("--dataset", "-d", help="With --method: data set whose classes to look for; its files are not needed.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="With --method: change a setting.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("results/scored"),
     show_default=True,
-    help="Folder that a folder for each video goes under.",
+    help="Folder for the folders of all videos.",
 )
 @click.option(
     "--threshold",
@@ -49,15 +49,19 @@ _SHOWN = 20
     type=click.Choice(["csv", "json", "parquet"]),
     default="json",
     show_default=True,
-    help="Second table of scores, beside scores.csv, which is always written; csv: no second one.",
+    help="Format of a second table of scores, in addition to scores.csv, which is always written; csv: no second one.",
 )
-@click.option("--follow", is_flag=True, help="Go on as a file grows, and write scores as soon as a window is complete.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Follow a growing file or a stream, and write scores as soon as a window is complete.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Seconds without anything new after which a growing file has ended and a stream is lost.",
+    help="Seconds without new data after which a growing file has ended and a stream is lost.",
 )
 @click.option("--annotate", type=click.Path(path_type=Path), metavar="FILE", help="Write the video with its curve.")
 @click.option(
@@ -65,7 +69,7 @@ _SHOWN = 20
     type=click.FloatRange(0, 1000, min_open=True),
     default=25.0,
     show_default=True,
-    help="Frames a second of a folder of frames.",
+    help="Frames per second of a folder of frames.",
 )
 @options.clip_model
 @options.clip_weights
@@ -73,7 +77,7 @@ _SHOWN = 20
 @options.plugin
 @options.as_json
 def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> int:
-    """Score your own videos with a trained run, or with words alone.
+    """Score your own videos with a trained run, or from descriptions alone.
 
     \b
       vadbench score door.mp4 --run results/runs/ucfcrime/vadclip/1f0c...
@@ -85,16 +89,16 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
       vadbench score recording.mkv --run 1f0c --follow
 
     A VIDEO is a file of any kind that FFmpeg reads, a folder of frames, a folder of videos, or an address that begins
-    with http, https or rtsp. Features are made as the run's were. Frames are shown upright where a phone notes how it
-    was held.
+    with http, https or rtsp. Features are made in the same way as those of the run. Frames are turned upright if the
+    file records its orientation, as those of phones do.
 
     Each video gets a folder under --out: scores.csv and scores.json (time and first frame of each row, its score and
-    the probability of each class), events.csv and events.json (stretches that reach the threshold, gaps of up to a
+    the probability of each class), events.csv and events.json (intervals that reach the threshold, gaps of up to a
     second joined), curve.png, index.html and summary.json. A folder of an earlier call with the same name is
     overwritten.
 
-    The exit status is 0 where every video was scored to its end and 1 where one was not: it is named, what was scored
-    before the damage is kept, and the others are scored. --follow ends when a file stops growing, or with Ctrl-C.
+    The exit status is 0 if every video was scored to its end and 1 if one was not: it is named, its scores up to the
+    damage are saved, and the others are scored. --follow ends when a file stops growing, or with Ctrl-C.
     """
     from vadbench.plugins.registry import Registry
     from vadbench.watch.session import ScoreRequest, open_session

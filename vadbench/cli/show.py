@@ -1,4 +1,4 @@
-"""``vadbench show``: one method, data set or run in full."""
+"""``vadbench show``: show one method, data set or run in full."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
         print_json({"folder": str(folder), **record.model_dump(mode="json")})
         return
     click.echo(f"{record.method} on {record.dataset}{record.marks}, seed {record.seed}: {record.status}")
-    # A record from elsewhere need not say where it was made.
+    # A record from another machine may lack its environment.
     device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
     click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
     click.echo(f"commit: {commit}\nfeatures: {record.fingerprint.get('encoder', 'of unknown origin')}")

@@ -1,4 +1,4 @@
-"""``vadbench table``: a paper's table again, published and reproduced numbers side by side."""
+"""``vadbench table``: print a paper's table with published and reproduced numbers side by side."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ format_option = click.option(
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="For a terminal, GitHub's Markdown, LaTeX with booktabs, HTML (a fragment; of leaderboards a page), csv (a"
-    " line for every place, fractions, grouped by the columns table and group) or JSON.",
+    help="Text for a terminal, GitHub's Markdown, LaTeX with booktabs, HTML (a fragment; for leaderboards a page), csv"
+    " (a line for every place, fractions, grouped by the columns table and group) or JSON.",
 )
 output_option = click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of printing."
 )
 
 
-@click.command("table", short_help="A benchmark's tables: published beside reproduced.")
+@click.command("table", short_help="Print a benchmark's tables, published and reproduced.")
 @click.argument("name")
 @format_option
 @options.out
@@ -46,12 +46,12 @@ output_option = click.option(
 def command(
     name: str, format_: TableFormat, out: Path, output: Path | None, plugin_files: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Print a table of a benchmark, or all of them, from the runs that are there.
+    """Print a table of a benchmark, or all of them, from the finished runs.
 
-    NAME is a benchmark, alone or with a table's id. Published numbers stand beside reproduced ones with the gap in
-    points and, where the paper measured the number itself, a verdict: whether it lies within the 95 % interval of the
-    mean over seeds. Runs under other rules are shown and marked. Without any run the published numbers stand alone, and
-    the last line says what to run.
+    NAME is a benchmark, alone or with a table's id. Published numbers are next to reproduced ones with the gap in
+    points and, if the paper measured the number itself, a verdict: whether it is within the 95 % interval of the mean
+    over seeds. Runs under other rules are shown and marked. Without any run only published numbers are shown, and the
+    last line says what to run.
 
     \b
       vadbench table anomalyclip/2
@@ -79,7 +79,7 @@ def command(
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """A benchmark, or the file of one, and a table's id where one is given.
+    """Split a name into a benchmark, or the file of one, and a table's id, if given.
 
     >>> split_name("anomalyclip/D.16"), split_name("dir/mine.toml"), split_name("dir/mine.toml/1")
     (('anomalyclip', 'D.16'), ('dir/mine.toml', None), ('dir/mine.toml', '1'))
@@ -94,7 +94,7 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 
 def write(tables: Sequence[Table], format_: TableFormat, output: Path | None) -> None:
-    """Print tables, with a terminal's own means where there is one, or write them to a file."""
+    """Print tables, styled if the output is a terminal, or write them to a file."""
     from vadbench.tables.formats import WIDTH, render
 
     terminal = output is None and sys.stdout.isatty()

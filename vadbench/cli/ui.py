@@ -1,4 +1,4 @@
-"""``vadbench ui``: MLflow's pages on the store that runs are logged to."""
+"""``vadbench ui``: serve MLflow's pages for the store that runs are logged to."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HOST = "127.0.0.1"
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port on this machine.")
 @options.out
 def command(port: int, out: Path) -> None:
-    """Start MLflow's own pages on 127.0.0.1, with the store that vadbench logs to, until Ctrl-C.
+    """Serve MLflow's pages on 127.0.0.1, for the store that vadbench logs to, until Ctrl-C.
 
     The store is the one that MLFLOW_TRACKING_URI names, otherwise results/mlflow.db, or mlflow.db in another folder
-    that --out names. Nobody but this machine can reach the pages.
+    that --out names. Only this machine can reach the pages.
 
     \b
       vadbench ui

@@ -94,10 +94,10 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
 
 
 def is_cached(source: ClipSource) -> bool:
-    """True where a tag's weights lie in the hub's cache, so that loading them needs no network; nothing is loaded.
+    """Return True if a tag's weights are in the hub's cache, so that loading needs no network; nothing is loaded.
 
     Raises:
-        UnknownNameError, ClipError: as :func:`load_clip`, where names do not fit each other.
+        UnknownNameError, ClipError: as :func:`load_clip`, if names do not fit each other.
     """
     if source.model in ("", SMALL) or is_file(source.weights) or source.weights.startswith("random:"):
         return False
@@ -127,14 +127,14 @@ def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, A
 
 
 def _untaught(seed: int, width: int) -> Tensor:
-    """The small CLIP's embedding of every token before training."""
+    """Return the small CLIP's embedding of every token before training."""
     return 0.02 * torch.randn((49408, width), generator=torch.Generator().manual_seed(seed))
 
 
 def taught_tokens(clip: Clip) -> Tensor | None:
     """Return the tokens of the captions that a CLIP was trained on, bool ``(vocabulary,)``; ``None`` if unknown.
 
-    It is known of the small CLIP, whose other tokens have kept the embedding they were drawn with, and of untrained
+    It is known for the small CLIP, whose other tokens still have the embedding they were drawn with, and of untrained
     ones.
     """
     embedding = clip.text.token_embedding.weight.cpu()
@@ -148,7 +148,7 @@ def taught_tokens(clip: Clip) -> Tensor | None:
 
 
 def _named_config(model: str) -> dict[str, Any]:
-    # open_clip would follow local-dir: and hf-hub: to configurations that somebody else wrote.
+    # open_clip would follow local-dir: and hf-hub: to configurations that others wrote.
     config: dict[str, Any] | None = None if ":" in model else open_clip.get_model_config(model)
     if config is None:
         raise UnknownNameError("CLIP model", model, [SMALL, *open_clip.list_models()])
@@ -214,7 +214,7 @@ def _load_tag(model: Any, source: ClipSource) -> None:
 
 
 def _cached(entry: Mapping[str, Any]) -> str | None:
-    """The file in the hub's cache; the hub itself first asks the network, for half a minute if there is none."""
+    """Return the file in the hub's cache; the hub itself would first wait half a minute for an absent network."""
     repository, _, filename = entry.get("hf_hub", "").rpartition("/")
     for name in [filename] if filename else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]:
         path = try_to_load_from_cache(repository, name) if repository else None

@@ -45,8 +45,8 @@ class ClipSource:
 class TextTower(nn.Module):
     """CLIP's text side, frozen and in evaluation mode.
 
-    Prompt learners call :meth:`embed`, replace some of the embeddings and call :meth:`encode`; everybody else calls
-    the module with texts.
+    Prompt learners call :meth:`embed`, replace some of the embeddings and call :meth:`encode`; all others call the
+    module with texts.
 
     Args:
         model: an open_clip model, or its ``text`` part, whose text transformer is causal.
@@ -66,19 +66,19 @@ class TextTower(nn.Module):
         self.requires_grad_(False).eval()
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids ``(n, context_length)``, int64, padded with 0; a text that is too long loses its end."""
+        """Return token ids ``(n, context_length)``, int64, padded with 0; a text that is too long loses its end."""
         tokens: Tensor = open_clip.tokenize(list(texts), context_length=self.context_length)
         return tokens.to(self.text_projection.device)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Token embeddings ``(n, length, width)`` without positions."""
+        """Return token embeddings ``(n, length, width)`` without positions."""
         embeddings: Tensor = self.token_embedding(tokens)
         return embeddings
 
     def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
         """Run the transformer and take each text's row at its end-of-text token.
 
-        Attention is causal, so nothing behind the last end can matter and it is not computed.
+        Attention is causal, so nothing after the last end matters, and it is not computed.
 
         Args:
             embeddings: ``(n, length, width)`` without positions; gradients flow through.
@@ -95,14 +95,14 @@ class TextTower(nn.Module):
         return rows
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """Text features ``(n, dim)``, not normalised."""
+        """Return text features ``(n, dim)``, not normalised."""
         tokens = self.tokenize(texts)
         # The end-of-text token has the highest id of all.
         return self.encode(self.embed(tokens), tokens.argmax(dim=-1)) @ self.text_projection
 
 
 def _text_block(block: Any, x: Tensor) -> Tensor:
-    """A block of open_clip's text transformer, whose products go through :func:`vadbench.nn.linear.linear`.
+    """Run a block of open_clip's text transformer with its products through :func:`vadbench.nn.linear.linear`.
 
     Open_clip's own takes twice as long on some processors, a twentieth of a training step of VadCLIP.
     """
@@ -121,7 +121,7 @@ class Clip:
     """A loaded CLIP.
 
     Args:
-        source: what was asked for.
+        source: the names it was loaded by.
         name: the architecture: open_clip's name for it, or :data:`SMALL`. Says nothing about the weights.
         weights_sha256: identifies the weights by their values: the same in float16 and float32 files.
         activation: ``"gelu"`` or ``"quickgelu"``.
@@ -150,7 +150,7 @@ class Clip:
         return next(self.visual.parameters()).device
 
     def preprocess(self, frames: Tensor) -> Tensor:
-        """Resize the short side and cut out the centre: what CLIP does to an image.
+        """Resize the short side and cut out the centre, as CLIP does.
 
         Args:
             frames: uint8 ``(n, 3, height, width)``.
@@ -174,7 +174,7 @@ class Clip:
         return resized
 
     def crop(self, resized: Tensor, name: str) -> Tensor:
-        """Cut a square out of frames whose short side is ``image_size``; only along the long side do crops differ.
+        """Cut a square out of frames whose short side is ``image_size``; crops differ along the long side only.
 
         Args:
             resized: ``(n, 3, height, width)`` as :meth:`resize` makes them; frames cropped already stay as they are.
@@ -195,7 +195,7 @@ class Clip:
 
     @torch.no_grad()
     def encode_images(self, frames: Tensor, arithmetic: Arithmetic = "fp32") -> Tensor:
-        """Image features.
+        """Return image features.
 
         Args:
             frames: uint8 ``(n, 3, image_size, image_size)`` as :meth:`preprocess` makes them, on any device.
@@ -208,7 +208,7 @@ class Clip:
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
         images = ((frames.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
-        # TF32, cuDNN's default and perhaps somebody's for matrix products, makes a GPU's features differ from a CPU's.
+        # TF32, cuDNN's default and perhaps the caller's for matrix products, makes features of a GPU and a CPU differ.
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         reduced = torch.float16 if arithmetic == "fp16" else torch.bfloat16

@@ -1,4 +1,4 @@
-"""Reading CLIP weights from local files as tensors and nothing else, and telling whose they are."""
+"""CLIP weights in local files: read as tensors and nothing else, and identified."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def is_file(weights: str) -> bool:
 
 
 def read_file(weights: str) -> tuple[StateDict, bool]:
-    """The tensors of a safetensors file or of a PyTorch state dict, ``state_dict`` and ``module.`` wrappings removed.
+    """Read the tensors of a safetensors file or PyTorch state dict, ``state_dict`` and ``module.`` wrappings removed.
 
     Returns:
         the tensors, and whether the file also had the sizes that OpenAI's own files have beside them.
 
     Raises:
-        ClipError: the file is absent, damaged, or holds more than tensors.
+        ClipError: the file is absent, damaged, or contains more than tensors.
     """
     path = Path(weights)
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_file(weights: str) -> tuple[StateDict, bool]:
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
         if "TorchScript" in str(error):
             raise ClipError(
-                f"{path} is a TorchScript archive, which holds code and is not loaded; use a model such as"
+                f"{path} is a TorchScript archive, which contains code and is not loaded; use a model such as"
                 " ViT-B-16-quickgelu with the tag 'openai', or save the weights alone as .safetensors"
             ) from error
         reason = first_line(error)
@@ -76,7 +76,7 @@ def _require_tensors(state: Mapping[Any, Any], weights: str) -> None:
 
 
 def infer_config(state: StateDict, weights: str) -> tuple[str, dict[str, Any]]:
-    """The architecture of weights with OpenAI's key names, as open_clip's arguments, and its name.
+    """Infer the architecture of weights with OpenAI's key names: its name, and open_clip's arguments.
 
     OpenAI's rules hold: attention heads are 64 wide and the activation is QuickGELU.
 
@@ -141,7 +141,7 @@ def load_strictly(model: Any, state: StateDict, source: str) -> None:
 
 
 def hash_weights(state: Mapping[str, Tensor]) -> str:
-    """sha256 over names and values as float32, so that it does not depend on file format or stored precision."""
+    """Return the sha256 of names and values as float32, whatever the file format or stored precision."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())

@@ -6,7 +6,7 @@ from vadbench.base.errors import DataError
 
 
 def require_frames(name: str, stated: int | None, found: int, tolerance: int) -> None:
-    """Refuse a video whose frames are not as many as its annotation was made for.
+    """Raise if a video has another number of frames than its annotation was made for.
 
     Raises:
         DataError: the counts differ by more than the tolerance; names the video.
@@ -31,10 +31,10 @@ def rows_fit(rows: int, stride: int, frames: int, tolerance: int) -> bool:
 
 
 def require_rows(name: str, rows: int, stride: int, frames: int, tolerance: int) -> None:
-    """Refuse features that cannot be those of a video of so many frames.
+    """Raise if features cannot be those of a video of ``frames`` frames.
 
     Feature sets differ in what they do with a video's last frames: a row for them, none, or one row less even where
-    none are left over. More than that is another video.
+    none are left over. A larger difference means another video.
 
     Raises:
         DataError: the rows are too few or too many; names the video.

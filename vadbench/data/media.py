@@ -28,7 +28,7 @@ from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
 
 Frame = NDArray[np.uint8]
-"""One frame: ``(height, width, 3)`` RGB, 0 to 255."""
+"""A frame: ``(height, width, 3)`` RGB, 0 to 255."""
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv", ".mov"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
@@ -40,10 +40,10 @@ _FIRST_EDITION = 16
 
 
 def read_frames(path: Path) -> Iterator[Frame]:
-    """Every frame of a video file or a folder of images, in presentation order.
+    """Yield every frame of a video file or a folder of images, in presentation order.
 
     Raises:
-        MediaError: the file is missing, is no video, is damaged, or holds no frame; names the file and the frame.
+        MediaError: the file is missing, is no video, is damaged, or has no frame; names the file and the frame.
     """
     for frame in lazy_frames(path):
         yield frame()
@@ -52,8 +52,8 @@ def read_frames(path: Path) -> Iterator[Frame]:
 def lazy_frames(path: Path) -> Iterator[Callable[[], Frame]]:
     """Read frames as :func:`read_frames` does, but make an array of a frame only when it is called.
 
-    A video is decoded completely either way; what a skipped frame saves is its conversion to RGB, and for a folder of
-    images the reading of the file.
+    A video is decoded completely either way; a skipped frame saves its conversion to RGB, and in a folder of images
+    the reading of the file.
     """
     if path.is_dir():
         for index, image in enumerate(list_images(path)):
@@ -63,9 +63,9 @@ def lazy_frames(path: Path) -> Iterator[Callable[[], Frame]]:
 
 
 def declared_frames(path: Path) -> int | None:
-    """The frame count that the container states, or the number of images of a folder.
+    """Return the frame count that the container states, or the number of images of a folder.
 
-    ``None`` where the container says nothing, as webm does; decoding alone tells the true count.
+    ``None`` where the container states none, as webm does; decoding alone tells the true count.
 
     Raises:
         MediaError: the file is missing or no video.
@@ -77,10 +77,10 @@ def declared_frames(path: Path) -> int | None:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images of a folder in natural order: ``2.jpg`` before ``10.jpg``. Hidden files are left out.
+    """Return the images of a folder in natural order: ``2.jpg`` before ``10.jpg``. Hidden files are left out.
 
     Raises:
-        MediaError: there is none.
+        MediaError: there are none.
     """
     images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
     if not images:
@@ -89,13 +89,13 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def source_id(path: Path) -> str:
-    """Return what identifies the content at ``path``: 32 hex digits of SHA-256 of a file, or of all images of a folder.
+    """Return an id of the content at ``path``: 32 hex digits of SHA-256 of a file, or of all images of a folder.
 
     Everything is read once and then remembered in the cache under the sizes, inodes and times of the files, so that
-    asking again costs no reading.
+    it need not be read again.
 
     Raises:
-        MediaError: nothing readable lies there.
+        MediaError: no readable file is there.
     """
     try:
         files = list_images(path) if path.is_dir() else [path]
@@ -121,14 +121,14 @@ def is_source(path: Path, recorded: str) -> bool:
     ``path``.
 
     Raises:
-        MediaError: nothing readable lies there.
+        MediaError: no readable file is there.
     """
     return recorded == (_first_edition_id(path) if len(recorded) == _FIRST_EDITION else source_id(path))
 
 
 def _first_edition_id(path: Path) -> str:
-    """The id in stores of vadbench's first edition: 16 hex digits of sha256 over the size and the first and last 64 KiB
-    of a file, or over the names and sizes of a folder's images and the bytes of 16 of them."""
+    """Return the id in stores of vadbench's first edition: 16 hex digits of sha256 over the size and the first and last
+    64 KiB of a file, or over the names and sizes of a folder's images and the bytes of 16 of them."""
     digest = hashlib.sha256()
     try:
         if path.is_dir():
@@ -258,5 +258,5 @@ def _reason(error: Exception) -> str:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names as people do: ``2.jpg`` before ``10.jpg``."""
+    """Return a key that sorts names as people do: ``2.jpg`` before ``10.jpg``."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]

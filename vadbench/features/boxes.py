@@ -134,14 +134,15 @@ class Boxes(RegionSource):
         strange = np.flatnonzero(~names.isin(videos))
         if strange.size:
             name = names.iloc[strange[0]]
+            offer = did_you_mean(name, sorted(videos)[:_NAMES_OFFERED])
             self._refuse(
                 lines[strange[0]],
-                f"expected the name of a video that is there, found '{name}'{_offer(name, videos)}",
+                f"expected the name of a video that is there, found '{name}'{offer}",
                 "rename it or remove its boxes",
             )
 
     def _numbers(self, table: pd.DataFrame, lines: BoxLines) -> NDArray[np.float64]:
-        """``(n, 6)``: all columns but the video's, each value in its range."""
+        """Return ``(n, 6)``: all columns but the video's, each value in its range."""
         columns = [pd.to_numeric(table[c], errors="coerce").to_numpy(np.float64, na_value=np.nan) for c in _NUMBERS]
         values = np.stack(columns, axis=1)
         frame, x1, y1, x2, y2, confidence = columns
@@ -150,22 +151,22 @@ class Boxes(RegionSource):
             if not right.all():
                 where = int(np.flatnonzero(~right)[0])
                 found = ", ".join(f"{c} {table[c].iloc[where]}" for c in shown)
-                self._refuse(lines[where], f"{expected}, found {found}", "mend or remove this box")
+                self._refuse(lines[where], f"{expected}, found {found}", "fix or remove this box")
 
         for name, column in zip(_NUMBERS, columns, strict=True):
             require(np.isfinite(column), f"{name} must be a finite number", name)
         whole = (frame >= 0) & (frame < _LARGEST_FRAME) & (frame == np.floor(frame))
         require(whole, "frame must be a whole number from 0 on", "frame")
         require((x1 < x2) & (y1 < y2), "a box needs x1 < x2 and y1 < y2", "x1", "y1", "x2", "y2")
-        require((x2 > 0) & (y2 > 0), "a box must not lie wholly outside of its frame", "x1", "y1", "x2", "y2")
-        require((confidence >= 0) & (confidence <= 1), "confidence must lie from 0 to 1", "confidence")
+        require((x2 > 0) & (y2 > 0), "a box must not be wholly outside of its frame", "x1", "y1", "x2", "y2")
+        require((confidence >= 0) & (confidence <= 1), "confidence must be from 0 to 1", "confidence")
         return values
 
     def _refuse_outside(self, line: int, name: str, size: tuple[int, int]) -> NoReturn:
         self._refuse(
             line,
-            f"a box must not lie wholly outside of its frame, those of '{name}' are {size[0]} x {size[1]} pixels",
-            "mend or remove this box, and see that the boxes were found at this size",
+            f"a box must not be wholly outside of its frame, those of '{name}' are {size[0]} x {size[1]} pixels",
+            "fix or remove this box, and see that the boxes were found at this size",
         )
 
     def _refuse(self, line: int, what: str, advice: str) -> NoReturn:
@@ -175,7 +176,7 @@ class Boxes(RegionSource):
 def _most_confident(
     name: str, values: NDArray[np.float64], lines: BoxLines, full: list[tuple[str, int, int]]
 ) -> _Boxes:
-    """The boxes of a video that are encoded; frames with more than :data:`REGIONS` boxes are added to ``full``."""
+    """Return the boxes of a video to encode; frames with more than :data:`REGIONS` boxes are added to ``full``."""
     frames = values[:, 0].astype(np.int64)
     order = np.lexsort((-values[:, 5], frames))
     _, first, counts = np.unique(frames[order], return_index=True, return_counts=True)
@@ -193,7 +194,7 @@ def _most_confident(
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """All lines as text, indexed from the first below the header; blank ones are left out."""
+    """Read all lines as text, indexed from the first below the header; blank ones are left out."""
     try:
         # Text as it stands, so that 007 stays a name; blank lines are read, so that the others keep their numbers.
         table = pd.read_csv(
@@ -217,7 +218,3 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _unreadable(path: Path, error: Exception) -> FeatureError:
     reason: Any = getattr(error, "strerror", None) or last_line(str(error)) or type(error).__name__
     return FeatureError(f"cannot read {path} as a table of boxes: {reason}; expected columns {', '.join(COLUMNS)}")
-
-
-def _offer(name: str, videos: Sequence[str]) -> str:
-    return did_you_mean(name, sorted(videos)[:_NAMES_OFFERED])

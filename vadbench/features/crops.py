@@ -1,11 +1,11 @@
-"""Which crops of a video are scored and trained on, and how the scores of several become one."""
+"""Choice of the crops of a video that are scored and trained on, and of how the scores of several become one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
@@ -21,34 +21,27 @@ Joining = Literal["mean", "max"]
 
 
 def joining(fingerprint: Fingerprint) -> Joining:
-    """What the scores of a video's crops become: their mean, or of regions their maximum."""
+    """Return how the scores of a video's crops are joined: by their mean, those of regions by their maximum."""
     return "max" if fingerprint.regions else "mean"
-
-
-class ScoredCrops(NamedTuple):
-    """The crops that are scored, by video, and what a reader of the results must know about them."""
-
-    crops: Mapping[str, Sequence[str]]
-    notes: Sequence[str]
 
 
 @dataclass(frozen=True)
 class CropRule:
-    """Which crops of a video an evaluation scores.
+    """The rule that chooses the crops of a video that an evaluation scores.
 
     Args:
         wanted: a crop's name, its number in the order of the crops, :data:`MEAN` for all of them, or :data:`MAXIMUM`
             for all regions.
-        asked: whether the user named it. A number counts for crops that have names only then: what is crop 5 of ten for
-            authors says nothing about crops that others made. Otherwise the center crop, or a single one whatever it is
-            called, does as well.
+        asked: whether the user named it. Only then does a number count for crops that have names, because crop 5 of an
+            author's ten says nothing about crops that others made. Otherwise the center crop, or a single one of any
+            name, is scored instead.
     """
 
     wanted: str
     asked: bool = False
 
     def choose(self, crops: Sequence[str]) -> tuple[str, ...]:
-        """The crops of a video that are scored, of all that it has; empty where it lacks the one that is wanted."""
+        """Return those crops of a video that are scored; empty where it lacks the one that is wanted."""
         if self.wanted in (MEAN, MAXIMUM):
             return tuple(crops)
         if self.wanted in crops:
@@ -60,8 +53,8 @@ class CropRule:
             return (CENTER,)
         return tuple(crops) if len(crops) == 1 else ()
 
-    def of_test(self, features: FeatureSource, names: Sequence[str]) -> ScoredCrops:
-        """The crops of each test video that are scored: those that :meth:`choose` gives, of regions all.
+    def of_test(self, features: FeatureSource, names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        """Return the crops of each test video that are scored (from :meth:`choose`, or all of regions), and notes.
 
         Raises:
             FeatureError: a video lacks the crop, two videos differ in their crops and their mean is wanted, or regions
@@ -76,19 +69,19 @@ class CropRule:
             )
         there = {name: tuple(features.crops(name)) for name in names}
         if regions:
-            return ScoredCrops(there, ["scores are the maximum over regions"])
+            return there, ["scores are the maximum over regions"]
         chosen = {name: self._scored(features.folder, name, crops) for name, crops in there.items()}
         if self.wanted == MEAN:
             _require_alike(chosen)
-            return ScoredCrops(chosen, [])
+            return chosen, []
         instead = {crops: chosen[name][0] for name, crops in there.items() if self.wanted not in crops}
-        return ScoredCrops(chosen, [self._instead(instead)] if instead else [])
+        return chosen, [self._instead(instead)] if instead else []
 
     def like_test(self, features: FeatureSource, name: str) -> Sequence[str]:
-        """The crops of a training video that are scored as test videos are: for a threshold, or where it is held out.
+        """Return the crops of a training video to score as of a test video: for a threshold, or if it is held out.
 
-        Some publish fewer crops of training videos than of test videos: one that lacks the crop is scored by the crop
-        that it is trained on.
+        Some feature sets have fewer crops of training videos than of test videos: a video that lacks the crop is scored
+        by the crop that it is trained on.
         """
         crops = features.crops(name)
         return crops if features.fingerprint.regions else self.choose(crops) or training_crops(features, name, "one")
@@ -102,7 +95,7 @@ class CropRule:
         )
 
     def _instead(self, instead: Mapping[tuple[str, ...], str]) -> str:
-        """Which crop was scored in place of the one that features lack, by the crops that they have."""
+        """Return the note on the crop that was scored in place of the one that features lack."""
         scored = ", ".join(f"'{crop}'" for crop in sorted(set(instead.values())))
         if self.asked:
             return f"crop number {self.wanted} of these features is {scored}"
@@ -124,22 +117,22 @@ def _require_alike(crops: Mapping[str, Sequence[str]]) -> None:
 
 
 def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[str]:
-    """The crops of a training video that are samples: ``all``, or ``one``, the center crop (else the first).
+    """Return the crops of a training video that are samples: ``all``, or ``one``, the center crop (else the first).
 
-    The first of regions is the most confident one of each frame.
+    Of regions the first is the most confident one of each frame.
     """
     crops = features.crops(name)
     return crops if which == "all" else (CENTER if CENTER in crops else crops[0],)
 
 
 def training_rows(features: FeatureSource, names: Iterable[str], which: str) -> Iterator[FeatureRows]:
-    """The rows ``(rows, dim)`` of the crops of training videos that are samples, each file opened once."""
+    """Yield the rows ``(rows, dim)`` of the crops of training videos that are samples, each file opened once."""
     for name in names:
         yield from features.video_rows(name, training_crops(features, name, which)).values()
 
 
 def training_notes(fingerprint: Fingerprint, which: str) -> list[str]:
-    """What a reader of the results of a trained method must know about the crops it was trained on."""
+    """Return the notes on the crops that a method was trained on, for readers of its results."""
     if not fingerprint.regions or which == "all":
         return []
     return [

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ _POLL_SECONDS = 0.1
 class Decoder:
     """Decodes and preprocesses videos one after the other, a few batches ahead of the encoder.
 
-    The number of workers changes neither the batches nor their order. About four batches are held in memory.
+    The number of workers changes neither the batches nor their order. About four batches are in memory.
 
     Args:
         paths: the videos.
@@ -68,7 +69,7 @@ class Decoder:
         self.decoded = 0
         """Frames of all videos decoded so far."""
 
-    def __enter__(self) -> Decoder:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -77,7 +78,7 @@ class Decoder:
         self._thread.join()
 
     def batches(self, number: int) -> Iterator[Tensor]:
-        """Preprocessed batches of one video; those left of earlier videos are skipped.
+        """Yield preprocessed batches of one video; those left of earlier videos are skipped.
 
         Raises:
             MediaError: the video is damaged.
@@ -115,7 +116,7 @@ class Decoder:
         return self.decoded - before
 
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
-        """The frames of a video, each when it is called, in the thread that decodes; for subclasses to override."""
+        """Return the frames of a video, each made when called, in the decoding thread; subclasses may override it."""
         return lazy_frames(path)
 
     def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
@@ -141,12 +142,12 @@ class Decoder:
 
 
 def _select(frames: Iterable[Callable[[], Frame]], stride: int, pooling: Pooling) -> Iterator[Callable[[], Frame]]:
-    """The frames that rows are made of, in order."""
+    """Yield the frames that rows are made of, in order."""
     held: deque[Callable[[], Frame]] = deque()
     for count, frame in enumerate(frames):
         place = count % stride
         if pooling == "middle":
-            # How long the last row is shows only at its end: keep what can still turn out to be a middle.
+            # The length of the last row shows only at its end: keep the frames that may turn out to be its middle.
             if place == 0 and held:
                 yield held[0]
                 held.clear()
@@ -162,7 +163,7 @@ def _select(frames: Iterable[Callable[[], Frame]], stride: int, pooling: Pooling
 def _in_order(
     pool: Executor, work: Callable[[Callable[[], Frame]], Tensor], frames: Iterable[Callable[[], Frame]], ahead: int
 ) -> Iterator[Tensor]:
-    """``work`` done on every frame by the pool, at most ``ahead`` frames early."""
+    """Yield the results of ``work`` on every frame, done in the pool at most ``ahead`` frames early."""
     waiting: deque[Future[Tensor]] = deque()
     for frame in frames:
         waiting.append(pool.submit(work, frame))
@@ -173,4 +174,4 @@ def _in_order(
 
 
 class _Stopped(BaseException):
-    """The reader has gone. Not an ``Exception``: no handler on the way may take it for a damaged video."""
+    """Signal that the reader has gone. No ``Exception``, so that no handler takes it for a damaged video."""

@@ -1,4 +1,4 @@
-"""A detector of torchvision finds the regions of those frames that give rows, and keeps them as a file of boxes."""
+"""A detector of torchvision finds the regions of those frames that give rows, and writes them to a file of boxes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Detector(RegionSource):
 
     Raises:
         UnknownNameError: torchvision has no such detector, or no such weights of it.
-        CheckpointError: the weights are absent, hold more than tensors or are of another model; says what to do.
+        CheckpointError: the weights are absent, contain more than tensors or are of another model; says what to do.
     """
 
     def __init__(self, name: str, weights: str, threshold: float, device: torch.device) -> None:
         if not 0 <= threshold <= 1:
-            raise ConfigError(f"a detector's threshold must lie from 0 to 1, found {threshold}")
+            raise ConfigError(f"a detector's threshold must be from 0 to 1, found {threshold}")
         known = list_models(module=detection)
         if name not in known:
             raise UnknownNameError("detector", name, known)
@@ -83,13 +83,13 @@ class Detector(RegionSource):
 
     def end(self, name: str, frames: int) -> None:
         with storage_errors(self._file), self._file.open("a", encoding="utf-8", newline="") as file:
-            # What is left of a damaged video is of another name.
+            # Boxes left of a damaged video have another name.
             csv.writer(file).writerows(row for row in self._found if row[0] == name)
         self._found.clear()
 
 
 def _named(name: str, weights: str) -> torch.nn.Module:
-    """A model with weights that torchvision knows by name, from its cache or downloaded."""
+    """Return a model with weights that torchvision knows by name, from its cache or downloaded."""
     choices = {w.name: w for w in get_model_weights(name)} | {"DEFAULT": get_model_weights(name).DEFAULT}
     if weights not in choices:
         raise UnknownNameError(f"weights of {name}", weights, choices)
@@ -110,7 +110,7 @@ def _named(name: str, weights: str) -> torch.nn.Module:
 
 
 def _from_file(name: str, path: Path) -> torch.nn.Module:
-    """A model with the tensors of a file."""
+    """Return a model with the tensors of a file."""
     model: torch.nn.Module = get_model(name, weights=None, weights_backbone=None)
     try:
         with warnings.catch_warnings():

@@ -47,7 +47,7 @@ def clip_fingerprint(
     arithmetic: Arithmetic = "fp32",
     regions: str | None = None,
 ) -> Fingerprint:
-    """The fingerprint of features that an encoder makes with this CLIP.
+    """Return the fingerprint of features that an encoder makes with this CLIP.
 
     Args:
         clip: encodes the images.
@@ -89,7 +89,7 @@ class Encoder(ABC):
         workers: threads that prepare images, beside the one that decodes. Their number changes no value.
 
     Raises:
-        FeatureError: the fingerprint does not say how its features are made.
+        FeatureError: the fingerprint does not tell how its features are made.
     """
 
     def __init__(self, clip: Clip, fingerprint: Fingerprint, batch_size: int = BATCH, workers: int = WORKERS) -> None:
@@ -109,11 +109,11 @@ class Encoder(ABC):
 
     @abstractmethod
     def decoder(self, paths: Sequence[Path]) -> Decoder:
-        """A decoder of videos that prepares their frames for :meth:`rows`."""
+        """Return a decoder of videos that prepares their frames for :meth:`rows`."""
 
     @abstractmethod
     def rows(self, name: str, batches: Iterator[Tensor], decoder: Decoder) -> Generator[FeatureRows]:
-        """Rows ``(n, dim)`` of a video in float32, those of one crop before those of the next.
+        """Return rows ``(n, dim)`` of a video in float32, those of one crop before those of the next.
 
         Args:
             name: of the video.
@@ -131,11 +131,11 @@ class FrameEncoder(Encoder):
 
     @property
     def pinned(self) -> bool:
-        """True if batches should lie in pinned memory, from where a GPU copies faster."""
+        """True if batches should be in pinned memory, from where a GPU copies faster."""
         return self.clip.device.type == "cuda"
 
     def prepare(self, frame: Tensor) -> Tensor:
-        """Encoder input of a frame ``(1, 3, height, width)``; a single crop is cut out here, with nothing beside it."""
+        """Return encoder input of a frame ``(1, 3, height, width)``; a single crop is cut out here."""
         return self.clip.preprocess(frame) if self.fingerprint.crops == CROPS[:1] else self.clip.resize(frame)
 
     def decoder(self, paths: Sequence[Path]) -> Decoder:
@@ -154,7 +154,7 @@ class FrameEncoder(Encoder):
                 yield from waiting.pieces()
 
     def crop_rows(self, batches: Iterable[Tensor]) -> Iterator[list[FeatureRows]]:
-        """Rows ``(n, dim)`` in float32 of each crop as they become complete, those that :func:`pool_rows` makes.
+        """Yield rows ``(n, dim)`` in float32 of each crop as they become complete, those that :func:`pool_rows` makes.
 
         Args:
             batches: prepared frames of one video, in order: those that its rows need.
@@ -224,7 +224,7 @@ class RegionEncoder(Encoder):
     def _regions(
         self, name: str, batches: Iterator[Tensor], decoder: Decoder, counts: list[int], pool: Executor
     ) -> Iterator[Tensor]:
-        """Encoder input of all regions; ``counts`` grows by the number of regions of each frame."""
+        """Yield encoder input of all regions; ``counts`` grows by the number of regions of each frame."""
         for numbers, frames in self._numbered(batches, decoder):
             pieces = []
             for frame, found in zip(frames, self.source.find(name, numbers, frames), strict=True):
@@ -233,9 +233,9 @@ class RegionEncoder(Encoder):
             yield from pool.map(self.clip.preprocess, pieces)
 
     def _numbered(self, batches: Iterator[Tensor], decoder: Decoder) -> Iterator[tuple[list[int], Tensor]]:
-        """Batches of a video's frames, each with their numbers.
+        """Yield batches of a video's frames, each with their numbers.
 
-        One batch is held back: which frame stands for the last row shows when the decoder has come to the end.
+        One batch is delayed: the frame that stands for the last row is known only when the decoder is at the end.
         """
         stride, row, held = self.fingerprint.stride, 0, None
         for batch in chain(batches, (None,)):
@@ -278,7 +278,7 @@ class _WaitingRows:
             write_all(self._file.fileno(), rows.tobytes())
 
     def pieces(self, places: NDArray[np.int64] | None = None) -> Iterator[FeatureRows]:
-        """The rows in ``places``, or all of them in order, a few at a time."""
+        """Yield the rows in ``places``, or all of them in order, a few at a time."""
         rows: FeatureRows = np.memmap(self._file, np.float32, mode="r").reshape(-1, self._dim)
         for start in range(0, len(rows if places is None else places), _COPIED_ROWS):
             piece = slice(start, start + _COPIED_ROWS)

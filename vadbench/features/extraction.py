@@ -88,7 +88,7 @@ def extract_features(
     Raises:
         MediaError: a video is damaged, and ``keep_going`` is off.
         FeatureError: the store is of another fingerprint or in use, or regions are of no video or frame.
-        StorageError: the disk is full; what is done is kept and the next call goes on from it.
+        StorageError: the disk is full; finished videos stay in the store and the next call continues.
     """
     began = time.monotonic()
     report = ExtractionReport()
@@ -128,7 +128,7 @@ def extract_features(
 
 
 def frame_mismatches(store: FeatureStore, videos: Sequence[Video]) -> list[Mismatch]:
-    """The videos with another number of decoded frames than their container or their data set declares."""
+    """Return the videos with another number of decoded frames than their container or their data set declares."""
     return [
         Mismatch(v.name, store.frames(v.name), declared, by)
         for v in videos
@@ -138,7 +138,7 @@ def frame_mismatches(store: FeatureStore, videos: Sequence[Video]) -> list[Misma
 
 
 def _watched(decoder: Decoder, number: int, began: float, told: Callable[..., None]) -> Iterator[Tensor]:
-    """The batches of a video; each is told of with the rate at which frames are decoded."""
+    """Yield the batches of a video, reporting with each the rate at which frames are decoded."""
     for batch in decoder.batches(number):
         told(f"{decoder.decoded / (time.monotonic() - began):,.0f} frames/s")
         yield batch

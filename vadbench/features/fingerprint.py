@@ -20,7 +20,7 @@ UNKNOWN = "unknown"
 """The value of a field that was not recorded."""
 
 FINGERPRINT_FILE = "fingerprint.json"
-"""Its name in the folder of a feature store."""
+"""File name of the fingerprint in the folder of a feature store."""
 
 _SHORT = 12
 _WHOLE = "whole frames"
@@ -103,13 +103,13 @@ class Fingerprint:
         return _hash({k: v for k, v in self.to_dict().items() if k not in ("stride", "pooling")})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON. ``regions`` is left out for whole frames, as older stores do not have it."""
+        """Return plain values for JSON. ``regions`` is left out for whole frames, as older stores do not have it."""
         values = asdict(self) | {"crops": list(self.crops)}
         return values if self.regions else {k: v for k, v in values.items() if k != "regions"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
-        """The inverse of :meth:`to_dict`.
+        """Return the inverse of :meth:`to_dict`.
 
         Raises:
             FeatureError: a field is missing, unknown or outside its range.
@@ -124,7 +124,7 @@ class Fingerprint:
             raise FeatureError(f"a fingerprint must have the fields {', '.join(known)}: {error}") from error
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """One line for each field in which the two differ: ``stride: 1 here, 16 there``."""
+        """Return one line for each field in which the two differ: ``stride: 1 here, 16 there``."""
         mine, theirs = ({"regions": _WHOLE} | made.to_dict() for made in (self, other))
         return [f"{name}: {mine[name]} here, {theirs[name]} there" for name in mine if mine[name] != theirs[name]]
 

@@ -1,4 +1,4 @@
-"""Which layout .npy files of features have: told by the shapes of some of them and the lengths of their videos."""
+"""Detection of the layout of .npy files of features, by the shapes of some of them and the lengths of their videos."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ AXES: Mapping[NpyLayout, tuple[str, ...]] = {
     "rows-crops": ("rows", "crops", "dim"),
     "crops-rows": ("crops", "rows", "dim"),
 }
-"""What the axes of an array are, by layout."""
+"""The axes of an array, by layout."""
 
 NAME_IT = "name it with --features-layout"
-"""What to do where the layout is in doubt."""
+"""Advice where the layout is in doubt."""
 
 _LOOKED_AT = 256
-"""Headers of so many videos, evenly spread, decide on the layout; all others are held to it when they are read."""
+"""Videos, evenly spread, whose headers decide on the layout; all others are checked against it when they are read."""
 _FRAMES_OFF = 4
 """Authors' decoders find a few frames more or less than the annotation states."""
 _UNIT = 2e-3
-"""Rows whose lengths differ from 1 by no more are normalised; rounding to float16 takes 2e-4."""
+"""Rows whose lengths differ from 1 by at most this are normalised; rounding to float16 takes 2e-4."""
 
 
 class NpySample(NamedTuple):
-    """What one of a video's files holds; ``unit`` says whether its first rows have unit length."""
+    """The shape and type of one of a video's files; ``unit`` tells if its first rows have unit length."""
 
     name: str
     path: str
@@ -74,7 +74,7 @@ def read_samples(files: Files, outside: Collection[str]) -> list[NpySample]:
 
 
 def detect(folder: Path, samples: Sequence[NpySample], frames: Mapping[str, int]) -> NpyLayout:
-    """The layout of files that are each called like a video.
+    """Return the layout of files that are each called like a video.
 
     Args:
         folder: where they are, for messages.
@@ -82,7 +82,7 @@ def detect(folder: Path, samples: Sequence[NpySample], frames: Mapping[str, int]
         frames: how long videos are, as far as that is known.
 
     Raises:
-        FeatureError: they have different numbers of axes, or nothing tells.
+        FeatureError: they have different numbers of axes, or none of this tells.
     """
     flat, cubes = ([s for s in samples if len(s.shape) == n] for n in (2, 3))
     if flat and cubes:
@@ -112,7 +112,7 @@ def detect(folder: Path, samples: Sequence[NpySample], frames: Mapping[str, int]
 
 
 def _elected(options: Sequence[NpyLayout], samples: Sequence[NpySample], frames: Mapping[str, int]) -> NpyLayout | None:
-    """The layout in which most videos have as many rows as their frames make, at least half of them."""
+    """Return the layout in which most videos have as many rows as their frames make, at least half of them."""
     stated = [s for s in samples if s.name in frames]
     votes = {
         o: sum(rows_fit(s.shape[AXES[o].index("rows")], stride_of(o), frames[s.name], _FRAMES_OFF) for s in stated)
@@ -124,17 +124,17 @@ def _elected(options: Sequence[NpyLayout], samples: Sequence[NpySample], frames:
 
 
 def _is_unit(array: NDArray[np.floating[Any]]) -> bool:
-    """Whether the first rows of an array have unit length."""
+    """Return True if the first rows of an array have unit length."""
     rows = np.atleast_1d(array)[(slice(4),) * (array.ndim - 1)]
     return bool((abs(np.linalg.norm(rows.astype(np.float64), axis=-1) - 1) < _UNIT).all())
 
 
 def stride_of(layout: NpyLayout) -> int:
-    """Frames from one row to the next."""
+    """Return the number of frames from one row to the next."""
     return 1 if layout == "anomalyclip" else SNIPPET
 
 
 def crop_axis(layout: NpyLayout) -> int | None:
-    """Which axis has the crops; ``None`` where an array is of one crop."""
+    """Return the axis of the crops; ``None`` where an array is of one crop."""
     axes = AXES[layout]
     return axes.index("crops") if "crops" in axes else None

@@ -9,7 +9,7 @@ rows-crops     ``<video>.npy``, ``<video>_i3d.npy``          (rows, crops, dim) 
 crops-rows     the same                                      (crops, rows, dim)  16 frames
 =============  ============================================  =================  ==============
 
-In whatever folders they lie: lists name the authors' own paths, so a file belongs to a video by its name alone.
+They may be in any folders: lists name the authors' own paths, so a file belongs to a video by its name alone.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class NpyFeatures(FeatureSource):
     """Features in .npy files, each opened when it is read.
 
     Args:
-        folder: what holds them all.
-        layout: how they lie there.
-        fingerprint: what most of the files say; a file unlike it is refused when it is read.
+        folder: the folder with all of them.
+        layout: the layout of the files.
+        fingerprint: that of most of the files; a file unlike it is refused when it is read.
         files: by video and crop. With all crops in one array it is the only entry, whatever its crop.
         extra: .npy files of no video.
         outside: files that are links leading out of the folder; refused when read.
@@ -84,7 +84,7 @@ class NpyFeatures(FeatureSource):
         return tuple(files) if self._crop_axis is None else self.fingerprint.crops
 
     def path(self, name: str, crop: str) -> Path:
-        """The file that holds a crop of a video.
+        """Return the file that holds a crop of a video.
 
         Raises:
             FeatureError: the video or the crop is not there.
@@ -92,7 +92,7 @@ class NpyFeatures(FeatureSource):
         return Path(self._file(name, crop))
 
     def crop_rows(self, name: str, crop: str) -> FeatureRows:
-        """``(rows, dim)`` of one crop of a video: a read-only view of its file, nothing is copied.
+        """Return ``(rows, dim)`` of one crop of a video: a read-only view of its file, without a copy.
 
         Raises:
             WidthError: its rows are not as wide as those of the others.
@@ -113,7 +113,7 @@ class NpyFeatures(FeatureSource):
         return rows
 
     def frames(self, name: str) -> int | None:
-        """The number of rows where each is a frame, else ``None``."""
+        """Return the number of rows where each is a frame, else ``None``."""
         return len(self.crop_rows(name, self.crops(name)[0])) if self.fingerprint.stride == 1 else None
 
     def stamp(self, name: str) -> str:
@@ -142,7 +142,7 @@ class NpyFeatures(FeatureSource):
         return files[crop] if self._crop_axis is None else next(iter(files.values()))
 
     def _within(self, crop: str) -> tuple[slice | int, ...]:
-        """Where a crop lies in the array of its file."""
+        """Return the index of a crop in the array of its file."""
         return () if self._crop_axis is None else (*[slice(None)] * self._crop_axis, int(crop))
 
     def _require_alike(self, path: str, array: FeatureRows) -> None:
@@ -172,11 +172,11 @@ def open_features(
     """Open the features in a folder, whatever their layout. Of .npy files a few headers and rows are read.
 
     Args:
-        folder: a feature store, or what holds .npy files, in any folder below.
-        names: the videos that features are looked for; ``None`` takes each file's own name.
+        folder: a feature store, or a folder with .npy files at any depth.
+        names: the videos to find features of; ``None`` takes each file's own name.
         frames: how long videos are, as far as that is known; tells rows of every frame from those of every sixteenth.
-        layout: how the files lie; found out where ``None``.
-        without: names of folders below that hold no features.
+        layout: the layout of the files; detected if ``None``.
+        without: names of folders below that contain no features.
 
     Raises:
         FeatureError: there are none, no file can be read, the layout cannot be told or contradicts the files, or two
@@ -202,7 +202,7 @@ def open_features(
 
 
 def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[NpySample]) -> Fingerprint:
-    """What most files say."""
+    """Return the fingerprint that most files agree on."""
     axes, axis = AXES[layout], crop_axis(layout)
     usable = [s for s in samples if len(s.shape) == len(axes)]
     if not usable:

@@ -30,7 +30,7 @@ class EmptyFileError(FeatureError):
 
 @dataclass(frozen=True)
 class _Header:
-    """What a .npy file says of its array.
+    """The header of a .npy file.
 
     Args:
         shape: of the array.
@@ -51,13 +51,13 @@ class _Header:
 
 
 def map_npy(path: str | Path) -> FeatureRows:
-    """Map the array of a .npy file into memory, read-only; nothing is read but its header.
+    """Map the array of a .npy file into memory, read-only; only its header is read.
 
     The mapping, with one file descriptor, lives as long as the array and its views.
 
     Raises:
-        EmptyFileError: there is nothing in it.
-        FeatureError: it cannot be opened, is no .npy file, holds anything but float16 or float32, or is cut short.
+        EmptyFileError: it has no content.
+        FeatureError: it cannot be opened, is no .npy file, contains anything but float16 or float32, or is cut short.
     """
     with _opened(path) as file:
         header = _header(file)
@@ -97,7 +97,7 @@ def _header(file: BinaryIO) -> _Header:
     if dtype.hasobject:
         raise FeatureError(
             f"{path} holds pickled Python objects, which can run code and are never opened: expected an array of"
-            " float16 or float32, found dtype object; fetch it from whoever made it as plain numbers"
+            " float16 or float32, found dtype object; get it from its authors as plain numbers"
         )
     if dtype not in _TYPES:
         raise FeatureError(

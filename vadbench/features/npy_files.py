@@ -1,4 +1,4 @@
-"""Feature files of others found below a folder, and the video and crop that each name tells.
+"""Feature files of others found below a folder, and the video and crop that each name stands for.
 
 Names are compared in Unicode's composed form, because file systems differ in it.
 """
@@ -131,7 +131,7 @@ def assign(folder: Path, found: NpyFiles, names: Collection[str] | None) -> Assi
 
 
 def require_inside(path: str, outside: Collection[str]) -> None:
-    """Refuse a link that leads out of the folder of features.
+    """Raise if a path is a link that leads out of the folder of features.
 
     Raises:
         FeatureError: the path is one of them.
@@ -144,7 +144,7 @@ def require_inside(path: str, outside: Collection[str]) -> None:
 
 
 def _identify(stem: str, wanted: Mapping[str, str] | None) -> tuple[str, str | None] | None:
-    """The video and the crop that a file name without its suffix tells; the whole name may be a video's."""
+    """Return the video and the crop of a file name without its suffix; the whole name may be a video's."""
     split = _CROP.fullmatch(stem)
     forms = [(stem, None), *([(split[1], str(int(split[2])))] if split else [])]
     if wanted is None:

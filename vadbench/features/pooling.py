@@ -1,6 +1,6 @@
-"""From rows of every frame, or of a few, to the coarser rows that a method wants, when they are read.
+"""Pooling of rows of every frame, or of a few, to the coarser rows that a method wants, when they are read.
 
-Nothing is written: what a second store would save does not pay for it. Of 200 videos of 2,000 rows, 512 wide in
+No second store is written: the time that it would save is too little. Of 200 videos of 2,000 rows, 512 wide in
 float32, an epoch reads pooled rows of a sixteenth as many in 0.02 s where they are stored and in 0.04 s (``first``),
 0.10 s (``middle``) and 0.07 s (``mean``) where they are made of the finer ones; from a disk instead of memory in 0.07 s
 and 0.3 to 0.8 s (one core, ``benchmarks/speed/README.md``).
@@ -21,7 +21,7 @@ from vadbench.features.source import FeatureSource
 
 
 def can_serve(have: Fingerprint, stride: int, pooling: Pooling) -> bool:
-    """Whether :func:`pool_rows` can make the rows wanted from those stored, without going back to the video.
+    """Return True if :func:`pool_rows` can make the rows wanted from those stored, without the video.
 
     Rows of every frame serve everything. Coarser ones serve themselves, and their multiples where pooling repeats
     exactly: the first of firsts is a first, and the mean of means, weighted by frames, a mean. The middle of middles
@@ -83,10 +83,10 @@ def pool_rows(rows: FeatureRows, frames: int, stride: int, to_stride: int, pooli
 
 
 def pooled_features(source: FeatureSource, stride: int, pooling: Pooling, frames: Mapping[str, int]) -> FeatureSource:
-    """Features at the stride and pooling wanted: those given, or pooled from them.
+    """Return features at the stride and pooling wanted: those given, or pooled from them.
 
     Args:
-        source: what is there.
+        source: the features to pool.
         stride: frames from one row to the next that are wanted.
         pooling: which of a row's frames are to stand for it.
         frames: how long each video is.
@@ -140,7 +140,7 @@ class PooledFeatures(FeatureSource):
 
     def _pooled(self, name: str, rows: FeatureRows) -> FeatureRows:
         stride, wanted = self._source.fingerprint.stride, self.fingerprint
-        # What the rows given can stand for: they may be one more or less than the video's true length makes.
+        # Frames that the rows given can stand for: they may be one more or less than the video's true length makes.
         most = len(rows) * stride
         length = min(max(self._frames[name], most - stride + 1), most)
         pooled = pool_rows(rows, length, stride, wanted.stride, self._pooling)

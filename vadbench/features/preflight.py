@@ -1,6 +1,6 @@
-"""Whether features can come from a CLIP: a cheap look at some rows before hours of training on the wrong ones.
+"""A cheap check that features come from a CLIP, before hours of training on the wrong ones.
 
-Every pair of an image and a text that one CLIP encodes lies at about the same angle, related or not. Rows of OpenAI's
+Every pair of an image and a text that one CLIP encodes is at about the same angle, related or not. Rows of OpenAI's
 ViT-B/16 have a cosine of 0.18 to 0.29 with its class names whatever the video (measured on UCF-Crime); rows of another
 encoder of the same width have 0.00 to 0.07.
 """
@@ -28,12 +28,12 @@ _VIDEOS = 64
 
 @dataclass(frozen=True)
 class Preflight:
-    """How features and a CLIP's text tower go together.
+    """The agreement of features with a CLIP's text tower.
 
     Args:
         clip: the CLIP's architecture.
         cosine: mean image-text cosine, -1 to 1.
-        verdict: ``untold`` where the CLIP is none whose cosine tells: the small one and untrained ones.
+        verdict: ``untold`` for a CLIP whose cosine tells nothing: the small one and untrained ones.
     """
 
     clip: str
@@ -42,12 +42,12 @@ class Preflight:
 
 
 def sampled_videos(names: Sequence[str]) -> list[str]:
-    """The videos of which a sample is compared: at most 64, evenly spread."""
+    """Return the videos whose samples are compared: at most 64, evenly spread."""
     return [names[i] for i in spread(len(names), _VIDEOS)]
 
 
 def image_text_cosine(folder: Path, samples: Sequence[SampledRows], text_features: Tensor) -> float:
-    """Mean cosine between rows of features and texts.
+    """Return the mean cosine between rows of features and texts.
 
     Args:
         folder: where the features are, for messages.
@@ -70,7 +70,7 @@ def image_text_cosine(folder: Path, samples: Sequence[SampledRows], text_feature
 
 
 def is_other_encoder(cosine: float) -> bool:
-    """Whether a mean image-text cosine says that the rows come from another encoder than the texts."""
+    """Return True if a mean image-text cosine says that the rows come from another encoder than the texts."""
     return cosine < OTHER_BELOW
 
 
@@ -87,6 +87,6 @@ def preflight(folder: Path, samples: Sequence[SampledRows], clip: Clip, classes:
 
 
 def _unit(rows: SampledRows) -> SampledRows:
-    """Rows at unit length; one of zeros stays as it is."""
+    """Return rows at unit length; one of zeros stays as it is."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)

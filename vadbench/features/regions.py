@@ -27,7 +27,7 @@ LONGEST = 8
 and a region one pixel wide would be resized to gigabytes (our decision)."""
 
 Corners = NDArray[np.float64]
-"""``(regions, 4)``: left, top, right and bottom edges in pixels of the decoded frame; pixel 0 lies from 0 to 1."""
+"""``(regions, 4)``: left, top, right and bottom edges in pixels of the decoded frame; pixel 0 goes from 0 to 1."""
 
 
 class RegionSource(ABC):
@@ -55,7 +55,7 @@ class RegionSource(ABC):
             frames: uint8 ``(n, 3, height, width)``.
 
         Raises:
-            FeatureError: a region lies outside of its frame.
+            FeatureError: a region is outside of its frame.
         """
 
     @abstractmethod
@@ -63,16 +63,16 @@ class RegionSource(ABC):
         """Called when all frames of a video have been decoded, before it is finished in the store.
 
         Raises:
-            FeatureError: a region is on a frame that the video does not have, or lies outside of its frame.
+            FeatureError: a region is on a frame that the video does not have, or is outside of its frame.
         """
 
 
 def cut(frame: Tensor, corners: NDArray[np.floating[Any]]) -> Tensor:
-    """The pixels of a frame that a region touches.
+    """Return the pixels of a frame that a region touches.
 
     Args:
         frame: ``(..., height, width)``.
-        corners: ``(4,)`` left, top, right and bottom. Some of it must lie inside of the frame, the rest is left out.
+        corners: ``(4,)`` left, top, right and bottom. Some of it must be inside of the frame, the rest is left out.
 
     Returns:
         a view; only the middle of a region that is more than :data:`LONGEST` times as long as wide.

@@ -27,7 +27,7 @@ class ShardEntry:
 
     Args:
         name: the video's name.
-        offset: rows, of all crops, that lie before it in the file.
+        offset: rows, of all crops, before it in the file.
         rows: its rows in one crop.
         frames: its frames.
         source: id of the file it was made from.
@@ -65,7 +65,7 @@ class Shard:
 
     @classmethod
     def all_in(cls, folder: Path, fingerprint: Fingerprint) -> list[Shard]:
-        """Every shard of a store, in the order of their file names."""
+        """Return every shard of a store, in the order of their file names."""
         found = (_INDEX.fullmatch(path.name) for path in sorted(folder.iterdir()))
         return [cls(folder, int(match[1]), int(match[2]), fingerprint) for match in found if match]
 
@@ -78,7 +78,7 @@ class Shard:
         return self.folder / f"rows-{self.number}-of-{self.count}.bin"
 
     def crops(self, entry: ShardEntry) -> int:
-        """How many crops a video has."""
+        """Return the number of crops of a video."""
         return len(self.fingerprint.crops) if entry.crops is None else entry.crops
 
     @property
@@ -87,7 +87,7 @@ class Shard:
         return self.fingerprint.dim * value_type(self.fingerprint).itemsize
 
     def read(self) -> tuple[list[ShardEntry], int]:
-        """The finished videos, and the length in bytes of the lines that say so. An unfinished last line is ignored.
+        """Return the finished videos and the bytes of their lines in the index. An unfinished last line is ignored.
 
         Raises:
             FeatureError: a line is damaged or contradicts those before it, or rows are missing.
@@ -123,7 +123,7 @@ class Shard:
         return entries, length
 
     def check(self, entry: ShardEntry, end: int) -> None:
-        """Refuse an entry that cannot follow ``end`` rows.
+        """Raise if an entry cannot follow ``end`` rows.
 
         Raises:
             FeatureError: a value is not of its type, or its rows are not those that its frames make, from there on.
@@ -161,12 +161,12 @@ class Shard:
 
 
 def value_type(fingerprint: Fingerprint) -> np.dtype[Any]:
-    """How a value lies in the file: little-endian on every machine."""
+    """Return the type of a value in the file: little-endian on every machine."""
     return np.dtype(fingerprint.dtype).newbyteorder("<")
 
 
 def check_finite(rows: FeatureRows, where: str, start: int) -> None:
-    """Refuse rows with NaN or infinity.
+    """Raise if rows have NaN or infinity.
 
     Args:
         rows: ``(n, dim)``.

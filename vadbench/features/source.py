@@ -1,4 +1,4 @@
-"""What every set of features can be asked, whoever made it and however it lies on disk."""
+"""The interface of all sets of features, of any origin and in any layout on disk."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class FeatureSource(ABC):
     """Features of videos, read through memory maps.
 
     Attributes:
-        folder: where they lie.
-        fingerprint: what made them, as far as that is known.
+        folder: the folder they are in.
+        fingerprint: the encoder and settings that made them, as far as known.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class FeatureSource(ABC):
 
     @abstractmethod
     def crops(self, name: str) -> tuple[str, ...]:
-        """Names of a video's crops.
+        """Return names of a video's crops.
 
         Raises:
             FeatureError: the video is not there.
@@ -48,18 +48,18 @@ class FeatureSource(ABC):
 
     @abstractmethod
     def crop_rows(self, name: str, crop: str) -> FeatureRows:
-        """``(rows, dim)`` of one crop of a video, read-only and mapped, not read.
+        """Return ``(rows, dim)`` of one crop of a video, read-only and mapped, not read.
 
         Raises:
             FeatureError: the video or the crop is not there, or its file is damaged.
         """
 
     def video_rows(self, name: str, crops: Sequence[str] = ()) -> Mapping[str, FeatureRows]:
-        """:meth:`crop_rows` of several crops of a video, by crop; each file is opened once.
+        """Return :meth:`crop_rows` of several crops of a video, by crop; each file is opened once.
 
         Args:
             name: of the video.
-            crops: which ones; all where none is named.
+            crops: which ones; all if none is named.
 
         Raises:
             FeatureError: as :meth:`crop_rows`.
@@ -68,11 +68,11 @@ class FeatureSource(ABC):
 
     @abstractmethod
     def frames(self, name: str) -> int | None:
-        """The number of frames the features were made of; ``None`` where nobody recorded it."""
+        """Return the number of frames the features were made of; ``None`` where it is not recorded."""
 
     @abstractmethod
     def stamp(self, name: str) -> str:
-        """Changes when a video's values may have: says cheaply whether :meth:`check` must look again."""
+        """Return a cheap stamp that changes when a video's values may have, so that :meth:`check` must look again."""
 
     def check(self, name: str, rows: Mapping[str, FeatureRows] | None = None) -> str:
         """Look at every value of a video.
@@ -97,21 +97,21 @@ class FeatureSource(ABC):
         return digest.hexdigest()[:16]
 
     def sample(self, name: str, rows: Mapping[str, FeatureRows] | None = None) -> SampledRows:
-        """At most 16 rows of the first crop of a video, evenly spread; arguments and errors as for :meth:`check`."""
+        """Return at most 16 evenly spread rows of a video's first crop; arguments and errors as for :meth:`check`."""
         first, *_ = self.crops(name)
         own = self.crop_rows(name, first) if rows is None else rows[first]
         return np.asarray(own[spread(len(own), _SAMPLED)], np.float64)
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of ``count`` positions, evenly spread, the first among them."""
+    """Return at most ``wanted`` of ``count`` positions, evenly spread, the first among them."""
     taken = min(count, wanted)
     return [i * count // taken for i in range(taken)]
 
 
 @dataclass(frozen=True)
 class VideoLook:
-    """What a look at the features of a video told.
+    """The result of a look at the features of a video.
 
     Args:
         digest: 16 hex digits that name its values, all of them finite.
@@ -137,12 +137,12 @@ class VerifiedFeatures:
         self._remembered = Remembered(path)
 
     def look(self, source: FeatureSource, name: str, sampled: Collection[str] = ()) -> VideoLook:
-        """Open the files of a video once, unless all that is wanted is remembered, and read what was not read before.
+        """Open the files of a video once, unless all that is wanted is remembered, and read what is new.
 
         Args:
             source: the features.
             name: of the video.
-            sampled: videos of which a sample is wanted.
+            sampled: names of the videos to sample.
 
         Raises:
             FeatureError: a value is NaN or infinite, or the file is damaged.

@@ -5,7 +5,7 @@ A store holds ``fingerprint.json`` and, for each shard, two files that only ever
     rows-0-of-1.bin       little-endian values, video after video, each (crops, rows, dim)
     index-0-of-1.jsonl    one line per finished video: name, offset, rows, frames, source, revision
 
-A video's rows are on disk before its line is, so a line is a promise: whatever follows the last complete line belongs
+A video's rows are on disk before its line is, so a line is a promise: anything after the last complete line belongs
 to a video that was never finished, and the next writer cuts it off. Row ``i`` at stride ``s`` stands for the frames
 from ``i * s`` up to ``(i + 1) * s`` or the end of the video: tails are kept, and a video of ``T`` frames has
 ``ceil(T / s)`` rows.
@@ -16,22 +16,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import file_stamp, make_folder, storage_errors
-from vadbench.features.fingerprint import (
-    FINGERPRINT_FILE,
-    Fingerprint,
-    read_fingerprint,
-    write_fingerprint,
-)
+from vadbench.features.fingerprint import FINGERPRINT_FILE, Fingerprint, read_fingerprint, write_fingerprint
 from vadbench.features.shard import FeatureRows, Shard, ShardEntry, check_finite, value_type, write_all
 from vadbench.features.source import FeatureSource
 
@@ -65,7 +58,7 @@ class FeatureStore(FeatureSource):
         return tuple(sorted(self._entries))
 
     def rows(self, name: str) -> FeatureRows:
-        """``(crops, rows, dim)`` of one video: a read-only view of the file, nothing is copied.
+        """Return ``(crops, rows, dim)`` of one video: a read-only view of the file, nothing is copied.
 
         Raises:
             FeatureError: the store lacks the video.
@@ -90,15 +83,15 @@ class FeatureStore(FeatureSource):
         return rows
 
     def frames(self, name: str) -> int:
-        """The number of frames that were decoded of a video."""
+        """Return the number of frames that were decoded of a video."""
         return self._find(name)[0].frames
 
     def source(self, name: str) -> str:
-        """The id of the file that a video's features were made from (:func:`vadbench.data.media.source_id`)."""
+        """Return the id of the file that a video's features were made from (:func:`vadbench.data.media.source_id`)."""
         return self._find(name)[0].source
 
     def declared(self, name: str) -> int | None:
-        """The frame count that the container of a video states, where it does."""
+        """Return the frame count that the container of a video states, where it does."""
         return self._find(name)[0].declared
 
     def stamp(self, name: str) -> str:
@@ -106,7 +99,7 @@ class FeatureStore(FeatureSource):
         return f"{shard.rows.name} {entry.offset} {entry.revision} {file_stamp(shard.rows.stat())}"
 
     def revision(self, name: str) -> int:
-        """How often a video was extracted again because its file had changed."""
+        """Return how often a video was extracted again because its file had changed."""
         return self._find(name)[0].revision
 
     def _find(self, name: str) -> tuple[ShardEntry, Shard]:
@@ -124,12 +117,12 @@ class StoreWriter:
 
     Args:
         folder: where the store is.
-        fingerprint: what makes the rows; must be that of the store.
-        shard: ``(i, n)``, which of how many writers this is.
+        fingerprint: that of the rows; must be that of the store.
+        shard: ``(i, n)``, the number of this writer and how many there are.
 
     Raises:
         FeatureError: the store has another fingerprint, another process writes this shard, or the files are damaged.
-        StorageError: the disk is full or may not be written; what is done is kept and the next call goes on from it.
+        StorageError: the disk is full or may not be written; finished videos stay and the next call continues.
     """
 
     def __init__(self, folder: Path, fingerprint: Fingerprint, shard: tuple[int, int] = (0, 1)) -> None:
@@ -160,20 +153,14 @@ class StoreWriter:
                 raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._rows)
         os.close(self._index)
         self._lock.release()
 
     def source(self, name: str) -> str | None:
-        """The id of what a video in any shard was made from; ``None`` where the store lacks the video."""
+        """Return the id of what a video in any shard was made from; ``None`` where the store lacks the video."""
         return self._known[name][0] if name in self._known else None
-
-    def has(self, name: str, source: str) -> bool:
-        """Whether the store has this video in any shard, made from what has this very id."""
-        return self.source(name) == source
 
     def write_rows(self, name: str, rows: FeatureRows) -> None:
         """Append ``(n, dim)`` rows of a video that :meth:`finish` will complete, all of one crop before the next.
@@ -233,16 +220,6 @@ class StoreWriter:
         with storage_errors(self._shard.rows):
             os.truncate(self._shard.rows, self._end * self._shard.row_bytes)
         self._pending = 0
-
-    def append(self, name: str, crops: Sequence[FeatureRows], frames: int, source: str) -> None:
-        """Add a whole video, ``(rows, dim)`` for each crop; other arguments and errors as for :meth:`finish`."""
-        try:
-            for rows in crops:
-                self.write_rows(name, rows)
-            self.finish(name, frames, source)
-        except FeatureError:
-            self.discard()
-            raise
 
     def _agree_on_fingerprint(self) -> None:
         with FileLock(self.folder / ".fingerprint.lock"):

@@ -22,7 +22,7 @@ from vadbench.scoring.protocol import Selection
 
 
 class ClassEntry(BaseModel):
-    """One class of the data set that a checkpoint was trained on, by its id."""
+    """A class of the data set that a checkpoint was trained on, by its id."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -40,12 +40,12 @@ class ClipEntry(BaseModel):
 
 
 class CheckpointInfo(BaseModel):
-    """What a checkpoint belongs to: enough to build its method again without the data set.
+    """The description of a checkpoint: enough to build its method again without the data set.
 
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
     data set. ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly
-    score from which on one's own videos count as anomalous, ``None`` where nobody measured it: see
+    score from which on a user's own videos count as anomalous, ``None`` where it was not measured: see
     :func:`vadbench.harness.threshold.normal_threshold`.
     """
 
@@ -77,12 +77,12 @@ class CheckpointInfo(BaseModel):
         return self
 
     def class_table(self) -> ClassTable:
-        """The class table of the data set it was trained on."""
+        """Return the class table of the data set it was trained on."""
         return ClassTable(tuple(VideoClass(c.name, c.words, tuple(c.aliases)) for c in self.classes), self.normal)
 
 
 def class_entries(table: ClassTable) -> list[ClassEntry]:
-    """The classes of a table, for :class:`CheckpointInfo`."""
+    """Return the classes of a table, for :class:`CheckpointInfo`."""
     return [ClassEntry(name=c.name, words=c.words, aliases=list(c.aliases)) for c in table.classes]
 
 
@@ -93,7 +93,7 @@ def save_checkpoint(folder: Path, method: Method, info: CheckpointInfo) -> None:
 
 
 def read_info(folder: Path) -> CheckpointInfo:
-    """The description of the checkpoint in a run folder.
+    """Return the description of the checkpoint in a run folder.
 
     Raises:
         CheckpointError: there is none, or it cannot be used.
@@ -108,7 +108,7 @@ def read_info(folder: Path) -> CheckpointInfo:
 
 
 def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> MethodConfig:
-    """The settings that a finished training was made with.
+    """Return the settings that a finished training was made with.
 
     Args:
         info: of the training.

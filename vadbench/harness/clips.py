@@ -23,14 +23,14 @@ SMALL_TEXT_NOTE = (
 
 
 def clip_notes(source: ClipSource) -> list[str]:
-    """What must be said of features made by CLIPs that no paper uses."""
+    """Return the notes on features made by CLIPs that no paper uses."""
     if source.weights.startswith("random:"):
         return ["features come from an untrained CLIP: this is a control, not a result"]
     return [SMALL_CLIP_NOTE] if _is_small(source) else []
 
 
 def text_notes(source: ClipSource) -> list[str]:
-    """What must be said where only texts are encoded by a CLIP that no paper uses."""
+    """Return the notes where a CLIP that no paper uses encodes only texts."""
     if source.weights.startswith("random:"):
         return ["text of an untrained CLIP: this is a control, not a result"]
     return [SMALL_TEXT_NOTE] if _is_small(source) else []
@@ -41,19 +41,19 @@ def _is_small(source: ClipSource) -> bool:
 
 
 def clip_source(model: str | None, weights: str | None) -> ClipSource:
-    """The CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does."""
+    """Return the CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does."""
     if model is None and weights is not None:
         return ClipSource("", weights)
     return ClipSource(model or SMALL, weights or "")
 
 
 def load_clip_of(info: CheckpointInfo, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
-    """The CLIP of a finished training, which records its hash.
+    """Return the CLIP of a finished training, which records its hash.
 
     Args:
         info: of the training.
         run: its folder.
-        model: what the user calls the CLIP; the recorded name where neither this nor ``weights`` is given.
+        model: the user's name for the CLIP; the recorded name where neither this nor ``weights`` is given.
         weights: its weights; a record names those from a file by the file's name alone.
         device: where to compute.
 

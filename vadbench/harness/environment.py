@@ -1,4 +1,4 @@
-"""What a run ran on: device, versions, commit, threads, time and memory."""
+"""The environment of a run: device, versions, commit, threads, time and memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+import vadbench
 from vadbench.base.errors import DeviceError
 from vadbench.plugins import provenance
 
@@ -22,7 +23,7 @@ PACKAGES = ("vadbench", "torch", "torchvision", "open_clip_torch", "av", "numpy"
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called ``auto``, ``cpu`` or ``cuda``.
+    """Return the device called ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         DeviceError: CUDA was asked for and cannot be used here.
@@ -37,7 +38,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What a record keeps of the machine; nothing here is part of a key."""
+    """Return the entries of a record about the machine; none is part of a key."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processor": _processor(),
@@ -50,7 +51,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def package_version(name: str) -> str:
-    """Installed version of a distribution, or ``"absent"``."""
+    """Return the installed version of a distribution, or ``"absent"``."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -58,9 +59,9 @@ def package_version(name: str) -> str:
 
 
 def commit() -> str:
-    """The git commit of vadbench's own checkout, with ``+changes`` where files differ, or ``"unknown"``."""
-    folder = Path(__file__).resolve().parent.parent
-    # An installed copy may lie below somebody else's checkout.
+    """Return the git commit of vadbench's own checkout, with ``+changes`` where files differ, or ``"unknown"``."""
+    folder = Path(vadbench.__file__).resolve().parent.parent
+    # An installed copy may be below another project's checkout.
     return (provenance.commit(folder) if (folder / ".git").exists() else "") or "unknown"
 
 
@@ -88,7 +89,7 @@ class Meter:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident size of this process so far, in MiB."""
+    """Return the largest resident size of this process so far, in MiB."""
     status = Path("/proc/self/status")
     if status.is_file():
         # Linux's getrusage starts with what the parent process had.

@@ -1,4 +1,4 @@
-"""From a method and test videos to metrics: scores, alignment, ranking, class recognition."""
+"""Evaluation of a method on test videos: scores, alignment, ranking, class recognition."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vadbench.scoring.windows import window_rows
 
 
 def score_split(experiment: Experiment, method: Method, progress: Progress) -> ScoredSplit:
-    """Scores of the test videos' crops that the protocol asks for, beside their ground truth.
+    """Return scores of the test videos' crops that the protocol asks for, beside their ground truth.
 
     A method that was trained on other classes is measured on those that both data sets name.
     """
@@ -52,7 +52,7 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
 
 
 def headline_on_test(experiment: Experiment, method: Method) -> float:
-    """The headline metric of the test split, for a selection that looks at it.
+    """Return the headline metric of the test split, for a selection that looks at it.
 
     Raises:
         ConfigError: the test frames are all normal or all anomalous.
@@ -69,13 +69,13 @@ def headline_on_test(experiment: Experiment, method: Method) -> float:
 
 @dataclass(frozen=True)
 class SplitResults:
-    """What measuring the test split gave, as a :class:`vadbench.records.record.RunRecord` has it.
+    """The results of measuring the test split, as in a :class:`vadbench.records.record.RunRecord` has it.
 
     Args:
         metrics: with their intervals, by key.
         diagnostics: class recognition at a threshold chosen on the test split.
         frames, positives: of the split.
-        notes: what a reader must know of these scores.
+        notes: remarks on these scores for readers.
     """
 
     metrics: dict[str, MetricValue]
@@ -88,7 +88,7 @@ class SplitResults:
 def evaluate_method(
     experiment: Experiment, method: Method, place: Path, meter: environment.Meter, progress: Progress
 ) -> SplitResults:
-    """Score the test videos and measure the scores, which are kept in ``place`` with plots of them."""
+    """Score the test videos and measure the scores, which are saved in ``place`` with plots of them."""
     with meter.stage("scoring"):
         split = score_split(experiment, method, progress)
     with meter.stage("metrics"):
@@ -110,7 +110,7 @@ def evaluate_method(
 
 
 def _shared(trained: ClassTable, here: ClassTable) -> list[tuple[int, int]]:
-    """Ids of the classes that both tables name, there and here; empty without an abnormal class in common."""
+    """Return ids of the classes that both tables name, there and here; empty without an abnormal class in common."""
     pairs = trained.common(here)
     return pairs if len(pairs) > 1 else []
 
@@ -118,7 +118,7 @@ def _shared(trained: ClassTable, here: ClassTable) -> list[tuple[int, int]]:
 def _in_common(
     scores: Sequence[VideoScores], videos: Sequence[Video], trained: ClassTable, here: ClassTable
 ) -> tuple[list[VideoScores], list[Video], ClassTable]:
-    """Scores and ground truth of the classes that both tables name; every anomalous frame stays one.
+    """Return scores and ground truth of the classes that both tables name; every anomalous frame stays one.
 
     Without an abnormal class in common the classes are this data set's, and nothing is scored by class.
     """
@@ -163,7 +163,7 @@ def _cut_videos(name: str, method: Method, split: ScoredSplit) -> list[str]:
 
 
 def _diagnostics(rows: ScoredRows) -> dict[str, Any]:
-    """Class recognition at a threshold chosen on the test split: to look at, never to rank by."""
+    """Return class recognition at a threshold chosen on the test split: to look at, never to rank by."""
     if rows.class_scores is None or not rows.positives.any() or rows.prevalence == 1:
         return {}
     found = recognise(rows)

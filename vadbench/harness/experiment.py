@@ -1,4 +1,4 @@
-"""From names and options to everything a run needs, checked before anything expensive starts."""
+"""Experiments: names and options resolved to everything a run needs, before anything expensive starts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from vadbench.scoring.protocol import Protocol, protocol
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for; the fields are the options of ``vadbench run``.
+    """The request of a user; the fields are the options of ``vadbench run``.
 
     ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
     """
@@ -116,19 +116,19 @@ class Experiment:
         return {"model": source.model, "weights": weights_name(source.weights), "sha256": self.clip.weights_sha256}
 
     def text(self) -> TextTower:
-        """CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is."""
+        """Return CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is."""
         self.used.add("text")
         return self.clip.text
 
     def without_folders(self, text: str) -> str:
-        """A text for a record, which names no folder of this machine."""
+        """Return a text for a record, without the folders of this machine."""
         folders = [self.dataset.root, self.provision.features.folder, self.out, cache_root(), Path.cwd(), Path.home()]
         return without_folders(text, folders)
 
     def notes(self) -> list[str]:
-        """What a reader of the results must know before comparing them."""
+        """Return the notes that a reader of the results needs before comparing them."""
         made_by, trained = self.provision.fingerprint, self.config.recipe is not None
-        # Of features of unknown origin the CLIP is what they are held against, not what made them.
+        # Features of unknown origin are only compared with the CLIP; it need not have made them.
         origin = clip_notes(self.clip.source) if made_by.known else []
         if not origin and "text" in self.used:
             origin = text_notes(self.clip.source)
@@ -140,7 +140,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     """Resolve names, settings, device, CLIP, data and features.
 
     Raises:
-        VadbenchError: whatever cannot be resolved, cheapest checks first.
+        VadbenchError: something cannot be resolved, cheapest checks first.
     """
     start = _starting_point(request)
     method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
@@ -149,7 +149,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         "method": registry.provenance("method", start.method),
         "dataset": registry.provenance("dataset", start.dataset),
     }
-    # What a training was made with are the settings for the data set that it was made on.
+    # The settings of a training are those for the data set that it was made on.
     defaults = method.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = _config(request, start, method, version, defaults)
     preset = protocol(request.protocol_name, registry)
@@ -166,7 +166,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     changed = changed_names(config, resolve(method.Config, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
     if request.features is None and request.features_layout is not None:
-        raise ConfigError("--features-layout says how the files in --features lie; give both")
+        raise ConfigError("--features-layout is the layout of the files in --features; give both")
     device = choose_device(request.device)
     make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
@@ -195,7 +195,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         provision=provision,
         clip=clip,
         protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.fingerprint.regions else rules,
-        # What was asked for, and not that features of regions are scored by their maximum.
+        # The crop that was asked for, and not that features of regions are scored by their maximum.
         changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],
         device=device,
         out=request.out,
@@ -216,7 +216,7 @@ class _StartingPoint:
 
 
 def _starting_point(request: Request) -> _StartingPoint:
-    """What the user names, or the run that the user names.
+    """Return the names that the user gives, or those of the run that the user names.
 
     Raises:
         ConfigError: a name is missing.
@@ -234,7 +234,7 @@ def _starting_point(request: Request) -> _StartingPoint:
 def _config(
     request: Request, start: _StartingPoint, method: type[Method], version: str, defaults: Mapping[str, Any]
 ) -> MethodConfig:
-    """The settings of the method, or those that the training to evaluate was made with.
+    """Return the settings of the method, or those that the training to evaluate was made with.
 
     Raises:
         ConfigError: the method has no such setting, needs a training that they leave out, or the training to evaluate
@@ -269,10 +269,10 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
 def with_descriptions(
     assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
 ) -> Sequence[str]:
-    """What ``--set`` says, and ``--descriptions`` as the setting that the method reads from a file.
+    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that the method reads from a file.
 
     Raises:
-        ConfigError: it reads none.
+        ConfigError: the method reads none.
     """
     if descriptions is None:
         return assignments

@@ -67,12 +67,7 @@ class Extraction:
         """Extract the features; errors as for :func:`vadbench.features.extraction.extract_features`."""
         asked = self.request
         return extract_features(
-            self.videos,
-            self.encoder,
-            asked.store,
-            shard=asked.shard,
-            keep_going=asked.keep_going,
-            progress=progress,
+            self.videos, self.encoder, asked.store, shard=asked.shard, keep_going=asked.keep_going, progress=progress
         )
 
 
@@ -107,9 +102,9 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
 
 
 def find_videos(paths: Sequence[Path]) -> list[Video]:
-    """The videos that paths name: files, folders of frames, and all of these under other folders.
+    """Find the videos that paths name: files, folders of frames, and all of these under other folders.
 
-    A video is called by its file name without suffix, or by its path under the given folder.
+    A video is named by its file name without suffix, or by its path under the given folder.
 
     Raises:
         DataError: a path is missing or holds no video, or two videos would share a name.
@@ -160,7 +155,7 @@ def _dataset_videos(name: str, data_root: Path | None, registry: Registry, progr
 
 
 def _region_source(request: ExtractionRequest, videos: Sequence[Video], device: torch.device) -> RegionSource | None:
-    """The file of boxes or the detector that a request names; imported here, as pandas and detectors take a while."""
+    """Open the file of boxes or the detector of a request; imported here, as pandas and detectors are slow to load."""
     if request.regions:
         from vadbench.features.boxes import Boxes
 

@@ -1,10 +1,9 @@
-"""How long videos are, and whether features can be theirs."""
+"""Lengths of videos, and the check that features fit them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.base.types import Progress
@@ -15,23 +14,17 @@ from vadbench.features.source import FeatureSource
 from vadbench.scoring.protocol import Protocol
 
 
-class VideoLengths(NamedTuple):
-    """Frames of each video, and what a reader of the results must know about them."""
-
-    frames: Mapping[str, int]
-    notes: Sequence[str]
-
-
 def video_lengths(
     source: FeatureSource,
     rows: Mapping[str, int],
     videos: Mapping[Split, Sequence[Video]],
     rules: Protocol,
     progress: Progress,
-) -> VideoLengths:
-    """Frames of each video, after making sure that annotation and features belong together.
+) -> tuple[dict[str, int], list[str]]:
+    """Return the frames of each video and notes on them, after making sure that annotation and features belong
+    together.
 
-    Where nobody states them they are taken as rows times stride, or up to the last annotated frame where that lies in
+    Unknown ones are estimated as rows times stride, or up to the last annotated frame where that is in
     the row that layouts without tails leave out. Only a test video whose true length matters stops the run.
 
     Args:
@@ -68,17 +61,17 @@ def video_lengths(
     notes = []
     if guessed:
         notes.append(
-            f"nobody states how long {len(guessed)} videos are, the first is {guessed[0]!r}: taken as rows x {stride},"
+            f"frame count of {len(guessed)} videos unknown, the first is {guessed[0]!r}: estimated as rows x {stride},"
             " or up to the last annotated frame"
         )
     if odd:
         notes.append(f"{len(odd)} videos of doubtful length, the first: {odd[0]}")
-    return VideoLengths(lengths, notes)
+    return lengths, notes
 
 
 def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
-    """How long a video is: as decoded for our own features, else by the annotation, by features of every frame, or by
-    the container, in this order; ``None`` where nobody says."""
+    """Return the frame count of a video: as decoded for our own features, else by the annotation, by features of every
+    frame, or by the container, in this order; ``None`` if unknown."""
     made = rows if source.fingerprint.stride == 1 else source.frames(video.name)
     if made is not None and (source.fingerprint.known or video.frames is None):
         return made
@@ -91,7 +84,7 @@ def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
 
 
 def count_rows(folder: Path, name: str, counts: Mapping[str, int]) -> int:
-    """Rows of a video, the same in each crop.
+    """Return the number of rows of a video, the same in each crop.
 
     Args:
         folder: where its features are, for messages.

@@ -1,4 +1,4 @@
-"""Features that somebody made before: opening them, and making sure that they are what they should be."""
+"""Features that were made before: opening them, and checking that they fit the data set and the CLIP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHECKED = "checked.jsonl"
 
 @dataclass(frozen=True)
 class GivenFeatures:
-    """A folder of features and, where the user names it, the layout they lie in; folders called as in ``without`` hold
+    """A folder of features and, where the user names it, their layout; folders named in ``without`` contain
     none."""
 
     folder: Path
@@ -37,7 +37,7 @@ class GivenFeatures:
 
 
 def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatures | None) -> GivenFeatures | None:
-    """The features to use: those the user names, else those in the root where it holds no video, else none."""
+    """Return the features to use: those the user names, else those in the root where it holds no video, else none."""
     without = dataset.truth_folders
     if given is not None:
         return replace(given, without=without)
@@ -59,7 +59,7 @@ def open_given(
 
     Args:
         given: where they are.
-        dataset: whose videos they are; the preflight compares its class words with the rows.
+        dataset: the data set of the videos; the preflight compares its class words with the rows.
         videos: of each split; some may lack features.
         clip: the CLIP that they are said to come from.
         cache: folder for what was looked at before.
@@ -103,15 +103,15 @@ def open_given(
             f"of unknown origin; a row every {fingerprint.stride} frames, mean cosine with the class names under CLIP"
             f" {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
         )
-    kept = require_present(dataset, videos, looks, f"features in {source.folder}", leave_out)
-    names = [v.name for v in every_video(kept.videos)]
+    kept, notes = require_present(dataset, videos, looks, f"features in {source.folder}", leave_out)
+    names = [v.name for v in every_video(kept)]
     return FoundFeatures(
-        kept.videos,
+        kept,
         source,
         weights,
         {name: looks[name].digest for name in names},
         {name: count_rows(source.folder, name, looks[name].rows) for name in names},
-        [f"features given: {source.folder.name}, {origin}", *damaged, *kept.notes],
+        [f"features given: {source.folder.name}, {origin}", *damaged, *notes],
     )
 
 
@@ -126,7 +126,7 @@ def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSour
 
 
 def _samples(source: FeatureSource, looks: Mapping[str, VideoLook]) -> list[SampledRows]:
-    """The rows that are compared with a CLIP's texts; where a video was damaged, another one's."""
+    """Return the rows that are compared with a CLIP's texts; where a video was damaged, another one's."""
     return [
         source.sample(name) if (sample := looks[name].sample) is None else sample
         for name in sampled_videos(sorted(looks))
@@ -160,7 +160,7 @@ def require_file(source: FeatureSource, video: Video) -> None:
     """Raise if a store's features of a video are of another file than the one that is there.
 
     Raises:
-        FeatureError: they are.
+        FeatureError: it is another file.
     """
     if not isinstance(source, FeatureStore) or video.path is None or not video.path.exists():
         return
@@ -174,7 +174,7 @@ def require_encoder(source: FeatureSource, found: Preflight) -> None:
     """Raise if some rows of features of unknown origin show that another encoder made them.
 
     Raises:
-        FeatureError: they do.
+        FeatureError: another encoder made them.
     """
     if found.verdict == "other encoder":
         raise FeatureError(

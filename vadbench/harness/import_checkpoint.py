@@ -39,7 +39,7 @@ _WRAPPINGS = ("state_dict", "model_state_dict")
 
 
 class Stub:
-    """Stands for an object of a class that is not loaded; takes whatever a pickle does to it, and forgets it."""
+    """Stand-in for an object of a class that is not loaded; accepts all that a pickle does to it, and forgets it."""
 
     def __new__(cls, *_: Any, **__: Any) -> Stub:
         return super().__new__(cls)
@@ -55,7 +55,7 @@ class Stub:
 
 
 def read_reference(path: Path) -> dict[str, Tensor]:
-    """The tensors of a released checkpoint: a bare state dict, or one inside a training checkpoint.
+    """Read the tensors of a released checkpoint: a bare state dict, or one inside a training checkpoint.
 
     Raises:
         CheckpointError: the file is absent, damaged, no checkpoint, or names code that has no place in one.
@@ -77,7 +77,7 @@ def read_reference(path: Path) -> dict[str, Tensor]:
         raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"cannot read {path} as a checkpoint of tensors: it is none, or holds more than tensors, which could run"
+            f"cannot read {path} as a checkpoint of tensors: it is none, or contains more than tensors, which could run"
             " code; get the file from its authors again"
         ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
@@ -97,7 +97,7 @@ def read_reference(path: Path) -> dict[str, Tensor]:
 
 
 def _require_numbers(path: Path, key: str, value: Tensor) -> None:
-    """Refuse weights that are not plain numbers; a whole number alone counts something."""
+    """Raise if weights are not plain numbers; a single whole number is a counter."""
     plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
     if not plain or not (value.is_floating_point() or (value.dtype == torch.int64 and value.numel() == 1)):
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""Which videos of a data set take part in a run, and the features that were found for them."""
+"""The videos of a data set that take part in a run, and the features that were found for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vadbench.scoring.protocol import Protocol
 
 
 class Participants(NamedTuple):
-    """The videos that take part, what the protocol leaves out, and what the data set met while it read its lists."""
+    """The videos that take part, what the protocol leaves out, and the problems in the data set's lists."""
 
     videos: Mapping[Split, Sequence[Video]]
     notes: Sequence[str]
@@ -23,7 +23,7 @@ class Participants(NamedTuple):
 
 
 def participants(dataset: Dataset, rules: Protocol) -> Participants:
-    """The videos of each split that a protocol evaluates.
+    """Return the videos of each split that a protocol evaluates.
 
     Raises:
         DataError: a list cannot be read, a split has no video, or one is in it twice.
@@ -46,27 +46,21 @@ def participants(dataset: Dataset, rules: Protocol) -> Participants:
 
 
 def every_video(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
-    """The videos of all splits, one split after the other."""
+    """Return the videos of all splits, one split after the other."""
     return [v for split in SPLITS for v in videos[split]]
-
-
-class PresentVideos(NamedTuple):
-    """The videos that can be used, and what a reader of the results must know about the others."""
-
-    videos: Mapping[Split, Sequence[Video]]
-    notes: Sequence[str]
 
 
 def require_present(
     dataset: Dataset, videos: Mapping[Split, Sequence[Video]], present: Collection[str], what: str, allowed: bool
-) -> PresentVideos:
-    """The videos that can be used; the others stop the run unless the user allowed them to be missing.
+) -> tuple[dict[Split, list[Video]], list[str]]:
+    """Return the videos that can be used, and notes on the others, which stop the run unless they are allowed to be
+    missing.
 
     Args:
         dataset: whose videos they are.
         videos: of each split.
         present: names of those that can be used.
-        what: the others lack, in words.
+        what: the thing that the others lack, in words.
         allowed: whether they may be missing.
 
     Raises:
@@ -89,7 +83,7 @@ def require_present(
         for split in SPLITS
         if len(kept[split]) < len(videos[split])
     ]
-    return PresentVideos(kept, notes)
+    return kept, notes
 
 
 @dataclass(frozen=True)
@@ -99,10 +93,10 @@ class FoundFeatures:
     Args:
         videos: of each split.
         source: the features.
-        weights: of what made them, or what stands in for it where nobody knows.
-        identity: what each video's features were made of.
+        weights: hash of the encoder's weights, or its substitute where they are unknown.
+        identity: the source of each video's features.
         rows: how many each video has.
-        notes: what a reader of the results must know.
+        notes: remarks for readers of the results.
     """
 
     videos: Mapping[Split, Sequence[Video]]

@@ -35,12 +35,12 @@ class Provision:
     Args:
         videos: the videos of each split that take part.
         features: their features at the stride and pooling that the method asked for.
-        fingerprint: what made the features; where nobody knows, the digest of their values stands in for it.
+        fingerprint: that of the features; if their encoder is unknown, it has the digest of their values instead.
         frames: how long each video is.
         crop: which crop is scored, by the protocol's or the user's wish.
         scored: the crops of each test video that are scored.
-        identity: what each video's features were made of: the id of its file, or of the values of given features.
-        notes: what a reader of the results must know about the data.
+        identity: the source of each video's features: the id of its file, or of the values of given features.
+        notes: remarks on the data for readers of the results.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -53,11 +53,11 @@ class Provision:
     notes: Sequence[str]
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
-        """The crops of training videos that are scored as those of the test videos are."""
+        """Return the crops of training videos that are scored as those of the test videos are."""
         return {name: self.crop.like_test(self.features, name) for name in names}
 
     def record(self, dataset: Dataset, split: Split) -> SplitRecord:
-        """What a run's record keeps of a split; its manifest is part of the run's key."""
+        """Return the entry of a split in a run's record; its manifest is part of the run's key."""
         videos = self.videos[split]
         return SplitRecord(
             videos=len(videos),
@@ -69,7 +69,7 @@ class Provision:
 
 
 def _entry(video: Video, *facts: Any) -> list[Any]:
-    """A video of a manifest: what is annotated of it, and what else is known."""
+    """Return the entry of a video in a manifest: its annotation, and what else is known."""
     return [
         *(video.name, list(video.labels), *facts),
         *([s.label, s.start, s.end] for s in video.segments),
@@ -78,13 +78,13 @@ def _entry(video: Video, *facts: Any) -> list[Any]:
 
 
 def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | None, cache: Path) -> dict[Split, str]:
-    """What :attr:`vadbench.records.record.SplitRecord.inputs` of each split would be now; nothing is extracted for it.
+    """Return the present :attr:`vadbench.records.record.SplitRecord.inputs` of each split, without extracting anything.
 
     Args:
         dataset, rules, given, cache: as for :func:`provide`.
 
     Returns:
-        nothing for a split of which a video is not here.
+        no entry for a split with a video that is not here.
 
     Raises:
         DataError: files contradict each other, or features that are given are damaged.
@@ -123,7 +123,7 @@ def provide(
         dataset: the data set in its place on disk.
         rows: stride and pooling wanted.
         clip: the CLIP that extracts what is not in the cache.
-        cache: folder under which feature stores are kept, one per data set and fingerprint. A second process that
+        cache: folder of the feature stores, one per data set and fingerprint. A second process that
             needs the same data set waits until the first has made it ready.
         rules: how annotated intervals are read, which videos and crops take part, how far a count may be off.
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
@@ -145,20 +145,20 @@ def provide(
         else:
             made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
     videos, source = made.videos, made.source
-    lengths = video_lengths(source, made.rows, videos, rules, progress)
-    features = pooled_features(source, rows.stride, rows.pooling, lengths.frames)
+    frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
+    features = pooled_features(source, rows.stride, rows.pooling, frames)
     crop = CropRule(rules.crop, crop_asked)
-    scored = crop.of_test(features, [v.name for v in videos["test"]])
+    scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
         features,
         replace(features.fingerprint, weights=made.weights),
-        lengths.frames,
+        frames,
         crop,
-        scored.crops,
+        scored,
         made.identity,
-        [*listed.notes, *made.notes, *lengths.notes, *scored.notes, *map(str, mismatches), *listed.problems],
+        [*listed.notes, *made.notes, *of_lengths, *of_crops, *map(str, mismatches), *listed.problems],
     )
 
 
@@ -171,25 +171,25 @@ def _extracted(
     leave_out: bool,
     progress: Progress,
 ) -> FoundFeatures:
-    """Features extracted from the data set's videos, or kept in the cache; damaged videos may be left out."""
+    """Return features extracted from the data set's videos, or found in the cache; damaged videos may be left out."""
     here = {v.name for v in every_video(videos) if v.path is not None and v.path.exists()}
-    kept = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
+    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     place = folder / wanted.digest
     report = extract_features(
-        every_video(kept.videos), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
+        every_video(kept), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
     )
     store, damaged = FeatureStore(place), dict(report.failed)
     # The store may still hold rows of an earlier, undamaged file.
     there = set(store.names) - damaged.keys()
-    sound = require_present(dataset, kept.videos, there, "a file without damage", bool(damaged))
+    sound, unsound = require_present(dataset, kept, there, "a file without damage", bool(damaged))
     return FoundFeatures(
-        sound.videos,
+        sound,
         store,
         store.fingerprint.weights,
-        {v.name: source_id(v.path) for v in every_video(sound.videos) if v.path is not None},
-        {v.name: store.rows(v.name).shape[1] for v in every_video(sound.videos)},
-        [*kept.notes, *damaged.values(), *sound.notes],
+        {v.name: source_id(v.path) for v in every_video(sound) if v.path is not None},
+        {v.name: store.rows(v.name).shape[1] for v in every_video(sound)},
+        [*absent, *damaged.values(), *unsound],
     )

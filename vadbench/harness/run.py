@@ -1,4 +1,4 @@
-"""One run from names to record: data set, features, training, scores, metrics, run folder."""
+"""A run from names to record: data set, features, training, scores, metrics, run folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
     An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
 
     Args:
-        experiment: what is run.
+        experiment: the experiment to run.
         seed: of everything that is drawn.
         progress: told how far it is.
         again: discard what is there, evaluations of the training included, and run from the beginning. With
@@ -69,7 +69,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
 def _run(
     experiment: Experiment, training: Training, evaluation: str, test: SplitRecord, place: Path, progress: Progress
 ) -> RunRecord:
-    """Train unless the weights are there, score and measure; the record of that.
+    """Train unless the weights are there, score and measure, and return the record.
 
     Raises:
         VadbenchError: whatever went wrong, after it was recorded.
@@ -126,7 +126,7 @@ def _run(
 
 
 def _reused(experiment: Experiment, place: Path, record: RunRecord) -> Outcome:
-    """A finished run, with a note where its code was another than today's."""
+    """Return a finished run, with a note if its code differs from today's."""
     edited = [
         f"the files of {kind} {experiment.dataset.name if kind == 'dataset' else experiment.method_name}"
         for kind, made in experiment.code.items()

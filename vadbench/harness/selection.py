@@ -1,4 +1,4 @@
-"""Which weights of a training are evaluated: the last, or the best by a rule that every result states."""
+"""Selection of the weights of a training to evaluate: the last, or the best by a rule that every result states."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ TOP_SHARE = 16
 def choose_judge(
     dataset: Dataset, provision: Provision, rule: Selection, on_test: Judge, precision: str, seed: int
 ) -> tuple[Sequence[Video], Judge | None]:
-    """The training videos to train on, and what says how good the weights are; nothing where the last ones count.
+    """Return the videos to train on, and the judge of the weights, ``None`` if the last ones are evaluated.
 
     Args:
         dataset: says which videos are normal.
         provision: its videos and their features.
         rule: which weights are evaluated.
-        on_test: what says how good weights are on the test split.
+        on_test: the judge of weights on the test split.
         precision: arithmetic of the method, as in a recipe.
         seed: of the run.
 
@@ -60,10 +60,10 @@ def choose_judge(
 
 
 def selection_notes(rule: Selection, folder: Path) -> list[str]:
-    """What a reader of a result must know about how its weights were chosen.
+    """Return the notes on how the weights of a result were chosen.
 
     Args:
-        rule: by which they were.
+        rule: the rule that chose them.
         folder: of the training.
     """
     if rule == "last":
@@ -103,7 +103,7 @@ def hold_out(dataset: Dataset, videos: Sequence[Video], seed: int) -> tuple[list
 
 
 def video_auc(scores: Sequence[VideoScores], abnormal: Mapping[str, bool]) -> float:
-    """AUC of whole videos, abnormal against normal, each scored by the mean of its top rows."""
+    """Return the AUC of whole videos, abnormal against normal, each scored by the mean of its top rows."""
     tops = np.array([_top_mean(s) for s in scores], np.float64)
     positive = np.array([abnormal[s.name] for s in scores], np.int64)
     value = Ranking(tops).auc(positive, 1 - positive)

@@ -1,4 +1,4 @@
-"""From which score on a video that nobody annotated counts as anomalous."""
+"""The score from which on rows of a video without annotation count as anomalous."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_draws
-from vadbench.base.types import Progress, silent
+from vadbench.base.types import Progress
 from vadbench.harness.provision import Provision
 from vadbench.method import Method
 from vadbench.scoring.scoring import score_videos
 
 NORMAL_VIDEOS = 100
-"""How many normal training videos are scored for the threshold at most: our decision."""
+"""Most normal training videos that are scored for the threshold: our decision."""
 
 
 def normal_threshold(
-    method: Method,
-    provision: Provision,
-    names: Sequence[str],
-    precision: str,
-    seed: int,
-    progress: Progress = silent,
+    method: Method, provision: Provision, names: Sequence[str], precision: str, seed: int, progress: Progress
 ) -> float | None:
-    """The 99th percentile of the scores of normal training videos, rows counting equally (our decision).
+    """Return the 99th percentile of the scores of normal training videos, rows counting equally (our decision).
 
-    Of more than :data:`NORMAL_VIDEOS` so many are drawn under the seed. It has no part in any metric: it says where an
-    event begins in a video that nobody annotated.
+    Of more than :data:`NORMAL_VIDEOS`, that number is drawn under the seed. The threshold has no part in any metric: it
+    tells where an event begins in a video without annotation.
 
     Args:
         method: trained.
@@ -47,7 +42,7 @@ def normal_threshold(
     scores = []
     for done, (name, crops) in enumerate(provision.scored_like_test(names).items()):
         progress("scoring normal videos", done, len(names))
-        # One at a time, and its class probabilities forgotten: a hundred long videos' would be much to hold.
+        # One at a time, and its class probabilities forgotten: those of a hundred long videos would take much memory.
         with torch_draws(method.task.device, Purpose.THRESHOLD, seed, MAIN_STAGE, name):
             (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, precision)
         scores.append(video.anomaly)

@@ -1,4 +1,4 @@
-"""The training that a run needs: what names it, where it lies, and how its weights are made or found."""
+"""The training that a run needs: its key, its folder, and how its weights are made or found."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Training:
     """The training that a run needs, there or still to be made.
 
     Args:
-        folder: where it lies.
+        folder: its run folder.
         key, group, seed: as in a record.
         split: the videos it is made from.
-        made: what the finished training says of itself that is only evaluated (``--from``).
+        made: the description of a finished training that is only evaluated (``--from``).
     """
 
     folder: RunFolder
@@ -55,7 +55,7 @@ class Training:
 
 
 def open_training(experiment: Experiment, seed: int, evaluation: str) -> Training:
-    """The training of an experiment under a seed, or the one that it evaluates.
+    """Return the training of an experiment under a seed, or the one that it evaluates.
 
     Raises:
         CheckpointError: the training to evaluate cannot be read, or was made on other features.
@@ -75,7 +75,7 @@ def open_training(experiment: Experiment, seed: int, evaluation: str) -> Trainin
 
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
-    """A fresh method on the experiment's device, its parameters drawn under ``seed``."""
+    """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
     task = Task(classes, experiment.clip.dim, experiment.device, experiment.text)
     return build_method(experiment.method, experiment.config, task, seed)
 
@@ -91,8 +91,8 @@ def save_training(
     """Write the weights of a training with what they belong to.
 
     Args:
-        experiment: what they were trained for.
-        training: names it and says where it lies.
+        experiment: the experiment they were trained for.
+        training: its key and folder.
         method: with the weights.
         selection: the rule by which they were chosen.
         threshold: as in :class:`vadbench.harness.checkpoints.CheckpointInfo`.
@@ -124,7 +124,7 @@ def save_training(
 
 
 def training_identity(experiment: Experiment, train: SplitRecord, selection: str = "", seed: int | None = None) -> str:
-    """The key of a training of an experiment; without a seed what all of its seeds share."""
+    """Return the key of a training of an experiment; without a seed the key that all of its seeds share."""
     return training_key(
         method=experiment.method_name,
         version=experiment.version,
@@ -141,7 +141,7 @@ def training_identity(experiment: Experiment, train: SplitRecord, selection: str
 
 
 def classes_in_keys(experiment: Experiment) -> list[Any]:
-    """The class table as part of a key: prompts are made of its words."""
+    """Return the class table as part of a key: prompts are made of its words."""
     table = experiment.dataset.classes
     return [table.normal, *([c.name, c.words] for c in table.classes)]
 
@@ -159,7 +159,7 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
 
 
 def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:
-    """The method with the weights of a training, which is made where it is not there; one that was cut off goes on."""
+    """Return the method with the weights of a training, which is started or continued if it is not finished."""
     dataset, config, seed = experiment.dataset, experiment.config, training.seed
     method = build(experiment, training.made.class_table() if training.made else dataset.classes, seed)
     folder = training.folder
@@ -185,7 +185,7 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
 
 
 def _samples(features: FeatureSource, videos: Sequence[Video], classes: ClassTable, which: str) -> list[Sample]:
-    """The samples of training videos; ``which`` is as for :func:`vadbench.features.crops.training_crops`."""
+    """Return the samples of training videos; ``which`` is as for :func:`vadbench.features.crops.training_crops`."""
     samples = []
     for video in videos:
         labels, first = weak_labels(video.labels, classes)

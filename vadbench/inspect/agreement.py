@@ -1,6 +1,6 @@
-"""How far two runs of rows agree that should be the same, and what that says about how they were made.
+"""Agreement of two sequences of rows that should be the same, and its likely cause.
 
-Cosines of rows that belong together, measured on real features (OpenAI's ViT-B/16 on UCF-Crime videos):
+Cosines of corresponding rows, measured on real features (OpenAI's ViT-B/16 on UCF-Crime videos):
 
 ============================================  ==============
 the same, rounded to float16                  above 0.9999
@@ -11,7 +11,7 @@ rows of another video                         0.66
 rows of another encoder of the same width     -0.04
 ============================================  ==============
 
-Users report about 0.9 between their own rows and VadCLIP's released ones. The bounds between them are our decision.
+Users report about 0.9 between their rows and VadCLIP's released ones. The thresholds below are our decision.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ AgreementKind = Literal[
 ]
 
 CLOSE = 0.9999
-"""Rows of a higher cosine are the same but for rounding."""
+"""Cosine above which rows are the same except for rounding."""
 
 _BANDS: Sequence[tuple[float, AgreementKind, str]] = (
     (0.97, "preprocessing", "another resize, decoder or arithmetic, or another pooling of the same frames"),
@@ -52,15 +52,15 @@ _BANDS: Sequence[tuple[float, AgreementKind, str]] = (
     (-1.0, "encoder", "another encoder"),
 )
 _UNIT = 2e-3
-"""Lengths this close to 1 are those of normalised rows; rounding to float16 takes 2e-4."""
+"""Tolerance for the length of normalised rows, 1; rounding to float16 takes 2e-4."""
 _SCALE = 1e-2
-"""A length that differs by more is no rounding."""
+"""Largest difference in length that rounding can explain."""
 _CHUNK_VALUES = 1 << 21
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why features differ, as far as their values tell; of kind ``same`` where they do not."""
+    """Likely cause of a difference between features, judged by their values; kind ``same`` if there is none."""
 
     kind: AgreementKind
     text: str
@@ -68,15 +68,15 @@ class Cause:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a comparison of rows, pair by pair, found.
+    """Result of comparing rows pair by pair.
 
     Args:
-        rows: how many pairs.
-        mean: cosine of a pair on average, -1 to 1. A row of zeros has 1 with another one and 0 with all else.
-        lowest: the lowest of a pair.
-        finite: whether no value is NaN or infinite; the cosines are of no use otherwise.
+        rows: number of pairs.
+        mean: mean cosine of the pairs, -1 to 1. Two rows of zeros have 1, a row of zeros and another one 0.
+        lowest: lowest cosine of a pair.
+        finite: whether all values are finite; the cosines are meaningless otherwise.
         identical: whether all values are equal.
-        halved: whether they are once both are rounded to float16.
+        halved: whether all values are equal once both are rounded to float16.
         unit: whether all rows of the first have unit length, and all of the second.
         scaled: whether the lengths of a pair differ by more than rounding does.
     """
@@ -92,11 +92,11 @@ class Agreement:
 
     @property
     def close(self) -> bool:
-        """Whether all pairs point the same way."""
+        """``True`` if all pairs have the same direction."""
         return self.finite and self.lowest > CLOSE
 
     def cause(self) -> Cause:
-        """The likely cause, judged by the values alone."""
+        """Likely cause, judged by the values alone."""
         if not self.finite:
             return Cause("not-finite", "NaN or infinite values")
         if self.identical:
@@ -106,18 +106,18 @@ class Agreement:
         if self.unit[0] != self.unit[1]:
             return Cause("normalised", f"the same directions, normalised to unit length in {'AB'[self.unit[1]]} only")
         if self.scaled:
-            return Cause("rescaled", "the same directions, of other lengths")
+            return Cause("rescaled", "the same directions, but different lengths")
         if self.halved:
             return Cause("rounded", "the same values, rounded to float16")
         return Cause("rounded", "the same up to rounding: other arithmetic of the encoder or of the pooling")
 
 
 def agreement(a: FeatureRows, b: FeatureRows) -> Agreement:
-    """Compare two runs of as many rows, pair by pair and a piece at a time.
+    """Compare two sequences of the same length, pair by pair and in pieces.
 
     Args:
         a: ``(rows, dim)``, at least one row.
-        b: the same.
+        b: rows of the same shape.
     """
     step = max(_CHUNK_VALUES // a.shape[1], 1)
     pieces = [_piece(a[i : i + step], b[i : i + step]) for i in range(0, len(a), step)]

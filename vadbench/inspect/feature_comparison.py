@@ -1,8 +1,8 @@
-"""Two sets of features of the same videos: how far they agree, and the likely cause where they do not.
+"""Compare two sets of features of the same videos: how far they agree, and the likely cause of differences.
 
-Why one's own features differ from released ones is the question behind most failed attempts to reproduce a number. Each
-cause leaves a mark that can be measured: rows are tried pooled, shifted and against the other crops, and where nothing
-makes them fit, their cosines are read against those of :mod:`vadbench.inspect.agreement`.
+Features that differ from released ones are behind most failed attempts to reproduce a number. Each cause can be
+measured: rows are compared pooled, shifted and against the other crops, and if none of these fits, their cosines are
+compared with those of :mod:`vadbench.inspect.agreement`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Matched = tuple[Agreement | None, list[Cause]]
 
 _SHIFTS = tuple(k for size in range(1, 9) for k in (size, -size))
 _LOOK = 256
-"""Rows that are tried against other crops and poolings, or shifted; what fits is then compared whole."""
+"""Rows used to try other crops, poolings and shifts; the best fit is then compared in full."""
 _POOLINGS: Sequence[Pooling] = ("mean", "first", "middle")
 
 
 @dataclass(frozen=True)
 class VideoComparison:
-    """One video that both sets have.
+    """Comparison of one video that both sets have.
 
     Args:
-        name: of the video.
-        shapes: (crops, rows, dim) in A and in B; ``None`` where one cannot be read.
-        cosine: mean over the rows compared, ``lowest`` of them; ``None`` where no two rows belong together.
-        causes: the likely ones; a single one of kind ``same`` where all values are equal.
+        name: name of the video.
+        shapes: (crops, rows, dim) in A and in B; ``None`` if one cannot be read.
+        cosine: mean over the compared rows, with ``lowest`` the minimum; ``None`` if no rows correspond.
+        causes: the likely causes; a single one of kind ``same`` if all values are equal.
     """
 
     name: str
@@ -49,12 +49,12 @@ class VideoComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets of features, A and B.
+    """Comparison of two sets of features, A and B.
 
     Args:
-        videos: those that both have, by name.
-        only_a: names of those in A alone.
-        only_b: names of those in B alone.
+        videos: videos in both, by name.
+        only_a: names of videos only in A.
+        only_b: names of videos only in B.
         fingerprint: a line for each field in which the fingerprints differ.
     """
 
@@ -65,16 +65,16 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether both have the same values of the same videos."""
+        """``True`` if both have the same values of the same videos."""
         return not (self.only_a or self.only_b) and all(cause.kind == "same" for cause, _ in self.causes)
 
     @property
     def causes(self) -> list[tuple[Cause, int]]:
-        """Each cause and the number of its videos, the most frequent first."""
+        """Causes with the number of their videos, the most frequent first."""
         return Counter(cause for video in self.videos for cause in video.causes).most_common()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values for JSON."""
         causes = [{**asdict(cause), "videos": count} for cause, count in self.causes]
         return {"same": self.same, "causes": causes, **asdict(self)}
 
@@ -83,7 +83,7 @@ def compare(a: FeatureSource, b: FeatureSource, progress: Progress = silent) -> 
     """Compare all rows of the videos that two sets share.
 
     Raises:
-        FeatureError: they share none.
+        FeatureError: they have no video in common.
     """
     both = sorted({*a.names} & {*b.names})
     if not both:
@@ -136,7 +136,7 @@ def _shape(crops: Mapping[str, FeatureRows]) -> Shape:
 def _pair_crops(
     of_a: Mapping[str, FeatureRows], of_b: Mapping[str, FeatureRows], strides: tuple[int, int]
 ) -> tuple[list[tuple[str, str]], list[Cause]]:
-    """Crops that should be the same: those of one name, else the two that agree best."""
+    """Return pairs of crops that should be the same: those of one name, else the two that agree best."""
     pairs = [(crop, crop) for crop in of_a if crop in of_b]
     if pairs:
         alone = [([c for c in x if c not in y], side) for x, y, side in ((of_a, of_b, "A"), (of_b, of_a, "B"))]
@@ -149,7 +149,7 @@ def _pair_crops(
 
 
 def _along(a: FeatureRows, b: FeatureRows) -> Agreement:
-    """Compare rows from the first on, as far as both go."""
+    """Compare rows from the first on, up to the shorter length."""
     rows = min(len(a), len(b))
     return agreement(a[:rows], b[:rows])
 
@@ -159,7 +159,7 @@ def _trial(a: FeatureRows, b: FeatureRows) -> Agreement:
 
 
 def _other_crop(crop: str, rows: FeatureRows, of_b: Mapping[str, FeatureRows]) -> Matched | None:
-    """The crop of B that a crop of A is, where it is not the one of its own name."""
+    """Return the crop of B that equals a crop of A under another name, ``None`` if there is none."""
     for other, candidate in of_b.items():
         if _trial(rows, candidate).close and (found := _along(rows, candidate)).close:
             return found, [Cause("crop", f"crop {crop} of A is crop {other} of B")]
@@ -167,7 +167,7 @@ def _other_crop(crop: str, rows: FeatureRows, of_b: Mapping[str, FeatureRows]) -
 
 
 def _match(a: FeatureRows, b: FeatureRows, strides: tuple[int, int], frames: Sequence[int]) -> Matched:
-    """Lay rows of one crop beside each other and say what differs."""
+    """Align the rows of one crop and find what differs."""
     if strides[0] == strides[1]:
         return _match_rows(a, b)
     if strides[0] > strides[1]:
@@ -178,7 +178,7 @@ def _match(a: FeatureRows, b: FeatureRows, strides: tuple[int, int], frames: Seq
         stride, to_stride, length = strides[0], strides[1], frames[0]
     what = f"{names[0]} has a row every {to_stride} frames, {names[1]} one every {stride}"
     if to_stride % stride:
-        return None, [Cause("unaligned", f"{what}: no rows of one stand for those of the other")]
+        return None, [Cause("unaligned", f"{what}: the rows cannot be matched")]
     possible = [p for p in _POOLINGS if p != "middle" or stride == 1]
     pooled = {p: pool_rows(fine, length, stride, to_stride, p) for p in possible}
     best = max(possible, key=lambda p: _trial(pooled[p], coarse).mean)
@@ -190,7 +190,7 @@ def _match(a: FeatureRows, b: FeatureRows, strides: tuple[int, int], frames: Seq
 
 
 def _match_rows(a: FeatureRows, b: FeatureRows) -> Matched:
-    """Lay rows of one stride beside each other, shifted where that makes them agree."""
+    """Align rows of one stride, shifted if that makes them agree."""
     found, causes = _along(a, b), []
     for shift in _SHIFTS if found.finite and not found.close else ():
         x, y = (a[shift:], b) if shift > 0 else (a, b[-shift:])

@@ -1,4 +1,4 @@
-"""A set of features in figures: what is there, what made it, and whether its values are numbers."""
+"""Summary of a set of features: its size, its origin and whether its values are finite."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _CHUNK_VALUES = 1 << 22
 
 @dataclass(frozen=True)
 class Summary:
-    """A set of features in figures.
+    """Summary of a set of features.
 
     Args:
-        folder: where it lies.
-        layout: how.
-        fingerprint: 12 hex digits, or "unknown" where nobody recorded what made the features.
-        made_by: the fingerprint's fields; those about form are right even where it is unknown.
-        videos: that can be read.
-        rows: of one crop of each, added up.
-        bytes: of all values of all crops.
-        looked_at: rows whose values were looked at; the figures below are theirs.
-        length_mean: of these rows, as vectors; ``length_std`` their standard deviation; ``None`` where none is finite.
+        folder: its folder.
+        layout: layout of its files.
+        fingerprint: 12 hex digits, or "unknown" if the origin of the features was not recorded.
+        made_by: the fingerprint's fields; those about form are right even if the fingerprint is unknown.
+        videos: number of readable videos.
+        rows: total number of rows, of one crop of each video.
+        bytes: size of all values of all crops.
+        looked_at: rows whose values were read; the figures below are about them.
+        length_mean: mean length of these rows as vectors, ``length_std`` its deviation; ``None`` if none is finite.
         not_finite: rows with NaN or infinity.
         unreadable: a line for each video that cannot be read.
     """
@@ -51,17 +51,17 @@ class Summary:
     unreadable: Sequence[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
 def summarise(source: FeatureSource, every_row: bool = False, progress: Progress = silent) -> Summary:
-    """Count the rows of all videos and look at the values of some.
+    """Count the rows of all videos and read the values of some.
 
     Args:
         source: the features.
-        every_row: look at all values, not at the first 1,024 rows of 64 videos, evenly spread.
-        progress: told how many videos are done.
+        every_row: read all values rather than the first 1,024 rows of 64 evenly spread videos.
+        progress: called with the number of finished videos.
     """
     names = source.names
     chosen = set(names[:: max(math.ceil(len(names) / _VIDEOS), 1)])
@@ -97,7 +97,7 @@ def summarise(source: FeatureSource, every_row: bool = False, progress: Progress
 
 
 class _Lengths:
-    """Mean and deviation of the lengths of rows, a piece at a time."""
+    """Running mean and deviation of the lengths of rows."""
 
     def __init__(self) -> None:
         self.rows = self.finite = 0
@@ -111,7 +111,7 @@ class _Lengths:
             found = found[np.isfinite(found)]
             if not found.size:
                 continue
-            # Chan's update: adding up squares would lose the deviation of lengths that are all about 1.
+            # Chan's update: a sum of squares would lose the deviation of lengths that are all about 1.
             total, apart = self.finite + len(found), float(found.mean()) - self._mean
             self._squares += float(((found - found.mean()) ** 2).sum()) + apart**2 * self.finite * len(found) / total
             self._mean += apart * len(found) / total

@@ -1,4 +1,4 @@
-"""Looking at every file of a data set: a damaged one is reported, and the next one is looked at."""
+"""Check every file of a data set; a damaged file is reported and the check continues."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from vadbench.inspect.findings import FeaturesReport, Problem, ProblemKind, Repo
 from vadbench.scoring.protocol import NATIVE
 
 _TOLERANCE = NATIVE.rules.tolerance
-_WITHOUT = "vadbench run goes on without it with --allow-incomplete"
+_WITHOUT = "vadbench run continues without it with --allow-incomplete"
 _FETCH = f"fetch it, or {_WITHOUT}"
-_INSTEAD = f"or take it away and {_WITHOUT}"
-_MEND = f"fetch it again, {_INSTEAD}"
+_INSTEAD = f"or remove it and {_WITHOUT}"
+_REFETCH = f"fetch it again, {_INSTEAD}"
 
 
 @dataclass(frozen=True)
 class Length:
-    """A video's number of frames as far as its files tell, and the most that it can be; ``None`` where they do not."""
+    """Number of frames of a video according to its files, and its upper bound; ``None`` if they do not say."""
 
     frames: int | None
     most: int | None
 
 
 class _DefectError(DataError):
-    """A video that cannot be used, for a reason that has a kind of its own."""
+    """Raised for a video that cannot be used, with the kind of the problem."""
 
     def __init__(self, kind: ProblemKind, text: str) -> None:
         super().__init__(text)
@@ -52,17 +52,17 @@ def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress
     """Open the container of each video file and list each folder of frames.
 
     Returns:
-        how long each video is that can be used; the others are in the report.
+        The length of each usable video; the others are in the report.
     """
 
     def length(video: Video) -> Length:
         if video.path is None or not video.path.exists():
             raise _DefectError("missing", f"{video.name!r} has no file under {root}; {_FETCH}")
         if empty := _empty_file(video.path):
-            raise _DefectError("zero-length", f"{empty} is empty; {_MEND}")
+            raise _DefectError("zero-length", f"{empty} is empty; {_REFETCH}")
         frames = declared_frames(video.path)
         if frames is not None:
-            with _defect("frames", _MEND):
+            with _defect("frames", _REFETCH):
                 require_frames(video.name, video.frames, frames, _TOLERANCE)
         return Length(frames, frames)
 
@@ -83,10 +83,10 @@ def look_at_features(
     report: Report,
     progress: Progress,
 ) -> dict[str, Length]:
-    """Look at every value of the features of each video, and compare some with the class names under a CLIP.
+    """Read every value of the features of each video, and compare some with the class names under a CLIP.
 
     Returns:
-        how long each video is whose features can be used; the others are in the report.
+        The length of each video whose features can be used; the others are in the report.
     """
     try:
         source = open_of_videos(given, videos)
@@ -109,7 +109,7 @@ def look_at_features(
         if video.name in sampled:
             samples[video.name] = source.sample(video.name, mapped)
         frames = rows if made_by.stride == 1 else source.frames(video.name)
-        with _defect("frames", f"found in {folder}; {_MEND}"):
+        with _defect("frames", f"found in {folder}; {_REFETCH}"):
             if frames is not None:
                 require_frames(video.name, video.frames, frames, _TOLERANCE)
             elif video.frames is not None:
@@ -158,12 +158,12 @@ def _defect(kind: ProblemKind, advice: str) -> Iterator[None]:
 
 
 def _empty_file(path: Path) -> Path | None:
-    """The first file of a video that has no bytes."""
+    """Return the first empty file of a video."""
     return next((p for p in (list_images(path) if path.is_dir() else [path]) if not p.stat().st_size), None)
 
 
 def _mapped(source: FeatureSource, name: str) -> Mapping[str, FeatureRows]:
-    """The rows of each crop of a video."""
+    """Return the rows of each crop of a video."""
     try:
         return source.video_rows(name)
     except (EmptyFileError, WidthError) as error:
@@ -172,22 +172,22 @@ def _mapped(source: FeatureSource, name: str) -> Mapping[str, FeatureRows]:
 
 
 def _count_rows(source: FeatureSource, name: str, rows: Mapping[str, FeatureRows]) -> int:
-    """How many rows a video has in each crop."""
+    """Return the number of rows of a video, which must be the same in each crop."""
     counts = {crop: len(own) for crop, own in rows.items()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} in crop {crop}" for crop, count in counts.items())
         raise _DefectError(
-            "frames", f"{source.folder}: {name!r} must have as many rows in each crop, found {found}; {_MEND}"
+            "frames", f"{source.folder}: {name!r} must have as many rows in each crop, found {found}; {_REFETCH}"
         )
     return next(iter(counts.values()))
 
 
 def _extras(found: Sequence[str]) -> list[Problem]:
-    return [Problem("extra", name, f"{name} is of no video in the lists and left out") for name in found]
+    return [Problem("extra", name, f"{name} belongs to no video in the lists and is ignored") for name in found]
 
 
 def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
-    """Symbolic links below a folder whose end is not below it; folders of frames are not listed."""
+    """Return symbolic links below a folder that lead out of it or nowhere; folders of frames are not listed."""
     root, problems, folders = os.path.realpath(folder), [], [str(folder)]
     while folders:
         with suppress(OSError), os.scandir(folders.pop()) as entries:
@@ -195,10 +195,10 @@ def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if not os.path.exists(target):
-                        text = f"{entry.path} is a link to {target}, where nothing is; mend or remove it"
+                        text = f"{entry.path} is a link to {target}, which does not exist; fix or remove it"
                         problems.append(Problem("link", entry.path, text))
                     elif not Path(target).is_relative_to(root):
-                        text = f"{entry.path} is a link to {target}, outside of {folder}; the folder alone is no copy"
+                        text = f"{entry.path} is a link to {target}, outside {folder}; a copy of the folder lacks it"
                         problems.append(Problem("link", entry.path, text))
                 elif entry.is_dir() and entry.path not in left_out:
                     folders.append(entry.path)
@@ -208,7 +208,7 @@ def _links(folder: Path, left_out: Collection[str]) -> list[Problem]:
 def _encoder_problems(
     source: FeatureSource, samples: Sequence[SampledRows], classes: ClassTable, clip: Clip | None, report: Report
 ) -> Iterator[Problem]:
-    """What a run would say of the features' encoder."""
+    """Return the problems that a run would report about the features' encoder."""
     known = source.fingerprint.known
     try:
         if clip is not None:
@@ -224,6 +224,6 @@ def _encoder_problems(
         yield Problem(
             "origin",
             "",
-            f"nobody recorded what made the features in {source.folder}; compare them with a CLIP: --clip"
+            f"the origin of the features in {source.folder} is unknown; compare them with a CLIP: --clip"
             " ViT-B-16-quickgelu --clip-weights openai",
         )

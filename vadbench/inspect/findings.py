@@ -1,4 +1,4 @@
-"""The outcome of looking at a data set, as values that print and that turn into JSON."""
+"""Results of checking a data set, as values that can be printed or written as JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEANINGS: Mapping[ProblemKind, tuple[DatasetStatus, str]] = {
     "list": ("unusable", "lists or annotations absent or damaged"),
     "features": ("unusable", "features that cannot be opened"),
     "encoder": ("unusable", "features of another encoder"),
-    "nothing": ("unusable", "splits or kinds of video without any"),
+    "nothing": ("unusable", "splits or kinds of video that are empty"),
     "count": ("incomplete", "lists shorter or longer than a complete copy's"),
     "missing": ("incomplete", "missing"),
     "unreadable": ("incomplete", "unreadable"),
@@ -49,16 +49,16 @@ MEANINGS: Mapping[ProblemKind, tuple[DatasetStatus, str]] = {
     "annotation": ("complete", "peculiarities of the annotation"),
     "origin": ("complete", "features of unknown origin, which no comparison with a CLIP confirms"),
 }
-"""What each kind of problem makes of the data at the least, and what tables call it."""
+"""Kinds of problem with the status that they give the data at best, and their names in tables."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not as it should be.
+    """Problem found in a data set.
 
     Args:
         kind: one of :data:`MEANINGS`.
-        name: the video's or the file's name, "" where it is about neither.
+        name: name of the video or file, "" if it is about neither.
         text: one line that names the file and says what to do.
     """
 
@@ -69,7 +69,7 @@ class Problem:
 
 @dataclass
 class Tally:
-    """How many videos there should be, how many have a file or features, and how many of these can be used."""
+    """Counts of videos: expected, found with a file or features, and usable among these."""
 
     expected: int = 0
     found: int = 0
@@ -78,18 +78,18 @@ class Tally:
 
 @dataclass
 class SplitReport:
-    """One split.
+    """Results for one split.
 
     Args:
-        videos: as many as a complete copy has are expected here; below, as many as the lists name.
-        listed: how many the lists name.
-        normal: those without an anomaly.
-        abnormal: the others.
-        classes: by class; a video of several classes counts in each.
-        frames_stated: total that the annotation states, 0 where it states none.
-        stating: of how many videos it does.
-        frames_found: total of the usable videos: as features record it, else rows times stride, or as containers say.
-        positive_frames: anomalous frames by the annotation, native boundaries.
+        videos: all videos; expected are those of a complete copy, in the tallies below those in the lists.
+        listed: number of videos in the lists.
+        normal: videos without an anomaly.
+        abnormal: the other videos.
+        classes: videos by class; a video of several classes counts in each.
+        frames_stated: total number of frames in the annotation, 0 if it has none.
+        stating: number of videos whose frames the annotation gives.
+        frames_found: total of the usable videos: as recorded in features, else rows times stride, or from containers.
+        positive_frames: anomalous frames according to the annotation, with native boundaries.
     """
 
     videos: Tally
@@ -105,7 +105,7 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class FeaturesReport:
-    """Where features lie, in which layout, and what made them: a digest or ``unknown``, and the fingerprint."""
+    """Folder of features, their layout, and their origin: a digest or ``unknown``, and the fingerprint."""
 
     folder: str
     layout: str
@@ -115,15 +115,15 @@ class FeaturesReport:
 
 @dataclass
 class Report:
-    """Everything found.
+    """Results of checking a data set.
 
     Args:
         dataset: the data set's name.
-        root: where it lies.
-        source: what was looked at: ``features``, ``videos``, or ``none`` where no list could be read.
-        splits: by split; one whose list could not be read is not there.
-        features: the features looked at.
-        preflight: how they go with the CLIP named; ``None`` where none was.
+        root: its folder.
+        source: the checked files: ``features``, ``videos``, or ``none`` if no list could be read.
+        splits: results by split, without splits whose list could not be read.
+        features: the checked features.
+        preflight: comparison of the features with the given CLIP; ``None`` without one.
         problems: by kind in the order of :data:`MEANINGS`, the worst first.
     """
 
@@ -137,7 +137,7 @@ class Report:
 
     @property
     def status(self) -> DatasetStatus:
-        """``unusable`` where no run can be made, ``incomplete`` where one can be made of a part."""
+        """``unusable`` if no run is possible, ``incomplete`` if a run is possible on a part."""
         found = {MEANINGS[p.kind][0] for p in self.problems}
         return "unusable" if "unusable" in found else "incomplete" if "incomplete" in found else "complete"
 
@@ -148,5 +148,5 @@ class Report:
         return {kind: found[kind] for kind in MEANINGS}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values ready for JSON: ``status``, ``counts`` and the fields of this class, all by their names."""
+        """Return plain values for JSON: ``status``, ``counts`` and the fields of this class, by their names."""
         return {"status": self.status, "counts": self.counts, **dataclasses.asdict(self)}

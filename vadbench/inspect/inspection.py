@@ -1,4 +1,4 @@
-"""A data set held against its lists: what is looked at, and how the findings add up."""
+"""Check a data set against its lists and collect the findings in a report."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vadbench.inspect.findings import MEANINGS, Problem, Report, SplitReport, Ta
 def inspect(
     dataset: Dataset, given: GivenFeatures | None = None, clip: Clip | None = None, progress: Progress = silent
 ) -> Report:
-    """Look at every file of a data set. A damaged one is reported and the others are looked at all the same.
+    """Check every file of a data set. A damaged file is reported and the check continues.
 
-    Of a video only its container is opened: damage within shows when it is decoded. Of features every value is read.
+    Only the container of a video is opened: damage inside shows when it is decoded. Every value of features is read.
 
     Args:
-        dataset: the data set in its place on disk. One that makes its own files makes those that are not there.
-        given: features to look at instead of videos. Without, as in a run, they are the root's where it has no video.
-        clip: the CLIP that the features are said to come from.
-        progress: told how far the looking is.
+        dataset: the data set at its root on disk. A data set that generates its files makes missing ones.
+        given: features to check instead of videos. By default, as in a run, those in the root if it has no video.
+        clip: the CLIP that should have made the features.
+        progress: called with the progress of the check.
     """
     report = Report(dataset.name, str(dataset.root))
     listed = _listed(dataset, report.problems, progress)
@@ -52,7 +52,7 @@ def inspect(
 
 
 def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> dict[Split, Sequence[Video]]:
-    """The videos of each split whose lists and annotation can be read."""
+    """Return the videos of each split whose lists and annotation can be read."""
     listed: dict[Split, Sequence[Video]] = {}
     errors = []
     try:
@@ -108,7 +108,7 @@ def _shortages(split: Split, counted: SplitReport) -> Iterator[Problem]:
 
 
 def _overruns(videos: Sequence[Video], lengths: Mapping[str, Length]) -> Iterator[Problem]:
-    """Annotated intervals that end past what the files hold, where the annotation itself states no length."""
+    """Yield annotated intervals that end past the last frame of a file, if the annotation does not give a length."""
     for v in videos:
         most = lengths[v.name].most if v.name in lengths else None
         end = max((end for _, end in v.runs), default=0)

@@ -37,7 +37,7 @@ SMALL_PRODUCT = 2**18
 
 
 def draw_videos(videos: int, resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
-    """``(resamples, videos)`` multiplicities of resampling ``videos`` videos with replacement.
+    """Return ``(resamples, videos)`` multiplicities of resampling ``videos`` videos with replacement.
 
     The first resamples do not depend on how many are asked for, and two methods with the same videos get the same.
     """
@@ -49,7 +49,7 @@ def draw_videos(videos: int, resamples: int = RESAMPLES, seed: int = SEED) -> Dr
 
 
 def concordance(rows: WeightedRows, holders: Ints, videos: int) -> NDArray[np.float64]:
-    """``(holders, videos)``: pairs of a positive frame of the one and a negative frame of the other in right order.
+    """Return ``(holders, videos)`` numbers of pairs of a positive and a negative frame, one of each, in right order.
 
     A pair in right order counts 1, a tie a half. ``holders`` are the sorted indices of the videos with positives.
     """
@@ -75,7 +75,7 @@ def concordance(rows: WeightedRows, holders: Ints, videos: int) -> NDArray[np.fl
 
 
 def resampled_auc(rows: WeightedRows, draws: Draws, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """``(resamples,)`` AUC of each resample, NaN where it lacks positives or negatives.
+    """Return ``(resamples,)`` AUC of each resample, NaN where it lacks positives or negatives.
 
     Args:
         draws: ``(resamples, videos)`` multiplicities.
@@ -96,7 +96,7 @@ def resampled_auc(rows: WeightedRows, draws: Draws, among: NDArray[np.bool_] | N
 
 
 def resampled_ap(rows: WeightedRows, draws: Draws) -> NDArray[np.float64]:
-    """``(resamples,)`` average precision of each resample, NaN where it lacks positives.
+    """Return ``(resamples,)`` average precision of each resample, NaN where it lacks positives.
 
     Args:
         draws: ``(resamples, videos)`` multiplicities.
@@ -123,7 +123,7 @@ def resampled_ap(rows: WeightedRows, draws: Draws) -> NDArray[np.float64]:
 
 
 def _drawn(step: Ints, video: Ints, frames: Ints, by_video: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(steps, resamples)`` frames drawn at each step: the counts of each video there times its multiplicity."""
+    """Return ``(steps, resamples)`` frames drawn at each step: each video's counts times its multiplicity."""
     some = np.flatnonzero(frames)
     present, column = np.unique(video[some], return_inverse=True)
     shape = (int(step[-1]) + 1, len(present))
@@ -147,7 +147,7 @@ def with_intervals(
     seed: int = SEED,
     others: Callable[[Draws], Mapping[str, NDArray[np.float64]]] | None = None,
 ) -> dict[str, MetricValue]:
-    """The same metrics with 95 % percentile intervals.
+    """Return the same metrics with 95 % percentile intervals.
 
     A resample in which a metric is undefined (no frame of a class, say) is left out for that metric. An interval is
     ``None``, with a reason, where fewer than half of the resamples are left or there is only one video. Metrics that
@@ -172,7 +172,7 @@ def with_intervals(
 def resampled_metrics(
     rows: ScoredRows, keys: Collection[str], draws: Draws, drop_zeros: bool = False
 ) -> dict[str, NDArray[np.float64]]:
-    """``(resamples,)`` values of every asked metric that comes from ranking, NaN where undefined."""
+    """Return ``(resamples,)`` values of every asked metric that comes from ranking, NaN where undefined."""
     binary = rows.binary()
     alarms, normal = normal_video_alarms(rows)
     samples = {}
@@ -198,13 +198,13 @@ def resampled_metrics(
 
 
 def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.float64]:
-    """Mean over the classes ``(classes, resamples)`` that are defined in each resample."""
+    """Return the mean over the classes ``(classes, resamples)`` that are defined in each resample."""
     kept = ~np.isnan(values) & ~(drop_zeros & (values == 0))
     return _ratio(np.where(kept, values, 0.0).sum(0), kept.sum(0))
 
 
 def interval(samples: NDArray[np.float64]) -> tuple[float | None, float | None, str | None]:
-    """The 95 % percentile interval of a metric's ``(resamples,)`` values, as low end, high end and reason for neither.
+    """Return the 95 % percentile interval of ``(resamples,)`` values, as low end, high end and reason for neither.
 
     Undefined values, NaN, are left out; with fewer than half of them defined there is no interval.
     """
@@ -223,7 +223,7 @@ def _with_interval(value: MetricValue, samples: NDArray[np.float64], one_video: 
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """``part / whole``, NaN where ``whole`` is 0."""
+    """Return ``part / whole``, NaN where ``whole`` is 0."""
     ratio = np.full(len(part), np.nan)
     np.divide(part, whole, out=ratio, where=whole > 0)
     return ratio

@@ -1,4 +1,4 @@
-"""Calibration: how often frames are anomalous whose score says 70 %."""
+"""Calibration: the share of anomalous frames among those with a score of, say, 0.7."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reliability:
 
 
 def reliability(rows: ScoredRows) -> Reliability | None:
-    """The reliability of the anomaly score of a split; ``None`` where there are no frames or scores leave 0 to 1."""
+    """Return the reliability of a split's anomaly score; ``None`` without frames or if scores leave 0 to 1."""
     if not rows.total or rows.scores.min() < 0 or rows.scores.max() > 1:
         return None
     place = np.clip(np.ceil(rows.scores * BINS).astype(np.int64) - 1, 0, BINS - 1)

@@ -6,7 +6,7 @@ draws say how much depends on which videos were filmed, and the pairing takes ou
 are averaged and not drawn, three being too few.
 
 The p-value inverts the percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 15):
-twice the share of resamples in which the difference has not the sign that it has in most. Several p-values of one table
+twice the share of resamples in which the difference lacks the sign that it has in most. Several p-values of one table
 are adjusted as in Holm, A simple sequentially rejective multiple test procedure, 1979.
 """
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vadbench.metrics.bootstrap import interval
 
 ALPHA = 0.05
-"""Two methods are told apart where the adjusted p-value is at most this."""
+"""Largest adjusted p-value at which two methods are told apart."""
 FEWEST = 5
 """Test videos with positives that a verdict needs (our decision). With fewer, one video decides, and the percentile
 bootstrap gives the smallest p-value it can as soon as all of them agree."""
@@ -88,7 +88,7 @@ def paired_difference(a: Samples, b: Samples, value_a: float, value_b: float) ->
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for being several: compared with 0.05 they err in 5 % of all families of tests.
+    """Return the p-values adjusted for being several: compared with 0.05 they err in 5 % of all families of tests.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -104,13 +104,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def rank_column(
     values: Sequence[float | None], samples: Sequence[Samples | None], better: Literal["higher", "lower"]
 ) -> list[Standing]:
-    """The standing of every row of a column, in the order given.
+    """Return the standing of every row of a column, in the order given.
 
     Every row is compared with the best one, and Holm's adjustment is over the column. Equal values share a place.
 
     Args:
         values: means over seeds; ``None`` for a row without one, which has no place.
-        samples: ``(seeds, resamples)`` of each row on draws of the same videos; ``None`` where its scores are lost.
+        samples: ``(seeds, resamples)`` of each row on draws of the same videos; ``None`` where its scores are missing.
         better: which direction is better.
     """
     signed = np.array([np.nan if v is None else v if better == "higher" else -v for v in values])
@@ -135,7 +135,7 @@ def rank_column(
 
 
 def seed_mean_interval(samples: Samples) -> tuple[float | None, float | None]:
-    """The 95 % interval of the mean over seeds of samples ``(seeds, resamples)``.
+    """Return the 95 % interval of the mean over seeds of samples ``(seeds, resamples)``.
 
     ``(None, None)`` where the metric is undefined in more than half of the resamples.
     """
@@ -150,7 +150,7 @@ def _paired(a: Samples, b: Samples) -> NDArray[np.float64]:
 
 
 def _p_value(differences: NDArray[np.float64]) -> float | None:
-    """Two-sided, of differences in resamples being 0; ``None`` where fewer than half are defined."""
+    """Return the two-sided p-value of no difference; ``None`` where fewer than half of the resamples are defined."""
     defined = differences[~np.isnan(differences)]
     if len(defined) < len(differences) / 2:
         return None

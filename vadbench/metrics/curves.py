@@ -1,4 +1,4 @@
-"""Curves of a ranking, thinned to as many points as a plot can show."""
+"""Curves of a ranking, thinned to the points that a plot can show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vadbench.metrics.ranking import Curve, Ranking
 def thinned(
     x: NDArray[np.float64], y: NDArray[np.float64], points: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most ``points`` of a curve's points, evenly along it, both ends among them.
+    """Return at most ``points`` of a curve's points, evenly along it, both ends among them.
 
     >>> x = np.linspace(0, 1, 1001)
     >>> [len(axis) for axis in thinned(x, x**2, 100)]
@@ -26,7 +26,7 @@ def thinned(
 
 
 def roc_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> Curve | None:
-    """False-positive rate (x) and true-positive rate (y) at every distinct score, from (0, 0) at infinity to (1, 1).
+    """Return false- (x) and true-positive rate (y) at every distinct score, from (0, 0) at infinity to (1, 1).
 
     >>> roc_curve([0.9, 0.5, 0.5], positives=[2, 1, 0], negatives=[0, 0, 4]).y.tolist()
     [0.0, 0.6666666666666666, 1.0]
@@ -44,7 +44,7 @@ def roc_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> 
 
 
 def pr_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> Curve | None:
-    """Recall (x) and precision (y) at every distinct score, from (0, 1) at infinity to recall 1.
+    """Return recall (x) and precision (y) at every distinct score, from (0, 1) at infinity to recall 1.
 
     Returns:
         ``None`` where there are no positives.

@@ -69,7 +69,7 @@ _ALL = (
     Definition(
         "prevalence",
         "prevalence",
-        "Share of the split's frames that lie inside an annotated segment; the AP of a random score.",
+        "Share of the split's frames inside an annotated segment; the AP of a random score.",
         better=None,
         unranked="it is a property of the data",
     ),
@@ -122,7 +122,7 @@ _ALL = (
     ),
 )
 DEFINITIONS: dict[str, Definition] = {d.key: d for d in _ALL}
-"""Every metric but those of a class or a branch alone, in the order in which they are listed."""
+"""The metrics except those of single classes and branches, in the order in which they are listed."""
 COMPARED = ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
 """The keys by which methods are compared: what tables, pages and ``vadbench compare`` show."""
 BRANCH_METRICS = ("AUC", "AP", "AnoAUC")
@@ -142,7 +142,7 @@ _TIME = "time_ms/"
 
 
 def definition(key: str) -> Definition:
-    """The definition of a key, that of a class (``AUC[Abuse]``) or a branch (``AUC(align)``) included.
+    """Return the definition of a key, that of a class (``AUC[Abuse]``) or a branch (``AUC(align)``) included.
 
     >>> definition("AUC(align)").better
     'higher'
@@ -152,7 +152,7 @@ def definition(key: str) -> Definition:
     'ms'
 
     Raises:
-        UnknownNameError: no metric is called that.
+        UnknownNameError: no metric has that key.
     """
     found = _definition(key)
     if found is None:
@@ -183,7 +183,7 @@ def _definition(key: str) -> Definition | None:
 
 
 def canonical(text: str) -> str:
-    """A key as a person or a file of the first edition may write it, in today's spelling.
+    """Return a key as a person or a file of the first edition may write it, in today's spelling.
 
     There a class came after a slash, and the parts of a time in brackets. Anything else is returned
     unchanged; :func:`definition` raises for it.

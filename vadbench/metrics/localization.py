@@ -1,4 +1,4 @@
-"""Temporal localisation: how well predicted segments lie on annotated ones (mAP@IoU).
+"""Temporal localisation: how well predicted segments match annotated ones (mAP@IoU).
 
 Class probabilities become a number in three steps, on rows and intervals only, never on single frames:
 
@@ -37,7 +37,7 @@ KEYS = (*(f"mAP@{iou}" for iou in IOU_THRESHOLDS), "mAP@IoU")
 
 @dataclass(frozen=True, eq=False)
 class LocalisedVideo:
-    """One video with its class probabilities and its annotated segments.
+    """A video with its class probabilities and its annotated segments.
 
     Args:
         name: for error messages.
@@ -80,7 +80,7 @@ class Localisation:
         label: ``(proposals,)`` class ids.
         hits: ``(proposals, thresholds)`` as :func:`match` gives them.
         annotated: ``(videos, classes)`` number of annotated segments.
-        reason: why nothing is defined, where the method gives no class probabilities.
+        reason: why the metrics are undefined, where the method gives no class probabilities.
     """
 
     unannotated: ClassVar[float] = np.nan
@@ -95,10 +95,10 @@ class Localisation:
 
     @staticmethod
     def truth(frames: int, segments: Ints, all_rows: int, normal: int | None) -> tuple[int, Ints]:
-        """How many frames a video lasts, and its annotated segments as they count.
+        """Return the number of frames of a video, and its annotated segments, as this rule counts them.
 
         Args:
-            frames: its true number. A row that lies beyond what is returned stands for nothing.
+            frames: its true number. A row beyond the number returned stands for nothing.
             segments: ``(segments, 3)`` class id, first frame, one past the last frame.
             all_rows: frames of all its rows at full stride.
             normal: id of the normal class where a normal video may count as one segment of it, else ``None``.
@@ -108,7 +108,7 @@ class Localisation:
 
     @staticmethod
     def area(above: Floats, weight: Floats) -> Floats:
-        """``(resamples,)`` sum of the precision at every right proposal, once for each time that it was drawn.
+        """Return ``(resamples,)`` sum of the precision at every right proposal, once for each time that it was drawn.
 
         Args:
             above: ``(right proposals, resamples)`` drawn proposals that rank above, in order of rank.
@@ -121,7 +121,7 @@ class Localisation:
         return total
 
     def means(self, ap: Floats, draws: Floats) -> Floats:
-        """``(thresholds, resamples)`` means over classes of average precision.
+        """Return ``(thresholds, resamples)`` means over classes of average precision.
 
         Args:
             ap: ``(thresholds, classes, resamples)``.
@@ -134,7 +134,7 @@ class Localisation:
         return means
 
     def remark(self) -> str | None:
-        """Why the means are undefined, or have not been computed."""
+        """Return the reason why the means are undefined, or were not computed."""
         if not np.delete(self.annotated, self.normal, axis=1).any():
             return "no abnormal class has an annotated segment in the split"
         return None
@@ -146,7 +146,7 @@ class Localisation:
         return first
 
     def metrics(self) -> dict[str, MetricValue]:
-        """``mAP@0.1`` to ``mAP@0.5`` and their mean ``mAP@IoU``, without intervals."""
+        """Return ``mAP@0.1`` to ``mAP@0.5`` and their mean ``mAP@IoU``, without intervals."""
         values = {key: float(value[0]) for key, value in self.resampled(self._once).items()}
         return {
             key: MetricValue(
@@ -156,7 +156,7 @@ class Localisation:
         }
 
     def resampled(self, draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """``(resamples,)`` values of every metric, NaN where a resample has no annotated segment to count.
+        """Return ``(resamples,)`` values of every metric, NaN where a resample has no annotated segment to count.
 
         Args:
             draws: ``(resamples, videos)`` how often each video is drawn, from
@@ -172,7 +172,7 @@ class Localisation:
         return np.ones((1, len(self.annotated)))
 
     def _ap(self, draws: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``(thresholds, classes, resamples)``."""
+        """Return average precision, ``(thresholds, classes, resamples)``."""
         by_video = np.ascontiguousarray(draws.T)
         area = np.zeros((len(IOU_THRESHOLDS), len(self.class_names), len(draws)))
         for class_id in np.flatnonzero(self.annotated.any(0)):
@@ -190,7 +190,7 @@ class Localisation:
 
 
 def _drawn_above(video: Ints, steps: Ints, by_video: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(steps, resamples)`` drawn proposals that rank above each step.
+    """Return ``(steps, resamples)`` drawn proposals that rank above each step.
 
     Args:
         video: ``(proposals,)`` video of each, in order of rank.
@@ -204,7 +204,7 @@ def _drawn_above(video: Ints, steps: Ints, by_video: NDArray[np.float64]) -> NDA
 
 
 def localisation_rule(name: str) -> type[Localisation]:
-    """The rule that protocols mean by ``localization=<name>``: ``native``, or that of the protocol of this name.
+    """Return the rule that protocols mean by ``localization=<name>``: ``native``, or that of the protocol of this name.
 
     Raises:
         PluginError: no installed plugin brings it, or it cannot be imported.
@@ -243,7 +243,8 @@ def localise(
     classes = len(class_names)
     annotated = np.zeros((len(videos), classes), dtype=np.int64)
     found: list[tuple[Proposals, NDArray[np.bool_]]] = []
-    reason = "there are no probabilities of these classes" if any(v.probabilities is None for v in videos) else None
+    lacking = any(v.probabilities is None for v in videos)
+    reason = "the method gives no probabilities of these classes" if lacking else None
     for index, video in enumerate(videos if reason is None else ()):
         assert video.probabilities is not None
         if video.probabilities.shape[1:] != (classes,):

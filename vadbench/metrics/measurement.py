@@ -20,7 +20,7 @@ from vadbench.scoring.split import ScoredSplit
 
 
 def measure(split: ScoredSplit) -> dict[str, MetricValue]:
-    """Every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on."""
+    """Return every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on."""
     drop, found = split.rules.drop_zeros, localised(split)
     values = evaluate(split.rows, drop) | found.metrics()
     metrics = with_intervals(split.rows, values, drop_zeros=drop, others=found.resampled)
@@ -33,7 +33,7 @@ def measure(split: ScoredSplit) -> dict[str, MetricValue]:
 
 
 def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
-    """``(resamples,)`` values of metrics in resamples of the videos, NaN where undefined.
+    """Return ``(resamples,)`` values of metrics in resamples of the videos, NaN where undefined.
 
     Args:
         split: the scored split.
@@ -47,7 +47,7 @@ def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[
 
 
 def localised(split: ScoredSplit) -> Localisation:
-    """Segments that the class probabilities propose, matched with the annotated ones."""
+    """Return segments that the class probabilities propose, matched with the annotated ones."""
     truth = [[(split.classes.id(s.label), s.start, s.end) for s in v.segments] for v in split.videos]
     return localise(
         [LocalisedVideo(s.name, s.classes, s.frames, t) for s, t in zip(split.scores, truth, strict=True)],

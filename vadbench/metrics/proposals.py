@@ -18,7 +18,7 @@ DEPTH = 0.6
 VIDEO_SHARE = 0.7
 """Weight of the video's score of a class in the score of a segment."""
 TOP = 16
-"""A video's score of a class is the mean over the best frames, one in so many."""
+"""One frame in this many counts for a video's score of a class, the mean over its best frames."""
 
 
 class Proposals(NamedTuple):
@@ -34,7 +34,7 @@ class Proposals(NamedTuple):
 
 
 def propose(probabilities: NDArray[np.float32], stride: int) -> Proposals:
-    """Segments of every class in one video, by VadCLIP's evaluation.
+    """Return segments of every class in one video, by VadCLIP's evaluation.
 
     A segment is a longest run of rows in which the class is above ``max - 0.6 (max - min)`` of its probability in this
     video; a class whose probability never changes has none. Its score is the highest probability in it plus 0.7 times
@@ -59,7 +59,7 @@ def propose(probabilities: NDArray[np.float32], stride: int) -> Proposals:
 
 
 def _video_score(probabilities: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
-    """``(classes,)`` mean over the best sixteenth of the frames, which share the scores of their rows."""
+    """Return ``(classes,)`` mean over the best sixteenth of the frames, which share the scores of their rows."""
     count = max(1, len(probabilities) * stride // TOP)
     best = np.sort(probabilities, axis=0)[::-1][: -(-count // stride)]
     # Frames are added one by one from the best down, in float32: the rounding of the authors' code.
@@ -68,9 +68,9 @@ def _video_score(probabilities: NDArray[np.float32], stride: int) -> NDArray[np.
 
 
 def match(proposals: Proposals, start: Ints, end: Ints, segments: Ints) -> NDArray[np.bool_]:
-    """``(proposals, thresholds)`` true where a proposal gets an annotated segment of its class.
+    """Return ``(proposals, thresholds)`` true where a proposal gets an annotated segment of its class.
 
-    Proposals choose in descending order of score, equal scores by time: of the segments that nobody took and that it
+    Proposals choose in descending order of score, equal scores by time: of the segments still free that it
     overlaps with at least the threshold, each takes the one with the largest intersection over union (the first of
     equal ones). At every threshold a segment is taken once.
 

@@ -43,11 +43,11 @@ class Ranking:
         self.thresholds: Floats = ranked[self.ends]
 
     def cumulative(self, weights: Weights) -> NDArray[np.float64]:
-        """``(groups,)`` weight of the rows that score at least as much as each group."""
+        """Return ``(groups,)`` weight of the rows that score at least as much as each group."""
         return np.cumsum(weights[self.order], dtype=np.float64)[self.ends]
 
     def auc(self, positives: Weights, negatives: Weights) -> float | None:
-        """Area under the ROC curve; ``None`` where one kind has no weight."""
+        """Return the area under the ROC curve; ``None`` where one kind has no weight."""
         if not (positives.any() and negatives.any()):
             return None
         tp, fp = self.cumulative(positives), self.cumulative(negatives)
@@ -56,7 +56,7 @@ class Ranking:
         return float((gained * (fp[-1] - fp + passed / 2)).sum() / (tp[-1] * fp[-1]))
 
     def ap(self, positives: Weights, negatives: Weights) -> float | None:
-        """Average precision; ``None`` where positives have no weight."""
+        """Return average precision; ``None`` where positives have no weight."""
         if not positives.any():
             return None
         tp, fp = self.cumulative(positives), self.cumulative(negatives)
@@ -66,7 +66,7 @@ class Ranking:
 
 
 def _descending(scores: Floats) -> NDArray[np.int64]:
-    """Row indices by descending score, equal scores in any order.
+    """Return row indices by descending score, equal scores in any order.
 
     A float32 score and its row number fit one 64-bit integer, and sorting integers is about twice as fast as sorting
     indices by score.
@@ -82,7 +82,7 @@ def _descending(scores: Floats) -> NDArray[np.int64]:
 
 
 def roc_auc(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
-    """Area under the ROC curve of weighted rows, between 0 and 1; 0.5 is chance.
+    """Return the area under the ROC curve of weighted rows, between 0 and 1; 0.5 is chance.
 
     Args:
         scores: ``(rows,)``.
@@ -100,7 +100,7 @@ def roc_auc(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> fl
 
 
 def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
-    """Average precision of weighted rows, without interpolation; chance is the share of positives.
+    """Return the average precision of weighted rows, without interpolation; chance is the share of positives.
 
     Args:
         scores: ``(rows,)``.
@@ -118,7 +118,7 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
 
 
 def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValue]:
-    """All ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
+    """Return all ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
 
     Per-class keys (``AUC[<class>]``, ``AP[<class>]``) are there if the method has class scores and the data set
     annotates classes; the normal class has none.
@@ -148,14 +148,14 @@ def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValu
 
 
 def value_of(value: float | None, reason: str) -> MetricValue:
-    """A stored metric without an interval; ``reason`` is kept only where the value is undefined."""
+    """Return a stored metric without an interval; ``reason`` is stored only where the value is undefined."""
     return MetricValue(value=value, low=None, high=None, reason=reason if value is None else None)
 
 
 def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
-    """AUC and AP of each abnormal class, and why their mean is undefined if it is."""
+    """Return AUC and AP of each abnormal class, and why their mean is undefined if it is."""
     if rows.class_scores is None:
-        return {}, "there are no probabilities of these classes"
+        return {}, "the method gives no probabilities of these classes"
     if rows.class_positives is None:
         return {}, "the data set annotates no classes"
     aucs, aps = {}, {}
@@ -178,6 +178,6 @@ def _false_alarm_rate(rows: ScoredRows) -> MetricValue:
 
 
 def normal_video_alarms(rows: ScoredRows) -> tuple[Ints, Ints]:
-    """``(videos,)`` frames above the alarm threshold and all frames, of normal videos; 0 for abnormal ones."""
+    """Return ``(videos,)`` frames above the alarm threshold and all frames, of normal videos; 0 for abnormal ones."""
     alarms = rows.per_video(rows.frames * (rows.scores > ALARM))
     return np.where(rows.abnormal, 0, alarms), np.where(rows.abnormal, 0, rows.video_frames)

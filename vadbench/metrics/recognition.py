@@ -43,7 +43,7 @@ class Recognition:
 
 
 def recognise(rows: ScoredRows) -> Recognition:
-    """All diagnostics of a split, at a threshold chosen on that split.
+    """Return all diagnostics of a split, at a threshold chosen on that split.
 
     Raises:
         DataError: there are no class probabilities or class annotations, or only one kind of frame.
@@ -66,7 +66,7 @@ def recognise(rows: ScoredRows) -> Recognition:
 
 
 def optimal_threshold(scores: Floats, positives: Ints, negatives: Ints) -> float:
-    """The score that maximises true-positive rate minus false-positive rate, chosen on the very data it is used on.
+    """Return the score that maximises true- minus false-positive rate, chosen on the very data it is used on.
 
     The ROC curve starts at (0, 0) with threshold 1; the first maximum from above wins, differences in float32 as in
     the reference.
@@ -83,7 +83,7 @@ def optimal_threshold(scores: Floats, positives: Ints, negatives: Ints) -> float
 
 
 def predict(scores: Floats, class_scores: Floats, threshold: float, normal: int) -> Ints:
-    """``(rows,)`` class ids: normal below the threshold, else the most probable abnormal class.
+    """Return ``(rows,)`` class ids: normal below the threshold, else the most probable abnormal class.
 
     The threshold of :func:`optimal_threshold` is chosen on the test set, and so are predictions made with it.
     """
@@ -93,7 +93,7 @@ def predict(scores: Floats, class_scores: Floats, threshold: float, normal: int)
 
 
 def among_top(class_scores: Floats, predictions: Ints, normal: int) -> NDArray[np.bool_]:
-    """``(rows, classes)`` true for the five classes a row is said to show, given predictions at a test-set threshold.
+    """Return ``(rows, classes)``, true for the top five classes of a row, given predictions at a test-set threshold.
 
     These are the five most probable abnormal classes, or normal and the first four where normal is predicted. Of equal
     probabilities the lower id comes first.
@@ -109,7 +109,7 @@ def among_top(class_scores: Floats, predictions: Ints, normal: int) -> NDArray[n
 
 
 def f1_score(rows: ScoredRows, threshold: float) -> float:
-    """F1 of anomalous frames where scores at or above the threshold count as anomalous; 0 where nothing is found."""
+    """Return the F1 of anomalous frames if scores at or above the threshold are anomalous; 0 if none is found."""
     # A Python float takes the precision of the scores, as in the reference: a float32 0.7 is not below 0.7.
     alarm = rows.scores >= float(threshold)
     true = rows.positives[alarm].sum()

@@ -12,7 +12,7 @@ _SLOPE = 1.702
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's activation, ``x * sigmoid(1.702 x)``; written so that torch computes it in one pass."""
+    """Return CLIP's activation, ``x * sigmoid(1.702 x)``; written so that torch computes it in one pass."""
     return F.silu(_SLOPE * x) / _SLOPE
 
 
@@ -29,11 +29,11 @@ class Mlp(nn.Module):
         self.narrow = Linear(4 * width, width)
 
     def forward(self, x: Tensor, readout: Tensor | None = None) -> Tensor:
-        """Rows ``(..., D)`` to ``(..., D)``, or to ``(..., n)`` where only ``n`` products of the result are wanted.
+        """Map rows ``(..., D)`` to ``(..., D)``, or to ``(..., n)`` where only ``n`` products of the result are wanted.
 
         Args:
-            readout: ``(n, D)``. What comes out is the result times its transpose, and the result itself, of which it
-                is a linear function, is never computed.
+            readout: ``(n, D)``. The output is the result times its transpose; it is a linear function
+                of the result, which is never computed itself.
         """
         weight: Tensor = self.narrow.weight
         bias: Tensor = self.narrow.bias
@@ -70,7 +70,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """``(B, L, D)`` to the same shape; ``window`` divides L.
+        """Map ``(B, L, D)`` to the same shape; ``window`` divides L.
 
         Args:
             valid: bool ``(B, L)``, the rows that may be attended to; a window without any attends to all of its own.
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         return rows
 
     def _one_head(self, x: Tensor, windows: tuple[int, int], mask: Tensor | None) -> Tensor:
-        """The same with two products for each row instead of four: those of the weights are taken first.
+        """Compute the same with two products for each row instead of four, multiplying the weights first.
 
         A query meets keys as ``(Q x + q) . (K y + k)``; what does not depend on y falls out of the softmax, and what is
         left is ``(K' Q x + K' q) . y``. The weights of values sum to 1, so that ``O (V m + v) + o`` of the mean m of
@@ -120,7 +120,7 @@ class Block(nn.Module):
         self.mlp = Mlp(width)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """``(B, L, D)`` to the same shape; ``valid`` as in :class:`Attention`."""
+        """Map ``(B, L, D)`` to the same shape; ``valid`` as in :class:`Attention`."""
         x = x + self.attention(self.norm_attention(x), valid)
         rows: Tensor = x + self.mlp(self.norm_mlp(x))
         return rows

@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SampleModel = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
-"""``model(rows, lengths)`` gives results ``(B, L, ...)`` by name for rows ``(B, L, D)``, of which ``lengths`` ``(B,)``
-are the video's; the others are zeros."""
+"""``model(rows, lengths)`` gives results ``(B, L, ...)`` by name for rows ``(B, L, D)``; the first ``lengths`` ``(B,)``
+of them are the video's, the others zeros."""
 
 ROWS_AT_ONCE = 16384
 """Rows that go through a model at once when scoring; bounds memory."""
 
 
 def in_chunks(model: SampleModel, videos: Sequence[Tensor], length: int) -> list[dict[str, Tensor]]:
-    """A model's results for the rows of whole videos, each scored in chunks that do not see each other.
+    """Return a model's results for the rows of whole videos, each scored in chunks that do not see each other.
 
     ::
 
@@ -54,7 +54,7 @@ def in_chunks(model: SampleModel, videos: Sequence[Tensor], length: int) -> list
 def to_chunks(rows: Tensor, length: int) -> Tensor:
     """Cut a video ``(rows, dim)`` into chunks ``(chunks, length, dim)``, the last one filled up with zeros.
 
-    VadCLIP's authors add a chunk of zeros where ``length`` divides the number of rows; nothing that is kept depends on
+    VadCLIP's authors add a chunk of zeros where ``length`` divides the number of rows; no result depends on
     it (spec of VadCLIP, 3.5).
     """
     missing = -len(rows) % length
@@ -62,5 +62,5 @@ def to_chunks(rows: Tensor, length: int) -> Tensor:
 
 
 def chunk_lengths(rows: int, length: int) -> Tensor:
-    """How many rows of each chunk of :func:`to_chunks` are the video's, int64 ``(chunks,)``, on the CPU."""
+    """Return the number of the video's rows in each chunk of :func:`to_chunks`, int64 ``(chunks,)``, on the CPU."""
     return torch.tensor([min(length, rows - start) for start in range(0, rows, length)])

@@ -14,7 +14,7 @@ _KERNEL = 5
 
 
 def similarity_graph(x: Tensor, valid: Tensor, threshold: float) -> Tensor:
-    """Edges between similar rows: cosine similarity, 0 where it is not above ``threshold``, then a softmax of each row.
+    """Return edges between similar rows: cosine similarity, 0 if not above ``threshold``, then a softmax of each row.
 
     A similarity of 0 still has a weight, so the graph is dense (VadCLIP, section 3.2; as its authors' code).
 
@@ -34,7 +34,7 @@ def similarity_graph(x: Tensor, valid: Tensor, threshold: float) -> Tensor:
 
 
 def distance_graph(length: int) -> Tensor:
-    """Edges between rows near in time: ``exp(-|i - j| / e)``, ``(length, length)``, not normalised."""
+    """Return edges between rows near in time: ``exp(-|i - j| / e)``, ``(length, length)``, not normalised."""
     place = torch.arange(length, dtype=torch.float32)
     return (-(place[:, None] - place).abs() / math.e).exp()
 
@@ -55,7 +55,7 @@ class GraphConvolution(nn.Module):
         self.residual = None if inputs == outputs else nn.Conv1d(inputs, outputs, _KERNEL, padding=_KERNEL // 2)
 
     def forward(self, x: Tensor, graph: Tensor) -> Tensor:
-        """``(B, L, inputs)`` and edges ``(B, L, L)`` or ``(L, L)`` to ``(B, L, outputs)``."""
+        """Map ``(B, L, inputs)`` and edges ``(B, L, L)`` or ``(L, L)`` to ``(B, L, outputs)``."""
         mixed: Tensor = graph @ linear(x, self.weight.T) + self._beside(x)
         return mixed
 

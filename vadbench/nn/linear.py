@@ -15,7 +15,7 @@ _IMAGES = 16
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x @ weight.T + bias``, as :func:`torch.nn.functional.linear`, differentiable once.
+    """Return ``x @ weight.T + bias``, as :func:`torch.nn.functional.linear`, differentiable once.
 
     In training on a CPU, rows ``(..., D)`` go through a convolution in which each row is a pixel. The products are the
     same, but torch gives large convolutions to oneDNN and matrix products to MKL, which takes twice as long on a
@@ -67,7 +67,7 @@ class _Pixels(torch.autograd.Function):
 
 
 def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """``a.T @ b``."""
+    """Return ``a.T @ b``."""
     weight = a.new_empty(1).expand(a.shape[1], b.shape[1], 1, 1)
     return _backward(a, b, weight, [False, True, False])[1][:, :, 0, 0]
 
@@ -83,5 +83,5 @@ class Linear(nn.Linear):
     """:class:`torch.nn.Linear` through :func:`linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., inputs)`` to ``(..., outputs)``."""
+        """Map ``(..., inputs)`` to ``(..., outputs)``."""
         return linear(x, self.weight, self.bias)

@@ -1,4 +1,4 @@
-"""Losses that are sums over samples, differentiated part by part of a batch: one part's activations are held."""
+"""Losses that are sums over samples, differentiated part by part: only one part's activations are in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Terms = Callable[[Any, Tensor | None], tuple[Tensor, ...]]
 def sum_of_parts(
     terms: Terms, parts: Sequence[Any], parameters: Sequence[Tensor], shared: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The sums of ``terms`` over ``parts``, as if they had been computed at once.
+    """Return the sums of ``terms`` over ``parts``, as if they had been computed at once.
 
     Of several parts each is differentiated before the next is computed: a step takes the memory of one part, and the
     time of all of them together, less what a large batch loses because it fits no cache. Gradients are the same but for
@@ -23,7 +23,7 @@ def sum_of_parts(
     pass that weights terms differently from each other or not by 1 computes the parts again.
 
     Args:
-        terms: what is summed; of nothing random.
+        terms: gives the summands; must not draw random numbers.
         parts: its first argument, part by part, at least one.
         parameters: all leaves that ``terms`` depends on.
         shared: its second argument, which was computed once for all parts, such as text features. Its gradient is

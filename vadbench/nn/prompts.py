@@ -1,4 +1,4 @@
-"""Class prompts in CLIP's text tower: features that are kept while nothing trains, and vectors set around words.
+"""Class prompts in CLIP's text tower: features that are cached while nothing trains, and vectors around words.
 
 Shapes: C texts, T positions up to the end of the longest prompt, D feature width.
 """
@@ -37,11 +37,11 @@ class CachedText(nn.Module):
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def compute(self) -> Tensor:
-        """Text features ``(C, D)`` from the parameters as they are."""
+        """Return text features ``(C, D)`` from the parameters as they are."""
         raise NotImplementedError(f"{type(self).__name__} has no compute()")
 
     def text_features(self) -> Tensor:
-        """Text features ``(C, D)``: computed anew in training and wherever gradients are recorded, otherwise kept."""
+        """Return text features ``(C, D)``: computed anew in training or if gradients are recorded, otherwise cached."""
         if self.training or torch.is_grad_enabled():
             return self.compute()
         if self._kept is None:
@@ -59,7 +59,7 @@ def _forget(module: Any, _: object = None) -> None:
 
 
 class PlacedWords(NamedTuple):
-    """Where words stand in prompts with learned vectors around them.
+    """The places of words in prompts with learned vectors around them.
 
     Args:
         tokens: ``(C, T)`` ids of the start, the words and the end of each text in their places, 0 elsewhere.
@@ -75,7 +75,7 @@ class PlacedWords(NamedTuple):
 def placed_words(tokens: Tensor, before: int, behind: int) -> PlacedWords:
     """Make room for vectors before and behind the words of texts; the end of a text follows the last vector.
 
-    Nothing is cut off: whether ``ends`` lie within CLIP's context is the caller's to check.
+    Nothing is cut off: the caller must check that ``ends`` are within CLIP's context.
 
     Args:
         tokens: ``(C, context)`` as CLIP's tokenizer makes them; the end-of-text token has the highest id of all.

@@ -13,14 +13,14 @@ from torch import Tensor
 
 
 def drawn_sample(features: NDArray[np.floating[Any]], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """``length`` rows of a video in ascending order.
+    """Return ``length`` rows of a video in ascending order.
 
     Of a longer video one row is drawn from each of ``length`` parts of nearly equal size; a shorter one is filled up
     with zeros.
 
     Args:
         features: ``(rows, dim)``, at least one row.
-        rng: what the rows are drawn with.
+        rng: generator that draws the rows.
 
     Returns:
         ``(length, dim)``.
@@ -33,7 +33,7 @@ def drawn_sample(features: NDArray[np.floating[Any]], length: int, rng: np.rando
 
 
 def averaged_sample(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.float32]:
-    """``length`` rows of a video, the same at every call, as VadCLIP's authors take them (spec of VadCLIP, 3.4).
+    """Return ``length`` rows of a video, the same at every call, as VadCLIP's authors take them (spec of VadCLIP, 3.4).
 
     Of a longer video the means of ``length`` bins of nearly equal size are taken, rounded to the type that the rows are
     stored in; a shorter one is filled up with zeros.
@@ -62,16 +62,16 @@ def _filled_up(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.f
 
 
 def row_mask(lengths: Tensor, length: int) -> Tensor:
-    """Bool ``(B, length)``, true in the first ``lengths[b]`` places of row ``b``."""
+    """Return bool ``(B, length)``, true in the first ``lengths[b]`` places of row ``b``."""
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
 def top_mean(values: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
-    """Mean of the largest values over time, in each further dimension by itself.
+    """Return the mean of the largest values over time, in each further dimension by itself.
 
     Args:
         values: ``(B, L, ...)``.
-        lengths: ``(B,)`` rows of each sample that count; what lies behind them is padding.
+        lengths: ``(B,)`` rows of each sample that count; those after them are padding.
         counts: ``(B,)`` how many of them are averaged, 1 to ``lengths``.
 
     Returns:

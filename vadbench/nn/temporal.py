@@ -63,7 +63,7 @@ class LocalGlobal(nn.Module):
         self.register_buffer("distances", (place[:, None] - place).abs(), persistent=False)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """``(B, L, D)`` of which ``lengths`` ``(B,)`` rows are the video's, each at least 1, to ``(B, L, D)``."""
+        """Map ``(B, L, D)`` to the same shape; the first ``lengths`` ``(B,)`` rows are the video's, each at least 1."""
         valid = row_mask(lengths, rows.shape[1])
         x = rows if self.positions is None else rows + self.positions
         for block in self.blocks:
@@ -78,7 +78,7 @@ class LocalGlobal(nn.Module):
 
 
 def scaled(rows: Tensor) -> Tensor:
-    """Rows ``(..., D)`` of length ``sqrt(D)``, so that their entries are of size one; a row of zeros stays so.
+    """Return rows ``(..., D)`` of length ``sqrt(D)``, so that their entries are of size one; a row of zeros stays so.
 
     CLIP compares rows by their angle, encoders differ in how long theirs are, and new layers are made for such entries.
     """

@@ -1,1 +1,1 @@
-"""Plugins: the hooks that they implement, how they are found and whose code they are."""
+"""Plugins: the hooks that they implement, how they are found, and the origin of their code."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import pluggy
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-"""What a method or a data set may be called; the name becomes that of a folder."""
+"""Pattern of the names of methods and data sets, which become names of folders."""
 
 hookspec = pluggy.HookspecMarker("vadbench")
 hookimpl = pluggy.HookimplMarker("vadbench")
@@ -32,12 +32,12 @@ hookimpl = pluggy.HookimplMarker("vadbench")
 
 @dataclass(frozen=True)
 class Spec:
-    """What a plugin registers.
+    """An entry that a plugin registers.
 
     Args:
-        name: what it is called, in its own kind once among all plugins.
+        name: its name, unique within its kind among all plugins.
         summary: what it is, in a line.
-        target: what does the work, as ``"package.module:name"``; imported when it is used.
+        target: the object that does the work, as ``"package.module:name"``; imported when it is used.
         paper: where it comes from.
     """
 
@@ -76,24 +76,24 @@ class CommandSpec(Spec):
 
 @hookspec
 def vadbench_methods() -> list[MethodSpec]:  # type: ignore[empty-body]
-    """The methods this plugin brings."""
+    """Return the methods this plugin brings."""
 
 
 @hookspec
 def vadbench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
-    """The data sets this plugin brings."""
+    """Return the data sets this plugin brings."""
 
 
 @hookspec
 def vadbench_benchmarks() -> list[BenchmarkSpec]:  # type: ignore[empty-body]
-    """The benchmarks this plugin brings."""
+    """Return the benchmarks this plugin brings."""
 
 
 @hookspec
 def vadbench_protocols() -> list[ProtocolSpec]:  # type: ignore[empty-body]
-    """The protocols this plugin brings."""
+    """Return the protocols this plugin brings."""
 
 
 @hookspec
 def vadbench_commands() -> list[CommandSpec]:  # type: ignore[empty-body]
-    """The commands this plugin brings; those of a plugin that is not installed are not found."""
+    """Return the commands this plugin brings; those of a plugin that is not installed are not found."""

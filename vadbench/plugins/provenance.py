@@ -1,8 +1,8 @@
-"""Whose code makes a result: the distribution of a plugin, its version, its commit and a digest of its files.
+"""The origin of the code behind a result: the distribution, version and commit of a plugin, and a digest of its files.
 
-vadbench's own plugins count by the ``version`` that they declare, however they are installed. Nobody raises a version
-thirty times an hour while writing a method, so the code of anybody else belongs to a run's key: the version of an
-installed distribution, a digest of the files of one that is being edited.
+vadbench's own plugins count by the ``version`` that they declare, however they are installed. No author raises a
+version thirty times an hour while writing a method, so the code of third parties belongs to a run's key: the version of
+an installed distribution, a digest of the files of one that is being edited.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from vadbench.base.hashing import file_digest
 OWN = "vadbench"
 """The distribution whose plugins count by their declared version."""
 SCRATCH = "--plugin"
-"""What stands in place of the distribution of a file that is not installed."""
+"""Name of the distribution of a file that is not installed."""
 _LEFT_OUT = frozenset({"build", "conftest", "dist", "docs", "examples", "noxfile", "setup", "test", "tests"})
-"""What lies beside the packages of a project and is no part of what is imported."""
+"""Names beside the packages of a project that are not imported."""
 _SHORT = 12
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the code of a plugin comes from, as a run's record keeps it.
+    """The origin of the code of a plugin, as in a run's record.
 
     Args:
-        distribution: its name, ``--plugin`` for a scratch file, ``unknown`` where nothing says.
+        distribution: its name, ``--plugin`` for a scratch file, ``unknown`` where it is not known.
         version: of the distribution; empty where it has none.
         commit: of the checkout or the repository it was installed from, with ``+changes`` where files differ; empty
-            where there is none.
+            without one.
         digest: 12 hex digits of its files.
         identity: what enters keys, empty for vadbench's own code: the digest of files that their author edits, the
             name and the version of an installed distribution.
@@ -57,7 +57,7 @@ class Provenance:
 
 
 def provenance(distribution: Distribution | None, packages: Iterable[str], file: Path | None = None) -> Provenance:
-    """Where the code of a plugin comes from.
+    """Return the origin of the code of a plugin.
 
     Args:
         distribution: the one whose entry point names the plugin, if any does.
@@ -75,7 +75,7 @@ def provenance(distribution: Distribution | None, packages: Iterable[str], file:
     listed = distribution.files or () if distribution is not None else ()
     copies = {Path(str(path.locate())).resolve() for path in listed if path.suffix == ".py"}
     edited = [root for root in roots if not (_copied(root) or _entry(root) in copies)]
-    # What an author edits may import whatever lies beside it. Of vadbench only the plugin's own packages are looked at.
+    # Files that an author edits may import anything beside them. Of vadbench only the plugin's own packages count.
     digest = files_digest(roots if own else {*roots, *_beside(edited)})
     if distribution is None:
         return Provenance("unknown", "", "", digest, identity=digest)
@@ -85,7 +85,7 @@ def provenance(distribution: Distribution | None, packages: Iterable[str], file:
 
 
 def files_digest(roots: Iterable[Path]) -> str:
-    """12 hex digits of the names and contents of files, and of all files below folders.
+    """Return 12 hex digits of the names and contents of files, and of all files below folders.
 
     Hidden files and compiled Python are left out.
     """
@@ -98,8 +98,7 @@ def files_digest(roots: Iterable[Path]) -> str:
 
 
 def commit(folder: Path) -> str:
-    """The git commit of the checkout that a folder lies in, with ``+changes`` where files differ; empty where there is
-    none."""
+    """Return the git commit of the checkout of a folder, with ``+changes`` if files differ; empty without one."""
     try:
         head, changed = (
             subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
@@ -111,7 +110,7 @@ def commit(folder: Path) -> str:
 
 
 def _root(top: str) -> Path | None:
-    """The folder of a package or the file of a module, without importing it."""
+    """Return the folder of a package or the file of a module, without importing it."""
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -134,7 +133,7 @@ def _copied(root: Path) -> bool:
 
 
 def _with_imports(file: Path) -> set[Path]:
-    """A scratch file and what it imports from beside it, as far as its text says."""
+    """Return a scratch file and what it imports from beside it, as far as its text says."""
     found: set[Path] = set()
     waiting = [file]
     while waiting:
@@ -160,7 +159,7 @@ def _imported_names(source: Path) -> set[str]:
 
 
 def _beside(roots: Iterable[Path]) -> Iterator[Path]:
-    """The packages and modules that lie beside others; in a folder called src everything belongs to them."""
+    """Yield the packages and modules beside others; in a folder called src all files belong to them."""
     for folder in {root.parent for root in roots}:
         for path in folder.iterdir():
             module = folder.name == "src" or path.suffix == ".py" or (path / "__init__.py").is_file()
@@ -180,7 +179,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _installed_commit(distribution: Distribution) -> str:
-    """The commit of the repository that a distribution was installed from, as pip noted it."""
+    """Return the commit of the repository that a distribution was installed from, as pip noted it."""
     try:
         return str(json.loads(distribution.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"])
     except (ValueError, TypeError, KeyError):

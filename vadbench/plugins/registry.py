@@ -31,7 +31,7 @@ T = TypeVar("T")
 CORE = "vadbench.scoring"
 """The module of the core that is a plugin as well: it brings the protocol ``native``."""
 _FOUNDATIONS = frozenset({OWN, "abc", "builtins", "torch", "typing"})
-"""What every plugin stands on, and no key counts."""
+"""Packages that every plugin builds on, which are not part of keys."""
 _imported: dict[tuple[type, str], str] = {}
 """Digest of the files of plugins that are being edited, as they were when they were first asked for."""
 HOOKS: dict[PluginKind, tuple[str, type[Spec]]] = {
@@ -45,7 +45,7 @@ HOOKS: dict[PluginKind, tuple[str, type[Spec]]] = {
 
 @dataclass
 class Plugin:
-    """One plugin and how its loading went.
+    """A plugin and the outcome of its loading.
 
     ``error`` is empty where it loaded; otherwise it says why not, and the plugin's specs are left out. ``origin`` is
     the distribution that it belongs to, ``None`` for a scratch plugin.
@@ -84,12 +84,12 @@ class Registry:
                 raise PluginError(f"cannot load --plugin {file}: {plugin.error}")
 
     def specs(self, kind: PluginKind) -> dict[str, Spec]:
-        """Specs by name, without the names that two plugins claim."""
+        """Return specs by name, without the names that two plugins claim."""
         owners = self._owners(kind)
         return {name: found[0][1] for name, found in sorted(owners.items()) if len(found) == 1}
 
     def conflicts(self, kind: PluginKind) -> dict[str, list[str]]:
-        """Names claimed more than once, with the distributions that claim them."""
+        """Return names claimed more than once, with the distributions that claim them."""
         return {
             name: [f"{p.distribution} ({p.module})" for p, _ in found]
             for name, found in sorted(self._owners(kind).items())
@@ -97,10 +97,10 @@ class Registry:
         }
 
     def spec(self, kind: PluginKind, name: str) -> Spec:
-        """One spec.
+        """Return one spec.
 
         Raises:
-            UnknownNameError: nobody registered the name.
+            UnknownNameError: the name is not registered.
             PluginError: two plugins registered it.
         """
         if claims := self.conflicts(kind).get(name):
@@ -113,13 +113,13 @@ class Registry:
         return specs[name]
 
     def method(self, name: str) -> type[Method]:
-        """The class of a method, imported now."""
+        """Return the class of a method, imported now."""
         from vadbench.method import Method
 
         return load_class(self.spec("method", name), Method)
 
     def version(self, name: str) -> str:
-        """The version of a method that goes into a run's key: what it declares, and the identity of third-party code.
+        """Return a method's version for a run's key: the one it declares, with the identity of third-party code.
 
         A method that builds on one of another package has the version of both.
         """
@@ -132,7 +132,7 @@ class Registry:
         return "+".join(filter(None, (own, *declared.values(), self.provenance("method", name).identity)))
 
     def provenance(self, kind: Literal["method", "dataset"], name: str) -> Provenance:
-        """Where the code of a method or a data set comes from.
+        """Return the origin of the code of a method or a data set.
 
         Raises:
             PluginError: its files are not those that this process imported.
@@ -157,7 +157,7 @@ class Registry:
         return made
 
     def dataset(self, name: str) -> type[Dataset]:
-        """The class of a data set, imported now."""
+        """Return the class of a data set, imported now."""
         from vadbench.dataset import Dataset
 
         found = load_class(self.spec("dataset", name), Dataset)  # type: ignore[type-abstract]
@@ -174,9 +174,9 @@ class Registry:
 
     def _load(self, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
         self.plugins.append(plugin)
-        # A stranger's module may raise anything at all, SystemExit included; the others must still load.
+        # A third party's module may raise anything at all, SystemExit included; the others must still load.
         try:
-            # What it prints would stand in the middle of a command's own output.
+            # Its output would appear in the middle of a command's own output.
             with redirect_stdout(sys.stderr):
                 module: ModuleType = load()
             plugin.file = str(getattr(module, "__file__", "") or plugin.file)
@@ -193,7 +193,7 @@ class Registry:
 
 @cache
 def installed() -> Registry:
-    """The registry of the installed plugins."""
+    """Return the registry of the installed plugins."""
     return Registry()
 
 
@@ -210,7 +210,7 @@ def _checked(results: list[Any], hook: str, spec_type: type[Spec]) -> list[Spec]
 
 
 def load_class(spec: Spec, base: type[T], target: str = "") -> type[T]:
-    """The class that a spec names as its target, or as another ``target``, imported now.
+    """Return the class that a spec names as its target, or as another ``target``, imported now.
 
     Raises:
         PluginError: it cannot be imported, or is not a subclass of ``base``.
@@ -222,7 +222,7 @@ def load_class(spec: Spec, base: type[T], target: str = "") -> type[T]:
 
 
 def load_object(spec: Spec, kind: type[T]) -> T:
-    """The object that a spec names as its target, imported now.
+    """Return the object that a spec names as its target, imported now.
 
     Raises:
         PluginError: it cannot be imported, or is not a ``kind``.

@@ -1,1 +1,1 @@
-"""What a run leaves: its record, its folder and how it is found, the keys that name it; and published numbers."""
+"""Results of runs: records, run folders and how they are found, the keys that name them; and published numbers."""

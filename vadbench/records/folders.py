@@ -1,4 +1,4 @@
-"""Run folders: where they lie, how they are found, and what is read from them."""
+"""Run folders: their paths, how they are found, and what is read from them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ from vadbench.base.errors import RunError, first_complaint, listed
 from vadbench.base.files import LOCK, read_json, write_json
 from vadbench.base.locations import ARTIFACTS
 from vadbench.base.metric_keys import from_first_edition
-from vadbench.records.record import (
-    CHECKPOINT,
-    CHECKPOINT_INFO,
-    FIRST_EDITION,
-    RESULT,
-    SCHEMA,
-    SCORES,
-    RunRecord,
-)
+from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, FIRST_EDITION, RESULT, SCHEMA, SCORES, RunRecord
 
 EVALUATIONS = "evaluations"
 """Folder of a training with its evaluations but the first."""
@@ -29,7 +21,7 @@ EVALUATIONS = "evaluations"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run's folder, its record, whether the record was there already, and what to say of that."""
+    """A run's folder, its record, whether the record was there already, and a note on that."""
 
     folder: Path
     record: RunRecord
@@ -40,7 +32,7 @@ class Outcome:
 class RunFolder:
     """``<out>/<dataset>/<method>/<key>/``: one training and its evaluations.
 
-    The first evaluation lies in the folder itself, others in ``evaluations/<key>/``.
+    The first evaluation is in the folder itself, others in ``evaluations/<key>/``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +43,7 @@ class RunFolder:
         return self.path / CHECKPOINT
 
     def evaluation(self, key: str) -> Path:
-        """The folder of the evaluation called ``key``, existing or not."""
+        """Return the folder of the evaluation called ``key``, existing or not."""
         further = self.path / EVALUATIONS / key
         if (further / RESULT).is_file():
             return further
@@ -63,7 +55,7 @@ class RunFolder:
     def discard(self, key: str | None = None) -> None:
         """Remove an evaluation, or with ``None`` everything but the folder and its lock.
 
-        The records go first: what a kill leaves behind is an unfinished run, never a record beside other weights.
+        The records go first: a killed call leaves an unfinished run, never a record beside other weights.
         """
         if key is None:
             for record in [*self.path.glob(f"{EVALUATIONS}/*/{RESULT}"), self.path / RESULT]:
@@ -77,7 +69,7 @@ class RunFolder:
             (self.evaluation(key) / RESULT).unlink(missing_ok=True)
 
     def finished(self, key: str) -> RunRecord | None:
-        """The record of an evaluation that is there and finished."""
+        """Return the record of an evaluation that is there and finished."""
         folder = self.evaluation(key)
         if not (folder / RESULT).is_file():
             return None
@@ -86,7 +78,7 @@ class RunFolder:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """The record in a folder.
+    """Return the record in a folder.
 
     Raises:
         RunError: it is missing, damaged or of another vadbench.
@@ -95,8 +87,8 @@ def read_record(folder: Path) -> RunRecord:
     content = read_json(path)
     schema = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(schema, int) and schema not in (SCHEMA, FIRST_EDITION):
-        mend = "upgrade vadbench" if schema > SCHEMA else "delete this file and run again; the weights are kept"
-        raise RunError(f"{path} has schema {schema}, this vadbench reads {FIRST_EDITION} and {SCHEMA}; {mend}")
+        fix = "upgrade vadbench" if schema > SCHEMA else "delete this file and run again; the weights are kept"
+        raise RunError(f"{path} has schema {schema}, this vadbench reads {FIRST_EDITION} and {SCHEMA}; {fix}")
     try:
         return RunRecord.model_validate(_translated(content) if schema == FIRST_EDITION else content)
     except ValidationError as error:
@@ -106,7 +98,7 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def _translated(content: dict[str, Any]) -> dict[str, Any]:
-    """A record of the first edition as one of today; what is damaged in it stays for the validation to find."""
+    """Return a record of the first edition as one of today; damaged parts are left for the validation to find."""
     metrics = content.get("metrics", {})
     if isinstance(metrics, dict):
         spelling = from_first_edition(metrics)
@@ -120,10 +112,10 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def run_folders(below: Path, *where: str, file: str = RESULT) -> list[Path]:
-    """The folders that hold a record, in their order; MLflow's copies of records are skipped.
+    """Return the folders that hold a record, in their order; MLflow's copies of records are skipped.
 
     Args:
-        below: where they lie.
+        below: folder that they are in.
         where: patterns of their paths below it; any depth by default.
         file: what they hold instead of a record.
     """
@@ -132,8 +124,8 @@ def run_folders(below: Path, *where: str, file: str = RESULT) -> list[Path]:
 
 
 def find_run(name: str, out: Path) -> Path:
-    """A folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its key
-    under ``out``.
+    """Find a folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its
+    key under ``out``.
 
     Raises:
         RunError: nothing or more than one run matches.
@@ -149,7 +141,7 @@ def find_run(name: str, out: Path) -> Path:
 
 
 def find_folder(name: str, out: Path) -> Path:
-    """A run folder or a folder of runs: by its path, as it is or under ``out``, or a run by the beginning of its key.
+    """Find a run folder or a folder of runs by its path, as it is or under ``out``, or a run by the start of its key.
 
     Raises:
         RunError: as :func:`find_run`.
@@ -158,7 +150,7 @@ def find_folder(name: str, out: Path) -> Path:
 
 
 def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[list[Outcome], list[str]]:
-    """The records of runs and their evaluations under ``out``, and what is wrong with those that cannot be used.
+    """Read the records of runs and evaluations under ``out``, and tell what is wrong with unusable ones.
 
     Args:
         out: folder of run folders.
@@ -177,7 +169,7 @@ def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[l
         runs.append(Outcome(folder, record, reused=True))
         if record.status == "finished" and not (folder / SCORES).is_file():
             problems.append(
-                f"{folder} has no {SCORES}: its metrics stand, but have no intervals and no comparison; delete its"
+                f"{folder} has no {SCORES}: its metrics are valid, but have no intervals and no comparison; delete its"
                 f" {RESULT} and run again, the weights are kept"
             )
     return runs, problems

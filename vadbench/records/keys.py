@@ -1,8 +1,8 @@
-"""What names a training and an evaluation: the values that change their results, hashed.
+"""Keys that name trainings and evaluations: the values that change their results, hashed.
 
 A key must not change when vadbench learns something new, and must change when a result would. So a field that was added
-to settings after they were first released says at which value it came in (:class:`Introduced`), and is left out of keys
-while it stands there; every other value is hashed, be it a default or not. Adding a field changes no key, changing a
+to settings after they were first released declares the value it was introduced with (:class:`Introduced`), and is left
+out of keys while it has it; every other value is hashed, default or not. Adding a field changes no key, changing a
 default does.
 """
 
@@ -26,7 +26,7 @@ gave each random draw a generator of its own."""
 
 
 def key_values(settings: BaseModel) -> dict[str, Any]:
-    """Settings as part of a key: plain values, without fields that stand at the value they were introduced with."""
+    """Return settings as part of a key: plain values, without fields at the value they were introduced with."""
     # As they are, not as they are declared: what a subclass of a declared type adds counts as well.
     pruned = _pruned(settings, settings.model_dump(mode="json", serialize_as_any=True))
     assert isinstance(pruned, dict)
@@ -34,7 +34,7 @@ def key_values(settings: BaseModel) -> dict[str, Any]:
 
 
 def restored(model: type[M], values: Mapping[str, Any]) -> M:
-    """Settings from a record or a checkpoint, which may be older than some of their fields.
+    """Return settings from a record or a checkpoint, which may be older than some of their fields.
 
     A field that is missing has the value it was introduced with, whatever its default is by now.
 
@@ -58,7 +58,7 @@ def training_key(
     seed: int | None,
     dataset_code: str = "",
 ) -> str:
-    """The key of a training: everything that changes its weights, and nothing that only says where it ran.
+    """Return the key of a training: everything that changes its weights, nothing about where it ran.
 
     Args:
         method, version: the method's name, and its version with the identity of third-party code.
@@ -90,7 +90,7 @@ def training_key(
 def evaluation_key(
     *, protocol: BaseModel, dataset: str, classes: Sequence[Any], manifest: str, dataset_code: str = ""
 ) -> str:
-    """The key of an evaluation of a training: the rules and the test videos with their ground truth.
+    """Return the key of an evaluation of a training: the rules and the test videos with their ground truth.
 
     Args:
         protocol: the rules.
@@ -114,7 +114,7 @@ def _marker(info: FieldInfo) -> Introduced | None:
 
 
 def _pruned(value: Any, dumped: Any) -> Any:
-    """``dumped`` without what stands at its introduction, looking into settings wherever they lie in ``value``."""
+    """Return ``dumped`` without fields at the value of their introduction, in all settings inside ``value``."""
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         kept = {}
         for attribute, info in type(value).model_fields.items():
@@ -141,7 +141,7 @@ def _filled(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _filled_as(annotation: Any, value: Any) -> Any:
-    """A plain value of a field, the settings in it filled, wherever the annotation has them."""
+    """Return a plain value of a field with the settings in it filled, wherever the annotation has them."""
     for member in members_of(annotation):
         kind, arguments = get_origin(member) or member, get_args(member)
         if not isinstance(kind, type):

@@ -1,4 +1,4 @@
-"""Pictures of runs, sized for a column of a paper: 3.3 inches wide, text of 8 points."""
+"""Plots of runs, sized for a column of a paper: 3.3 inches wide, text of 8 points."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POINTS = 8
 DOTS = 300
 CURVE_POINTS = 2000
 SHORT = 24
-"""Letters of a label of which two fit beside each other."""
+"""Letters of the longest labels that fit in two columns."""
 COLORS = ("#1d5bb5", "#c2410c", "#047857", "#7c3aed", "#be185d", "#6b5900")
 LINES = ("-", "--", ":")
 SHADE = "#f6dcae"
@@ -51,7 +51,7 @@ _STYLE: Any = {
     # Names come from anywhere, and a dollar sign in one is no formula.
     "text.parse_math": False,
     "pdf.fonttype": 42,
-    # Else every drawing has other ids.
+    # Without it every drawing has other ids.
     "svg.hashsalt": "vadbench",
 }
 # Without dates and versions, so that the same runs give the same bytes.
@@ -63,13 +63,13 @@ _METADATA: dict[str, dict[str, None]] = {
 
 
 def save_pictures(split: ScoredSplit, metrics: Mapping[str, MetricValue], folder: Path, title: str) -> list[Path]:
-    """Draw those of :data:`vadbench.records.record.PICTURES` for which a run has what they show.
+    """Draw those of :data:`vadbench.records.record.PICTURES` that the data of a run allow.
 
     Args:
         split: scores and ground truth.
         metrics: of the split.
-        folder: where the pictures go.
-        title: what the curves are called.
+        folder: folder of the plots.
+        title: label of the curves.
     """
     classes = [split.classes.names[i] for i in split.classes.abnormal]
     rows = {title: split.rows}
@@ -84,7 +84,7 @@ def save_pictures(split: ScoredSplit, metrics: Mapping[str, MetricValue], folder
 
 
 def save(path: Path, draw: Callable[..., Figure | None], *arguments: Any) -> Path | None:
-    """Write what one of the functions below draws.
+    """Write the plot of one of the functions below.
 
     Args:
         path: ends in ``.png``, ``.svg`` or ``.pdf``.
@@ -107,7 +107,7 @@ def save(path: Path, draw: Callable[..., Figure | None], *arguments: Any) -> Pat
 
 
 def draw_roc(runs: Mapping[str, ScoredRows]) -> Figure | None:
-    """ROC curves of runs by their labels; ``None`` where frames are of one kind only."""
+    """Draw ROC curves of runs by their labels; ``None`` where frames are of one kind only."""
     figure, axes = _figure(2.9, xlabel="false-positive rate", ylabel="true-positive rate")
     for i, (label, rows) in enumerate(runs.items()):
         points = roc_curve(rows.scores, rows.positives, rows.frames - rows.positives)
@@ -119,7 +119,7 @@ def draw_roc(runs: Mapping[str, ScoredRows]) -> Figure | None:
 
 
 def draw_pr(runs: Mapping[str, ScoredRows]) -> Figure | None:
-    """Precision over recall of runs by their labels; ``None`` where frames are of one kind only."""
+    """Draw precision over recall of runs by their labels; ``None`` where frames are of one kind only."""
     figure, axes = _figure(2.9, xlabel="recall", ylabel="precision")
     prevalence = 0.0
     for i, (label, rows) in enumerate(runs.items()):
@@ -134,7 +134,7 @@ def draw_pr(runs: Mapping[str, ScoredRows]) -> Figure | None:
 
 
 def draw_per_class(runs: Mapping[str, Mapping[str, MetricValue]], classes: Sequence[str]) -> Figure | None:
-    """AUC and AP of each class with their intervals as bars.
+    """Draw AUC and AP of each class with their intervals as bars.
 
     Args:
         runs: metrics of runs by their labels.
@@ -168,7 +168,7 @@ def draw_per_class(runs: Mapping[str, Mapping[str, MetricValue]], classes: Seque
 
 
 def draw_reliability(runs: Mapping[str, ScoredRows]) -> Figure | None:
-    """Share of anomalous frames over the score, in equal bins; ``None`` where no run's scores lie between 0 and 1."""
+    """Draw the share of anomalous frames over the score, in equal bins; ``None`` without scores between 0 and 1."""
     figure, axes = _figure(2.9, xlabel="mean score", ylabel="share of anomalous frames")
     for i, (label, rows) in enumerate(runs.items()):
         found = reliability(rows)
@@ -183,7 +183,7 @@ def draw_reliability(runs: Mapping[str, ScoredRows]) -> Figure | None:
 
 
 def draw_video(runs: Mapping[str, ScoredSplit], index: int) -> Figure:
-    """Scores over the frames of one video, its anomalous frames shaded.
+    """Draw scores over the frames of one video, its anomalous frames shaded.
 
     Args:
         runs: splits of the same videos by their labels.
@@ -213,7 +213,7 @@ def _of_class(metric: str, name: str) -> str:
 @contextmanager
 def _style() -> Iterator[None]:
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; the picture is still worth having.
+        # A letter that the font lacks is drawn as a box; the plot is still useful.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support")
         yield
@@ -233,7 +233,7 @@ def _line(index: int) -> dict[str, Any]:
 
 
 def _with_legend(figure: Figure, axes: Axes) -> Figure:
-    """A legend where the curves leave room, or below them where it is long."""
+    """Add a legend where the curves leave room, or below them where it is long."""
     if len(axes.lines) > 3:
         _legend_outside(figure, axes)
     else:
@@ -244,7 +244,7 @@ def _with_legend(figure: Figure, axes: Axes) -> Figure:
 def _legend_outside(
     figure: Figure, axes: Axes, place: Literal["outside lower left", "outside upper left"] = "outside lower left"
 ) -> None:
-    """A legend at an edge of the figure, which grows by as much; in two columns where the labels are short."""
+    """Add a legend at an edge of the figure, which grows by as much; in two columns where the labels are short."""
     handles, labels = axes.get_legend_handles_labels()
     columns = 2 if max(map(len, labels)) <= SHORT else 1
     figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(labels) // columns))

@@ -1,6 +1,6 @@
 """Published numbers: what papers state, where each was read, and how far it can be trusted.
 
-The rows lie in ``results/vadbench_results/published.csv``. A verdict on a reproduction needs a number that was read in
+The rows are in ``results/vadbench_results/published.csv``. A verdict on a reproduction needs a number that was read in
 the paper that measured it; others are shown and marked.
 """
 
@@ -24,7 +24,7 @@ a list, an issue or notes on a paper, not in a paper."""
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """One number that somebody published.
+    """A published number.
 
     Args:
         key: short name of the paper whose method it is, such as ``vadclip2024``.
@@ -58,7 +58,7 @@ class PublishedNumber:
 
     @property
     def unit(self) -> Literal["fraction", "ms"]:
-        """What ``value`` is given in."""
+        """The unit of ``value``."""
         return "ms" if self.metric.startswith("time_ms/") else "fraction"
 
     @property
@@ -68,21 +68,21 @@ class PublishedNumber:
 
     @property
     def first_hand(self) -> bool:
-        """Whether a reproduction may be judged by it: read in the paper that measured it, be it of the paper's own
-        method or of one that its authors say they ran themselves."""
+        """True if a reproduction may be judged by it: read in the paper that measured it, for the paper's own method or
+        for one that its authors say they ran themselves."""
         own = self.reported_in == self.key or f"own run of {self.reported_in}" in self.protocol_note
         return self.verified == "read" and own
 
 
 @cache
 def published_numbers() -> tuple[PublishedNumber, ...]:
-    """All published numbers, in the order of the tables they come from."""
+    """Return all published numbers, in the order of the tables they come from."""
     text = (files("vadbench_results") / "published.csv").read_text(encoding="utf-8")
     return tuple(map(_number, csv.DictReader(text.splitlines())))
 
 
 def _number(row: dict[str, str]) -> PublishedNumber:
-    """A line of the file, in today's columns and spelling or those of the first edition."""
+    """Return a line of the file, in today's columns and spelling or those of the first edition."""
     fields: dict[str, Any] = {("printed" if k == "value" else k): v for k, v in row.items()}
     return PublishedNumber(**fields | {"metric": canonical(row["metric"])})
 
@@ -94,7 +94,7 @@ def search(
     source: str | None = None,
     table: str | None = None,
 ) -> list[PublishedNumber]:
-    """The published numbers that agree with everything asked for; ``None`` asks for nothing.
+    """Return the published numbers that agree with everything asked for; ``None`` asks for nothing.
 
     Args:
         method: a method's name in any case, or its key.

@@ -1,4 +1,4 @@
-"""Run folders: the record of a run, where it lies, and the two keys that name it."""
+"""The record of a run, and means of several over their seeds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SCORES = "scores.npz"
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
 INCOMPLETE = "incomplete"
-"""What the notes on missing videos begin with."""
+"""Beginning of the notes on missing videos."""
 PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
 
 
 Name = Annotated[str, Field(pattern=NAME)]
-"""What may become the name of a folder: a record comes from anywhere, and must not point elsewhere."""
+"""A name that may become that of a folder: a record may come from anywhere, and must not point elsewhere."""
 
 
 Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
@@ -37,7 +37,7 @@ Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
 
 
 class SplitRecord(BaseModel):
-    """What was found of one split.
+    """The videos of one split that were found.
 
     ``expected`` is the size of a complete copy, ``manifest`` a hash of its entries that is part of keys. ``inputs`` is
     the same without the lengths of the videos, which are known only once they were decoded; empty in older records.
@@ -61,7 +61,7 @@ class RunRecord(BaseModel):
     ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
     settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
     those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
-    are. ``notes`` are what a reader must know before comparing the figures.
+    are. ``notes`` are remarks that a reader needs before comparing the figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -104,7 +104,7 @@ class RunRecord(BaseModel):
 
     @property
     def marks(self) -> str:
-        """What every table that shows the figures must say of them, such as " (incomplete, best-on-test)"."""
+        """The remark that every table must add to the figures, such as " (incomplete, best-on-test)"."""
         selection = self.protocol.get("selection", "last")
         marks = [INCOMPLETE] if any(n.startswith(INCOMPLETE) for n in self.notes) else []
         marks += [str(selection)] if selection != "last" else []
@@ -112,7 +112,7 @@ class RunRecord(BaseModel):
 
 
 def weights_name(weights: str) -> str:
-    """What records call a CLIP's weights: a tag as it is, a file by its name without its folder.
+    """Return the name of a CLIP's weights in records: a tag as it is, a file by its name without its folder.
 
     >>> weights_name("laion2b_s34b_b88k"), weights_name("/data/clip/ViT-B-16.pt")
     ('laion2b_s34b_b88k', 'ViT-B-16.pt')
@@ -121,14 +121,14 @@ def weights_name(weights: str) -> str:
 
 
 def seed_values(records: Iterable[RunRecord], metric: str) -> list[float]:
-    """The values of a metric for every seed, or an empty list where it is undefined for any."""
+    """Return the values of a metric for every seed, or an empty list where it is undefined for any."""
     values = [r.metrics[metric].value if metric in r.metrics else None for r in records]
     defined = [v for v in values if v is not None]
     return defined if len(defined) == len(values) else []
 
 
 def summarise(records: Sequence[RunRecord]) -> dict[str, tuple[float, float | None]]:
-    """Mean and standard deviation (n - 1) over seeds of each metric that is defined for every seed.
+    """Return mean and standard deviation (n - 1) over seeds of each metric that is defined for every seed.
 
     Raises:
         RunError: the records are not of one method, data set and protocol.

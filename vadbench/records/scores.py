@@ -1,4 +1,4 @@
-"""The scores of a split beside its ground truth, as a run folder keeps them."""
+"""Files in a run folder with the scores of a split and its ground truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.split import ScoredSplit
 
 _BRANCH = "branch "
-"""What the names of branches begin with in a scores file."""
+"""Prefix of the names of branches in a scores file."""
 _KINDS = {
     **dict.fromkeys(("names", "labels", "class_names"), "U"),
     **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
@@ -60,7 +60,7 @@ def save_split(split: ScoredSplit, path: Path) -> None:
 
 
 def load_split(folder: Path) -> ScoredSplit:
-    """The scores and the ground truth that an evaluation left in its folder.
+    """Return the scores and the ground truth that an evaluation left in its folder.
 
     Raises:
         RunError: the record or the scores are missing, damaged or contradict each other.
@@ -92,12 +92,12 @@ def load_split(folder: Path) -> ScoredSplit:
 
 
 def _legal(array: str) -> str:
-    """The name of an array of the first edition as today's files have it."""
+    """Return the name in today's files of an array of the first edition."""
     return _BRANCH + legal_branch(array.removeprefix(_BRANCH)) if array.startswith(_BRANCH) else array
 
 
 def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Nothing where every array is there, of its kind and shape, and points at videos and classes that are there.
+    """Raise if an array is missing, has another kind or shape, or points at no video or class.
 
     Raises:
         DataError: says what is wrong.

@@ -1,4 +1,4 @@
-"""The leaderboard as a page: our own figures group by group, what papers state beside them and never among them."""
+"""Leaderboard page: our figures group by group, and published figures in separate tables."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vadbench.tables.table import Table
 
 SCRIPTS = ("base.js", "board.js")
 PUBLISHED = "as published"
-"""The name on the page of the rules of figures that papers state."""
+"""Name on the page for the rules of published figures."""
 
 
 def leaderboard_page(tables: Sequence[Table], numbers: Sequence[PublishedNumber]) -> str:
-    """An HTML document with the leaderboards, and under them the published figures of the same metrics.
+    """Return an HTML document with the leaderboards, followed by the published figures of the same metrics.
 
     Args:
         tables: from :func:`vadbench.tables.leaderboard.leaderboards`.
-        numbers: those to show.
+        numbers: published numbers to show.
     """
     sections = [*map(_reproduced, tables), *_published(numbers)]
     return render_page("Leaderboard", "board.html", SCRIPTS, {"sections": sections})
@@ -63,7 +63,7 @@ def _column(metric: str, title: str) -> dict[str, Any]:
 
 
 def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
-    """A section for each data set, a row for each place of a paper that states figures of ours."""
+    """Yield a section for each data set, with a row for each place of a paper that has figures of these metrics."""
     shown = sorted((n for n in numbers if n.metric in COMPARED), key=lambda n: n.dataset)
     for dataset, of_dataset in groupby(shown, key=lambda n: n.dataset):
         rows: dict[tuple[str, ...], dict[str, PublishedNumber]] = {}
@@ -73,9 +73,9 @@ def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
         metrics = [m for m in COMPARED if any(m in found for found in rows.values())]
         yield {
             "published": True,
-            "title": f"{dataset}: what papers state",
-            "note": "Each figure under the rules of the paper named beside it: these do not compare with ours, nor"
-            " always with each other.",
+            "title": f"{dataset}: published figures",
+            "note": "Each figure is under the rules of the paper in its row: these are not comparable with ours, and"
+            " not always with each other.",
             "dataset": dataset,
             "protocol": PUBLISHED,
             "columns": [
@@ -85,8 +85,8 @@ def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
             ],
             "rows": [_published_row(place, found, metrics) for place, found in rows.items()],
             "below": [
-                "In percent, as printed. An asterisk marks what is no number of the paper that measured it: quoted or"
-                " refitted by another paper, computed, recalled, or read in a list."
+                "In percent, as printed. An asterisk marks numbers that are not from the paper that measured them:"
+                " quoted or refitted by another paper, computed, recalled, or read in a list."
             ],
             "footnotes": [],
         }

@@ -1,4 +1,4 @@
-"""The content of a page about one or several runs, as plain data from their folders."""
+"""Content of a page about one or several runs, as plain data from their folders."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
 
 POINTS = 400
-"""Points of a ROC or precision-recall curve: more than a chart has pixels."""
+"""Number of points of a ROC or precision-recall curve, more than a chart has pixels."""
 BINS = 40
-"""Bars of the distribution of scores."""
+"""Number of bars of the distribution of scores."""
 PROTOCOL = "protocol."
-"""The beginning of the names of changed rules in a record."""
+"""Prefix of the names of changed rules in a record."""
 
 
 @dataclass(frozen=True, eq=False)
 class PageRun:
-    """One run of a page; all of a page have the same test videos in the same order."""
+    """Run of a page; all runs of a page have the same test videos in the same order."""
 
     label: str
     record: RunRecord
@@ -45,14 +45,14 @@ class PageRun:
 
 
 def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]]:
-    """The runs that names on the command line stand for, and notes on those that were left out.
+    """Return the runs that names on the command line refer to, and notes on those that were left out.
 
     Args:
-        names: as in :func:`vadbench.results.compare.load_runs`; every seed is a run of its own here.
-        out: folder that run folders lie under.
+        names: as in :func:`vadbench.results.compare.load_runs`; every seed is a separate run here.
+        out: folder that contains the run folders.
 
     Raises:
-        RunError: a name has no finished run, scores are damaged, or the runs have not the same test videos.
+        RunError: a name has no finished run, scores are damaged, or the runs differ in their test videos.
     """
     found: dict[Path, tuple[RunRecord, Path]] = {}
     notes: list[str] = []
@@ -64,7 +64,7 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]
     for record, _ in others:
         if record.dataset != first[0].dataset:
             raise RunError(
-                f"expected runs on one data set, found {first[0].dataset} and {record.dataset}; show them apart"
+                f"expected runs on one data set, found {first[0].dataset} and {record.dataset}; show them separately"
             )
     reference = _sound(*first)
     splits = [reference, *(matched(reference, _sound(*run), first, run) for run in others)]
@@ -75,7 +75,7 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]
 
 
 def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
-    """The scores of a run, of which a page can be made: a folder may come from anywhere."""
+    """Return the scores of a run after checking its metrics, as the folder may not be trusted."""
     split = load_split(folder)
     figures = [n for v in record.metrics.values() for n in (v.value, v.low, v.high) if n is not None]
     if not all(map(isfinite, figures)):
@@ -84,9 +84,9 @@ def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
 
 
 def labels(records: Sequence[RunRecord]) -> list[str]:
-    """A short name for each run: the method, what it changed, its seed; its key where these are not enough.
+    """Return a short name for each run: the method, its changed settings and seed, and the key if these do not suffice.
 
-    The seed is left out where it is the only one of its kind, the protocol where all runs have the same.
+    The seed is omitted if a method has only one, and the protocol if it is the same for all runs.
     """
     rules = [_rules(r) for r in records]
     under = [f", protocol {rule}" if len(set(rules)) > 1 else "" for rule in rules]
@@ -102,7 +102,7 @@ def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[st
 
     Args:
         runs: from :func:`read_runs`, at least one.
-        strips: thumbnails of videos by name, where there are any.
+        strips: thumbnails of videos by name; videos may lack them.
     """
     first = runs[0]
     rows = first.split.rows
@@ -140,7 +140,7 @@ def _video(scores: VideoScores, video: Video, strip: Strip | None) -> dict[str, 
         "frames": scores.frames,
         "runs": video.runs,
         "segments": [(s.label, s.start, s.end) for s in video.segments],
-        "strip": None if strip is None else strip.data(),
+        "strip": None if strip is None else strip._asdict(),
     }
 
 
@@ -195,7 +195,7 @@ def _curve(curve: Any, rows: ScoredRows) -> list[list[float]] | None:
 
 
 def _histogram(rows: ScoredRows) -> dict[str, Any]:
-    """Shares of normal and of anomalous frames in equal bins of the score."""
+    """Return the shares of normal and of anomalous frames in equal bins of the score."""
     low, high = float(rows.scores.min()), float(rows.scores.max())
     low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     edges = np.linspace(low, high, BINS + 1) if high > low else np.array([low - 0.5, high + 0.5])
@@ -221,14 +221,14 @@ def _confusion(rows: ScoredRows) -> dict[str, Any] | None:
 
 
 def auc_within(rows: ScoredRows) -> Iterator[float | None]:
-    """AUC over the frames of each video alone, ``None`` where they are of one kind."""
+    """Yield the AUC over the frames of each video alone, ``None`` if they are all normal or all anomalous."""
     for own in _slices(rows):
         positives = rows.positives[own]
         yield Ranking(rows.scores[own]).auc(positives, rows.frames[own] - positives)
 
 
 def _per_video(rows: ScoredRows) -> Iterator[list[float | None]]:
-    """AUC within each video, its mean and its highest score."""
+    """Yield the AUC within each video, its mean and its highest score."""
     for own, auc in zip(_slices(rows), auc_within(rows), strict=True):
         scores, frames = rows.scores[own], rows.frames[own]
         mean = float(scores @ frames / max(1, frames.sum()))
@@ -236,13 +236,13 @@ def _per_video(rows: ScoredRows) -> Iterator[list[float | None]]:
 
 
 def _slices(rows: ScoredRows) -> Iterator[slice]:
-    """The rows of each video."""
+    """Yield the rows of each video."""
     bounds = np.searchsorted(rows.video, np.arange(len(rows.names) + 1)).tolist()
     return (slice(start, end) for start, end in pairwise(bounds))
 
 
 def _curves(split: ScoredSplit) -> dict[str, Any]:
-    """The score and the class probabilities of every row, or their means over 16 frames."""
+    """Return the score and the class probabilities of every row, or their means over 16 frames."""
     together = joined_rows(sum(len(s.anomaly) for s in split.scores), split.stride)
     anomaly = [joined(s.anomaly, together) for s in split.scores]
     classes = [joined(s.classes, together) for s in split.scores if s.classes is not None]
@@ -250,7 +250,7 @@ def _curves(split: ScoredSplit) -> dict[str, Any]:
         "stride": split.stride * together,
         "mean": together > 1,
         "rows": [len(values) for values in anomaly],
-        "scores": pack(np.concatenate(anomaly)).data(),
+        "scores": pack(np.concatenate(anomaly))._asdict(),
         "classNames": split.classes.names,
-        "classes": pack(np.concatenate(classes)).data() if classes else None,
+        "classes": pack(np.concatenate(classes))._asdict() if classes else None,
     }

@@ -1,9 +1,9 @@
-"""Many numbers in few bytes: what a page carries of the scores, to be unpacked by its script."""
+"""Pack the scores of a page into few bytes, which its script unpacks."""
 
 from __future__ import annotations
 
 import base64
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from vadbench.scoring.rows import Floats
 
 FRAMES = 16
-"""Frames that one value stands for on the page of a long split, as in the features of most papers."""
+"""Frames per value on the page of a long split, as in the features of most papers."""
 LIMIT = 50_000
-"""Rows up to which a page carries every one of them."""
+"""Maximum number of rows for which a page has every row."""
 
 
 class Packed(NamedTuple):
@@ -22,10 +22,6 @@ class Packed(NamedTuple):
     low: float
     high: float
     bytes: str
-
-    def data(self) -> dict[str, Any]:
-        """The form in which a page carries it."""
-        return self._asdict()
 
 
 def pack(values: Floats) -> Packed:
@@ -50,7 +46,7 @@ def joined_rows(rows: int, stride: int) -> int:
 
 
 def joined(values: Floats, rows: int) -> NDArray[np.float64]:
-    """Means over every ``rows`` neighbouring rows of one video, ``(rows, ...)``; the last mean may be over fewer.
+    """Return means over every ``rows`` neighbouring rows of one video, ``(rows, ...)``; the last may be over fewer.
 
     >>> joined(np.array([1.0, 2.0, 3.0, 4.0, 9.0]), 2).tolist()
     [1.5, 3.5, 9.0]

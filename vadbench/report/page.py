@@ -1,4 +1,4 @@
-"""A page as one file: our style and script, named by their hashes, and the data that they show."""
+"""Page in one file: its style and script, allowed by their hashes, and the data that they show."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def render_page(title: str, body: str, scripts: Sequence[str], data: Any) -> str:
-    """An HTML document that shows data.
+    """Return an HTML document that shows data.
 
     Args:
-        title: of the browser's window.
-        body: file of this package with what stands between ``<body>`` and ``</body>``.
-        scripts: files of this package that make one script, in this order.
-        data: what the script shows; anything that JSON has, NaN and infinity excepted.
+        title: title of the browser's window.
+        body: file of this package with the content of ``<body>``.
+        scripts: files of this package that are joined to one script, in this order.
+        data: data for the script; anything that JSON can encode, except NaN and infinity.
     """
     shown = f'{asset(body)}\n<script type="application/json" id="data">{embedded(data)}</script>\n'
     return document(title, shown, '"use strict";\n' + "\n".join(asset(name) for name in scripts))
 
 
 def document(title: str, body: str, script: str = "") -> str:
-    """An HTML document in the style that all pages share.
+    """Return an HTML document in the style that all pages share.
 
-    A strict content security policy names the one style and the script, if there is one, by their hashes: nothing else
-    is run or loaded, even if a name in it became markup.
+    A strict content security policy allows the one style and the script, if any, by their hashes: nothing else is run
+    or loaded, even if a name in it became markup.
 
     Args:
-        title: of the browser's window.
-        body: markup, in which every text from elsewhere is escaped.
-        script: runs when the body is there.
+        title: title of the browser's window.
+        body: markup, in which all text from other sources is escaped.
+        script: runs after the body is loaded.
     """
     style = asset("page.css")
     run = f" script-src '{_digest(script)}';" if script else ""
@@ -54,7 +54,7 @@ def document(title: str, body: str, script: str = "") -> str:
 
 
 def embedded(data: Any) -> str:
-    """JSON that may stand inside a ``<script>`` element, whatever its strings say: ASCII without ``<``, ``>``, ``&``.
+    """Return JSON that is safe inside a ``<script>`` element for any strings: ASCII without ``<``, ``>``, ``&``.
 
     >>> embedded("</script>")
     '"\\\\u003c/script\\\\u003e"'
@@ -66,7 +66,7 @@ def embedded(data: Any) -> str:
 
 
 def asset(name: str) -> str:
-    """The text of a file of this package."""
+    """Return the text of a file of this package."""
     return (files("vadbench.report") / name).read_text(encoding="utf-8")
 
 

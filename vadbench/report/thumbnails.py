@@ -1,4 +1,4 @@
-"""A few small pictures of a video, side by side in one jpeg, where its file is at hand."""
+"""Thumbnails of a video, side by side in one jpeg, if its file is available."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
 import av.error
@@ -18,32 +18,28 @@ from vadbench.data.media import list_images
 from vadbench.dataset import Dataset
 
 PICTURES = 6
-"""Pictures of a video, in the middle of as many equal parts of it."""
+"""Number of thumbnails of a video, each from the middle of one of as many equal parts."""
 HEIGHT, WIDEST = 54, 96
 QUALITY = 55
 
 
 class Strip(NamedTuple):
-    """Pictures side by side: the jpeg as a ``data:`` address, the frame of each and the width of each in pixels."""
+    """Thumbnails side by side: the jpeg as a ``data:`` address, the frame of each and the width of each in pixels."""
 
     source: str
     frames: list[int]
     width: int
 
-    def data(self) -> dict[str, Any]:
-        """The form in which a page carries it."""
-        return self._asdict()
-
 
 def make_strips(
     dataset: Dataset, frames: dict[str, int], progress: Progress = silent
 ) -> tuple[dict[str, Strip], list[str]]:
-    """Strips of the test videos whose files are there, and a note on each file that cannot be read.
+    """Make strips of the test videos whose files exist, with a note on each file that cannot be read.
 
     Args:
-        dataset: in its place on disk.
-        frames: of the videos that are wanted, by name.
-        progress: told how many are done.
+        dataset: the data set at its root on disk.
+        frames: number of frames of the wanted videos, by name.
+        progress: called with the number of finished videos.
 
     Raises:
         DataError: the data set's lists are missing or contradict each other.
@@ -62,15 +58,16 @@ def make_strips(
 
 
 def make_strip(path: Path, frames: int) -> Strip:
-    """A strip of a video file or a folder of images.
+    """Make a strip from a video file or a folder of images.
 
-    In a file the pictures are found by time, from the frame rate: where it varies they may be some frames off.
+    In a file, frames are found by time, from the frame rate: if it varies, they may be some frames off.
 
     Args:
-        frames: of the video.
+        path: the video file or folder.
+        frames: number of frames of the video.
 
     Raises:
-        MediaError: it cannot be read.
+        MediaError: the video cannot be read.
     """
     count = min(PICTURES, frames)
     wanted = [(2 * i + 1) * frames // (2 * count) for i in range(count)]
@@ -103,7 +100,7 @@ def _images(folder: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
 
 
 def _seek(path: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
-    """The frames at the places wanted, each decoded from the key frame before it: most of the video is never read."""
+    """Yield the wanted frames, each decoded from the key frame before it: most of the video is never read."""
     with av.open(str(path)) as container:
         if not container.streams.video:
             return
@@ -112,7 +109,7 @@ def _seek(path: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
         if not rate or not base:
             return
         for index in wanted:
-            # Half a frame early, so that rounding cannot take the next one.
+            # Half a frame early, so that rounding cannot select the next one.
             target = (stream.start_time or 0) + round((index - 0.5) / rate / base)
             container.seek(max(0, target), stream=stream)
             for frame in container.decode(stream):

@@ -1,1 +1,1 @@
-"""Finished runs compared, measured again and checked for submission."""
+"""Compare finished runs, measure them again and check them for submission."""

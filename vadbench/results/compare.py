@@ -1,4 +1,4 @@
-"""Two methods side by side, from nothing but their run folders: the same test videos, resampled in pairs."""
+"""Paired comparison of two methods from their run folders: both are measured in the same resamples of test videos."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.split import ScoredSplit
 
 RESAMPLES = 5000
-"""More than for an interval: Holm multiplies the smallest possible p-value, 2 / 5001, by the number of metrics."""
+"""Resamples; more than for an interval, as Holm multiplies the smallest p-value, 2 / 5001, by the number of metrics."""
 SHOWN = 3
-"""Differences or videos that a message names."""
+"""Maximum number of differences or videos that a message names."""
 _ABSENT = "absent"
 
 
@@ -42,7 +42,7 @@ class ComparedRuns:
 
     Args:
         found: records with their folders, by seed.
-        notes: which runs in the folder were left out, and why.
+        notes: the runs in the folder that were left out, each with the reason.
     """
 
     found: list[tuple[RunRecord, Path]]
@@ -54,32 +54,32 @@ class ComparedRuns:
 
     @property
     def label(self) -> str:
-        """In words: ``vadclip recipe.epochs=5 on synthetic, protocol native, seeds 0, 1, 2``."""
+        """Description such as ``vadclip recipe.epochs=5 on synthetic, protocol native, seeds 0, 1, 2``."""
         first = self.first
         rules = dict(flatten({"protocol": first.protocol}))
         changes = "".join(f" {name}={written(rules[name])}" for name in first.changed if name in rules)
         trained = "" if first.trained_on == first.dataset else f" trained on {first.trained_on}"
         seeds = f"seed{'s' if len(self.found) > 1 else ''} {', '.join(str(r.seed) for r, _ in self.found)}"
         protocol = first.protocol.get("name")
-        # Settings come from a record, which may come from anywhere.
+        # The settings are from a record, whose source may not be trusted.
         return plain(f"{first.title}{changes}{trained} on {first.dataset}{first.marks}, protocol {protocol}, {seeds}")
 
     def value(self, metric: str) -> float | None:
-        """Mean over seeds of a metric; ``None`` where it is undefined for any."""
+        """Return the mean of a metric over seeds, ``None`` if it is undefined for any of them."""
         values = seed_values((record for record, _ in self.found), metric)
         return fmean(values) if values else None
 
 
 def load_runs(name: str, out: Path) -> ComparedRuns:
-    """The runs that a name on the command line stands for.
+    """Load the runs that a name on the command line refers to.
 
     Args:
-        name: a run folder, the beginning of a key, several of either with commas between, or a folder that holds the
-            runs of one method on one data set, such as ``results/runs/synthetic/vadclip`` or ``synthetic/vadclip``.
-        out: folder that run folders lie under.
+        name: a run folder, the beginning of a key, several of either separated by commas, or a folder with the runs of
+            one method on one data set, such as ``results/runs/synthetic/vadclip`` or ``synthetic/vadclip``.
+        out: folder that contains the run folders.
 
     Raises:
-        RunError: nothing is there, or runs that differ in more than their seeds.
+        RunError: no run is found, or the runs differ in more than their seeds.
     """
     found: dict[Path, RunRecord] = {}
     notes: list[str] = []
@@ -114,27 +114,27 @@ def load_runs(name: str, out: Path) -> ComparedRuns:
 def compare(
     a: ComparedRuns, b: ComparedRuns, metrics: Sequence[str] | None = None, progress: Progress = silent
 ) -> dict[str, Difference]:
-    """How much higher each metric is for ``a`` than for ``b``, seeds averaged on both sides.
+    """Compute how much higher each metric is for ``a`` than for ``b``, averaged over the seeds of each side.
 
-    Where fewer than :data:`vadbench.metrics.comparison.FEWEST` test videos have positives, no interval and no p-value
-    is computed.
+    No interval and no p-value is computed if fewer than :data:`vadbench.metrics.comparison.FEWEST` test videos have
+    positives.
 
     Args:
         a, b: from :func:`load_runs`.
-        metrics: their keys, those of the first edition included; by default those of
+        metrics: keys of metrics, in the spelling of the first edition too; by default those of
             :data:`vadbench.metrics.definitions.COMPARED` that are defined on both sides.
-        progress: told how many runs are resampled.
+        progress: called with the number of resampled runs.
 
     Raises:
         UnknownNameError: a metric that is not defined on both sides, or is not resampled.
-        RunError: scores are damaged, or the two sides have other test videos or another ground truth.
+        RunError: scores are damaged, or the two sides differ in their test videos or ground truth.
     """
     values = {m: (a.value(m), b.value(m)) for m in a.first.metrics}
     shared = {m: (x, y) for m, (x, y) in values.items() if x is not None and y is not None}
     keys = [m for m in COMPARED if m in shared] if metrics is None else list(dict.fromkeys(map(canonical, metrics)))
     for key in keys:
         if key not in shared:
-            # Branches are not resampled, and so not offered.
+            # Branches are not resampled and therefore not offered.
             known = [m for m in shared if MetricKey.parse(m).branch is None]
             raise UnknownNameError("metric of both sides", key, known)
         if MetricKey.parse(key).branch is not None:
@@ -167,8 +167,8 @@ def compare(
 
 
 def contrasts(a: ComparedRuns, b: ComparedRuns) -> list[str]:
-    """What the two sides differ in besides the method and its settings, a line each."""
-    asked = ("stride", "pooling")  # what rows a method asks for is one of its settings
+    """Return the differences between the two sides other than the method and its settings, one per line."""
+    asked = ("stride", "pooling")  # settings of the method
     areas: dict[str, Callable[[RunRecord], Mapping[str, Any]]] = {
         "protocols": _rules,
         "features": lambda r: {k: v for k, v in r.fingerprint.items() if k not in asked},
@@ -180,12 +180,12 @@ def contrasts(a: ComparedRuns, b: ComparedRuns) -> list[str]:
 
 
 def verdict(key: str, difference: Difference, p: float | None) -> str:
-    """A difference in words; by a metric that ranks nothing neither side is called better.
+    """Return a difference in words; no side is called better by a metric that ranks nothing.
 
     Args:
-        key: the metric's.
+        key: key of the metric.
         difference: from :func:`compare`.
-        p: its p-value, adjusted for the metrics that are shown beside it.
+        p: its p-value, adjusted for the metrics that are shown with it.
     """
     if difference.reason is not None or p is None:
         return difference.reason or ""
@@ -199,7 +199,7 @@ def verdict(key: str, difference: Difference, p: float | None) -> str:
 
 
 def _folders(name: str, out: Path) -> list[Path]:
-    """The folders with a record that a name stands for; several where it names a folder of runs."""
+    """Return the folders with a record that a name refers to; several if it names a folder of runs."""
     place = find_folder(name, out)
     if found := [place] if (place / RESULT).is_file() else run_folders(place, "*"):
         return found
@@ -209,7 +209,7 @@ def _folders(name: str, out: Path) -> list[Path]:
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
-    """All that the seeds of one method have in common besides its settings, which may be called like these."""
+    """Return what the seeds of one method share apart from its settings, which may have the same names."""
     return {
         "method": record.method,
         "version": record.method_version,
@@ -225,11 +225,11 @@ def _facts(record: RunRecord) -> dict[str, Any]:
 
 
 def _rules(record: RunRecord) -> Mapping[str, Any]:
-    """The protocol of a record, which may be older than some of its fields."""
+    """Return the protocol of a record with defaults for the fields that are newer than the record."""
     try:
         return restored(Protocol, record.protocol).model_dump(mode="json")
     except ValidationError:
-        return record.protocol  # of somebody else's making; compared as it is
+        return record.protocol  # written by another program; compared as it is
 
 
 def _manifest(record: RunRecord, split: str) -> str:
@@ -237,7 +237,7 @@ def _manifest(record: RunRecord, split: str) -> str:
 
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Settings in which two differ, each with both values: ``crop (center, mean)``."""
+    """Return the settings that differ, each with both values: ``crop (center, mean)``."""
     x, y = dict(flatten(a)), dict(flatten(b))
     return [
         f"{plain(name)} ({', '.join(_short(v if isinstance(v, str) else written(v)) for v in pair)})"
@@ -257,10 +257,10 @@ def _some(items: Iterable[str]) -> str:
 def matched(
     reference: ScoredSplit, split: ScoredSplit, first: tuple[RunRecord, Path], other: tuple[RunRecord, Path]
 ) -> ScoredSplit:
-    """``split`` with its videos in the order of ``reference``.
+    """Return ``split`` with its videos in the order of ``reference``.
 
     Raises:
-        RunError: they have not the same videos, as long and anomalous in the same frames.
+        RunError: the two differ in their videos, in the length of a video or in its anomalous frames.
     """
     place = {s.name: i for i, s in enumerate(split.scores)}
     problems = list(_mismatches(reference, split, place))
@@ -291,5 +291,5 @@ def _mismatches(reference: ScoredSplit, split: ScoredSplit, place: Mapping[str, 
 
 
 def _class_truth(split: ScoredSplit) -> tuple[Any, ...]:
-    """The annotated classes, without which class metrics are not the same metrics."""
+    """Return the annotated classes, which must be the same for class metrics to be comparable."""
     return split.classes.names, split.classes.normal, {v.name: v.segments for v in split.videos}

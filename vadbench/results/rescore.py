@@ -1,4 +1,4 @@
-"""Measuring finished runs again from the scores they kept, with today's code."""
+"""Compute the metrics of finished runs again from their saved scores, with the current code."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vadbench.records.record import RESULT, RunRecord
 from vadbench.records.scores import load_split
 
 TOLERANCE = 1e-12
-"""Differences that the order of additions may make."""
+"""Tolerance for differences that only come from the order of additions."""
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """What measuring a run again gave.
+    """Result of measuring a run again.
 
     Args:
-        folder: of the record.
-        record: as it is now.
-        changed: old and new of every metric that is not what it was; ``None`` where one side lacks it.
+        folder: folder of the record.
+        record: the record after measuring.
+        changed: old and new value of every metric that changed; ``None`` if the metric is new or gone.
     """
 
     folder: Path
@@ -34,10 +34,10 @@ class Rescored:
 
 
 def evaluations(name: str, out: Path) -> list[Path]:
-    """The folders of all records in a folder, given in full or under ``out``, or in the run whose key begins so.
+    """Return the folders of all records in a folder, given in full or relative to ``out``, or in the run of a key.
 
     Raises:
-        RunError: there is none.
+        RunError: there are no records.
     """
     place = find_folder(name, out)
     if not (found := run_folders(place)):
@@ -46,13 +46,13 @@ def evaluations(name: str, out: Path) -> list[Path]:
 
 
 def rescore(folder: Path) -> Rescored | None:
-    """Measure a run's scores; where a metric is not what its record says, the record is written anew.
+    """Measure a run's scores, and write the record again if a metric differs from it.
 
     Returns:
-        ``None`` for a run that failed and has nothing to measure.
+        ``None`` for a failed run, which has no scores to measure.
 
     Raises:
-        RunError: the record or the scores are damaged, or another process works on the run.
+        RunError: the record or the scores are damaged, or another process is using the run.
         DataError: scores and ground truth contradict each other.
         StorageError: the record cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Results that somebody hands in: a folder of run folders, judged by what lies in it."""
+"""Check submitted results: a folder of run folders, judged by its content alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit
 
 CLOSE = 1e-12
-"""By how much a metric may differ from the one that the scores give: the same sums in another order."""
+"""Tolerance between a recorded metric and the one computed from the scores, whose sums may be in another order."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PRIVATE = {
@@ -44,14 +44,14 @@ _PRIVATE = {
 
 
 def check_submission(folder: Path, registry: Registry, progress: Progress = silent) -> Iterator[tuple[Path, str]]:
-    """Everything that has to be mended before results can be accepted, each with the file it is about.
+    """Yield everything that must be fixed before results can be accepted, each with the file it is about.
 
     Args:
-        folder: holds ``result.json`` files at any depth, each with its ``scores.npz`` beside it.
-        registry: says how many videos a complete copy of a data set has.
+        folder: has ``result.json`` files at any depth, each with its ``scores.npz`` in the same folder.
+        registry: knows how many videos a complete copy of a data set has.
 
     Raises:
-        RunError: there is no result.
+        RunError: the folder has no result.
     """
     folders = run_folders(folder)
     if not folders:
@@ -74,45 +74,45 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             yield path, f"seed {record.seed} of {record.method} on {record.dataset} is in {seen[identity]} already"
         seen.setdefault(identity, path)
         for finding in (
-            *_of_metrics(record.metrics),
-            *_of_protocol(record, registry),
-            *_of_features(record),
-            *_of_data(record, registry),
-            *_of_commit(record),
-            *_of_privacy(record.model_dump(mode="json")),
-            *_of_scores(run, record),
+            *_metric_problems(record.metrics),
+            *_protocol_problems(record, registry),
+            *_feature_problems(record),
+            *_data_problems(record, registry),
+            *_commit_problems(record),
+            *_private_texts(record.model_dump(mode="json")),
+            *_score_problems(run, record),
         ):
             yield path, finding
     progress("checking results", len(folders), len(folders))
 
 
 def _identity(record: RunRecord) -> str:
-    """What two results of one submission must not share: all that makes a run, and its seed."""
+    """Return what must be unique within a submission: everything that defines a run, and its seed."""
     names = ("method", "method_version", "dataset", "trained_on", "config", "protocol", "fingerprint", "seed")
     return digest({name: getattr(record, name) for name in names})
 
 
-def _of_metrics(metrics: Mapping[str, MetricValue]) -> Iterator[str]:
+def _metric_problems(metrics: Mapping[str, MetricValue]) -> Iterator[str]:
     if not metrics:
         yield "no metrics"
     for name, found in metrics.items():
         try:
             meaning = definition(name)
         except UnknownNameError:
-            yield f"metrics: {name} is no metric of vadbench (vadbench list metrics)"
+            yield f"metrics: {name} is not a metric of vadbench (vadbench list metrics)"
             continue
         numbers = {k: v for k, v in (("value", found.value), ("low", found.low), ("high", found.high)) if v is not None}
         for which, number in numbers.items():
-            # A comparison with NaN is false, so this refuses it as well.
+            # Comparisons with NaN are false, so NaN is refused too.
             if not meaning.low <= number <= meaning.high:
                 yield f"metrics: {name} has {which} {number}, expected {meaning.low:g} to {meaning.high:g}"
         if found.value is None and not found.reason:
             yield f"metrics: {name} is undefined and gives no reason"
         if found.low is not None and found.high is not None and found.low > found.high:
-            yield f"metrics: the interval of {name} ends below its beginning, [{found.low}, {found.high}]"
+            yield f"metrics: the interval of {name} ends below its start, [{found.low}, {found.high}]"
 
 
-def _of_protocol(record: RunRecord, registry: Registry) -> Iterator[str]:
+def _protocol_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
     try:
         rules = restored(Protocol, record.protocol)
     except ValidationError as error:
@@ -123,28 +123,28 @@ def _of_protocol(record: RunRecord, registry: Registry) -> Iterator[str]:
         yield f"protocol: expected one of {', '.join(known)}, found '{rules.name}'"
         return
     usual = known[rules.name].rules.model_dump()
-    # Which crop of ten a protocol scores depends on the data set.
+    # The crop that a protocol scores, of ten, depends on the data set.
     differing = [k for k, v in rules.model_dump().items() if v != usual[k] and k != "crop"]
     for name in differing:
         if f"protocol.{name}" not in record.changed:
             yield f"protocol: {name} is not that of '{rules.name}', and 'changed' does not say so"
 
 
-def _of_features(record: RunRecord) -> Iterator[str]:
+def _feature_problems(record: RunRecord) -> Iterator[str]:
     try:
         fingerprint = Fingerprint.from_dict(record.fingerprint)
     except FeatureError as error:
         yield f"fingerprint: {error}"
         return
     if not fingerprint.known and not any(UNKNOWN in note for note in record.notes):
-        yield "fingerprint: nobody knows what made the features, and no note says so"
+        yield "fingerprint: the origin of the features is unknown, and no note says so"
 
 
-def _of_data(record: RunRecord, registry: Registry) -> Iterator[str]:
+def _data_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
     for split, name in zip(SPLITS, (record.trained_on, record.dataset), strict=True):
         found = record.data.get(split)
         if found is None:
-            yield f"data: nothing is said of the {split} split"
+            yield f"data: the record does not describe the {split} split"
             continue
         expected = _expected(registry, name, split)
         if expected is not None and found.expected != expected:
@@ -156,14 +156,14 @@ def _of_data(record: RunRecord, registry: Registry) -> Iterator[str]:
 
 
 def _expected(registry: Registry, name: str, split: Split) -> int | None:
-    """How many videos a data set has, where its plugin is installed."""
+    """Return the number of videos of a complete split, ``None`` if the data set's plugin is not installed."""
     try:
         return registry.dataset(name).expected[split]
     except VadbenchError:
         return None
 
 
-def _of_commit(record: RunRecord) -> Iterator[str]:
+def _commit_problems(record: RunRecord) -> Iterator[str]:
     commit = str(record.environment.get("commit", ""))
     if not _COMMIT.fullmatch(commit):
         yield (
@@ -172,33 +172,33 @@ def _of_commit(record: RunRecord) -> Iterator[str]:
         )
 
 
-def _of_privacy(content: Any, where: str = "") -> Iterator[str]:
-    """Texts that say whose machine a result comes from; ``where`` is the dotted place of ``content``."""
+def _private_texts(content: Any, where: str = "") -> Iterator[str]:
+    """Yield texts that identify a person or a machine; ``where`` is the dotted name of ``content`` in the record."""
     if isinstance(content, Mapping):
         for key, value in content.items():
             place = f"{where}.{key}" if where else str(key)
-            # Classes may be called anything, and are called so by the data set.
+            # The names of classes are given by the data set and may be any text.
             if where.partition(".")[0] not in ("metrics", "diagnostics"):
-                yield from _of_privacy(str(key), f"a key of {where or 'the record'}")
-            yield from _of_privacy(value, place)
+                yield from _private_texts(str(key), f"a key of {where or 'the record'}")
+            yield from _private_texts(value, place)
     elif isinstance(content, list):
         for value in content:
-            yield from _of_privacy(value, where)
+            yield from _private_texts(value, where)
     elif isinstance(content, str):
         for what, pattern in _PRIVATE.items():
             if found := pattern.search(content):
-                yield f"{where}: {what}, '{found[0]}'; put a word in its place that says what it is"
+                yield f"{where}: {what}, '{found[0]}'; replace it with a word that says what it is"
 
 
-def _of_scores(folder: Path, record: RunRecord) -> Iterator[str]:
+def _score_problems(folder: Path, record: RunRecord) -> Iterator[str]:
     if not (folder / SCORES).is_file():
-        yield f"no {SCORES} beside it, which the metrics are checked with"
+        yield f"no {SCORES} in its folder, which is needed to check the metrics"
         return
     try:
         split = load_split(folder)
         again = measure(split)
-        yield from _of_split(split, record)
-    # Arrays from anywhere: of another length, shape or type, or empty.
+        yield from _split_problems(split, record)
+    # The arrays are not trusted: they may have another length, shape or type, or be empty.
     except (VadbenchError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         yield f"{SCORES}: {error}"
         return
@@ -213,8 +213,8 @@ def _of_scores(folder: Path, record: RunRecord) -> Iterator[str]:
                 yield f"metrics: {name} has {which} {stated}, its scores give {number}"
 
 
-def _of_split(split: ScoredSplit, record: RunRecord) -> Iterator[str]:
-    """Whether the scores are of the test split that the record describes."""
+def _split_problems(split: ScoredSplit, record: RunRecord) -> Iterator[str]:
+    """Yield the differences between the scores and the test split that the record describes."""
     stated = record.data.get("test")
     if stated is None:
         return
@@ -222,11 +222,11 @@ def _of_split(split: ScoredSplit, record: RunRecord) -> Iterator[str]:
     for name, number in found.items():
         if getattr(stated, name) != number:
             yield f"data: {getattr(stated, name)} test {name}, the scores are of {number}"
-    yield from _of_names(v.name for v in split.videos)
+    yield from _name_problems(v.name for v in split.videos)
 
 
-def _of_names(names: Iterable[str]) -> Iterator[str]:
-    yield from (f"{SCORES}: {finding}" for name in names for finding in _of_privacy(name, "name of a video"))
+def _name_problems(names: Iterable[str]) -> Iterator[str]:
+    yield from (f"{SCORES}: {finding}" for name in names for finding in _private_texts(name, "name of a video"))
 
 
 def _close(stated: float | None, number: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""Small working packages from which a new method or data set starts, written by ``vadbench new``."""
+"""Write small working packages as the start of a new method or data set, for ``vadbench new``."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _FILES: dict[ScaffoldKind, dict[str, str]] = {
         "tests/test_$package.py": "dataset/test.py",
     },
 }
-"""Path in the new package to template, of which each is a :class:`string.Template`."""
+"""Map from a path in the new package to its :class:`string.Template`."""
 
 
 def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) -> Path:
-    """Write an installable package with one plugin, all of it or nothing.
+    """Write an installable package with one plugin, completely or not at all.
 
     Args:
-        kind: what the plugin brings.
-        name: of the method or data set.
-        out: folder that the package's folder goes under.
-        registry: the plugins there are, whose names are taken.
+        kind: kind of the plugin.
+        name: name of the method or data set.
+        out: folder for the package's folder.
+        registry: the existing plugins, whose names are taken.
 
     Returns:
-        the package's folder, ``<out>/vadbench-<name>``.
+        The package's folder, ``<out>/vadbench-<name>``.
 
     Raises:
         ConfigError: the name cannot be used, or the folder exists.
@@ -76,14 +76,14 @@ def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) 
 
 
 def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
-    """Return the words that a template may use of a plugin called ``name``.
+    """Return the words that a template may use for a plugin called ``name``.
 
     >>> words = package_words("method", "two-Stage.v2")
     >>> words["distribution"], words["package"], words["cls"]
     ('vadbench-two-stage-v2', 'vadbench_two_stage_v2', 'TwoStageV2Method')
 
     Raises:
-        ConfigError: a plugin may not be called that.
+        ConfigError: the name is not valid for a plugin.
     """
     if not re.fullmatch(NAME, name):
         raise ConfigError(
@@ -91,7 +91,7 @@ def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
         )
     parts = [part for part in re.split(r"[._-]+", name) if part]
     camel = "".join(part[0].upper() + part[1:] for part in parts)
-    # A class must not begin with a digit, nor be called as what it subclasses or as a keyword.
+    # A class name must not begin with a digit, nor be that of its base class or a keyword.
     cls = kind.capitalize() + camel if camel[0].isdigit() else camel + kind.capitalize()
     return {
         "kind": kind,

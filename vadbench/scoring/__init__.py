@@ -8,11 +8,11 @@ from vadbench.plugins.hookspecs import ProtocolSpec, hookimpl
 
 @hookimpl
 def vadbench_protocols() -> list[ProtocolSpec]:
-    """The protocol that is the default."""
+    """Return the protocol that is the default."""
     return [
         ProtocolSpec(
             "native",
-            "true frame counts, the official intervals, every row's score held for its own frames",
+            "true frame counts, the official intervals, every row's score counts for its own frames",
             "vadbench.scoring.protocol:NATIVE",
         )
     ]

@@ -16,7 +16,7 @@ from vadbench.scoring.rows import ScoredRows
 
 
 def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
-    """Number of frames each row stands for: its own ``stride``, the last row up to the end of the video.
+    """Return the number of frames of each row: its own ``stride``, for the last row up to the end of the video.
 
     >>> row_frames(3, 4, 10).tolist(), row_frames(2, 4, 10).tolist()
     ([4, 4, 2], [4, 6])
@@ -27,7 +27,7 @@ def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
 
 
 def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, frames: int) -> NDArray[np.int64]:
-    """Frames of each row that lie inside any of the half-open runs, which must not overlap.
+    """Return the frames of each row inside any of the half-open runs, which must not overlap.
 
     >>> positives_per_row([(3, 9)], 3, 4, 10).tolist()
     [1, 4, 1]
@@ -40,7 +40,7 @@ def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, f
 
 
 def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First frame and one past the last frame of each row."""
+    """Return first frame and one past the last frame of each row."""
     starts = np.arange(rows, dtype=np.int64) * stride
     ends = np.minimum(starts + stride, frames)
     if rows:
@@ -51,7 +51,7 @@ def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDA
 def class_positives_per_row(
     video: Video, classes: ClassTable, rows: int, stride: int, frames: int
 ) -> NDArray[np.int64]:
-    """``(rows, classes)`` frames of each row inside a segment of each class; normal has the rest."""
+    """Return ``(rows, classes)`` frames of each row inside a segment of each class; normal has the rest."""
     table = np.zeros((rows, len(classes)), dtype=np.int64)
     segments = [(classes.id(s.label), s) for s in video.segments]  # a name and an alias are one class
     for class_id in {i for i, _ in segments}:
@@ -63,7 +63,7 @@ def class_positives_per_row(
 
 @dataclass(frozen=True)
 class VideoScores:
-    """Scores of one video as kept, with its true frame count.
+    """Scores of one video, with its true frame count.
 
     ``anomaly`` and each of ``branches`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
     """
@@ -75,7 +75,7 @@ class VideoScores:
     branches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def without_classes(self) -> VideoScores:
-        """The anomaly scores alone, for a data set with other classes."""
+        """Return the anomaly scores alone, for a data set with other classes."""
         return replace(self, classes=None)
 
 
@@ -93,7 +93,7 @@ def align(
             past the end is cut off.
 
     Raises:
-        DataError: a video's annotated frame count differs from its own, or a segment lies past its end.
+        DataError: a video's annotated frame count differs from its own, or a segment is past its end.
     """
     if rules.tail == "rows":
         scores = [replace(s, frames=len(s.anomaly) * stride) for s in scores]
@@ -120,11 +120,11 @@ def align(
 
 
 def _require_truth(scores: VideoScores, video: Video, tolerance: int) -> None:
-    """Refuse a video whose annotation was made for another number of frames."""
+    """Raise if the annotation of a video was made for another number of frames."""
     require_frames(video.name, video.frames, scores.frames, tolerance)
     for start, end in [*video.runs, *((g.start, g.end) for g in video.segments)]:
         if start >= scores.frames or end > scores.frames + tolerance:
             raise DataError(
-                f"{video.name}: segment [{start}, {end}) lies past its {scores.frames} frames;"
+                f"{video.name}: segment [{start}, {end}) is past its {scores.frames} frames;"
                 " the annotation and the video do not belong together"
             )

@@ -16,7 +16,7 @@ from vadbench.plugins.registry import Registry, installed, load_class, load_obje
 T = TypeVar("T")
 
 Selection = Literal["last", "validation", "best-on-test"]
-"""Which weights of a training are evaluated."""
+"""The weights of a training that are evaluated."""
 
 
 class Protocol(Settings):
@@ -29,8 +29,8 @@ class Protocol(Settings):
     boundaries: str = Field("native", description="whose reading of the official intervals")
     tail: Literal["hold", "rows"] = Field(
         "hold",
-        description="how many frames a video has; hold: its true number, each row's score held for its own frames and"
-        " the last one's to the end; rows: rows times stride, as the papers' code counts",
+        description="how many frames a video has; hold: its true number, each row's score counting for its own frames"
+        " and the last one's to the end; rows: rows times stride, as the papers' code counts",
     )
     crop: str = Field(
         "center",
@@ -72,7 +72,7 @@ class ProtocolPreset:
     normal_segments: frozenset[str] = frozenset()
 
     def on(self, dataset: str, **changes: str | None) -> Protocol:
-        """The rules on a data set, with what the user wants otherwise.
+        """Return the rules on a data set, with the user's changes.
 
         Args:
             dataset: its name.
@@ -90,14 +90,14 @@ NATIVE = ProtocolPreset(Protocol(name="native"))
 
 
 def protocol(name: str, registry: Registry | None = None) -> ProtocolPreset:
-    """A protocol by its name.
+    """Return a protocol by its name.
 
     Args:
         name: the one it is registered under.
         registry: the plugins; the installed ones by default.
 
     Raises:
-        UnknownNameError: nobody registered the name.
+        UnknownNameError: the name is not registered.
         PluginError: the plugin that did cannot be imported, or its rules have another name.
     """
     found = load_object((registry or installed()).spec("protocol", name), ProtocolPreset)
@@ -107,7 +107,7 @@ def protocol(name: str, registry: Registry | None = None) -> ProtocolPreset:
 
 
 def protocols(registry: Registry | None = None) -> dict[str, ProtocolPreset]:
-    """Every protocol that can be imported, by its name, ``native`` first.
+    """Return every protocol that can be imported, by its name, ``native`` first.
 
     Args:
         registry: the plugins; the installed ones by default.
@@ -117,18 +117,18 @@ def protocols(registry: Registry | None = None) -> dict[str, ProtocolPreset]:
         try:
             found[name] = protocol(name, registry)
         except VadbenchError:
-            continue  # what asks for this one says why
+            continue  # a command that asks for this one says why
     return found
 
 
 def localisation_class(name: str, base: type[T]) -> type[T]:
-    """The class that computes mAP@IoU by the rule of a protocol.
+    """Return the class that computes mAP@IoU by the rule of a protocol.
 
     Commands that measure a finished run again take no plugin files, so the protocol must be an installed one's.
 
     Args:
         name: of the protocol whose rule it is.
-        base: what the class must be derived from.
+        base: base class that the class must have.
 
     Raises:
         PluginError: no installed plugin brings it, or it cannot be imported.

@@ -31,7 +31,7 @@ class WeightedRows(NamedTuple):
     negatives: Ints
 
     def keep(self, kept: NDArray[np.bool_]) -> WeightedRows:
-        """The rows where ``kept`` is true."""
+        """Return the rows where ``kept`` is true."""
         return WeightedRows(self.video[kept], self.scores[kept], self.positives[kept], self.negatives[kept])
 
 
@@ -44,7 +44,7 @@ class ScoredRows:
         names: video names.
         scores: ``(rows,)`` anomaly scores, finite, larger means more anomalous.
         frames: ``(rows,)`` frames the row stands for; 0 is allowed (a row beyond the end of its video).
-        positives: ``(rows,)`` how many of them lie inside any segment.
+        positives: ``(rows,)`` number of them inside any segment.
         class_scores: ``(rows, classes)`` probability of every class; ``None`` where the method has none.
         class_positives: ``(rows, classes)`` frames inside a segment of each class (classes may overlap), the normal
             column being ``frames - positives``; ``None`` where the data set annotates no classes.
@@ -124,22 +124,22 @@ class ScoredRows:
         return self.video_positives > 0
 
     def per_video(self, counts: NDArray[Any]) -> Ints:
-        """``(videos,)`` sums of integer counts ``(rows,)``."""
+        """Return ``(videos,)`` sums of integer counts ``(rows,)``."""
         return np.bincount(self.video, counts, minlength=len(self.names)).astype(np.int64)
 
     def binary(self) -> WeightedRows:
-        """Anomalous against normal frames by the anomaly score."""
+        """Return anomalous against normal frames by the anomaly score."""
         return _merge_runs(self.video, self.scores, self.positives, self.frames)
 
     def one_vs_rest(self, class_id: int) -> WeightedRows:
-        """Frames of one class against all others by the class's probability."""
+        """Return frames of one class against all others by the class's probability."""
         assert self.class_scores is not None and self.class_positives is not None
         scores = np.ascontiguousarray(self.class_scores[:, class_id])
         return _merge_runs(self.video, scores, self.class_positives[:, class_id], self.frames)
 
 
 def _merge_runs(video: Ints, scores: Floats, positives: Ints, frames: Ints) -> WeightedRows:
-    """Join neighbouring rows of one video with one score: per-frame scores that were held for 16 frames shrink."""
+    """Join neighbouring rows of one video with one score: per-frame scores that were repeated for 16 frames shrink."""
     if not len(scores):
         return WeightedRows(video, scores, positives, frames)
     starts = np.flatnonzero(np.concatenate(([True], (scores[1:] != scores[:-1]) | (video[1:] != video[:-1]))))

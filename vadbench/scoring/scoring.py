@@ -38,13 +38,13 @@ def score_videos(
     """Score videos from their features, several at once within a bounded number of rows.
 
     A video that is longer than the method's window (:func:`vadbench.scoring.windows.window_rows`) is scored window by
-    window, as ``vadbench score`` does: of its rows no more is held than a window of one crop.
+    window, as ``vadbench score`` does: only a window of one crop of its rows is in memory.
 
     Args:
         method: scores rows.
         features: where the rows are.
-        crops: which crops of each video are scored; :func:`vadbench.features.crops.joining` says what their scores
-            become.
+        crops: which crops of each video are scored; :func:`vadbench.features.crops.joining` says how their scores
+            are joined.
         frames: how long each video is.
         precision: arithmetic of the method, as in a recipe.
         progress: told how many videos are done.
@@ -75,14 +75,14 @@ def score_window(
     name: str = "this video",
     frames: int = 0,
 ) -> VideoScores:
-    """Scores of the rows of a window that count; the others are beside them for the method to see.
+    """Return scores of the rows of a window that count; the method sees the others as well.
 
     Args:
         method: in evaluation mode.
         crops: each gives the rows ``(window.stop - window.start, dim)`` of one crop, asked for in turn.
         window: of the video.
         precision: arithmetic of the method.
-        joined: what the scores of several crops become.
+        joined: how the scores of several crops are joined.
         name: of the video.
         frames: of the whole video.
 
@@ -110,7 +110,7 @@ class _Opened:
 def _together(
     method: Method, videos: Iterable[_Opened], crops: Mapping[str, Sequence[str]], precision: str, joined: Joining
 ) -> Iterator[VideoScores]:
-    """Scores of videos that are no longer than a window, several at once."""
+    """Yield scores of videos that are no longer than a window, several at once."""
     pieces = (
         _Piece(v.name, v.frames, v.count, slice(v.count), partial(_cut, rows, 0, v.count))
         for v in videos
@@ -129,7 +129,7 @@ def _cut(rows: FeatureRows, first: int, last: int) -> FeatureRows:
 
 
 def _in_windows(method: Method, video: _Opened, precision: str, joined: Joining) -> VideoScores:
-    """Scores of a long video, its crops put together in each window: those of all crops would be much to hold."""
+    """Score a long video, joining its crops in each window: the scores of all crops would take much memory."""
     reach, name = method.reach, video.name
     parts = [
         score_window(
@@ -179,7 +179,7 @@ class _Loaded(NamedTuple):
 
 
 def _scored(method: Method, pieces: Iterable[_Piece], precision: str) -> Iterator[VideoScores]:
-    """Scores of one piece after the other."""
+    """Yield scores of one piece after the other."""
     for group in _groups(pieces):
         tensors = [torch.from_numpy(piece.rows).to(method.task.device) for piece in group]
         with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
@@ -205,7 +205,7 @@ def _groups(pieces: Iterable[_Piece]) -> Iterator[list[_Loaded]]:
 
 
 def _mean(crops: Sequence[VideoScores]) -> VideoScores:
-    """The mean of the scores of a video's crops, which have the same number of rows."""
+    """Return the mean of the scores of a video's crops, which have the same number of rows."""
     first = crops[0]
     if len(crops) == 1:
         return first
@@ -220,7 +220,7 @@ def _mean(crops: Sequence[VideoScores]) -> VideoScores:
 
 
 def _highest(regions: Sequence[VideoScores]) -> VideoScores:
-    """The maximum of the scores of a video's regions, with the class probabilities of the region that has it."""
+    """Return the maximum of the scores of a video's regions, with the class probabilities of the region that has it."""
     first = regions[0]
     anomaly = np.stack([r.anomaly for r in regions])
     classes = [r.classes for r in regions if r.classes is not None]
@@ -245,7 +245,7 @@ def _checked(method: Method, piece: _Loaded, scores: Scores) -> VideoScores:
     expected = (rows, len(method.task.classes))
     if wrong := [branch for branch in branches if not is_branch(branch)]:
         raise PluginError(
-            f"{type(method).__name__}: a branch is called by letters, digits, '_' and '-', with single blanks between,"
+            f"{type(method).__name__}: a branch name has letters, digits, '_' and '-', with single blanks between,"
             f" found {wrong[0]!r}; rename it, as its metrics are called AUC(<branch>)"
         )
     every = [("anomaly scores", anomaly, (rows,))]

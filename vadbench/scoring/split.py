@@ -1,6 +1,6 @@
-"""The scores of a split beside its ground truth: all that a metric needs, kept in one file of a run folder.
+"""The scores of a split beside its ground truth: all that a metric needs, saved in one file of a run folder.
 
-Whoever has a run folder can measure it again, compare it or draw it, without the data set, the features or the method.
+A run folder can be measured again, compared or drawn without the data set, the features or the method.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vadbench.scoring.rows import ScoredRows
 
 @dataclass(frozen=True, eq=False)
 class ScoredSplit:
-    """Scores of a test split and what they are measured against.
+    """Scores of a test split with its ground truth.
 
     Args:
         scores: of each video.

@@ -37,7 +37,7 @@ class Window:
 
 
 def window_rows(reach: Reach, stream: bool = False) -> int:
-    """Rows that a window gives scores to: whole chunks; of a stream a single one, whose scores are awaited."""
+    """Return the number of rows that a window scores: whole chunks; a single one of a stream, which has to be quick."""
     if stream:
         return reach.chunk
     most = ROWS_OF_WHOLE if reach.whole else ROWS_OF_PARTS
@@ -45,9 +45,9 @@ def window_rows(reach: Reach, stream: bool = False) -> int:
 
 
 def next_window(reach: Reach, rows: int, done: int, there: int, ended: bool) -> Window | None:
-    """The window behind the rows that have scores; ``None`` where rows of it are still to come, or none are left.
+    """Return the window after the rows that have scores; ``None`` if some of its rows are yet to come, or none is left.
 
-    Windows follow each other from the video's first row on, so that chunks lie as they do in the whole video, and see
+    Windows follow each other from the video's first row on, so that chunks are those of the whole video, and see
     the margins on both sides. Where the whole video matters, a last window that would be shorter sees the rows before
     it as well, and is as long as any other.
 
@@ -70,7 +70,7 @@ def next_window(reach: Reach, rows: int, done: int, there: int, ended: bool) -> 
 
 
 def windows(reach: Reach, rows: int, there: int) -> Iterator[Window]:
-    """All windows of a video of ``there`` rows: one where it is no longer than a window."""
+    """Yield all windows of a video of ``there`` rows: one where it is no longer than a window."""
     done = 0
     while window := next_window(reach, rows, done, there, ended=True):
         yield window
@@ -78,10 +78,10 @@ def windows(reach: Reach, rows: int, there: int) -> Iterator[Window]:
 
 
 def first_needed(reach: Reach, rows: int, done: int, there: int) -> int:
-    """The first row that a window yet to come may see; arguments as for :func:`next_window`."""
+    """Return the first row that a window yet to come may see; arguments as for :func:`next_window`."""
     return max(0, min(done, there - rows) if reach.whole else done - _before(reach))
 
 
 def _before(reach: Reach) -> int:
-    """The margin in whole chunks: the first of them must begin where one of the video's does."""
+    """Return the margin in whole chunks: the first of them must begin where one of the video's does."""
     return -(-reach.margin // reach.chunk) * reach.chunk

@@ -1,1 +1,1 @@
-"""Tables drawn from run folders and published numbers, without data sets, features, methods or torch."""
+"""Tables from run folders and published numbers, made without data sets, features, methods or torch."""

@@ -1,4 +1,4 @@
-"""Finding the finished runs under a folder, telling which are seeds of one, and which may be ranked together."""
+"""Find the finished runs under a folder, group the seeds of one experiment, and decide which to rank together."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from vadbench.records.record import INCOMPLETE, RESULT, RunRecord
 from vadbench.scoring.protocol import Protocol
 
 IMPORTED = "weights imported"
-"""What the note on weights from the authors' own file begins with."""
+"""Beginning of the note on weights from the authors' file."""
 _ORIGIN = "features come from"
 _KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are the maximum")
-"""Beginnings of the notes in a record that say something about its figures rather than about single videos."""
+"""Beginnings of the notes in a record that are about its figures rather than about single videos."""
 
 _WORDS = {
     "name": "protocol",
@@ -37,11 +37,11 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class RankingGroup:
-    """What figures must share to be ranked beside each other.
+    """Conditions that figures must share to be ranked together.
 
-    Stride and pooling of the features are a method's own choice and no part of it; whatever else made them is the
-    ``family``. ``videos`` and ``abnormal`` count the test split, ``incomplete`` says what it or the training split
-    lacks.
+    Stride and pooling of the features are chosen by a method and not part of the conditions; everything else about the
+    features is the ``family``. ``videos`` and ``abnormal`` count the test split, ``incomplete`` says what it or the
+    training split lacks.
     """
 
     dataset: str
@@ -54,11 +54,11 @@ class RankingGroup:
 
     @property
     def apart(self) -> bool:
-        """Whether such figures are never to stand beside others."""
+        """``True`` if such figures must never be compared with others."""
         return bool(self.incomplete) or self.rules.selection == "best-on-test"
 
     def differences(self, other: RankingGroup) -> list[str]:
-        """In which respects another kind differs, in words."""
+        """Return the conditions in which another group differs, in words."""
         rules = [f for f in Protocol.model_fields if getattr(self.rules, f) != getattr(other.rules, f)]
         own = [f.name for f in dataclasses.fields(self) if f.name != "rules"]
         names = [*rules, *(n for n in own if getattr(self, n) != getattr(other, n))]
@@ -67,7 +67,7 @@ class RankingGroup:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A finished evaluation: its folder, and what is on record there."""
+    """Finished evaluation: its folder and its record."""
 
     folder: Path
     record: RunRecord
@@ -76,7 +76,7 @@ class Evaluation:
 
     @cached_property
     def kind(self) -> RankingGroup:
-        """What it may be ranked with."""
+        """Group of evaluations that it may be ranked with."""
         record = self.record
         test = record.data.get("test")
         return RankingGroup(
@@ -91,9 +91,9 @@ class Evaluation:
 
     @cached_property
     def experiment_key(self) -> str:
-        """What it has in common with the other seeds of the same experiment, and with nothing else."""
+        """Key that is shared by the seeds of the same experiment only."""
         record = self.record
-        # Imported weights, and records that are older than groups, are told apart by what they say.
+        # Imported weights, and records that are older than groups, are distinguished by their content.
         training = record.group or [
             *(record.method, record.method_version, record.trained_on),
             *(record.config, record.fingerprint, record.clip, self.imported),
@@ -103,27 +103,27 @@ class Evaluation:
 
     @property
     def imported(self) -> str:
-        """The note on weights that came from the authors' own file; empty for weights trained here."""
+        """Note on weights from the authors' file; empty for weights trained here."""
         return next((n for n in self.record.notes if n.startswith(IMPORTED)), "")
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """What must be said wherever its figures are shown."""
+        """Remarks that must accompany its figures."""
         chosen = {"best-on-test": "the test set", "validation": "training videos held out"}.get(self.rules.selection)
         return (
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
             *([] if self.fingerprint.known else ["features of unknown origin"]),
-            # What the missing videos lack is a path on somebody's machine.
+            # The rest of such a note has a path on the user's machine.
             *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if self._is_kept(n)),
         )
 
     def _is_kept(self, note: str) -> bool:
-        # Records of the first edition said whose features these are even where nobody knew.
+        # Records of the first edition stated an origin even for features of unknown origin.
         return note.startswith(_KEPT) and (self.fingerprint.known or not note.startswith(_ORIGIN))
 
 
 def collect(out: Path) -> tuple[list[Evaluation], list[str]]:
-    """The finished evaluations under a folder in the order of their paths, and what is wrong with others."""
+    """Return the finished evaluations under a folder in the order of their paths, and what is wrong with others."""
     runs, notes = read_records(out)
     found = []
     for run in runs:
@@ -142,7 +142,7 @@ def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
         for name, found in record.metrics.items():
             if found.value is not None and not -ROUNDING <= found.value <= 1 + ROUNDING:
                 raise ValueError(f"metric {plain(name)} must be a fraction, found {found.value}")
-        # Found out now rather than in the midst of a table: a name that JSON cannot hold.
+        # Fail early on names that JSON cannot encode.
         _ = evaluation.experiment_key
         return evaluation
     except (ValueError, FeatureError) as error:
@@ -151,7 +151,7 @@ def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
 
 
 def by_seed(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
-    """Evaluations that differ in their seed alone, together and in the order of seeds; of one seed the newest.
+    """Group evaluations that differ only in their seed, in the order of seeds; the newest of each seed counts.
 
     The groups come in the order of their first members.
     """
@@ -165,14 +165,14 @@ def by_seed(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
 
 
 def remarks(runs: Sequence[Evaluation]) -> tuple[str, ...]:
-    """What must be said of the mean over several runs."""
+    """Return the remarks that must accompany the mean over several runs."""
     digests = {run.record.code["method"].digest for run in runs if "method" in run.record.code}
     mixed = [f"seeds made with different files of {runs[0].record.method}"] if len(digests) > 1 else []
     return tuple(dict.fromkeys([*(r for run in runs for r in run.remarks), *mixed]))
 
 
 def made(evaluations: Iterable[Evaluation]) -> str:
-    """When, on what and with what the runs were made, in a sentence; empty without runs."""
+    """Return a sentence on the dates, machines and versions of the runs, empty without runs."""
     records = [e.record for e in evaluations]
     if not records:
         return ""

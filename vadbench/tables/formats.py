@@ -1,4 +1,4 @@
-"""Tables as text, Markdown, LaTeX, HTML, csv and JSON. The same tables give the same bytes."""
+"""Render tables as text, Markdown, LaTeX, HTML, csv and JSON. The same tables give the same bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CSV_COLUMNS = (
 
 
 def render(tables: Table | Sequence[Table], format: TableFormat, width: int = WIDTH, styled: bool = False) -> str:
-    """Tables as one text that ends with a line break.
+    """Return tables as one text that ends with a line break.
 
     Args:
         tables: one or several.
@@ -33,7 +33,7 @@ def render(tables: Table | Sequence[Table], format: TableFormat, width: int = WI
             of a page, ``csv`` with a line for every place of a table, ``json`` for
             :func:`vadbench.tables.table.tables_from_json`.
         width: characters in a line of ``text``; wider tables are split by their columns.
-        styled: whether ``text`` may use a terminal's bold and underlined letters.
+        styled: whether ``text`` may use bold and underlined letters of the terminal.
     """
     several = [tables] if isinstance(tables, Table) else list(tables)
     if format == "json":
@@ -78,7 +78,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 def _markdown_entry(entry: PrintedEntry) -> str:
     text = escaping.markdown(entry.text)
-    # GitHub keeps <ins>, which browsers underline, and takes <u> out.
+    # GitHub removes <u> but allows <ins>, which browsers underline.
     shown = {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(entry.emphasis, text)
     marks = f"<sup>{','.join(entry.marks)}</sup>" if entry.marks else ""
     tied = f" {TIED}" if entry.tied else ""
@@ -125,7 +125,7 @@ def _html(layout: PrintedTable) -> str:
 def _html_entry(entry: PrintedEntry, header: bool) -> str:
     text = escaping.html_text(entry.text)
     if header:
-        # Names may run from right to left; what stands beside them must not.
+        # Names may run from right to left; the text after them must not.
         text = f"<bdi>{text}</bdi>"
     shown = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>"}.get(entry.emphasis, text)
     tied = f" {TIED}" if entry.tied else ""
@@ -136,9 +136,9 @@ def _html_entry(entry: PrintedEntry, header: bool) -> str:
 
 
 def _csv(tables: Sequence[Table]) -> str:
-    """A line for every place, so that tables of different columns lie in one file; figures are in the unit it names.
+    """Return a line for every place, so that tables of different columns fit in one file; ``unit`` is that of a figure.
 
-    ``table`` and ``group`` together say which rows may be ranked beside each other: the name of a benchmark's table and
+    ``table`` and ``group`` together identify the rows that may be ranked together: the name of a benchmark's table and
     the heading of a group of rows, or the title of a leaderboard and a word for what its runs have in common.
     """
     out = io.StringIO()

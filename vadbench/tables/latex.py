@@ -1,4 +1,4 @@
-"""Tables as LaTeX, with the packages booktabs and graphicx."""
+"""Render tables as LaTeX, with the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vadbench.base.text import latex
 from vadbench.tables.layout import INTERVALS, TIED, PrintedEntry, PrintedTable, legend
 
 WIDEST = 8
-"""Printed columns of metrics side by side; more are set below."""
+"""Maximum number of printed columns side by side; more continue below."""
 
 
 def to_latex(layout: PrintedTable) -> str:
-    """A ``table`` with its caption, shrunk to the line where it is wider. Intervals are left out for want of room."""
+    """Return a ``table`` with its caption, shrunk to the line if it is wider. Intervals are omitted to save space."""
     lines = [
         r"% needs \usepackage{booktabs,graphicx}",
         r"\begin{table}",
@@ -27,7 +27,7 @@ def to_latex(layout: PrintedTable) -> str:
     reading = [text.replace(f"; {INTERVALS}", "") for text in layout.reading]
     below = [latex(text) for text in (layout.note, *reading) if text]
     if layout.ranked:
-        # The legend is our own text; only its signs need LaTeX's spelling.
+        # The legend is trusted text; only its signs need LaTeX's spelling.
         words = latex(legend("BEST", "SECOND"))
         below.append(words.replace("BEST", r"\textbf{bold}").replace("SECOND", r"\underline{underlined}"))
     below += [latex(text) for text in layout.remarks]
@@ -38,7 +38,7 @@ def to_latex(layout: PrintedTable) -> str:
 
 
 def _pieces(layout: PrintedTable) -> Iterator[range]:
-    """Indices of the metrics that stand side by side."""
+    """Yield the indices of the metrics that are printed side by side."""
     count = max(1, WIDEST // len(layout.parts))
     for start in range(0, len(layout.columns), count):
         yield range(start, min(start + count, len(layout.columns)))
@@ -60,7 +60,7 @@ def _tabular(layout: PrintedTable, metrics: Sequence[int]) -> Iterator[str]:
         yield " ".join(rf"\cmidrule(lr){{{end - parts + 1}-{end}}}" for end in ends)
         yield _line([*names, *map(latex, layout.parts * len(titles))])
     yield r"\midrule"
-    # Entries of the metrics that stand here, after the row's own.
+    # Entries of the metrics printed here, after the row's own.
     chosen = [*range(lead), *(lead + parts * i + k for i in metrics for k in range(parts))]
     for line in layout.lines:
         if line.heading:

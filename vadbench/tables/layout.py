@@ -1,6 +1,6 @@
-"""A table laid out for print: which columns it has, what stands in each place, the footnotes' letters, the legend.
+"""Lay a table out for print: its columns, the text of each place, the letters of footnotes, the legend.
 
-What is decided here is the same in every format; a format only writes it down.
+The layout is the same in every format; a format only writes it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Emphasis = Literal["", "best", "second"]
 
 @dataclass(frozen=True)
 class PrintedEntry:
-    """What stands in one place.
+    """Printed content of one place.
 
     Args:
         text: the number, or words.
-        interval: its interval in brackets, which a narrow format may leave out.
-        emphasis: best and second best of a column.
+        interval: its interval in brackets, which a narrow format may omit.
+        emphasis: whether it is the best or the second best of a column.
         tied: not distinguishable from the best.
         marks: letters of footnotes.
     """
@@ -47,7 +47,7 @@ class PrintedEntry:
 
 @dataclass(frozen=True)
 class Line:
-    """A printed line: a heading of a group without entries, or entries, the row's own first."""
+    """Printed line: a heading of a group without entries, or entries, the row's own first."""
 
     heading: str = ""
     entries: tuple[PrintedEntry, ...] = ()
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """A table ready to be written.
+    """Table ready to be written.
 
     Args:
         lead: headings of the columns that come before the metrics.
@@ -63,9 +63,9 @@ class PrintedTable:
         parts: the printed columns of each metric.
         reading: how to read the figures, in sentences.
         ranked: whether any figure is emphasised, so that a format has to add its :func:`legend`.
-        remarks: what must be said of all figures, in sentences.
-        missing: the last line, how to make runs that are not there.
-        footnotes: letter and text.
+        remarks: notes on all figures, in sentences.
+        missing: the last line, which says how to make missing runs.
+        footnotes: letter and text of each.
     """
 
     title: str
@@ -82,7 +82,7 @@ class PrintedTable:
 
 
 class _Letters:
-    """Letters of footnotes in the order in which they are met: a, b, ..., z, aa, ..."""
+    """Letters of footnotes in the order of their first use: a, b, ..., z, aa, ..."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -96,7 +96,7 @@ class _Letters:
 
 
 def lay_out(table: Table) -> PrintedTable:
-    """Lay a table out: parts of columns that are empty in every row are left out."""
+    """Lay a table out; parts of columns that are empty in every row are omitted."""
     letters = _Letters()
     parts = _parts(table)
     ranks, seeds = (any(getattr(row, name) is not None for row in table.rows) for name in ("rank", "seeds"))
@@ -106,10 +106,9 @@ def lay_out(table: Table) -> PrintedTable:
         if row.group != heading:
             heading = row.group
             lines.append(Line(heading=heading or "others"))
-        own = [PrintedEntry(row.label, marks=letters.of(row.notes))]
         own = [
             *([PrintedEntry(_text(row.rank))] if ranks else []),
-            *own,
+            PrintedEntry(row.label, marks=letters.of(row.notes)),
             *([PrintedEntry(_text(row.seeds))] if seeds else []),
         ]
         lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters))))
@@ -130,7 +129,7 @@ def lay_out(table: Table) -> PrintedTable:
 
 
 def legend(best: str, second: str) -> str:
-    """What emphasis and the tie sign mean, given how a format shows best and second best."""
+    """Return an explanation of emphasis and tie sign, given how a format shows best and second best."""
     return (
         f"{best}: best, {second}: second; {TIED}: not distinguishable from the best (paired resampling of test videos,"
         " Holm's adjustment over the column, 5 %)."
@@ -138,7 +137,7 @@ def legend(best: str, second: str) -> str:
 
 
 def number(value: float, unit: str = "%", digits: int = 2) -> str:
-    """A stored value as it is printed.
+    """Format a stored value for print.
 
     >>> number(0.86361), number(-0.5, digits=1), number(12.5, "ms")
     ('86.36', '-50.0', '12.50')
@@ -147,7 +146,7 @@ def number(value: float, unit: str = "%", digits: int = 2) -> str:
 
 
 def _parts(table: Table) -> tuple[Part, ...]:
-    """The parts of every column: no published numbers where no paper has the table, no others where nothing is run."""
+    """Return the parts of every column: published numbers if a paper has the table, others if anything is run."""
     cells = [cell for row in table.rows for cell in row.cells]
     if all(cell.published is None for cell in cells):
         return ("reproduced",)
@@ -213,8 +212,8 @@ def _reading(table: Table, parts: Sequence[Part], figures: Sequence[ReproducedFi
         yield "Gap: reproduced minus published, in points."
     if "verdict" in parts:
         yield (
-            "Verdict on the reproduced number: within, where the published one lies in its interval, otherwise below or"
-            " above it; differs, where there are only runs under other rules."
+            "Verdict on the reproduced number: within, if the published one is in its interval, otherwise below or"
+            " above it; differs, if there are only runs under other rules."
         )
 
 
@@ -229,7 +228,7 @@ def _text(value: int | None) -> str:
 
 
 def _letter(index: int) -> str:
-    """a, b, ..., z, aa, ab, ...
+    """Return the letter of an index: a, b, ..., z, aa, ab, ...
 
     >>> [_letter(i) for i in (0, 25, 26, 27)]
     ['a', 'z', 'aa', 'ab']

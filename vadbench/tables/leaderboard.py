@@ -1,4 +1,4 @@
-"""Leaderboards: every finished run ranked, but only beside those that were measured the same way."""
+"""Leaderboards: rank every finished run, but only among those that were measured in the same way."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
 
 SeedRuns = Sequence[Evaluation]
-"""Runs that differ in their seed alone."""
+"""Runs that differ only in their seed."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Experiments that may be ranked beside each other, the best first."""
+    """Experiments that may be ranked together, the best first."""
 
     kind: RankingGroup
     rows: Sequence[SeedRuns]
@@ -39,25 +39,25 @@ def leaderboards(
     metric: str | None = None,
     progress: Progress = silent,
 ) -> tuple[list[model.Table], list[str]]:
-    """One table for each group of runs that may be ranked together, and which scores cannot be read.
+    """Return a table for each group of runs that may be ranked together, and the scores that cannot be read.
 
-    Groups of a data set stand together, the largest first; those whose weights were chosen on the test set or whose
-    data is incomplete come last.
+    Groups of a data set follow each other, the largest first; those whose weights were selected on the test set or
+    whose data are incomplete come last.
 
     Args:
         evaluations: from :func:`vadbench.tables.evaluations.collect`, at least one.
         headline: the metric that a data set is ranked by.
-        metric: rank by this one instead; the first edition's spelling will do.
-        progress: told how many runs are resampled.
+        metric: rank by this one instead; the first edition's spelling is accepted too.
+        progress: called with the number of resampled runs.
 
     Raises:
         UnknownNameError: there is no such metric, or none of the runs has it.
-        RunError: nothing can be ranked by it.
+        RunError: runs cannot be ranked by it.
     """
     metric = None if metric is None else canonical(metric)
     if metric is not None and definition(metric).better is None:
         why = definition(metric).unranked
-        raise RunError(f"nothing is ranked by {metric}: {why}; expected a metric such as AUC or AP")
+        raise RunError(f"runs cannot be ranked by {metric}: {why}; expected a metric such as AUC or AP")
     if metric is not None and not any(metric in run.record.metrics for run in evaluations):
         raise UnknownNameError("metric of these runs", metric, {m for run in evaluations for m in run.record.metrics})
     groups: dict[RankingGroup, list[SeedRuns]] = {}
@@ -124,11 +124,11 @@ def _title(kind: RankingGroup) -> str:
     apart = ["incomplete data"] if kind.incomplete else []
     apart += ["weights selected on the test set"] if kind.rules.selection == "best-on-test" else []
     trained = "" if kind.trained_on == kind.dataset else f", trained on {kind.trained_on}"
-    return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: compares with no other table)" if apart else "")
+    return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: not comparable with other tables)" if apart else "")
 
 
 def _word(kind: RankingGroup) -> str:
-    """A group of runs in a word that depends on nothing else: the protocol, the selection, and a digest of the rest."""
+    """Return a word for a group that depends only on its conditions: protocol, selection and a digest of the rest."""
     rules = kind.rules.model_dump(mode="json", exclude_defaults=True)
     facts = [kind.dataset, kind.trained_on, kind.family, kind.videos, kind.abnormal, list(kind.incomplete)]
     selection = "" if kind.rules.selection == "last" else f"-{kind.rules.selection}"
@@ -136,7 +136,7 @@ def _word(kind: RankingGroup) -> str:
 
 
 def _words(group: Group) -> str:
-    """What the rows of a group have in common, in words."""
+    """Return what the rows of a group have in common, in words."""
     kind, first = group.kind, group.rows[0][0]
     made_of = first.fingerprint
     clip = clip_words(first.record.clip.get("model", made_of.encoder), first.record.clip.get("weights", ""))
@@ -150,9 +150,9 @@ def _words(group: Group) -> str:
 
 
 def _backbone(run: Evaluation) -> str:
-    """The encoder as papers call it.
+    """Return the encoder as papers call it.
 
-    OpenAI's weights are what they mean where they say nothing.
+    Papers mean OpenAI's weights if they do not say which.
     """
     if not run.fingerprint.known:
         return "unknown"
@@ -164,7 +164,7 @@ def _backbone(run: Evaluation) -> str:
 
 
 def _rules(rules: Protocol) -> str:
-    """A protocol in words: its name, and in what it is not the one of that name."""
+    """Return a protocol in words: its name, and the fields in which it differs from the registered one."""
     named = protocols().get(rules.name, NATIVE).rules
     fields = [f for f in Protocol.model_fields if f != "name"]
     changed = [f"{f.replace('_', ' ')} {getattr(rules, f)}" for f in fields if getattr(rules, f) != getattr(named, f)]
@@ -172,12 +172,12 @@ def _rules(rules: Protocol) -> str:
 
 
 def _label(seeds: SeedRuns) -> str:
-    """A method with the settings that are not its defaults; rules are the group's, not the row's."""
+    """Return a method with its changed settings; the rules are those of the group and not repeated."""
     return f"{seeds[0].record.title}{' (imported weights)' if seeds[0].imported else ''}"
 
 
 def _distinct(rows: Sequence[SeedRuns]) -> list[str]:
-    """Labels that differ: where settings do not tell rows apart, what else does."""
+    """Return distinct labels, with the facts that distinguish rows whose settings are the same."""
     labels = [_label(seeds) for seeds in rows]
     facts = [_facts(seeds[0]) for seeds in rows]
     out = []

@@ -1,4 +1,4 @@
-"""A benchmark's table filled in: published numbers beside reproduced ones, the gap, and a verdict where one is due."""
+"""Fill a benchmark's tables: published numbers next to reproduced ones, the gap, and a verdict if one is possible."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def paper_tables(
     out: Path = DEFAULT_OUT,
     progress: Progress = silent,
 ) -> tuple[list[model.Table], list[str]]:
-    """Tables of a benchmark, filled from runs, and which scores cannot be read.
+    """Return tables of a benchmark, filled from runs, and the scores that cannot be read.
 
     Args:
-        benchmark: its file's content.
-        name: what the benchmark is called on the command line.
-        tables: some or all of the benchmark's.
+        benchmark: content of its file.
+        name: name of the benchmark on the command line.
+        tables: some or all tables of the benchmark.
         evaluations: from :func:`vadbench.tables.evaluations.collect`.
-        out: where they were found, for what is said of missing runs.
-        progress: told how many runs are resampled.
+        out: folder of the runs, for the command that makes missing ones.
+        progress: called with the number of resampled runs.
     """
     runs: dict[tuple[str, str, str], list[Evaluation]] = defaultdict(list)
     for evaluation in evaluations:
@@ -67,7 +67,7 @@ def paper_tables(
 
 
 def _grid(benchmark: Benchmark, table: schema.TableSpec, runs: PaperRuns) -> list[list[TablePlace]]:
-    """What belongs in each place, by row and column; columns on one data set share their runs."""
+    """Return the content of each place, by row and column; columns on one data set share their runs."""
     grid = []
     for row in table.rows:
         found: dict[tuple[schema.Cell, ...], tuple[Sequence[Evaluation], str]] = {}
@@ -84,11 +84,11 @@ def _grid(benchmark: Benchmark, table: schema.TableSpec, runs: PaperRuns) -> lis
 
 
 def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Evaluation], str]:
-    """The runs of cells that differ in their seed, or those that come closest, and in what these differ.
+    """Return the runs of cells that differ in their seed, or else the closest runs, and in what these differ.
 
-    One mean is over runs that are alike in everything but the seed. Of several such groups those of the newest edition
-    count, of these the one with the most of the seeds asked for, of these weights trained here before the authors' own,
-    and of these the newest.
+    A mean is over runs that are the same in everything but the seed. Among several such groups, the newest edition is
+    preferred, then the group with the most of the requested seeds, then weights trained here over those of the
+    authors, then the newest.
     """
     first, seeds = cells[0], {cell.seed for cell in cells}
     there = runs.get((first.method, first.dataset, first.trained_on), [])
@@ -113,22 +113,22 @@ def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Ev
 
 
 def _own_rules(cell: schema.Cell, record: RunRecord) -> schema.Cell:
-    """The same method with the same settings as a record was evaluated: under its protocol, CLIP and seed."""
+    """Return a cell of the same method and settings with the protocol, CLIP and seed of a record."""
     return replace(
         cell,
         protocol=str(record.protocol.get("name")),
         clip=record.clip.get("model", ""),
         clip_weights=record.clip.get("weights", ""),
         seed=record.seed,
-        settings=tuple(sorted((_of_method(cell) | _of_protocol(record)).items())),
+        settings=tuple(sorted((_method_settings(cell) | _protocol_settings(record)).items())),
     )
 
 
 def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
-    """In what a run of the cell's method and settings was not made as the cell asks, in words."""
+    """Return in what a run of the cell's method and settings differs from the cell, in words."""
     record, asked = run.record, {k: v for k, v in cell.settings if k.startswith(PROTOCOL)}
     found = [f"rules ({run.rules.name}, not {cell.protocol})"] if run.rules.name != cell.protocol else []
-    own = _of_protocol(record)
+    own = _protocol_settings(record)
     for name in sorted(asked.keys() | own):
         field = name.removeprefix(PROTOCOL)
         value = record.protocol.get(field)
@@ -141,16 +141,16 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
     return found
 
 
-def _of_method(cell: schema.Cell) -> dict[str, object]:
+def _method_settings(cell: schema.Cell) -> dict[str, object]:
     return {k: v for k, v in cell.settings if not k.startswith(PROTOCOL)}
 
 
-def _of_protocol(record: RunRecord) -> dict[str, object]:
+def _protocol_settings(record: RunRecord) -> dict[str, object]:
     return {k: record.protocol.get(k.removeprefix(PROTOCOL)) for k in record.changed if k.startswith(PROTOCOL)}
 
 
 def clip_words(clip: str, weights: str) -> str:
-    """A CLIP as it is named in tables: of weights in a file only the file's name."""
+    """Return the name of a CLIP in tables; weights in a file are named by the file's name."""
     return " ".join(filter(None, (clip, Path(weights).name)))
 
 
@@ -204,7 +204,7 @@ def _cell(
     if number is None or reproduced is None or reproduced.mean is None:
         return model.TableCell(published=published, reproduced=reproduced)
     gap = round(reproduced.mean - number.value, DIGITS)
-    # An incomplete data set is another one, whatever the figures.
+    # Figures on incomplete data cannot be compared.
     judged = number.first_hand and not any(run.kind.incomplete for run in place.runs)
     verdict = _verdict(number.value, reproduced) if judged else ""
     if verdict and resamples.too_few(place.runs, metric):
@@ -213,7 +213,7 @@ def _cell(
 
 
 def _verdict(published: float, reproduced: model.ReproducedFigure) -> str:
-    """Where the reproduced number lies, the published one being held against its interval."""
+    """Return the position of the published number relative to the interval of the reproduced one, in words."""
     if reproduced.low is None or reproduced.high is None:
         return ""
     if published > reproduced.high:
@@ -231,7 +231,7 @@ def _column(table: schema.TableSpec, asked: schema.ColumnSpec) -> model.TableCol
 
 
 def _rules(benchmark: Benchmark, table: schema.TableSpec) -> str:
-    """What every run of a table has in common; empty where nothing is run."""
+    """Return what every run of a table has in common, empty if nothing is run."""
     if not any(row.method for row in table.rows):
         return ""
     protocols = list(dict.fromkeys(c.protocol or benchmark.protocol for c in table.columns))
@@ -258,16 +258,16 @@ def _missing(name: str, table: schema.TableSpec, places: Sequence[TablePlace], o
 def published_for(
     source: str, table: str, published: schema.PublishedSpec, column: schema.ColumnSpec
 ) -> PublishedNumber | None:
-    """The number that stands in one place of a paper's table; ``None`` where the paper leaves it blank.
+    """Return the number in one place of a paper's table, ``None`` if the paper leaves it blank.
 
     Args:
         source: key of the paper, a benchmark's ``source``.
         table: id of the table, such as ``D.16``.
-        published: what the row of the benchmark file says.
+        published: entry of the row in the benchmark file.
         column: the column of the benchmark file.
 
     Raises:
-        DataError: several numbers stand there, so that the row has to say more.
+        DataError: the paper has several such numbers, so that the row must say more.
     """
     found = [
         n

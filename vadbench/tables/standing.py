@@ -1,4 +1,4 @@
-"""From the seeds of an experiment to a figure in a table: mean, deviation, interval, and its standing in a column."""
+"""Compute a figure of a table from the seeds of an experiment: mean, deviation, interval and rank in its column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.base.errors import RunError
+from vadbench.base.errors import PluginError, RunError
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.schema import Cell
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
@@ -25,21 +25,20 @@ from vadbench.tables.evaluations import Evaluation, RankingGroup, remarks
 from vadbench.tables.table import DIFFERS, ReproducedFigure
 
 RESAMPLES_A_ROW = 80
-"""A p-value is at least ``2 / (resamples + 1)`` and is multiplied by the rows compared: with fewer, every row of a long
-table would be tied with the best."""
+"""Factor for the number of resamples. A p-value is at least ``2 / (resamples + 1)`` and multiplied by the number of
+rows compared: with fewer resamples, every row of a long table would be tied with the best."""
 OTHER_TRUTH = "test videos or their ground truth"
-UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are lost"
+UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are missing"
 NOT_RANKED = f"{TOO_FEW} methods apart: fewer than {FEWEST} test videos with positives"
 DIGITS = 6
-"""Of a fraction in a table: more than is printed, fewer than differ between machines."""
+"""Decimals of a fraction in a table: more than are printed, fewer than those that differ between machines."""
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth,
-    which are compared as wholes.
+    """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth.
 
-    ``carriers`` says of each metric how many videos have positives for it.
+    ``carriers`` is the number of videos with positives, by metric.
     """
 
     videos: tuple[object, ...]
@@ -49,13 +48,13 @@ class Resampled:
 
 @dataclass(frozen=True)
 class TablePlace:
-    """What belongs in one place of a table.
+    """Content of one place of a table.
 
     Args:
-        runs: those that are there, one a seed; where there is none, those of other rules.
-        asked: the runs it needs, where a benchmark says so.
-        published: the number that stands there in the paper.
-        differs: in what the rules of ``runs`` are not those asked for; empty where they are.
+        runs: the finished runs, one per seed; without any, runs under other rules.
+        asked: the runs that a benchmark needs for it.
+        published: the paper's number.
+        differs: how the rules of ``runs`` differ from those asked for; empty if they do not.
     """
 
     runs: Sequence[Evaluation] = ()
@@ -65,12 +64,12 @@ class TablePlace:
 
     @property
     def kind(self) -> RankingGroup:
-        """What its runs may be ranked with."""
+        """Group that its runs may be ranked with."""
         return self.runs[0].kind
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the mean over its runs must know about which runs these are."""
+        """Notes on the runs behind the mean."""
         if self.differs:
             return [f"{DIFFERS} {self.differs}"]
         lacks = len(self.runs) < len(self.asked)
@@ -79,20 +78,20 @@ class TablePlace:
 
 @dataclass
 class Resamples:
-    """The resampled metrics of the evaluations that a table is about.
+    """Resampled metrics of the evaluations of a table.
 
     Args:
-        of: by folder; without those whose scores cannot be read.
-        notes: why these cannot.
+        of: resampled metrics by folder, without evaluations whose scores cannot be read.
+        notes: the reasons why these cannot be read.
     """
 
     of: dict[Path, Resampled] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def together(self, runs: Sequence[Evaluation], metric: str) -> Samples | None:
-        """``(runs, resamples)`` values of several seeds of one experiment.
+        """Return ``(runs, resamples)`` values of several seeds of one experiment.
 
-        ``None`` where any lacks them, and where there is only one video, which says nothing of others.
+        ``None`` if any seed lacks them, or if there is only one video, which cannot be resampled.
         """
         found = [self.of.get(run.folder) for run in runs]
         known = [f for f in found if f is not None and metric in f.values]
@@ -101,17 +100,17 @@ class Resamples:
         return np.stack([f.values[metric] for f in known])
 
     def too_few(self, runs: Sequence[Evaluation], metric: str) -> bool:
-        """Whether the test videos of one experiment do not suffice for a verdict by this metric.
+        """Return whether one experiment has too few test videos for a verdict by this metric.
 
-        Where no scores can be read, the number of abnormal videos on record stands in.
+        If no scores can be read, the number of abnormal videos in the record is used.
         """
         known = [self.of[run.folder].carriers[metric] for run in runs if run.folder in self.of]
         return (known[0] if known else runs[0].kind.abnormal) < FEWEST
 
     def same_videos(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
-        """Whether the test videos and the ground truth of each row are those that most rows have.
+        """Return for each row whether it has the test videos and ground truth of most rows.
 
-        A row whose scores cannot be read is taken to be: nothing says otherwise.
+        Rows whose scores cannot be read are assumed to have them.
         """
         known = [next((self.of[run.folder].videos for run in runs if run.folder in self.of), None) for runs in rows]
         common = Counter(videos for videos in known if videos is not None).most_common(1)
@@ -119,12 +118,12 @@ class Resamples:
 
 
 def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Progress = silent) -> Resamples:
-    """Metrics in resamples of the test videos, each evaluation's read and sorted once.
+    """Compute metrics in resamples of the test videos; the scores of each evaluation are read and sorted once.
 
     Args:
         wanted: metrics by evaluation.
-        rows: of the longest column, which decides how many resamples are needed.
-        progress: told how many evaluations are done.
+        rows: rows of the longest column, which decides how many resamples are needed.
+        progress: called with the number of finished evaluations.
     """
     count = _needed(rows)
     draws: dict[int, Any] = {}
@@ -132,7 +131,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
     for done, (evaluation, metrics) in enumerate(wanted.items()):
         progress("resampling", done, len(wanted))
         if not (evaluation.folder / SCORES).is_file():
-            continue  # said where the record was read
+            continue  # reported when the record was read
         try:
             split = load_split(evaluation.folder)
             videos = tuple(split.videos)
@@ -143,6 +142,8 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
             found.of[evaluation.folder] = Resampled(videos, values, counts)
         except RunError as error:
             found.notes.append(str(error))
+        except PluginError as error:
+            found.notes.append(f"{evaluation.folder}: {error}")
     progress("resampling", len(wanted), len(wanted))
     return found
 
@@ -150,22 +151,22 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
 def column(
     places: Mapping[int, TablePlace], metric: str, better: Literal["higher", "lower"] | None, resamples: Resamples
 ) -> dict[int, ReproducedFigure]:
-    """A column's figures with their standing.
+    """Return a column's figures with their ranks.
 
-    Only figures of one kind are ranked beside each other, those of the kind that most of them have; the others are
-    marked. Where test videos with positives are too few for a verdict, nothing is ranked and the figures say so.
+    Only figures of the most frequent group are ranked; the others are marked. If too few test videos have positives for
+    a verdict, no figure is ranked and a note says so.
 
     Args:
-        places: those with runs, by row.
-        metric: its key.
-        better: which direction is better; ``None`` where nothing is ranked by the metric.
-        resamples: of all runs in the column.
+        places: places with runs, by row.
+        metric: key of the metric.
+        better: the better direction; ``None`` if the metric ranks nothing.
+        resamples: resamples of all runs in the column.
     """
     found = {row: _mean(place, metric, resamples) for row, place in places.items()}
     contest = [row for row, place in places.items() if not place.differs and found[row].mean is not None]
     if not contest:
         return found
-    # Of kinds with equally many figures, the one met first.
+    # Among groups with the same number of figures, the first counts.
     common = Counter(places[row].kind for row in contest).most_common(1)[0][0]
     of_kind = [row for row in contest if places[row].kind == common]
     same_videos = resamples.same_videos([places[row].runs for row in of_kind])
@@ -173,9 +174,9 @@ def column(
     for row in contest if better is not None else ():
         if row not in ranked:
             differing = ", ".join(places[row].kind.differences(common)) or OTHER_TRUTH
-            found[row] = _noted(found[row], f"not ranked beside the others: differs in {differing}")
+            found[row] = _noted(found[row], f"not ranked with the others: differs in {differing}")
     if len(ranked) < 2:
-        return found  # best of one says nothing
+        return found  # a single figure has no rank
     if any(resamples.too_few(places[row].runs, metric) for row in ranked):
         for row in ranked:
             found[row] = _noted(found[row], NOT_RANKED)
@@ -197,17 +198,17 @@ def _noted(figure: ReproducedFigure, note: str) -> ReproducedFigure:
 
 
 def _needed(rows: int) -> int:
-    """Resamples for a column of so many rows."""
+    """Return the number of resamples for a column with this number of rows."""
     return max(RESAMPLES, RESAMPLES_A_ROW * rows)
 
 
 def _first(samples: Samples | None, count: int) -> Samples | None:
-    """As many resamples as a figure needs: what else is drawn in the same run must not change it."""
+    """Return the first resamples; the number of others drawn in the same process must not change a figure."""
     return None if samples is None else samples[:, :count]
 
 
 def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFigure:
-    """The mean over seeds with its interval, which for a single seed is the one on record."""
+    """Return the mean over seeds with its interval, which is the recorded one for a single seed."""
     runs = place.runs
     notes = (*place.notes, *remarks(runs))
     seeds = tuple(run.record.seed for run in runs)
@@ -236,4 +237,4 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
 def _no_interval(reason: str | None, lost: bool) -> str:
     if reason:
         return reason.removeprefix("no interval: ")
-    return "the scores are lost" if lost else "undefined in most resamples"
+    return "the scores are missing" if lost else "undefined in most resamples"

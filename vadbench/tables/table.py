@@ -1,7 +1,7 @@
-"""What a table says, before it is laid out: every figure with its interval, its standing and what must be said of it.
+"""Content of a table before layout: every figure with its interval, rank and notes.
 
-Figures are fractions, so is a gap; percent is a matter of print. A note stands where it belongs, at a number, a row or
-the whole table, and becomes a footnote when the table is laid out.
+Figures and gaps are fractions; they become percent in print. A note belongs to a number, a row or the whole table, and
+becomes a footnote in the layout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vadbench.base.errors import RunError, first_complaint
 
 Notes = tuple[str, ...]
 WITHIN, BELOW, ABOVE, DIFFERS = "within the interval", "below", "above", "protocol differs in"
-"""Verdicts; the last is followed by what differs."""
+"""Verdicts; the last is followed by the differences."""
 
 
 class _Part(BaseModel):
@@ -23,7 +23,7 @@ class _Part(BaseModel):
 
 
 class PublishedFigure(_Part):
-    """A number that a paper states; ``printed`` is how it stands there."""
+    """Number of a paper; ``printed`` is its form there."""
 
     value: float
     printed: str
@@ -31,15 +31,15 @@ class PublishedFigure(_Part):
 
 
 class ReproducedFigure(_Part):
-    """A metric of our own runs, the mean over their seeds.
+    """Metric of our runs, the mean over their seeds.
 
     Args:
-        mean: ``None`` where it is undefined for a seed; the notes say why.
+        mean: ``None`` if it is undefined for a seed; the notes say why.
         std: standard deviation over seeds (n - 1), ``None`` for one seed.
         low, high: 95 % interval of the mean from resampling the test videos.
-        seeds: of the runs.
-        best, second, tied: its standing among the figures of its column that may be ranked together.
-        p: of no difference to the best, adjusted for the column.
+        seeds: seeds of the runs.
+        best, second, tied: its rank among the figures of its column that may be ranked together.
+        p: p-value of no difference from the best, adjusted for the column.
     """
 
     mean: float | None
@@ -55,13 +55,12 @@ class ReproducedFigure(_Part):
 
 
 class TableCell(_Part):
-    """One place of a table.
+    """Place of a table, in one row and column.
 
     Args:
-        gap: reproduced minus published; ``None`` where the two cannot be compared.
-        verdict: ``within the interval``, ``below`` or ``above``, said of the reproduced number; ``too few videos to
-            tell``; ``protocol differs in ...`` where there are only runs under other rules; empty where nothing can be
-            said.
+        gap: reproduced minus published; ``None`` if the two cannot be compared.
+        verdict: ``within the interval``, ``below`` or ``above``, about the reproduced number; ``too few videos to
+            tell``; ``protocol differs in ...`` if there are only runs under other rules; empty without a verdict.
     """
 
     published: PublishedFigure | None = None
@@ -71,7 +70,7 @@ class TableCell(_Part):
 
 
 class TableColumn(_Part):
-    """One metric; ``unit`` is what its numbers are printed in."""
+    """Column of one metric; ``unit`` is the printed unit of its numbers."""
 
     title: str
     dataset: str
@@ -81,12 +80,12 @@ class TableColumn(_Part):
 
     @property
     def heading(self) -> str:
-        """The title, with a unit that is not percent."""
+        """Title, followed by the unit unless it is percent."""
         return self.title if self.unit == "%" else f"{self.title} ({self.unit})"
 
 
 class TableRow(_Part):
-    """A line: ``group`` is the heading that neighbouring lines share, ``rank`` its place in a leaderboard."""
+    """Row: ``group`` is a heading shared by neighbouring rows, ``rank`` its place in a leaderboard."""
 
     label: str
     cells: tuple[TableCell, ...]
@@ -97,19 +96,19 @@ class TableRow(_Part):
 
 
 class Table(_Part):
-    """A table.
+    """Table of rows and columns.
 
     Args:
         id: short name, such as ``anomalyclip/7``; empty for a leaderboard.
         title: its heading.
-        note: below the heading, what every figure in it has in common.
-        columns: as many as each row has cells.
-        notes: what must be said of every figure.
-        made: when and on what the runs were made; empty without any.
-        missing: what to do where runs are missing; empty where none is.
-        group: what tells a leaderboard from all others in a word; empty for a table of a benchmark.
-        protocol: name of the rules, where all figures of a leaderboard share them.
-        backbone: the encoder as papers call it, where all figures of a leaderboard share it.
+        note: text below the heading, on what all figures have in common.
+        columns: one for each cell of a row.
+        notes: notes on every figure.
+        made: dates and machines of the runs; empty without runs.
+        missing: how to make missing runs; empty if none is missing.
+        group: word that identifies a leaderboard among all others; empty for a table of a benchmark.
+        protocol: name of the rules, if all figures of a leaderboard share them.
+        backbone: the encoder as papers call it, if all figures of a leaderboard share it.
     """
 
     id: str = ""
@@ -131,12 +130,12 @@ class _File(_Part):
 
 
 def to_json(tables: Sequence[Table]) -> str:
-    """Tables as JSON; what is left out has its default."""
+    """Return tables as JSON; omitted fields have their defaults."""
     return _File(schema_version=1, tables=tuple(tables)).model_dump_json(indent=2, exclude_defaults=True) + "\n"
 
 
 def tables_from_json(text: str) -> list[Table]:
-    """The inverse of :func:`to_json`.
+    """Read tables from the JSON of :func:`to_json`.
 
     Raises:
         RunError: the text is damaged or of another version.
@@ -148,7 +147,7 @@ def tables_from_json(text: str) -> list[Table]:
 
 
 def with_shared_notes(table: Table) -> Table:
-    """The same table, notes of all numbers of a row moved to the row and those of all numbers to the table."""
+    """Return the table with notes shared by all numbers of a row moved to the row, and by all rows to the table."""
     for kind in ("published", "reproduced"):
         table = _lifted(table, kind)
     return table

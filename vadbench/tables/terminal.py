@@ -1,4 +1,4 @@
-"""Tables for a terminal: split by columns where they are wider than it, never wrapped."""
+"""Render tables for a terminal: tables that are too wide are split by columns, never wrapped."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from vadbench.base.text import plain
 from vadbench.tables.layout import INTERVALS, TIED, PrintedEntry, PrintedTable, legend
 
 WIDEST_NAME = 44
-"""Characters of a row's own name; longer ones are folded."""
+"""Maximum width of a row's name; longer ones are folded."""
 GAP = 2
-"""Spaces between columns, one of them rich's own divider."""
+"""Spaces between columns, one of which is rich's divider."""
 SIGNS = {"best": "*", "second": "_"}
 _POINT = re.compile(r"([-+]?\d+)(.*)")
-"""A number in front of its point, and all that follows."""
+"""Number up to its point, and the rest of the text."""
 STYLES = {"best": "bold", "second": "underline"}
 
 Places = Sequence[int]
-"""Printed columns by their place in a line's entries."""
+"""Printed columns by their index in a line's entries."""
 
 
 def to_text(layout: PrintedTable, width: int, styled: bool) -> str:
-    """The table in lines of at most ``width`` characters, unless its narrowest column is wider.
+    """Return the table in lines of at most ``width`` characters, unless its narrowest column is wider.
 
-    Intervals are left out where the table fits the width only without them, or not at all.
+    Intervals are omitted if the table does not fit with them.
 
     Args:
         layout: the table.
-        width: of the terminal.
-        styled: bold and underlined by the terminal's own means; otherwise by signs.
+        width: width of the terminal.
+        styled: mark best and second best by the terminal's bold and underline rather than by signs.
     """
     shown = _Columns(layout, styled, intervals=True)
     if len(shown.pieces(width)) > 1:
@@ -67,13 +67,13 @@ def to_text(layout: PrintedTable, width: int, styled: bool) -> str:
     for letter, text in layout.footnotes:
         console.print(Text(f"({letter}) {plain(text)}"))
     if layout.missing:
-        # Whole, however long: it ends with a command to copy.
+        # Never wrapped: it ends with a command to copy.
         console.print(Text(plain(layout.missing)), soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 class _Columns:
-    """The printed columns of a layout and how wide each is."""
+    """Printed columns of a layout with their widths."""
 
     def __init__(self, layout: PrintedTable, styled: bool, intervals: bool) -> None:
         self.layout, self.intervals = layout, intervals
@@ -97,11 +97,11 @@ class _Columns:
         self.widths[self.name] = min(max(self.widths[self.name], widest), WIDEST_NAME)
 
     def width(self, places: Places) -> int:
-        """Characters of a line of these columns."""
+        """Return the width of a line of these columns."""
         return sum(self.widths[i] + GAP for i in places)
 
     def pieces(self, width: int) -> list[list[int]]:
-        """The metrics' columns in pieces that fit beside the rows' names."""
+        """Return the columns of metrics in pieces that fit next to the names of rows."""
         room = width - self.width(self.own)
         pieces: list[list[int]] = []
         for block in self._blocks(room):
@@ -112,7 +112,7 @@ class _Columns:
         return pieces
 
     def _blocks(self, room: int) -> Iterator[Places]:
-        """The columns of each metric; one by one where they do not fit side by side."""
+        """Yield the columns of each metric, one by one if they do not fit side by side."""
         count = len(self.layout.parts)
         for place in range(len(self.own), len(self.headings), count):
             block = range(place, place + count)
@@ -122,13 +122,13 @@ class _Columns:
                 yield from ([i] for i in block)
 
     def table(self, places: Places) -> Table:
-        """Some of the columns as rich prints them."""
+        """Return some of the columns as a table of rich."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False, header_style="")
         for i in places:
             if i == self.name:
                 table.add_column(self.headings[i], width=self.widths[i], overflow="fold", vertical="bottom")
             else:
-                # Columns of numbers are padded already: rich would take spaces off that stand under a sign.
+                # Columns of numbers are already padded: rich would strip spaces below a sign.
                 lines = (line.rjust(self.widths[i]) for line in self.headings[i].split("\n"))
                 table.add_column(Text("\n".join(lines)), no_wrap=True, vertical="bottom")
         cells = iter(self.cells)
@@ -147,7 +147,7 @@ def _names(entries: Sequence[PrintedEntry]) -> list[Text]:
 
 
 def _aligned(entries: Sequence[PrintedEntry], styled: bool, intervals: bool) -> list[Text]:
-    """A column's entries with point under point, tie sign under tie sign, interval under interval."""
+    """Return a column's entries with aligned points, tie signs and intervals."""
     signs = {} if styled else SIGNS
     split = [_POINT.match(plain(entry.text)) for entry in entries]
     numbers = _right(found[1] if found else "" for found in split)

@@ -11,10 +11,10 @@ All at once, or each as a test of its own::
     def test_contract(check):
         check()
 
-Every check says what it found and how to mend it. A method that cannot pass one says so, and why, in
+Every check says what it found and how to fix it. A method that cannot pass one says so, and why, in
 :attr:`vadbench.method.Method.known_failures`. On the command line: ``vadbench check method NAME``.
 
-Importing this module and collecting the tests is cheap; what a check needs is imported when it runs.
+Importing this module and collecting the tests is cheap; the imports of a check happen when it runs.
 """
 
 from vadbench.testing.catalogue import check_dataset, check_method, dataset_checks, method_checks

@@ -1,4 +1,4 @@
-"""All checks of methods and of data sets, and what runs them."""
+"""Tables of all checks of methods and of data sets, and the functions that run them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DATASET_CHECKS: CheckTable = {
     "labels": ("videos", "every video carries classes of the table, by their official names"),
     "segments": ("videos", "test videos alone have segments, of their classes and inside their frames"),
     "order": ("videos", "the same list twice is the same"),
-    "paths": ("videos", "every file lies inside the root"),
+    "paths": ("videos", "every file is inside the root"),
     "boundaries": ("videos", "every reading of the intervals is accepted"),
     "counts": ("videos", "there are no more videos than a complete copy has"),
 }
@@ -53,19 +53,19 @@ DATASET_CHECKS: CheckTable = {
 def method_checks(
     method: str | type[Method], plugins: Sequence[Path | str] = (), progress: Progress = silent
 ) -> list[Check]:
-    """The checks of a method, for ``@pytest.mark.parametrize("check", method_checks("mine"), ids=str)``.
+    """Return the checks of a method, for ``@pytest.mark.parametrize("check", method_checks("mine"), ids=str)``.
 
-    They share what they need, such as a training on ``synthetic``; the first that needs it makes it. All of them take
-    seconds for a small method, less than two minutes for the slowest built-in one.
+    They share resources such as a training on ``synthetic``, which the first check that needs it makes. All of them
+    take seconds for a small method, less than two minutes for the slowest built-in one.
 
     Args:
-        method: its name, or its class. What it is checked with are its own settings for the data set ``synthetic``,
-            those of ``dataset_defaults`` or else its defaults.
+        method: its name, or its class. It is checked with its settings for the data set ``synthetic``, those of
+            ``dataset_defaults`` or else its defaults.
         plugins: files of plugins that are not installed, as ``--plugin``.
-        progress: told how far a long check is.
+        progress: called with the progress of long checks.
 
     Raises:
-        UnknownNameError: nobody registered the name.
+        UnknownNameError: the name is not registered.
     """
     registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
     if isinstance(method, str):
@@ -83,11 +83,11 @@ def method_checks(
 def check_method(method: str | type[Method], *, plugins: Sequence[Path | str] = ()) -> None:
     """Run every check on a method, given by its name or as a class.
 
-    Warns (:class:`vadbench.testing.NotCheckedWarning`) of checks that were skipped and of known failures.
+    Warns (:class:`vadbench.testing.NotCheckedWarning`) about checks that were skipped and known failures.
 
     Raises:
-        AssertionError: lists every check that failed, with what was found and how to mend it.
-        UnknownNameError: nobody registered the name.
+        AssertionError: lists every check that failed, with what was found and how to fix it.
+        UnknownNameError: the name is not registered.
         PluginError: the class cannot be imported.
     """
     name = method if isinstance(method, str) else method.__name__
@@ -100,17 +100,17 @@ def dataset_checks(
     data_root: Path | None = None,
     progress: Progress = silent,
 ) -> list[Check]:
-    """The checks of a data set, for ``@pytest.mark.parametrize("check", dataset_checks("mine"), ids=str)``.
+    """Return the checks of a data set, for ``@pytest.mark.parametrize("check", dataset_checks("mine"), ids=str)``.
 
     Args:
         dataset: its name, or its class.
         plugins: files of plugins that are not installed, as ``--plugin``.
         data_root: its folder; otherwise found as ``vadbench run`` does. Without one, the checks that need files are
             skipped.
-        progress: told how far the making of its files is.
+        progress: called with the progress of generating its files.
 
     Raises:
-        UnknownNameError: nobody registered the name.
+        UnknownNameError: the name is not registered.
     """
     registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
     if isinstance(dataset, str):
@@ -131,11 +131,11 @@ def check_dataset(
 ) -> None:
     """Run every check on a data set, given by its name or as a class.
 
-    Warns (:class:`vadbench.testing.NotCheckedWarning`) of checks that were skipped, as without data.
+    Warns (:class:`vadbench.testing.NotCheckedWarning`) about checks that were skipped, for example without data.
 
     Raises:
-        AssertionError: lists every check that failed, with what was found and how to mend it.
-        UnknownNameError: nobody registered the name.
+        AssertionError: lists every check that failed, with what was found and how to fix it.
+        UnknownNameError: the name is not registered.
         PluginError: the class cannot be imported.
     """
     name = dataset if isinstance(dataset, str) else dataset.__name__

@@ -1,4 +1,4 @@
-"""Checks of what a method does besides computing: settings and networks."""
+"""Checks of a method's settings and of its use of networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vadbench.testing.tested_method import TestedMethod
 
 
 def settings(subject: TestedMethod) -> str:
-    """Every field described, every data set's defaults accepted, every known failure one of these checks."""
+    """Check that every field is described, the defaults of every data set are valid and known failures name checks."""
     kind = subject.kind
     require(
         issubclass(kind.Config, MethodConfig),
@@ -34,21 +34,21 @@ def settings(subject: TestedMethod) -> str:
     strangers = sorted(kind.known_failures.keys() - METHOD_CHECKS.keys())
     require(
         not strangers,
-        f"known_failures names {', '.join(strangers)}, which is no check",
+        f"known_failures names {', '.join(strangers)}, which is not a check",
         f"the checks are {', '.join(METHOD_CHECKS)}",
     )
     return f"{len(meanings)} settings described; defaults for {', '.join(kind.dataset_defaults) or 'no data set'}"
 
 
 def network(subject: TestedMethod) -> str:
-    """Building, preparing, training and scoring with every way out refused."""
+    """Check that building, preparing, training and scoring work without a network."""
     tried: list[str] = []
     failure: Exception | None = None
     try:
         with without_network(tried):
             method = subject.train(0)
             subject.score(method, subject.videos((17,)))
-    # A method may hide the refusal in an error of its own, or recover from it.
+    # A method may catch the refusal and raise another error, or recover from it.
     except Exception as error:
         failure = error
     require(

@@ -1,4 +1,4 @@
-"""A check, what came of it, and what is said about many of them."""
+"""Conformance checks, their results, and the report on many of them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from vadbench.base.errors import VadbenchError, one_line
 
 CheckStatus = Literal["passed", "FAILED", "known", "skipped"]
 CheckTable = Mapping[str, tuple[str, str]]
-"""Name of a check to the module of ``vadbench.testing`` that has it, as a function of that name, and what it asks."""
+"""Map from the name of a check to the module of ``vadbench.testing`` with its function, and a description."""
 
 
 class Failure(AssertionError):
-    """A check failed: what was found, and how to mend it."""
+    """Raised if a check failed, with what was found and how to fix it."""
 
-    def __init__(self, found: str, mend: str) -> None:
-        super().__init__(f"{found}; {mend}")
+    def __init__(self, found: str, fix: str) -> None:
+        super().__init__(f"{found}; {fix}")
         self.found = found
 
 
 class NotCheckedWarning(UserWarning):
-    """Some checks were skipped, or failed as their author said they would."""
+    """Warning about checks that were skipped, or that failed as declared by their author."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one check.
+    """Result of one check.
 
     Args:
-        name: of the check.
+        name: name of the check.
         status: ``known`` is a failure that the plugin's author declared; it is never counted as passed.
-        found: what was found, and after a failure how to mend it.
+        found: what was found, and after a failure how to fix it.
     """
 
     name: str
@@ -47,13 +47,13 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that every plugin must hold; calling it is a test, ``str`` of it is its name.
+    """Requirement on every plugin; calling it runs it as a test, ``str`` of it is its name.
 
     Args:
-        name: short and stable, what ``--only`` and ``known_failures`` take.
-        about: what it asks, in a line.
-        look: returns what was found; raises :class:`Failure`, or ``SkipTest`` where there is nothing to check.
-        known: reasons by the name of a check, for those that the plugin's author knows to fail.
+        name: short and stable name, as in ``--only`` and ``known_failures``.
+        about: the requirement, in a line.
+        look: returns what was found; raises :class:`Failure`, or ``SkipTest`` if there is nothing to check.
+        known: reasons by the name of a check, for failures that the plugin's author declared.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Check:
         return self.name
 
     def __call__(self) -> None:
-        """Run it as a test.
+        """Run the check as a test.
 
         Raises:
             AssertionError: it failed, or passed although it is declared a known failure.
@@ -78,7 +78,7 @@ class Check:
             raise SkipTest(result.found)
 
     def result(self) -> CheckResult:
-        """Run it.
+        """Run the check.
 
         Raises:
             PluginError: the plugin's class cannot be imported.
@@ -92,18 +92,18 @@ class Check:
             if reason is not None:
                 return CheckResult(self.name, "known", f"known: {reason} (now: {failure.found})")
             return CheckResult(self.name, "FAILED", str(failure))
-        # A plugin may raise anything, or leave; the other checks must still run.
+        # A plugin may raise anything, even SystemExit; the other checks must still run.
         except (Exception, SystemExit) as error:
             return CheckResult(self.name, "FAILED", crashed(error))
         if reason is not None:
-            return CheckResult(self.name, "FAILED", f"{found}: it passes; take it out of known_failures")
+            return CheckResult(self.name, "FAILED", f"{found}: it passes; remove it from known_failures")
         return CheckResult(self.name, "passed", found)
 
 
 def checks_of(
     table: CheckTable, subject: Callable[[], Any], known: Callable[[], Mapping[str, str]] = dict
 ) -> list[Check]:
-    """The checks of a table, each a function of what ``subject`` gives, made when the first check runs."""
+    """Return the checks of a table, each a function of the result of ``subject``, made when the first check runs."""
 
     def bound(name: str, module: str) -> Callable[[], str]:
         def look() -> str:
@@ -116,30 +116,30 @@ def checks_of(
     return [Check(name, about, bound(name, module), known) for name, (module, about) in table.items()]
 
 
-def require(holds: bool, found: str, mend: str) -> None:
-    """Raise if something that must hold does not.
+def require(holds: bool, found: str, fix: str) -> None:
+    """Raise if a requirement is not met.
 
     Raises:
-        Failure: it does not hold.
+        Failure: ``holds`` is false.
     """
     if not holds:
-        raise Failure(found, mend)
+        raise Failure(found, fix)
 
 
 def crashed(error: Exception | SystemExit) -> str:
-    """An exception out of a plugin in one line: what, where, why it matters."""
+    """Return a line on an exception in a plugin: what was raised, where, and why it matters."""
     if isinstance(error, VadbenchError):
         return one_line(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
     what = one_line(f"{type(error).__name__}: {error}")
-    return f"raised {what} ({Path(last.filename).name}, line {last.lineno}); mend it, a run makes the same calls"
+    return f"raised {what} ({Path(last.filename).name}, line {last.lineno}); fix it, a run makes the same calls"
 
 
 def judge(what: str, checks: Sequence[Check]) -> None:
     """Run all checks.
 
     Raises:
-        AssertionError: lists every one that failed.
+        AssertionError: lists every check that failed.
     """
     results = [check.result() for check in checks]
     if others := [r for r in results if r.status in ("known", "skipped")]:

@@ -1,4 +1,4 @@
-"""Contexts that note what the code in them asks for: networks, files and data sets."""
+"""Contexts that record access to networks, files and data sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _watches: list[_Watch] = []
 
 @contextmanager
 def without_network(tried: list[str]) -> Iterator[None]:
-    """Refuse names to look up and addresses to connect to, and note them; sockets within the machine stay allowed."""
+    """Refuse and record name look-ups and connections; sockets within the machine stay allowed."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("socket.getaddrinfo", "socket.gethostbyname"):
@@ -37,7 +37,7 @@ def without_network(tried: list[str]) -> Iterator[None]:
 
 @contextmanager
 def opened_below(folder: Path, seen: list[str]) -> Iterator[None]:
-    """Note the files under a folder that are opened; those that compiled libraries open go unseen."""
+    """Record the files under a folder that are opened, except those that compiled libraries open."""
     root = os.path.realpath(folder) + os.sep
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
@@ -52,7 +52,7 @@ def opened_below(folder: Path, seen: list[str]) -> Iterator[None]:
 
 @contextmanager
 def without_datasets(seen: list[str]) -> Iterator[None]:
-    """Note every data set that is made."""
+    """Record every data set that is made."""
     inner = Dataset.__init__
 
     def init(self: Dataset, root: Path) -> None:
@@ -78,7 +78,7 @@ def _watching(watch: _Watch) -> Iterator[None]:
 
 @cache
 def _install() -> None:
-    """Python's audit hooks stay for the life of a process, so there is one, idle but within a watch."""
+    """Install the audit hook, once, as hooks stay for the life of a process; it is idle outside these contexts."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if _watches:

@@ -1,4 +1,4 @@
-"""Checks of what a method learns on ``synthetic``, and from what."""
+"""Checks that a method learns on ``synthetic``, and only from the labels it is given."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from vadbench.testing.training_ground import auc
 SEEDS = range(3)
 LEAK_SEEDS = range(10)
 ALLOWED = 0.05
-"""By how much training on shuffled labels may raise the mean AUC over that of the untrained method, or over chance
-where that is higher."""
+"""Allowed gain in mean AUC by training on shuffled labels, over the untrained method or over chance, whichever is
+higher."""
 CHANCE = 0.5
 ERRORS = 2
-"""Standard errors of the mean of the seeds' differences by which :data:`ALLOWED` must be exceeded to be sure."""
+"""Standard errors of the mean of the seeds' differences by which :data:`ALLOWED` must be exceeded to fail."""
 
 
 def learns(subject: TestedMethod) -> str:
-    """The 95 % interval of the difference from ``random``, resampling test videos, lies above zero."""
+    """Check that the 95 % interval of the difference from ``random``, resampling test videos, is above zero."""
     if subject.is_floor:
         raise SkipTest(f"'{subject.name}' is what the others must beat")
     seeds = len(SEEDS)
@@ -56,11 +56,11 @@ def learns(subject: TestedMethod) -> str:
 
 
 def leak(subject: TestedMethod) -> str:
-    """Training on shuffled labels against no training, ten seeds each.
+    """Check that training on shuffled labels is no better than no training, with ten seeds each.
 
-    The mean of the seeds' differences in AUC may be 0.05, and two standard errors of that mean more: ten seeds tell it
-    no better. Untrained scores that happen to lie below chance are no reference: what ends at chance has learnt nothing
-    (our decision; VadCLIP's untrained scores average 0.475 over ten seeds).
+    The mean of the seeds' differences in AUC may be 0.05 plus two standard errors of that mean, the precision of ten
+    seeds. Chance is the reference if untrained scores happen to be below it: a method that ends at chance has learnt
+    nothing (our decision; VadCLIP's untrained scores average 0.475 over ten seeds).
     """
     if subject.recipe is None:
         raise SkipTest("the method is not trained")
@@ -81,14 +81,14 @@ def leak(subject: TestedMethod) -> str:
     require(
         gain <= ALLOWED + ERRORS * error,
         f"{found}; allowed are {ALLOWED} and {ERRORS} standard errors",
-        "find what reaches the weights besides the labels: test videos, files, or prompts that choose what is learnt"
-        " whatever the labels say; if it is the method's nature, say so in known_failures",
+        "find what reaches the weights besides the labels: test videos, files, or prompts that select what is learnt"
+        " independently of the labels; if the method works like this by design, declare it in known_failures",
     )
     return found
 
 
 def blind(subject: TestedMethod) -> str:
-    """What the method looked at while it was built, trained and scored under seed 0."""
+    """Check that the method reads no data set or file of it while it is built, trained and scored under seed 0."""
     subject.ground.trained(SEEDS[0])
     seen = list(dict.fromkeys(subject.ground.looked_at))
     require(

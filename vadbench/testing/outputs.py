@@ -1,4 +1,4 @@
-"""Checks of what a method says of videos."""
+"""Checks of a method's scores."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from vadbench.testing.conformance import require
 from vadbench.testing.tested_method import LENGTHS, TestedMethod, furthest, values
 
 ROUNDING = 1e-5
-"""By how much a value may leave its range, and a score differ with the company it is computed in."""
+"""Tolerance for a value outside its range, and for a score that is computed with other videos."""
 SUMS = 1e-4
-"""By how much the probabilities of a row may miss one."""
+"""Tolerance for the sum of the probabilities of a row."""
 HALF = 1e-2
-"""By how much a score may change with features in float16."""
+"""Tolerance for the change of a score with features in float16."""
 WINDOW = 61
-"""Rows of the shortest windows in which a long video is scored to check a method's reach, at least."""
+"""Minimum rows of the windows in which a long video is scored to check a method's reach."""
 KEPT_PER_ROW = 1.0
-"""Bytes that may be kept of a scored row: the scores alone would be four."""
+"""Bytes that may stay allocated per scored row; a score alone has four."""
 
 
 def shapes(subject: TestedMethod) -> str:
-    """A finite score a row, whatever the number of rows."""
+    """Check that there is a finite score for every row, for any number of rows."""
     table = subject.classes
     low, high, forms = float("inf"), -float("inf"), set()
     for video, length in zip(subject.videos(), LENGTHS, strict=True):
@@ -37,7 +37,7 @@ def shapes(subject: TestedMethod) -> str:
         require(
             len(found) == 1 and isinstance(found[0], Scores),
             f"score() of one video returned {len(found)} results",
-            "return a list with one Scores a video, in the order of the videos",
+            "return a list with one Scores per video, in the order of the videos",
         )
         said = values(found[0])
         forms.add(tuple(said))
@@ -51,7 +51,7 @@ def shapes(subject: TestedMethod) -> str:
             require(
                 bool(torch.isfinite(tensor).all()),
                 f"{what} of a video of {length} rows are not all finite",
-                "look for a division by a count that can be 0, or a mean of nothing",
+                "look for a division by a count that can be 0, or a mean of an empty tensor",
             )
         low, high = min(low, float(found[0].anomaly.min())), max(high, float(found[0].anomaly.max()))
         for what, tensor in said.items() if found[0].classes is not None else ():
@@ -70,7 +70,7 @@ def shapes(subject: TestedMethod) -> str:
 
 
 def probabilities(subject: TestedMethod) -> str:
-    """Rows that sum to one; the column that falls as the anomaly score rises is that of the normal class."""
+    """Check that class probabilities sum to one, and that the normal class's falls as the anomaly score rises."""
     table = subject.classes
     scores = subject.score(subject.trained, subject.videos())
     pairs = [(s.classes, s.anomaly) for s in scores if s.classes is not None]
@@ -98,13 +98,13 @@ def probabilities(subject: TestedMethod) -> str:
 
 
 def together(subject: TestedMethod) -> str:
-    """The same scores alone, in another order, and once more."""
+    """Check that scores are the same one by one, in another order, and once more."""
     rows = subject.videos((*LENGTHS, 40, 300))
     first = subject.score(subject.trained, rows)
     require(
         len(first) == len(rows),
         f"score() of {len(rows)} videos returned {len(first)} results",
-        "return one Scores a video, in the order of the videos",
+        "return one Scores per video, in the order of the videos",
     )
     order = list(np.random.default_rng(0).permutation(len(rows)))
     shuffled = dict(zip(order, subject.score(subject.trained, [rows[i] for i in order]), strict=True))
@@ -125,10 +125,10 @@ def together(subject: TestedMethod) -> str:
 
 
 def reach(subject: TestedMethod) -> str:
-    """Scores of a whole video, and of its windows as ``reach`` says that they may be cut.
+    """Check that windows cut as ``reach`` declares have the scores of the whole video.
 
-    Two lengths of window are tried, a chunk times neighbouring numbers: were rows in fact scored in longer chunks than
-    declared, some would begin in the wrong place in one of the two.
+    Two lengths of window are tried, a chunk times neighbouring numbers: if rows are in fact scored in longer chunks
+    than declared, some begin in the wrong place with one of the two.
     """
     declared = subject.trained.reach
     if declared.whole:
@@ -149,15 +149,15 @@ def reach(subject: TestedMethod) -> str:
             gap <= ROUNDING,
             f"scored in windows of {length:,} with a margin of {declared.margin:,}, {what} of a video of {count:,} rows"
             f" differ by {gap:.3g} from those of the whole, expected {ROUNDING:g} at most",
-            f"reach says {declared}: name the rows that are scored together as chunk, as margin how far before and"
-            " behind them rows still matter, or whole=True; a long video is cut so",
+            f"reach is {declared}: set chunk to the number of rows that are scored together and margin to how far"
+            " before and after them rows still matter, or whole=True; long videos are cut accordingly",
         )
         most = max(most, gap)
     return f"{count:,} rows whole and in windows of {lengths[0]:,} and {lengths[1]:,}: within {most:.1g}"
 
 
 def _joined(parts: Sequence[Scores], counted: Sequence[slice]) -> Scores:
-    """Scores of windows, those rows of each that count, as those of one video."""
+    """Join the scores of windows, of the rows that count in each, to those of one video."""
     pairs = list(zip(parts, counted, strict=True))
     classes = [s.classes[rows] for s, rows in pairs if s.classes is not None]
     return Scores(
@@ -168,7 +168,7 @@ def _joined(parts: Sequence[Scores], counted: Sequence[slice]) -> Scores:
 
 
 def float16(subject: TestedMethod) -> str:
-    """Scores of rows that were stored in half precision."""
+    """Check that scores hardly change if rows are stored in half precision."""
     if subject.is_floor:
         raise SkipTest(f"'{subject.name}' draws its scores from every bit of a row")
     rows = subject.videos()
@@ -183,7 +183,7 @@ def float16(subject: TestedMethod) -> str:
 
 
 def memory(subject: TestedMethod) -> str:
-    """Tensors and Python objects alive before and after videos were scored."""
+    """Check that scoring leaves no tensors and Python objects behind."""
     length, before, more = 2000, 8, 32
     rng, abnormal = np.random.default_rng(2), subject.classes.abnormal
 
@@ -211,12 +211,12 @@ def memory(subject: TestedMethod) -> str:
 
 
 def _alive() -> int:
-    """Bytes of all tensors that Python holds and of everything that Python has allocated."""
+    """Return the bytes of all tensors that Python references and of everything that Python has allocated."""
     gc.collect()
     python = tracemalloc.get_traced_memory()[0]
     storages: dict[int, int] = {}
     for thing in gc.get_objects():
-        # isinstance would ask lazy modules for their class.
+        # isinstance would trigger lazy modules.
         if issubclass(type(thing), Tensor) and thing.layout == torch.strided and thing.device.type == "cpu":
             storage = thing.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()

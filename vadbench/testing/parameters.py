@@ -1,4 +1,4 @@
-"""Checks of a method's parameters: how they are trained, drawn and kept."""
+"""Checks of a method's parameters: their training, initialisation and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from vadbench.testing.conformance import require
 from vadbench.testing.tested_method import TestedMethod, furthest
 
 SHOWN = 3
-"""Names of parameters in a message."""
+"""Maximum number of parameters named in a message."""
 
 
 def gradients(subject: TestedMethod) -> str:
-    """A few steps of training, with an eye on every gradient."""
+    """Check that every gradient is finite in a few steps of training, and that every parameter gets one."""
     if subject.recipe is None:
         raise SkipTest("the method is not trained")
     method = subject.build(0)
@@ -74,7 +74,7 @@ def gradients(subject: TestedMethod) -> str:
 
 
 def _watch_terms(method: Method) -> dict[str, tuple[int, ...]]:
-    """Shapes of the loss terms by name, filled as the method is trained."""
+    """Return a dict that training fills with the shapes of the loss terms by name."""
     shapes: dict[str, tuple[int, ...]] = {}
     inner = method.loss
 
@@ -88,7 +88,7 @@ def _watch_terms(method: Method) -> dict[str, tuple[int, ...]]:
 
 
 def seeds(subject: TestedMethod) -> str:
-    """Two trainings under one seed, the process's own generators elsewhere each time."""
+    """Check that two trainings under one seed are the same, with other states of the process's generators."""
     weights = []
     for other in (1, 2):
         random.seed(other)
@@ -107,19 +107,19 @@ def seeds(subject: TestedMethod) -> str:
 
 
 def checkpoint(subject: TestedMethod) -> str:
-    """Weights written, read into a method of another seed, and scored with."""
+    """Check that weights that are saved and loaded into a method of another seed give the same scores."""
     plain = subject.build(0)
     state: dict[str, Any] = plain.state_dict()
     others = [name for name, value in state.items() if not isinstance(value, Tensor)]
     require(
         not others,
-        f"the state holds {_named(others)}, which is {type(state[others[0]]).__name__ if others else ''}, no tensor",
-        "keep what a checkpoint needs in buffers; get_extra_state() is not for it",
+        f"the state has {_named(others)}, which is {type(state[others[0]]).__name__ if others else ''}, not a tensor",
+        "store what a checkpoint needs in buffers, not in get_extra_state()",
     )
     require(
         subject.clip.text not in list(plain.modules()),
-        "CLIP's text tower is a module of the method, so every checkpoint holds a copy",
-        "call self.task.text where it is needed and keep no reference to it on self",
+        "CLIP's text tower is a module of the method, so every checkpoint has a copy",
+        "call self.task.text where it is needed and do not store it on self",
     )
     method, fresh = subject.trained, subject.build(1)
     state = method.state_dict()

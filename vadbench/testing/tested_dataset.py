@@ -1,4 +1,4 @@
-"""A data set under test, and the checks of what it says of itself, which need none of its files."""
+"""Data set under test, and checks of its class attributes, which need none of its files."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from vadbench.plugins.registry import Registry
 from vadbench.testing.conformance import Failure, require
 
 CHEAP = 0.5
-"""Seconds that making a data set may take."""
+"""Maximum time to make a data set, in seconds."""
 SHOWN = 70
-"""Characters of that text in a result."""
+"""Maximum length of that text in a result."""
 WORDS = 3
-"""Fewest words that can say what is expected where."""
+"""Minimum number of words that can say which files are expected where."""
 
 
 class TestedDataset:
-    """A data set's class and, where it has a root, the data set.
+    """Class of a data set and, if it has a root, the data set.
 
     Args:
         kind: the class.
         data_root: the root to use instead of the one found.
-        progress: told how far the making of files is.
-        registry: whose protocols' readings of the intervals it must accept; the installed ones by default.
+        progress: called with the progress of generating files.
+        registry: protocols whose readings of the intervals it must accept; the installed ones by default.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class TestedDataset:
 
     @cached_property
     def opened(self) -> Dataset:
-        """The data set in its place, its files ready.
+        """Data set at its root, with its files ready.
 
         Raises:
             SkipTest: there is no data.
-            DataError: there is, and it is not as expected.
+            DataError: the data are not as expected.
         """
         try:
             root = find_data_root(self.kind.name, self.kind.makes_itself, self._given)
@@ -67,7 +67,7 @@ class TestedDataset:
         return dataset
 
     def again(self) -> Dataset:
-        """The same data set, made anew."""
+        """Return the same data set as a new object."""
         return self.kind(self.opened.root)
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
@@ -75,12 +75,12 @@ class TestedDataset:
 
     @cached_property
     def both(self) -> list[tuple[Split, Video]]:
-        """Every video with its split."""
+        """Videos of both splits, each with its split."""
         return [(split, video) for split in SPLITS for video in self.videos(split)]
 
 
 def classes(source: TestedDataset) -> str:
-    """The class table."""
+    """Check the class table."""
     table = _stated(source.kind, "classes")
     require(
         isinstance(table, ClassTable) and len(table) > 1,
@@ -105,7 +105,7 @@ def classes(source: TestedDataset) -> str:
 
 
 def expected(source: TestedDataset) -> str:
-    """The counts of a complete copy."""
+    """Check the counts of a complete copy."""
     counts = _stated(source.kind, "expected")
     require(
         set(counts) == set(SPLITS) and all(isinstance(n, int) and n > 0 for n in counts.values()),
@@ -116,7 +116,7 @@ def expected(source: TestedDataset) -> str:
 
 
 def files(source: TestedDataset) -> str:
-    """The name, and the text that helps whoever has just downloaded it."""
+    """Check the name, and the text that helps users who have just downloaded the data."""
     name: str = _stated(source.kind, "name")
     text: str = _stated(source.kind, "files")
     require(
@@ -131,11 +131,11 @@ def files(source: TestedDataset) -> str:
 
 
 def constructor(source: TestedDataset) -> str:
-    """Making it for a root that is not there."""
+    """Check that the data set can be made for a root that does not exist."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "absent"
         seconds = float("inf")
-        # The better of two: a busy machine is no fault of the data set's.
+        # The faster of two, as a busy machine may slow one down.
         for _ in range(2):
             start = time.perf_counter()
             try:
@@ -160,21 +160,21 @@ def constructor(source: TestedDataset) -> str:
 
 
 def missing_root(source: TestedDataset) -> str:
-    """``prepare`` where there is nothing."""
+    """Check ``prepare`` for a root that does not exist."""
     if source.kind.makes_itself:
         raise SkipTest("it makes its own files")
-    mend = "leave prepare() to Dataset, or call super().prepare(progress) first"
+    fix = "leave prepare() to Dataset, or call super().prepare(progress) first"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "absent"
         try:
             source.kind(root).prepare()
         except DataError as error:
-            require(str(root) in str(error), f"the error does not name the root: {error}", mend)
-            require("\n" not in str(error), "the error is of several lines", "say it in one")
+            require(str(root) in str(error), f"the error does not name the root: {error}", fix)
+            require("\n" not in str(error), "the error has several lines", "say it in one")
             return "a DataError names it"
         except Exception as error:
-            raise Failure(f"prepare() raises {type(error).__name__}: {error}", f"raise a DataError: {mend}") from error
-    raise Failure("prepare() accepts a root that does not exist", mend)
+            raise Failure(f"prepare() raises {type(error).__name__}: {error}", f"raise a DataError: {fix}") from error
+    raise Failure("prepare() accepts a root that does not exist", fix)
 
 
 def _stated(kind: type[Dataset], attribute: str) -> Any:

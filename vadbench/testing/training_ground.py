@@ -1,4 +1,4 @@
-"""A method on ``synthetic``: trained as a run trains it, on shuffled labels, or not at all."""
+"""Method on ``synthetic``: trained as in a run, trained on shuffled labels, or untrained."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from vadbench.testing.guards import opened_below, without_datasets
 
 
 class TrainingGround:
-    """A method on ``synthetic``, trained and scored by the harness; each training is made once.
+    """Method on ``synthetic``, trained and scored by the harness; each training is made once.
 
     Args:
-        name: of the method.
+        name: name of the method.
         kind: its class.
-        config: its settings there.
+        config: its settings for ``synthetic``.
         dataset: the data set's class.
-        clip: what makes the features, unless they are in the cache.
-        progress: told how far it is.
+        clip: CLIP that makes the features, unless they are in the cache.
+        progress: called with the progress.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TrainingGround:
         self._dataset, self._clip, self._progress = dataset, clip, progress
         self._scored: dict[int, ScoredSplit] = {}
         self.looked_at: list[str] = []
-        """What the method asked of the data set behind the harness's back."""
+        """Data sets and files that the method used without the harness."""
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -77,7 +77,7 @@ class TrainingGround:
         )
 
     def trained(self, seed: int) -> ScoredSplit:
-        """Test scores after training under a seed, while it is watched what the method looks at."""
+        """Return test scores after training under a seed, recording the files that the method opens."""
         if seed not in self._scored:
             experiment = self.experiment
             with ExitStack() as watches:
@@ -87,7 +87,7 @@ class TrainingGround:
         return self._scored[seed]
 
     def shuffled_auc(self, seed: int) -> float:
-        """AUC after training on labels that were dealt out among the training videos anew."""
+        """Return the AUC after training on labels shuffled among the training videos."""
         provision = self.experiment.provision
         train = provision.videos["train"]
         order = np.random.default_rng(seed).permutation(len(train))
@@ -96,7 +96,7 @@ class TrainingGround:
         return auc(self._run(replace(self.experiment, provision=shuffled), seed))
 
     def untrained_auc(self, seed: int) -> float:
-        """AUC of the method as it is before the first step."""
+        """Return the AUC of the method before the first step."""
         experiment = self.experiment
         features, normal = experiment.provision.features, experiment.dataset.is_normal
         method = build(experiment, experiment.dataset.classes, seed)
@@ -110,7 +110,7 @@ class TrainingGround:
 
 
 def auc(split: ScoredSplit) -> float:
-    """AUC of a scored split of ``synthetic``."""
+    """Return the AUC of a scored split of ``synthetic``."""
     value = evaluate(split.rows)["AUC"].value
     assert value is not None  # synthetic has normal and anomalous frames
     return value

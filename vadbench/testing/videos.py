@@ -1,4 +1,4 @@
-"""Checks of the videos that a data set lists, which need its files, or those that a test has made."""
+"""Checks of the videos that a data set lists, which need its files, or files that a test has made."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vadbench.testing.conformance import Failure, require
 from vadbench.testing.tested_dataset import TestedDataset
 
 SHOWN = 3
-"""Videos named in a message."""
+"""Maximum number of videos named in a message."""
 VideoRule = tuple[str, Callable[[Video], bool], str]
-"""What is wrong with videos, which ones, and how to mend it."""
+"""Problem, test for a video that has it, and how to fix it."""
 
 
 def names(source: TestedDataset) -> str:
-    """Distinct names within a split."""
+    """Check that names are distinct within a split."""
     for split in SPLITS:
         count = Counter(v.name for v in source.videos(split))
         double = [name for name, n in count.items() if n > 1]
@@ -33,7 +33,7 @@ def names(source: TestedDataset) -> str:
 
 
 def splits(source: TestedDataset) -> str:
-    """No video trains and tests, and there is something to do both with."""
+    """Check that no split is empty and no video is in both."""
     train, test = ({v.name for v in source.videos(split)} for split in SPLITS)
     for split, found in zip(SPLITS, (train, test), strict=True):
         require(bool(found), f"there is no {split} video", f"expected: {source.kind.files}")
@@ -47,13 +47,13 @@ def splits(source: TestedDataset) -> str:
 
 
 def labels(source: TestedDataset) -> str:
-    """Official class names; normal stands alone."""
+    """Check that labels are official class names, and the normal class the only label of a video."""
     table = source.kind.classes
     normal = table.names[table.normal]
     rules: tuple[VideoRule, ...] = (
         ("carry no label", lambda v: not v.labels, f"a normal video is labelled '{normal}'"),
         (
-            "carry labels that no class is called",
+            "carry labels that are not names of classes",
             lambda v: not set(v.labels) <= set(table.names),
             "give official names, table.names[table.id(x)] of an alias x",
         ),
@@ -64,15 +64,15 @@ def labels(source: TestedDataset) -> str:
             "a video with an anomaly carries the anomaly's classes alone",
         ),
     )
-    for problem, is_bad, mend in rules:
+    for problem, is_bad, fix in rules:
         bad = [f"{v.name} {v.labels}" for _, v in source.both if is_bad(v)]
-        require(not bad, f"{len(bad)} videos {problem}: {listed(bad, SHOWN)}", mend)
+        require(not bad, f"{len(bad)} videos {problem}: {listed(bad, SHOWN)}", fix)
     present = {label for _, v in source.both for label in v.labels}
     return f"{len(present)} of {len(table)} classes among {len(source.both):,} videos"
 
 
 def segments(source: TestedDataset) -> str:
-    """Annotations: where they are, of what, and within which frames."""
+    """Check the annotations: their split, their classes and their frames."""
     table = source.kind.classes
     normal = table.names[table.normal]
     shown = [v.name for split, v in source.both if split == "train" and (v.segments or v.binary)]
@@ -101,9 +101,9 @@ def segments(source: TestedDataset) -> str:
             "pass them through vadbench.dataset.merged",
         ),
     )
-    for problem, is_bad, mend in rules:
+    for problem, is_bad, fix in rules:
         bad = [v.name for v in test if is_bad(v)]
-        require(not bad, f"{len(bad)} test videos {problem}: {listed(bad, SHOWN)}", mend)
+        require(not bad, f"{len(bad)} test videos {problem}: {listed(bad, SHOWN)}", fix)
     annotated = sum(bool(v.runs) for v in test)
     require(annotated > 0, "no test video has an anomalous frame", "read the annotation; there is nothing to measure")
     stated = sum(v.frames is not None for v in test)
@@ -111,7 +111,7 @@ def segments(source: TestedDataset) -> str:
 
 
 def order(source: TestedDataset) -> str:
-    """Lists of the same object and of another one."""
+    """Check that lists are the same when asked twice and from another object."""
     fresh = source.again()
     for split in SPLITS:
         first = list(source.videos(split))
@@ -125,13 +125,13 @@ def order(source: TestedDataset) -> str:
 
 
 def paths(source: TestedDataset) -> str:
-    """Files within the root, and there."""
+    """Check that files are inside the root and exist."""
     root = source.opened.root.resolve()
     given = [(v.name, v.path) for _, v in source.both if v.path is not None]
     outside = [f"{name} at {path}" for name, path in given if not path.resolve().is_relative_to(root)]
     require(
         not outside,
-        f"{len(outside)} videos lie outside the root {root}: {listed(outside, SHOWN)}",
+        f"{len(outside)} videos are outside the root {root}: {listed(outside, SHOWN)}",
         "refuse absolute paths and '..' in lists: a list must not make a run read other files",
     )
     absent = [f"{name} at {path}" for name, path in given if not path.exists()]
@@ -144,7 +144,7 @@ def paths(source: TestedDataset) -> str:
 
 
 def boundaries(source: TestedDataset) -> str:
-    """Every protocol's reading of the intervals."""
+    """Check that every protocol's reading of the intervals is accepted."""
     readings = list(dict.fromkeys(preset.rules.boundaries for preset in protocols(source.registry).values()))
     for reading in readings:
         for split in SPLITS:
@@ -164,7 +164,7 @@ def boundaries(source: TestedDataset) -> str:
 
 
 def counts(source: TestedDataset) -> str:
-    """What is there against what is expected."""
+    """Check the number of videos against the expected one."""
     found = {split: len(source.videos(split)) for split in SPLITS}
     said = ", ".join(f"{found[split]:,} of {source.kind.expected[split]:,} {split} videos" for split in SPLITS)
     whole = source.kind.makes_itself

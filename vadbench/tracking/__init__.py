@@ -1,1 +1,1 @@
-"""MLflow: logging runs and looking at them."""
+"""MLflow: log runs and show them."""

@@ -1,6 +1,6 @@
-"""The store of a folder of runs in MLflow: its address, a client of it, and what is said where it cannot be reached.
+"""MLflow store of a folder of runs: its address, a client for it, and errors if it cannot be reached.
 
-MLflow is imported on first use because that alone takes seconds.
+MLflow is imported on first use because its import takes seconds.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LOCK_SECONDS = 300
 
 
 def check_store(out: Path = DEFAULT_OUT) -> str:
-    """The address of the store of a folder of runs, reached just now; a database that is not there yet is not made.
+    """Connect to the store of a folder of runs and return its address; a missing database is not created.
 
     Raises:
-        TrackingError: it cannot be reached; says why.
+        TrackingError: it cannot be reached; the message says why.
     """
     address = tracking_store(out)
     if address.startswith(SQLITE) and not sqlite_path(address).exists():
@@ -40,16 +40,16 @@ def check_store(out: Path = DEFAULT_OUT) -> str:
 
 @contextmanager
 def writing(address: str) -> Iterator[MlflowClient]:
-    """A client. On a sqlite file one process at a time has one: what is there already is looked for before writing.
+    """Yield a client; for a sqlite file to one process at a time, as existing runs are looked up before writing.
 
     Raises:
-        TrackingError: for whatever MLflow raises within.
+        TrackingError: MLflow raised an error within the context.
     """
     try:
         with _client(address) as client:
             yield client
     except TrackingError:
-        raise  # what is to be logged is damaged
+        raise  # the run to log is damaged
     except Exception as error:
         raise TrackingError(f"MLflow at {address}: {first_line(error)}") from error
 
@@ -58,12 +58,12 @@ def writing(address: str) -> Iterator[MlflowClient]:
 def _client(address: str) -> Iterator[MlflowClient]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    # MLflow's own seven retries would hold a finished run for minutes when a server is away.
+    # MLflow's default of seven retries would delay a finished run for minutes if a server is away.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
-    # How a database is migrated is not what somebody who started a run wants to read.
+    # Hide the log of database migrations, which is of no interest to users who start a run.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if not address.startswith(SQLITE):
@@ -74,12 +74,12 @@ def _client(address: str) -> Iterator[MlflowClient]:
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if not path.exists():
             _create_database(path)
-        # In full: MLflow keeps the store of an address, whatever becomes of the current folder.
+        # An absolute path: MLflow caches the store of an address, and the current folder may change.
         yield MlflowClient(tracking_uri=f"{SQLITE}{path}")
 
 
 def _create_database(path: Path) -> None:
-    """Create the schema apart and rename it: a process that is killed at it would leave a database nobody can use."""
+    """Create the schema in another file and rename it, so that a killed process cannot leave an unusable database."""
     from mlflow import MlflowClient
 
     draft = path.with_name(f".{path.name}.new")
@@ -89,5 +89,5 @@ def _create_database(path: Path) -> None:
 
 
 def sqlite_path(address: str) -> Path:
-    """The file of a store whose address begins with :data:`SQLITE`."""
+    """Return the file of a store whose address begins with :data:`SQLITE`."""
     return Path(address.removeprefix(SQLITE)).resolve()

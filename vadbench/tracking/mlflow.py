@@ -1,7 +1,7 @@
-"""MLflow: where runs are looked at. The run folder stays the record; only a parent's means are made from children.
+"""Log runs to MLflow for viewing; the run folder stays the record. Only means of parent runs are computed here.
 
-Experiment = data set, parent run = method with its settings, child run = seed. A benchmark has a parent run of its own,
-in the experiment ``benchmarks``, with a child a cell.
+Experiment = data set, parent run = method with its settings, child run = seed. A benchmark has its own parent run, in
+the experiment ``benchmarks``, with one child per cell.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 BENCHMARKS = "benchmarks"
 LOGGED = "vadbench.run"
-"""The tag of a run that is logged in full, last of all: what it was made from."""
+"""Tag that is set last, once a run is logged in full: identity of the record it was logged from."""
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 BATCH_METRICS, BATCH_PARAMS = 1000, 100
 LONGEST, CUT = 220, 240
-"""Characters of a metric's key that MLflow, which takes 250, keeps as it is, and of what a longer one becomes: between
-them and up to 250 there is room for ``_high`` and the like, so that no two keys meet."""
+"""Maximum length of a metric's key that is logged as it is, and length of a shortened one. Both leave room for
+suffixes such as ``_high`` below MLflow's limit of 250, so that no two keys become the same."""
 
 
 def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
-    """Log the seeds of one method on one data set; runs that are logged already are left alone.
+    """Log the seeds of one method on one data set; runs that are already logged are skipped.
 
     Args:
         outcomes: their runs.
-        out: folder of run folders, which the store belongs to where none is named.
+        out: folder of run folders, whose store is used if none is configured.
 
     Returns:
-        the address of the store.
+        The address of the store.
 
     Raises:
-        TrackingError: with the reason; nothing else is ever raised, whatever MLflow does.
+        TrackingError: MLflow failed, with the reason; no other exception is raised.
     """
     address, first = tracking_store(out), outcomes[0].record
     with writing(address) as client:
@@ -62,7 +62,7 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
         parent = _run(client, experiment, first.method, {"vadbench.parent": key}, _params(first.config), _tags(first))
         for outcome in outcomes:
             record = outcome.record
-            # A log that was cut off goes on in its own run, and so does a record that was measured again.
+            # An interrupted log continues in its own run, and so does a record that was measured again.
             mark = {"vadbench.draft": digest([record.key, record.evaluation, record.created])}
             run = _run(client, experiment, f"{record.method} seed {record.seed}", _child_of(parent) | mark)
             _log(client, run, outcome, _params(record.config, seed=record.seed), in_full=True)
@@ -71,16 +71,16 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
 
 
 def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tuple[Cell, Outcome]]) -> str:
-    """Log cells of a benchmark under its parent run, which goes on where the benchmark is begun again.
+    """Log cells of a benchmark under its parent run, which is continued if the benchmark is started again.
 
     Args:
-        name: what the benchmark is called.
-        benchmark: its file; another content is another parent.
+        name: name of the benchmark.
+        benchmark: content of its file; a changed file has another parent.
         out: folder of the run folders.
-        done: cells with their runs; those that are logged already are left alone.
+        done: cells with their runs; those that are already logged are skipped.
 
     Returns:
-        the address of the store.
+        The address of the store.
 
     Raises:
         TrackingError: as :func:`log_runs`.
@@ -103,11 +103,11 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
 
 
 def metric_key(name: str) -> str:
-    """A metric's key in MLflow, whose alphabet is small; two keys never become one.
+    """Return a metric's key in MLflow's limited alphabet; different metrics always have different keys.
 
-    A branch and a class come after a slash and a word with a blank, which no measure has. What MLflow forbids, and
-    what would be misread there, stands between underscores: ``_at_`` for ``@``, ``__`` for an underscore, the code
-    point in hexadecimal for the rest. So ``_low``, ``_high`` and ``_std`` behind a key are never part of one. A key of
+    A branch and a class follow a slash and a word with a blank, which no measure has. Characters that MLflow forbids
+    or that would be ambiguous are written between underscores: ``_at_`` for ``@``, ``__`` for an underscore, the code
+    point in hexadecimal for the rest. So the suffixes ``_low``, ``_high`` and ``_std`` never occur in a key. A key of
     more than :data:`LONGEST` characters ends in a digest of the whole.
 
     >>> metric_key("mAP@0.1"), metric_key("AUC/within(align)"), metric_key("AUC[Car (parked)]")
@@ -125,8 +125,8 @@ def metric_key(name: str) -> str:
 
 
 def _spelt(text: str) -> str:
-    """A name in MLflow's alphabet, never with a slash or with a blank at its end."""
-    # Some databases take a key with a blank at its end for the same key without.
+    """Return a name in MLflow's alphabet, without a slash or a trailing blank."""
+    # Some databases treat a key with a trailing blank as the key without it.
     return re.sub(r"_|[^\w.\- ]| $", lambda c: {"_": "__", "@": "_at_"}.get(c[0], f"_{ord(c[0]):x}_"), text)
 
 
@@ -152,7 +152,7 @@ def _run(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Run:
-    """The run that has the tags of ``mark``; where there is none, a new one with these parameters and further tags."""
+    """Return the run that has the tags of ``mark``, or create one with these parameters and further tags."""
     query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in mark.items())
     if found := client.search_runs([experiment], query, max_results=1):
         return found[0]
@@ -162,13 +162,13 @@ def _run(
 
 
 def _log(client: MlflowClient, run: Run, outcome: Outcome, params: Mapping[str, Any], in_full: bool = False) -> None:
-    """Log a finished run as it is recorded, unless that was done before.
+    """Log a finished run as it is recorded, unless it was logged before.
 
     Args:
-        run: where to.
-        outcome: what is logged.
+        run: the MLflow run to log to.
+        outcome: the finished run.
         params: its parameters.
-        in_full: with its epochs, its files and its data, which a benchmark leaves to the seed's own run.
+        in_full: also log epochs, files and data, which a benchmark leaves to the seed's own run.
     """
     record, folder, run_id = outcome.record, outcome.folder, run.info.run_id
     identity = _identity(record)
@@ -183,12 +183,12 @@ def _log(client: MlflowClient, run: Run, outcome: Outcome, params: Mapping[str, 
     if in_full:
         _attach(client, run_id, outcome)
     client.set_terminated(run_id)
-    # Last, so that a log that was cut off is known for it.
+    # Set last, so that an interrupted log is recognised.
     client.set_tag(run_id, LOGGED, identity)
 
 
 def _attach(client: MlflowClient, run_id: str, outcome: Outcome) -> None:
-    """Log what a run was tested on, and its record and plots."""
+    """Log the test data of a run, its record and its plots."""
     from mlflow.entities import Dataset, DatasetInput
 
     record = outcome.record
@@ -197,7 +197,7 @@ def _attach(client: MlflowClient, run_id: str, outcome: Outcome) -> None:
         dataset = Dataset(record.dataset, split.manifest, "local", source)
         client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=[])])
     for path in (outcome.folder / name for name in (RESULT, *PICTURES)):
-        # A folder may come from a stranger: a link in it could name any file of this machine.
+        # The folder may not be trusted: a link in it could point to any file of this machine.
         if path.is_file() and not path.is_symlink():
             client.log_artifact(run_id, str(path))
 
@@ -238,20 +238,20 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
             points = {"learning_rate": float(entry["learning_rate"]), **terms}
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TrackingError(
-                f"{log}, line {number}: expected an epoch with its learning_rate and loss; take the file away to log"
+                f"{log}, line {number}: expected an epoch with its learning_rate and loss; remove the file to log"
                 " the run without its training"
             ) from error
         yield from ((name, value, epoch) for name, value in points.items())
 
 
 def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
-    """Give the parent the mean and the standard deviation of its seeds, those logged earlier included.
+    """Log the mean and the standard deviation of all seeds to the parent, including seeds logged earlier.
 
-    A mean needs all of them: one that stands there from before and that a new seed lacks becomes NaN, as MLflow cannot
-    take a metric away.
+    A mean needs a value for every seed: if a new seed lacks a metric, the mean logged before becomes NaN, as MLflow
+    cannot remove a metric.
     """
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["start_time"])
-    # Of a seed that was run again, the last counts.
+    # The last run of a seed counts.
     seeds = {child.data.params["seed"]: child.data.metrics for child in children if LOGGED in child.data.tags}
     names = set.intersection(*(set(metrics) for metrics in seeds.values())) if seeds else set()
     metrics = []
@@ -267,7 +267,7 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
 
 
 def _params(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """Settings beside what is said of every run; a setting that is called like one of those gets another name."""
+    """Return settings and general facts as parameters; a setting with the name of a fact is renamed."""
     params: dict[str, Any] = {}
     for name, value in flatten(settings):
         plain = name if re.fullmatch(r"[\w.\-/ ]+", name) else _spelt(name)

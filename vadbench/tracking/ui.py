@@ -1,4 +1,4 @@
-"""MLflow's own web server as a child process that never outlives the command that started it."""
+"""MLflow's web server as a child process that never outlives the command that started it."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from vadbench.base.locations import SQLITE, TRACKING_VARIABLE, tracking_store
 from vadbench.tracking.database import sqlite_path
 
 SECONDS = 120
-"""How long the server may take to answer; its first import on a cold disk is slow."""
+"""Time that the server may take to answer; its first import on a cold disk is slow."""
 GRACE = 10
 
 
 def serve(host: str, port: int, out: Path, ready: Callable[[str, str], None]) -> None:
-    """Run MLflow's pages until Ctrl-C or a signal to end.
+    """Serve MLflow's pages until Ctrl-C or a signal to end.
 
     Args:
-        host: address of this machine that is listened on.
-        port: to listen on.
-        out: folder of run folders, which the store belongs to where none is named.
-        ready: told the address of the pages and the store, once they answer.
+        host: address of this machine to listen on.
+        port: port to listen on.
+        out: folder of run folders, whose store is used if none is configured.
+        ready: called with the address of the pages and the store once the server answers.
 
     Raises:
-        TrackingError: there is no store, the port is taken, or the server ended by itself.
+        TrackingError: there is no store, the port is in use, or the server ended by itself.
     """
     store = tracking_store(out)
     if store.startswith(("http://", "https://", "databricks")):
-        raise TrackingError(f"the store {store} is a server with pages of its own; open it in a browser")
+        raise TrackingError(f"the store {store} is a server with its own pages; open it in a browser")
     if store.startswith(SQLITE):
         if not sqlite_path(store).is_file():
             raise TrackingError(
-                f"no store at {store}: the first vadbench run makes it; for that of other runs give their --out or set"
-                f" {TRACKING_VARIABLE}"
+                f"no store at {store}: the first vadbench run makes it; for the store of other runs give their --out or"
+                f" set {TRACKING_VARIABLE}"
             )
         store = f"{SQLITE}{sqlite_path(store)}"
     _require_free(host, port)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, _ending_on_signals():
-        # A session of its own, so that all of the server's workers can be ended together.
+        # Started in a new session, so that all of the server's workers can be ended together.
         server = subprocess.Popen(
             command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -72,7 +72,8 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise TrackingError(
-                f"port {port} of {host} cannot be had ({error.strerror}); end what uses it, or choose another --port"
+                f"port {port} of {host} cannot be used ({error.strerror}); end the program that uses it, or choose"
+                " another --port"
             ) from error
 
 
@@ -90,7 +91,7 @@ def _wait(server: subprocess.Popen[bytes], host: str, port: int, log: IO[str]) -
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server with its workers: politely, then not."""
+    """Terminate the server and its workers, and kill them if they do not end in time."""
     for kind, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
         try:
             os.killpg(server.pid, kind)
@@ -105,12 +106,12 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 def _last_line(log: IO[str]) -> str:
     log.seek(0)
     lines = [line.strip() for line in log if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """Treat a request to end as Ctrl-C: the server must not be left behind."""
+    """Treat signals to end like Ctrl-C, so that the server is not left running."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Batches of training videos on the device: which videos meet, and reading ahead while the model is at work."""
+"""Batches of training videos on the device: their choice, and reading ahead while the model is at work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sample:
     """A training video, or one crop of it.
 
     ``read`` gives its rows ``(rows, dim)``, mapped afresh at each call: a data set has more files than a process may
-    hold open. ``labels`` ``(classes,)`` are its weak labels as in a batch, ``first`` is the class it names first.
+    have open. ``labels`` ``(classes,)`` are its weak labels as in a batch, ``first`` is the class it names first.
     """
 
     read: Callable[[], NDArray[np.floating[Any]]]
@@ -32,7 +32,7 @@ class Sample:
 
 
 def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.float32], int]:
-    """A video's classes as in a batch: ``(classes,)``, 1 for each that it carries, and the id of the first.
+    """Return a video's classes as in a batch: ``(classes,)``, 1 for each that it carries, and the id of the first.
 
     Args:
         names: the classes that the video carries, at least one, by official name or alias.
@@ -44,9 +44,7 @@ def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.f
     return labels, ids[0]
 
 
-def prefetched(
-    method: Method, samples: Sequence[Sample], recipe: Recipe, seed: int, epoch: int, stage: int = MAIN_STAGE
-) -> Iterator[Batch]:
+def prefetched(method: Method, samples: Sequence[Sample], recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
     """The batches of one epoch on the method's device, each assembled while the one before is trained on.
 
     Every view has a generator of its own, so it does not matter who makes it and when; here one thread makes all, in
@@ -55,15 +53,14 @@ def prefetched(
     Args:
         method: makes the views.
         samples: the training videos.
-        recipe: says which videos meet.
+        recipe: says which videos form a batch.
         seed: of the run.
         epoch: counted from 0.
-        stage: number of the training stage.
 
     Raises:
         ConfigError: too few videos for a half batch.
     """
-    chosen = batches(samples, method.task.classes.normal, recipe, seed, epoch, stage)
+    chosen = batches(samples, method.task.classes.normal, recipe, seed, epoch)
     place = 0
 
     def assemble() -> Batch | None:
@@ -72,7 +69,7 @@ def prefetched(
         if indices is None:
             return None
         first, place = place, place + len(indices)
-        draws = [generator(Purpose.VIEW, seed, stage, epoch, first + i) for i in range(len(indices))]
+        draws = [generator(Purpose.VIEW, seed, MAIN_STAGE, epoch, first + i) for i in range(len(indices))]
         return _assemble(method, [samples[i] for i in indices], draws)
 
     with ThreadPoolExecutor(1, "vadbench-batches") as thread:
@@ -82,20 +79,18 @@ def prefetched(
             yield batch
 
 
-def batches(
-    samples: Sequence[Sample], normal: int, recipe: Recipe, seed: int, epoch: int, stage: int = MAIN_STAGE
-) -> Iterator[list[int]]:
+def batches(samples: Sequence[Sample], normal: int, recipe: Recipe, seed: int, epoch: int) -> Iterator[list[int]]:
     """Indices of the samples of each batch of one epoch.
 
     ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
-    shorter one is shuffled and started again; what does not fill a half batch is dropped. ``paired``: the same, but
+    shorter one is shuffled and started again; a rest that fills no half batch is dropped. ``paired``: the same, but
     the epoch ends with the shorter list. ``mixed``: all videos, the last batch as large as what is left.
 
     Raises:
         ConfigError: too few videos for a half batch.
     """
     if recipe.sampler == "mixed":
-        order = generator(Purpose.ORDER, seed, stage, epoch, 0).permutation(len(samples))
+        order = generator(Purpose.ORDER, seed, MAIN_STAGE, epoch, 0).permutation(len(samples))
         yield from (order[i : i + recipe.batch_size].tolist() for i in range(0, len(order), recipe.batch_size))
         return
     half = recipe.batch_size // 2
@@ -110,7 +105,7 @@ def batches(
         )
     steps = (min if recipe.sampler == "paired" else max)(len(g) // half for g in groups)
     abnormal, ordinary = (
-        _endless(g, half, generator(Purpose.ORDER, seed, stage, epoch, i)) for i, g in enumerate(groups)
+        _endless(g, half, generator(Purpose.ORDER, seed, MAIN_STAGE, epoch, i)) for i, g in enumerate(groups)
     )
     for _ in range(steps):
         yield [*next(abnormal), *next(ordinary)]

@@ -106,7 +106,7 @@ def fit(
 
 
 Judge = Callable[[Method], float]
-"""Says how good a method is at the moment; larger is better. Must leave it as it was, but for its training mode."""
+"""A measure of how good a method is now; larger is better. Must leave it unchanged, except for its training mode."""
 
 
 @dataclass
@@ -126,7 +126,7 @@ class _Best:
 
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Matrix products and convolutions at the recipe's precision, forward and backward; restored afterwards."""
+    """Run matrix products and convolutions at the recipe's precision in the block; settings are restored after it."""
     # On a GPU, fp32 convolutions are TF32 by default, and both settings are the process's: state them, then restore.
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
@@ -138,7 +138,7 @@ def arithmetic(precision: str) -> Iterator[None]:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Context of a forward pass: bfloat16 where the recipe says so."""
+    """Return the context of a forward pass: bfloat16 where the recipe says so."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 

@@ -11,7 +11,7 @@ from vadbench.method import Method
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """Learning rate of an epoch; the rate changes between epochs, never within one.
+    """Return the learning rate of an epoch; the rate changes between epochs, never within one.
 
     ``warmup-cosine``: ``peak * e / w`` for ``e < w``, then ``peak * (1 + cos(pi * (e - w) / (E - w))) / 2``
     (spec of AnomalyCLIP, section 4).
@@ -31,7 +31,7 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 
 
 def adamw(method: Method, recipe: Recipe, fused: bool | None = True) -> torch.optim.AdamW:
-    """The recipe's optimiser of a method's parameters at the peak learning rate; ``fused`` changes last digits."""
+    """Return the recipe's optimiser of a method at the peak learning rate; ``fused`` changes last digits."""
     return torch.optim.AdamW(
         method.parameter_groups(),
         lr=recipe.learning_rate,

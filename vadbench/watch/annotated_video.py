@@ -1,4 +1,4 @@
-"""A video with its curve drawn under it."""
+"""Write a video with its curve drawn under it."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _INK, _EVENT, _LINE, _PAPER = (31, 119, 180), (250, 205, 205), (120, 120, 120), 
 def annotate(
     reader: Reader, scores: Path, curve: ScoreCurve, events: Sequence[Event], threshold: float, output: Path
 ) -> int:
-    """Read a video again and write it as H.264 with its times kept, without sound, the curve under it.
+    """Read a video again and write it as H.264 with the same times, without sound, with the curve under it.
 
     Args:
-        reader: of the video.
+        reader: reader of the video.
         scores: the table of its rows, ``scores.csv``.
         curve: its curve.
-        events: marked in the strip.
-        threshold: a line in the strip.
-        output: ends in ``.mp4``, ``.mkv`` or ``.mov``; appears when it is complete.
+        events: events to mark in the strip.
+        threshold: score of a line in the strip.
+        output: file that ends in ``.mp4``, ``.mkv`` or ``.mov``; it appears when it is complete.
 
     Returns:
-        the number of frames written.
+        The number of frames written.
 
     Raises:
         MediaError: the video cannot be read again.
@@ -75,7 +75,7 @@ def annotate(
 
 
 def _score_of_frames(scores: Path) -> Iterator[float]:
-    """The score of each frame: that of its row, and that of the last row for all frames behind it."""
+    """Yield the score of each frame: that of its row, and that of the last row for all frames after it."""
     last: tuple[float, int, float] | None = None
     for row in read_scores(scores):
         if last is not None:
@@ -86,14 +86,14 @@ def _score_of_frames(scores: Path) -> Iterator[float]:
 
 
 def _even_size(frame: Frame) -> tuple[int, int]:
-    """Width and height of the picture in the output, both even, as H.264 wants them."""
+    """Return the width and height of the frame in the output, both even as H.264 requires."""
     height, width = frame.shape[:2]
     wanted = min(max(width, _NARROWEST), _WIDEST)
     return wanted // 2 * 2, max(2, round(height * wanted / width / 2) * 2)
 
 
 class _Strip:
-    """The curve of the whole video, drawn once, and a mark that moves along it."""
+    """Curve of the whole video, drawn once, and a mark that moves along it."""
 
     def __init__(self, size: tuple[int, int], curve: ScoreCurve, events: Sequence[Event], threshold: float) -> None:
         self._picture = size
@@ -121,7 +121,7 @@ class _Strip:
         self._drawn = image
 
     def under(self, frame: Frame, time: float, score: float) -> Frame:
-        """A frame with the strip under it: the mark where the frame is, the score of its row."""
+        """Return a frame with the strip under it: a mark at its time, and the score of its row."""
         whole = Image.new("RGB", self.size)
         image = Image.fromarray(frame)
         whole.paste(image if image.size == self._picture else image.resize(self._picture))

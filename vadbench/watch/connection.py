@@ -1,4 +1,4 @@
-"""Open containers: files, files that still grow, and the bodies of HTTP answers, which FFmpeg reads as pipes."""
+"""Open containers: files, growing files, and bodies of HTTP responses, which FFmpeg reads as pipes."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from vadbench.watch.sources import VideoSource
 
 _POLL_SECONDS = 0.1
 _PLAYLISTS = (".m3u8", ".mpd")
-"""Addresses of lists of further addresses: FFmpeg must fetch them all by itself."""
+"""Suffixes of playlists: FFmpeg must fetch the addresses in them by itself."""
 
 
 class Connection:
-    """An open container, and what went wrong beneath it without FFmpeg noticing.
+    """Open container, with errors of its source that FFmpeg does not notice.
 
     Args:
-        source: what to open.
-        follow: a file still grows: wait for more at its end.
-        timeout: seconds without anything new after which a file has ended and a stream is lost.
-        stop: when it is set, a growing file is at its end.
+        source: the source to open.
+        follow: wait for more data at the end of a growing file.
+        timeout: seconds without new data after which a file has ended and a stream is lost.
+        stop: set it to end the reading of a growing file.
 
     Attributes:
-        container: as FFmpeg opened it.
-        frames: of its first video stream, in the order of presentation.
+        container: the container that FFmpeg opened.
+        frames: frames of its first video stream, in the order of presentation.
 
     Raises:
-        MediaError: there is no video, or nothing that can be reached.
+        MediaError: there is no video, or the source cannot be reached.
     """
 
     def __init__(self, source: VideoSource, follow: bool, timeout: float, stop: threading.Event) -> None:
@@ -58,7 +58,7 @@ class Connection:
 
     @property
     def failure(self) -> str:
-        """The reason why not all was read; empty where all was."""
+        """Reason why the source was not read to its end; empty if it was."""
         return self._pipe.failure if self._pipe else ""
 
     def __enter__(self) -> Connection:
@@ -90,7 +90,7 @@ class Connection:
             return None
 
     def _begun(self, container: InputContainer) -> Iterator[av.VideoFrame] | None:
-        """The frames, if the first can be had; where the index is at the end of a pipe, they have passed by then."""
+        """Return the frames if the first can be read; a pipe with its index at the end is past them by then."""
         frames = container.decode(_video(container, self._source.shown))
         try:
             first = next(frames, None)
@@ -103,7 +103,7 @@ class Connection:
         return None
 
     def _give_up(self) -> None:
-        """Let FFmpeg look by itself: where all of it is there already, it can."""
+        """Let FFmpeg read the source by itself, which works if it is complete."""
         if not self.failure:
             self._close_pipe()
             self._pipe = None
@@ -117,12 +117,12 @@ class Connection:
         if isinstance(place, str):
             options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
             return av.open(place, options=options, timeout=(self._timeout, self._timeout))
-        # A whole path cannot be taken for a protocol, and a playlist on disk may not name places elsewhere.
+        # An absolute path cannot be read as a protocol, and a playlist on disk must not name other sources.
         return av.open(str(place.resolve()), options={"protocol_whitelist": "file"})
 
 
 class _GrowingFile:
-    """A file that is still being written, as a pipe: its end is where nothing has come for a while."""
+    """File that is still being written, as a pipe: it ends when no data has come for a while."""
 
     failure = ""
 
@@ -142,7 +142,7 @@ class _GrowingFile:
 
 
 class _HttpBody:
-    """The body of an HTTP answer, as a pipe that knows whether all of it came: FFmpeg takes chunks that stop for the
+    """Body of an HTTP response, as a pipe that knows whether it is complete: FFmpeg takes a lost connection for the
     end."""
 
     def __init__(self, source: VideoSource, timeout: float) -> None:
@@ -187,19 +187,19 @@ def _video(container: InputContainer, shown: str) -> VideoStream:
 
 
 def _request(address: str) -> urllib.request.Request:
-    """A request for an address that may name a user and a password, as cameras' do."""
+    """Return a request for an address that may have a user and a password, as those of cameras do."""
     parts = urlsplit(address)
     user, at, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "vadbench"})
     if at:
-        # Not sent on where the server redirects to another address.
+        # Not sent to another address if the server redirects.
         given = base64.b64encode(unquote(user).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {given}")
     return request
 
 
 def reason_of(error: Any, timeout: float) -> str:
-    """The reason of an error of FFmpeg, the system or a server, in one line."""
+    """Return the reason of an error of FFmpeg, the system or a server, in one line."""
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f"nothing came for {timeout:g} s"
     return first_line(getattr(error, "strerror", None) or error)

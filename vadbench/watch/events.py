@@ -1,4 +1,4 @@
-"""Events and a curve of bounded size, made from the scores of a video window by window."""
+"""Find events and make a curve of bounded size from the scores of a video, window by window."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from vadbench.dataset import ClassTable
 from vadbench.watch.pipeline import StreamedRows
 
 JOINED_SECONDS = 1.0
-"""Rows above the threshold that are no further apart belong to one event: our decision, a flickering score is not many
+"""Largest gap between rows above the threshold within one event: our decision, so that a flickering score is not many
 events."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A stretch of rows that reach the threshold.
+    """Sequence of rows that reach the threshold.
 
     Args:
         start: seconds from the video's first frame.
-        end: likewise, where its last row ends.
-        first_frame: 0-based.
+        end: seconds at which its last row ends.
+        first_frame: number of the first frame, 0-based.
         end_frame: one past the last frame.
         peak: the highest score.
         peak_time: seconds at which the row of the peak starts.
         peak_frame: the first frame of that row.
-        mean: the mean score of its rows, those between that fall short of the threshold included.
-        label: the abnormal class with the highest mean probability, ``""`` where the method has no classes.
+        mean: the mean score of its rows, including rows in gaps that do not reach the threshold.
+        label: the abnormal class with the highest mean probability, ``""`` if the method has no classes.
     """
 
     start: float
@@ -43,17 +43,17 @@ class Event:
     label: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON and tables."""
+        """Return plain values for JSON and tables."""
         values = asdict(self)
         values["class"] = values.pop("label")
-        # Scores are float32: seven digits are all they have.
+        # Scores are float32, with seven significant digits.
         values |= {name: float(f"{values[name]:.7g}") for name in ("peak", "mean")}
         return values | {name: round(values[name], 3) for name in ("start", "end", "peak_time")}
 
 
 @dataclass
 class _Open:
-    """An event that may go on, and what is added to it where it does."""
+    """Event that may continue, and what is added to it if it does."""
 
     event: Event
     rows: int
@@ -66,12 +66,12 @@ class _Open:
 
 
 class EventFinder:
-    """Finds the events of a video whose rows come window by window.
+    """Finder of the events of a video whose rows come window by window.
 
     Args:
         threshold: rows of at least this score belong to an event.
-        classes: of the method.
-        stride: frames of a row.
+        classes: classes of the method.
+        stride: frames per row.
     """
 
     def __init__(self, threshold: float, classes: ClassTable, stride: int) -> None:
@@ -82,7 +82,7 @@ class EventFinder:
 
     @property
     def going_on(self) -> Event | None:
-        """The event that has begun and not ended; its mean and class are not known yet."""
+        """Event that has begun and not ended; its mean and class are not known yet."""
         return self._open.event if self._open else None
 
     def add(self, rows: StreamedRows) -> list[Event]:
@@ -96,11 +96,11 @@ class EventFinder:
         return ended
 
     def finish(self, end: float, frames: int) -> list[Event]:
-        """Return the event that goes on until the end of the video, if there is one.
+        """Return the event that lasts until the end of the video, if there is one.
 
         Args:
             end: seconds at which the video ends.
-            frames: how many it has.
+            frames: number of frames of the video.
         """
         ended = self._settle(end, frames)
         return [*ended, *self._close()]
@@ -150,9 +150,9 @@ def _sum(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> NDArra
 
 @dataclass
 class ScoreCurve:
-    """The highest score of each of at most :attr:`size` stretches of a video; they grow with it.
+    """Highest score in each of at most :attr:`size` intervals of a video, which grow with it.
 
-    ``times`` are where each stretch starts, ``scores`` the highest score in it.
+    ``times`` are the starts of the intervals, ``scores`` the highest scores in them.
     """
 
     size: int = 4096

@@ -1,4 +1,4 @@
-"""Frames of a video, turned into rows and scored while they are decoded; no more than a few windows are held."""
+"""Turn frames of a video into rows and score them while they are decoded; only a few windows are in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vadbench.watch.reader import DecodedFrame, Reader
 from vadbench.watch.scorer import Scorer
 
 FOLLOWED_BATCH = 16
-"""Frames encoded at once where scores are wanted soon."""
+"""Frames encoded at once if scores are needed soon."""
 _T = TypeVar("_T")
 
 _THUMBNAIL = (192, 144)
@@ -40,7 +40,7 @@ _THUMBNAILS = 1024
 
 @dataclass(frozen=True)
 class StreamedRows:
-    """Consecutive rows of a video and their scores.
+    """Consecutive rows of a video with their scores.
 
     Args:
         first: number of the first row.
@@ -57,7 +57,7 @@ class StreamedRows:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture: the number of its frame and a JPEG file."""
+    """Thumbnail of a frame: the number of the frame and a JPEG file."""
 
     frame: int
     jpeg: bytes
@@ -65,7 +65,7 @@ class Thumbnail:
 
 @dataclass
 class Stopwatch:
-    """Seconds by what they were spent on, in the thread that scores."""
+    """Seconds spent on each activity, in the thread that scores."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     _counted: float = 0.0
@@ -82,7 +82,7 @@ class Stopwatch:
             self._counted = before + spent
 
     def each(self, what: str, items: Iterator[_T]) -> Iterator[_T]:
-        """The same items; the time that each is waited for is added."""
+        """Yield the same items, adding the time that each is waited for."""
         while True:
             with self.of(what):
                 item = next(items, None)
@@ -92,9 +92,9 @@ class Stopwatch:
 
 
 class Pictures(Decoder):
-    """Decodes and prepares one video ahead of the encoder, and keeps what is told of its frames.
+    """Decoder that prepares one video ahead of the encoder, and stores times and thumbnails of its frames.
 
-    A video that breaks off ends here like any other, with :attr:`failure` saying so: what came before is scored.
+    A video that breaks off ends here like any other, with the reason in :attr:`failure`: its earlier part is scored.
     """
 
     def __init__(self, reader: Reader, encoder: FrameEncoder) -> None:
@@ -104,33 +104,29 @@ class Pictures(Decoder):
         self._lock = threading.Lock()
         self._thumbnails: list[Thumbnail] = []
         self.starts: deque[float] = deque()
-        """Seconds at which the first frame of each row is shown, for the rows that have no score yet."""
+        """Seconds at which the first frame of each row is shown, for rows without a score yet."""
         self.until = 0.0
         """Seconds at which the last frame decoded so far ends."""
         self.failure: DataError | None = None
-
-    def __enter__(self) -> Pictures:
-        super().__enter__()
-        return self
 
     def __exit__(self, *details: object) -> None:
         self._reader.stop.set()
         super().__exit__(*details)
 
     def thumbnail(self, frame: int) -> Thumbnail | None:
-        """The picture nearest to a frame, of those not forgotten."""
+        """Return the stored thumbnail nearest to a frame."""
         with self._lock:
             return min(self._thumbnails, key=lambda t: abs(t.frame - frame), default=None)
 
     def forget(self, before: int) -> None:
-        """Drop the pictures of frames that no score will ask for."""
+        """Drop thumbnails of frames that are no longer needed."""
         with self._lock:
             # The last of them may still be the nearest.
             passed = [t for t in self._thumbnails if t.frame < before]
             self._thumbnails = passed[-1:] + self._thumbnails[len(passed) :]
 
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
-        """Frames of the reader, not of a path."""
+        """Yield the frames of the reader; the path is ignored."""
         shown = -np.inf
         try:
             for number, picture in enumerate(self._reader):
@@ -156,7 +152,7 @@ class Pictures(Decoder):
 
 def _small_jpeg(frame: Frame) -> bytes:
     image = Image.fromarray(frame)
-    # Leaves out most pixels before it filters the rest.
+    # Skips most pixels before it filters the rest.
     image.thumbnail(_THUMBNAIL, reducing_gap=2.0)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
@@ -164,7 +160,7 @@ def _small_jpeg(frame: Frame) -> bytes:
 
 
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
-    """Scores of a video's rows as windows of them become complete."""
+    """Yield the scores of a video's rows as their windows become complete."""
     rows = encoded_rows(pictures, pictures.encoder, watch)
     for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
         starts = np.array([pictures.starts.popleft() for _ in anomaly])
@@ -172,7 +168,7 @@ def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stop
 
 
 def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> Iterator[FeatureRows]:
-    """Feature rows ``(crops, n, dim)`` of a decoder's first video, the values that extraction would store."""
+    """Yield feature rows ``(crops, n, dim)`` of a decoder's first video, the values that extraction would store."""
     batches = watch.each("waiting for frames", decoder.batches(0))
     for rows in watch.each("encoding", encoder.crop_rows(batches)):
         yield np.stack(rows).astype(encoder.fingerprint.dtype, copy=False)
@@ -181,13 +177,13 @@ def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> I
 def score_rows(
     rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
-    """Score rows ``(crops, n, dim)`` as they come, in the windows in which a run scores them.
+    """Score rows ``(crops, n, dim)`` as they come, in the same windows as a run.
 
-    The windows of a stream are smaller (:func:`vadbench.scoring.windows.window_rows`), which changes no score of a
-    method that does not need the whole video.
+    The windows of a stream are smaller (:func:`vadbench.scoring.windows.window_rows`), which does not change the scores
+    of a method unless it needs the whole video.
 
     Yields:
-        the number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.
+        The number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.
     """
     reach = scorer.method.reach
     size = window_rows(reach, follow)
@@ -208,32 +204,32 @@ def score_rows(
 
 
 def _ready(reach: Reach, waiting: int) -> int:
-    """Rows of a stream's next window: what came at once is scored at once, so far as it makes whole chunks."""
+    """Return the number of rows of a stream's next window: all waiting rows that make whole chunks."""
     if reach.whole:
         return reach.chunk
     return max(reach.chunk, min(waiting, window_rows(reach)) // reach.chunk * reach.chunk)
 
 
 class _Held:
-    """The rows of a video that a window may still see, as they came."""
+    """Rows of a video that later windows may still need, in the order in which they came."""
 
     def __init__(self) -> None:
         self._parts: deque[FeatureRows] = deque()
         self._start = self.stop = 0
 
     def add(self, rows: FeatureRows) -> None:
-        """Rows ``(crops, n, dim)`` behind those that are held."""
+        """Append rows ``(crops, n, dim)``."""
         self._parts.append(rows)
         self.stop += rows.shape[1]
 
     def crop(self, crop: int, start: int, stop: int) -> FeatureRows:
-        """Rows of one crop, those from ``start`` to ``stop`` of the video."""
+        """Return the rows of one crop from ``start`` to ``stop`` of the video."""
         rows: FeatureRows = np.concatenate([part[crop] for part in self._parts])[
             start - self._start : stop - self._start
         ]
         return rows
 
     def drop(self, before: int) -> None:
-        """Forget what lies before a row."""
+        """Drop all rows before a row."""
         while self._parts and self._start + self._parts[0].shape[1] <= before:
             self._start += self._parts.popleft().shape[1]

@@ -1,7 +1,7 @@
-"""Frames of a user's videos with their times, upright, from files, folders, growing files and streams.
+"""Read the frames of a user's videos with their times, upright, from files, folders, growing files and streams.
 
-Unlike :mod:`vadbench.data.media`, which reads data sets exactly as others read them, this heeds what a container says
-about how its frames are to be shown and when.
+Unlike :mod:`vadbench.data.media`, which reads data sets exactly as others read them, this follows the container's
+information on how and when its frames are to be shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _USUAL_RATE = 25.0
 
 @dataclass(frozen=True)
 class Picture:
-    """A frame: when it is shown, in seconds from the first one, until when, and the frame itself when it is called."""
+    """Frame with the start and end of its display, in seconds from the first one; calling ``frame`` returns it."""
 
     time: float
     until: float
@@ -36,7 +36,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """A frame that has been read already, to be called like one that has not."""
+    """Frame that is already decoded, with the interface of one that is not."""
 
     frame: Frame
 
@@ -46,13 +46,13 @@ class DecodedFrame:
 
 @dataclass
 class Reader:
-    """Reads one source, once.
+    """Reader of one source, once.
 
     Args:
-        source: what to read.
-        follow: a file still grows: wait for more at its end.
-        timeout: seconds without anything new after which a file has ended and a stream is lost.
-        fps: frames a second of a folder of frames.
+        source: the source to read.
+        follow: wait for more data at the end of a growing file.
+        timeout: seconds without new data after which a file has ended and a stream is lost.
+        fps: frames per second of a folder of frames.
     """
 
     source: VideoSource
@@ -60,22 +60,22 @@ class Reader:
     timeout: float = 10.0
     fps: float = _USUAL_RATE
     declared: int | None = None
-    """Frames that the container says it has, known once reading has begun."""
+    """Number of frames according to the container, known once reading has begun."""
     length: float | None = None
-    """Seconds that the container says it lasts, likewise."""
+    """Seconds that the video lasts according to the container, known once reading has begun."""
     damaged: int = 0
-    """Damaged frames of a stream, which are shown as the decoder guesses them."""
+    """Number of damaged frames of a stream, which are shown as the decoder guesses them."""
     stop: threading.Event = field(default_factory=threading.Event)
-    """Set it to end the reading of a growing file."""
+    """Event that ends the reading of a growing file when it is set."""
 
     def __iter__(self) -> Iterator[Picture]:
-        """Every frame in the order of presentation.
+        """Yield every frame in the order of presentation.
 
         Raises:
-            MediaError: there is no video, it is damaged, or a stream was lost; names the frame. All before it was read.
+            MediaError: there is no video, it is damaged, or a stream was lost; names the frame, after all before it.
         """
         if isinstance(self.source.place, Path) and self.source.place.is_dir():
-            # Each at once: a damaged image ends the video where it lies, not where some thread comes upon it.
+            # Decoded in order: a damaged image ends the video at its place, not wherever a thread finds it first.
             for number, frame in enumerate(read_frames(self.source.place)):
                 yield Picture(number / self.fps, (number + 1) / self.fps, DecodedFrame(frame))
             return
@@ -86,7 +86,7 @@ class Reader:
         container = connection.container
         stream = container.streams.video[0]
         self.declared = stream.frames or None
-        # A stream that is being written does not know.
+        # A stream that is still being written does not know its length.
         if not (self.follow or self.source.live) and container.duration:
             self.length = container.duration / av.time_base
         clock = _Clock(float(stream.average_rate or 0) or _USUAL_RATE)
@@ -111,12 +111,12 @@ class Reader:
             raise MediaError(f"{self.source.shown}: expected at least one frame, decoded none")
 
     def _lost(self, count: int, reason: str) -> str:
-        what, mend = ("broken off", "start again") if self.source.live else ("damaged", "copy it again")
-        return f"{self.source.shown}: {what} at frame {count} ({reason}); {mend}"
+        what, fix = ("broken off", "start again") if self.source.live else ("damaged", "copy it again")
+        return f"{self.source.shown}: {what} at frame {count} ({reason}); {fix}"
 
 
 class _Clock:
-    """Times from a container's stamps, which may be missing, or start again in the middle of a stream."""
+    """Clock that derives times from a container's time stamps, which may be missing or restart within a stream."""
 
     def __init__(self, rate: float) -> None:
         self._step = 1 / rate
@@ -139,7 +139,7 @@ class _Clock:
 
 
 def _upright(frame: av.VideoFrame) -> Frame:
-    """RGB as the container says it is to be shown: a phone held upright films lying frames and notes the turn."""
+    """Return RGB in the orientation given by the container: phones held upright film rotated frames and note it."""
     rgb: Any = frame.to_ndarray(format="rgb24")
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb

@@ -1,4 +1,4 @@
-"""Recordings of videos while they are scored: tables, events, a curve, and pictures of the peaks."""
+"""Record a video while it is scored: tables, events, a curve, and thumbnails of the peaks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vadbench.watch.scorer import Scorer
 from vadbench.watch.video_folder import VideoFolder
 
 _PICTURED = 200
-"""Events whose peaks are kept as pictures, the highest ones: enough for a page."""
+"""Number of events, those with the highest peaks, whose thumbnails are stored for the page."""
 
 
 class PeakAlbum:
-    """Pictures of peaks: of the events, and of the highest row, taken while the decoder still remembers them."""
+    """Thumbnails of the peaks of events and of the highest row, taken while the decoder still has them."""
 
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
@@ -23,7 +23,7 @@ class PeakAlbum:
         self._kept: dict[int, tuple[float, float, Thumbnail]] = {}
 
     def add_events(self, ended: Sequence[Event], going_on: Event | None) -> None:
-        """Take the pictures of events that ended, and of the one that goes on."""
+        """Take the thumbnails of events that ended, and of the current one."""
         for event in ended:
             picture = self._open.get(event.peak_frame) or self._pictures.thumbnail(event.peak_frame)
             if picture is not None:
@@ -34,7 +34,7 @@ class PeakAlbum:
             self._open = {going_on.peak_frame: self._pictures.thumbnail(going_on.peak_frame)}
 
     def add_rows(self, rows: StreamedRows, stride: int) -> None:
-        """Take the picture of the highest row, where it is the highest so far."""
+        """Take the thumbnail of the highest row, if it is the highest so far."""
         place = int(rows.anomaly.argmax())
         score = float(rows.anomaly[place])
         if self._highest is None or score > self._highest[1]:
@@ -43,29 +43,29 @@ class PeakAlbum:
 
     @property
     def peaks(self) -> list[tuple[float, float, Thumbnail]]:
-        """Time, score and picture, the highest first; that of the highest row where there are no events."""
+        """Return time, score and thumbnail of peaks, the highest first; without events, of the highest row."""
         return sorted(self._kept.values(), key=lambda p: -p[1]) or ([self._highest] if self._highest else [])
 
     @property
     def of_events(self) -> dict[int, Thumbnail]:
-        """Pictures by the first frame of the row of an event's peak."""
+        """Return thumbnails by the first frame of the row of an event's peak."""
         return {frame: picture for frame, (_, _, picture) in self._kept.items()}
 
 
 class Recording:
-    """Takes the scored rows of a video as they come. Its memory grows with the number of events, not of rows.
+    """Recording of the scored rows of a video. Its memory grows with the number of events, not of rows.
 
     Args:
-        files: where rows and events are written.
-        pictures: of the video.
-        scorer: says which rows belong to an event.
+        files: folder that rows and events are written to.
+        pictures: decoder of the video, with its thumbnails.
+        scorer: has the threshold and the classes of events.
         tell: called with every event when it has ended.
 
     Attributes:
-        events: those that have ended, in the order of time.
+        events: events that have ended, in the order of time.
         curve: the scores over time.
-        album: pictures of the peaks.
-        rows: how many there are.
+        album: thumbnails of the peaks.
+        rows: number of rows.
     """
 
     def __init__(self, files: VideoFolder, pictures: Pictures, scorer: Scorer, tell: Callable[[Event], None]) -> None:
@@ -77,7 +77,7 @@ class Recording:
 
     @property
     def last_frame(self) -> int:
-        """The first frame of the last row."""
+        """First frame of the last row."""
         return (self.rows - 1) * self._stride
 
     def add(self, rows: StreamedRows) -> None:
@@ -90,11 +90,11 @@ class Recording:
         self._pictures.forget(self.last_frame)
 
     def finish(self, end: float, frames: int) -> None:
-        """End the event that goes on, and the curve.
+        """End the current event and the curve.
 
         Args:
             end: seconds at which the video ends.
-            frames: how many it has.
+            frames: number of frames of the video.
         """
         self.curve.end = end
         self._add_events(self._finder.finish(end, frames), None)

@@ -1,4 +1,4 @@
-"""One video from its source to the files of its folder."""
+"""Score one video and write the files of its folder."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from vadbench.watch.video_page import clock, video_page
 
 @dataclass(frozen=True)
 class ScoredVideo:
-    """One video with its scores.
+    """Video with its scores.
 
     Args:
-        source: what was scored.
-        folder: where its files are.
-        threshold: from which on rows belong to events.
-        frames: decoded.
-        rows: scored.
+        source: the scored source.
+        folder: folder of its files.
+        threshold: score from which on rows belong to events.
+        frames: number of decoded frames.
+        rows: number of scored rows.
         duration: seconds of video.
-        events: in the order of time.
+        events: events in the order of time.
         curve: its scores over time.
-        seconds: by what they were spent on, and ``all`` of them.
-        notes: what a reader must know.
-        error: the reason why it was not scored to its end; empty where it was.
+        seconds: seconds spent on each activity, and the total as ``all``.
+        notes: notes for the reader.
+        error: the reason why it was not scored to its end; empty if it was.
     """
 
     source: VideoSource
@@ -54,11 +54,11 @@ class ScoredVideo:
 
     @property
     def per_second(self) -> float | None:
-        """Seconds taken for a second of video."""
+        """Seconds spent per second of video."""
         return self.seconds["all"] / self.duration if self.duration else None
 
     def summary(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values for JSON."""
         return {
             "source": self.source.shown,
             "folder": str(self.folder),
@@ -83,26 +83,23 @@ def score_video(
     progress: Progress = silent,
     tell: Callable[[Event], None] = lambda event: None,
 ) -> ScoredVideo:
-    """Score one video; rows and events are in its folder as they become known, and stay there if it fails.
+    """Score one video; rows and events are written to its folder as they become known, and stay there if it fails.
 
     Args:
-        reader: of the video.
+        reader: reader of the video.
         scorer: the method.
-        folder: created, emptied of earlier results.
-        form: a second form of the table of rows.
-        progress: told how many frames are scored.
+        folder: created if needed; earlier results in it are removed.
+        form: format of a second table of rows.
+        progress: called with the number of scored frames.
         tell: called with every event when it has ended.
 
     Returns:
-        the scored video; one that is damaged or broke off has an ``error``, and everything before it.
+        The scored video; if it is damaged or broke off, it has an ``error`` and everything before it.
     """
     began = time.perf_counter()
     source, stride, watch, notes = reader.source, scorer.fingerprint.stride, Stopwatch(), []
     encoder = FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if reader.follow else BATCH)
-    with (
-        VideoFolder(folder, scorer.classes, stride, form) as files,
-        Pictures(reader, encoder) as pictures,
-    ):
+    with VideoFolder(folder, scorer.classes, stride, form) as files, Pictures(reader, encoder) as pictures:
         recording = Recording(files, pictures, scorer, tell)
         try:
             for rows in score_pictures(pictures, scorer, reader.follow, watch):
@@ -115,7 +112,7 @@ def score_video(
                 raise
             notes.append("stopped by hand")
         frames = min(pictures.decoded, recording.rows * stride)
-        # Stopped by hand, it ends where the first row begins that was not scored.
+        # Stopped by hand, it ends at the start of the first row without a score.
         duration = pictures.until if frames == pictures.decoded else pictures.starts[0]
         recording.finish(duration, frames)
     progress(f"scoring {source.name}", 1, 1)
@@ -142,7 +139,7 @@ def score_video(
 
 
 def _count_notes(reader: Reader, frames: int, duration: float) -> list[str]:
-    """Differences between a video that was read to its end and what its container declares."""
+    """Return the differences between a video that was read to its end and the declaration of its container."""
     if reader.declared is not None and reader.declared != frames:
         return [f"{frames} frames decoded, {reader.declared} declared by the container"]
     if reader.length is not None and reader.length - duration > 1:

@@ -1,4 +1,4 @@
-"""A method ready for videos that no data set has: its weights, its CLIP, its way to make features, its threshold."""
+"""Open a method for scoring a user's videos: its weights, its CLIP, the making of its features, its threshold."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT
 
 USUAL_THRESHOLD = 0.5
-"""Threshold of events for a method that has none of its own: our decision."""
+"""Threshold of events for a method without its own: our decision."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A method ready to score a user's videos, and how to make its features.
+    """Method ready to score a user's videos, with the making of its features.
 
     Args:
         name: the method's name.
-        method: with its weights, in evaluation mode.
-        clip: makes its features.
-        fingerprint: of the features to make; all of its crops are scored, of several the mean counts.
+        method: the method with its weights, in evaluation mode.
+        clip: CLIP that makes its features.
+        fingerprint: fingerprint of the features to make; all of its crops are scored and averaged.
         precision: arithmetic of the method.
         threshold: anomaly score from which on a row is part of an event.
-        threshold_origin: where that comes from, in words.
-        origin: what the method was trained on, in words.
-        notes: what a reader of the scores must know.
+        threshold_origin: origin of the threshold, in words.
+        origin: training of the method, in words.
+        notes: notes for readers of the scores.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Scorer:
 
     @property
     def classes(self) -> ClassTable:
-        """The classes that the method tells apart."""
+        """Classes that the method distinguishes."""
         return self.method.task.classes
 
 
@@ -65,19 +65,19 @@ def open_trained(
     run: Path,
     registry: Registry,
     device: torch.device,
-    clip_model: str | None = None,
-    clip_weights: str | None = None,
-    threshold: float | None = None,
+    clip_model: str | None,
+    clip_weights: str | None,
+    threshold: float | None,
 ) -> Scorer:
-    """Open the method of a finished run, with features made as the run's were.
+    """Open the method of a finished run, with features made in the same way as those of the run.
 
     Args:
         run: its folder.
-        registry: where the method is found.
-        device: where to compute.
-        clip_model: the run's CLIP where it is not found under the name that the run recorded.
-        clip_weights: likewise.
-        threshold: in place of the one kept with the run.
+        registry: has the method.
+        device: device to compute on.
+        clip_model: the run's CLIP, if it is not available under the name that the run recorded.
+        clip_weights: weights of that CLIP.
+        threshold: threshold to use instead of the one stored with the run.
 
     Raises:
         CheckpointError: the weights, the method, its version or the CLIP are not those of the run, or its features
@@ -95,8 +95,8 @@ def open_trained(
     if found is None:
         found, where = USUAL_THRESHOLD, "of a method without training"
         if config.trains:
-            where = "of a run that kept none"
-            notes.append("the run keeps no threshold: it is imported or of an older vadbench; give --threshold")
+            where = "of a run that has none"
+            notes.append("the run has no threshold: it is imported or of an older vadbench; give --threshold")
     return Scorer(
         info.method,
         method,
@@ -116,28 +116,28 @@ def open_untrained(
     registry: Registry,
     device: torch.device,
     *,
-    descriptions: Path | None = None,
-    dataset: str | None = None,
-    assignments: Sequence[str] = (),
-    clip_model: str | None = None,
-    clip_weights: str | None = None,
-    threshold: float | None = None,
+    descriptions: Path | None,
+    dataset: str | None,
+    assignments: Sequence[str],
+    clip_model: str | None,
+    clip_weights: str | None,
+    threshold: float | None,
 ) -> Scorer:
-    """Open a method without a run: words say what to look for.
+    """Open a method without a run, which looks for events described in words.
 
     Args:
-        name: the method's.
-        registry: where the method and the data set are found.
-        device: where to compute.
-        descriptions: file of phrases; the classes that it names are looked for where no data set is named.
-        dataset: whose classes are looked for, and whose settings are the method's.
+        name: name of the method.
+        registry: has the method and the data set.
+        device: device to compute on.
+        descriptions: file of phrases; without a data set, the classes that it names are used.
+        dataset: data set whose classes and whose settings of the method are used.
         assignments: settings as ``key=value``.
-        clip_model: the CLIP, the embedded small one where neither this nor its weights are named.
+        clip_model: the CLIP; the embedded small one if neither this nor its weights are given.
         clip_weights: its weights.
-        threshold: in place of the usual one.
+        threshold: threshold to use instead of the usual one.
 
     Raises:
-        ConfigError: the method must be trained, or nothing says what to look for.
+        ConfigError: the method must be trained, or no classes are given.
     """
     method_class = registry.method(name)
     known = defaults(method_class.Config)
@@ -179,7 +179,7 @@ def _classes(
     named = method.named_classes(config)
     if named is None:
         raise ConfigError(
-            f"nothing says which classes '{name}' is to look for; name a data set that has them with --dataset"
+            f"no classes are given for '{name}' to look for; name a data set that has them with --dataset"
         )
     words = named or ["Anomaly"]
     normal = "Normal" if "Normal" not in words else "Nothing unusual"
@@ -187,11 +187,11 @@ def _classes(
 
 
 def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip, notes: list[str]) -> Fingerprint:
-    """The fingerprint of the features to make."""
+    """Return the fingerprint of the features to make."""
     trained = Fingerprint.from_dict(info.fingerprint)
     if trained.regions:
         raise CheckpointError(
-            f"the run in {run} was trained on regions ({trained.regions}), which nothing finds in these videos; train"
+            f"the run in {run} was trained on regions ({trained.regions}), which cannot be found in these videos; train"
             " on whole frames"
         )
     if not trained.known:
@@ -202,8 +202,8 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
         return clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
     if trained.pooling == "unknown" or trained.arithmetic == "unknown" or not set(trained.crops) <= set(CROPS):
         raise CheckpointError(
-            f"the features of the run in {run} cannot be made here, some of their making is unknown; train on features"
-            " made by extract"
+            f"the features of the run in {run} cannot be made here, as their origin is partly unknown; train on"
+            " features made by extract"
         )
     made = clip_fingerprint(
         clip,
@@ -219,7 +219,7 @@ def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip,
 
 
 def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
-    """The crops that the run scored."""
+    """Return the crops that the run scored."""
     rule = CropRule(CENTER)
     if (run / RESULT).is_file():
         record = read_record(run)

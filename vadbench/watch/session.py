@@ -26,7 +26,7 @@ _ANNOTATED = (".mp4", ".mkv", ".mov")
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Videos that a user wants scored, and how; the fields are the options of ``vadbench score``.
+    """Request to score a user's videos; the fields are the options of ``vadbench score``.
 
     Either ``run`` or ``method`` must be given; ``descriptions``, ``dataset`` and ``assignments`` belong to a method.
     """
@@ -51,7 +51,7 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class ScoreSession:
-    """A method and the videos that it is to score, each with its folder."""
+    """Method and the videos that it is to score, each with its folder."""
 
     request: ScoreRequest
     scorer: Scorer
@@ -64,16 +64,16 @@ class ScoreSession:
         progress: Progress = silent,
         tell: Callable[[Event], None] = lambda event: None,
     ) -> ScoredVideo:
-        """Score one of the videos, and write it with its curve where that is asked for.
+        """Score one of the videos, and write it with its curve if requested.
 
         Args:
             source: the video.
             folder: its folder.
-            progress: told how many frames are scored.
+            progress: called with the number of scored frames.
             tell: called with every event when it has ended.
 
         Returns:
-            the scored video; one that is damaged, broke off or could not be annotated has an ``error``.
+            The scored video; if it is damaged, broke off or could not be annotated, it has an ``error``.
         """
         asked = self.request
         reader = Reader(source, asked.follow, asked.timeout, asked.fps)
@@ -92,7 +92,7 @@ def open_session(request: ScoreRequest, registry: Registry) -> ScoreSession:
     """Find the videos of a request, and open its method.
 
     Raises:
-        VadbenchError: an option contradicts another, or what it names is not there; cheapest checks first.
+        VadbenchError: an option contradicts another, or names something that does not exist; cheapest checks first.
     """
     _require_agreement(request)
     sources = find_sources(request.videos)
@@ -108,7 +108,7 @@ def _require_agreement(request: ScoreRequest) -> None:
     """Raise if an option contradicts another.
 
     Raises:
-        ConfigError: names them.
+        ConfigError: names the two options.
     """
     if request.run is not None and request.method is not None:
         raise ConfigError(
@@ -127,7 +127,7 @@ def _require_annotatable(output: Path | None, sources: Sequence[VideoSource]) ->
     """Raise if the sources cannot be written to one annotated video.
 
     Raises:
-        ConfigError: they are several or a stream, or the output is of another kind or the video itself.
+        ConfigError: there are several sources or a stream, or the output is of another kind or the video itself.
     """
     if output is None:
         return

@@ -14,19 +14,19 @@ from vadbench.base.errors import ConfigError
 from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
 
 SCHEMES = ("http", "https", "rtsp", "rtsps")
-"""Beginnings of the addresses that are read from a network."""
+"""Schemes of the addresses that are read from a network."""
 
 _LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
 class VideoSource:
-    """One video to score.
+    """Video to score.
 
     Args:
         place: a path, or the address of a stream including its password; never shown.
-        shown: what to call it in messages and pages: printable, without a password.
-        name: what to call its folder: a single harmless path component, unless two sources share it.
+        shown: its name in messages and pages: printable, without a password.
+        name: name of its folder: a single safe path component; two sources may share it.
     """
 
     place: Path | str
@@ -40,34 +40,34 @@ class VideoSource:
 
 
 def find_sources(arguments: Sequence[str]) -> list[VideoSource]:
-    """Find the videos that arguments name; a folder of videos stands for all of them.
+    """Find the videos that arguments name; a folder of videos means all of them.
 
     Raises:
-        ConfigError: there is no such file, a folder holds neither videos nor frames, or both, or an address is not one.
+        ConfigError: there is no such file, a folder has neither videos nor frames or has both, or an address is bad.
     """
     return [source for argument in arguments for source in _sources(argument)]
 
 
 def name_folders(out: Path, sources: Sequence[VideoSource]) -> list[Path]:
-    """A folder under ``out`` for each source, distinct on any file system."""
+    """Return a folder under ``out`` for each source, distinct on any file system."""
     taken: set[str] = set()
     folders = []
     for source in sources:
         name, number = source.name, 1
-        # Some file systems do not tell upper from lower case, or two ways to write an umlaut.
+        # Some file systems do not distinguish upper and lower case, or two encodings of an umlaut.
         while (key := unicodedata.normalize("NFC", name).casefold()) in taken:
             number += 1
             name = f"{source.name}-{number}"
         taken.add(key)
         folder = out / name
         if folder.is_symlink():
-            raise ConfigError(f"{folder} is a link, which results would follow elsewhere; choose another --out")
+            raise ConfigError(f"{folder} is a link, so results would be written elsewhere; choose another --out")
         folders.append(folder)
     return folders
 
 
 def printable(text: str) -> str:
-    """Text for a terminal, a page or a file: what cannot be printed, or is no Unicode, becomes a question mark.
+    """Return text for a terminal, a page or a file; unprintable characters and invalid Unicode become question marks.
 
     >>> printable("a\\x1b[31mb\\udcff")
     'a?[31mb?'
@@ -111,19 +111,19 @@ def _on_disk(path: Path) -> VideoSource:
 
 
 def _stream(argument: str) -> VideoSource:
-    # An error further on would show all of it.
+    # A later error would show the whole address.
     if any(c.isspace() or not c.isprintable() for c in argument):
         raise ConfigError("expected an address without blanks and control characters; write a blank in it as %20")
     parts = urlsplit(argument)
     host = parts.netloc.rpartition("@")[2]
-    # Cameras take passwords and tokens in the query as well.
+    # Cameras accept passwords and tokens in the query too.
     shown = urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
     stem = Path(parts.path).stem or re.sub(r"\W", "-", host)
     return VideoSource(argument, printable(shown), _component(stem))
 
 
 def _component(stem: str) -> str:
-    """Make a path component of any name, without separators, a leading dot or signs that a file system may refuse."""
+    """Make a path component of any name, without separators, a leading dot or characters that file systems refuse."""
     kept = re.sub(r"[^\w.#=+@-]+", "_", printable(stem)).strip("._")
     while len(kept.encode()) > _LONGEST_NAME:
         kept = kept[:-1]

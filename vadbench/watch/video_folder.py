@@ -1,4 +1,4 @@
-"""The files of a scored video: a table of its rows, its events, a picture of its curve."""
+"""Files of a scored video: a table of its rows, its events, a plot of its curve."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ FILES = (
     *("scores.csv", "scores.json", "scores.parquet", "events.csv", "events.json"),
     *("curve.png", "index.html", "summary.json"),
 )
-"""Everything that a video's folder can hold."""
+"""Names of all files that a video's folder can have."""
 
 _SHOWN = 5
-"""Peak frames in the picture."""
+"""Number of peak frames in the plot."""
 _RED = "#d62728"
 
 
 class RowTable(ABC):
-    """A table that grows by windows of rows: time, frame, score, and a column for each class."""
+    """Table that grows by windows of rows: time, frame, score, and a column for each class."""
 
     @abstractmethod
     def add(self, records: Sequence[dict[str, Any]]) -> None:
-        """Append rows and put them on disk."""
+        """Append rows and write them to disk."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the file."""
+        """Complete the file."""
 
 
 def class_columns(classes: ClassTable) -> list[str]:
-    """Columns of the class probabilities: ``p(Fighting)``, which no class's name can make one of the others."""
+    """Return the columns of class probabilities, such as ``p(Fighting)``, which cannot clash with other columns."""
     return [f"p({name})" for name in classes.names]
 
 
 def row_records(rows: StreamedRows, stride: int, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of the table; a row's frame is its first."""
-    # The shortest decimal that is this float32, and no false digits.
+    """Return rows of the table; the frame of a row is its first."""
+    # The shortest decimal of this float32, without false digits.
     scores = [float(str(score)) for score in rows.anomaly]
     records: list[dict[str, Any]] = [
         {"time": round(float(start), 3), "frame": (rows.first + i) * stride, "score": score}
@@ -68,7 +68,7 @@ def row_records(rows: StreamedRows, stride: int, columns: Sequence[str]) -> list
 
 
 class CsvTable(RowTable):
-    """Comma-separated, flushed at every window, so that a program that follows the file reads scores as they come."""
+    """Comma-separated values, flushed at every window, so that programs can follow the file as it grows."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file: TextIO = path.open("w", encoding="utf-8", newline="")
@@ -85,7 +85,7 @@ class CsvTable(RowTable):
 
 
 class JsonTable(RowTable):
-    """One JSON array of objects, a line each."""
+    """JSON array of objects, one per line."""
 
     def __init__(self, path: Path) -> None:
         self._file: TextIO = path.open("w", encoding="utf-8")
@@ -103,7 +103,7 @@ class JsonTable(RowTable):
 
 
 class ParquetTable(RowTable):
-    """Parquet, a row group a window; readable once it is closed."""
+    """Parquet file with a row group per window, readable once it is closed."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         import pyarrow
@@ -122,13 +122,13 @@ class ParquetTable(RowTable):
 
 
 class VideoFolder:
-    """The folder of one video while it is scored: rows and events are on disk as soon as they are known.
+    """Folder of one video while it is scored: rows and events are written as soon as they are known.
 
     Args:
-        path: created; results of an earlier call in it are removed.
-        classes: their probabilities are columns, if the method gives any: the first rows show it.
-        stride: frames of a row.
-        form: a second table of this form beside the .csv file.
+        path: created if needed; results of an earlier call in it are removed.
+        classes: their probabilities are columns, if the first rows have any.
+        stride: frames per row.
+        form: format of a second table in addition to the .csv file.
     """
 
     def __init__(self, path: Path, classes: ClassTable, stride: int, form: RowFormat = "csv") -> None:
@@ -184,14 +184,14 @@ def draw_curve(
     title: str,
     pictures: Sequence[tuple[float, float, Thumbnail]],
 ) -> Figure:
-    """The curve of a video: its highest scores over time, the threshold, the events, frames of the highest peaks.
+    """Plot the curve of a video: its highest scores over time, the threshold, the events, frames of the highest peaks.
 
     Args:
-        curve: at least one stretch.
-        events: shaded.
-        threshold: a dashed line.
-        title: stands above; shown as it is, signs of TeX included.
-        pictures: time, score and frame of peaks, at most :data:`_SHOWN` of which are shown.
+        curve: curve with at least one interval.
+        events: events, shown shaded.
+        threshold: threshold, shown as a dashed line.
+        title: title, shown literally, without interpreting TeX.
+        pictures: time, score and frame of peaks; at most :data:`_SHOWN` are shown.
     """
     shown = sorted(pictures[:_SHOWN], key=lambda p: p[0])
     figure = Figure(figsize=(10, 4.6 if shown else 3.2), layout="constrained")
@@ -217,14 +217,14 @@ def draw_curve(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; signs that the font lacks become boxes."""
+    """Write a figure as PNG; characters that the font lacks become boxes."""
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 
 def read_scores(path: Path) -> Iterator[tuple[float, int, float]]:
-    """Time, first frame and score of each row of a ``scores.csv``, one by one."""
+    """Yield time, first frame and score of each row of a ``scores.csv``."""
     with path.open(encoding="utf-8", newline="") as file:
         for record in csv.DictReader(file):
             yield float(record["time"]), int(record["frame"]), float(record["score"])

@@ -1,4 +1,4 @@
-"""A page about one scored video: everything in one file, nothing loaded or run, every text escaped."""
+"""Page about one scored video: one file that loads and executes nothing, with every text escaped."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def video_page(
     picture: bytes,
     thumbnails: Mapping[int, Thumbnail],
 ) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        title: the video's.
-        facts: name and value of what is said of it.
-        notes: what a reader must know.
-        events: in the order of time; a page shows the first of very many.
-        picture: the curve, a PNG file; empty where there is none.
+        title: title of the video.
+        facts: facts about the video, by name.
+        notes: notes for the reader.
+        events: events in the order of time; if there are very many, only the first are shown.
+        picture: plot of the curve, a PNG file; may be empty.
         thumbnails: frames of peaks by the number of the peak's frame.
     """
     said = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
@@ -58,12 +58,12 @@ def _table(events: Sequence[Event], thumbnails: Mapping[int, Thumbnail]) -> str:
     heads = "".join(f'<th class="number">{head}</th>' for head in ("start", "end", "peak at", "peak", "mean"))
     head = f"<thead><tr>{heads}<th>class</th><th>peak frame</th></tr></thead>"
     table = f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
-    # Reachable by keyboard, for what is wider than the screen.
+    # Reachable by keyboard, so that wide tables can be scrolled.
     return f'<div class="scroll" tabindex="0" role="group" aria-label="Events">{table}</div>{rest}'
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people read them.
+    """Format seconds for reading.
 
     >>> clock(5.25), clock(3725.04)
     ('0:05.2', '1:02:05.0')

@@ -14,10 +14,10 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from extraction import STRIDE, make_videos
 from measuring import timed
 from works.work import Options, Work, off
 
+from extraction import STRIDE, make_videos
 from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.data.media import Frame, lazy_frames
 from vadbench.dataset import Video

@@ -296,7 +296,7 @@ def test_the_layout_of_given_features_can_be_named(bench, write, tmp_path):
         (["--features-layout", "anomalyclip"], "--features-layout expects NAME=LAYOUT"),
         (["--features-layout", "tiny=anomalyclipp"], "did you mean 'anomalyclip'"),
         (["--features-layout", "tinny=anomalyclip"], "did you mean 'tiny'"),
-        (["--features-layout", "tiny=anomalyclip"], "lie; give both"),
+        (["--features-layout", "tiny=anomalyclip"], "=DIR; give both"),
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_one_line(bench, write, arguments, message):

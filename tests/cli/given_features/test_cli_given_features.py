@@ -125,7 +125,7 @@ def test_frames_are_guessed_only_where_nobody_knows_them_and_the_result_says_so(
     # The video of 49 frames has three rows of 16 and an interval that ends with frame 49.
     assert found["data"]["test"]["frames"] == sum(16 * snippets(n) for n in LENGTHS) + 1
     assert found["data"]["test"]["positives"] == 11 + 5 + 10 + 81
-    assert any("nobody states how long 8 videos are" in n for n in found["notes"])
+    assert any("frame count of 8 videos unknown" in n for n in found["notes"])
 
 
 def test_finer_rows_are_pooled_to_what_a_method_wants(run, root):

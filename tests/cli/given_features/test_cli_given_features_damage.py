@@ -121,7 +121,7 @@ SPOILT = {
     "a link outside": (lambda r: (one(r).rename(r.parent / "x.npy"), one_link(r)), "is a link to"),
     "empty list": (empty_list, "the list is empty"),
     "a list that climbs": (climbing_list, "must not contain '..'"),
-    "a list of outside paths": (absolute_list, "lies outside the data root"),
+    "a list of outside paths": (absolute_list, "is outside the data root"),
     "a csv without its header": (headless_csv, "expected the header 'path,label'"),
 }
 

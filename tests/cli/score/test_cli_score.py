@@ -87,7 +87,7 @@ def test_a_run_without_a_threshold_says_so(trained, score, home, tmp_path):
     (old / "checkpoint.json").write_text(json.dumps(info))
     found, _ = score(tiny_video(home, "test-0"), "--run", old)
     assert found[0]["threshold"] == 0.5
-    assert any("keeps no threshold" in note for note in found[0]["notes"])
+    assert any("has no threshold" in note for note in found[0]["notes"])
 
 
 def test_a_method_without_training_has_half_as_threshold(trained, score, home):
@@ -198,7 +198,7 @@ def test_a_run_without_an_epoch_scores_as_its_words_do_without_a_run(trained, sc
     settings = ("--set", "rows.stride=4", "--set", "descriptions=general")
     run = trained("descriptions-frame", "tiny", "--set", "recipe.epochs=0", *settings)
     (found,), err = score(path, "--run", run)
-    assert found["threshold"] == 0.5 and "keeps no threshold" not in err + str(found["notes"])
+    assert found["threshold"] == 0.5 and "has no threshold" not in err + str(found["notes"])
     words = ("-m", "descriptions-frame", "-d", "tiny", "--clip", "small", "--clip-weights", "random:0")
     (words,), _ = score(path, *words, *settings, out=tmp_path / "words")
     assert column(found["folder"]) == pytest.approx(column(words["folder"]), abs=1e-6)

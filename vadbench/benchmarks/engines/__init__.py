@@ -1,4 +1,4 @@
-"""Engines: where the cells of a benchmark are computed, on this machine or on a Ray cluster."""
+"""Engines, which run the cells of a benchmark on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class LostTask:
-    """What comes back of a task whose worker died, more than once: why, in words."""
+    """Result of a task whose worker died on every attempt, with the reason in words."""
 
     reason: str
 
 
 class Engine(Protocol):
-    """Does tasks somewhere and tells of each as it ends."""
+    """Runs tasks and reports each when it ends."""
 
     def run_all(
         self,
@@ -27,11 +27,11 @@ class Engine(Protocol):
         started: Callable[[T], None],
         ended: Callable[[T, R | LostTask], None],
     ) -> None:
-        """Do all tasks; returns when the last has ended.
+        """Run all tasks and return when the last has ended.
 
         Args:
-            groups: tasks that share what is costly to open; a worker stays with a group as long as it can.
-            work: does one task and raises nothing. Like tasks and results it must pickle.
-            started: called with a task that a worker begins, where the engine can tell.
-            ended: called in this process, one at a time. What it raises ends everything.
+            groups: tasks that share resources that are costly to open; a worker stays with a group as long as it can.
+            work: does one task and must not raise. It must be picklable, as must tasks and results.
+            started: called with a task that a worker begins, if the engine can tell.
+            ended: called in this process, one task at a time. An exception in it ends everything.
         """

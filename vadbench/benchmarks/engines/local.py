@@ -1,4 +1,4 @@
-"""The local engine: this process alone, or worker processes with a GPU each."""
+"""Local engine: this process alone, or worker processes with a GPU each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from vadbench.benchmarks.engines import LostTask, R, T
 
 TRIES = 2
-"""Attempts at a task whose worker dies."""
+"""Number of attempts at a task whose worker dies."""
 
 
 class LocalEngine:
-    """Does tasks on this machine.
+    """Engine that runs tasks on this machine.
 
     Args:
         jobs: worker processes; with one, everything is done in this process. Workers share the cores evenly and take
@@ -36,7 +36,7 @@ class LocalEngine:
         started: Callable[[T], None],
         ended: Callable[[T, R | LostTask], None],
     ) -> None:
-        """As :meth:`vadbench.benchmarks.engines.Engine.run_all`; a task whose worker dies is begun once more."""
+        """See :meth:`vadbench.benchmarks.engines.Engine.run_all`; a task whose worker dies is tried once more."""
         if self._jobs == 1:
             for task in (t for group in groups for t in group):
                 started(task)
@@ -63,14 +63,14 @@ class LocalEngine:
 
 
 class _Queue:
-    """The tasks that no worker has begun, by group."""
+    """Tasks that no worker has begun, by group."""
 
     def __init__(self, groups: Sequence[Sequence[Any]]) -> None:
         self._left = [list(group) for group in groups]
         self._begun: set[int] = set()
 
     def next(self, group: int | None) -> tuple[int, Any] | None:
-        """The next task and the number of its group: the worker's own, else one nobody began, else the longest."""
+        """Return the next task and its group: the worker's own group, else an unstarted one, else the longest."""
         left = [i for i, tasks in enumerate(self._left) if tasks]
         if not left:
             return None
@@ -82,7 +82,7 @@ class _Queue:
 
 
 class _Worker:
-    """A process that does one task after the other, and is started again where it dies."""
+    """Process that runs one task after the other, and is started again if it dies."""
 
     def __init__(self, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
         self._arguments = (work, gpu, threads)
@@ -92,7 +92,7 @@ class _Worker:
         self._start()
 
     def begin(self, chosen: tuple[int, Any] | None, started: Callable[[Any], None]) -> None:
-        """Give it a task; ``None`` means that none is left."""
+        """Send the worker a task; ``None`` means that no task is left."""
         self.task = None
         if chosen is not None:
             self.group, self.task = chosen
@@ -101,7 +101,7 @@ class _Worker:
             self._send()
 
     def receive(self) -> Any:
-        """The result of its task; ``None`` where it died and the task is begun again."""
+        """Return the result of the task, ``None`` if the worker died and the task is tried again."""
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
@@ -112,7 +112,7 @@ class _Worker:
             if self._tries < TRIES:
                 self._send()
                 return None
-            return LostTask(f"its worker process {how}, {TRIES} times; memory that runs out does this")
+            return LostTask(f"its worker process {how}, {TRIES} times; a common cause is too little memory")
 
     def stop(self) -> None:
         """End the process, in the middle of a task if need be."""
@@ -122,7 +122,7 @@ class _Worker:
         self._process.join()
 
     def _start(self) -> None:
-        # A fork would share CUDA and the threads of torch, neither of which survives it.
+        # A forked process would share CUDA and the threads of torch, and neither works after a fork.
         context = multiprocessing.get_context("spawn")
         self.pipe, end = context.Pipe()
         self._process = context.Process(target=_serve, args=(end, *self._arguments), daemon=True)
@@ -134,12 +134,12 @@ class _Worker:
         try:
             self.pipe.send(self.task)
         except OSError:
-            return  # it died already; receiving says so
+            return  # it died already; receive() reports it
 
 
 def _serve(pipe: Connection, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
     """Run tasks from a pipe until it closes: the main function of a worker process."""
-    # Ctrl-C reaches the parent too, which ends its workers.
+    # Ctrl-C also reaches the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
@@ -165,7 +165,7 @@ def _cores() -> int:
 
 
 def _gpus() -> list[str]:
-    """The GPUs of this machine that this process may use, as CUDA names them."""
+    """Return the GPUs that this process may use, as CUDA names them."""
     import torch
 
     visible = [g for g in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if g]

@@ -1,4 +1,4 @@
-"""The Ray engine: tasks on a Ray cluster whose machines share the folders."""
+"""Ray engine: tasks on a Ray cluster whose machines share the folders."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from vadbench.base.locations import CACHE_VARIABLE, cache_root
 from vadbench.benchmarks.engines import LostTask, R, T
 
 RETRIES = 3
-"""How often Ray begins a task again whose worker died."""
+"""Number of times Ray tries a task again after its worker died."""
 
 
 class RayEngine:
-    """Does tasks on a Ray cluster, one GPU each where it has any, else one core.
+    """Engine that runs tasks on a Ray cluster, with one GPU each if the cluster has any, else one core.
 
     The machines must see ``--out``, the data and the cache under the same paths and have the same vadbench installed.
-    Without an address, and where Ray finds none, it is started on this machine and ends with the tasks.
+    Without an address, and if Ray finds none, Ray is started on this machine and ends with the tasks.
 
     Args:
-        address: of the cluster, such as ``ray://head:10001`` or ``auto``; what Ray finds by itself by default.
+        address: address of the cluster, such as ``ray://head:10001`` or ``auto``; by default, Ray looks for one.
         device: ``auto``, ``cpu`` or ``cuda``, as the tasks use it.
 
     Raises:
@@ -36,7 +36,7 @@ class RayEngine:
     def __init__(self, address: str | None = None, device: str = "auto") -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
-            # An extra: whoever checks types may not have it.
+            # Ray is an optional extra, which may not be installed when types are checked.
             self._ray: Any = importlib.import_module("ray")
         except ImportError as error:
             raise ConfigError(
@@ -58,9 +58,9 @@ class RayEngine:
         started: Callable[[T], None],
         ended: Callable[[T, R | LostTask], None],
     ) -> None:
-        """As :meth:`vadbench.benchmarks.engines.Engine.run_all`; Ray begins a task again whose worker or machine died.
+        """See :meth:`vadbench.benchmarks.engines.Engine.run_all`; Ray retries a task whose worker or machine died.
 
-        ``started`` is never called: Ray does not tell.
+        ``started`` is never called, as Ray does not report it.
         """
         if not any(groups):
             return
@@ -85,7 +85,7 @@ class RayEngine:
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        # Ray prints what became of workers to stdout, which is for a command's result.
+        # Ray prints reports about workers to stdout, which is for a command's result.
         with redirect_stdout(sys.stderr):
             self._connect()
             try:
@@ -101,7 +101,7 @@ class RayEngine:
                 log_to_driver=False,
                 runtime_env={"env_vars": {CACHE_VARIABLE: str(cache_root().resolve())}},
             )
-        except Exception as error:  # Ray has ConnectionError, ValueError and others of its own
+        except Exception as error:  # Ray raises ConnectionError, ValueError and its own classes
             where = self._where or "this machine"
             raise ConfigError(
                 f"no Ray cluster at {where}: {first_line(error)}; start one with: ray start --head"

@@ -1,4 +1,4 @@
-"""A data set described by official lists: what its adapters do alike."""
+"""A data set described by official lists: what adapters of such data sets share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ OVERRUN = 2
 
 @dataclass(frozen=True)
 class IntervalReading:
-    """What the two numbers of an annotated interval mean.
+    """The meaning of the two numbers of an annotated interval.
 
     Args:
-        first, last: what is added to them to make the interval half-open and 0-based.
+        first, last: numbers added to them to make the interval half-open and 0-based.
         of_id_lists: they count from the first frame that AnomalyCLIP's lists state, which are then read before others.
     """
 
@@ -40,11 +40,11 @@ class ListedDataset(Dataset):
     """
 
     readings: ClassVar[Mapping[str, IntervalReading]]
-    """By the name of the boundaries: ``native``, the data set's own convention, and those in papers' code."""
+    """Readings by the name of the boundaries: ``native``, the data set's own, and those in papers' code."""
     official_lists: ClassVar[dict[Split, str]] = {}
     """File name of the official list of each split, one path a line."""
     count_files: ClassVar[str] = ""
-    """Name pattern of files with frame counts, where such are around."""
+    """Name pattern of files with frame counts, where there are any."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -55,16 +55,16 @@ class ListedDataset(Dataset):
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]: ...
 
     def note(self, problem: str) -> None:
-        """Keep a problem that does not stop a run, once."""
+        """Note a problem that does not stop a run, once."""
         if problem not in self.problems:
             self.problems.append(problem)
 
     def optional(self, pattern: str) -> Path | None:
-        """A file in the root or one folder below, if there is one."""
+        """Return a file in the root or one folder below, if there is one."""
         return next(iter(find_files(self.root, pattern)), None)
 
     def required(self, pattern: str) -> Path:
-        """A file in the root or one folder below.
+        """Return a file in the root or one folder below.
 
         Raises:
             DataError: it is in neither; says where to get it.
@@ -76,7 +76,7 @@ class ListedDataset(Dataset):
         )
 
     def entries(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
-        """The videos of a split as the first list found names them.
+        """Return the videos of a split as the first list found names them.
 
         Raises:
             DataError: no list, or a damaged one.
@@ -88,7 +88,7 @@ class ListedDataset(Dataset):
         )
 
     def lists(self, split: Split, boundaries: str) -> list[ListEntry]:
-        """The entries of the first list there is, in this order: the official one, VadCLIP's csv, AnomalyCLIP's.
+        """Return the entries of the first list there is: the official one, VadCLIP's csv, or AnomalyCLIP's.
 
         The last come first with boundaries that count from the first frame they state. Empty where there is no list.
         """
@@ -102,20 +102,20 @@ class ListedDataset(Dataset):
         return own
 
     def counts(self, split: Split) -> dict[str, int]:
-        """Frame counts of videos, from ``count_files`` or else from AnomalyCLIP's lists."""
+        """Return frame counts of videos, from ``count_files`` or else from AnomalyCLIP's lists."""
         counts = {e.name: e.frames for e in self._id_list_entries(split) if e.frames}
         for path in find_files(self.root, self.count_files) if self.count_files else ():
             counts |= read_counts(path)
         return counts
 
     def _list(self, path: Path) -> list[ListEntry]:
-        """A list's entries, parsed once."""
+        """Return a list's entries, parsed once."""
         if path not in self._read:
             self._read[path] = read_csv_list(path) if path.suffix.lower() == ".csv" else read_list(path, self.root)
         return self._read[path]
 
     def _csv_list(self, split: Split) -> Path | None:
-        """VadCLIP's list of a split: the test list has "test" in its name; AnomalyCLIP's class csv is no list."""
+        """Return VadCLIP's list of a split: "test" in its name marks the test list, AnomalyCLIP's class csv is none."""
         lists = [p for p in find_files(self.root, "*.csv") if "label" not in p.name.lower()]
         lists = [p for p in lists if ("test" in p.name.lower()) == (split == "test")]
         if len(lists) > 1:
@@ -125,7 +125,7 @@ class ListedDataset(Dataset):
         return lists[0] if lists else None
 
     def _id_list_entries(self, split: Split) -> list[ListEntry]:
-        """The entries of AnomalyCLIP's lists, whose lines end in class ids."""
+        """Return the entries of AnomalyCLIP's lists, whose lines end in class ids."""
         names = ["Anomaly_Test.txt"] if split == "test" else ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"]
         found = []
         for name in names:
@@ -139,7 +139,7 @@ class ListedDataset(Dataset):
         return found
 
     def class_names(self, found: Iterable[str], where: str) -> tuple[str, ...]:
-        """Official names of the classes that a file calls otherwise, each once.
+        """Return the official names of classes that a file names differently, each once.
 
         Raises:
             DataError: one of them is no class.
@@ -150,7 +150,7 @@ class ListedDataset(Dataset):
             raise DataError(f"{where}: {one_line(error)}") from None
 
     def listed_classes(self, entry: ListEntry) -> tuple[str, ...]:
-        """Names of the classes whose ids AnomalyCLIP's list gives a video.
+        """Return the names of the classes whose ids AnomalyCLIP's list gives a video.
 
         Raises:
             DataError: an id beyond the class table.
@@ -160,14 +160,14 @@ class ListedDataset(Dataset):
         return tuple(self.classes.names[i] for i in dict.fromkeys(entry.ids))
 
     def reading(self, boundaries: str) -> IntervalReading:
-        """The reading of that name, the data set's own where it knows none."""
+        """Return the reading of that name, or the data set's own where it has none."""
         return self.readings.get(boundaries, self.readings["native"])
 
     def shift(self, boundaries: str, first: int = 0) -> tuple[int, int]:
         """Return the two numbers to add to an interval to make it half-open and 0-based.
 
         Args:
-            boundaries: whose reading.
+            boundaries: name of the reading.
             first: the video's first frame in absolute numbers, which only readings of AnomalyCLIP's lists count from.
         """
         reading = self.reading(boundaries)
@@ -177,7 +177,7 @@ class ListedDataset(Dataset):
     def place(
         self, name: str, intervals: Sequence[Interval], boundaries: str, frames: int | None, first: int = 0
     ) -> tuple[Segment, ...]:
-        """Segments from annotated intervals.
+        """Return segments from annotated intervals.
 
         Only ``native`` cuts at the video's end, and notes it: with the others the features decide how long a video is.
 
@@ -208,7 +208,7 @@ class ListedDataset(Dataset):
         return tuple(segments)
 
     def paths(self, entries: Sequence[ListEntry], split: Split) -> dict[str, Path | None]:
-        """Each video's file or folder of frames; what is missing, double or in no list is noted."""
+        """Return each video's file or folder of frames; missing, double and unlisted ones are noted."""
         if self._files is None:
             lists = [self.entries(s, boundaries) for s in SPLITS for boundaries in self.readings]
             self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
@@ -238,7 +238,7 @@ class ListedDataset(Dataset):
         boundaries: str,
         frames: int | None,
     ) -> tuple[Segment, ...]:
-        """Segments of a test video from an annotation file.
+        """Return the segments of a test video from an annotation file.
 
         Args:
             labels: the video's classes; a segment of another one is noted.

@@ -29,12 +29,12 @@ _CROP = re.compile(r"__\d+$")
 
 @dataclass(frozen=True)
 class ListEntry:
-    """A video as a list names it.
+    """A video in a list.
 
     Args:
         name: file name without its suffix; the key of the video.
         where: file and line, for messages.
-        folder: name of the folder it lies in, "" where the list gives none.
+        folder: name of the folder it is in, "" where the list gives none.
         label: the list's own label column, "" where it has none.
         first: absolute number of the video's first frame (AnomalyCLIP's lists).
         frames: how many frames it has, where the list says so (AnomalyCLIP's lists).
@@ -61,7 +61,7 @@ class Interval:
 
 
 def read_lines(path: Path) -> list[tuple[str, str]]:
-    """The lines of a text file that are not blank, each with its place ("file, line n") for messages.
+    """Read the lines of a text file that are not blank, each with its place ("file, line n") for messages.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8 text, or has no lines.
@@ -85,7 +85,7 @@ def read_lines(path: Path) -> list[tuple[str, str]]:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's content, whose numbers are all whole.
+    """Read the content of a JSON file, whose numbers are all whole.
 
     Raises:
         DataError: it cannot be read, is not JSON, is nested too deeply, or has a number that :func:`whole` refuses.
@@ -98,10 +98,10 @@ def read_json(path: Path) -> Any:
 
 
 def whole(value: object, where: str) -> int:
-    """A whole number of a file, from its text or as JSON holds it.
+    """Return a whole number of a file, from its text or from JSON.
 
     Raises:
-        DataError: it is none, or has more than nine digits: no frame number does, and longer ones cost memory and time.
+        DataError: it is no whole number, or has more than nine digits, which no frame number has.
     """
     if type(value) not in (int, str) or not _WHOLE.fullmatch(str(value)):
         raise DataError(f"{where}: expected a whole number of at most nine digits, found {shortened(value)}")
@@ -116,7 +116,7 @@ def _read(path: Path) -> bytes:
 
 
 def video_name(file_name: str) -> str:
-    """A file's name without the suffix of a video or feature file; names are full of dots, so no other is taken off.
+    """Return a file's name without the suffix of a video or feature file; any other suffix is part of the name.
 
     >>> video_name("Bad.Boys.1995__#00-10-00_label_A"), video_name("Abuse001_x264.mp4")
     ('Bad.Boys.1995__#00-10-00_label_A', 'Abuse001_x264')
@@ -126,10 +126,10 @@ def video_name(file_name: str) -> str:
 
 
 def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
-    """Folder ("" where there is none) and video name of a path in a list.
+    """Return the folder ("" where there is none) and the video name of a path in a list.
 
     Args:
-        root: the data root; ``None`` for a list of another machine's absolute paths, of which only the name counts.
+        root: the data root; ``None`` for a list of another machine's absolute paths, where only the name counts.
 
     Raises:
         DataError: the path climbs with ``..``, or is absolute and outside the root.
@@ -139,7 +139,7 @@ def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
         raise DataError(f"{where}: path {text!r} must not contain '..'; write it relative to the data root")
     absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
     if absolute and root is not None and not Path(text).is_relative_to(root.absolute()):
-        raise DataError(f"{where}: path {text!r} lies outside the data root {root}; write it relative to the root")
+        raise DataError(f"{where}: path {text!r} is outside the data root {root}; write it relative to the root")
     name = video_name(parts[-1])
     if not name:
         raise DataError(f"{where}: expected the path of a video, found {text!r}")
@@ -147,10 +147,10 @@ def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
 
 
 def read_list(path: Path, root: Path) -> list[ListEntry]:
-    """A list of one video a line: its path, and in AnomalyCLIP's lists ``first last id [id ...]`` behind it.
+    """Read a list of one video a line: its path, and in AnomalyCLIP's lists ``first last id [id ...]`` after it.
 
     Raises:
-        DataError: empty, a path that leaves the root, something else behind it, or a video listed twice.
+        DataError: empty, a path that leaves the root, something else after it, or a video listed twice.
     """
     entries = []
     for where, text in read_lines(path):
@@ -170,14 +170,14 @@ def read_list(path: Path, root: Path) -> list[ListEntry]:
 
 
 def _split_numbers(text: str) -> tuple[str, list[str]]:
-    """A line's text and the numbers at its end; the first word never counts as one, and the text may contain spaces."""
+    """Split a line into its text, which may contain spaces, and the numbers at its end; the first word is no number."""
     words = text.split()
     behind = list(itertools.takewhile(_DIGITS.fullmatch, reversed(words[1:])))
     return text.rsplit(None, len(behind))[0], behind[::-1]
 
 
 def read_csv_list(path: Path) -> list[ListEntry]:
-    """VadCLIP's form of a list, ``path,label`` with a header and a row for each crop of a video, as one entry a video.
+    """Read a list in VadCLIP's form, ``path,label`` with a header and a row for each crop, as one entry a video.
 
     Raises:
         DataError: no header, a row without both columns, a ``..``, or a video with two labels.
@@ -207,7 +207,7 @@ def read_csv_list(path: Path) -> list[ListEntry]:
 
 
 def read_counts(path: Path) -> dict[str, int]:
-    """Frame counts of videos from lines ``name@frames`` or ``path frames ...``.
+    """Read frame counts of videos from lines ``name@frames`` or ``path frames ...``.
 
     Raises:
         DataError: a line without a positive count.
@@ -227,7 +227,7 @@ def read_counts(path: Path) -> dict[str, int]:
 
 
 def pairs(numbers: Sequence[str], label: str, where: str) -> list[Interval]:
-    """Intervals from the numbers of an annotation line; ``-1 -1`` stands for none.
+    """Return intervals from the numbers of an annotation line; ``-1 -1`` stands for none.
 
     Raises:
         DataError: not whole numbers, not in pairs, or not ``0 <= first <= last``.
@@ -243,7 +243,7 @@ def pairs(numbers: Sequence[str], label: str, where: str) -> list[Interval]:
 
 
 def read_temporal(path: Path) -> dict[str, list[Interval]]:
-    """Annotation lines ``name class first last [first last ...]`` by video name; a normal video's list is empty.
+    """Read lines ``name class first last [first last ...]`` by video name; a normal video's list is empty.
 
     Raises:
         DataError: a line of another form, or two for one video.

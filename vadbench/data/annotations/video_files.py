@@ -13,7 +13,7 @@ from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
 def find_files(root: Path, pattern: str) -> list[Path]:
-    """Files of a name (or glob pattern) in the root and one folder below, the root's first, else by path."""
+    """Return files of a name (or glob pattern) in the root and one folder below, the root's first, else by path."""
     return [p for folder in ("", "*/") for p in sorted(root.glob(folder + pattern)) if p.is_file()]
 
 
@@ -45,13 +45,13 @@ class VideoFiles:
         return sorted(p for paths in self._found.values() for p in paths if p.suffix.lower() in VIDEO_SUFFIXES)
 
     def candidates(self, name: str, folder: str = "") -> list[Path]:
-        """Return the files and folders that bear a video's name, the most likely first: in the folder that its list
+        """Return the files and folders that have a video's name, the most likely first: in the folder that its list
         names, a file before frames."""
         paths = self._found.get(_key(name), [])
         return sorted(paths, key=lambda p: (p.parent.name != folder, p.suffix.lower() not in VIDEO_SUFFIXES, p))
 
     def unlisted(self) -> list[Path]:
-        """Video files that bear none of the names."""
+        """Return the video files that have none of the names."""
         return [p for p in self.videos if _key(video_name(p.name)) not in self._wanted]
 
     def _scan(self, folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
@@ -83,7 +83,7 @@ class VideoFiles:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself leads nowhere, like one to nothing
+    except OSError:  # a link to itself, or to nothing
         return False
 
 
