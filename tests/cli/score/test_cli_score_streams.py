@@ -56,7 +56,14 @@ def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
     whole = encode(tmp_path / "a.mkv", noise(100))
     command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]
     command += ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
-    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [str(c) for c in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background of a shell have SIGINT ignored, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     folder = tmp_path / "out" / "a"
     try:
         while process.poll() is None and (not (folder / "scores.csv").exists() or len(table(folder)) < 60):
