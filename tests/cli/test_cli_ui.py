@@ -44,7 +44,15 @@ def listening(port):
 def test_the_pages_show_the_store_and_end_with_the_command(store, port, number, tmp_path):
     code = "import sys; from vadbench.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, "ui", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        # Tests that run in the background of a shell have SIGINT ignored, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         line = process.stdout.readline()
         assert line.startswith(f"MLflow at http://127.0.0.1:{port} shows sqlite:////"), process.stderr.read()
