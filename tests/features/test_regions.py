@@ -132,7 +132,7 @@ def test_a_box_outside_of_its_frame_is_refused_whether_the_frame_gives_a_row_or_
     tmp_path, clip, videos, edges, frame
 ):
     path = write(tmp_path / "b.csv", GOOD, ("a", frame, *edges, 1.0), GOOD)
-    with pytest.raises(FeatureError, match=r"b\.csv: line 3: a box must not lie .* of 'a' are 64 x 48 pixels"):
+    with pytest.raises(FeatureError, match=r"b\.csv: line 3: a box must not be .* of 'a' are 64 x 48 pixels"):
         extract(path, clip, videos, tmp_path / "s")
     assert FeatureStore(tmp_path / "s").names == ()
 

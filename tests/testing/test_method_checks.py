@@ -80,7 +80,7 @@ def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
         ("not-finite", "gradients", "loss term class is not finite", "learning_rate"),
         ("own-generator", "seeds", "differ in 'classifier.bias', 'classifier.weight'", "the generator that view()"),
         ("attribute", "checkpoint", "of a method restored from its checkpoint differ by", "what prepare() computes"),
-        ("extra-state", "checkpoint", "'_extra_state', which is dict, no tensor", "buffers"),
+        ("extra-state", "checkpoint", "'_extra_state', which is dict, not a tensor", "buffers"),
         ("keeps-tower", "checkpoint", "CLIP's text tower is a module", "self.task.text"),
         ("calls-home", "network", "tried to reach '127.0.0.1'", "ship what it needs"),
     ],

@@ -65,9 +65,9 @@ def open_trained(
     run: Path,
     registry: Registry,
     device: torch.device,
-    clip_model: str | None,
-    clip_weights: str | None,
-    threshold: float | None,
+    clip_model: str | None = None,
+    clip_weights: str | None = None,
+    threshold: float | None = None,
 ) -> Scorer:
     """Open the method of a finished run, with features made in the same way as those of the run.
 
@@ -116,12 +116,12 @@ def open_untrained(
     registry: Registry,
     device: torch.device,
     *,
-    descriptions: Path | None,
-    dataset: str | None,
-    assignments: Sequence[str],
-    clip_model: str | None,
-    clip_weights: str | None,
-    threshold: float | None,
+    descriptions: Path | None = None,
+    dataset: str | None = None,
+    assignments: Sequence[str] = (),
+    clip_model: str | None = None,
+    clip_weights: str | None = None,
+    threshold: float | None = None,
 ) -> Scorer:
     """Open a method without a run, which looks for events described in words.
 
