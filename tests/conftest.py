@@ -20,7 +20,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("vadbench", deadline=None)
 hypothesis.settings.load_profile("vadbench")
 
+LONGEST = (
+    "tests/test_docs.py::test_the_commands_shown_do_what_they_say",
+    "tests/testing/test_method_checks.py::test_the_methods_that_come_with_vadbench_pass_on_synthetic",
+    "tests/test_tutorial.py",
+    "tests/cli/score/test_cli_score.py::test_most_planted_anomalies_are_events_of_a_trained_run",
+    "tests/test_speed_benchmarks.py",
+    "tests/cli/bench/test_cli_bench_killed.py",
+    "tests/testing/test_method_checks.py",
+)
+"""What takes minutes, the longest first: begun before all else, so that no worker is left alone with it at the end."""
 TEST_DATA = Path(os.environ.get("VADBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        return next((i for i, begin in enumerate(LONGEST) if item.nodeid.startswith(begin)), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
