@@ -305,7 +305,7 @@ MINE = ProtocolPreset(Protocol(name="{name}", tail="rows"), crops={{"ucfcrime": 
 
 def test_a_plugin_brings_a_protocol(points):
     registry = Registry(points(plug_rules=PROTOCOL.format(module="plug_rules", name="mine", more="")))
-    assert list(registry.specs("protocol")) == ["mine"]
+    assert list(registry.specs("protocol")) == ["mine", "native"]
     assert protocol("mine", registry).on("ucfcrime").crop == "3"
     assert protocol("mine", registry).on("xdviolence", selection="validation").model_dump(
         include={"name", "tail", "crop", "selection"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import vadbench
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
@@ -67,7 +68,10 @@ def command(plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
 def _version(plugin: Plugin) -> str:
     from vadbench.plugins.provenance import SCRATCH, files_digest
+    from vadbench.plugins.registry import CORE
 
     if plugin.distribution == SCRATCH:
         return files_digest([Path(plugin.file)])
+    if plugin.module == CORE:
+        return vadbench.__version__
     return plugin.origin.version if plugin.origin else "-"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PluginKind = Literal["method", "dataset", "benchmark", "protocol", "command"]
 T = TypeVar("T")
+CORE = "vadbench.scoring"
+"""The module of the core that is a plugin as well: it brings the protocol ``native``."""
 _FOUNDATIONS = frozenset({OWN, "abc", "builtins", "torch", "typing"})
 """Packages that every plugin builds on, which are not part of keys."""
 _imported: dict[tuple[type, str], str] = {}
@@ -70,6 +72,7 @@ class Registry:
         self.plugins: list[Plugin] = []
         manager = pluggy.PluginManager("vadbench")
         manager.add_hookspecs(hookspecs)
+        self._load(manager, Plugin("native", CORE, OWN), lambda: importlib.import_module(CORE))
         found = sorted(entry_points(group="vadbench") if points is None else points, key=lambda p: (p.name, p.value))
         for point in found:
             distribution = point.dist.name if point.dist else "unknown"
