@@ -230,7 +230,7 @@ def test_a_damaged_video_is_named_and_the_others_are_scored(trained, score, tmp_
     cut.write_bytes(good.read_bytes()[:-2000])
     corrupt = encode(tmp_path / "corrupt.mkv", noise(60))
     content = bytearray(corrupt.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
+    content[len(content) // 2 : len(content) * 3 // 4] = bytes(len(content) * 3 // 4 - len(content) // 2)
     corrupt.write_bytes(content)
     short = encode(tmp_path / "short.mkv", noise(60))
     short.write_bytes(short.read_bytes()[: short.stat().st_size // 2])
