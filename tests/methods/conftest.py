@@ -18,7 +18,7 @@ DIM = 24
 
 @pytest.fixture
 def batch():
-    """Makes a batch of videos of so many rows: the first half abnormal, one class after another, the first of two."""
+    """Return a batch of videos of these lengths: the first half abnormal, its classes in turn, the first with two."""
 
     def make(method: Method, rows: tuple[int, ...] = (40, 5, 16, 1)) -> Batch:
         rng = np.random.default_rng(5)

@@ -179,7 +179,7 @@ class FromFile:
 
 
 def file_setting(model: type[BaseModel]) -> str | None:
-    """Return the name of the setting that is given by a file, ``None`` where there is none."""
+    """Return the name of the setting that is read from a file, or ``None``."""
     marked = (s.name for s in fields(model) if any(isinstance(mark, FromFile) for mark in s.info.metadata))
     return next(marked, None)
 

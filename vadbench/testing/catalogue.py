@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vadbench.base.types import Progress, silent
-from vadbench.plugins.registry import Registry, installed
+from vadbench.plugins.registry import PluginKind, Registry, installed
 from vadbench.testing.conformance import Check, CheckTable, checks_of, judge
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def method_checks(
     Raises:
         UnknownNameError: the name is not registered.
     """
-    registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
-    if isinstance(method, str):
-        registry.spec("method", method)
+    registry = _registry("method", method, plugins)
 
     @cache
     def subject() -> TestedMethod:
@@ -112,9 +110,7 @@ def dataset_checks(
     Raises:
         UnknownNameError: the name is not registered.
     """
-    registry = Registry(files=[Path(p) for p in plugins]) if plugins else installed()
-    if isinstance(dataset, str):
-        registry.spec("dataset", dataset)
+    registry = _registry("dataset", dataset, plugins)
 
     @cache
     def source() -> TestedDataset:
@@ -140,3 +136,11 @@ def check_dataset(
     """
     name = dataset if isinstance(dataset, str) else dataset.__name__
     judge(f"data set '{name}'", dataset_checks(dataset, plugins, data_root))
+
+
+def _registry(kind: PluginKind, plugin: object, files: Sequence[Path | str]) -> Registry:
+    """Return the plugins that checks are made with, after making sure that they include one that is given by name."""
+    registry = Registry(files=[Path(file) for file in files]) if files else installed()
+    if isinstance(plugin, str):
+        registry.spec(kind, plugin)
+    return registry
