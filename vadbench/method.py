@@ -1,14 +1,14 @@
-"""The base class of method plugins, and the types they exchange with the harness.
+"""The base class of method plugins: what it is told of its task, what it implements and what it returns.
 
 The harness owns data, seeds, the training loop, devices and checkpoints; a method owns its layers, its losses and how
-rows become scores.
+rows become scores. What it is given is in :mod:`vadbench.inputs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -17,28 +17,77 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.base.errors import ConfigError, FeatureError, PluginError
-from vadbench.base.method_config import MethodConfig
+from vadbench.base.method_config import MethodConfig, Recipe
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.dataset import ClassTable
+from vadbench.inputs import Batch, Loop, LossTerms, TrainingData, VideoInput
+from vadbench.outputs import Reach, Remarks, Scores
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
 
+__all__ = [
+    "Batch",
+    "Loop",
+    "Method",
+    "MethodConfig",
+    "Reach",
+    "Recipe",
+    "Remarks",
+    "Scores",
+    "Task",
+    "TrainingData",
+    "VideoInput",
+    "build_method",
+    "require_trainable",
+]
+
 
 class Task:
-    """The task of a method: the classes, the width of a feature row and CLIP's text side.
+    """The task of a method: the classes, the widths of its streams and CLIP's text side.
 
     The text tower belongs to CLIP, not to the method: it is frozen, loaded when first used and never written to a
     checkpoint.
 
     Args:
         classes: class table of the data set.
-        dim: width of a feature row.
+        dims: width of a row of each stream, the time line first; a single number is that of the stream ``clip``.
         device: where the method will live.
         load_text: gives the text tower of the CLIP that made the features; raises where that is unknown.
+        spacings: frames from one row of a stream to the next.
+        known: names of the classes that may be read in training; by default all.
+        cache: folder for what the method writes (``needs().writes``).
+        seed: of the run.
     """
 
-    def __init__(self, classes: ClassTable, dim: int, device: torch.device, load_text: Callable[[], TextTower]) -> None:
-        self.classes, self.dim, self.device, self._load_text = classes, dim, device, load_text
+    def __init__(
+        self,
+        classes: ClassTable,
+        dims: int | Mapping[str, int],
+        device: torch.device,
+        load_text: Callable[[], TextTower],
+        *,
+        spacings: Mapping[str, float] | None = None,
+        known: Sequence[str] | None = None,
+        cache: Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.classes, self.device, self._load_text = classes, device, load_text
+        self.dims: Mapping[str, int] = {CLIP_STREAM: dims} if isinstance(dims, int) else dims
+        self.spacings = dict(spacings or {})
+        self.known = tuple(classes.names if known is None else known)
+        self.cache, self.seed = cache, seed
+
+    @property
+    def dim(self) -> int:
+        """Width of a row of the time line.
+
+        Raises:
+            PluginError: the method has no stream.
+        """
+        if not self.dims:
+            raise PluginError("the method's needs() name no stream, so there are no rows and no task.dim")
+        return next(iter(self.dims.values()))
 
     @cached_property
     def text(self) -> TextTower:
@@ -62,109 +111,17 @@ class Task:
         return self.text
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A training batch, abnormal videos first where the sampler is balanced.
-
-    Args:
-        views: the results of :meth:`Method.view` for each video, stacked: ``(videos, ...)``.
-        labels: ``(videos, classes)`` float, the weak labels: 1 for each class that a video carries, at least one, and 0
-            for the others.
-        first: ``(videos,)`` int64, the class that each video names first. May be left out where no video carries
-            several.
-    """
-
-    views: Mapping[str, Tensor]
-    labels: Tensor
-    first: Tensor = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        if self.first is None:
-            object.__setattr__(self, "first", self.labels.argmax(1))
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of one video.
-
-    Args:
-        anomaly: ``(rows,)``, larger means more anomalous. Between 0 and 1 where the method gives probabilities.
-        classes: ``(rows, classes)`` probabilities with the normal class in its place, or ``None``.
-        branches: anomaly scores ``(rows,)`` by branch, where a method has several ways to one; ``anomaly`` is the one
-            that the method's settings choose.
-    """
-
-    anomaly: Tensor
-    classes: Tensor | None = None
-    branches: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @classmethod
-    def from_classes(cls, classes: Tensor, table: ClassTable) -> Scores:
-        """Make scores from class probabilities: a row is as anomalous as the abnormal classes together.
-
-        Their sum is taken, not ``1 - p[normal]``, which rounds to 0 where the method is sure.
-
-        Args:
-            classes: ``(rows, classes)``, each row a softmax over all classes.
-            table: the task's.
-        """
-        return cls(classes[:, list(table.abnormal)].sum(-1).clamp(max=1), classes)
-
-    @classmethod
-    def from_shares(cls, anomaly: Tensor, shares: Tensor, table: ClassTable) -> Scores:
-        """Make scores from the anomaly of a row and its class if it is anomalous; normal gets the rest.
-
-        Args:
-            anomaly: ``(rows,)``, 0 to 1.
-            shares: ``(rows, classes - 1)`` probabilities of the abnormal classes, in their order, of an anomalous row.
-            table: the task's.
-        """
-        abnormal, normal = anomaly[:, None] * shares, table.normal
-        return cls(anomaly, torch.cat([abnormal[:, :normal], 1 - anomaly[:, None], abnormal[:, normal:]], 1))
-
-
-@dataclass(frozen=True)
-class Reach:
-    """The rows of a video that the score of a row depends on, which decides how a long video is cut into windows.
-
-    A run and ``vadbench score`` cut alike (:mod:`vadbench.scoring.windows`). Where neighbours matter, windows of up to
-    4,096 rows, seen with their margins, give the scores of the whole video up to float32 rounding. Where the whole
-    video matters, the method gets all of it up to 131,072 rows (rounded down to whole chunks). A longer one is cut into
-    windows of that length, each scored as a video of its own; the last one starts earlier to be equally long. Only a
-    stream that is followed has other windows: single chunks where the whole video matters, for it has no end.
-
-    Args:
-        chunk: rows in a chunk, counted from the video's first row; 1 where each row counts by itself.
-        margin: number of rows before and after a chunk that matter as well.
-        whole: all rows of the video matter; a stream is then cut into chunks, such as of the size of a training
-            sample.
-
-    Raises:
-        PluginError: ``chunk`` is below 1 or ``margin`` below 0.
-    """
-
-    chunk: int = 1
-    margin: int = 0
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        if self.chunk < 1 or self.margin < 0:
-            raise PluginError(
-                f"reach must have a chunk of 1 row or more and a margin of 0 or more, found {self.chunk} and"
-                f" {self.margin}; fix the method's reach"
-            )
-
-
 class Method(nn.Module):
-    """A model that turns feature rows into scores.
+    """A model that turns the rows or frames of a video into scores.
 
     A trained method implements :meth:`view`, :meth:`loss` and :meth:`score`; a training-free one leaves
     ``config.recipe`` at ``None`` and needs only :meth:`score`. With ``recipe.epochs`` at 0 a method is scored as it
-    begins. Parameters are initialised in the constructor under a seed that the harness has set.
+    begins. Parameters are initialised in the constructor under a seed that the harness has set. Everything else here
+    is optional.
 
     Args:
         config: an instance of the method's own ``Config``.
-        task: classes, feature width and text tower.
+        task: classes, widths of streams and text tower.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -180,6 +137,8 @@ class Method(nn.Module):
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of :mod:`vadbench.testing` that the method cannot pass, by name, each with the reason and the figures.
     They are shown as known, never as passed, and one that passes after all is a failure."""
+    open_vocabulary: ClassVar[bool] = False
+    """True if it can score other classes than those it was trained on, see :meth:`retarget`."""
 
     def __init__(self, config: MethodConfig, task: Task) -> None:
         super().__init__()
@@ -202,20 +161,26 @@ class Method(nn.Module):
         """
         return None
 
-    def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
-        """Pass once over the rows ``(rows, dim)`` of each normal training video, before training.
+    def prepare(self, data: TrainingData) -> None:
+        """Look at the training videos before training, in one pass and bounded memory.
 
         Store the results in buffers, so that they are saved in the checkpoint.
         """
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def fit(self, data: TrainingData, loop: Loop) -> None:
+        """Train: by default :meth:`prepare`, then one stage of the loop where there is a recipe with epochs."""
+        self.prepare(data)
+        if self.config.trains:
+            loop.run(self, data.videos, self.config.recipe)
+
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return one training sample of a video.
 
-        Called in a thread of its own, while the batch before is trained on: it may read settings, and draw from ``rng``
-        and nothing else.
+        Called in a thread or process of its own, while the batch before is trained on: it may read ``self.config``, the
+        classes and widths of ``self.task``, and the video, and draw from ``rng`` and nothing else.
 
         Args:
-            features: ``(rows, dim)`` of one video, memory-mapped: index it, do not copy it whole.
+            video: its ``rows`` are memory-mapped: index them, do not copy them whole.
             rng: the only source of randomness.
 
         Returns:
@@ -223,25 +188,74 @@ class Method(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no view()")
 
-    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return named, already weighted terms, each a scalar; the harness adds them and logs each."""
+    def loss(self, batch: Batch) -> LossTerms:
+        """Return named, already weighted terms, each a scalar; the harness adds them and logs each.
+
+        Terms by group, ``{group: {term: scalar}}``, have a backward pass for each group of parameters.
+        """
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no loss()")
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        """Score several videos, each ``(rows, dim)`` with at least one row, under ``torch.inference_mode``.
+    def groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Return the trainable parameters by group, each in one; ``recipe.groups.NAME`` says how a group is trained.
 
-        Which videos are scored together must not change a score.
+        One without a recipe of its own is trained as the group ``default``.
+        """
+        return {"default": [p for p in self.parameters() if p.requires_grad]}
+
+    def optimisers(self, recipe: Recipe) -> Mapping[str, torch.optim.Optimizer] | None:
+        """Return optimisers by name where those of :meth:`groups` and the recipe do not do; their states are saved.
+
+        The learning rates that they are made with are kept, unless a name is that of a group with a schedule.
+        """
+        return None
+
+    def stepped(self, step: int) -> None:
+        """Called after each optimiser step, such as to update a teacher; ``step`` counts finished steps."""
+
+    def score(self, videos: Sequence[VideoInput]) -> Iterable[Scores]:
+        """Score several videos, each with at least one row, under ``torch.inference_mode``.
+
+        Which videos are scored together must not change a score, unless ``needs()`` declare it; an iterator of all
+        videos of the split is then given.
         """
         raise NotImplementedError(f"{type(self).__name__} has no score()")
+
+    def estimate(self, videos: Sequence[VideoInput]) -> Mapping[str, float]:
+        """Return what scoring would cost, by name, for ``--dry-run``; read nothing of the videos but counts."""
+        return {}
+
+    @property
+    def threshold(self) -> float | None:
+        """The anomaly score from which on rows count as anomalous; ``None`` to measure it on training videos."""
+        return None
 
     @property
     def reach(self) -> Reach:
         """The rows that a row's score depends on; by default all of the video."""
         return Reach(512, whole=True)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return groups for the optimiser; by default all trainable parameters in one group."""
-        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+    def resize(self, shapes: Mapping[str, torch.Size]) -> None:
+        """Give buffers whose size the data decides the shapes of a stored state, called before each is loaded."""
+
+    def retarget(self, classes: ClassTable) -> Method:
+        """Return the method for other classes: built anew with the trained state and the same text tower.
+
+        Called only where ``open_vocabulary`` is true.
+        """
+        task = Task(
+            classes,
+            self.task.dims,
+            self.task.device,
+            lambda: self.task.text,
+            spacings=self.task.spacings,
+            cache=self.task.cache,
+            seed=self.task.seed,
+        )
+        other = build_method(type(self), self.config, task, self.task.seed)
+        state = self.state_dict()
+        other.resize({name: value.shape for name, value in state.items()})
+        other.load_state_dict(state)
+        return other.train(self.training)
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
         """Load the authors' released weights, every key and shape matched strictly.

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from vadbench.base.config import Settings
+from vadbench.base.needs import Facts, Needs
 
 
 class Rows(Settings):
@@ -153,7 +154,10 @@ class Recipe(Settings):
 
 
 class MethodConfig(Settings):
-    """The settings that every method has; a method's own ``Config`` subclasses it and adds fields."""
+    """The settings that every method has; a method's own ``Config`` subclasses it and adds fields.
+
+    It also says what can be known of a method without importing its code: it must be importable without torch.
+    """
 
     rows: Rows = Rows()
     recipe: Recipe | None = Field(None, description="how to train; none for a training-free method")
@@ -162,3 +166,11 @@ class MethodConfig(Settings):
     def trains(self) -> bool:
         """True if there is a recipe with at least one epoch."""
         return self.recipe is not None and self.recipe.epochs > 0
+
+    def needs(self) -> Needs:
+        """Return what the method needs under these settings."""
+        return Needs(supervision="weak" if self.trains else "training-free")
+
+    def unfit(self, facts: Facts) -> str:
+        """Return why the method cannot run on a data set, in words, or an empty string if it can."""
+        return ""

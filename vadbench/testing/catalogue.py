@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 METHOD_CHECKS: CheckTable = {
     "settings": ("conduct", "every setting has a description, and the defaults of every data set are valid"),
-    "shapes": ("outputs", "a finite score a row, within 0 and 1 where there are probabilities, for any number of rows"),
-    "probabilities": ("outputs", "class probabilities sum to one, with the normal class in its place"),
-    "together": ("outputs", "no score depends on the order of videos or on which are scored together"),
-    "reach": ("outputs", "a long video scored in windows of the reach that is declared has the scores of the whole"),
-    "float16": ("outputs", "features stored in float16 hardly change a score"),
-    "memory": ("outputs", "nothing is kept of the videos that were scored"),
+    "shapes": (
+        "score_checks",
+        "a finite score a row, within 0 and 1 where there are probabilities, for any number of rows",
+    ),
+    "probabilities": ("score_checks", "class probabilities sum to one, with the normal class in its place"),
+    "together": ("score_checks", "no score depends on the order of videos or on which are scored together"),
+    "reach": (
+        "score_checks",
+        "a long video scored in windows of the reach that is declared has the scores of the whole",
+    ),
+    "float16": ("score_checks", "features stored in float16 hardly change a score"),
+    "memory": ("score_checks", "nothing is kept of the videos that were scored"),
     "gradients": ("parameters", "the loss is finite and reaches every trainable parameter"),
     "seeds": ("parameters", "the same seed gives the same weights"),
     "checkpoint": ("parameters", "tensors alone bring back weights and scores, bit for bit"),
