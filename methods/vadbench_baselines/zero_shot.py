@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vadbench.base.errors import ConfigError
-from vadbench.method import Method, Reach, Scores, Task
+from vadbench.method import Method, Reach, Scores, Task, VideoInput
 from vadbench_baselines.config import ZeroShotConfig
 
 
@@ -32,8 +32,8 @@ class ZeroShot(Method):
         """Return the reach, a single row."""
         return Reach()
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        return [self._score(rows) for rows in videos]
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
+        return [self._score(video.rows) for video in videos]
 
     def _score(self, rows: Tensor) -> Scores:
         cosines = normalize(rows, dim=-1) @ self.prompts.T
