@@ -74,7 +74,7 @@ def _run(
     Raises:
         VadbenchError: whatever went wrong, after it was recorded.
     """
-    made = training.made
+    made, needs = training.made, experiment.config.needs()
     meter = environment.Meter(experiment.device)
     record = partial(
         RunRecord,
@@ -92,6 +92,11 @@ def _run(
         changed=list(experiment.changed),
         fingerprint=experiment.fingerprint,
         clip=experiment.clip_source,
+        supervision=needs.supervision,
+        company=needs.company,
+        lookahead=needs.lookahead,
+        unit_scores=needs.unit_scores,
+        reads=needs.reads,
         code=dict(experiment.code),
         environment=environment.describe(experiment.device),
     )
