@@ -53,6 +53,25 @@ class SplitRecord(BaseModel):
     positives: int | None = None
 
 
+class StreamRecord(BaseModel):
+    """A stream of features beside the first.
+
+    ``fingerprint`` is what made it, without stride and pooling where they are unknown. ``spacing`` is the distance of
+    its rows, such as ``24f`` or ``0.96s``; ``inferred`` tells that nobody stated it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fingerprint: dict[str, Any]
+    dim: int
+    spacing: str
+    inferred: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys and comparisons take of it."""
+        return self.model_dump(mode="json", exclude={"inferred"})
+
+
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
@@ -61,7 +80,7 @@ class RunRecord(BaseModel):
     ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
     settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
     those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
-    are. ``notes`` are remarks that a reader needs before comparing the figures.
+    are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing the figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,6 +102,7 @@ class RunRecord(BaseModel):
     config: dict[str, Any]
     changed: list[str]
     fingerprint: dict[str, Any]
+    streams: dict[str, StreamRecord] = {}
     clip: dict[str, str]
     data: dict[str, SplitRecord]
     notes: list[str] = []
