@@ -43,7 +43,7 @@ class RowSpacing:
         match = _FORM.fullmatch(text.strip())
         if match is None or not _SHORTEST <= float(match[1]) <= _LONGEST:
             raise ConfigError(
-                f"the spacing of a stream's rows must be frames or seconds above 0, such as 24f or 0.96s, found '{text}'"
+                f"the spacing of a stream's rows is a number of frames or seconds, such as 24f or 0.96s, found '{text}'"
             )
         return cls(float(match[1]), "frames" if match[2] == "f" else "seconds")
 

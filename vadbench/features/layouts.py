@@ -205,8 +205,8 @@ def open_features(
 def open_stream(folder: Path, name: str, videos: Collection[str]) -> FeatureSource:
     """Open the features of a stream that is not the time line: a store, or .npy files named by video.
 
-    A file has ``(rows, dim)``, of one crop if its name ends in ``__0`` and so on, or ``(crops, rows, dim)``. The name of
-    a video may be followed by ``_vggish``, ``_i3d``, ``_clip`` or the name of the stream, after one or two underscores.
+    A file has ``(rows, dim)``, of one crop if its name ends in ``__0`` and so on, or ``(crops, rows, dim)``. The name
+    of a video may be followed by ``_vggish``, ``_i3d``, ``_clip`` or the stream's name, after one or two underscores.
 
     Args:
         folder: where they are.

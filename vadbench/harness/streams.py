@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vadbench.base.config import read_toml
@@ -23,16 +22,14 @@ from vadbench.base.spacing import RowSpacing, inferred_spacing, rows_of, spacing
 from vadbench.base.types import Progress
 from vadbench.data.media import frame_rate
 from vadbench.dataset import Dataset, Split, Video
-from vadbench.features.crops import CENTER
 from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.layouts import open_stream
-from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
 from vadbench.harness.given_features import CHECKED, look_at
 from vadbench.harness.participants import every_video, require_present
-from vadbench.inputs import StreamInput
+from vadbench.harness.side_streams import SideStream
 from vadbench.records.record import StreamRecord
 
 STREAM_FILE = "stream.toml"
@@ -45,38 +42,6 @@ class GivenStream:
 
     folder: Path
     spacing: RowSpacing | None = None
-
-
-@dataclass(frozen=True)
-class SideStream:
-    """A stream beside the time line, laid over the videos in time.
-
-    Args:
-        source: its features.
-        record: what is recorded of it.
-        digests: of the values of each video.
-        counts: rows of each video.
-        spacings: frames from one row to the next of each video.
-        spacing: the same for the data set: where rows are a number of seconds apart, of its usual frame rate.
-        stated: the spacing that its folder states, empty where it states none.
-    """
-
-    source: FeatureSource
-    record: StreamRecord
-    digests: Mapping[str, str]
-    counts: Mapping[str, int]
-    spacings: Mapping[str, float]
-    spacing: float
-    stated: str
-
-    def input(self, video: str, crop: str) -> StreamInput:
-        """Return the stream of a crop of a video, mapped anew at each reading; of all its crops where none is named."""
-        crops = self.source.crops(video)
-        if not crop and len(crops) > 1:
-            read = partial(_stacked, self.source, video)
-        else:
-            read = partial(self.source.crop_rows, video, matching_crop(crops, crop))
-        return StreamInput(read, self.counts[video], self.spacings[video])
 
 
 @dataclass(frozen=True)
@@ -198,60 +163,13 @@ def lay_out(
             spacing=median(known or even.values()),
             stated=str(opened.stated or ""),
         )
-        notes.append(_note(name, opened, laid[name].record))
+        notes.append(_note(name, opened, spacing, inferred))
         if spread := [v for v, apart in spacings.items() if apart is None]:
             notes.append(
                 f"stream '{name}': frame rate of {len(spread)} videos unknown, the first is {spread[0]!r}: its rows are"
                 " spread evenly over their length"
             )
     return laid, notes
-
-
-def matching_crop(crops: Sequence[str], wanted: str) -> str:
-    """Return the crop of a stream that goes with a crop of the time line: that of the same name, or the only one.
-
-    Without either it is the center crop, or an empty string where there is none.
-    """
-    if len(crops) == 1:
-        return crops[0]
-    return wanted if wanted in crops else CENTER if CENTER in crops else ""
-
-
-def require_crops(streams: Mapping[str, SideStream], used: Mapping[str, Sequence[str]], regions: bool) -> None:
-    """Raise if a stream lacks a crop that goes with one of the time line.
-
-    Args:
-        streams: by name.
-        used: the crops of the time line that are trained on or scored, by video.
-        regions: whether they are regions, which no crop of another stream goes with.
-
-    Raises:
-        FeatureError: it lacks one; names the video.
-    """
-    for name, stream in streams.items():
-        for video, wanted in used.items():
-            there = stream.source.crops(video)
-            lacking = [c for c in wanted if (regions and len(there) > 1) or not matching_crop(there, c)]
-            if lacking:
-                raise FeatureError(
-                    f"{video!r} has crops {', '.join(there)} of stream '{name}' in {stream.source.folder}, none of which"
-                    f" goes with {'region' if regions else 'crop'} '{lacking[0]}' of the first stream; give features of"
-                    " one crop, or of the same ones"
-                )
-
-
-def stream_facts(streams: Mapping[str, SideStream], video: str, spacings: bool) -> list[Any]:
-    """Return the part of a video's entry in a manifest: nothing without streams.
-
-    Args:
-        streams: by name.
-        video: its name.
-        spacings: with the spacing of its rows; without, with the one that the folder states.
-    """
-    facts = {
-        name: [s.digests[video], round(s.spacings[video], 9) if spacings else s.stated] for name, s in streams.items()
-    }
-    return [["streams", facts]] if facts else []
 
 
 def current_streams(given: Mapping[str, GivenStream], videos: Sequence[Video], cache: Path) -> dict[str, list[Any]]:
@@ -273,6 +191,7 @@ def _statement(name: str, given: GivenStream, source: FeatureSource) -> tuple[Ro
         FeatureError: the file that states them cannot be read.
         ConfigError: the user states another spacing.
     """
+    stated: RowSpacing | None
     if isinstance(source, FeatureStore):
         stated, encoder = RowSpacing(source.fingerprint.stride, "frames"), source.fingerprint.encoder
     elif (path := given.folder / STREAM_FILE).is_file():
@@ -326,17 +245,14 @@ def _record(opened: OpenedStream, spacing: RowSpacing, inferred: bool) -> Stream
     return StreamRecord(fingerprint=fingerprint, dim=made_by.dim, spacing=str(spacing), inferred=inferred)
 
 
-def _note(name: str, opened: OpenedStream, record: StreamRecord) -> str:
-    known = opened.source.fingerprint.known
-    origin = f"fingerprint {opened.source.fingerprint.digest}" if known else "of unknown origin"
-    how = " (inferred from the lengths of the videos)" if record.inferred else ""
-    every = RowSpacing.parse(record.spacing).in_words
-    return f"stream '{name}': {opened.given.folder.name}, {origin}, {record.dim} wide, a row every {every}{how}"
-
-
-def _stacked(source: FeatureSource, video: str) -> FeatureRows:
-    rows: FeatureRows = np.stack(list(source.video_rows(video).values()))
-    return rows
+def _note(name: str, opened: OpenedStream, spacing: RowSpacing, inferred: bool) -> str:
+    made_by = opened.source.fingerprint
+    origin = f"fingerprint {made_by.digest}" if made_by.known else "of unknown origin"
+    how = " (inferred from the lengths of the videos)" if inferred else ""
+    return (
+        f"stream '{name}': {opened.given.folder.name}, {origin}, {made_by.dim} wide, a row every"
+        f" {spacing.in_words}{how}"
+    )
 
 
 def _look(verified: VerifiedFeatures, source: FeatureSource, video: Video) -> VideoLook:
