@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule
+from vadbench.features.crops import CropRule, training_crops
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
@@ -24,6 +24,8 @@ from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import video_lengths
 from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_given, open_of_videos
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
+from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
+from vadbench.harness.streams import GivenStream, current_streams, lay_out, open_streams
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Protocol
 
@@ -41,6 +43,7 @@ class Provision:
         scored: the crops of each test video that are scored.
         identity: the source of each video's features: the id of its file, or of the values of given features.
         notes: remarks on the data for readers of the results.
+        streams: the streams beside the features, by name.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -51,6 +54,7 @@ class Provision:
     scored: Mapping[str, Sequence[str]]
     identity: Mapping[str, str]
     notes: Sequence[str]
+    streams: Mapping[str, SideStream] = field(default_factory=dict)
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the crops of training videos that are scored as those of the test videos are."""
@@ -63,9 +67,13 @@ class Provision:
             videos=len(videos),
             expected=dataset.expected[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
-            manifest=digest([_entry(v, self.frames[v.name], self.identity[v.name]) for v in videos]),
-            inputs=digest([_entry(v, self.identity[v.name]) for v in videos]),
+            manifest=digest([_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
+            inputs=digest([_entry(v, *self._facts(v, spacings=False)) for v in videos]),
         )
+
+    def _facts(self, video: Video, spacings: bool) -> list[Any]:
+        """Return what is in a video's entry for its features."""
+        return [self.identity[video.name], *stream_facts(self.streams, video.name, spacings)]
 
 
 def _entry(video: Video, *facts: Any) -> list[Any]:
@@ -77,11 +85,17 @@ def _entry(video: Video, *facts: Any) -> list[Any]:
     ]
 
 
-def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | None, cache: Path) -> dict[Split, str]:
+def current_inputs(
+    dataset: Dataset,
+    rules: Protocol,
+    given: GivenFeatures | None,
+    cache: Path,
+    streams: Mapping[str, GivenStream] | None = None,
+) -> dict[Split, str]:
     """Return the present :attr:`vadbench.records.record.SplitRecord.inputs` of each split, without extracting anything.
 
     Args:
-        dataset, rules, given, cache: as for :func:`provide`.
+        dataset, rules, given, cache, streams: as for :func:`provide`.
 
     Returns:
         no entry for a split with a video that is not here.
@@ -98,10 +112,11 @@ def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | Non
         source = open_of_videos(given, every)
         verified = VerifiedFeatures(cache / "features" / dataset.name / CHECKED)
         identity = {name: verified.look(source, name).digest for name in source.names}
+    beside = current_streams(streams or {}, every, cache / "features" / dataset.name)
     return {
-        split: digest([_entry(v, identity[v.name]) for v in videos[split]])
+        split: digest([_entry(v, identity[v.name], *beside[v.name]) for v in videos[split]])
         for split in SPLITS
-        if all(v.name in identity for v in videos[split])
+        if all(v.name in identity and v.name in beside for v in videos[split])
     }
 
 
@@ -113,6 +128,7 @@ def provide(
     rules: Protocol,
     given: GivenFeatures | None = None,
     *,
+    streams: Mapping[str, GivenStream] | None = None,
     crop_asked: bool = False,
     allow_incomplete: bool = False,
     progress: Progress = silent,
@@ -128,6 +144,7 @@ def provide(
         rules: how annotated intervals are read, which videos and crops take part, how far a count may be off.
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
+        streams: features of streams beside these, by name.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
@@ -144,11 +161,17 @@ def provide(
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
         else:
             made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
-    videos, source = made.videos, made.source
+        videos, beside, of_streams = open_streams(
+            streams or {}, dataset, made.videos, folder, allow_incomplete, progress
+        )
+    source = made.source
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
+    laid, of_spacing = lay_out(beside, every_video(videos), frames)
+    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos["train"]} | scored
+    require_crops(laid, used, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
@@ -158,7 +181,17 @@ def provide(
         crop,
         scored,
         made.identity,
-        [*listed.notes, *made.notes, *of_lengths, *of_crops, *map(str, mismatches), *listed.problems],
+        [
+            *listed.notes,
+            *made.notes,
+            *of_streams,
+            *of_lengths,
+            *of_spacing,
+            *of_crops,
+            *map(str, mismatches),
+            *listed.problems,
+        ],
+        laid,
     )
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vadbench.base.config import read_toml
-from vadbench.base.errors import ConfigError, DataError, FeatureError, MediaError, first_complaint
+from vadbench.base.errors import ConfigError, DataError, FeatureError, MediaError, did_you_mean, first_complaint
 from vadbench.base.hashing import digest
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.spacing import RowSpacing, inferred_spacing, rows_of, spacing_fits
 from vadbench.base.types import Progress
 from vadbench.data.media import frame_rate
@@ -42,6 +43,48 @@ class GivenStream:
 
     folder: Path
     spacing: RowSpacing | None = None
+
+
+def choose_streams(
+    method: str,
+    wanted: Sequence[str],
+    features: Path | None,
+    streams: Mapping[str, Path],
+    spacings: Mapping[str, RowSpacing],
+) -> tuple[Path | None, dict[str, GivenStream]]:
+    """Return the folder of the first stream, where one is named, and those of the others.
+
+    Args:
+        method: its name.
+        wanted: the streams that it reads with its settings.
+        features: the folder given without a name, which is the first stream's.
+        streams: the folders given by name.
+        spacings: the spacings given by name.
+
+    Raises:
+        ConfigError: a stream is missing, or something was given of one that the method does not read.
+    """
+    reads = f"'{method}' reads {', '.join(wanted) or 'no features'} with these settings"
+    for name in [*streams, *spacings]:
+        if name not in wanted:
+            option = "features" if name in streams else "spacing"
+            raise ConfigError(
+                f"{reads}, found --{option} {name}=...{did_you_mean(name, wanted)}; leave it out, or change settings"
+            )
+    first, *others = wanted or ("",)
+    if first in spacings:
+        raise ConfigError(f"--spacing {first}=... is of the first stream, whose layout says it; leave it out")
+    if features is not None and first in streams:
+        raise ConfigError(
+            f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
+        )
+    place = streams.get(first, features)
+    missing = [name for name in others if name not in streams]
+    if place is None and first not in ("", CLIP_STREAM):
+        missing.insert(0, first)  # only CLIP's rows can be extracted here
+    if missing:
+        raise ConfigError(f"{reads}; give its features of {missing[0]} with --features {missing[0]}=DIR")
+    return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
 @dataclass(frozen=True)

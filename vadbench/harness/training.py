@@ -113,6 +113,7 @@ def save_training(
         normal=dataset.classes.normal,
         dim=experiment.clip.dim,
         fingerprint=experiment.fingerprint,
+        streams=experiment.streams,
         clip=ClipEntry(**experiment.clip_source),
         seed=training.seed,
         subset=experiment.protocol.subset,
@@ -137,6 +138,7 @@ def training_identity(experiment: Experiment, train: SplitRecord, selection: str
         selection=selection,
         seed=seed,
         dataset_code=experiment.dataset_code,
+        streams={name: stream.identity for name, stream in experiment.streams.items()},
     )
 
 
@@ -156,6 +158,12 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
             f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
             " evaluate it on features made the same way"
         )
+    for name, stream in info.streams.items():
+        if differing := stream.differences(experiment.streams[name]):
+            raise CheckpointError(
+                f"the training in {experiment.trained} used other features of stream '{name}' ({'; '.join(differing)});"
+                " evaluate it on features made the same way"
+            )
 
 
 def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:

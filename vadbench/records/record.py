@@ -71,6 +71,19 @@ class StreamRecord(BaseModel):
         """What keys and comparisons take of it."""
         return self.model_dump(mode="json", exclude={"inferred"})
 
+    def differences(self, other: StreamRecord) -> list[str]:
+        """Return in what another stream's features were made differently; values of unknown origin are not compared.
+
+        Nor are spacings of which one was inferred, or one is in frames and one in seconds.
+        """
+        mine, theirs = ({**s.fingerprint, "dim": s.dim, "spacing": s.spacing} for s in (self, other))
+        if all(str(made["weights"]).startswith("unknown") for made in (mine, theirs)):
+            theirs["weights"] = mine["weights"]
+        if self.inferred or other.inferred or self.spacing[-1:] != other.spacing[-1:]:
+            theirs["spacing"] = mine["spacing"]
+        names = dict.fromkeys([*mine, *theirs])
+        return [f"{n}: {mine.get(n)} there, {theirs.get(n)} here" for n in names if mine.get(n) != theirs.get(n)]
+
 
 class RunRecord(BaseModel):
     """The content of ``result.json``.
