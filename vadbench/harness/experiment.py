@@ -18,6 +18,7 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
@@ -177,9 +178,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         method.require_classes(config, dataset_class.classes)
     changed = changed_names(config, resolve(method.Config, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
-    features, streams = choose_streams(
-        start.method, config.needs().streams, request.features, request.streams, request.spacings
-    )
+    wanted = config.needs().streams
+    features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
     if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     device = choose_device(request.device)
@@ -196,6 +196,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         cache_root(),
         rules,
         None if features is None else GivenFeatures(features, request.features_layout),
+        line=wanted[0] if wanted else CLIP_STREAM,
         streams=streams,
         # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
         crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),

@@ -10,15 +10,16 @@ from typing import Any
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.method_config import Rows
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule, training_crops
+from vadbench.features.crops import CropRule, Joining, joining, training_crops
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.pooling import can_serve, pooled_features
+from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import video_lengths
@@ -39,22 +40,31 @@ class Provision:
         features: their features at the stride and pooling that the method asked for.
         fingerprint: that of the features; if their encoder is unknown, it has the digest of their values instead.
         frames: how long each video is.
+        rows: number of rows of each video.
         crop: which crop is scored, by the protocol's or the user's wish.
         scored: the crops of each test video that are scored.
         identity: the source of each video's features: the id of its file, or of the values of given features.
         notes: remarks on the data for readers of the results.
-        streams: the streams beside the features, by name.
+        line: name of the stream that the features are.
+        streams: the streams beside it, by name.
     """
 
     videos: Mapping[Split, Sequence[Video]]
     features: FeatureSource
     fingerprint: Fingerprint
     frames: Mapping[str, int]
+    rows: Mapping[str, int]
     crop: CropRule
     scored: Mapping[str, Sequence[str]]
     identity: Mapping[str, str]
     notes: Sequence[str]
+    line: str = CLIP_STREAM
     streams: Mapping[str, SideStream] = field(default_factory=dict)
+
+    @property
+    def joined(self) -> Joining:
+        """How the scores of a video's crops are joined."""
+        return joining(self.features.fingerprint)
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the crops of training videos that are scored as those of the test videos are."""
@@ -128,6 +138,7 @@ def provide(
     rules: Protocol,
     given: GivenFeatures | None = None,
     *,
+    line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
     crop_asked: bool = False,
     allow_incomplete: bool = False,
@@ -144,7 +155,8 @@ def provide(
         rules: how annotated intervals are read, which videos and crops take part, how far a count may be off.
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
-        streams: features of streams beside these, by name.
+        line: name of the stream that these are.
+        streams: features of the streams beside it, by name.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
@@ -178,6 +190,7 @@ def provide(
         features,
         replace(features.fingerprint, weights=made.weights),
         frames,
+        {n: pooled_count(made.rows[n], source.fingerprint.stride, rows.stride, length) for n, length in frames.items()},
         crop,
         scored,
         made.identity,
@@ -191,6 +204,7 @@ def provide(
             *map(str, mismatches),
             *listed.problems,
         ],
+        line,
         laid,
     )
 
