@@ -53,9 +53,8 @@ def command(
 
     state = read_reference(file)
     with progress_bar() as progress:
-        experiment = open_experiment(
-            Request(**request, **options.given_streams(features, spacings)), Registry(files=plugin_files), progress
-        )
+        asked = Request(**request, **options.given_streams(features, spacings))
+        experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         folder = import_checkpoint(experiment, file, state, progress)
     if as_json:
         print_json({"folder": str(folder)})
