@@ -91,6 +91,7 @@ def _run(
         config=experiment.config.model_dump(mode="json"),
         changed=list(experiment.changed),
         fingerprint=experiment.fingerprint,
+        streams=experiment.streams,
         clip=experiment.clip_source,
         supervision=needs.supervision,
         company=needs.company,

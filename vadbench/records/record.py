@@ -54,6 +54,38 @@ class SplitRecord(BaseModel):
     positives: int | None = None
 
 
+class StreamRecord(BaseModel):
+    """A stream of features beside the first.
+
+    ``fingerprint`` is what made it, without stride and pooling where they are unknown. ``spacing`` is the distance of
+    its rows, such as ``24f`` or ``0.96s``; ``inferred`` tells that nobody stated it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fingerprint: dict[str, Any]
+    dim: int
+    spacing: str
+    inferred: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys and comparisons take of it."""
+        return self.model_dump(mode="json", exclude={"inferred"})
+
+    def differences(self, other: StreamRecord) -> list[str]:
+        """Return in what another stream's features were made differently; values of unknown origin are not compared.
+
+        Nor are spacings of which one was inferred, or one is in frames and one in seconds.
+        """
+        mine, theirs = ({**s.fingerprint, "dim": s.dim, "spacing": s.spacing} for s in (self, other))
+        if all(str(made["weights"]).startswith("unknown") for made in (mine, theirs)):
+            theirs["weights"] = mine["weights"]
+        if self.inferred or other.inferred or self.spacing[-1:] != other.spacing[-1:]:
+            theirs["spacing"] = mine["spacing"]
+        names = dict.fromkeys([*mine, *theirs])
+        return [f"{n}: {mine.get(n)} there, {theirs.get(n)} here" for n in names if mine.get(n) != theirs.get(n)]
+
+
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
@@ -62,7 +94,7 @@ class RunRecord(BaseModel):
     ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
     settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
     those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
-    are. ``notes`` are remarks that a reader needs before comparing the figures.
+    are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing the figures.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
@@ -87,6 +119,7 @@ class RunRecord(BaseModel):
     config: dict[str, Any]
     changed: list[str]
     fingerprint: dict[str, Any]
+    streams: dict[str, StreamRecord] = {}
     clip: dict[str, str]
     data: dict[str, SplitRecord]
     notes: list[str] = []
