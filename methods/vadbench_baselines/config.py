@@ -7,12 +7,13 @@ Sources: "Dong" is "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024; "Sulta
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from vadbench.base.fields import Introduced
 from vadbench.base.method_config import MethodConfig, Recipe, Rows
-from vadbench.base.needs import Needs
+from vadbench.base.needs import CLIP_STREAM, Needs
 
 _SMALL: dict[str, Any] = {"rows": {"stride": 4}, "length": 64}
 _SHANGHAITECH: dict[str, Any] = {"length": 64, "recipe": {"epochs": 100, "batch_size": 32, "learning_rate": 1e-4}}
@@ -170,3 +171,19 @@ class MilConfig(MethodConfig):
     scored: Literal["segments", "rows"] = Field(
         "segments", description="what gets a score: a segment, for all its rows (Sultani), or every row by itself"
     )
+    streams: Annotated[tuple[str, ...], Introduced((CLIP_STREAM,))] = Field(
+        (CLIP_STREAM,),
+        min_length=1,
+        description="streams of features, such as clip and audio, joined row by row; the first is the time line (our"
+        " decision; Sultani: one)",
+    )
+
+    @field_validator("streams")
+    @classmethod
+    def _distinct(cls, streams: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(streams)) < len(streams):
+            raise ValueError("must name each stream once")
+        return streams
+
+    def needs(self) -> Needs:
+        return replace(super().needs(), streams=self.streams)

@@ -218,7 +218,7 @@ def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcom
         for r in runs
         if (now is None or now.made(r.record))
         and cell.matches(r.record)
-        and _weights_digest(cell) in ("", r.record.clip.get("sha256"))
+        and (not r.record.clip or _weights_digest(cell) in ("", r.record.clip.get("sha256")))
         # A benchmark is about training; imported weights of the authors do not count as a seed.
         and not any(n.startswith("weights imported") for n in r.record.notes)
     ]

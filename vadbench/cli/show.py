@@ -95,6 +95,7 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _show_run(name: str, out: Path, as_json: bool) -> None:
     from vadbench.records.folders import find_run, read_record
+    from vadbench.records.record import features_words
 
     folder = find_run(name, out)
     record = read_record(folder)
@@ -105,7 +106,7 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
     # A record from another machine may lack its environment.
     device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
     click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
-    click.echo(f"commit: {commit}\nfeatures: {record.fingerprint.get('encoder', 'of unknown origin')}")
+    click.echo(f"commit: {commit}\nfeatures: {features_words(record)}")
     for text in record.notes:
         note(f"note: {text}")
     click.echo()

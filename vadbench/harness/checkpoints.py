@@ -17,7 +17,7 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method
 from vadbench.records.keys import restored
-from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
+from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord, StreamRecord
 from vadbench.scoring.protocol import Selection
 
 
@@ -44,9 +44,9 @@ class CheckpointInfo(BaseModel):
 
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
-    data set. ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly
-    score from which on a user's own videos count as anomalous, ``None`` where it was not measured: see
-    :func:`vadbench.harness.threshold.normal_threshold`.
+    data set. ``streams`` are as in a record. ``imported`` names the authors' file that the weights come from, if they
+    do. ``threshold`` is the anomaly score from which on a user's own videos count as anomalous, ``None`` where it was
+    not measured: see :func:`vadbench.harness.threshold.normal_threshold`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +67,7 @@ class CheckpointInfo(BaseModel):
     group: str = ""
     edition: int = 1
     code: dict[str, str] = {}
+    streams: dict[str, StreamRecord] = {}
     imported: str = ""
     threshold: FiniteFloat | None = None
 

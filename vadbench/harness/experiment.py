@@ -18,7 +18,8 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
-from vadbench.base.needs import Facts
+from vadbench.base.needs import CLIP_STREAM, Facts
+from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import Dataset
@@ -30,18 +31,21 @@ from vadbench.harness.environment import choose_device
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.given_features import GivenFeatures
 from vadbench.harness.provision import Provision, provide
+from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
-from vadbench.records.record import weights_name
+from vadbench.records.record import StreamRecord, weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
 
 @dataclass(frozen=True)
 class Request:
     """The request of a user; the fields are the options of ``vadbench run``.
+
+    ``features`` is the folder of the first stream, ``streams`` has those given by name.
 
     ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
     """
@@ -54,6 +58,8 @@ class Request:
     protocol_name: str = "native"
     data_root: Path | None = None
     features: Path | None = None
+    streams: Mapping[str, Path] = field(default_factory=dict)
+    spacings: Mapping[str, RowSpacing] = field(default_factory=dict)
     features_layout: LayoutName | None = None
     crop: str | None = None
     subset: str | None = None
@@ -112,6 +118,11 @@ class Experiment:
         return self.provision.fingerprint.to_dict()
 
     @property
+    def streams(self) -> dict[str, StreamRecord]:
+        """The streams beside the first in a record."""
+        return {name: stream.record for name, stream in self.provision.streams.items()}
+
+    @property
     def clip_source(self) -> dict[str, str]:
         """The CLIP in a record: weights from a file are named by the file's name, and by their hash."""
         source = self.clip.source
@@ -124,8 +135,9 @@ class Experiment:
 
     def without_folders(self, text: str) -> str:
         """Return a text for a record, without the folders of this machine."""
-        folders = [self.dataset.root, self.provision.features.folder, self.out, cache_root(), Path.cwd(), Path.home()]
-        return without_folders(text, folders)
+        beside = [stream.source.folder for stream in self.provision.streams.values()]
+        folders = [self.dataset.root, self.provision.features.folder, *beside, self.out, cache_root()]
+        return without_folders(text, [*folders, Path.cwd(), Path.home()])
 
     def notes(self) -> list[str]:
         """Return the notes that a reader of the results needs before comparing them."""
@@ -168,7 +180,9 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
     changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
-    if request.features is None and request.features_layout is not None:
+    wanted = config.needs().streams
+    features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
+    if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     device = choose_device(request.device)
     make_folder(request.out)
@@ -183,7 +197,9 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         clip,
         cache_root(),
         rules,
-        None if request.features is None else GivenFeatures(request.features, request.features_layout),
+        None if features is None else GivenFeatures(features, request.features_layout),
+        line=wanted[0] if wanted else CLIP_STREAM,
+        streams=streams,
         # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
         crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
         allow_incomplete=request.allow_incomplete,
