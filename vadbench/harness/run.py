@@ -102,21 +102,22 @@ def _run(
     except Exception as error:
         reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
         if not isinstance(error, StorageError):
-            data = {"train": training.split, "test": test}
+            data = {**training.splits, "test": test}
             reason = experiment.without_folders(reason)
             write_record(place, record(status="failed", error=reason, data=data, created=_now()))
         raise
     test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
     folder = training.folder.path
+    info = read_info(folder)
     return record(
         status="finished",
-        data={"train": training.split, "test": test},
+        data={**training.splits, "test": test},
         metrics=found.metrics,
         diagnostics=found.diagnostics,
         notes=[
             *experiment.notes(),
-            *_origin_notes(read_info(folder), experiment),
-            *selection_notes(experiment.protocol.selection, folder),
+            *_origin_notes(info, experiment),
+            *selection_notes(experiment.protocol.selection, folder, info.selected_by),
             *found.notes,
         ],
         seconds=meter.seconds,
