@@ -36,13 +36,12 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
     A method that was trained on other classes is measured on those that both data sets name.
     """
     provision, dataset = experiment.provision, experiment.dataset
-    inputs = scored_inputs(provision, provision.scored, method.task.seed)
-    scores = score_videos(method, inputs, provision.joined, experiment.precision, progress, total=len(provision.scored))
+    videos = provision.videos[split]
+    chosen = provision.scored if split == "test" else provision.scored_like_test([v.name for v in videos])
+    inputs = scored_inputs(provision, chosen, method.task.seed)
+    scores = score_videos(method, inputs, provision.joined, experiment.precision, progress, total=len(chosen))
     official = dataset.classes.names
-    truth = {
-        v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels)))
-        for v in provision.videos[split]
-    }
+    truth = {v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels))) for v in videos}
     videos, classes = [truth[s.name] for s in scores], dataset.classes
     if method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
