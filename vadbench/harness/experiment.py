@@ -22,7 +22,7 @@ from vadbench.base.needs import CLIP_STREAM, Facts
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import Dataset
+from vadbench.dataset import SPLITS, Dataset
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
@@ -175,6 +175,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
     )
+    _require_train_split(start, dataset_class, config)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     if start.info is None:
         require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
@@ -198,6 +199,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         cache_root(),
         rules,
         None if features is None else GivenFeatures(features, request.features_layout),
+        # Validation videos are looked at only by a training that selects weights.
+        splits=SPLITS if rules.selection == "validation" and start.info is None else ("train", "test"),
         line=wanted[0] if wanted else CLIP_STREAM,
         streams=streams,
         # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
@@ -268,6 +271,20 @@ def _config(
         config = trained_config(start.info, method.Config, version)
     require_trainable(start.method, method, config)
     return config
+
+
+def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
+    """Raise if a method must be trained and the data set is for testing alone.
+
+    Raises:
+        ConfigError: says how the method can be evaluated there.
+    """
+    learns = config.needs().supervision in ("weak", "one-class")
+    if learns and start.info is None and "train" not in dataset.expected:
+        raise ConfigError(
+            f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
+            f" and evaluate it with --from RUN --dataset {start.dataset}"
+        )
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -124,9 +124,9 @@ def current_inputs(
         identity = {name: verified.look(source, name).digest for name in source.names}
     beside = current_streams(streams or {}, every, cache / "features" / dataset.name)
     return {
-        split: digest([_entry(v, identity[v.name], *beside[v.name]) for v in videos[split]])
-        for split in SPLITS
-        if all(v.name in identity and v.name in beside for v in videos[split])
+        split: digest([_entry(v, identity[v.name], *beside[v.name]) for v in own])
+        for split, own in videos.items()
+        if all(v.name in identity and v.name in beside for v in own)
     }
 
 
@@ -138,6 +138,7 @@ def provide(
     rules: Protocol,
     given: GivenFeatures | None = None,
     *,
+    splits: Collection[Split] = SPLITS,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
     crop_asked: bool = False,
@@ -155,6 +156,7 @@ def provide(
         rules: how annotated intervals are read, which videos and crops take part, how far a count may be off.
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
+        splits: those that take part, where the data set has them.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
@@ -167,7 +169,7 @@ def provide(
     folder = cache / "features" / dataset.name
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
-        listed = participants(dataset, rules)
+        listed = participants(dataset, rules, splits)
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
