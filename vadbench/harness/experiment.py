@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
-from vadbench.base.needs import CLIP_STREAM, Facts
+from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
@@ -175,10 +176,16 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
     )
-    _require_train_split(start, dataset_class, config)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
-    if start.info is None:
-        require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
+    fits = partial(require_fit, start.method, config, trained=start.info is not None)
+    given = {CLIP_STREAM, *request.streams, *([] if request.features is None else config.needs().streams[:1])}
+    facts = Facts(
+        start.dataset,
+        dataset_class.classes,
+        splits=tuple(dataset_class.expected),
+        streams={name: StreamFacts() for name in sorted(given)},
+    )
+    fits(facts)
     changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
     wanted = config.needs().streams
@@ -201,6 +208,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         None if features is None else GivenFeatures(features, request.features_layout),
         # Validation videos are looked at only by a training that selects weights.
         splits=SPLITS if rules.selection == "validation" and start.info is None else ("train", "test"),
+        fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
         line=wanted[0] if wanted else CLIP_STREAM,
         streams=streams,
         # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
@@ -271,20 +279,6 @@ def _config(
         config = trained_config(start.info, method.Config, version)
     require_trainable(start.method, method, config)
     return config
-
-
-def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
-    """Raise if a method must be trained and the data set is for testing alone.
-
-    Raises:
-        ConfigError: says how the method can be evaluated there.
-    """
-    learns = config.needs().supervision in ("weak", "one-class")
-    if learns and start.info is None and "train" not in dataset.expected:
-        raise ConfigError(
-            f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
-            f" and evaluate it with --from RUN --dataset {start.dataset}"
-        )
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:

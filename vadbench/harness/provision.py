@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.method_config import Rows
-from vadbench.base.needs import CLIP_STREAM
+from vadbench.base.needs import CLIP_STREAM, Kind
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
@@ -22,6 +22,7 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore
+from vadbench.harness.fitness import have_files, video_counts
 from vadbench.harness.frame_counts import video_lengths
 from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_given, open_of_videos
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
@@ -139,6 +140,7 @@ def provide(
     given: GivenFeatures | None = None,
     *,
     splits: Collection[Split] = SPLITS,
+    fits: Callable[[Mapping[tuple[str, Kind], int], bool], None] = lambda videos, files: None,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
     crop_asked: bool = False,
@@ -157,6 +159,7 @@ def provide(
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
         splits: those that take part, where the data set has them.
+        fits: raises if the method cannot run, given the number of videos by split and kind and whether there are files.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
@@ -170,6 +173,7 @@ def provide(
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
+        fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)

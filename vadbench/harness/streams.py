@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vadbench.base.config import read_toml
 from vadbench.base.errors import ConfigError, DataError, FeatureError, MediaError, did_you_mean, first_complaint
 from vadbench.base.hashing import digest
-from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.spacing import RowSpacing, inferred_spacing, rows_of, spacing_fits
 from vadbench.base.types import Progress
 from vadbench.data.media import frame_rate
@@ -52,7 +51,7 @@ def choose_streams(
     streams: Mapping[str, Path],
     spacings: Mapping[str, RowSpacing],
 ) -> tuple[Path | None, dict[str, GivenStream]]:
-    """Return the folder of the first stream, where one is named, and those of the others.
+    """Return the folder of the first stream, where one is named, and those of the others, none of which is missing.
 
     Args:
         method: its name.
@@ -62,7 +61,7 @@ def choose_streams(
         spacings: the spacings given by name.
 
     Raises:
-        ConfigError: a stream is missing, or something was given of one that the method does not read.
+        ConfigError: something was given of a stream that the method does not read.
     """
     reads = f"'{method}' reads {', '.join(wanted) or 'no features'} with these settings"
     for name in [*streams, *spacings]:
@@ -79,11 +78,6 @@ def choose_streams(
             f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
         )
     place = streams.get(first, features)
-    missing = [name for name in others if name not in streams]
-    if place is None and first not in ("", CLIP_STREAM):
-        missing.insert(0, first)  # only CLIP's rows can be extracted here
-    if missing:
-        raise ConfigError(f"{reads}; give its features of {missing[0]} with --features {missing[0]}=DIR")
     return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
