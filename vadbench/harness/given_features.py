@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,18 +78,12 @@ def open_given(
     here = [v for v in everything if v.name in present]
     sampled = set() if fingerprint.known else set(sampled_videos(sorted(v.name for v in here)))
     verified = VerifiedFeatures(cache / CHECKED)
-    looks: dict[str, VideoLook] = {}
-    damaged = []
-    for done, video in enumerate(here):
-        progress("checking features", done, len(here))
-        try:
-            require_file(source, video)
-            looks[video.name] = verified.look(source, video.name, sampled)
-        except FeatureError as error:
-            if not leave_out:
-                raise
-            damaged.append(str(error))
-    progress("checking features", len(here), len(here))
+
+    def look(video: Video) -> VideoLook:
+        require_file(source, video)
+        return verified.look(source, video.name, sampled)
+
+    looks, damaged = look_at(here, look, leave_out, progress)
     if not looks:
         why = f": {damaged[0]}" if damaged else "; check the folder"
         raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos{why}")
@@ -97,8 +91,9 @@ def open_given(
     if not fingerprint.known:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)
-        train = {v.name: looks[v.name].digest for v in videos["train"] if v.name in looks}
-        weights = f"{UNKNOWN}-{digest(train)}"
+        # A data set for testing alone has no others.
+        first = videos.get("train", videos["test"])
+        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
         origin = (
             f"of unknown origin; a row every {fingerprint.stride} frames, mean cosine with the class names under CLIP"
             f" {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
@@ -113,6 +108,37 @@ def open_given(
         {name: count_rows(source.folder, name, looks[name].rows) for name in names},
         [f"features given: {source.folder.name}, {origin}", *damaged, *notes],
     )
+
+
+def look_at(
+    videos: Sequence[Video], look: Callable[[Video], VideoLook], leave_out: bool, progress: Progress
+) -> tuple[dict[str, VideoLook], list[str]]:
+    """Look at the features of videos.
+
+    Args:
+        videos: those that have some.
+        look: at one of them.
+        leave_out: go on without damaged videos.
+        progress: told how far it is.
+
+    Returns:
+        what was seen of each video, and what is wrong with those left out.
+
+    Raises:
+        FeatureError: as ``look``, unless such videos are left out.
+    """
+    looks: dict[str, VideoLook] = {}
+    damaged = []
+    for done, video in enumerate(videos):
+        progress("checking features", done, len(videos))
+        try:
+            looks[video.name] = look(video)
+        except FeatureError as error:
+            if not leave_out:
+                raise
+            damaged.append(str(error))
+    progress("checking features", len(videos), len(videos))
+    return looks, damaged
 
 
 def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSource:
