@@ -9,7 +9,7 @@ highest segments.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.temporal import scaled
-from vadbench_baselines.config import MIL_DEFAULTS, MilConfig
+from vadbench_baselines.config import MilConfig
 
 HIDDEN = (512, 32)
 """Number of units of the network's hidden layers (paper, section 4.1)."""
@@ -38,7 +38,6 @@ class Mil(Method):
     """
 
     Config = MilConfig
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = MIL_DEFAULTS
 
     def __init__(self, config: MilConfig, task: Task) -> None:
         super().__init__(config, task)

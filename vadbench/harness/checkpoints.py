@@ -108,12 +108,12 @@ def read_info(folder: Path) -> CheckpointInfo:
         raise CheckpointError(f"{path} does not describe a checkpoint: {first_complaint(error)}") from error
 
 
-def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> MethodConfig:
+def trained_config(info: CheckpointInfo, settings: type[MethodConfig], version: str) -> MethodConfig:
     """Return the settings that a finished training was made with.
 
     Args:
         info: of the training.
-        method: its method.
+        settings: the settings class of its method.
         version: of the method that is installed.
 
     Raises:
@@ -124,7 +124,7 @@ def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> 
             f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
         )
     try:
-        return restored(method.Config, info.config)
+        return restored(settings, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
 

@@ -18,7 +18,7 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
-from vadbench.base.needs import CLIP_STREAM
+from vadbench.base.needs import CLIP_STREAM, Facts
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
@@ -28,6 +28,7 @@ from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
+from vadbench.harness.fitness import require_fit
 from vadbench.harness.given_features import GivenFeatures
 from vadbench.harness.provision import Provision, provide
 from vadbench.harness.streams import choose_streams
@@ -157,13 +158,14 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     """
     start = _starting_point(request)
     method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
+    settings = registry.method_config(start.method)
     version = registry.version(start.method)
     code: dict[Literal["method", "dataset"], Provenance] = {
         "method": registry.provenance("method", start.method),
         "dataset": registry.provenance("dataset", start.dataset),
     }
     # The settings of a training are those for the data set that it was made on.
-    defaults = method.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
+    defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = _config(request, start, method, version, defaults)
     preset = protocol(request.protocol_name, registry)
     named = preset.on(start.dataset)
@@ -175,8 +177,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     )
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     if start.info is None:
-        method.require_classes(config, dataset_class.classes)
-    changed = changed_names(config, resolve(method.Config, defaults, environment={}))
+        require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
+    changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
     wanted = config.needs().streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
@@ -259,11 +261,11 @@ def _config(
         CheckpointError: that training was made with another version of the method.
     """
     if start.info is None:
-        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method)
+        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method.Config)
         config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
     else:
         _require_settings_of_training(request, start.info)
-        config = trained_config(start.info, method, version)
+        config = trained_config(start.info, method.Config, version)
     require_trainable(start.method, method, config)
     return config
 
@@ -284,16 +286,16 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
 
 
 def with_descriptions(
-    assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
+    assignments: Sequence[str], descriptions: Path | None, name: str, settings: type[MethodConfig]
 ) -> Sequence[str]:
-    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that the method reads from a file.
+    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that is read from a file.
 
     Raises:
         ConfigError: the method reads none.
     """
     if descriptions is None:
         return assignments
-    if (setting := file_setting(method.Config)) is None:
+    if (setting := file_setting(settings)) is None:
         raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 

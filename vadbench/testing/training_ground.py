@@ -65,7 +65,7 @@ class TrainingGround:
         return Experiment(
             method_name=self.name,
             method=self.kind,
-            version=self.kind.version,
+            version=self.config.version,
             config=self.config,
             dataset=dataset,
             provision=provision,
