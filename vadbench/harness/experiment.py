@@ -29,7 +29,7 @@ from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_conf
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.given_features import GivenFeatures
+from vadbench.harness.given_features import ClipDemand, GivenFeatures
 from vadbench.harness.provision import Provision, provide
 from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
@@ -203,6 +203,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         splits=SPLITS if rules.selection == "validation" and start.info is None else ("train", "test"),
         line=wanted[0] if wanted else CLIP_STREAM,
         streams=streams,
+        asked=ClipDemand(config.needs().text, named=request.clip_model is not None or request.clip_weights is not None),
         # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
         crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
         allow_incomplete=request.allow_incomplete,

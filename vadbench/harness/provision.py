@@ -23,7 +23,14 @@ from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import video_lengths
-from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_given, open_of_videos
+from vadbench.harness.given_features import (
+    CHECKED,
+    ClipDemand,
+    GivenFeatures,
+    choose_features,
+    open_given,
+    open_of_videos,
+)
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
 from vadbench.harness.streams import GivenStream, current_streams, lay_out, open_streams
@@ -47,6 +54,7 @@ class Provision:
         notes: remarks on the data for readers of the results.
         line: name of the stream that the features are.
         streams: the streams beside it, by name.
+        foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -60,6 +68,7 @@ class Provision:
     notes: Sequence[str]
     line: str = CLIP_STREAM
     streams: Mapping[str, SideStream] = field(default_factory=dict)
+    foreign: bool = False
 
     @property
     def joined(self) -> Joining:
@@ -141,6 +150,7 @@ def provide(
     splits: Collection[Split] = SPLITS,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
+    asked: ClipDemand,
     crop_asked: bool = False,
     allow_incomplete: bool = False,
     progress: Progress = silent,
@@ -159,6 +169,7 @@ def provide(
         splits: those that take part, where the data set has them.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
+        asked: what is asked of the CLIP.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
@@ -174,7 +185,7 @@ def provide(
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
         else:
-            made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
+            made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
         videos, beside, of_streams = open_streams(
             streams or {}, dataset, made.videos, folder, allow_incomplete, progress
         )
@@ -208,6 +219,7 @@ def provide(
         ],
         line,
         laid,
+        made.foreign,
     )
 
 
