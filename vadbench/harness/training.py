@@ -81,10 +81,8 @@ def open_training(experiment: Experiment, seed: int, evaluation: str) -> Trainin
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
     provision = experiment.provision
-    beside = provision.streams
-    dims = {provision.line: provision.fingerprint.dim, **{name: s.record.dim for name, s in beside.items()}}
-    spacings = {provision.line: provision.fingerprint.stride, **{name: s.spacing for name, s in beside.items()}}
-    task = Task(classes, dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
+    spacings = provision.spacings
+    task = Task(classes, provision.dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
     return build_method(experiment.method, experiment.config, task, seed)
 
 
@@ -121,10 +119,10 @@ def save_training(
         validation=training.splits.get("validation"),
         classes=class_entries(dataset.classes),
         normal=dataset.classes.normal,
-        dim=experiment.clip.dim,
+        dim=next(iter(experiment.provision.dims.values()), 0),
         fingerprint=experiment.fingerprint,
         streams=experiment.streams,
-        clip=ClipEntry(**experiment.clip_source),
+        clip=ClipEntry(**experiment.clip_source) if experiment.clip_source else None,
         seed=training.seed,
         subset=experiment.protocol.subset,
         selection=selection,
@@ -145,8 +143,8 @@ def training_identity(
         config=experiment.config,
         classes=classes_in_keys(experiment),
         manifest=splits["train"].manifest if "train" in splits else "",
-        fingerprint=experiment.provision.fingerprint.digest,
-        clip=experiment.clip.weights_sha256,
+        fingerprint=experiment.provision.fingerprint.digest if experiment.provision.fingerprint else "",
+        clip=experiment.clip.weights_sha256 if experiment.clip else "",
         subset=experiment.protocol.subset,
         selection=selection,
         seed=seed,
@@ -173,7 +171,10 @@ def classes_in_keys(experiment: Experiment) -> list[Any]:
 
 
 def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
-    trained, here = Fingerprint.from_dict(info.fingerprint), experiment.provision.fingerprint
+    here = experiment.provision.fingerprint
+    if here is None:  # as was then, with the same settings
+        return
+    trained = Fingerprint.from_dict(info.fingerprint)
     if not (trained.known or here.known):
         # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
         here = replace(here, weights=trained.weights)
