@@ -36,9 +36,11 @@ from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import Experiment, Request, open_experiment
 from vadbench.harness.run import run
 from vadbench.harness.training import build
+from vadbench.harness.video_inputs import training_data
 from vadbench.metrics.ranking import evaluate
 from vadbench.plugins.registry import installed
 from vadbench.scoring.alignment import align
+from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 from vadbench.tables.formats import render
 from vadbench.tables.table import tables_from_json
@@ -102,10 +104,9 @@ def _shuffled(experiment: Experiment, seed: int) -> Experiment:
 
 def _untrained(experiment: Experiment, seed: int) -> float:
     method = build(experiment, experiment.dataset.classes, seed)
-    normal = [v for v in experiment.provision.videos["train"] if experiment.dataset.is_normal(v)]
-    features = experiment.provision.features
-    method.prepare(features.crop_rows(v.name, "center") for v in normal)
-    return _auc(experiment, method, features)
+    provision, classes = experiment.provision, experiment.dataset.classes
+    method.prepare(training_data(provision, provision.videos["train"], classes, "one", seed))
+    return _auc(experiment, method, provision.features)
 
 
 def _zero_shot(weights: str, out: Path) -> float:
@@ -122,7 +123,7 @@ def _zero_shot(weights: str, out: Path) -> float:
 def _auc(experiment: Experiment, method: Any, features: FeatureSource) -> float:
     provision = experiment.provision
     videos = {v.name: v for v in provision.videos["test"]}
-    scores = score_videos(method, features, provision.scored, provision.frames)
+    scores = score_videos(method, open_videos(features, provision.scored, provision.frames))
     rows = align(scores, videos, features.fingerprint.stride, experiment.dataset.classes, experiment.protocol)
     return _value(evaluate(rows)["AUC"].value)
 

@@ -6,7 +6,7 @@ The harness makes all of them; a method only reads them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -124,6 +124,21 @@ class VideoInput:
         if not self.streams:
             raise PluginError(f"video {self.name} has no rows: the method's needs() name no stream; name one there")
         return next(iter(self.streams.values())).read()
+
+    def window(self, first: int, end: int) -> VideoInput:
+        """Return the rows from ``first`` to before ``end`` as a video; streams but the time line stay whole."""
+        if (first, end) == (0, self.row_count):
+            return self
+        cut = replace(self, row_count=end - first, first_row=self.first_row + first)
+        if not self.streams:
+            return cut
+        line = next(iter(self.streams.values()))
+        rows = StreamInput(lambda: line.read()[..., first:end, :], end - first, line.spacing)
+        return cut.with_line(rows)
+
+    def with_line(self, line: StreamInput) -> VideoInput:
+        """Return the video with other rows as its time line."""
+        return replace(self, streams={**self.streams, next(iter(self.streams)): line})
 
     def stream(self, name: str) -> StreamInput:
         """Return a stream by name, its rows as they are stored.

@@ -37,6 +37,7 @@ from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
 from vadbench.harness import environment
+from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
 from vadbench.training.loop import arithmetic, autocast
 from vadbench.training.optimisers import adamw
@@ -165,7 +166,10 @@ def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
 def batch_of(method: Method, videos: int) -> Batch:
     """A training batch of drawn features, the first half of the videos abnormal."""
     rng, device = np.random.default_rng(0), method.task.device
-    views = [method.view(rng.standard_normal((600, method.task.dim), np.float32), rng) for _ in range(videos)]
+    views = [
+        method.view(VideoInput.of_rows(rng.standard_normal((600, method.task.dim), np.float32)), rng)
+        for _ in range(videos)
+    ]
     stacked = {key: torch.from_numpy(np.stack([v[key] for v in views])).to(device) for key in views[0]}
     return Batch(stacked, labels_of(method, videos).to(device))
 
@@ -200,15 +204,15 @@ def step(
 def score(method: Method, frames: list[int], forget: bool) -> Callable[[], None]:
     """Scoring videos one after another; ``forget``: text is encoded before the first of them."""
     stride = method.config.rows.stride
-    videos = [torch.randn(-(-n // stride), method.task.dim) for n in frames]
+    videos = [VideoInput.of_rows(torch.randn(-(-n // stride), method.task.dim)) for n in frames]
     method.eval()
 
     @torch.inference_mode()
     def run() -> None:
         if forget:
             method.eval()
-        for rows in videos:
-            method.score([rows])
+        for video in videos:
+            method.score([video])
 
     return run
 

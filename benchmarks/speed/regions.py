@@ -28,6 +28,7 @@ from vadbench.base.files import write_json
 from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.features.regions import REGIONS, cut
 from vadbench.harness import environment
+from vadbench.inputs import VideoInput
 from vadbench.method import Task
 
 HEIGHT, WIDTH = 240, 320
@@ -80,7 +81,7 @@ def measure(clip: Clip, options: argparse.Namespace) -> dict[str, dict[str, floa
 
     def similarity(rows: Tensor) -> float:
         with torch.inference_mode():
-            return float(method.score([rows])[0].anomaly.max())
+            return float(method.score([VideoInput.of_rows(rows)])[0].anomaly.max())
 
     ways: dict[str, Callable[[], Tensor]] = {"frame-based": whole, "object-centric": objects}
     taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}

@@ -8,17 +8,17 @@ similarities which class it is then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from vadbench.base.errors import DataError
-from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task, TrainingData, VideoInput
 from vadbench_anomalyclip.checkpoint import to_ours
 from vadbench_anomalyclip.config import DATASET_DEFAULTS, AnomalyClipConfig
 from vadbench_anomalyclip.losses import weighted_terms
@@ -59,7 +59,7 @@ class AnomalyClip(Method):
         self.temporal = TemporalModel(config, inputs)
         self.register_buffer("centroid", torch.zeros(task.dim))
 
-    def prepare(self, normal_features: Iterable[NDArray[np.floating[Any]]]) -> None:
+    def prepare(self, data: TrainingData) -> None:
         """Compute the centroid: the mean of all rows of all normal videos, so that long videos count more (spec 2.4).
 
         Raises:
@@ -68,7 +68,8 @@ class AnomalyClip(Method):
         if not self.config.centre_features:
             return
         total, rows = np.zeros(self.task.dim), 0
-        for features in normal_features:
+        for video in data.normal:
+            features = video.rows
             total += features.sum(0, dtype=np.float64)
             rows += len(features)
         if not rows:
@@ -77,12 +78,13 @@ class AnomalyClip(Method):
             )
         self.centroid.copy_(torch.from_numpy(total / rows))
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(segments * segment_length, dim)``, float32."""
 
         def draw(high: int, size: int) -> NDArray[np.integer[Any]]:
             return rng.integers(high, size=size)
 
+        features = video.rows
         index = training_rows(len(features), self.config.segments, self.config.segment_length, draw)
         return {"features": np.asarray(features[index], np.float32)}
 
@@ -116,13 +118,13 @@ class AnomalyClip(Method):
         masks = draw_masks(len(features), self.config, scores.device)
         return choose(scores, columns, masks, self.config)
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the probability of being abnormal of each row, and of each class; the rest is that of normal."""
         directions = self.directions(self.centroid)
         grid = (self.config.segments, self.config.segment_length)
         similarities, windows = [], []
-        for rows in videos:
-            features = rows.float() - self.centroid
+        for video in videos:
+            features = video.rows.float() - self.centroid
             similarity = self.selector(features, directions, batch_statistics=False)
             similarities.append(similarity.float())
             windows.append(to_windows(self.temporal.projection(self._inputs(features, similarity)), *grid))
@@ -138,16 +140,16 @@ class AnomalyClip(Method):
         """Return the reach, the whole video: every window takes segments from all of it (spec 2.6)."""
         return Reach(self.config.segments * self.config.segment_length, whole=True)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the authors' groups, all at one learning rate (spec 4): temporal model, prompts, text projection."""
         prompts = dict(self.directions.named_parameters())
         projection = prompts.pop("text_projection", None)
-        groups = [
-            ("temporal", list(self.temporal.parameters())),
-            ("directions", list(prompts.values())),
-            ("text_projection", [] if projection is None else [projection]),
-        ]
-        return [{"name": name, "params": parameters} for name, parameters in groups if parameters]
+        groups = {
+            "temporal": list(self.temporal.parameters()),
+            "directions": list(prompts.values()),
+            "text_projection": [] if projection is None else [projection],
+        }
+        return {name: parameters for name, parameters in groups.items() if parameters}
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
         """Load the authors' weights; the centroid is not among them and is computed by :meth:`prepare`.

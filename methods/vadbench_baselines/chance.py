@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vadbench.base.method_config import MethodConfig
-from vadbench.method import Method, Scores, Task
+from vadbench.method import Method, Scores, Task, VideoInput
 
 
 class Random(Method):
@@ -26,8 +26,8 @@ class Random(Method):
         super().__init__(config, task)
         self.register_buffer("key", torch.randint(2**31, ()))
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        return [self._score(rows) for rows in videos]
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
+        return [self._score(video.rows) for video in videos]
 
     def _score(self, rows: Tensor) -> Scores:
         content = zlib.crc32(rows.cpu().contiguous().numpy().tobytes())

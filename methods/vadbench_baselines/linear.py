@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import in_chunks
 from vadbench.nn.sampling import drawn_sample, top_mean
 from vadbench.nn.temporal import LocalGlobal, scaled
@@ -44,9 +44,9 @@ class ClipLinear(Method):
         nn.init.zeros_(self.classifier.bias)
         self.classifier.bias.data[task.classes.normal] = math.log(len(task.classes.abnormal))
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
-        length = self.config.length
+        features, length = video.rows, self.config.length
         return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
@@ -67,9 +67,11 @@ class ClipLinear(Method):
         logits = self.forward(batch.views["features"], lengths)
         return {"class": class_loss(logits, lengths, batch.labels > 0, self.config.k_ratio)}
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the class probabilities of each row."""
-        found = in_chunks(lambda rows, lengths: {"class": self.forward(rows, lengths)}, videos, self.config.length)
+        found = in_chunks(
+            lambda rows, lengths: {"class": self.forward(rows, lengths)}, [v.rows for v in videos], self.config.length
+        )
         return [Scores.from_classes(of_video["class"].softmax(-1), self.task.classes) for of_video in found]
 
     @property

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.temporal import scaled
 from vadbench_baselines.config import MIL_DEFAULTS, MilConfig
 
@@ -47,11 +47,12 @@ class Mil(Method):
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``segments`` ``(segments, dim)``, float32; it is deterministic.
 
         A video of fewer rows has segments of one row, some of them several times.
         """
+        features = video.rows
         bounds = zip(*parts(len(features), self.config.segments), strict=True)
         means = [scaled(torch.from_numpy(np.array(features[a:b], np.float32))).mean(0) for a, b in bounds]
         return {"segments": torch.stack(means).numpy()}
@@ -78,9 +79,12 @@ class Mil(Method):
             "class": class_of_highest(logits[~normal], abnormal, labels),
         }
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of the segment of each row, or of the row by itself."""
-        return [self._of_rows(rows) if self.config.scored == "rows" else self._of_segments(rows) for rows in videos]
+        return [
+            self._of_rows(video.rows) if self.config.scored == "rows" else self._of_segments(video.rows)
+            for video in videos
+        ]
 
     @property
     def reach(self) -> Reach:

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.method_config import MethodConfig
-from vadbench.method import Method, Reach, Scores, Task
+from vadbench.method import Method, Reach, Scores, Task, VideoInput
 
 
 class Config(MethodConfig):
@@ -44,8 +44,8 @@ class ZeroShot(Method):
         """Return the reach, a single row."""
         return Reach()
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
-        return [self._score(rows) for rows in videos]
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
+        return [self._score(video.rows) for video in videos]
 
     def _score(self, rows: Tensor) -> Scores:
         cosines = normalize(rows, dim=-1) @ self.prompts.T

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.nn.sampling import drawn_sample
 from vadbench_descriptions.bank import ReadsBank
@@ -58,9 +58,9 @@ class DescriptionsFrame(ReadsBank, Method):
         self.biases = nn.Parameter(torch.zeros(len(owners)))
         self.knows_classes = bool(of_classes)
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
-        length = self.config.length
+        features, length = video.rows, self.config.length
         return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -79,9 +79,9 @@ class DescriptionsFrame(ReadsBank, Method):
         is_normal = labels[:, self.task.classes.normal]
         return {"normal": losses[is_normal].sum() / len(losses), "abnormal": losses[~is_normal].sum() / len(losses)}
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of each row after the vote of its neighbours."""
-        return [self._score(rows) for rows in videos]
+        return [self._score(video.rows) for video in videos]
 
     @property
     def reach(self) -> Reach:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import in_chunks
 from vadbench.nn.sampling import drawn_sample
 from vadbench.nn.temporal import LocalGlobal, scaled
@@ -40,9 +40,9 @@ class DescriptionsVideo(ReadsBank, Method):
         )
         self.prompts = Prompts(config.prompt, config.descriptions, task)
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
-        length = self.config.length
+        features, length = video.rows, self.config.length
         return {"features": drawn_sample(features, length, rng), "length": np.array(min(len(features), length))}
 
     def forward(self, features: Tensor, lengths: Tensor, text: Tensor) -> Tensor:
@@ -71,10 +71,12 @@ class DescriptionsVideo(ReadsBank, Method):
                 terms["contrast"] = config.contrast_weight * contrast_loss(text.float(), self.task.classes.normal)
         return terms
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return class probabilities of each row, and their sum over the abnormal classes as the anomaly score."""
         text, temperature = self.prompts.text_features(), self.config.temperature
-        found = in_chunks(lambda rows, lengths: {"cosine": self(rows, lengths, text)}, videos, self.config.length)
+        found = in_chunks(
+            lambda rows, lengths: {"cosine": self(rows, lengths, text)}, [v.rows for v in videos], self.config.length
+        )
         return [
             Scores.from_classes((of_video["cosine"] / temperature).softmax(-1), self.task.classes) for of_video in found
         ]

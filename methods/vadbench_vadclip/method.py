@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.method import Batch, Method, Reach, Scores, Task
+from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.attention import Mlp
 from vadbench.nn.chunks import in_chunks
 from vadbench.nn.parts import sum_of_parts
@@ -58,10 +58,10 @@ class VadClip(Method):
         if config.score_branch == "best":
             self.register_buffer("separation", torch.zeros(2))
 
-    def view(self, features: NDArray[np.floating[Any]], rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+    def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``; it
         is deterministic."""
-        length = self.config.length
+        features, length = video.rows, self.config.length
         return {"features": averaged_sample(features, length), "length": np.array(min(len(features), length))}
 
     def forward(self, features: Tensor, lengths: Tensor, text: Tensor | None) -> dict[str, Tensor]:
@@ -116,10 +116,12 @@ class VadClip(Method):
                 terms["divergence"] = self.config.divergence_weight * divergence(text.float(), self.task.classes.normal)
         return terms
 
-    def score(self, videos: Sequence[Tensor]) -> list[Scores]:
+    def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return scores of both branches of each row, and the align branch's class probabilities."""
         text = self.text_features()
-        found = in_chunks(lambda rows, lengths: self.forward(rows, lengths, text), videos, self.config.length)
+        found = in_chunks(
+            lambda rows, lengths: self.forward(rows, lengths, text), [v.rows for v in videos], self.config.length
+        )
         return [self._scores(logits) for logits in found]
 
     @property

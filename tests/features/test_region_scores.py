@@ -13,6 +13,7 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.regions import SLOTS
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method, Scores, Task
+from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("A"), VideoClass("B")), normal=0)
@@ -23,7 +24,8 @@ class Echo(Method):
     """Scores that are the rows: the anomaly score, two class probabilities, a branch."""
 
     def score(self, videos):
-        return [Scores(v[:, 0], torch.stack([1 - v[:, 0], v[:, 1], v[:, 2]], 1), {"other": v[:, 3]}) for v in videos]
+        every = [video.rows for video in videos]
+        return [Scores(v[:, 0], torch.stack([1 - v[:, 0], v[:, 1], v[:, 2]], 1), {"other": v[:, 3]}) for v in every]
 
 
 class Held(FeatureSource):
@@ -56,7 +58,9 @@ def scores_of(values):
     source = Held(values)
     chosen = {name: source.crops(name) for name in source.names}
     method = Echo(Method.Config(), TASK)
-    return {s.name: s for s in score_videos(method, source, chosen, dict.fromkeys(source.names, 100))}
+    return {
+        s.name: s for s in score_videos(method, open_videos(source, chosen, dict.fromkeys(source.names, 100)), "max")
+    }
 
 
 def test_a_score_is_the_maximum_over_regions_with_the_classes_of_the_region_that_has_it(monkeypatch):

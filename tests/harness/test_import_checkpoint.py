@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from vadbench_anomalyclip.checkpoint import _frozen, reference_names
 from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 
+from method_inputs import as_videos
 from places import PLUGIN
 from vadbench.base.errors import CheckpointError
 from vadbench.harness.experiment import Request, open_experiment
@@ -236,7 +237,7 @@ def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_spl
     assert record["protocol"]["selection"] == "best-on-test"
     assert any("weights selected on the test split" in n for n in record["notes"])
     expected = method.eval().score(
-        [torch.from_numpy(experiment.provision.features.crop_rows("test-0", "center").copy())]
+        as_videos([torch.from_numpy(experiment.provision.features.crop_rows("test-0", "center").copy())])
     )
     from vadbench.records.scores import load_split
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from method_inputs import as_videos, labelled
 from vadbench.dataset import ClassTable
+from vadbench.inputs import TrainingVideo, VideoInput
 from vadbench.method import Batch, Method
-from vadbench.training.batches import Sample, weak_labels
+from vadbench.training.batches import weak_labels
 
 DIM = 24
 
@@ -23,7 +25,7 @@ def batch():
     def make(method: Method, rows: tuple[int, ...] = (40, 5, 16, 1)) -> Batch:
         rng = np.random.default_rng(5)
         drawn = [np.random.default_rng(i).standard_normal((n, DIM)).astype(np.float32) for i, n in enumerate(rows)]
-        views = [method.view(x, rng) for x in drawn]
+        views = [method.view(VideoInput.of_rows(x), rng) for x in drawn]
         table = method.task.classes
         names = [[table.names[c]] for c in (*table.abnormal, table.normal)]
         half = len(rows) // 2
@@ -42,7 +44,7 @@ class ToyVideo:
 
     rows: np.ndarray
     classes: np.ndarray
-    sample: Sample
+    sample: TrainingVideo
 
 
 @pytest.fixture
@@ -67,8 +69,7 @@ def toy():
                 away = classes != table.normal
                 x[away] += 0.7 * ways[classes[away]]
             x = x.astype(np.float32)
-            labels, first = weak_labels([table.names[c] for c in carried], table)
-            videos.append(ToyVideo(x, classes, Sample(lambda x=x: x, labels, first)))
+            videos.append(ToyVideo(x, classes, labelled(x, [table.names[c] for c in carried], table)))
         return videos
 
     return make
@@ -82,7 +83,7 @@ def learnt():
     def measure(method: Method, videos: list[ToyVideo]) -> dict[str, float]:
         table = method.task.classes
         with torch.inference_mode():
-            scores = method.eval().score([torch.from_numpy(v.rows) for v in videos])
+            scores = method.eval().score(as_videos([torch.from_numpy(v.rows) for v in videos]))
         truth = np.concatenate([v.classes for v in videos])
         abnormal = truth != table.normal
         said = {"anomaly": [s.anomaly for s in scores]}

@@ -22,10 +22,12 @@ from vadbench_anomalyclip.sampling import from_windows, to_windows, training_row
 from vadbench_anomalyclip.selector import Chosen, Masks, Selector, choose, draw_masks
 from vadbench_anomalyclip.temporal import MultiScaleNetwork, TemporalModel
 
+from method_inputs import all_normal, as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError, DataError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.inputs import TrainingData, VideoInput
 from vadbench.method import Batch, Task
 from vadbench.training.loop import autocast, fit
 
@@ -84,18 +86,18 @@ def features(rows: int, seed: int = 0) -> np.ndarray:
 
 def scores_of(method: AnomalyClip, *videos: np.ndarray) -> list[Any]:
     with torch.inference_mode():
-        return method.score([torch.from_numpy(v) for v in videos])
+        return method.score(as_videos([torch.from_numpy(v) for v in videos]))
 
 
 @pytest.mark.parametrize("settings", ABLATIONS, ids=str)
 def test_every_ablation_trains_and_scores(batch, settings):
     method = build(**settings)
-    method.prepare([features(30, 8), features(20, 9)])
+    method.prepare(all_normal([features(30, 8), features(20, 9)], CLASSES))
     terms = method.train().loss(batch(method))
     assert set(terms) == {n for n, w in method.config.loss.model_dump().items() if n != "smooth_within" and w > 0}
     torch.stack(list(terms.values())).sum().backward()
     assert all(torch.isfinite(t) for t in terms.values())
-    grouped = [p for g in method.parameter_groups() for p in g["params"]]
+    grouped = [p for g in method.groups().values() for p in g]
     assert {id(p) for p in grouped} == {id(p) for p in method.parameters()}
     assert len(grouped) == len({id(p) for p in grouped})
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in grouped)
@@ -132,9 +134,9 @@ def test_scoring_in_training_mode_leaves_the_statistics_alone():
 
 def test_state_survives_a_round_trip_without_the_text_tower(batch):
     method = build().train()
-    method.prepare([features(30)])
+    method.prepare(all_normal([features(30)], CLASSES))
     sum(method.loss(batch(method)).values()).backward()
-    torch.optim.AdamW(method.parameter_groups(), lr=0.1).step()
+    torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.1).step()
     state = method.state_dict()
     assert not any("tower" in k or "token" in k or "resblocks" in k for k in state)
     torch.manual_seed(2)
@@ -161,7 +163,7 @@ def test_scores_follow_the_weights():
 def test_normal_context_gets_a_zero_gradient_and_only_decays(batch):
     method = build().train()
     before = method.directions.ctx.detach().clone()
-    optimiser = torch.optim.AdamW(method.parameter_groups(), lr=0.01, weight_decay=0.2)
+    optimiser = torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.01, weight_decay=0.2)
     sum(method.loss(batch(method)).values()).backward()
     assert torch.equal(method.directions.ctx.grad[CLASSES.normal], torch.zeros(2, 32))
     assert all(method.directions.ctx.grad[c].any() for c in CLASSES.abnormal)
@@ -220,13 +222,13 @@ def test_ablations_take_no_released_checkpoint(settings):
 def test_centroid_is_the_mean_of_all_rows():
     method = build()
     videos = [features(1, 1), features(700, 2), features(30, 3)]
-    method.prepare(iter(videos))
+    method.prepare(all_normal(videos, CLASSES))
     np.testing.assert_allclose(method.centroid, np.concatenate(videos).mean(0, dtype=np.float64), rtol=1e-6, atol=1e-7)
     uncentred = build(centre_features=False)
-    uncentred.prepare(iter(videos))
+    uncentred.prepare(all_normal(videos, CLASSES))
     assert not uncentred.centroid.any()
     with pytest.raises(DataError, match="at least one normal training video"):
-        build().prepare([])
+        build().prepare(all_normal([], CLASSES))
 
 
 def test_first_of_several_labels_counts():
@@ -240,7 +242,7 @@ def test_bf16_leaves_scores_fine_enough_to_rank():
     method = build().eval()
     rows = torch.randn(3000, method.task.dim, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), autocast("bf16", torch.device("cpu")):
-        found = method.score([rows])[0]
+        found = method.score(as_videos([rows]))[0]
     assert len(found.anomaly.unique()) > 1000
     torch.testing.assert_close(found.classes.sum(1), torch.ones(len(rows)), atol=1e-5, rtol=0)
 
@@ -249,10 +251,10 @@ def test_a_new_centroid_gives_new_directions():
     method = build().eval()
     rows = torch.randn(50, method.task.dim, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        before = method.score([rows])[0].classes
-        method.prepare([3 + rows.numpy()])
-        after = method.score([rows])[0].classes
-        fresh = method.train().eval().score([rows])[0].classes
+        before = method.score(as_videos([rows]))[0].classes
+        method.prepare(all_normal([3 + rows.numpy()], CLASSES))
+        after = method.score(as_videos([rows]))[0].classes
+        fresh = method.train().eval().score(as_videos([rows]))[0].classes
     assert not torch.allclose(before, after)
     assert torch.equal(after, fresh)
 
@@ -286,7 +288,7 @@ def test_training_rows_cover_the_video_in_order(rows, segments, data):
 def test_view_reads_only_its_rows(tmp_path):
     array = np.memmap(tmp_path / "f.bin", np.float16, "w+", shape=(100, DIM))
     array[:] = features(100).astype(np.float16)
-    view = build().view(array, np.random.default_rng(0))["features"]
+    view = build().view(VideoInput.of_rows(array), np.random.default_rng(0))["features"]
     assert view.dtype == np.float32 and view.shape == (12, DIM) and not isinstance(view, np.memmap)
 
 
@@ -588,7 +590,7 @@ def test_it_learns_which_rows_are_abnormal_and_of_which_class(toy, learnt, tmp_p
     recipe = {"epochs": 60, "batch_size": 12, "learning_rate": 3e-3, "warmup_epochs": 6}
     method = build(recipe=recipe, segments=8, segment_length=4, segment_dropout=0.3)
     videos, others = (toy(CLASSES, count, seed, rows=(30, 60)) for count, seed in ((36, 1), (24, 2)))
-    method.prepare(v.rows for v in videos if v.sample.labels[CLASSES.normal])
+    method.prepare(TrainingData([v.sample for v in videos], CLASSES))
     before = learnt(method, others)
     fit(method, [v.sample for v in videos], method.config.recipe, seed=0, folder=tmp_path)
     after = learnt(method, others)

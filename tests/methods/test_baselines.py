@@ -9,6 +9,7 @@ from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
 from vadbench_baselines.mil import Mil
 from vadbench_baselines.zero_shot import ZeroShot
 
+from method_inputs import as_videos
 from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, VideoClass
@@ -41,8 +42,8 @@ def videos(clip):
 def test_scores_are_probabilities_and_do_not_depend_on_company(make, videos, cls):
     method = make(cls)
     with torch.inference_mode():
-        together = method.score(videos)
-        alone = [method.score([v])[0] for v in reversed(videos)][::-1]
+        together = method.score(as_videos(videos))
+        alone = [method.score(as_videos([v]))[0] for v in reversed(videos)][::-1]
     for rows, a, b in zip(videos, together, alone, strict=True):
         assert a.anomaly.shape == (len(rows),)
         assert a.classes.shape == (len(rows), 3)
@@ -54,19 +55,19 @@ def test_scores_are_probabilities_and_do_not_depend_on_company(make, videos, cls
 
 def test_sure_zero_shot_scores_stay_probabilities(make, clip):
     rows = torch.randn(4000, clip.dim, generator=torch.Generator().manual_seed(0))
-    anomaly = make(ZeroShot, temperature=0.002).score([rows])[0].anomaly
+    anomaly = make(ZeroShot, temperature=0.002).score(as_videos([rows]))[0].anomaly
     assert anomaly.max() == 1 and anomaly.min() >= 0
 
 
 def test_random_scores_follow_the_seed(make, videos):
-    first, same, other = (make(Random, seed).score(videos[-1:])[0].anomaly for seed in (0, 0, 1))
+    first, same, other = (make(Random, seed).score(as_videos(videos[-1:]))[0].anomaly for seed in (0, 0, 1))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
     assert abs(float(first.mean()) - 0.5) < 0.1
 
 
 def test_zero_shot_equals_its_equation_in_numpy(make, clip, videos):
-    found = make(ZeroShot, temperature=0.05, template="a photo of {class}.").score(videos[-1:])[0]
+    found = make(ZeroShot, temperature=0.05, template="a photo of {class}.").score(as_videos(videos[-1:]))[0]
     text = clip.text(["a photo of Fire.", "a photo of street.", "a photo of fallen person."]).double().numpy()
     rows = videos[-1].double().numpy()
     cosine = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ (
@@ -79,7 +80,7 @@ def test_zero_shot_equals_its_equation_in_numpy(make, clip, videos):
 
 def test_default_template_is_the_published_one(make, clip, videos):
     """AnomalyCLIP's zero-shot CLIP rows, and CLIP's own temperature at the end of its training."""
-    found = make(ZeroShot).score(videos[-1:])[0]
+    found = make(ZeroShot).score(as_videos(videos[-1:]))[0]
     prompts = [f"a video from a CCTV camera of a {words}" for words in ("Fire", "street", "fallen person")]
     text = torch.nn.functional.normalize(clip.text(prompts), dim=-1)
     expected = (torch.nn.functional.normalize(videos[-1], dim=-1) @ text.T / 0.01).softmax(-1)

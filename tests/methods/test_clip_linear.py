@@ -11,9 +11,11 @@ import torch
 from vadbench_baselines.config import TemporalLinearConfig
 from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear, class_loss
 
+from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.training.loop import autocast, fit
@@ -51,7 +53,7 @@ def features(rows: int, seed: int = 0) -> np.ndarray:
 
 def scores_of(method: ClipLinear, *videos: np.ndarray) -> list[Any]:
     with torch.inference_mode():
-        return method.eval().score([torch.from_numpy(v) for v in videos])
+        return method.eval().score(as_videos([torch.from_numpy(v) for v in videos]))
 
 
 def slow_logits(method: ClipLinear, x: np.ndarray) -> np.ndarray:
@@ -98,7 +100,7 @@ def test_before_training_every_row_is_as_likely_normal_as_not(cls):
 def test_shares_of_classes_alone_teach_nothing(cls):
     """Half a batch normal, the classes equally often, all videos alike: no gradient reaches a weight at the start."""
     method = build(cls).train()
-    views = [method.view(features(16), np.random.default_rng(0)) for _ in range(6)]
+    views = [method.view(VideoInput.of_rows(features(16)), np.random.default_rng(0)) for _ in range(6)]
     labels = torch.eye(4)[[0, 1, 3, 2, 2, 2]]
     method.loss(Batch({k: torch.from_numpy(np.stack([v[k] for v in views])) for k in views[0]}, labels))[
         "class"
@@ -192,7 +194,7 @@ def test_every_parameter_moves(batch, cls):
     method = build(cls).train()
     x = batch(method)
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
-    optimiser = torch.optim.AdamW(method.parameter_groups(), lr=0.01, weight_decay=0)
+    optimiser = torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.01, weight_decay=0)
     for _ in range(2):  # The classifier starts at zero, and nothing flows through it in the first step.
         optimiser.zero_grad()
         method.loss(x)["class"].backward()
@@ -213,12 +215,12 @@ def test_view_of_mapped_half_precision_rows(tmp_path):
     array = np.memmap(tmp_path / "f.bin", np.float16, "w+", shape=(40, DIM))
     array[:] = features(40).astype(np.float16)
     array.flags.writeable = False
-    view = build(ClipLinear).view(array, np.random.default_rng(0))
+    view = build(ClipLinear).view(VideoInput.of_rows(array), np.random.default_rng(0))
     assert view["features"].shape == (16, DIM) and view["features"].dtype == np.float32 and view["length"] == 16
     found = [int(np.flatnonzero((np.asarray(array) == row).all(1))[0]) for row in view["features"]]
     assert found == sorted(found)
     assert all(i * 40 // 16 <= row < (i + 1) * 40 // 16 for i, row in enumerate(found))
-    short = build(ClipLinear).view(array[:3], np.random.default_rng(0))
+    short = build(ClipLinear).view(VideoInput.of_rows(array[:3]), np.random.default_rng(0))
     assert short["length"] == 3 and not short["features"][3:].any()
 
 
@@ -238,7 +240,7 @@ def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(batch, cls):
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in method.parameters())
     with torch.inference_mode(), autocast("bf16", CPU):
-        (found,) = method.eval().score([torch.from_numpy(features(3000))])
+        (found,) = method.eval().score(as_videos([torch.from_numpy(features(3000))]))
     assert found.anomaly.dtype == torch.float32 and len(found.anomaly.unique()) > 1000
 
 

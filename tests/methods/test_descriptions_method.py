@@ -23,10 +23,12 @@ from vadbench_descriptions.prompts import class_descriptions
 from vadbench_descriptions.video import DescriptionsVideo
 from vadbench_descriptions.wording import long_phrases
 
+from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.plugins.registry import Registry
@@ -106,7 +108,7 @@ def features(rows: int, seed: int = 0) -> np.ndarray:
 
 def scores_of(method: Method, *videos: np.ndarray) -> list[Any]:
     with torch.inference_mode():
-        return method.score([torch.from_numpy(v) for v in videos])
+        return method.score(as_videos([torch.from_numpy(v) for v in videos]))
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -120,7 +122,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 def two_steps(method: Method, x: Batch) -> list[dict[str, torch.Tensor]]:
     """The terms of two training steps; every parameter must have a gradient and move."""
-    optimiser = torch.optim.AdamW(method.parameter_groups(), lr=0.01)
+    optimiser = torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.01)
     method.train()
     found = []
     for _ in range(2):
@@ -265,11 +267,11 @@ def test_a_view_says_how_many_rows_are_the_videos(tmp_path):
     array = np.memmap(tmp_path / "f.bin", np.float16, "w+", shape=(9, DIM))
     array[:] = features(9).astype(np.float16)
     for method in (video(), frame()):
-        view = method.view(array, np.random.default_rng(0))
+        view = method.view(VideoInput.of_rows(array), np.random.default_rng(0))
         assert view["features"].dtype == np.float32 and view["features"].shape == (16, DIM)
         assert not isinstance(view["features"], np.memmap)
         assert view["length"] == 9
-        assert method.view(features(90), np.random.default_rng(0))["length"] == 16
+        assert method.view(VideoInput.of_rows(features(90)), np.random.default_rng(0))["length"] == 16
 
 
 @pytest.mark.parametrize("vote", ["mean", "majority", "none"])
@@ -346,7 +348,7 @@ def test_scores_follow_the_weights():
 def test_state_survives_a_round_trip_without_clip(batch, build):
     method = build().train()
     sum(method.loss(batch(method)).values()).backward()
-    torch.optim.AdamW(method.parameter_groups(), lr=0.1).step()
+    torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.1).step()
     state = method.state_dict()
     assert sum(v.numel() for v in state.values()) == sum(p.numel() for p in method.parameters())
     other = build()
@@ -383,7 +385,7 @@ def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(batch, build):
     assert all(torch.isfinite(p.grad).all() for p in method.parameters())
     rows = torch.randn(3000, DIM, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), autocast("bf16", CPU):
-        found = method.eval().score([rows])[0]
+        found = method.eval().score(as_videos([rows]))[0]
     assert len(found.anomaly.unique()) > 1000
 
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from vadbench_baselines.config import MilConfig
 from vadbench_baselines.mil import Mil, class_of_highest, parts, ranking, roughness
 
+from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.inputs import VideoInput
 from vadbench.method import Task
 from vadbench.training.loop import autocast, fit
 
@@ -40,7 +42,7 @@ def features(rows: int, seed: int = 0) -> np.ndarray:
 
 def scores_of(method: Mil, *videos: np.ndarray) -> list[Any]:
     with torch.inference_mode():
-        return method.eval().score([torch.from_numpy(v) for v in videos])
+        return method.eval().score(as_videos([torch.from_numpy(v) for v in videos]))
 
 
 def scaled(x: np.ndarray) -> np.ndarray:
@@ -91,7 +93,7 @@ def test_view_is_the_means_of_rows_of_one_length(rows, tmp_path):
     array[:] = 50 * features(rows)
     array.flags.writeable = False
     method = build()
-    view = method.view(array, np.random.default_rng(0))["segments"]
+    view = method.view(VideoInput.of_rows(array), np.random.default_rng(0))["segments"]
     assert view.shape == (32, DIM) and view.dtype == np.float32
     unit = scaled(np.array(array))
     for i in range(32):
@@ -102,7 +104,7 @@ def test_view_is_the_means_of_rows_of_one_length(rows, tmp_path):
 def test_scores_are_those_of_the_network_on_the_segments_of_training():
     method = build()
     video = features(100)
-    segments = method.view(video, np.random.default_rng(0))["segments"]
+    segments = method.view(VideoInput.of_rows(video), np.random.default_rng(0))["segments"]
     anomaly, logits = slow_network(method, segments.astype(np.float64))
     conditional = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     (found,) = scores_of(method, video)
@@ -212,7 +214,7 @@ def test_every_parameter_moves(batch):
     method = build().train()
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
     sum(method.loss(batch(method, ROWS)).values()).backward()
-    torch.optim.AdamW(method.parameter_groups(), lr=0.01, weight_decay=0).step()
+    torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.01, weight_decay=0).step()
     assert all(not torch.equal(p, before[name]) for name, p in method.named_parameters())
 
 
@@ -252,7 +254,7 @@ def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(batch):
     sum(terms.values()).backward()
     assert all(torch.isfinite(p.grad).all() for p in method.parameters())
     with torch.inference_mode(), autocast("bf16", CPU):
-        (found,) = method.eval().score([torch.from_numpy(features(3000))])
+        (found,) = method.eval().score(as_videos([torch.from_numpy(features(3000))]))
     assert found.anomaly.dtype == torch.float32 and len(found.anomaly.unique()) > 1000
 
 

@@ -11,6 +11,7 @@ from vadbench_vadclip import method as vadclip
 
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
+from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 
 METHODS = {
@@ -28,7 +29,10 @@ def step(name, settings):
     classes = Synthetic.classes
     method = kind(config, Task(classes, text.dim, torch.device("cpu"), lambda: text)).train()
     rng = np.random.default_rng(0)
-    views = [method.view(rng.standard_normal((n, text.dim), np.float32), rng) for n in (5, 64, 90, 30, 200, 1)]
+    views = [
+        method.view(VideoInput.of_rows(rng.standard_normal((n, text.dim), np.float32)), rng)
+        for n in (5, 64, 90, 30, 200, 1)
+    ]
     labels = torch.zeros(6, len(classes))
     labels[:3, classes.abnormal[0]] = 1
     labels[0, classes.abnormal[1]] = 1

@@ -17,10 +17,12 @@ from vadbench_vadclip.losses import align_loss, coarse_loss, divergence
 from vadbench_vadclip.method import VadClip
 from vadbench_vadclip.temporal import TemporalAdapter
 
+from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError, FeatureError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.training.loop import autocast, fit
@@ -80,7 +82,7 @@ def features(rows: int, seed: int = 0) -> np.ndarray:
 
 def scores_of(method: VadClip, *videos: np.ndarray) -> list[Any]:
     with torch.inference_mode():
-        return method.score([torch.from_numpy(v) for v in videos])
+        return method.score(as_videos([torch.from_numpy(v) for v in videos]))
 
 
 @pytest.mark.parametrize("settings", ABLATIONS, ids=str)
@@ -93,13 +95,13 @@ def test_every_ablation_trains_and_scores(batch, settings):
     assert set(terms) == branches | ({"divergence"} if learned else set())
     sum(terms.values()).backward()
     assert all(torch.isfinite(t) for t in terms.values())
-    grouped = [p for g in method.parameter_groups() for p in g["params"]]
+    grouped = [p for g in method.groups().values() for p in g]
     assert {id(p) for p in grouped} == {id(p) for p in method.parameters()}
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.any(), name
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
-    torch.optim.AdamW(method.parameter_groups(), lr=0.01).step()
+    torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.01).step()
     assert all(not torch.equal(p, before[name]) for name, p in method.named_parameters())
     method.eval()
     lengths = (1, 2, 15, 16, 17, 600)
@@ -147,7 +149,7 @@ def test_scores_do_not_depend_on_company(settings):
 def test_state_survives_a_round_trip_without_clip(batch):
     method = build().train()
     sum(method.loss(batch(method)).values()).backward()
-    torch.optim.AdamW(method.parameter_groups(), lr=0.1).step()
+    torch.optim.AdamW([p for g in method.groups().values() for p in g], lr=0.1).step()
     state = method.state_dict()
     assert sum(v.numel() for v in state.values()) == sum(p.numel() for p in method.parameters()) + 1  # sigma
     assert not any("tower" in k or "token" in k or "resblocks" in k for k in state)
@@ -172,7 +174,7 @@ def test_coarse_branch_alone_needs_no_text():
         raise AssertionError("the text tower was asked for")
 
     method = VadClip(VadClipConfig(**SMALL, branches="coarse"), Task(CLASSES, 12, CPU, no_text))
-    assert method.score([torch.zeros(3, 12)])[0].classes is None
+    assert method.score(as_videos([torch.zeros(3, 12)]))[0].classes is None
 
 
 def test_text_features_are_those_of_the_whole_prompt_through_the_whole_tower():
@@ -244,11 +246,11 @@ def test_view_says_how_many_rows_are_the_videos(tmp_path):
     array = np.memmap(tmp_path / "f.bin", np.float16, "w+", shape=(9, DIM))
     array[:] = features(9).astype(np.float16)
     method = build()
-    view = method.view(array, np.random.default_rng(0))
+    view = method.view(VideoInput.of_rows(array), np.random.default_rng(0))
     assert view["features"].dtype == np.float32 and view["features"].shape == (16, DIM)
     assert not isinstance(view["features"], np.memmap)
     assert view["length"] == 9
-    assert method.view(features(90), np.random.default_rng(0))["length"] == 16
+    assert method.view(VideoInput.of_rows(features(90)), np.random.default_rng(0))["length"] == 16
 
 
 @pytest.mark.parametrize("temporal", TEMPORAL)
@@ -404,7 +406,7 @@ def test_bf16_leaves_scores_fine_enough_to_rank():
     method = build().eval()
     rows = torch.randn(3000, DIM, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), autocast("bf16", CPU):
-        found = method.score([rows])[0]
+        found = method.score(as_videos([rows]))[0]
     assert all(len(s.unique()) > 1000 for s in found.branches.values())
     torch.testing.assert_close(found.classes.sum(1), torch.ones(len(rows)), atol=1e-5, rtol=0)
 

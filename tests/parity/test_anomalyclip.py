@@ -26,6 +26,7 @@ from vadbench_anomalyclip.method import AnomalyClip
 from vadbench_anomalyclip.sampling import from_windows, to_windows, training_rows
 from vadbench_anomalyclip.selector import draw_masks
 
+from method_inputs import all_normal, as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.clip import Clip, ClipSource, load_clip
@@ -263,7 +264,8 @@ def test_image_tower(name, clips, device):
 def test_centroid(name, clips, device):
     """The recipe draws these videos under the name "ucf", whatever cases the set has; any of its methods will do."""
     method = Case(name, next(iter(golden(name).meta["cases"])), clips(name, device), device).method()
-    method.prepare(golden(name).video("ucf", length) for length in golden(name).meta["ncentroid_lengths"])
+    videos = [golden(name).video("ucf", length) for length in golden(name).meta["ncentroid_lengths"]]
+    method.prepare(all_normal(videos, method.task.classes))
     assert_close(method.centroid, golden(name).expected("ncentroid")["ncentroid"], 1e-5)
 
 
@@ -279,7 +281,7 @@ def test_evaluation(case):
     expected = case.expected("eval")
     lengths = case.meta["eval_lengths"]
     with torch.inference_mode():
-        together = method.score([case.video(length) for length in lengths])
+        together = method.score(as_videos([case.video(length) for length in lengths]))
         for length, scores in zip(lengths, together, strict=True):
             similarity, padded = padded_forward(method, case.video(length))
             assert_close(similarity, expected[f"v{length}_similarity"], 1e-5)
@@ -340,7 +342,7 @@ def test_losses_gradients_and_statistics(case):
         assert float(parameters[ours[name]].grad.norm()) == pytest.approx(norm, rel=near), name
     for name in expected["no_grad_names"]:
         assert ours[name] in dict(method.named_buffers())
-    groups = {g["name"]: g["params"] for g in method.parameter_groups()}
+    groups = method.groups()
     for name, norm in zip(expected["group_names"], expected["group_grad_norms"], strict=True):
         key = {"temporal_model": "temporal", "prompt_learner": "directions"}.get(name, name.split(".")[-1])
         total = sum(float(p.grad.square().sum()) for p in groups.get(key, []))
@@ -368,7 +370,10 @@ def test_three_training_steps(case):
     expected = case.expected("steps")
     recipe = method.config.recipe
     optimiser = torch.optim.AdamW(
-        method.parameter_groups(), betas=recipe.betas, eps=recipe.epsilon, weight_decay=recipe.weight_decay
+        [p for g in method.groups().values() for p in g],
+        betas=recipe.betas,
+        eps=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
     )
     ours = {theirs: name for name, theirs in reference_names(method.config).items()}
     names = [ours[n] for n in expected["param_names"]]
@@ -392,7 +397,7 @@ def test_three_training_steps(case):
     method.eval()
     with torch.inference_mode():
         similarity, _ = padded_forward(method, case.video(length))
-        (scores,) = method.score([case.video(length)])
+        (scores,) = method.score(as_videos([case.video(length)]))
     assert_close(similarity[:length], expected["eval_similarity"], 1e-5)
     assert_close(scores.anomaly, expected["eval_scores"], 1e-5)
 

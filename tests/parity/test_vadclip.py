@@ -29,10 +29,12 @@ from vadbench_vadclip.losses import align_loss
 from vadbench_vadclip.method import VadClip
 from vadbench_xdviolence.dataset import XdViolence
 
+from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, UnknownNameError
 from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable
+from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.nn.attention import Attention
@@ -129,7 +131,7 @@ class Case:
     def batch(self, method: VadClip, step: int) -> Batch:
         videos, names = load().train_batch(seed(self.set), self.name, step)
         rng = np.random.default_rng(0)
-        views = [method.view(v, rng) for v in videos]
+        views = [method.view(VideoInput.of_rows(v), rng) for v in videos]
         stacked = {k: torch.from_numpy(np.stack([v[k] for v in views])).to(self.device) for k in views[0]}
         return Batch(stacked, torch.from_numpy(np.stack([weak_labels(n, self.classes) for n in names])).to(self.device))
 
@@ -271,7 +273,7 @@ def test_prompts_and_text_features(case):
 def test_evaluation(case):
     method = case.method().eval()
     with torch.inference_mode():
-        scores = method.score(case.videos())
+        scores = method.score(as_videos(case.videos()))
     for video, found in zip(case.videos(), scores, strict=True):
         n, length = len(video), case.sizes["visual_length"]
         extra = n % length == 0
@@ -360,7 +362,9 @@ def test_three_training_steps(case):
     method = case.method().train()
     found = parameters_by_reference_name(method)
     start = {name: parameter.detach().clone() for name, parameter in found.items()}
-    optimiser = torch.optim.AdamW(method.parameter_groups(), lr=load().LR, weight_decay=load().WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(
+        [p for g in method.groups().values() for p in g], lr=load().LR, weight_decay=load().WEIGHT_DECAY
+    )
     for step, losses in enumerate(case.expected["losses"]):
         terms = method.loss(case.batch(method, step))
         assert_losses(terms, losses, case)
@@ -387,7 +391,7 @@ def test_scores_of_a_small_split(case):
     method = case.method().eval()
     videos = load().e2e_set(seed(case.set), case.name)
     with torch.inference_mode():
-        scores = method.score([torch.from_numpy(v["feature"]).to(case.device) for v in videos])
+        scores = method.score(as_videos([torch.from_numpy(v["feature"]).to(case.device) for v in videos]))
     truth = np.concatenate([v["gt_frames"] for v in videos])
     for place, branch in enumerate(("coarse", "align")):
         frames = np.concatenate([s.branches[branch].cpu().numpy().repeat(16) for s in scores])
@@ -402,7 +406,7 @@ def test_localisation_of_a_small_split(case):
     method = case.method().eval()
     videos = load().e2e_set(seed(case.set), case.name)
     with torch.inference_mode():
-        scores = method.score([torch.from_numpy(v["feature"]).to(case.device) for v in videos])
+        scores = method.score(as_videos([torch.from_numpy(v["feature"]).to(case.device) for v in videos]))
     localised = [
         LocalisedVideo(
             str(i),

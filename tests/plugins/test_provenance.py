@@ -23,7 +23,7 @@ class Mine(Method):
     version = "3"
 
     def score(self, videos):
-        return [Scores(torch.sigmoid(SIGN * rows.mean(1))) for rows in videos]
+        return [Scores(torch.sigmoid(SIGN * video.rows.mean(1))) for video in videos]
 """
 HOOKS = """
 from vadbench import MethodSpec, hookimpl

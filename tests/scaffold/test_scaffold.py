@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from method_inputs import as_videos
 from places import PLUGIN, ROOT
 from vadbench import scaffold
 from vadbench.base.errors import ConfigError, DataError, PluginError, StorageError, UnknownNameError
@@ -173,7 +174,7 @@ def test_the_methods_scores_are_probabilities_at_any_length(loaded):
     torch.nn.init.normal_(model.classifier.weight)
     videos = [torch.randn(n, 8) for n in (1, 2, 15, 16, 17, 300)]
     with torch.inference_mode():
-        together, alone = model.score(videos), [model.score([v])[0] for v in videos]
+        together, alone = model.score(as_videos(videos)), [model.score(as_videos([v]))[0] for v in videos]
     for rows, score, single in zip(videos, together, alone, strict=True):
         assert score.anomaly.shape == (len(rows),) and score.classes.shape == (len(rows), 3)
         assert torch.allclose(score.classes.sum(-1), torch.ones(len(rows)))

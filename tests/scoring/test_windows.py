@@ -18,12 +18,14 @@ from vadbench.base.errors import PluginError
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
+from vadbench.features.crops import joining
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
 from vadbench.plugins.registry import installed
+from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import ROWS_AT_ONCE, score_videos
 from vadbench.scoring.windows import first_needed, next_window, window_rows, windows
 from vadbench.watch.pipeline import Stopwatch, score_rows
@@ -88,8 +90,8 @@ class Sees(Method):
     reach = property(lambda self: self._reach)
 
     def score(self, videos):
-        self.calls.append([len(rows) for rows in videos])
-        return [self.of(rows) for rows in videos]
+        self.calls.append([video.row_count for video in videos])
+        return [self.of(video.rows) for video in videos]
 
     def of(self, rows):
         sums, reach, count = rows.double()[:, :3], self._reach, len(rows)
@@ -112,7 +114,8 @@ def drawn(clip, lengths, crops=1, regions=None):
 
 def run_scores(method, source):
     crops = {name: source.crops(name) for name in source.names}
-    return score_videos(method, source, crops, {n: source.frames(n) for n in source.names})
+    opened = open_videos(source, crops, {n: source.frames(n) for n in source.names})
+    return score_videos(method, opened, joining(source.fingerprint))
 
 
 def own_scores(method, source, name, sizes=(7,), follow=False, clip=None):
@@ -325,7 +328,7 @@ def test_a_file_longer_than_the_limit_has_one_score_whichever_way(clip, short_wi
     made = clip_fingerprint(clip, stride=1, pooling="mean")
     extract_features([Video("a", (), tmp_path / "a.mp4")], FrameEncoder(clip, made), tmp_path / "store")
     store, method = FeatureStore(tmp_path / "store"), built(clip, name)
-    (run,) = score_videos(method, store, {"a": ("center",)}, {"a": 260})
+    (run,) = score_videos(method, open_videos(store, {"a": ("center",)}, {"a": 260}))
     scorer = Scorer(name, method, clip, made, "fp32", 0.5, "", "")
     (source,) = find_sources([str(tmp_path / "a.mp4")])
     result = score_video(Reader(source), scorer, tmp_path / "out")

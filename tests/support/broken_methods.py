@@ -20,7 +20,7 @@ from vadbench_baselines.zero_shot import ZeroShot
 from vadbench import MethodSpec, hookimpl
 from vadbench.base.locations import find_data_root
 from vadbench.base.method_config import MethodConfig, Recipe
-from vadbench.method import Method, Reach, Scores
+from vadbench.method import Method, Reach, Scores, VideoInput
 from vadbench.plugins.registry import installed
 
 ON_SYNTHETIC = {"blind", "learns", "leak"}
@@ -103,7 +103,7 @@ class Changed(Sound):
     """A method whose scores are changed afterwards."""
 
     def score(self, videos):
-        return [self.change(s, rows) for s, rows in zip(super().score(videos), videos, strict=True)]
+        return [self.change(s, v.rows) for s, v in zip(super().score(videos), videos, strict=True)]
 
 
 class OneShort(Changed):
@@ -143,8 +143,8 @@ class NormalFirst(Changed):
 
 class BatchMean(Sound):
     def score(self, videos):
-        mean = 0.1 * torch.cat(list(videos)).mean(0)
-        return super().score([rows - mean for rows in videos])
+        mean = 0.1 * torch.cat([v.rows for v in videos]).mean(0)
+        return super().score([VideoInput.of_rows(v.rows - mean) for v in videos])
 
 
 class Noisy(Changed):
@@ -189,7 +189,7 @@ class LastBits(Changed):
 
 class KeepsRows(Sound):
     def score(self, videos):
-        self.__dict__.setdefault("seen", []).extend(videos)
+        self.__dict__.setdefault("seen", []).extend(v.rows for v in videos)
         return super().score(videos)
 
 
@@ -215,15 +215,15 @@ class Scaled(Sound):
 
 
 class LeftOut(Scaled):
-    def parameter_groups(self):
-        return [{"params": list(self.classifier.parameters())}]
+    def groups(self):
+        return {"default": list(self.classifier.parameters())}
 
 
 class Twice(Scaled):
     """A parameter in two groups; torch refuses to make an optimiser of them."""
 
-    def parameter_groups(self):
-        return [{"params": list(self.parameters())}, {"params": [self.scale]}]
+    def groups(self):
+        return {"default": list(self.parameters()), "scale": [self.scale]}
 
 
 class VectorTerm(Sound):
@@ -237,16 +237,16 @@ class NotFinite(Sound):
 
 
 class OwnGenerator(Sound):
-    def view(self, features, rng):
-        view = super().view(features, rng)
+    def view(self, video, rng):
+        view = super().view(video, rng)
         return {**view, "features": view["features"] + np.random.normal(0, 1e-3, view["features"].shape).astype("f4")}
 
 
 class Attribute(Sound):
     center = 0.0
 
-    def prepare(self, normal_features):
-        self.center = torch.from_numpy(np.mean([rows.mean(0) for rows in normal_features], 0)).float()
+    def prepare(self, data):
+        self.center = torch.from_numpy(np.mean([video.rows.mean(0) for video in data.normal], 0)).float()
 
     def relate(self, rows, lengths):
         return rows - 0.1 * self.center
@@ -315,13 +315,13 @@ class Prompted(Method):
         with torch.no_grad():
             self.register_buffer("prompts", normalize(task.text(task.classes.words), dim=-1), persistent=False)
 
-    def view(self, features, rng):
-        return {"row": np.asarray(features[0], np.float32)}
+    def view(self, video, rng):
+        return {"row": np.asarray(video.rows[0], np.float32)}
 
     def loss(self, batch):
         return {"trust": (1 - self.trust) ** 2 + 0 * batch.views["row"].sum()}
 
     def score(self, videos):
         normal = self.task.classes.normal
-        cosines = [normalize(rows, dim=-1) @ self.prompts.T / self.config.temperature for rows in videos]
+        cosines = [normalize(v.rows, dim=-1) @ self.prompts.T / self.config.temperature for v in videos]
         return [Scores(0.5 + self.trust * (0.5 - c.softmax(-1)[:, normal])) for c in cosines]

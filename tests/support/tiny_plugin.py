@@ -113,15 +113,17 @@ class Linear(Method):
         self.layer = nn.Linear(task.dim, 1)
         self.register_buffer("center", torch.zeros(task.dim))
 
-    def prepare(self, normal_features):
+    def prepare(self, data):
         total, count = np.zeros(self.task.dim), 0
-        for rows in normal_features:
+        for video in data.normal:
+            rows = video.rows
             total += rows.sum(0, dtype=np.float64)
             count += len(rows)
         if count:
             self.center = torch.from_numpy((total / count).astype(np.float32))
 
-    def view(self, features, rng):
+    def view(self, video, rng):
+        features = video.rows
         return {"x": np.asarray(features[rng.integers(len(features), size=self.config.width)])}
 
     def loss(self, batch):
@@ -133,8 +135,8 @@ class Linear(Method):
 
     def score(self, videos):
         out, normal, others = [], self.task.classes.normal, len(self.task.classes) - 1
-        for rows in videos:
-            s = torch.sigmoid(self._logits(rows))
+        for video in videos:
+            s = torch.sigmoid(self._logits(video.rows))
             classes = (s / others)[:, None].repeat(1, others + 1)
             classes[:, normal] = 1 - s
             out.append(Scores(s, classes))

@@ -1,16 +1,18 @@
 """Batches: which videos meet, and that reading ahead changes nothing but the time."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from method_inputs import labelled
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.batches import Sample, batches, prefetched, weak_labels
+from vadbench.training.batches import batches, prefetched, weak_labels
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
 RECIPE = Recipe(batch_size=4)
@@ -19,7 +21,8 @@ RECIPE = Recipe(batch_size=4)
 class Drawing(Method):
     """A view that draws: three rows of each video."""
 
-    def view(self, features, rng):
+    def view(self, video, rng):
+        features = video.rows
         return {"x": features[rng.integers(len(features), size=3)], "rows": np.array(len(features))}
 
 
@@ -35,7 +38,8 @@ def videos(abnormal=6, normal=9, dtype=np.float32, seen=lambda number: None):
         return rows[number]
 
     carried = [("Fall", "Fire")[: 1 + i % 2] if i < abnormal else ("Normal",) for i in range(len(rows))]
-    return [Sample(lambda i=i: read(i), *weak_labels(c, TABLE)) for i, c in enumerate(carried)]
+    made = [labelled(r, c, TABLE, f"v{i}") for i, (r, c) in enumerate(zip(rows, carried, strict=True))]
+    return [v.with_line(replace(v.stream("clip"), read=lambda i=i: read(i))) for i, v in enumerate(made)]
 
 
 def test_balanced_batches_hold_abnormal_then_normal_videos():
@@ -83,11 +87,11 @@ def test_loaded_batches_are_those_assembled_one_after_another(sampler, dtype):
     for indices, batch in zip(batches(samples, 1, recipe, 3, 2), found, strict=True):
         draws = [generator(Purpose.VIEW, 3, MAIN_STAGE, 2, place + i) for i in range(len(indices))]
         place += len(indices)
-        views = [METHOD.view(samples[i].read(), rng) for i, rng in zip(indices, draws, strict=True)]
+        views = [METHOD.view(samples[i], rng) for i, rng in zip(indices, draws, strict=True)]
         np.testing.assert_array_equal(batch.views["x"].numpy(), np.stack([v["x"] for v in views]).astype(np.float32))
         np.testing.assert_array_equal(batch.views["rows"].numpy(), [v["rows"] for v in views])
         np.testing.assert_array_equal(batch.labels.numpy(), labels[indices])
-        np.testing.assert_array_equal(batch.first.numpy(), [samples[i].first for i in indices])
+        np.testing.assert_array_equal(batch.first.numpy(), [samples[i].first_class for i in indices])
 
 
 def test_the_next_batch_is_read_while_one_is_used():
@@ -134,7 +138,7 @@ def test_a_view_does_not_depend_on_what_was_drawn_before_it():
         list(enumerate(zip(batches(videos(), 1, RECIPE, 0, 4), whole, strict=True)))
     ):
         draws = [generator(Purpose.VIEW, 0, MAIN_STAGE, 4, 4 * number + i) for i in range(len(indices))]
-        views = [METHOD.view(videos()[i].read(), rng)["x"] for i, rng in zip(indices, draws, strict=True)]
+        views = [METHOD.view(videos()[i], rng)["x"] for i, rng in zip(indices, draws, strict=True)]
         np.testing.assert_array_equal(batch.views["x"].numpy(), np.stack(views))
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from method_inputs import labelled
 from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.batches import Sample, weak_labels
 from vadbench.training.loop import STATE, arithmetic, fit
 from vadbench.training.optimisers import learning_rate
 
@@ -30,7 +30,8 @@ class Linear(Method):
         self.stop_after = None
         self.dropout = 0.3
 
-    def view(self, features, rng):
+    def view(self, video, rng):
+        features = video.rows
         return {"x": features[rng.integers(len(features), size=3)].mean(0)}
 
     def loss(self, batch):
@@ -52,7 +53,7 @@ def samples(abnormal=6, normal=9):
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(20, 4)).astype(np.float32) + (i < abnormal) for i in range(abnormal + normal)]
     carried = [("Fire", "Fall")[: 1 + i % 2] if i < abnormal else ("Normal",) for i in range(abnormal + normal)]
-    return [Sample(lambda x=x: x, *weak_labels(c, TABLE)) for x, c in zip(rows, carried, strict=True)]
+    return [labelled(x, c, TABLE) for x, c in zip(rows, carried, strict=True)]
 
 
 RECIPE = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
@@ -91,7 +92,8 @@ def test_too_few_videos_say_which_batch_size_fits(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path):
-    bad = [Sample(lambda: np.full((20, 4), np.nan, np.float32), s.labels, s.first) for s in samples()]
+    carried = [("Fire",)] * 6 + [("Normal",)] * 9
+    bad = [labelled(np.full((20, 4), np.nan, np.float32), names, TABLE) for names in carried]
     with pytest.raises(TrainingError, match=r"loss term bce is not finite at epoch 0"):
         fit(make(RECIPE), bad, RECIPE, 0, tmp_path)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
@@ -95,7 +96,7 @@ def test_windows_change_no_score(clip, name, settings, rows):
     assert not method.reach.whole
     features = video(rows, clip.dim)
     with torch.inference_mode():
-        (whole,) = method.score([torch.from_numpy(features[0])])
+        (whole,) = method.score(as_videos([torch.from_numpy(features[0])]))
     for sizes in ([1], [7, 40, 3], [300]):
         anomaly, classes = collected(scorer_of(clip, method), features, sizes)
         assert anomaly == pytest.approx(whole.anomaly.numpy(), abs=1e-5)
@@ -110,7 +111,7 @@ def test_a_method_that_needs_the_whole_video_gets_it_where_it_fits(clip, name):
     assert method.reach.whole
     features = video(300, clip.dim)
     with torch.inference_mode():
-        (whole,) = method.score([torch.from_numpy(features[0])])
+        (whole,) = method.score(as_videos([torch.from_numpy(features[0])]))
     anomaly, _ = collected(scorer_of(clip, method), features, [50], follow=False)
     assert anomaly == pytest.approx(whole.anomaly.numpy(), abs=1e-5)
 
@@ -131,7 +132,7 @@ class Sees(Method):
     reach = property(lambda self: self._reach)
 
     def score(self, videos):
-        return [Scores(self._sums(rows[:, 0].double()).float()) for rows in videos]
+        return [Scores(self._sums(v.rows[:, 0].double()).float()) for v in videos]
 
     def _sums(self, values):
         reach, count = self._reach, len(values)
@@ -169,7 +170,7 @@ def test_several_crops_count_by_their_mean(clip):
     scorer = scorer_of(clip, method, crops=("center", "top-left"))
     anomaly, _ = collected(scorer, features, [16])
     with torch.inference_mode():
-        found = [method.score([torch.from_numpy(crop)])[0].anomaly.numpy() for crop in features]
+        found = [method.score(as_videos([torch.from_numpy(crop)]))[0].anomaly.numpy() for crop in features]
     assert anomaly == pytest.approx(np.mean(found, 0), abs=1e-6)
 
 

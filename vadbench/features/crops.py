@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 
 CENTER = "center"
@@ -123,12 +122,6 @@ def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[s
     """
     crops = features.crops(name)
     return crops if which == "all" else (CENTER if CENTER in crops else crops[0],)
-
-
-def training_rows(features: FeatureSource, names: Iterable[str], which: str) -> Iterator[FeatureRows]:
-    """Yield the rows ``(rows, dim)`` of the crops of training videos that are samples, each file opened once."""
-    for name in names:
-        yield from features.video_rows(name, training_crops(features, name, which)).values()
 
 
 def training_notes(fingerprint: Fingerprint, which: str) -> list[str]:

@@ -108,6 +108,16 @@ def pooled_features(source: FeatureSource, stride: int, pooling: Pooling, frames
     return source if have.stride == stride else PooledFeatures(source, stride, pooling, frames)
 
 
+def pooled_count(rows: int, stride: int, to_stride: int, frames: int) -> int:
+    """Return the number of rows that pooling makes of a video's ``rows``, see :class:`PooledFeatures`."""
+    return math.ceil(_pooled_frames(rows, stride, frames) / to_stride)
+
+
+def _pooled_frames(rows: int, stride: int, frames: int) -> int:
+    """Return the frames that rows can stand for: they may be one more or less than the video's true length makes."""
+    return min(max(frames, (rows - 1) * stride + 1), rows * stride)
+
+
 class PooledFeatures(FeatureSource):
     """Features at a coarser stride, pooled from finer ones whenever they are read.
 
@@ -140,8 +150,6 @@ class PooledFeatures(FeatureSource):
 
     def _pooled(self, name: str, rows: FeatureRows) -> FeatureRows:
         stride, wanted = self._source.fingerprint.stride, self.fingerprint
-        # Frames that the rows given can stand for: they may be one more or less than the video's true length makes.
-        most = len(rows) * stride
-        length = min(max(self._frames[name], most - stride + 1), most)
+        length = _pooled_frames(len(rows), stride, self._frames[name])
         pooled = pool_rows(rows, length, stride, wanted.stride, self._pooling)
         return pooled.astype(value_type(wanted), copy=False)

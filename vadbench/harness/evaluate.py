@@ -14,6 +14,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.dataset import ClassTable, Video
 from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
+from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
@@ -35,9 +36,8 @@ def score_split(experiment: Experiment, method: Method, progress: Progress) -> S
     A method that was trained on other classes is measured on those that both data sets name.
     """
     provision, dataset = experiment.provision, experiment.dataset
-    scores = score_videos(
-        method, provision.features, provision.scored, provision.frames, experiment.precision, progress
-    )
+    inputs = scored_inputs(provision, provision.scored, method.task.seed)
+    scores = score_videos(method, inputs, provision.joined, experiment.precision, progress, total=len(provision.scored))
     official = dataset.classes.names
     truth = {
         v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels)))

@@ -22,9 +22,9 @@ from vadbench.base.errors import CheckpointError, first_line, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
-from vadbench.features.crops import training_rows
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.training import Training, build, save_training, training_identity
+from vadbench.harness.video_inputs import training_data
 from vadbench.records.folders import RunFolder
 
 FOREIGN = frozenset(
@@ -134,9 +134,11 @@ def import_checkpoint(
         method.import_reference(state)
     except NotImplementedError as error:
         raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
-    normal = [v.name for v in provision.videos["train"] if experiment.dataset.is_normal(v)]
+    dataset = experiment.dataset
     progress("preparing", 0, 1)
-    method.prepare(training_rows(provision.features, normal, experiment.config.rows.crops))
+    method.prepare(
+        training_data(provision, provision.videos["train"], dataset.classes, experiment.config.rows.crops, seed=0)
+    )
     progress("preparing", 1, 1)
     train = provision.record(experiment.dataset, "train")
     key = digest({"imported": made_of, "training": training_identity(experiment, train)})

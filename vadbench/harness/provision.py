@@ -14,11 +14,11 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule
+from vadbench.features.crops import CropRule, Joining, joining
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.pooling import can_serve, pooled_features
+from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import video_lengths
@@ -37,6 +37,7 @@ class Provision:
         features: their features at the stride and pooling that the method asked for.
         fingerprint: that of the features; if their encoder is unknown, it has the digest of their values instead.
         frames: how long each video is.
+        rows: number of rows of each video.
         crop: which crop is scored, by the protocol's or the user's wish.
         scored: the crops of each test video that are scored.
         identity: the source of each video's features: the id of its file, or of the values of given features.
@@ -47,10 +48,16 @@ class Provision:
     features: FeatureSource
     fingerprint: Fingerprint
     frames: Mapping[str, int]
+    rows: Mapping[str, int]
     crop: CropRule
     scored: Mapping[str, Sequence[str]]
     identity: Mapping[str, str]
     notes: Sequence[str]
+
+    @property
+    def joined(self) -> Joining:
+        """How the scores of a video's crops are joined."""
+        return joining(self.features.fingerprint)
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the crops of training videos that are scored as those of the test videos are."""
@@ -155,6 +162,7 @@ def provide(
         features,
         replace(features.fingerprint, weights=made.weights),
         frames,
+        {n: pooled_count(count, source.fingerprint.stride, rows.stride, frames[n]) for n, count in made.rows.items()},
         crop,
         scored,
         made.identity,

@@ -14,6 +14,7 @@ from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.seeds import Purpose, generator
 from vadbench.dataset import Dataset, Video
 from vadbench.harness.provision import Provision
+from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking
 from vadbench.scoring.alignment import VideoScores
@@ -54,7 +55,8 @@ def choose_judge(
     abnormal = {v.name: not dataset.is_normal(v) for v in held}
 
     def judge(method: Method) -> float:
-        return video_auc(score_videos(method, provision.features, crops, provision.frames, precision), abnormal)
+        videos = scored_inputs(provision, crops, seed)
+        return video_auc(score_videos(method, videos, provision.joined, precision, total=len(crops)), abnormal)
 
     return kept, judge
 

@@ -9,6 +9,7 @@ import numpy as np
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_draws
 from vadbench.base.types import Progress
 from vadbench.harness.provision import Provision
+from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.scoring.scoring import score_videos
 
@@ -44,7 +45,8 @@ def normal_threshold(
         progress("scoring normal videos", done, len(names))
         # One at a time, and its class probabilities forgotten: those of a hundred long videos would take much memory.
         with torch_draws(method.task.device, Purpose.THRESHOLD, seed, MAIN_STAGE, name):
-            (video,) = score_videos(method, provision.features, {name: crops}, provision.frames, precision)
+            inputs = scored_inputs(provision, {name: crops}, seed)
+            (video,) = score_videos(method, inputs, provision.joined, precision)
         scores.append(video.anomaly)
     progress("scoring normal videos", len(names), len(names))
     return float(np.percentile(np.concatenate(scores), 99)) if scores else None

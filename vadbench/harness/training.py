@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from vadbench.base.errors import CheckpointError
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.types import Progress
-from vadbench.dataset import ClassTable, Video
-from vadbench.features.crops import training_crops
+from vadbench.dataset import ClassTable
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.source import FeatureSource
 from vadbench.harness import environment
 from vadbench.harness.checkpoints import (
     CheckpointInfo,
@@ -26,12 +24,12 @@ from vadbench.harness.evaluate import headline_on_test
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import choose_judge
 from vadbench.harness.threshold import normal_threshold
+from vadbench.harness.video_inputs import training_data
 from vadbench.method import Method, Task, build_method
 from vadbench.records.folders import RunFolder
 from vadbench.records.keys import EDITION, training_key
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Selection
-from vadbench.training.batches import Sample, weak_labels
 from vadbench.training.loop import fit
 
 
@@ -76,7 +74,8 @@ def open_training(experiment: Experiment, seed: int, evaluation: str) -> Trainin
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
-    task = Task(classes, experiment.clip.dim, experiment.device, experiment.text)
+    spacings = {CLIP_STREAM: experiment.provision.fingerprint.stride}
+    task = Task(classes, experiment.clip.dim, experiment.device, experiment.text, spacings=spacings, seed=seed)
     return build_method(experiment.method, experiment.config, task, seed)
 
 
@@ -169,26 +168,15 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
     provision, precision = experiment.provision, experiment.precision
     on_test = partial(headline_on_test, experiment)
     videos, judge = choose_judge(dataset, provision, experiment.protocol.selection, on_test, precision, seed)
-    samples = _samples(provision.features, videos, dataset.classes, config.rows.crops)
-    normal = dataset.classes.normal
+    data = training_data(provision, videos, dataset.classes, config.rows.crops, seed)
     with meter.stage("prepare"):
-        method.prepare(s.read() for s in samples if s.labels[normal])
+        method.prepare(data)
     threshold = None
     if config.recipe is not None and config.trains:
         with meter.stage("training"):
-            fit(method, samples, config.recipe, seed, folder.path, progress, judge)
+            fit(method, data.videos, config.recipe, seed, folder.path, progress, judge)
         with meter.stage("threshold"):
             ordinary = [v.name for v in videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
     save_training(experiment, training, method, experiment.protocol.selection, threshold)
     return method
-
-
-def _samples(features: FeatureSource, videos: Sequence[Video], classes: ClassTable, which: str) -> list[Sample]:
-    """Return the samples of training videos; ``which`` is as for :func:`vadbench.features.crops.training_crops`."""
-    samples = []
-    for video in videos:
-        labels, first = weak_labels(video.labels, classes)
-        for crop in training_crops(features, video.name, which):
-            samples.append(Sample(partial(features.crop_rows, video.name, crop), labels, first))
-    return samples

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vadbench.base.errors import PluginError
 from vadbench.base.metric_keys import is_branch
 from vadbench.base.types import Progress, silent
-from vadbench.features.crops import Joining, joining
+from vadbench.features.crops import Joining
 from vadbench.features.shard import FeatureRows
-from vadbench.features.source import FeatureSource
+from vadbench.inputs import VideoInput
 from vadbench.method import Method, Scores
 from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.windows import Window, window_rows, windows
@@ -29,179 +28,153 @@ ROWS_AT_ONCE = 16384
 
 def score_videos(
     method: Method,
-    features: FeatureSource,
-    crops: Mapping[str, Sequence[str]],
-    frames: Mapping[str, int],
+    videos: Iterable[Sequence[VideoInput]],
+    joined: Joining = "mean",
     precision: str = "fp32",
     progress: Progress = silent,
+    total: int = 0,
 ) -> list[VideoScores]:
-    """Score videos from their features, several at once within a bounded number of rows.
+    """Score videos, several at once within a bounded number of rows.
 
     A video that is longer than the method's window (:func:`vadbench.scoring.windows.window_rows`) is scored window by
     window, as ``vadbench score`` does: only a window of one crop of its rows is in memory.
 
     Args:
-        method: scores rows.
-        features: where the rows are.
-        crops: which crops of each video are scored; :func:`vadbench.features.crops.joining` says how their scores
-            are joined.
-        frames: how long each video is.
+        method: scores them.
+        videos: the crops of each that are scored; asked for in turn.
+        joined: how the scores of several crops are joined.
         precision: arithmetic of the method, as in a recipe.
         progress: told how many videos are done.
+        total: how many there are.
 
     Raises:
         PluginError: the method returned scores of the wrong shape, or not finite.
     """
     method.eval()
-    longest, joined = window_rows(method.reach), joining(features.fingerprint)
+    longest = window_rows(method.reach)
     out: list[VideoScores] = []
-    progress("scoring", 0, len(crops))
-    opened = (_Opened(name, frames[name], features.video_rows(name, crops[name])) for name in crops)
-    for is_long, videos in itertools.groupby(opened, lambda video: video.count > longest):
-        in_windows = (_in_windows(method, video, precision, joined) for video in videos)
-        for scores in in_windows if is_long else _together(method, videos, crops, precision, joined):
+    progress("scoring", 0, total)
+    for is_long, several in itertools.groupby(videos, lambda crops: crops[0].row_count > longest):
+        in_windows = (_in_windows(method, crops, precision, joined) for crops in several)
+        for scores in in_windows if is_long else _together(method, several, precision, joined):
             out.append(scores)
-            progress("scoring", len(out), len(crops))
+            progress("scoring", len(out), total)
     return out
 
 
 def score_window(
-    method: Method,
-    crops: Sequence[Callable[[], FeatureRows]],
-    window: Window,
-    precision: str,
-    *,
-    joined: Joining = "mean",
-    name: str = "this video",
-    frames: int = 0,
+    method: Method, crops: Iterable[VideoInput], window: Window, precision: str, joined: Joining = "mean"
 ) -> VideoScores:
     """Return scores of the rows of a window that count; the method sees the others as well.
 
     Args:
         method: in evaluation mode.
-        crops: each gives the rows ``(window.stop - window.start, dim)`` of one crop, asked for in turn.
+        crops: the rows of the window (``window.stop - window.start``) of each crop.
         window: of the video.
         precision: arithmetic of the method.
         joined: how the scores of several crops are joined.
-        name: of the video.
-        frames: of the whole video.
 
     Raises:
         PluginError: as :func:`score_videos`.
     """
-    rows = window.stop - window.start
-    pieces = (_Piece(name, frames, rows, window.scored, read) for read in crops)
-    return _JOINED[joined](list(_scored(method, pieces, precision)))
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A video whose files are open: its rows, mapped, of each crop that is scored."""
-
-    name: str
-    frames: int
-    rows: Mapping[str, FeatureRows]
-
-    @property
-    def count(self) -> int:
-        return len(next(iter(self.rows.values())))
+    return _JOINED[joined]([_counted(scores, window.scored) for scores in _scored(method, crops, precision)])
 
 
 def _together(
-    method: Method, videos: Iterable[_Opened], crops: Mapping[str, Sequence[str]], precision: str, joined: Joining
+    method: Method, videos: Iterable[Sequence[VideoInput]], precision: str, joined: Joining
 ) -> Iterator[VideoScores]:
     """Yield scores of videos that are no longer than a window, several at once."""
-    pieces = (
-        _Piece(v.name, v.frames, v.count, slice(v.count), partial(_cut, rows, 0, v.count))
-        for v in videos
-        for rows in v.rows.values()
-    )
+    counts: deque[int] = deque()
+
+    def every_crop() -> Iterator[VideoInput]:
+        for crops in videos:
+            counts.append(len(crops))
+            yield from crops
+
     pending: list[VideoScores] = []
-    for scores in _scored(method, pieces, precision):
+    for scores in _scored(method, every_crop(), precision):
         pending.append(scores)
-        if len(pending) == len(crops[scores.name]):
+        if len(pending) == counts[0]:
             yield _JOINED[joined](pending)
             pending = []
+            counts.popleft()
 
 
-def _cut(rows: FeatureRows, first: int, last: int) -> FeatureRows:
-    return rows[first:last]
-
-
-def _in_windows(method: Method, video: _Opened, precision: str, joined: Joining) -> VideoScores:
+def _in_windows(method: Method, crops: Sequence[VideoInput], precision: str, joined: Joining) -> VideoScores:
     """Score a long video, joining its crops in each window: the scores of all crops would take much memory."""
-    reach, name = method.reach, video.name
+    reach, first = method.reach, crops[0]
     parts = [
-        score_window(
-            method,
-            [partial(_cut, rows, window.start, window.stop) for rows in video.rows.values()],
-            window,
-            precision,
-            joined=joined,
-            name=name,
-            frames=video.frames,
-        )
-        for window in windows(reach, window_rows(reach), video.count)
+        score_window(method, (crop.window(w.start, w.stop) for crop in crops), w, precision, joined)
+        for w in windows(reach, window_rows(reach), first.row_count)
     ]
     if len({(p.classes is None, *sorted(p.branches)) for p in parts}) > 1:
         raise PluginError(
-            f"{type(method).__name__}: of the {len(parts)} windows of {name} only some have class scores or a branch;"
-            " give the same of every video"
+            f"{type(method).__name__}: of the {len(parts)} windows of {first.name} only some have class scores or a"
+            " branch; give the same of every video"
         )
     classes = [p.classes for p in parts if p.classes is not None]
     return VideoScores(
-        name,
-        video.frames,
+        first.name,
+        first.frame_count,
         np.concatenate([p.anomaly for p in parts]),
         np.concatenate(classes) if classes else None,
         {branch: np.concatenate([p.branches[branch] for p in parts]) for branch in parts[0].branches},
     )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Rows that a method is given as one video: how many, which of them count, and how to read them."""
-
-    name: str
-    frames: int
-    count: int
-    counted: slice
-    read: Callable[[], FeatureRows]
-
-
-class _Loaded(NamedTuple):
-    """The rows ``(rows, dim)`` of a piece, copied in float32: its file need not stay open."""
-
-    name: str
-    frames: int
-    counted: slice
-    rows: NDArray[np.float32]
+def _counted(scores: VideoScores, counted: slice) -> VideoScores:
+    """Return the scores of some rows."""
+    return VideoScores(
+        scores.name,
+        scores.frames,
+        scores.anomaly[counted],
+        None if scores.classes is None else scores.classes[counted],
+        {branch: s[counted] for branch, s in scores.branches.items()},
+    )
 
 
-def _scored(method: Method, pieces: Iterable[_Piece], precision: str) -> Iterator[VideoScores]:
-    """Yield scores of one piece after the other."""
-    for group in _groups(pieces):
-        tensors = [torch.from_numpy(piece.rows).to(method.task.device) for piece in group]
+def _scored(method: Method, videos: Iterable[VideoInput], precision: str) -> Iterator[VideoScores]:
+    """Yield scores of one video or crop after the other."""
+    for group in _groups(videos):
+        placed = [_placed(video, method.task.device) for video in group]
         with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
-            scores = method.score(tensors)
+            scores = list(method.score(placed))
         if len(scores) != len(group):
             raise PluginError(
                 f"{type(method).__name__}.score got {len(group)} videos and returned {len(scores)} scores"
             )
-        yield from (_checked(method, p, s) for p, s in zip(group, scores, strict=True))
+        yield from (_checked(method, v, s) for v, s in zip(group, scores, strict=True))
 
 
-def _groups(pieces: Iterable[_Piece]) -> Iterator[list[_Loaded]]:
-    group: list[_Loaded] = []
+def _groups(videos: Iterable[VideoInput]) -> Iterator[list[VideoInput]]:
+    group: list[VideoInput] = []
     rows = 0
-    for piece in pieces:
-        if group and rows + piece.count > ROWS_AT_ONCE:
+    for video in videos:
+        if group and rows + video.row_count > ROWS_AT_ONCE:
             yield group
             group, rows = [], 0
-        group.append(_Loaded(piece.name, piece.frames, piece.counted, np.array(piece.read(), np.float32)))
-        rows += piece.count
+        group.append(_read(video))
+        rows += video.row_count
     if group:
         yield group
+
+
+def _read(video: VideoInput) -> VideoInput:
+    """Return the video with a copy of the rows of its time line in float32: their file need not stay open."""
+    if not video.streams:
+        return video
+    line = next(iter(video.streams.values()))
+    rows = np.array(line.read(), np.float32)
+    return video.with_line(replace(line, read=lambda: rows))
+
+
+def _placed(video: VideoInput, device: torch.device) -> VideoInput:
+    """Return the video with streams that are read as float32 tensors on the device, each once."""
+
+    def tensors(read: Callable[[], FeatureRows]) -> Callable[[], torch.Tensor]:
+        return cache(lambda: torch.from_numpy(np.array(read(), np.float32)).to(device))
+
+    return replace(video, streams={n: replace(s, read=tensors(s.read)) for n, s in video.streams.items()})
 
 
 def _mean(crops: Sequence[VideoScores]) -> VideoScores:
@@ -237,8 +210,8 @@ def _highest(regions: Sequence[VideoScores]) -> VideoScores:
 _JOINED: Mapping[Joining, Callable[[Sequence[VideoScores]], VideoScores]] = {"mean": _mean, "max": _highest}
 
 
-def _checked(method: Method, piece: _Loaded, scores: Scores) -> VideoScores:
-    name, rows = piece.name, len(piece.rows)
+def _checked(method: Method, video: VideoInput, scores: Scores) -> VideoScores:
+    name, rows = video.name, video.row_count
     anomaly = scores.anomaly.float().cpu().numpy()
     classes = None if scores.classes is None else scores.classes.float().cpu().numpy()
     branches = {branch: s.float().cpu().numpy() for branch, s in scores.branches.items()}
@@ -255,11 +228,4 @@ def _checked(method: Method, piece: _Loaded, scores: Scores) -> VideoScores:
             raise PluginError(f"{type(method).__name__}: {what} of {name} must be {shape}, found {array.shape}")
         if not np.isfinite(array).all():
             raise PluginError(f"{type(method).__name__}: {what} of {name} are not all finite")
-    counted = piece.counted
-    return VideoScores(
-        name,
-        piece.frames,
-        anomaly[counted],
-        None if classes is None else classes[counted],
-        {branch: s[counted] for branch, s in branches.items()},
-    )
+    return VideoScores(name, video.frame_count, anomaly, classes, branches)

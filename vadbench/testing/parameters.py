@@ -16,7 +16,8 @@ from torch import Tensor
 from vadbench.base.errors import listed
 from vadbench.base.files import write_tensors
 from vadbench.harness.checkpoints import load_checkpoint
-from vadbench.method import Batch, Method
+from vadbench.inputs import Batch, LossTerms
+from vadbench.method import Method
 from vadbench.records.record import CHECKPOINT
 from vadbench.testing.conformance import require
 from vadbench.testing.tested_method import TestedMethod, furthest
@@ -37,10 +38,10 @@ def gradients(subject: TestedMethod) -> str:
         "the method has a recipe and no trainable parameter",
         "leave recipe at None, or register parameters as nn.Parameter or modules on self",
     )
-    grouped = [id(p) for group in method.parameter_groups() for p in group["params"]]
+    grouped = [id(p) for group in method.groups().values() for p in group]
     for problem, names in {
-        "are in no group of parameter_groups()": [n for n, p in trainable.items() if id(p) not in grouped],
-        "are in several groups of parameter_groups()": [n for n, p in trainable.items() if grouped.count(id(p)) > 1],
+        "are in no group of groups()": [n for n, p in trainable.items() if id(p) not in grouped],
+        "are in several groups of groups()": [n for n, p in trainable.items() if grouped.count(id(p)) > 1],
     }.items():
         require(not names, f"{_named(names)} {problem}", "name every trainable parameter in one group")
     seen = {name: 0.0 for name in trainable}
@@ -78,9 +79,11 @@ def _watch_terms(method: Method) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     inner = method.loss
 
-    def loss(batch: Batch) -> Mapping[str, Tensor]:
+    def loss(batch: Batch) -> LossTerms:
         terms = inner(batch)
-        shapes.update({name: tuple(term.shape) for name, term in terms.items()})
+        for name, term in terms.items():
+            by_group = term if isinstance(term, Mapping) else {name: term}
+            shapes.update({own: tuple(value.shape) for own, value in by_group.items()})
         return terms
 
     method.loss = loss  # type: ignore[method-assign]

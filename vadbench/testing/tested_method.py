@@ -17,10 +17,11 @@ from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable
+from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
 from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.testing.training_ground import TrainingGround
-from vadbench.training.batches import Sample, weak_labels
+from vadbench.training.batches import weak_labels
 from vadbench.training.loop import arithmetic, fit
 
 HOME = "synthetic"
@@ -111,8 +112,7 @@ class TestedMethod:
         return method.eval()
 
     def prepare(self, method: Method) -> None:
-        normal = self.classes.normal
-        method.prepare(s.read() for s in self.samples if s.labels[normal])
+        method.prepare(TrainingData(self.samples, self.classes))
 
     def fit(self, method: Method, recipe: Recipe, seed: int) -> None:
         short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs)})
@@ -120,7 +120,7 @@ class TestedMethod:
             fit(method, self.samples, short, seed, Path(folder))
 
     @cached_property
-    def samples(self) -> list[Sample]:
+    def samples(self) -> list[TrainingVideo]:
         """Training videos, half normal and half abnormal, which are anomalous in their middle third."""
         rng, table = np.random.default_rng(0), self.classes
         count = max(FEWEST, self.recipe.batch_size // 2 if self.recipe else 0)
@@ -131,7 +131,8 @@ class TestedMethod:
             # As in XD-Violence, some videos have a second class.
             second = [table.abnormal[(i + 1) % len(table.abnormal)]] if i < count and i % 3 == 0 else []
             labels, first = weak_labels([table.names[c] for c in (label, *second)], table)
-            samples.append(Sample(rows.view, labels, first))
+            own = VideoInput.of_rows(rows, f"video-{i}", self.config.rows.stride)
+            samples.append(TrainingVideo(**vars(own), labels=labels, first_class=first))
         return samples
 
     def video(self, length: int, label: int, rng: np.random.Generator) -> Tensor:
@@ -155,8 +156,9 @@ class TestedMethod:
     def score(self, method: Method, videos: Sequence[Tensor]) -> list[Scores]:
         """Return the scores of videos ``(rows, dim)``, each a copy, in one call as in a run."""
         method.eval()
+        stride = self.config.rows.stride
         with torch.inference_mode(), arithmetic(self.recipe.precision if self.recipe else "fp32"):
-            return method.score([rows.clone() for rows in videos])
+            return list(method.score([VideoInput.of_rows(rows.clone(), stride=stride) for rows in videos]))
 
 
 def values(scores: Scores) -> dict[str, Tensor]:

@@ -16,12 +16,12 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.dataset import Dataset
-from vadbench.features.crops import training_rows
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.provision import provide
 from vadbench.harness.run import run
 from vadbench.harness.training import build
+from vadbench.harness.video_inputs import training_data
 from vadbench.method import Method
 from vadbench.metrics.ranking import evaluate
 from vadbench.records.scores import load_split
@@ -98,10 +98,9 @@ class TrainingGround:
     def untrained_auc(self, seed: int) -> float:
         """Return the AUC of the method before the first step."""
         experiment = self.experiment
-        features, normal = experiment.provision.features, experiment.dataset.is_normal
-        method = build(experiment, experiment.dataset.classes, seed)
-        names = [v.name for v in experiment.provision.videos["train"] if normal(v)]
-        method.prepare(training_rows(features, names, self.config.rows.crops))
+        provision, classes = experiment.provision, experiment.dataset.classes
+        method = build(experiment, classes, seed)
+        method.prepare(training_data(provision, provision.videos["train"], classes, self.config.rows.crops, seed))
         return auc(score_split(experiment, method, self._progress))
 
     def _run(self, experiment: Experiment, seed: int) -> ScoredSplit:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,8 @@ from vadbench.base.errors import ConfigError
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable
-from vadbench.method import Batch, Method
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A training video, or one crop of it.
-
-    ``read`` gives its rows ``(rows, dim)``, mapped afresh at each call: a data set has more files than a process may
-    have open. ``labels`` ``(classes,)`` are its weak labels as in a batch, ``first`` is the class it names first.
-    """
-
-    read: Callable[[], NDArray[np.floating[Any]]]
-    labels: NDArray[np.float32]
-    first: int
+from vadbench.inputs import Batch, TrainingVideo
+from vadbench.method import Method
 
 
 def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.float32], int]:
@@ -44,7 +31,9 @@ def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.f
     return labels, ids[0]
 
 
-def prefetched(method: Method, samples: Sequence[Sample], recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
+def prefetched(
+    method: Method, samples: Sequence[TrainingVideo], recipe: Recipe, seed: int, epoch: int
+) -> Iterator[Batch]:
     """The batches of one epoch on the method's device, each assembled while the one before is trained on.
 
     Every view has a generator of its own, so it does not matter who makes it and when; here one thread makes all, in
@@ -79,7 +68,9 @@ def prefetched(method: Method, samples: Sequence[Sample], recipe: Recipe, seed: 
             yield batch
 
 
-def batches(samples: Sequence[Sample], normal: int, recipe: Recipe, seed: int, epoch: int) -> Iterator[list[int]]:
+def batches(
+    samples: Sequence[TrainingVideo], normal: int, recipe: Recipe, seed: int, epoch: int
+) -> Iterator[list[int]]:
     """Indices of the samples of each batch of one epoch.
 
     ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
@@ -117,7 +108,7 @@ def _endless(indices: NDArray[np.intp], size: int, rng: np.random.Generator) -> 
         yield from (order[i : i + size].tolist() for i in range(0, len(order) - size + 1, size))
 
 
-def _assemble(method: Method, chosen: Sequence[Sample], draws: Sequence[np.random.Generator]) -> Batch:
+def _assemble(method: Method, chosen: Sequence[TrainingVideo], draws: Sequence[np.random.Generator]) -> Batch:
     device = method.task.device
 
     def placed(arrays: list[NDArray[Any]]) -> torch.Tensor:
@@ -128,9 +119,11 @@ def _assemble(method: Method, chosen: Sequence[Sample], draws: Sequence[np.rando
         # Features may be stored in float16; weights are float32.
         return tensor.float() if tensor.dtype == torch.float16 else tensor
 
-    views = [method.view(s.read(), rng) for s, rng in zip(chosen, draws, strict=True)]
+    views = [method.view(video, rng) for video, rng in zip(chosen, draws, strict=True)]
     return Batch(
         {name: placed([v[name] for v in views]) for name in views[0]},
         placed([s.labels for s in chosen]),
-        placed([np.array(s.first, np.int64) for s in chosen]),
+        placed([np.array(s.first_class, np.int64) for s in chosen]),
+        names=tuple(s.name for s in chosen),
+        keys=tuple(s.key for s in chosen),
     )

@@ -25,8 +25,9 @@ from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 from vadbench.base.types import Progress, silent
+from vadbench.inputs import TrainingVideo
 from vadbench.method import Method
-from vadbench.training.batches import Sample, prefetched
+from vadbench.training.batches import prefetched
 from vadbench.training.optimisers import adamw, learning_rate
 
 STATE = "training.safetensors"
@@ -34,7 +35,7 @@ STATE = "training.safetensors"
 
 def fit(
     method: Method,
-    samples: Sequence[Sample],
+    samples: Sequence[TrainingVideo],
     recipe: Recipe,
     seed: int,
     folder: Path,
@@ -79,7 +80,7 @@ def fit(
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
                     terms = loss(batch)
-                losses = torch.stack([t.float().reshape(()) for t in terms.values()])
+                losses = torch.stack([t.float().reshape(()) for t in terms.values()])  # type: ignore[union-attr]
                 optimiser.zero_grad(set_to_none=True)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
             # Read once a step, and behind the backward pass, which a GPU would have to be given late otherwise.

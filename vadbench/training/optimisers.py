@@ -33,7 +33,7 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 def adamw(method: Method, recipe: Recipe, fused: bool | None = True) -> torch.optim.AdamW:
     """Return the recipe's optimiser of a method at the peak learning rate; ``fused`` changes last digits."""
     return torch.optim.AdamW(
-        method.parameter_groups(),
+        [{"params": list(parameters)} for parameters in method.groups().values()],
         lr=recipe.learning_rate,
         betas=recipe.betas,
         eps=recipe.epsilon,

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vadbench.base.errors import DataError
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.data.media import Frame
 from vadbench.features.decoding import Decoder
 from vadbench.features.encoders import FrameEncoder
 from vadbench.features.shard import FeatureRows
+from vadbench.inputs import StreamInput, VideoInput
 from vadbench.method import Reach
 from vadbench.scoring.scoring import score_window
-from vadbench.scoring.windows import first_needed, next_window, window_rows
+from vadbench.scoring.windows import Window, first_needed, next_window, window_rows
 from vadbench.watch.reader import DecodedFrame, Reader
 from vadbench.watch.scorer import Scorer
 
@@ -195,12 +197,27 @@ def score_rows(
         if follow:
             size = _ready(reach, held.stop - done - (0 if ended else reach.margin))
         while window := next_window(reach, size, done, held.stop, ended):
-            crops = [partial(held.crop, i, window.start, window.stop) for i in range(len(scorer.fingerprint.crops))]
+            crops = (_window(scorer, held, crop, window) for crop in scorer.fingerprint.crops)
             with watch.of("method"):
                 found = score_window(scorer.method, crops, window, scorer.precision)
             yield done, found.anomaly, found.classes
             done = window.last
         held.drop(first_needed(reach, size, done, held.stop))
+
+
+def _window(scorer: Scorer, held: _Held, crop: str, window: Window) -> VideoInput:
+    """Return the rows of a window of one crop as a video."""
+    crops, stride, count = scorer.fingerprint.crops, scorer.fingerprint.stride, window.stop - window.start
+    rows = StreamInput(partial(held.crop, crops.index(crop), window.start, window.stop), count, stride)
+    return VideoInput(
+        name="this video",
+        row_count=count,
+        stride=stride,
+        frame_count=window.stop * stride,
+        streams={CLIP_STREAM: rows},
+        crop=crop,
+        first_row=window.start,
+    )
 
 
 def _ready(reach: Reach, waiting: int) -> int:

@@ -20,6 +20,7 @@ from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method
 from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.loop import arithmetic
 from vadbench.watch.pipeline import Stopwatch, score_rows
@@ -96,7 +97,8 @@ class Drawn(FeatureSource):
     def scored_by(self, method: Method, precision: str) -> list[VideoScores]:
         """Scores of all of them, as an evaluation computes them, text encoded anew."""
         crops = {name: self.crops(name) for name in self.names}
-        return score_videos(method, self, crops, {name: self.frames(name) for name in self.names}, precision)
+        frames = {name: self.frames(name) for name in self.names}
+        return score_videos(method, open_videos(self, crops, frames), precision=precision)
 
 
 def videos(split: bool, name: str, options: Options, folder: Path) -> Work:

@@ -7,6 +7,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import methods
 from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
+from vadbench.inputs import StreamInput, TrainingVideo, VideoInput
 from vadbench.method import Batch, Method
-from vadbench.training.batches import Sample, batches
+from vadbench.training.batches import batches
 from vadbench.training.loop import arithmetic, fit
 from vadbench.training.optimisers import adamw, learning_rate
 
@@ -68,7 +70,7 @@ def assembling(name: str, options: Options, folder: Path) -> Work:
 
     def views(mode: str | None) -> list[Any]:
         rng = np.random.default_rng(0)
-        return [method.view(np.load(path, mmap_mode=mode), rng)["features"] for path in paths]
+        return [method.view(VideoInput.of_rows(np.load(path, mmap_mode=mode)), rng)["features"] for path in paths]
 
     rows = FRAMES if name == "vadclip" else method.config.segments * method.config.segment_length
     return Work(
@@ -93,12 +95,9 @@ def epoch(name: str, options: Options, folder: Path) -> Work:
         recipe, videos = small.model_copy(update={"precision": options.precision}), small.batch_size
     files = _written(folder, min(FILES, videos), -(-FRAMES // method.config.rows.stride), method.task.dim)
 
-    def samples(count: int, mode: str | None) -> list[Sample]:
+    def samples(count: int, mode: str | None) -> list[TrainingVideo]:
         labels = methods.labels_of(method, count).numpy()
-        return [
-            Sample(partial(np.load, files[i % len(files)], mode), labels[i], int(labels[i].argmax()))
-            for i in range(count)
-        ]
+        return [_training_video(partial(np.load, files[i % len(files)], mode), labels[i]) for i in range(count)]
 
     def trained(recipe: Recipe, videos: int) -> float:
         with tempfile.TemporaryDirectory(dir=folder) as out:
@@ -122,8 +121,13 @@ def epoch(name: str, options: Options, folder: Path) -> Work:
     )
 
 
+def _training_video(read: Callable[[], Any], labels: Any) -> TrainingVideo:
+    own = replace(VideoInput.of_rows(read()), streams={"clip": StreamInput(read, len(read()), 1)})
+    return TrainingVideo(**vars(own), labels=labels, first_class=int(labels.argmax()))
+
+
 def literal_epoch(
-    method: Method, losses: Callable[[Batch], torch.Tensor], samples: list[Sample], recipe: Recipe
+    method: Method, losses: Callable[[Batch], torch.Tensor], samples: list[TrainingVideo], recipe: Recipe
 ) -> float:
     """Mean loss of the first epoch under seed 0, with the batches and random numbers of the training loop."""
     # The training loop's seeds of epoch 0.
@@ -133,7 +137,7 @@ def literal_epoch(
     labels, device, found = np.stack([s.labels for s in samples]), method.task.device, []
     for indices in batches(samples, method.task.classes.normal, recipe, 0, 0):
         draws = [generator(Purpose.VIEW, 0, MAIN_STAGE, 0, next(places)) for _ in indices]
-        views = [method.view(samples[i].read(), rng) for i, rng in zip(indices, draws, strict=True)]
+        views = [method.view(samples[i], rng) for i, rng in zip(indices, draws, strict=True)]
         stacked = {key: torch.from_numpy(np.stack([v[key] for v in views])).to(device) for key in views[0]}
         with arithmetic("fp32"):
             loss = losses(Batch(stacked, torch.from_numpy(labels[indices]).to(device))).sum()
