@@ -19,6 +19,7 @@ from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, wit
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.needs import Facts
+from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
@@ -331,9 +332,11 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
         ConfigError: names the setting or the option.
     """
     if rules.selection == "last":
-        for name in changed if config.recipe is not None else ():
-            if name in ("recipe.look_every", "recipe.rollback") and getattr(config.recipe, name.partition(".")[2]):
-                raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
+        for field in LOOK_FIELDS if config.recipe is not None else ():
+            if f"recipe.{field}" in changed and getattr(config.recipe, field) != getattr(Recipe(), field):
+                raise ConfigError(
+                    f"recipe.{field} has no effect with --selection last; choose another rule, or leave it out"
+                )
     elif not config.trains:
         raise ConfigError(f"'{method}' is not trained: there are no weights to select; leave --selection out")
 
