@@ -99,6 +99,7 @@ class Other(Tiny):
 
 
 class Config(MethodConfig):
+    dataset_defaults = {"tiny": {"width": 5}}
     width: int = Field(4, description="rows in a view")
     pause: float = Field(0.0, description="seconds to wait in each step, for tests that kill it")
     recipe: Recipe = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
@@ -106,7 +107,6 @@ class Config(MethodConfig):
 
 class Linear(Method):
     Config = Config
-    dataset_defaults = {"tiny": {"width": 5}}
 
     def __init__(self, config, task):
         super().__init__(config, task)

@@ -69,9 +69,9 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None
     Raises:
         VadbenchError: the method cannot be imported, or it has no such setting.
     """
-    method = registry.method(cell.method)
-    usual = method.dataset_defaults.get(cell.trained_on, {})
-    config = resolve(method.Config, usual, environment={}, assignments=assignments(cell.settings))
+    model = registry.method_config(cell.method)
+    usual = model.dataset_defaults.get(cell.trained_on, {})
+    config = resolve(model, usual, environment={}, assignments=assignments(cell.settings))
     try:
         code = registry.provenance("dataset", cell.dataset).identity
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))

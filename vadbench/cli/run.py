@@ -66,7 +66,8 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 )
 @options.data_root
 @options.allow_incomplete
-@options.features
+@options.streams
+@options.spacing
 @options.features_layout
 @options.clip_model
 @options.clip_weights
@@ -76,7 +77,15 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin
 @options.as_json
-def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+def command(
+    seeds: list[int],
+    again: bool,
+    features: tuple[str, ...],
+    spacings: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+    **request: Any,
+) -> None:
     """Train and evaluate a method on a data set.
 
     \b
@@ -84,6 +93,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
       vadbench run --method zero-shot --dataset synthetic --seeds 0-2 --json
       vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
       vadbench run -m anomalyclip -d ucfcrime --features UCFCrime/Image-Features --protocol anomalyclip
+      vadbench run -m mil -d xdviolence --set 'streams=["clip", "audio"]' --features clip=DIR --features audio=DIR
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
@@ -96,7 +106,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
-    asked = Request(**request)
+    asked = Request(**request, **options.given_streams(features, spacings))
     tracks()  # reject a value that is neither on nor off before the run rather than after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")

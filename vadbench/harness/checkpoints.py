@@ -17,7 +17,7 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable, Split, VideoClass
 from vadbench.method import Method
 from vadbench.records.keys import restored
-from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord
+from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord, StreamRecord
 from vadbench.scoring.protocol import Selection
 
 
@@ -44,10 +44,10 @@ class CheckpointInfo(BaseModel):
 
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
-    data set. ``train`` and ``validation`` are the videos that it was trained and selected on, ``None`` where it was on
-    none; ``selected_by`` says in words what the looks at the latter measured. ``imported`` names the authors' file that
-    the weights come from, if they do. ``threshold`` is the anomaly
-    score from which on a user's own videos count as anomalous, ``None`` where it was not measured: see
+    data set. ``streams`` are as in a record. ``train`` and ``validation`` are the videos that it was trained and
+    selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
+    ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
+    which on a user's own videos count as anomalous, ``None`` where it was not measured: see
     :func:`vadbench.harness.threshold.normal_threshold`.
     """
 
@@ -71,6 +71,7 @@ class CheckpointInfo(BaseModel):
     group: str = ""
     edition: int = 1
     code: dict[str, str] = {}
+    streams: dict[str, StreamRecord] = {}
     imported: str = ""
     threshold: FiniteFloat | None = None
 
@@ -117,12 +118,12 @@ def read_info(folder: Path) -> CheckpointInfo:
         raise CheckpointError(f"{path} does not describe a checkpoint: {first_complaint(error)}") from error
 
 
-def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> MethodConfig:
+def trained_config(info: CheckpointInfo, settings: type[MethodConfig], version: str) -> MethodConfig:
     """Return the settings that a finished training was made with.
 
     Args:
         info: of the training.
-        method: its method.
+        settings: the settings class of its method.
         version: of the method that is installed.
 
     Raises:
@@ -133,7 +134,7 @@ def trained_config(info: CheckpointInfo, method: type[Method], version: str) -> 
             f"the run was made with version {info.version} of '{info.method}', installed is {version}; train again"
         )
     try:
-        return restored(method.Config, info.config)
+        return restored(settings, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
 

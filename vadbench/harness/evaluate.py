@@ -18,7 +18,7 @@ from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
-from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import SCORES
@@ -177,5 +177,7 @@ def _diagnostics(rows: ScoredRows) -> dict[str, Any]:
         "threshold_chosen_on_test": found.threshold,
         **shares,
         "confusion": found.confusion.tolist(),
-        "f1": {str(t): float(f) for t, f in zip(F1_THRESHOLDS, found.f1, strict=True)},
+        "f1": {str(t): float(f) for t, f in zip(F1_THRESHOLDS, found.f1, strict=True)}
+        if rows.unit_scores
+        else {"undefined": NO_FIXED_THRESHOLD},
     }

@@ -18,6 +18,8 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
+from vadbench.base.needs import CLIP_STREAM, Facts
+from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import SPLITS, Dataset
@@ -26,20 +28,24 @@ from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
-from vadbench.harness.given_features import GivenFeatures
+from vadbench.harness.fitness import require_fit
+from vadbench.harness.given_features import ClipDemand, GivenFeatures
 from vadbench.harness.provision import Provision, provide
+from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
-from vadbench.records.record import weights_name
+from vadbench.records.record import StreamRecord, weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
 
 @dataclass(frozen=True)
 class Request:
     """The request of a user; the fields are the options of ``vadbench run``.
+
+    ``features`` is the folder of the first stream, ``streams`` has those given by name.
 
     ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
     """
@@ -52,6 +58,8 @@ class Request:
     protocol_name: str = "native"
     data_root: Path | None = None
     features: Path | None = None
+    streams: Mapping[str, Path] = field(default_factory=dict)
+    spacings: Mapping[str, RowSpacing] = field(default_factory=dict)
     features_layout: LayoutName | None = None
     crop: str | None = None
     subset: str | None = None
@@ -110,6 +118,11 @@ class Experiment:
         return self.provision.fingerprint.to_dict()
 
     @property
+    def streams(self) -> dict[str, StreamRecord]:
+        """The streams beside the first in a record."""
+        return {name: stream.record for name, stream in self.provision.streams.items()}
+
+    @property
     def clip_source(self) -> dict[str, str]:
         """The CLIP in a record: weights from a file are named by the file's name, and by their hash."""
         source = self.clip.source
@@ -122,8 +135,9 @@ class Experiment:
 
     def without_folders(self, text: str) -> str:
         """Return a text for a record, without the folders of this machine."""
-        folders = [self.dataset.root, self.provision.features.folder, self.out, cache_root(), Path.cwd(), Path.home()]
-        return without_folders(text, folders)
+        beside = [stream.source.folder for stream in self.provision.streams.values()]
+        folders = [self.dataset.root, self.provision.features.folder, *beside, self.out, cache_root()]
+        return without_folders(text, [*folders, Path.cwd(), Path.home()])
 
     def notes(self) -> list[str]:
         """Return the notes that a reader of the results needs before comparing them."""
@@ -144,13 +158,14 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     """
     start = _starting_point(request)
     method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
+    settings = registry.method_config(start.method)
     version = registry.version(start.method)
     code: dict[Literal["method", "dataset"], Provenance] = {
         "method": registry.provenance("method", start.method),
         "dataset": registry.provenance("dataset", start.dataset),
     }
     # The settings of a training are those for the data set that it was made on.
-    defaults = method.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
+    defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = _config(request, start, method, version, defaults)
     preset = protocol(request.protocol_name, registry)
     named = preset.on(start.dataset)
@@ -163,10 +178,12 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     _require_train_split(start, dataset_class, config)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     if start.info is None:
-        method.require_classes(config, dataset_class.classes)
-    changed = changed_names(config, resolve(method.Config, defaults, environment={}))
+        require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
+    changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
-    if request.features is None and request.features_layout is not None:
+    wanted = config.needs().streams
+    features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
+    if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     device = choose_device(request.device)
     make_folder(request.out)
@@ -181,9 +198,12 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         clip,
         cache_root(),
         rules,
-        None if request.features is None else GivenFeatures(request.features, request.features_layout),
+        None if features is None else GivenFeatures(features, request.features_layout),
         # Validation videos are looked at only by a training that selects weights.
         splits=SPLITS if rules.selection == "validation" and start.info is None else ("train", "test"),
+        line=wanted[0] if wanted else CLIP_STREAM,
+        streams=streams,
+        asked=ClipDemand(config.needs().text, named=request.clip_model is not None or request.clip_weights is not None),
         # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
         crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
         allow_incomplete=request.allow_incomplete,
@@ -245,11 +265,11 @@ def _config(
         CheckpointError: that training was made with another version of the method.
     """
     if start.info is None:
-        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method)
+        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method.Config)
         config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
     else:
         _require_settings_of_training(request, start.info)
-        config = trained_config(start.info, method, version)
+        config = trained_config(start.info, method.Config, version)
     require_trainable(start.method, method, config)
     return config
 
@@ -284,16 +304,16 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
 
 
 def with_descriptions(
-    assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
+    assignments: Sequence[str], descriptions: Path | None, name: str, settings: type[MethodConfig]
 ) -> Sequence[str]:
-    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that the method reads from a file.
+    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that is read from a file.
 
     Raises:
         ConfigError: the method reads none.
     """
     if descriptions is None:
         return assignments
-    if (setting := file_setting(method.Config)) is None:
+    if (setting := file_setting(settings)) is None:
         raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 

@@ -152,5 +152,5 @@ def import_checkpoint(
     with locked(folder.path, f"run {key}"):
         training = Training(folder, key, group="", seed=0, splits=splits)
         imported = f"{path.name}, sha256 {made_of}"
-        save_training(experiment, training, method, method.reference_selection, imported=imported)
+        save_training(experiment, training, method, experiment.config.reference_selection, imported=imported)
     return folder.path

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.method_config import Rows
+from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule, Joining, joining
+from vadbench.features.crops import CropRule, Joining, joining, training_crops
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
@@ -22,8 +23,17 @@ from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource, VerifiedFeatures
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import video_lengths
-from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_given, open_of_videos
+from vadbench.harness.given_features import (
+    CHECKED,
+    ClipDemand,
+    GivenFeatures,
+    choose_features,
+    open_given,
+    open_of_videos,
+)
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
+from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
+from vadbench.harness.streams import GivenStream, current_streams, lay_out, open_streams
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Protocol
 
@@ -42,6 +52,9 @@ class Provision:
         scored: the crops of each test video that are scored.
         identity: the source of each video's features: the id of its file, or of the values of given features.
         notes: remarks on the data for readers of the results.
+        line: name of the stream that the features are.
+        streams: the streams beside it, by name.
+        foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -53,6 +66,9 @@ class Provision:
     scored: Mapping[str, Sequence[str]]
     identity: Mapping[str, str]
     notes: Sequence[str]
+    line: str = CLIP_STREAM
+    streams: Mapping[str, SideStream] = field(default_factory=dict)
+    foreign: bool = False
 
     @property
     def joined(self) -> Joining:
@@ -70,9 +86,13 @@ class Provision:
             videos=len(videos),
             expected=dataset.expected[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
-            manifest=digest([_entry(v, self.frames[v.name], self.identity[v.name]) for v in videos]),
-            inputs=digest([_entry(v, self.identity[v.name]) for v in videos]),
+            manifest=digest([_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
+            inputs=digest([_entry(v, *self._facts(v, spacings=False)) for v in videos]),
         )
+
+    def _facts(self, video: Video, spacings: bool) -> list[Any]:
+        """Return what is in a video's entry for its features."""
+        return [self.identity[video.name], *stream_facts(self.streams, video.name, spacings)]
 
 
 def _entry(video: Video, *facts: Any) -> list[Any]:
@@ -84,11 +104,17 @@ def _entry(video: Video, *facts: Any) -> list[Any]:
     ]
 
 
-def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | None, cache: Path) -> dict[Split, str]:
+def current_inputs(
+    dataset: Dataset,
+    rules: Protocol,
+    given: GivenFeatures | None,
+    cache: Path,
+    streams: Mapping[str, GivenStream] | None = None,
+) -> dict[Split, str]:
     """Return the present :attr:`vadbench.records.record.SplitRecord.inputs` of each split, without extracting anything.
 
     Args:
-        dataset, rules, given, cache: as for :func:`provide`.
+        dataset, rules, given, cache, streams: as for :func:`provide`.
 
     Returns:
         no entry for a split with a video that is not here.
@@ -105,10 +131,11 @@ def current_inputs(dataset: Dataset, rules: Protocol, given: GivenFeatures | Non
         source = open_of_videos(given, every)
         verified = VerifiedFeatures(cache / "features" / dataset.name / CHECKED)
         identity = {name: verified.look(source, name).digest for name in source.names}
+    beside = current_streams(streams or {}, every, cache / "features" / dataset.name)
     return {
-        split: digest([_entry(v, identity[v.name]) for v in own])
+        split: digest([_entry(v, identity[v.name], *beside[v.name]) for v in own])
         for split, own in videos.items()
-        if all(v.name in identity for v in own)
+        if all(v.name in identity and v.name in beside for v in own)
     }
 
 
@@ -121,6 +148,9 @@ def provide(
     given: GivenFeatures | None = None,
     *,
     splits: Collection[Split] = SPLITS,
+    line: str = CLIP_STREAM,
+    streams: Mapping[str, GivenStream] | None = None,
+    asked: ClipDemand,
     crop_asked: bool = False,
     allow_incomplete: bool = False,
     progress: Progress = silent,
@@ -137,6 +167,9 @@ def provide(
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
         splits: those that take part, where the data set has them.
+        line: name of the stream that these are.
+        streams: features of the streams beside it, by name.
+        asked: what is asked of the CLIP.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
@@ -152,23 +185,41 @@ def provide(
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
         else:
-            made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
-    videos, source = made.videos, made.source
+            made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
+        videos, beside, of_streams = open_streams(
+            streams or {}, dataset, made.videos, folder, allow_incomplete, progress
+        )
+    source = made.source
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
+    laid, of_spacing = lay_out(beside, every_video(videos), frames)
+    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos["train"]} | scored
+    require_crops(laid, used, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
         features,
         replace(features.fingerprint, weights=made.weights),
         frames,
-        {n: pooled_count(count, source.fingerprint.stride, rows.stride, frames[n]) for n, count in made.rows.items()},
+        {n: pooled_count(made.rows[n], source.fingerprint.stride, rows.stride, length) for n, length in frames.items()},
         crop,
         scored,
         made.identity,
-        [*listed.notes, *made.notes, *of_lengths, *of_crops, *map(str, mismatches), *listed.problems],
+        [
+            *listed.notes,
+            *made.notes,
+            *of_streams,
+            *of_lengths,
+            *of_spacing,
+            *of_crops,
+            *map(str, mismatches),
+            *listed.problems,
+        ],
+        line,
+        laid,
+        made.foreign,
     )
 
 

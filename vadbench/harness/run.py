@@ -68,7 +68,7 @@ def _run(
     Raises:
         VadbenchError: whatever went wrong, after it was recorded.
     """
-    made = training.made
+    made, needs = training.made, experiment.config.needs()
     meter = environment.Meter(experiment.device)
     record = partial(
         RunRecord,
@@ -85,7 +85,13 @@ def _run(
         config=experiment.config.model_dump(mode="json"),
         changed=list(experiment.changed),
         fingerprint=experiment.fingerprint,
+        streams=experiment.streams,
         clip=experiment.clip_source,
+        supervision=needs.supervision,
+        company=needs.company,
+        lookahead=needs.lookahead,
+        unit_scores=needs.unit_scores,
+        reads=needs.reads,
         code=dict(experiment.code),
         environment=environment.describe(experiment.device),
     )

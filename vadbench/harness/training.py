@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from vadbench.base.errors import CheckpointError
-from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.types import Progress
 from vadbench.dataset import ClassTable, Split
 from vadbench.features.fingerprint import Fingerprint
@@ -81,8 +80,11 @@ def open_training(experiment: Experiment, seed: int, evaluation: str) -> Trainin
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
-    spacings = {CLIP_STREAM: experiment.provision.fingerprint.stride}
-    task = Task(classes, experiment.clip.dim, experiment.device, experiment.text, spacings=spacings, seed=seed)
+    provision = experiment.provision
+    beside = provision.streams
+    dims = {provision.line: provision.fingerprint.dim, **{name: s.record.dim for name, s in beside.items()}}
+    spacings = {provision.line: provision.fingerprint.stride, **{name: s.spacing for name, s in beside.items()}}
+    task = Task(classes, dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
     return build_method(experiment.method, experiment.config, task, seed)
 
 
@@ -121,6 +123,7 @@ def save_training(
         normal=dataset.classes.normal,
         dim=experiment.clip.dim,
         fingerprint=experiment.fingerprint,
+        streams=experiment.streams,
         clip=ClipEntry(**experiment.clip_source),
         seed=training.seed,
         subset=experiment.protocol.subset,
@@ -148,6 +151,7 @@ def training_identity(
         selection=selection,
         seed=seed,
         dataset_code=experiment.dataset_code,
+        streams={name: stream.identity for name, stream in experiment.streams.items()},
     )
 
 
@@ -178,6 +182,12 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
             f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
             " evaluate it on features made the same way"
         )
+    for name, stream in info.streams.items():
+        if differing := stream.differences(experiment.streams[name]):
+            raise CheckpointError(
+                f"the training in {experiment.trained} used other features of stream '{name}' ({'; '.join(differing)});"
+                " evaluate it on features made the same way"
+            )
 
 
 def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from vadbench.base.needs import CLIP_STREAM
@@ -37,7 +38,7 @@ def training_data(
                 row_count=count,
                 stride=stride,
                 frame_count=provision.frames[name],
-                streams={CLIP_STREAM: rows},
+                streams={provision.line: rows, **_beside(provision, name, crop)},
                 crop=crop,
                 seed=seed,
                 labels=labels,
@@ -48,5 +49,17 @@ def training_data(
 
 
 def scored_inputs(provision: Provision, crops: Mapping[str, Sequence[str]], seed: int) -> Iterator[list[VideoInput]]:
-    """Yield the crops of each video that are scored, see :func:`vadbench.scoring.opened.open_videos`."""
-    return open_videos(provision.features, crops, provision.frames, seed)
+    """Yield the crops of each video that are scored, with every stream.
+
+    See :func:`vadbench.scoring.opened.open_videos`; files of the other streams are opened when they are read.
+    """
+    for videos in open_videos(provision.features, crops, provision.frames, seed):
+        yield [
+            replace(v, streams={provision.line: v.streams[CLIP_STREAM], **_beside(provision, v.name, v.crop)})
+            for v in videos
+        ]
+
+
+def _beside(provision: Provision, name: str, crop: str) -> dict[str, StreamInput]:
+    """Return the streams beside the time line that go with a crop of a video."""
+    return {stream: beside.input(name, crop) for stream, beside in provision.streams.items()}

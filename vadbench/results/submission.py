@@ -131,6 +131,11 @@ def _protocol_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
 
 
 def _feature_problems(record: RunRecord) -> Iterator[str]:
+    if record.reads != "features":
+        for name in ("fingerprint", "clip"):
+            if getattr(record, name):
+                yield f"{name}: expected none of a method that reads no features, found one"
+        return
     try:
         fingerprint = Fingerprint.from_dict(record.fingerprint)
     except FeatureError as error:
