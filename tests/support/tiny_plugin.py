@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ def vadbench_datasets():
 def vadbench_methods():
     return [
         MethodSpec("linear", "a logistic regression on rows", "tiny_plugin:Linear"),
+        MethodSpec("texts", "the same, compared with CLIP's texts", "tiny_plugin:Texts"),
         MethodSpec("wrong-shape", "returns one score too few", "tiny_plugin:WrongShape"),
         MethodSpec("diverges", "its loss is not finite under seed 1", "tiny_plugin:Diverges"),
     ]
@@ -144,6 +146,15 @@ class Linear(Method):
 
     def _logits(self, x):
         return self.layer(x - self.center)[..., 0]
+
+
+class TextsConfig(Config):
+    def needs(self):
+        return replace(super().needs(), text=True)
+
+
+class Texts(Linear):
+    Config = TextsConfig
 
 
 class WrongShape(Linear):
