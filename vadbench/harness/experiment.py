@@ -22,7 +22,7 @@ from vadbench.base.needs import Facts
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import Dataset
+from vadbench.dataset import SPLITS, Dataset
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
@@ -188,6 +188,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
     )
+    _require_train_split(start, dataset_class, config)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     if start.info is None:
         require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
@@ -202,6 +203,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
     clip = _clip(request, start, device) if wanted else None
+    # Validation videos are looked at only by a training that selects weights.
+    splits: Sequence[Split] = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
     if clip is None:
         provision = provide_without_features(
             dataset,
@@ -209,6 +212,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             needs,
             cache_root(),
             rules,
+            splits,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
@@ -220,6 +224,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             cache_root(),
             rules,
             None if features is None else GivenFeatures(features, request.features_layout),
+            splits=splits,
             line=wanted[0],
             streams=streams,
             # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
@@ -298,6 +303,19 @@ def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip
     if start.trained is None or start.info is None or start.info.clip is None:
         return load_clip(clip_source(request.clip_model, request.clip_weights), device)
     return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
+
+
+def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
+    """Raise if a method must be trained and the data set is for testing alone.
+
+    Raises:
+        ConfigError: says how the method can be evaluated there.
+    """
+    if config.needs().learns and start.info is None and "train" not in dataset.expected:
+        raise ConfigError(
+            f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
+            f" and evaluate it with --from RUN --dataset {start.dataset}"
+        )
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from vadbench.base.types import Progress
 from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames
 from vadbench.data.timed_frames import FrameCounts, FrameDecoder
-from vadbench.dataset import SPLITS, Split, Video
+from vadbench.dataset import Split, Video
 from vadbench.features.source import FeatureSource
 from vadbench.scoring.protocol import Protocol
 
@@ -26,22 +26,23 @@ def video_lengths(
     together.
 
     Unknown ones are estimated as rows times stride, or up to the last annotated frame where that is in
-    the row that layouts without tails leave out. Only a test video whose true length matters stops the run.
+    the row that layouts without tails leave out. Only a video of another split than ``train`` stops the run, where its
+    true length matters.
 
     Args:
         source: the features.
         rows: how many of them each video has.
-        videos: of both splits.
+        videos: of each split.
         rules: whether true lengths matter, and how far a count may be off.
         progress: told how far the looking is.
 
     Raises:
-        DataError: a test video has another length than its annotation was made for.
+        DataError: a test or validation video has another length than its annotation was made for.
     """
     stride = source.fingerprint.stride
     lengths: dict[str, int] = {}
     guessed, odd = [], []
-    everything = [(split, v) for split in SPLITS for v in videos[split]]
+    everything = [(split, v) for split, own in videos.items() for v in own]
     for done, (split, video) in enumerate(everything):
         progress("reading lengths", done, len(everything))
         count = rows[video.name]
@@ -55,7 +56,7 @@ def video_lengths(
             require_frames(video.name, video.frames, known, rules.tolerance)
             require_rows(video.name, count, stride, known, rules.tolerance)
         except DataError as error:
-            if rules.tail == "hold" and split == "test":
+            if rules.tail == "hold" and split != "train":
                 raise
             odd.append(str(error))
     progress("reading lengths", len(everything), len(everything))

@@ -91,8 +91,9 @@ def open_given(
     if not fingerprint.known:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)
-        train = {v.name: looks[v.name].digest for v in videos["train"] if v.name in looks}
-        weights = f"{UNKNOWN}-{digest(train)}"
+        # A data set for testing alone has no others.
+        first = videos.get("train", videos["test"])
+        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
         origin = (
             f"of unknown origin; a row every {fingerprint.stride} frames, mean cosine with the class names under CLIP"
             f" {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"

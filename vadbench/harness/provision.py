@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
-from vadbench.dataset import Dataset, Split, Video
+from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, training_crops
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
@@ -114,9 +114,7 @@ class Provision:
             videos=len(videos),
             expected=dataset.expected[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
-            manifest=digest(
-                [manifest_entry(v, self.frames.get(v.name), *self._facts(v, spacings=True)) for v in videos]
-            ),
+            manifest=digest([manifest_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
             inputs=digest([manifest_entry(v, *self._facts(v, spacings=False)) for v in videos]),
         )
 
@@ -142,6 +140,7 @@ def provide(
     rules: Protocol,
     given: GivenFeatures | None = None,
     *,
+    splits: Collection[Split] = SPLITS,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
     crop_asked: bool = False,
@@ -160,6 +159,7 @@ def provide(
         rules: how annotated intervals are read, which videos and crops take part, how far a count may be off.
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
+        splits: those that take part, where the data set has them.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
@@ -173,7 +173,7 @@ def provide(
     folder, needs = cache / "features" / dataset.name, needs or Needs()
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
-        listed = participants(dataset, rules)
+        listed = participants(dataset, rules, splits)
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
