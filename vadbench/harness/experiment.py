@@ -22,7 +22,7 @@ from vadbench.base.needs import Facts
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import SPLITS, Dataset
+from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
@@ -30,7 +30,7 @@ from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_n
 from vadbench.harness.environment import choose_device
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.given_features import GivenFeatures
+from vadbench.harness.given_features import ClipDemand, GivenFeatures
 from vadbench.harness.provision import Provision, provide
 from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
@@ -227,6 +227,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             splits=splits,
             line=wanted[0],
             streams=streams,
+            asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),
             # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
             crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
             needs=needs,
@@ -240,7 +241,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         config=config,
         dataset=dataset,
         provision=provision,
-        clip=clip,
+        clip=None if provision.foreign else clip,
         protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.regions else rules,
         # The crop that was asked for, and not that features of regions are scored by their maximum.
         changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],

@@ -24,7 +24,7 @@ from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
-from vadbench.harness.given_features import GivenFeatures, choose_features, open_given
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_features, open_given
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
 from vadbench.harness.streams import GivenStream, lay_out, open_streams
@@ -52,6 +52,7 @@ class Provision:
         streams: the streams beside it, by name.
         decoders: of the videos whose frames the method may ask for.
         truth: the test videos with their annotation, for an oracle.
+        foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -68,6 +69,7 @@ class Provision:
     streams: Mapping[str, SideStream] = field(default_factory=dict)
     decoders: Mapping[str, FrameDecoder] = field(default_factory=dict)
     truth: Mapping[str, Video] = field(default_factory=dict)
+    foreign: bool = False
 
     @property
     def joined(self) -> Joining:
@@ -143,6 +145,7 @@ def provide(
     splits: Collection[Split] = SPLITS,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
+    asked: ClipDemand,
     crop_asked: bool = False,
     needs: Needs | None = None,
     allow_incomplete: bool = False,
@@ -162,6 +165,7 @@ def provide(
         splits: those that take part, where the data set has them.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
+        asked: what is asked of the CLIP.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         needs: of the method, where it is more than features: frames, the ground truth.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
@@ -178,7 +182,7 @@ def provide(
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
         else:
-            made = open_given(given, dataset, listed.videos, clip, folder, allow_incomplete, progress)
+            made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
         videos, beside, of_streams = open_streams(
             streams or {}, dataset, made.videos, folder, allow_incomplete, progress
         )
@@ -217,6 +221,7 @@ def provide(
         laid,
         decoders=decoders,
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
+        foreign=made.foreign,
     )
 
 

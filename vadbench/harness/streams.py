@@ -64,12 +64,12 @@ def choose_streams(
     Raises:
         ConfigError: a stream is missing, or something was given of one that the method does not read.
     """
-    reads = f"'{method}' reads {', '.join(wanted) or 'no features'} with these settings"
     for name in [*streams, *spacings]:
         if name not in wanted:
             option = "features" if name in streams else "spacing"
             raise ConfigError(
-                f"{reads}, found --{option} {name}=...{did_you_mean(name, wanted)}; leave it out, or change settings"
+                f"'{method}' reads no stream '{name}' with these settings{did_you_mean(name, wanted)}; leave out"
+                f" --{option} {name}=..."
             )
     first, *others = wanted or ("",)
     if first in spacings:
@@ -83,7 +83,10 @@ def choose_streams(
     if place is None and first not in ("", CLIP_STREAM):
         missing.insert(0, first)  # only CLIP's rows can be extracted here
     if missing:
-        raise ConfigError(f"{reads}; give its features of {missing[0]} with --features {missing[0]}=DIR")
+        raise ConfigError(
+            f"'{method}' reads the streams {', '.join(wanted)} with these settings; give those of {missing[0]} with"
+            f" --features {missing[0]}=DIR"
+        )
     return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
