@@ -39,6 +39,8 @@ class Purpose(IntEnum):
     """A look at the model under a selection rule: ``stage, epoch, steps done``."""
     STAGES = 7
     """Torch's own draws of a method between the stages of its training: what came before, and its number or name."""
+    CYCLE = 8
+    """The order of a list that goes on from epoch to epoch: ``stage, list, pass``, the lists as for ``ORDER``."""
 
 
 def generator(purpose: Purpose, seed: int, *place: int | str) -> np.random.Generator:

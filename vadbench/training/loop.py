@@ -59,12 +59,6 @@ class StageTraining:
             load_state(method, state.tensors)
             self.optimisers.load(state.optimisers)
 
-    @property
-    def ended(self) -> bool:
-        """True after the last epoch."""
-        done = len(self.state.lines)
-        return self.step >= self._planned if self.recipe.steps else done >= self.recipe.epochs
-
     def run(self, loader: BatchLoader, save: Callable[[], None], progress: Progress, told: str) -> None:
         """Train to the end.
 
@@ -78,25 +72,15 @@ class StageTraining:
             TrainingError: the loss stopped being finite; says which term and when.
             ConfigError: the batch does not fit the data.
         """
-        epochs = self._epochs()
-        while not self.ended:
-            epoch = len(self.state.lines)
+        epochs = self._planned.epochs
+        for epoch in range(len(self.state.lines), epochs):
             progress(told, epoch, epochs)
             self.state.lines.append(self._epoch(loader, epoch))
-            if not self.ended:
-                self._keep()
+            if epoch + 1 < epochs:
+                self.state.tensors, self.state.optimisers = self.method.state_dict(), self.optimisers.state()
                 save()
         progress(told, epochs, epochs)
         self._end()
-
-    def _epochs(self) -> int:
-        """Return the number of epochs, for the display."""
-        if not self.recipe.steps:
-            return self.recipe.epochs
-        return math.ceil(self._planned / max(1, sum(1 for _ in self.plan.batches(0))))
-
-    def _keep(self) -> None:
-        self.state.tensors, self.state.optimisers = self.method.state_dict(), self.optimisers.state()
 
     def _end(self) -> None:
         lines = self.state.lines

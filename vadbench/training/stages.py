@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.base.errors import ConfigError, PluginError
+from vadbench.base.errors import PluginError
 from vadbench.base.files import write_text
 from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.method_config import Recipe
@@ -89,7 +89,7 @@ class TrainingLoop:
 
         Raises:
             TrainingError: the loss stopped being finite; says which term and when.
-            ConfigError: there is no video, or the batch does not fit them.
+            ConfigError: the batch does not fit the videos.
             CheckpointError: the state of the stage cannot be read.
         """
         number = self._numbers.setdefault(stage, MAIN_STAGE + len(self._numbers))
@@ -101,8 +101,6 @@ class TrainingLoop:
             load_state(method, state.tensors)
             method.eval()
         else:
-            if not videos:
-                raise ConfigError(f"{type(method).__name__} has no video to train on in stage '{stage}'; see its fit()")
             plan = BatchPlan(videos, method.task.classes.normal, recipe, self._seed, number)
             training = StageTraining(method, plan, loss or method.loss, state, self._judge if select else None)
             with BatchLoader(method, plan, view, self._workers) as loader:
