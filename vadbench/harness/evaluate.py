@@ -46,7 +46,13 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
     if method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
     return ScoredSplit(
-        scores, videos, provision.fingerprint.stride, classes, experiment.protocol, experiment.normal_segments
+        scores,
+        videos,
+        provision.stride,
+        classes,
+        experiment.protocol,
+        experiment.normal_segments,
+        experiment.config.needs().unit_scores,
     )
 
 

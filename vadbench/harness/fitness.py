@@ -7,12 +7,16 @@ the lists of videos were read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vadbench.base.errors import MisfitError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Facts, Kind
 from vadbench.dataset import Dataset, Split, Video
+from vadbench.harness.frame_counts import is_there
+
+FitCheck = Callable[[Mapping[tuple[str, Kind], int], bool], None]
+"""Raises if a method cannot run, given the number of videos by split and kind, and whether a video file is there."""
 
 
 def require_fit(method: str, config: MethodConfig, facts: Facts, trained: bool = False) -> None:
@@ -51,7 +55,7 @@ def video_counts(dataset: Dataset, videos: Mapping[Split, Sequence[Video]]) -> d
 
 def have_files(videos: Sequence[Video]) -> bool:
     """Return True if the file of some video is there."""
-    return any(video.path is not None and video.path.exists() for video in videos)
+    return any(map(is_there, videos))
 
 
 def _kind(dataset: Dataset, video: Video) -> Kind:
@@ -75,8 +79,8 @@ def _without_inputs(config: MethodConfig, facts: Facts) -> str:
 
 
 def _without_training_videos(config: MethodConfig, facts: Facts) -> str:
-    learns = config.needs().supervision
-    if learns not in ("weak", "one-class"):
+    needs = config.needs()
+    if not needs.learns:
         return ""
     if facts.splits is not None and "train" not in facts.splits:
         return (
@@ -86,10 +90,10 @@ def _without_training_videos(config: MethodConfig, facts: Facts) -> str:
     if facts.videos is None:
         return ""
     normal, abnormal = facts.videos.get(("train", "normal"), 0), facts.videos.get(("train", "abnormal"), 0)
-    if learns == "one-class" and not normal:
+    if needs.supervision == "one-class" and not normal:
         return "it learns from normal training videos, and there are none; choose another data set"
     halves = config.recipe is not None and config.trains and config.recipe.sampler != "mixed"
-    if learns == "weak" and halves and not (normal and abnormal):
+    if needs.supervision == "weak" and halves and not (normal and abnormal):
         return (
             f"it is trained on batches of normal and abnormal videos, found {normal} and {abnormal} in the train split;"
             " choose another data set, or recipe.sampler=mixed where the method takes it"

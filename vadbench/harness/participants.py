@@ -109,6 +109,7 @@ class FoundFeatures:
         identity: the source of each video's features.
         rows: how many each video has.
         notes: remarks for readers of the results.
+        foreign: they are of another encoder than the CLIP of the run, which has no part in it then.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -117,3 +118,4 @@ class FoundFeatures:
     identity: Mapping[str, str]
     rows: Mapping[str, int]
     notes: Sequence[str]
+    foreign: bool = False

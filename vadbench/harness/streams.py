@@ -63,12 +63,12 @@ def choose_streams(
     Raises:
         ConfigError: something was given of a stream that the method does not read.
     """
-    reads = f"'{method}' reads {', '.join(wanted) or 'no features'} with these settings"
     for name in [*streams, *spacings]:
         if name not in wanted:
             option = "features" if name in streams else "spacing"
             raise ConfigError(
-                f"{reads}, found --{option} {name}=...{did_you_mean(name, wanted)}; leave it out, or change settings"
+                f"'{method}' reads no stream '{name}' with these settings{did_you_mean(name, wanted)}; leave out"
+                f" --{option} {name}=..."
             )
     first, *others = wanted or ("",)
     if first in spacings:
