@@ -16,7 +16,7 @@ import open_clip
 import pytest
 import torch
 from vadbench_descriptions.bank import bank_names, find_bank
-from vadbench_descriptions.config import FRAME_DEFAULTS, VIDEO_DEFAULTS, FrameConfig, VideoConfig
+from vadbench_descriptions.config import FrameConfig, VideoConfig
 from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_descriptions.losses import align_loss, contrast_loss, phrase_losses
 from vadbench_descriptions.prompts import class_descriptions
@@ -32,7 +32,8 @@ from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.plugins.registry import Registry
-from vadbench.training.loop import autocast, fit
+from vadbench.training.loop import autocast
+from vadbench.training.stages import TrainingLoop
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -487,8 +488,8 @@ def test_a_data_sets_bank_describes_each_of_its_classes_and_no_other(name):
     table, bank = Registry().dataset(name).classes, find_bank(name)
     assert sorted(bank.of_classes(table)) == sorted(table.abnormal)
     assert len(bank.classes) == len(table.abnormal) and not bank.abnormal
-    for defaults, kind in ((VIDEO_DEFAULTS, VideoConfig), (FRAME_DEFAULTS, FrameConfig)):
-        assert resolve(kind, defaults[name], environment={}).descriptions == bank
+    for kind in (VideoConfig, FrameConfig):
+        assert resolve(kind, kind.dataset_defaults[name], environment={}).descriptions == bank
 
 
 @pytest.mark.parametrize("build", [video, frame])
@@ -499,7 +500,7 @@ def test_it_learns_which_rows_are_abnormal(build, toy, learnt, tmp_path):
     method = build(recipe=recipe, length=64, descriptions=bank, **more)
     samples, others = [v.sample for v in toy(CLASSES, 36, seed=1)], toy(CLASSES, 24, seed=2)
     before = learnt(method, others)
-    fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
+    TrainingLoop(0, tmp_path).run(method, samples, method.config.recipe)
     after = learnt(method, others)
     assert after["anomaly"] > 0.9 and after["anomaly"] > before["anomaly"] + 0.2, (before, after)
 

@@ -61,22 +61,38 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option(
     "--selection",
     type=click.Choice(["last", "validation", "best-on-test"]),
-    help="Weights to evaluate: the last epoch's, the best on held-out training videos, or the best on the test split"
-    " (as several papers do; marked in the result).  [default: last]",
+    help="Weights to evaluate: the last epoch's, the best on the validation split (without one: on training videos held"
+    " out), or the best on the test split (as several papers do; marked in the result).  [default: last]",
 )
 @options.data_root
 @options.allow_incomplete
-@options.features
+@options.streams
+@options.spacing
 @options.features_layout
 @options.clip_model
 @options.clip_weights
 @options.device
 @options.out
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    help="Processes that read training samples ahead; 0: a thread. Results are the same.",
+)
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin
 @options.as_json
-def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+def command(
+    seeds: list[int],
+    again: bool,
+    features: tuple[str, ...],
+    spacings: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+    **request: Any,
+) -> None:
     """Train and evaluate a method on a data set.
 
     \b
@@ -84,6 +100,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
       vadbench run --method zero-shot --dataset synthetic --seeds 0-2 --json
       vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
       vadbench run -m anomalyclip -d ucfcrime --features UCFCrime/Image-Features --protocol anomalyclip
+      vadbench run -m mil -d xdviolence --set 'streams=["clip", "audio"]' --features clip=DIR --features audio=DIR
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
@@ -96,7 +113,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
-    asked = Request(**request)
+    asked = Request(**request, **options.given_streams(features, spacings))
     tracks()  # reject a value that is neither on nor off before the run rather than after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
