@@ -124,7 +124,7 @@ def test_what_is_not_trained_has_no_weights_to_select(run):
     assert "is not trained" in run("-m", "zero-shot", "-d", "tiny", "--selection", "validation", status=2)
 
 
-@pytest.mark.parametrize("setting", ["recipe.rollback=true", "recipe.look_every=3"])
+@pytest.mark.parametrize("setting", ["recipe.rollback=true", "recipe.look_every=3", "recipe.look_ties=last"])
 def test_settings_of_looks_are_refused_where_nothing_looks(run, setting):
     err = run("-m", "linear", "-d", "tiny", "--set", setting, status=2)
     name = setting.partition("=")[0]
