@@ -28,7 +28,7 @@ from vadbench.testing import dataset_checks, method_checks
 
 def settings(method: str) -> str:
     """A method's settings as a Markdown table."""
-    config = installed().method(method).Config
+    config = installed().method_config(method)
     meanings, choices = field_descriptions(config), field_choices(config)
     return _table(
         ["setting", "default", "meaning"],
@@ -43,7 +43,7 @@ def defaults(method: str) -> str:
     """What a method's settings are on each data set that has its own, as a Markdown table."""
     rows = [
         [f"`{dataset}`", ", ".join(f"`{name}={written(value)}`" for name, value in flatten(changes))]
-        for dataset, changes in installed().method(method).dataset_defaults.items()
+        for dataset, changes in installed().method_config(method).dataset_defaults.items()
     ]
     return _table(["data set", "settings of its own"], rows) if rows else "None of the data sets has its own."
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -111,6 +111,17 @@ class Task:
         return self.text
 
 
+_OF_CONFIG = {
+    "version": "Config.version",
+    "reference_selection": "Config.reference_selection",
+    "needs_training": "Config.needs_training",
+    "dataset_defaults": "Config.dataset_defaults",
+    "named_classes": "Config.named_classes(self)",
+    "require_classes": "Config.unfit(self, facts), which returns the reason",
+}
+"""What a method's ``Config`` says, and the class of the method used to say."""
+
+
 class Method(nn.Module):
     """A model that turns the rows or frames of a video into scores.
 
@@ -125,41 +136,24 @@ class Method(nn.Module):
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
-    version: ClassVar[str] = "1"
-    """Raise it when a change makes old results incomparable: it is part of every run's key."""
-    reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "last"
-    """The authors' way of choosing the weights that they released."""
-    needs_training: ClassVar[bool] = True
-    """True if its scores mean nothing before it is trained. False for a method whose ``recipe.epochs`` may be 0:
-    ``vadbench score --method`` then takes it as it begins."""
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Settings per data set name, such as a paper's table of hyper-parameters; nested as ``Config`` is."""
+    """What can be known of the method without torch: settings, version, needs. The spec names it."""
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of :mod:`vadbench.testing` that the method cannot pass, by name, each with the reason and the figures.
     They are shown as known, never as passed, and one that passes after all is a failure."""
     open_vocabulary: ClassVar[bool] = False
     """True if it can score other classes than those it was trained on, see :meth:`retarget`."""
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        # They would have no effect here, which nobody would notice.
+        if moved := [name for name in _OF_CONFIG if hasattr(cls, name)]:
+            where = " and ".join(f"'{name}' to {_OF_CONFIG[name]}" for name in moved)
+            raise PluginError(f"{cls.__module__}.{cls.__name__} must say this in its Config class: move {where}")
+
     def __init__(self, config: MethodConfig, task: Task) -> None:
         super().__init__()
         self.config: Any = config
         self.task = task
-
-    @classmethod
-    def require_classes(cls, config: Any, classes: ClassTable) -> None:
-        """Raise if settings do not fit the classes of a data set; called before anything expensive starts.
-
-        Raises:
-            ConfigError: says what to change.
-        """
-
-    @classmethod
-    def named_classes(cls, config: Any) -> Sequence[str] | None:
-        """Return the names of the abnormal classes that the settings give, for scoring without a data set.
-
-        An empty list means one abnormal class, ``None`` that the method needs the classes of a data set.
-        """
-        return None
 
     def prepare(self, data: TrainingData) -> None:
         """Look at the training videos before training, in one pass and bounded memory.

@@ -159,7 +159,7 @@ def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
     """A method with random weights."""
     text = load_clip(sizes.clip).text
     method = METHODS[name]
-    config = resolve(method.Config, method.dataset_defaults[sizes.settings], environment={})
+    config = resolve(method.Config, method.Config.dataset_defaults[sizes.settings], environment={})
     return method(config, Task(UcfCrime.classes, text.dim, torch.device(device), lambda: text)).to(device)
 
 
@@ -233,7 +233,7 @@ def prompts(sizes: Sizes) -> Callable[[], Tensor]:
 
 def convolutions(sizes: Sizes) -> Callable[[], None]:
     """AnomalyCLIP's convolutions over the grids of a batch and their gradients, twice from E to 4 E and back."""
-    config = resolve(AnomalyClip.Config, AnomalyClip.dataset_defaults[sizes.settings], environment={})
+    config = resolve(AnomalyClip.Config, AnomalyClip.Config.dataset_defaults[sizes.settings], environment={})
     width = config.emb_size
     grid = torch.randn(config.recipe.batch_size, width, config.segments, config.segment_length)
     weights = [torch.randn(n, m, 3, 3) for n, m in 2 * [(4 * width, width), (width, 4 * width)]]

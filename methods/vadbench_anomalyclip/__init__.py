@@ -14,6 +14,7 @@ def vadbench_methods() -> list[MethodSpec]:
             "learned directions in CLIP's latent space, centred on normality, with an axial transformer over time",
             "vadbench_anomalyclip.method:AnomalyClip",
             paper=_PAPER,
+            config="vadbench_anomalyclip.config:AnomalyClipConfig",
         )
     ]
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vadbench.base.errors import DataError
 from vadbench.method import Batch, Method, Reach, Scores, Task, TrainingData, VideoInput
 from vadbench_anomalyclip.checkpoint import to_ours
-from vadbench_anomalyclip.config import DATASET_DEFAULTS, AnomalyClipConfig
+from vadbench_anomalyclip.config import AnomalyClipConfig
 from vadbench_anomalyclip.losses import weighted_terms
 from vadbench_anomalyclip.prompts import FreeDirections, TextDirections
 from vadbench_anomalyclip.sampling import from_windows, to_windows, training_rows
@@ -40,7 +40,6 @@ class AnomalyClip(Method):
     """
 
     Config = AnomalyClipConfig
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = DATASET_DEFAULTS
     known_failures: ClassVar[Mapping[str, str]] = {
         "leak": "its text prompts choose the segments it learns from, so what resembles a class is learnt whatever the"
         " labels say: AUC on synthetic 0.771 with shuffled labels, 0.515 untrained; without text 0.609 and 0.589"

@@ -6,29 +6,44 @@ from vadbench import MethodSpec, hookimpl
 @hookimpl
 def vadbench_methods() -> list[MethodSpec]:
     return [
-        MethodSpec("random", "uniform random scores: the floor of every table", "vadbench_baselines.chance:Random"),
+        MethodSpec(
+            "random",
+            "uniform random scores: the floor of every table",
+            "vadbench_baselines.chance:Random",
+            config="vadbench.base.method_config:MethodConfig",
+        ),
         MethodSpec(
             "zero-shot",
             "CLIP's own softmax over the class prompts, no training",
             "vadbench_baselines.zero_shot:ZeroShot",
             "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
+            "vadbench_baselines.config:ZeroShotConfig",
         ),
         MethodSpec(
             "clip-linear",
             "a linear classifier of CLIP's rows, trained on the highest rows of each class",
             "vadbench_baselines.linear:ClipLinear",
             "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024, table 4: CLIP+Classifier",
+            "vadbench_baselines.config:LinearConfig",
         ),
         MethodSpec(
             "clip-temporal-linear",
             "the same behind attention within windows and two graphs over time",
             "vadbench_baselines.linear:ClipTemporalLinear",
             "Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024, table 4: CLIP+Local+Global+Classifier",
+            "vadbench_baselines.config:TemporalLinearConfig",
         ),
         MethodSpec(
             "mil",
             "ranks the highest segment of an abnormal video above the highest of a normal one",
             "vadbench_baselines.mil:Mil",
             "Sultani, Chen and Shah, Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
+            "vadbench_baselines.config:MilConfig",
+        ),
+        MethodSpec(
+            "motion-energy",
+            "how much the picture changes from frame to frame, without features",
+            "vadbench_baselines.motion:MotionEnergy",
+            config="vadbench_baselines.config:MotionConfig",
         ),
     ]

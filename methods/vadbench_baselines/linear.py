@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import in_chunks
 from vadbench.nn.sampling import drawn_sample, top_mean
 from vadbench.nn.temporal import LocalGlobal, scaled
-from vadbench_baselines.config import LINEAR_DEFAULTS, TEMPORAL_LINEAR_DEFAULTS, LinearConfig, TemporalLinearConfig
+from vadbench_baselines.config import LinearConfig, TemporalLinearConfig
 
 
 class ClipLinear(Method):
@@ -35,7 +35,6 @@ class ClipLinear(Method):
     """
 
     Config = LinearConfig
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = LINEAR_DEFAULTS
 
     def __init__(self, config: LinearConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -85,7 +84,6 @@ class ClipTemporalLinear(ClipLinear):
     scored in chunks of ``length`` rows."""
 
     Config = TemporalLinearConfig
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = TEMPORAL_LINEAR_DEFAULTS
 
     def __init__(self, config: TemporalLinearConfig, task: Task) -> None:
         super().__init__(config, task)

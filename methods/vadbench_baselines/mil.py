@@ -1,5 +1,5 @@
 """Ranking MIL of Sultani, Chen and Shah, "Real-world Anomaly Detection in Surveillance Videos", CVPR 2018, on
-CLIP features.
+CLIP features, alone or with those of other streams.
 
 A video is a bag of segments. A small network scores each, and is trained to score the highest of an abnormal video
 above the highest of a normal one. In addition, and without influence on it, a linear layer learns the class of those
@@ -8,8 +8,8 @@ highest segments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.temporal import scaled
-from vadbench_baselines.config import MIL_DEFAULTS, MilConfig
+from vadbench_baselines.config import MilConfig
 
 HIDDEN = (512, 32)
 """Number of units of the network's hidden layers (paper, section 4.1)."""
@@ -32,18 +32,21 @@ class Mil(Method):
     abnormal classes (our decision, as in the classifiers that AnomalyCLIP's tables add to methods of this kind); the
     normal class's is one minus the anomaly score. That layer starts at zero: a random one outlasts a training as short
     as this network needs.
+
+    Of several streams (our decision) a segment is the mean of its rows of each, one after the other; a row of another
+    stream is the one nearest in time to that of the first.
     """
 
     Config = MilConfig
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = MIL_DEFAULTS
 
     def __init__(self, config: MilConfig, task: Task) -> None:
         super().__init__(config, task)
         first, second = HIDDEN
         dropout = nn.Dropout(config.dropout)
-        self.hidden = nn.Sequential(nn.Linear(task.dim, first), nn.ReLU(), dropout, nn.Linear(first, second), dropout)
+        width = sum(task.dims[name] for name in config.streams)
+        self.hidden = nn.Sequential(nn.Linear(width, first), nn.ReLU(), dropout, nn.Linear(first, second), dropout)
         self.last = nn.Linear(second, 1)
-        self.classifier = nn.Linear(task.dim, len(task.classes.abnormal))
+        self.classifier = nn.Linear(width, len(task.classes.abnormal))
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
 
@@ -52,10 +55,17 @@ class Mil(Method):
 
         A video of fewer rows has segments of one row, some of them several times.
         """
-        features = video.rows
-        bounds = zip(*parts(len(features), self.config.segments), strict=True)
-        means = [scaled(torch.from_numpy(np.array(features[a:b], np.float32))).mean(0) for a, b in bounds]
-        return {"segments": torch.stack(means).numpy()}
+        bounds = [slice(a, b) for a, b in zip(*parts(video.row_count, self.config.segments), strict=True)]
+        means = [
+            torch.stack([scaled(torch.from_numpy(np.array(rows[part], np.float32))).mean(0) for part in bounds])
+            for rows in self._streams(video)
+        ]
+        return {"segments": torch.cat(means, 1).numpy()}
+
+    def _streams(self, video: VideoInput) -> Iterator[Any]:
+        """Yield the rows of each stream, one for each row of the first."""
+        yield video.rows
+        yield from (video.aligned(name) for name in self.config.streams[1:])
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
         """Return anomaly scores ``(...)`` from 0 to 1 and logits of the abnormal classes ``(..., C - 1)`` of segments
@@ -82,8 +92,8 @@ class Mil(Method):
     def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of the segment of each row, or of the row by itself."""
         return [
-            self._of_rows(video.rows) if self.config.scored == "rows" else self._of_segments(video.rows)
-            for video in videos
+            self._of_rows(rows) if self.config.scored == "rows" else self._of_segments(rows)
+            for rows in (list(self._streams(video)) for video in videos)
         ]
 
     @property
@@ -91,13 +101,16 @@ class Mil(Method):
         """Return the reach: the whole video with scores of segments, a row with scores of rows."""
         return Reach() if self.config.scored == "rows" else Reach(self.config.segments, whole=True)
 
-    def _of_rows(self, rows: Tensor) -> Scores:
-        return self._scores(*self(scaled(rows)))
+    def _of_rows(self, streams: Sequence[Tensor]) -> Scores:
+        return self._scores(*self(torch.cat([scaled(rows) for rows in streams], 1)))
 
-    def _of_segments(self, rows: Tensor) -> Scores:
-        starts, ends = parts(len(rows), min(len(rows), self.config.segments))
-        scores, logits = self(torch.stack([scaled(rows[a:b]).mean(0) for a, b in zip(starts, ends, strict=True)]))
-        widths = torch.from_numpy(ends - starts).to(rows.device)
+    def _of_segments(self, streams: Sequence[Tensor]) -> Scores:
+        count = len(streams[0])
+        starts, ends = parts(count, min(count, self.config.segments))
+        bounds = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+        means = [torch.stack([scaled(rows[part]).mean(0) for part in bounds]) for rows in streams]
+        scores, logits = self(torch.cat(means, 1))
+        widths = torch.from_numpy(ends - starts).to(scores.device)
         return self._scores(scores.repeat_interleave(widths), logits.repeat_interleave(widths, 0))
 
     def _scores(self, anomaly: Tensor, logits: Tensor) -> Scores:

@@ -5,33 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from vadbench.base.errors import ConfigError
-from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method, Reach, Scores, Task, VideoInput
-
-
-class Config(MethodConfig):
-    template: str = Field(
-        "a video from a CCTV camera of a {class}",
-        description="prompt of a class, {class} standing for its words; the default is the one AnomalyCLIP's paper"
-        " gives for its zero-shot row",
-    )
-    temperature: float = Field(
-        0.01, gt=0, description="divides the cosines before the softmax; 0.01 is where OpenAI's CLIP ends its training"
-    )
+from vadbench_baselines.config import ZeroShotConfig
 
 
 class ZeroShot(Method):
     """``p = softmax(cos(row, prompt) / temperature)`` over all classes."""
 
-    Config = Config
+    Config = ZeroShotConfig
     prompts: Tensor
 
-    def __init__(self, config: Config, task: Task) -> None:
+    def __init__(self, config: ZeroShotConfig, task: Task) -> None:
         super().__init__(config, task)
         if "{class}" not in config.template:
             raise ConfigError(f"setting 'template' must contain {{class}}, found '{config.template}'")

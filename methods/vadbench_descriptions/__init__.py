@@ -14,12 +14,14 @@ def vadbench_methods() -> list[MethodSpec]:
             "rows related in time, aligned with a learned prompt around a description of each class",
             "vadbench_descriptions.video:DescriptionsVideo",
             paper=_PAPER,
+            config="vadbench_descriptions.config:VideoConfig",
         ),
         MethodSpec(
             "descriptions-frame",
             "each row against a bank of normal and abnormal phrases, with or without training",
             "vadbench_descriptions.frame:DescriptionsFrame",
             paper=_PAPER,
+            config="vadbench_descriptions.config:FrameConfig",
         ),
     ]
 

@@ -126,24 +126,6 @@ class Bank:
         yield from ((f"classes.{name}", phrase) for name, phrases in self.classes for phrase in phrases)
 
 
-class ReadsBank:
-    """Mixin for methods with a bank in their settings, which is checked before they are built."""
-
-    @classmethod
-    def require_classes(cls, config: Any, classes: ClassTable) -> None:
-        """Raise if the bank names a class that the data set lacks.
-
-        Raises:
-            ConfigError: see :meth:`Bank.of_classes`.
-        """
-        config.descriptions.of_classes(classes)
-
-    @classmethod
-    def named_classes(cls, config: Any) -> list[str]:
-        """Return the classes that the bank has phrases for."""
-        return [name for name, _ in config.descriptions.classes]
-
-
 def parse_bank(values: Any, source: str) -> Bank:
     """Make a bank from the content of a TOML file or of a run's record.
 

@@ -8,7 +8,7 @@ Training weights the features that a phrase uses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +19,14 @@ from torch import Tensor, nn
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.nn.sampling import drawn_sample
-from vadbench_descriptions.bank import ReadsBank
-from vadbench_descriptions.config import FRAME_DEFAULTS, FrameConfig
+from vadbench_descriptions.config import FrameConfig
 from vadbench_descriptions.losses import phrase_losses
 from vadbench_descriptions.wording import require_fitting
 
 _NOBODYS = -1
 
 
-class DescriptionsFrame(ReadsBank, Method):
+class DescriptionsFrame(Method):
     """``p = softmax(W)`` over N phrases with ``W_k = f . (a_k * f_k) / m + b_k`` of unit vectors f of a row and f_k of
     a phrase; ``a`` starts as ones and ``b`` as zeros, which is zero-shot CLIP.
 
@@ -37,8 +36,6 @@ class DescriptionsFrame(ReadsBank, Method):
     """
 
     Config = FrameConfig
-    needs_training: ClassVar[bool] = False
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = FRAME_DEFAULTS
     phrases: Tensor
     owners: Tensor
 

@@ -7,7 +7,7 @@ learned vectors around it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +19,16 @@ from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import in_chunks
 from vadbench.nn.sampling import drawn_sample
 from vadbench.nn.temporal import LocalGlobal, scaled
-from vadbench_descriptions.bank import ReadsBank
-from vadbench_descriptions.config import VIDEO_DEFAULTS, VideoConfig, parts_of
+from vadbench_descriptions.config import VideoConfig, parts_of
 from vadbench_descriptions.losses import align_loss, contrast_loss
 from vadbench_descriptions.prompts import Prompts
 
 
-class DescriptionsVideo(ReadsBank, Method):
+class DescriptionsVideo(Method):
     """Method ``descriptions-video``; see :class:`VideoConfig` for its options. CLIP's text tower belongs to the task,
     not to the state."""
 
     Config = VideoConfig
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = VIDEO_DEFAULTS
 
     def __init__(self, config: VideoConfig, task: Task) -> None:
         super().__init__(config, task)

@@ -14,6 +14,7 @@ def vadbench_methods() -> list[MethodSpec]:
             "a coarse classifier and a map of rows against learned class prompts, over local attention and two graphs",
             "vadbench_vadclip.method:VadClip",
             paper=_PAPER,
+            config="vadbench_vadclip.config:VadClipConfig",
         )
     ]
 

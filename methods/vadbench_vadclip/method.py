@@ -9,7 +9,7 @@ classifier.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from vadbench.nn.chunks import in_chunks
 from vadbench.nn.parts import sum_of_parts
 from vadbench.nn.sampling import averaged_sample, row_mask
 from vadbench_vadclip.checkpoint import to_ours
-from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
+from vadbench_vadclip.config import VadClipConfig
 from vadbench_vadclip.losses import align_loss, coarse_loss, divergence, most_suspicious
 from vadbench_vadclip.prompts import Prompts
 from vadbench_vadclip.temporal import TemporalAdapter
@@ -46,8 +46,6 @@ class VadClip(Method):
     """
 
     Config = VadClipConfig
-    reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "best-on-test"
-    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = DATASET_DEFAULTS
     separation: Tensor
 
     def __init__(self, config: VadClipConfig, task: Task) -> None:

@@ -84,9 +84,9 @@ def test_a_recipe_made_in_code_is_held_to_the_same(settings):
 
 @pytest.mark.parametrize("name", sorted(installed().specs("method")))
 def test_the_settings_that_come_with_methods_are_taken(name):
-    method = installed().method(name)
-    for dataset in [None, *method.dataset_defaults]:
-        resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
-        if method.Config().recipe is not None:
-            own = method.dataset_defaults.get(dataset, {})
-            assert not resolve(method.Config, own, environment={}, assignments=["recipe.epochs=0"]).trains
+    config = installed().method_config(name)
+    for dataset in [None, *config.dataset_defaults]:
+        resolve(config, config.dataset_defaults.get(dataset, {}), environment={})
+        if config().recipe is not None:
+            own = config.dataset_defaults.get(dataset, {})
+            assert not resolve(config, own, environment={}, assignments=["recipe.epochs=0"]).trains

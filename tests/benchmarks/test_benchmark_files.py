@@ -100,12 +100,6 @@ def test_the_files_that_come_along_hold(name):
         ('train = "tiny"', 'protocol = "vadclop"', 22, "unknown protocol 'vadclop'; did you mean 'vadclip'?"),
         ("width = 3", "widht = 3", 27, "'linear' has no setting 'widht'; did you mean 'width'?"),
         ("width = 3", 'width = "three"', 26, "'linear' on tiny: setting 'width'"),
-        (
-            'method = "random"',
-            'method = "descriptions-frame"\nset = { descriptions = "ucfcrime" }',
-            31,
-            "'descriptions-frame' on tiny: bank 'ucfcrime': rename the class 'Abuse', which the data set lacks",
-        ),
         ("width = 3", 'width = "3"', 27, "setting 'width' must be as runs record it, 3, found '3'"),
         ("width = 3", "protocol.subset = 'some'", 26, "protocol.subset: Input should be 'all' or 'single-anomaly'"),
         ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a string"),

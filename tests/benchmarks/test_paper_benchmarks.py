@@ -51,7 +51,7 @@ def configs(registry, benchmark):
 def config(registry, method, dataset, settings):
     assignments = [f"{name}={toml(value)}" for name, value in settings.items()]
     cls = registry.method(method)
-    return resolve(cls.Config, cls.dataset_defaults.get(dataset, {}), environment={}, assignments=assignments)
+    return resolve(cls.Config, cls.Config.dataset_defaults.get(dataset, {}), environment={}, assignments=assignments)
 
 
 def toml(value):

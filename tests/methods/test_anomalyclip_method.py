@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from vadbench_anomalyclip.axial import AxialTransformer
-from vadbench_anomalyclip.config import DATASET_DEFAULTS, AnomalyClipConfig, LossWeights
+from vadbench_anomalyclip.config import AnomalyClipConfig, LossWeights
 from vadbench_anomalyclip.losses import weighted_terms
 from vadbench_anomalyclip.method import WINDOW_ROWS, AnomalyClip
 from vadbench_anomalyclip.sampling import from_windows, to_windows, training_rows
@@ -576,7 +576,7 @@ def test_settings_that_contradict_are_named(assignment, message):
     ],
 )
 def test_published_settings(dataset, published):
-    config = resolve(AnomalyClipConfig, DATASET_DEFAULTS[dataset], environment={})
+    config = resolve(AnomalyClipConfig, AnomalyClipConfig.dataset_defaults[dataset], environment={})
     assert (config.recipe.learning_rate, config.recipe.epochs, config.emb_size, config.depth) == published
 
 

@@ -16,7 +16,7 @@ import open_clip
 import pytest
 import torch
 from vadbench_descriptions.bank import bank_names, find_bank
-from vadbench_descriptions.config import FRAME_DEFAULTS, VIDEO_DEFAULTS, FrameConfig, VideoConfig
+from vadbench_descriptions.config import FrameConfig, VideoConfig
 from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_descriptions.losses import align_loss, contrast_loss, phrase_losses
 from vadbench_descriptions.prompts import class_descriptions
@@ -488,8 +488,8 @@ def test_a_data_sets_bank_describes_each_of_its_classes_and_no_other(name):
     table, bank = Registry().dataset(name).classes, find_bank(name)
     assert sorted(bank.of_classes(table)) == sorted(table.abnormal)
     assert len(bank.classes) == len(table.abnormal) and not bank.abnormal
-    for defaults, kind in ((VIDEO_DEFAULTS, VideoConfig), (FRAME_DEFAULTS, FrameConfig)):
-        assert resolve(kind, defaults[name], environment={}).descriptions == bank
+    for kind in (VideoConfig, FrameConfig):
+        assert resolve(kind, kind.dataset_defaults[name], environment={}).descriptions == bank
 
 
 @pytest.mark.parametrize("build", [video, frame])

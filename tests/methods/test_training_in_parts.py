@@ -25,7 +25,7 @@ def step(name, settings):
     torch.manual_seed(0)
     kind, *_ = METHODS[name]
     text = load_clip(ClipSource("small")).text
-    config = resolve(kind.Config, kind.dataset_defaults["synthetic"] | settings, environment={})
+    config = resolve(kind.Config, kind.Config.dataset_defaults["synthetic"] | settings, environment={})
     classes = Synthetic.classes
     method = kind(config, Task(classes, text.dim, torch.device("cpu"), lambda: text)).train()
     rng = np.random.default_rng(0)

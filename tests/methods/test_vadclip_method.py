@@ -12,7 +12,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
+from vadbench_vadclip.config import VadClipConfig
 from vadbench_vadclip.losses import align_loss, coarse_loss, divergence
 from vadbench_vadclip.method import VadClip
 from vadbench_vadclip.temporal import TemporalAdapter
@@ -487,7 +487,7 @@ def test_widths_that_cannot_be_divided_are_refused(settings, dim, message):
     ],
 )
 def test_published_settings(dataset, published):
-    config = resolve(VadClipConfig, DATASET_DEFAULTS[dataset], environment={})
+    config = resolve(VadClipConfig, VadClipConfig.dataset_defaults[dataset], environment={})
     recipe = config.recipe
     found = (recipe.batch_size, recipe.sampler, recipe.learning_rate, recipe.milestones, recipe.look_every)
     assert (*found, config.layers, config.window, config.divergence_weight, config.score_branch) == published

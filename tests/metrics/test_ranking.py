@@ -266,6 +266,16 @@ def test_false_alarm_rate_needs_scores_between_0_and_1():
         assert far == MetricValue(value=None, reason="scores are not between 0 and 1")
 
 
+def test_a_method_that_declares_other_scores_has_no_false_alarm_rate():
+    """Even where these happen to lie between 0 and 1, and never 0 for want of alarms."""
+    rows = split()
+    assert evaluate(rows)["FAR"].value is not None
+    found = evaluate(replace(rows, unit_scores=False))
+    assert found["FAR"].value is None
+    assert "a fixed threshold means nothing" in found["FAR"].reason
+    assert {k: v for k, v in found.items() if k != "FAR"} == {k: v for k, v in evaluate(rows).items() if k != "FAR"}
+
+
 def test_a_score_of_exactly_one_half_is_no_alarm():
     rows = split(2)
     assert only(rows, scores=np.full(len(rows.scores), 0.5))["FAR"].value == 0

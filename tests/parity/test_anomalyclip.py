@@ -21,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from vadbench_anomalyclip.checkpoint import reference_names
-from vadbench_anomalyclip.config import DATASET_DEFAULTS, AnomalyClipConfig, AnomalyClipRecipe
+from vadbench_anomalyclip.config import AnomalyClipConfig, AnomalyClipRecipe
 from vadbench_anomalyclip.method import AnomalyClip
 from vadbench_anomalyclip.sampling import from_windows, to_windows, training_rows
 from vadbench_anomalyclip.selector import draw_masks
@@ -486,7 +486,7 @@ class WideText:
 )
 def test_published_configurations_have_the_released_shapes(dataset, key, classes, normal):
     """Every head tensor of the real checkpoints has its place, and each of ours is in the checkpoint."""
-    config = resolve(AnomalyClipConfig, DATASET_DEFAULTS[dataset], environment={})
+    config = resolve(AnomalyClipConfig, AnomalyClipConfig.dataset_defaults[dataset], environment={})
     table = ClassTable(tuple(VideoClass(f"class {i}") for i in range(classes)), normal)
     method = AnomalyClip(config, Task(table, 512, torch.device("cpu"), lambda: WideText()))
     listed = json.loads((GOLDEN / "real_state_dict_keys.json").read_text(encoding="utf-8"))[key]

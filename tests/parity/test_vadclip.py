@@ -24,7 +24,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_vadclip.checkpoint import reference_names
-from vadbench_vadclip.config import DATASET_DEFAULTS, VadClipConfig
+from vadbench_vadclip.config import VadClipConfig
 from vadbench_vadclip.losses import align_loss
 from vadbench_vadclip.method import VadClip
 from vadbench_xdviolence.dataset import XdViolence
@@ -122,7 +122,7 @@ class Case:
             "prefix": s["prompt_prefix"],
             "postfix": s["prompt_postfix"],
         }
-        config = resolve(VadClipConfig, DATASET_DEFAULTS[self.dataset] | own | settings, environment={})
+        config = resolve(VadClipConfig, VadClipConfig.dataset_defaults[self.dataset] | own | settings, environment={})
         task = Task(self.classes, s["width"], self.device, lambda: tower(self.set, self.name, self.device))
         method = VadClip(config, task).to(self.device)
         method.import_reference(weights(self.set, self.name))
@@ -473,7 +473,7 @@ def test_published_configurations_have_the_released_shapes(key):
     listed = json.loads(path.read_text(encoding="utf-8"))[f"real_{key}"]
     dataset, classes = DATASETS[key]
     text = TextTower(open_clip.CLIP(512, {"image_size": 8, "layers": 1, "width": 64, "patch_size": 8}, WIDE_TEXT))
-    config = resolve(VadClipConfig, DATASET_DEFAULTS[dataset], environment={})
+    config = resolve(VadClipConfig, VadClipConfig.dataset_defaults[dataset], environment={})
     method = VadClip(config, Task(classes, 512, torch.device("cpu"), lambda: text))
     names = reference_names(config)
     found = {names[name]: list(tensor.shape) for name, tensor in method.state_dict().items()}

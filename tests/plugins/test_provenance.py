@@ -16,11 +16,14 @@ from vadbench.plugins.registry import Registry, installed
 
 METHOD = """
 import torch
-from vadbench.method import Method, Scores
+from vadbench.method import Method, MethodConfig, Scores
 from {package}_core import SIGN
 
-class Mine(Method):
+class Config(MethodConfig):
     version = "3"
+
+class Mine(Method):
+    Config = Config
 
     def score(self, videos):
         return [Scores(torch.sigmoid(SIGN * video.rows.mean(1))) for video in videos]
@@ -139,7 +142,7 @@ def test_a_method_that_builds_on_a_shipped_one_has_the_version_of_both(tmp_path,
     text = SCRATCH.format(package="scratch_two").replace("class Mine(Method)", "class Mine(Base)")
     text = text.replace("import torch", "import torch\nfrom vadbench_baselines.mil import Mil as Base")
     registry = scratch(tmp_path, text, "scratch_two")
-    base = registry.method("mine").__mro__[1]
+    base = registry.method("mine").__mro__[1].Config
     before = registry.version("mine")
     assert before.startswith("3+1+")
     monkeypatch.setattr(base, "version", "another")
@@ -195,7 +198,7 @@ def test_the_code_of_a_third_partys_data_set_is_part_of_keys_and_vadbenchs_own_i
     for kind, name in (("method", "anomalyclip"), ("method", "mil"), ("dataset", "synthetic")):
         made = registry.provenance(kind, name)
         assert made.distribution == "vadbench" and made.identity == "" and len(made.digest) == 12
-    assert registry.version("anomalyclip") == registry.method("anomalyclip").version
+    assert registry.version("anomalyclip") == registry.method("anomalyclip").Config.version
     # An edit of the core is another commit, and no other plugin.
     folder = Path(sys.modules["vadbench_anomalyclip"].__file__).parent
     assert registry.provenance("method", "anomalyclip").digest == files_digest([folder])

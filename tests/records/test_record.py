@@ -6,7 +6,7 @@ from vadbench.base.errors import RunError
 from vadbench.base.hashing import digest
 from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import RunFolder, find_run, read_record, write_record
-from vadbench.records.record import RunRecord, summarise
+from vadbench.records.record import RunRecord, features_words, summarise
 
 
 def record(**changes):
@@ -135,3 +135,50 @@ def test_a_record_whose_metric_has_no_key_is_refused(tmp_path, key):
 def test_names_in_a_record_cannot_point_elsewhere(field, value):
     with pytest.raises(ValueError, match="pattern"):
         record(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("config", "supervision"),
+    [
+        ({}, "training-free"),
+        ({"recipe": None}, "training-free"),
+        ({"recipe": {"epochs": 0}}, "training-free"),
+        ({"recipe": {"epochs": 5}}, "weak"),
+    ],
+)
+def test_a_record_made_before_supervision_was_recorded_has_that_of_its_recipe(tmp_path, config, supervision):
+    assert record(config=config).supervision == supervision
+    write_record(tmp_path, record(config=config))
+    content = json.loads((tmp_path / "result.json").read_text())
+    del content["supervision"]
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    assert read_record(tmp_path).supervision == supervision
+
+
+@pytest.mark.parametrize(
+    ("fields", "marks"),
+    [
+        ({}, ""),
+        ({"supervision": "one-class"}, ""),
+        ({"supervision": "oracle"}, " (oracle)"),
+        ({"company": "split"}, " (depends on the whole split)"),
+        ({"lookahead": 0}, " (depends on no later row)"),
+        ({"lookahead": 2}, " (depends on 2 rows ahead)"),
+        ({"supervision": "oracle", "company": "split"}, " (oracle, depends on the whole split)"),
+    ],
+)
+def test_what_a_score_is_made_from_is_marked_where_it_is_unusual(fields, marks):
+    assert record(**fields).marks == marks
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"fingerprint": {"encoder": "ViT"}}, "ViT"),
+        ({}, "of unknown origin"),
+        ({"reads": "frames"}, "none, it decodes the videos"),
+        ({"reads": "none"}, "none"),
+    ],
+)
+def test_the_features_of_a_record_in_words(fields, words):
+    assert features_words(record(**fields)) == words

@@ -14,6 +14,7 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.harness.evaluate import _diagnostics, _in_common
 from vadbench.metrics.bootstrap import draw_videos
+from vadbench.metrics.calibration import reliability
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.metrics.measurement import localised, measure, resampled
 from vadbench.metrics.ranking import evaluate
@@ -147,6 +148,17 @@ def test_a_float32_score_at_a_threshold_counts_as_anomalous(tmp_path, threshold)
         found = _diagnostics(scores.rows)["f1"]
         assert found[str(threshold)] == pytest.approx(expected)
         assert recognise(scores.rows).f1[round(10 * threshold) - 1] == pytest.approx(expected)
+
+
+def test_scores_declared_not_to_be_between_0_and_1_meet_no_fixed_threshold(tmp_path):
+    """Also where they are measured again, from the files of a run alone."""
+    made = replace(at_a_threshold(0.3, np.float32), unit_scores=False)
+    for scores in (made, load_split(keep(made, tmp_path))):
+        assert "means nothing" in measure(scores)["FAR"].reason
+        assert _diagnostics(scores.rows)["f1"] == {"undefined": measure(scores)["FAR"].reason}
+        assert reliability(scores.rows) is None
+    assert measure(at_a_threshold(0.3, np.float32))["FAR"].value == 0
+    assert reliability(at_a_threshold(0.3, np.float32).rows) is not None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

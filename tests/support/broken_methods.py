@@ -73,17 +73,21 @@ def vadbench_methods():
     return [MethodSpec(name, "for tests", f"broken_methods:{kind}") for kind, name in names.items()]
 
 
-QUICK = ClipLinear.dataset_defaults["synthetic"]
+QUICK = LinearConfig.dataset_defaults["synthetic"]
 QUICK = {**QUICK, "recipe": {**QUICK["recipe"], "epochs": 5}}
+
+
+class SoundConfig(LinearConfig):
+    dataset_defaults = {**LinearConfig.dataset_defaults, "synthetic": QUICK}
 
 
 class Sound(ClipLinear):
     """Passes, and trains briefly: most of the methods here differ in nothing that training would show."""
 
-    dataset_defaults = {**ClipLinear.dataset_defaults, "synthetic": QUICK}
+    Config = SoundConfig
 
 
-class UndescribedConfig(LinearConfig):
+class UndescribedConfig(SoundConfig):
     width: int = 3
 
 
@@ -91,8 +95,12 @@ class Undescribed(Sound):
     Config = UndescribedConfig
 
 
+class BadDefaultsConfig(LinearConfig):
+    dataset_defaults = {**LinearConfig.dataset_defaults, "ucfcrime": {"lenght": 3}}
+
+
 class BadDefaults(Sound):
-    dataset_defaults = {**ClipLinear.dataset_defaults, "ucfcrime": {"lenght": 3}}
+    Config = BadDefaultsConfig
 
 
 class KnowsAStranger(Sound):

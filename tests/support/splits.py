@@ -48,7 +48,7 @@ def keep(split, folder):
         status="finished", method="m", method_version="1", dataset="d", trained_on="d", seed=0, key="k", evaluation="e",
         edition=EDITION,
         protocol=split.rules.model_dump(mode="json"), config={}, changed=[], fingerprint={}, clip={}, data={},
-        environment={}, created="2026-01-01T00:00:00+00:00",
+        unit_scores=split.unit_scores, environment={}, created="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     write_record(folder, record)
     save_split(split, folder / "scores.npz")

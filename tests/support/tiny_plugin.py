@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ def vadbench_datasets():
 def vadbench_methods():
     return [
         MethodSpec("linear", "a logistic regression on rows", "tiny_plugin:Linear"),
+        MethodSpec("texts", "the same, compared with CLIP's texts", "tiny_plugin:Texts"),
         MethodSpec("wrong-shape", "returns one score too few", "tiny_plugin:WrongShape"),
         MethodSpec("diverges", "its loss is not finite under seed 1", "tiny_plugin:Diverges"),
     ]
@@ -102,6 +104,7 @@ class Other(Tiny):
 
 
 class Config(MethodConfig):
+    dataset_defaults = {"tiny": {"width": 5}}
     width: int = Field(4, description="rows in a view")
     pause: float = Field(0.0, description="seconds to wait in each step, for tests that kill it")
     recipe: Recipe = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
@@ -109,7 +112,6 @@ class Config(MethodConfig):
 
 class Linear(Method):
     Config = Config
-    dataset_defaults = {"tiny": {"width": 5}}
 
     def __init__(self, config, task):
         super().__init__(config, task)
@@ -147,6 +149,15 @@ class Linear(Method):
 
     def _logits(self, x):
         return self.layer(x - self.center)[..., 0]
+
+
+class TextsConfig(Config):
+    def needs(self):
+        return replace(super().needs(), text=True)
+
+
+class Texts(Linear):
+    Config = TextsConfig
 
 
 class WrongShape(Linear):

@@ -5,6 +5,7 @@ import pytest
 
 from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.records.folders import read_record, write_record
+from vadbench.tables.layout import lay_out
 
 
 def labels(table):
@@ -81,6 +82,9 @@ def test_two_runs_with_the_same_scores_share_the_first_place(make_run, boards):
         {"dataset": "another"},
         {"count": 20, "notes": ["incomplete: 20 of 24 test videos, the others lack a file under /home/me"]},
         {"notes": ["incomplete: 7 of 8 train videos"]},
+        {"supervision": "oracle"},
+        {"reads": "frames"},
+        {"reads": "none"},
     ],
     ids=str,
 )
@@ -91,6 +95,46 @@ def test_unlike_runs_are_never_ranked_beside_each_other(make_run, boards, other)
     tables = boards().tables
     assert sorted(map(labels, tables)) == sorted([["odd"], ["usual-too", "usual"]])
     assert tables[0].note != tables[1].note or tables[0].title != tables[1].title
+
+
+def test_supervision_and_what_a_score_depends_on_are_columns(make_run, boards):
+    make_run("usual", quality=2, supervision="weak")
+    make_run("odd", quality=1, supervision="training-free", company="split", lookahead=3)
+    (table,) = boards().tables
+    found = {row.label: (row.supervision, row.depends) for row in table.rows}
+    assert found == {"usual": ("weak", ""), "odd": ("training-free", "on the whole split and on 3 rows ahead")}
+    assert lay_out(table).lead == ("#", "method", "supervision", "depends", "seeds")
+    assert "a score depends on the whole split and on 3 rows ahead" in notes(table, "odd")
+
+
+def test_oracles_are_shown_apart_and_never_ranked(make_run, boards):
+    for name, quality in (("usual", 2), ("worse", 1)):
+        make_run(name, quality=quality)
+    for name in ("truth", "truth-too", "truth-three"):
+        make_run(name, quality=4, noise=name, supervision="oracle")
+    tables = boards().tables
+    assert labels(tables[0]) == ["usual", "worse"]
+    oracles = tables[1]
+    assert "oracles: not comparable with other tables" in oracles.title
+    assert oracles.note.startswith("Never ranked.")
+    assert all("an oracle: it is handed the ground truth" in " ".join(oracles.notes) for row in oracles.rows)
+    assert {row.rank for row in oracles.rows} == {None}
+    for row in oracles.rows:
+        found = row.cells[0].reproduced
+        assert found.mean is not None
+        assert not (found.best or found.second or found.tied or found.p)
+
+
+def test_methods_without_features_are_a_family_of_their_own_and_say_so(make_run, boards):
+    for name in ("motion", "motion-too"):
+        make_run(name, quality=1, reads="frames", fingerprint=None, clip={})
+    make_run("blind", quality=1, reads="none", clip={})
+    tables = {labels(t)[0]: t for t in boards().tables}
+    assert len(tables) == 2
+    assert "Features none (family none)." in tables["blind"].note
+    (frames,) = (t for name, t in tables.items() if name != "blind")
+    assert "Features none (family frames)." in frames.note
+    assert {t.backbone for t in tables.values()} == {"none"}
 
 
 def test_stride_and_pooling_are_a_methods_own_choice(make_run, boards):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,8 +32,19 @@ class Rows(Settings):
 class MethodConfig(Settings):
     """The settings that every method has; a method's own ``Config`` subclasses it and adds fields.
 
-    It also says what can be known of a method without importing its code: it must be importable without torch.
+    It also says what can be known of a method without importing its code. In a module that is importable without torch,
+    and named by the method's spec, it keeps commands that only look at a method fast.
     """
+
+    version: ClassVar[str] = "1"
+    """Raise it when a change makes old results incomparable: it is part of every run's key."""
+    reference_selection: ClassVar[Literal["last", "validation", "best-on-test"]] = "last"
+    """The authors' way of choosing the weights that they released."""
+    needs_training: ClassVar[bool] = True
+    """True if the method's scores mean nothing before it is trained. False where ``recipe.epochs`` may be 0:
+    ``vadbench score --method`` then takes it as it begins."""
+    dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Settings per data set name, such as a paper's table of hyper-parameters; nested as the settings are."""
 
     rows: Rows = Rows()
     recipe: Recipe | None = Field(None, description="how to train; none for a training-free method")
@@ -47,5 +59,15 @@ class MethodConfig(Settings):
         return Needs(supervision="weak" if self.trains else "training-free")
 
     def unfit(self, facts: Facts) -> str:
-        """Return why the method cannot run on a data set, in words, or an empty string if it can."""
+        """Return why the method cannot run on a data set and what to change, in words; an empty string if it can.
+
+        What :meth:`needs` say is checked without it.
+        """
         return ""
+
+    def named_classes(self) -> Sequence[str] | None:
+        """Return the names of the abnormal classes that the settings give, for scoring without a data set.
+
+        An empty list means one abnormal class, ``None`` that the method needs the classes of a data set.
+        """
+        return None

@@ -10,6 +10,8 @@ from vadbench.base.classes import ClassTable
 
 Supervision = Literal["weak", "one-class", "training-free", "oracle"]
 """What a method learns from: labels of videos, normal videos alone, nothing, or (an oracle) the ground truth itself."""
+Reading = Literal["features", "frames", "none"]
+"""What scores are made from: features, perhaps with frames beside them, frames alone, or neither."""
 CLIP_STREAM = "clip"
 """The name of the first stream where nothing else is said: rows of CLIP's image features."""
 
@@ -44,6 +46,16 @@ class Needs:
     unit_scores: bool = True
     network: bool = False
     writes: bool = False
+
+    @property
+    def learns(self) -> bool:
+        """True if it is given training videos."""
+        return self.supervision in ("weak", "one-class")
+
+    @property
+    def reads(self) -> Reading:
+        """What its scores are made from."""
+        return "features" if self.streams else "frames" if self.frames else "none"
 
 
 @dataclass(frozen=True)

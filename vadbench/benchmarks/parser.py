@@ -6,7 +6,6 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -173,15 +172,16 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
 
     try:
         method = registry.method(row.method)
+        model = registry.method_config(row.method)
     except PluginError:
         return  # reported by the state of its cells
     rules = [PROTOCOL + name for name in ("crop", "subset", "selection")]
-    known = known_settings(method.Config)
+    known = known_settings(model)
     unknown = False
     for place, settings in ((("tables", t), table.set), (("tables", t, "rows", r), row.set)):
         for name in [n for n in settings if n not in rules and not is_known(split_name(n), known)]:
             unknown = True
-            close = did_you_mean(name, [*field_names(method.Config), *rules])
+            close = did_you_mean(name, [*field_names(model), *rules])
             yield (*place, "set", name), f"'{row.method}' has no setting '{name}'{close}"
     if unknown:
         return
@@ -190,14 +190,12 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
         try:
             # The user's environment must not change a benchmark.
             config = resolve(
-                method.Config,
-                method.dataset_defaults.get(dataset, {}),
+                model,
+                model.dataset_defaults.get(dataset, {}),
                 environment={},
                 assignments=assignments(settings.items()),
             )
             require_trainable(row.method, method, config)
-            with suppress(PluginError):  # of the data set; reported by the state of its cells
-                method.require_classes(config, registry.dataset(dataset).classes)
             recorded = config.model_dump(mode="json")
             NATIVE.on(dataset, **protocol_changes(settings.items()))
         except ConfigError as error:

@@ -216,7 +216,10 @@ class Cell:
         )
 
     def same_clip(self, record: RunRecord) -> bool:
-        """Return whether a record names the CLIP of this cell; weights from a file are named by the file's name."""
+        """Return whether a record names the CLIP of this cell, or needed none; weights from a file are named by the
+        file's name."""
+        if not record.clip:
+            return True
         weights = weights_name(record.clip.get("weights", ""))
         return (record.clip.get("model"), weights) == (self.clip, weights_name(self.clip_weights))
 

@@ -12,9 +12,10 @@ from typing import Literal
 from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.files import file_stamp
 from vadbench.base.locations import find_data_root
+from vadbench.base.needs import Facts
 from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
-from vadbench.dataset import SPLITS
+from vadbench.harness.fitness import misfit
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome
 from vadbench.records.record import INCOMPLETE
@@ -165,6 +166,11 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
     def absent(dataset: str) -> str:
         return _absent(dataset, registry, roots.get(dataset))
 
+    @cache
+    def unfit(group: Cell) -> str:
+        here, _ = now(group)
+        return _unfit(group, here, registry) if here is not None else ""
+
     clip_absent = cache(_clip_absent)
 
     def state(cell: Cell) -> CellState:
@@ -175,7 +181,8 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             return CellState(cell, "done", outcome=run)
         # Evaluating a training needs its weights, not the data that it was trained on.
         needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
-        missing = broken or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
+        missing = broken or ("" if trained else unfit(cell.training.group))
+        missing = missing or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
         if missing:
             return CellState(cell, "impossible", missing)
         failed = max(_made(cell, here, runs_of_cell), key=lambda r: r.record.created, default=None)
@@ -210,7 +217,7 @@ def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcom
         for r in runs
         if (now is None or now.made(r.record))
         and cell.matches(r.record)
-        and _weights_digest(cell) in ("", r.record.clip.get("sha256"))
+        and (not r.record.clip or _weights_digest(cell) in ("", r.record.clip.get("sha256")))
         # A benchmark is about training; imported weights of the authors do not count as a seed.
         and not any(n.startswith("weights imported") for n in r.record.notes)
     ]
@@ -233,6 +240,15 @@ def _digest_of(model: str, weights: str, stamp: str) -> str:
         return f"cannot be read: {error}"
 
 
+def _unfit(cell: Cell, now: Today, registry: Registry) -> str:
+    """Return why a cell's method cannot run on its data set, empty if it can as far as is known."""
+    try:
+        facts = Facts(cell.dataset, registry.dataset(cell.dataset).classes)
+    except VadbenchError:
+        return ""  # reported by what is absent
+    return "" if now.config is None else in_words_of_bench(misfit(now.config, facts), cell.dataset)
+
+
 def _absent(name: str, registry: Registry, root: Path | None) -> str:
     """Return what must be done to have a data set here, empty if it is there or generates itself."""
     try:
@@ -241,7 +257,7 @@ def _absent(name: str, registry: Registry, root: Path | None) -> str:
         if dataset.makes_itself:
             return ""
         dataset.prepare()
-        for split in SPLITS:
+        for split in dataset.splits:
             if not dataset.videos(split):
                 return f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}"
     except VadbenchError as error:

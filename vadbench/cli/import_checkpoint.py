@@ -19,7 +19,8 @@ from vadbench.cli.output import note, print_json, progress_bar
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
 @options.data_root
 @options.allow_incomplete
-@options.features
+@options.streams
+@options.spacing
 @options.features_layout
 @options.crop
 @options.clip_model
@@ -28,7 +29,14 @@ from vadbench.cli.output import note, print_json, progress_bar
 @options.out
 @options.plugin
 @options.as_json
-def command(file: Path, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+def command(
+    file: Path,
+    features: tuple[str, ...],
+    spacings: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+    **request: Any,
+) -> None:
     """Turn a checkpoint that a method's authors released into a run folder.
 
     \b
@@ -45,7 +53,8 @@ def command(file: Path, plugin_files: tuple[Path, ...], as_json: bool, **request
 
     state = read_reference(file)
     with progress_bar() as progress:
-        experiment = open_experiment(Request(**request), Registry(files=plugin_files), progress)
+        asked = Request(**request, **options.given_streams(features, spacings))
+        experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         folder = import_checkpoint(experiment, file, state, progress)
     if as_json:
         print_json({"folder": str(folder)})

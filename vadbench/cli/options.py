@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from vadbench.base.errors import ConfigError
 from vadbench.base.locations import DATA_VARIABLE, DEFAULT_OUT
+from vadbench.base.spacing import RowSpacing
+from vadbench.plugins.hookspecs import NAME
 
 debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
 device = click.option(
@@ -31,6 +37,53 @@ features = click.option(
     help="Folder of features to use instead of extracting them: a feature store, or .npy files as AnomalyCLIP, VadCLIP"
     " and others publish them.",
 )
+streams = click.option(
+    "--features",
+    multiple=True,
+    metavar="[STREAM=]DIR",
+    help="Folder of features to use instead of extracting them: a feature store, or .npy files as AnomalyCLIP, VadCLIP"
+    " and others publish them. With a name, such as audio=DIR, those of that stream; may be repeated.",
+)
+spacing = click.option(
+    "--spacing",
+    "spacings",
+    multiple=True,
+    metavar="STREAM=LENGTH",
+    help="Distance of the rows of a stream beside the first, in frames or seconds: audio=24f or audio=0.96s; may be"
+    " repeated.  [default: what its folder states, else inferred from the lengths of the videos]",
+)
+
+
+def given_streams(features: Sequence[str], spacings: Sequence[str]) -> dict[str, Any]:
+    """Return ``--features`` and ``--spacing`` as fields of a request.
+
+    Raises:
+        ConfigError: a value has another form, or something is given twice.
+    """
+    found: dict[str, Any] = {"features": None, "streams": {}, "spacings": {}}
+    for text in features:
+        name, sign, folder = text.partition("=")
+        if not sign or not re.fullmatch(NAME, name) or Path(text).exists():
+            if found["features"] is not None:
+                raise ConfigError(
+                    f"--features {found['features']} and --features {text} both give the first stream; name the other"
+                    " stream, as in --features audio=DIR"
+                )
+            found["features"] = Path(text)
+        else:
+            _put_once(found["streams"], "--features", name, Path(folder))
+    for text in spacings:
+        name, _, length = text.partition("=")
+        _put_once(found["spacings"], "--spacing", name, RowSpacing.parse(length))
+    return found
+
+
+def _put_once(values: dict[str, Any], option: str, name: str, value: Any) -> None:
+    if name in values:
+        raise ConfigError(f"{option} {name}={values[name]} and {option} {name}={value}; leave one out")
+    values[name] = value
+
+
 features_layout = click.option(
     "--features-layout",
     type=LAYOUTS,

@@ -61,12 +61,13 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option(
     "--selection",
     type=click.Choice(["last", "validation", "best-on-test"]),
-    help="Weights to evaluate: the last epoch's, the best on held-out training videos, or the best on the test split"
-    " (as several papers do; marked in the result).  [default: last]",
+    help="Weights to evaluate: the last epoch's, the best on the validation split (without one: on training videos held"
+    " out), or the best on the test split (as several papers do; marked in the result).  [default: last]",
 )
 @options.data_root
 @options.allow_incomplete
-@options.features
+@options.streams
+@options.spacing
 @options.features_layout
 @options.clip_model
 @options.clip_weights
@@ -83,7 +84,16 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin
 @options.as_json
-def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> None:
+def command(
+    seeds: list[int],
+    workers: int,
+    again: bool,
+    features: tuple[str, ...],
+    spacings: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+    **request: Any,
+) -> None:
     """Train and evaluate a method on a data set.
 
     \b
@@ -91,6 +101,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
       vadbench run --method zero-shot --dataset synthetic --seeds 0-2 --json
       vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
       vadbench run -m anomalyclip -d ucfcrime --features UCFCrime/Image-Features --protocol anomalyclip
+      vadbench run -m mil -d xdviolence --set 'streams=["clip", "audio"]' --features clip=DIR --features audio=DIR
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
@@ -103,7 +114,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
     from vadbench.harness.experiment import Request, open_experiment
     from vadbench.plugins.registry import Registry
 
-    asked = Request(**request)
+    asked = Request(**request, **options.given_streams(features, spacings))
     tracks()  # reject a value that is neither on nor off before the run rather than after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
@@ -112,7 +123,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
         told = [] if as_json else experiment.notes()
         for text in told:
             note(f"note: {text}")
-        outcomes, failures = _run_seeds(experiment, seeds or [0], again, progress)
+        outcomes, failures = _run_seeds(experiment, seeds or [0], again, workers, progress)
         # By now it is known whether the method used the CLIP.
         for text in [] if as_json else experiment.notes():
             if text not in told:
@@ -127,7 +138,7 @@ def command(seeds: list[int], again: bool, plugin_files: tuple[Path, ...], as_js
 
 
 def _run_seeds(
-    experiment: Experiment, seeds: Sequence[int], again: bool, progress: Progress
+    experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
     """Run every seed; a failed one is recorded and the others continue, unless results can no longer be written."""
     from vadbench.harness.run import run
@@ -136,7 +147,7 @@ def _run_seeds(
     failures: dict[int, Exception] = {}
     for seed in seeds:
         try:
-            outcomes.append(run(experiment, seed, progress, again))
+            outcomes.append(run(experiment, seed, progress, again, workers))
         except Exception as error:
             failures[seed] = error
             if isinstance(error, StorageError):

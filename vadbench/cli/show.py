@@ -40,7 +40,7 @@ def command(
     if what == "method":
         if dataset is not None:
             registry.spec("dataset", dataset)
-        settings = _settings(registry.method(name), dataset)
+        settings = _settings(registry.method_config(name), dataset)
         table = (["setting", "value", "choices", "meaning"], [list(s.values()) for s in settings])
         facts["settings"] = settings
     else:
@@ -57,12 +57,12 @@ def command(
     print_table(table[1], table[0])
 
 
-def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
+def _settings(config: Any, dataset: str | None) -> list[dict[str, str]]:
     from vadbench.base.config import field_choices, field_descriptions, of_field, resolve
     from vadbench.base.naming import flatten, written
 
-    values = resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
-    meanings, choices = field_descriptions(method.Config), field_choices(method.Config)
+    values = resolve(config, config.dataset_defaults.get(dataset, {}), environment={})
+    meanings, choices = field_descriptions(config), field_choices(config)
     return [
         {"name": key, "value": written(value), "choices": choices.get(key, ""), "meaning": of_field(key, meanings)}
         for key, value in flatten(values.model_dump())
@@ -71,14 +71,14 @@ def _settings(method: Any, dataset: str | None) -> list[dict[str, str]]:
 
 def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from vadbench.base.locations import find_data_root
+    from vadbench.dataset import SPLITS
 
     try:
         root = str(find_data_root(dataset.name, dataset.makes_itself))
     except DataError as error:
         root = f"not set; {error}"
     facts = {
-        "train videos": dataset.expected["train"],
-        "test videos": dataset.expected["test"],
+        **{f"{split} videos": dataset.expected[split] for split in SPLITS if split in dataset.expected},
         "root": root,
         "files": dataset.files,
         "homepage": dataset.homepage,
@@ -95,6 +95,7 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _show_run(name: str, out: Path, as_json: bool) -> None:
     from vadbench.records.folders import find_run, read_record
+    from vadbench.records.record import features_words
 
     folder = find_run(name, out)
     record = read_record(folder)
@@ -105,7 +106,7 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
     # A record from another machine may lack its environment.
     device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
     click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
-    click.echo(f"commit: {commit}\nfeatures: {record.fingerprint.get('encoder', 'of unknown origin')}")
+    click.echo(f"commit: {commit}\nfeatures: {features_words(record)}")
     for text in record.notes:
         note(f"note: {text}")
     click.echo()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from vadbench.base.locations import cache_root
 
 Frame = NDArray[np.uint8]
 """A frame: ``(height, width, 3)`` RGB, 0 to 255."""
+ShownFrames = Generator[tuple[float | None, Callable[[], Frame]], None, None]
+"""Frames, each with the second at which it is shown, where that is known; a frame is made when it is called."""
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv", ".mov"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
@@ -55,11 +57,30 @@ def lazy_frames(path: Path) -> Iterator[Callable[[], Frame]]:
     A video is decoded completely either way; a skipped frame saves its conversion to RGB, and in a folder of images
     the reading of the file.
     """
+    for _, frame in shown_frames(path):
+        yield frame
+
+
+def shown_frames(path: Path) -> ShownFrames:
+    """Read frames as :func:`lazy_frames` does, with their times, which are counted from the first frame; ``None`` where
+    nothing tells them, as in a folder of images."""
     if path.is_dir():
         for index, image in enumerate(list_images(path)):
-            yield partial(_read_image, image, index)
+            yield None, partial(_read_image, image, index)
     else:
         yield from _decode(path)
+
+
+def frame_rate(path: Path) -> float | None:
+    """Return the frames in a second that the container states; ``None`` for a folder of images, or if it states none.
+
+    Raises:
+        MediaError: the file is missing or no video.
+    """
+    if path.is_dir():
+        return None
+    with _open(path) as container:
+        return float(container.streams.video[0].average_rate or 0) or None
 
 
 def declared_frames(path: Path) -> int | None:
@@ -216,8 +237,8 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
-def _decode(path: Path) -> Iterator[Callable[[], Frame]]:
-    count = 0
+def _decode(path: Path) -> ShownFrames:
+    count, began = 0, None
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -232,7 +253,8 @@ def _decode(path: Path) -> Iterator[Callable[[], Frame]]:
             # The decoder conceals small damage by guessing; the flag is the only trace of it.
             if frame.is_corrupt:
                 raise MediaError(f"{path}: damaged at frame {count} (the decoder had to guess); copy it again")
-            yield partial(_to_rgb, frame)
+            began = frame.time if began is None else began
+            yield None if frame.time is None or began is None else frame.time - began, partial(_to_rgb, frame)
             count += 1
     if not count:
         raise MediaError(f"{path}: expected at least one frame, decoded none")

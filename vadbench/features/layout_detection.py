@@ -84,18 +84,8 @@ def detect(folder: Path, samples: Sequence[NpySample], frames: Mapping[str, int]
     Raises:
         FeatureError: they have different numbers of axes, or none of this tells.
     """
-    flat, cubes = ([s for s in samples if len(s.shape) == n] for n in (2, 3))
-    if flat and cubes:
-        raise FeatureError(
-            f"expected arrays of one kind, found {flat[0].path} of shape {flat[0].shape} and {cubes[0].path} of shape"
-            f" {cubes[0].shape}; name the folder of one kind"
-        )
-    usable = flat or cubes
-    if not usable:
-        raise FeatureError(
-            f"{samples[0].path}: expected an array of 2 dimensions, or of 3 with crops, found shape"
-            f" {samples[0].shape}; fetch it again"
-        )
+    usable = _of_one_kind(samples)
+    flat = len(usable[0].shape) == 2
     options: tuple[NpyLayout, NpyLayout] = ("anomalyclip", "vadclip") if flat else ("rows-crops", "crops-rows")
     # Videos differ in length, and all have the same crops.
     alike = [o for o in options if (axis := crop_axis(o)) is not None and len({s.shape[axis] for s in usable}) == 1]
@@ -109,6 +99,42 @@ def detect(folder: Path, samples: Sequence[NpySample], frames: Mapping[str, int]
             f" {stated}; {NAME_IT} {' or '.join(options)}"
         )
     return chosen
+
+
+def stream_layout(samples: Sequence[NpySample]) -> NpyLayout:
+    """Return the layout of files of a stream whose spacing of rows is told otherwise: their axes alone count.
+
+    An array of three is taken for crops of rows, unless only its second axis is as long in all files.
+
+    Raises:
+        FeatureError: they have different numbers of axes, or neither two nor three.
+    """
+    usable = _of_one_kind(samples)
+    if len(usable[0].shape) == 2:
+        return "vadclip"
+    first, second = (len({s.shape[axis] for s in usable}) == 1 for axis in (0, 1))
+    return "rows-crops" if second and not first else "crops-rows"
+
+
+def _of_one_kind(samples: Sequence[NpySample]) -> Sequence[NpySample]:
+    """Return the samples that are an array of two or of three axes, the same for all.
+
+    Raises:
+        FeatureError: some have two and some three, or none has either.
+    """
+    flat, cubes = ([s for s in samples if len(s.shape) == n] for n in (2, 3))
+    if flat and cubes:
+        raise FeatureError(
+            f"expected arrays of one kind, found {flat[0].path} of shape {flat[0].shape} and {cubes[0].path} of shape"
+            f" {cubes[0].shape}; name the folder of one kind"
+        )
+    usable = flat or cubes
+    if not usable:
+        raise FeatureError(
+            f"{samples[0].path}: expected an array of 2 dimensions, or of 3 with crops, found shape"
+            f" {samples[0].shape}; fetch it again"
+        )
+    return usable
 
 
 def _elected(options: Sequence[NpyLayout], samples: Sequence[NpySample], frames: Mapping[str, int]) -> NpyLayout | None:

@@ -32,6 +32,7 @@ from vadbench.features.layout_detection import (
     crop_axis,
     detect,
     read_samples,
+    stream_layout,
     stride_of,
 )
 from vadbench.features.npy import map_npy
@@ -199,6 +200,34 @@ def open_features(
         files = {name: {"center": crops["0"]} for name, crops in files.items()}
     fingerprint = _fingerprint(layout, files, samples)
     return NpyFeatures(folder, layout, fingerprint, files, assigned.extra, found.outside)
+
+
+def open_stream(folder: Path, name: str, videos: Collection[str]) -> FeatureSource:
+    """Open the features of a stream that is not the time line: a store, or .npy files named by video.
+
+    A file has ``(rows, dim)``, of one crop if its name ends in ``__0`` and so on, or ``(crops, rows, dim)``. The name
+    of a video may be followed by ``_vggish``, ``_i3d``, ``_clip`` or the stream's name, after one or two underscores.
+
+    Args:
+        folder: where they are.
+        name: of the stream.
+        videos: names of the videos to find features of.
+
+    Returns:
+        features whose fingerprint has no meaningful stride unless they are a store.
+
+    Raises:
+        FeatureError: as :func:`open_features`.
+    """
+    if (folder / FINGERPRINT_FILE).is_file():
+        return FeatureStore(folder)
+    found = find_npy(folder)
+    kinds = ("i3d", "clip", "vggish", name)
+    assigned = assign(folder, found, videos, [prefix + kind for kind in kinds for prefix in ("", "_")])
+    samples = read_samples(assigned.files, found.outside)
+    layout = "vadclip" if assigned.numbered else stream_layout(samples)
+    fingerprint = _fingerprint(layout, assigned.files, samples)
+    return NpyFeatures(folder, layout, fingerprint, assigned.files, assigned.extra, found.outside)
 
 
 def _fingerprint(layout: NpyLayout, files: Files, samples: Sequence[NpySample]) -> Fingerprint:

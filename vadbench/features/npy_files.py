@@ -19,7 +19,7 @@ Files = Mapping[str, Mapping[str, str]]
 """Paths by video and crop; a file of no crop in particular is crop "0"."""
 
 _CROP = re.compile(r"(.+)__([0-9]{1,3})", re.DOTALL)
-_KIND = re.compile(r"(.+)_(?:i3d|clip)", re.DOTALL)
+_KINDS = ("i3d", "clip")
 
 
 @dataclass
@@ -91,13 +91,16 @@ class AssignedFiles:
     numbered: str
 
 
-def assign(folder: Path, found: NpyFiles, names: Collection[str] | None) -> AssignedFiles:
+def assign(
+    folder: Path, found: NpyFiles, names: Collection[str] | None, kinds: Collection[str] = _KINDS
+) -> AssignedFiles:
     """Find out which video each file belongs to.
 
     Args:
         folder: where the files were found, for messages.
         found: the files.
         names: of the videos; ``None`` takes each file's own name.
+        kinds: words for the kind of features that may end a name, as in ``<video>_i3d.npy``.
 
     Raises:
         FeatureError: there is none of any video, two claim one crop of a video, or only some have a crop in the name.
@@ -106,8 +109,9 @@ def assign(folder: Path, found: NpyFiles, names: Collection[str] | None) -> Assi
     files: dict[str, dict[str, str]] = {}
     forms: dict[bool, str] = {}
     extra = []
+    kind = re.compile(rf"(.+?)_(?:{'|'.join(map(re.escape, kinds))})", re.DOTALL)
     for path in found.files:
-        match = _identify(os.path.basename(path)[: -len(".npy")], wanted)
+        match = _identify(os.path.basename(path)[: -len(".npy")], wanted, kind)
         if match is None:
             extra.append(path)
             continue
@@ -143,21 +147,21 @@ def require_inside(path: str, outside: Collection[str]) -> None:
         )
 
 
-def _identify(stem: str, wanted: Mapping[str, str] | None) -> tuple[str, str | None] | None:
+def _identify(stem: str, wanted: Mapping[str, str] | None, kind: re.Pattern[str]) -> tuple[str, str | None] | None:
     """Return the video and the crop of a file name without its suffix; the whole name may be a video's."""
     split = _CROP.fullmatch(stem)
     forms = [(stem, None), *([(split[1], str(int(split[2])))] if split else [])]
     if wanted is None:
-        return _key(_plain(forms[-1][0])), forms[-1][1]
+        return _key(_plain(forms[-1][0], kind)), forms[-1][1]
     for text, crop in forms:
-        for candidate in (text, video_name(text), _plain(text)):
+        for candidate in (text, video_name(text), _plain(text, kind)):
             if (name := wanted.get(_key(candidate))) is not None:
                 return name, crop
     return None
 
 
-def _plain(text: str) -> str:
-    match = _KIND.fullmatch(video_name(text))
+def _plain(text: str, kind: re.Pattern[str]) -> str:
+    match = kind.fullmatch(video_name(text))
     return match[1] if match else video_name(text)
 
 

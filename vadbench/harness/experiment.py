@@ -12,35 +12,42 @@ from typing import Any, Literal
 import torch
 
 from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
-from vadbench.base.errors import ConfigError
+from vadbench.base.errors import ConfigError, PluginError
 from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
+from vadbench.base.needs import Facts
 from vadbench.base.recipe import LOOK_FIELDS, Recipe
+from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import Dataset
+from vadbench.dataset import SPLITS, Dataset
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
-from vadbench.harness.given_features import GivenFeatures
+from vadbench.harness.featureless import provide_without_features
+from vadbench.harness.fitness import require_fit
+from vadbench.harness.given_features import ClipDemand, GivenFeatures
 from vadbench.harness.provision import Provision, provide
+from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
-from vadbench.records.record import weights_name
+from vadbench.records.record import StreamRecord, weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
 
 @dataclass(frozen=True)
 class Request:
     """The request of a user; the fields are the options of ``vadbench run``.
+
+    ``features`` is the folder of the first stream, ``streams`` has those given by name.
 
     ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
     """
@@ -53,6 +60,8 @@ class Request:
     protocol_name: str = "native"
     data_root: Path | None = None
     features: Path | None = None
+    streams: Mapping[str, Path] = field(default_factory=dict)
+    spacings: Mapping[str, RowSpacing] = field(default_factory=dict)
     features_layout: LayoutName | None = None
     crop: str | None = None
     subset: str | None = None
@@ -63,7 +72,6 @@ class Request:
     device: str = "auto"
     out: Path = DEFAULT_OUT
     trained: str | None = None
-    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,8 @@ class Experiment:
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
     :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
-    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``workers`` is how
-    many processes make training samples. ``used`` grows by the parts of the CLIP that the method asks for.
+    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``used`` grows by
+    the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -82,7 +90,7 @@ class Experiment:
     config: MethodConfig
     dataset: Dataset
     provision: Provision
-    clip: Clip
+    clip: Clip | None
     protocol: Protocol
     changed: Sequence[str]
     device: torch.device
@@ -90,7 +98,6 @@ class Experiment:
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
     normal_segments: bool = False
-    workers: int = 0
     used: set[str] = field(default_factory=set, compare=False)
 
     @property
@@ -110,32 +117,50 @@ class Experiment:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        return self.provision.fingerprint.to_dict()
+        """What made the features in a record, empty without any."""
+        made_by = self.provision.fingerprint
+        return {} if made_by is None else made_by.to_dict()
+
+    @property
+    def streams(self) -> dict[str, StreamRecord]:
+        """The streams beside the first in a record."""
+        return {name: stream.record for name, stream in self.provision.streams.items()}
 
     @property
     def clip_source(self) -> dict[str, str]:
-        """The CLIP in a record: weights from a file are named by the file's name, and by their hash."""
+        """The CLIP in a record, if any: weights from a file are named by the file's name, and by their hash."""
+        if self.clip is None:
+            return {}
         source = self.clip.source
         return {"model": source.model, "weights": weights_name(source.weights), "sha256": self.clip.weights_sha256}
 
     def text(self) -> TextTower:
-        """Return CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is."""
+        """Return CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is.
+
+        Raises:
+            PluginError: no CLIP is part of the experiment.
+        """
+        if self.clip is None:
+            raise PluginError(
+                f"'{self.method_name}' asks for CLIP's text, and no CLIP is loaded for it; name CLIP's stream in its"
+                " needs(), and say text=True"
+            )
         self.used.add("text")
         return self.clip.text
 
     def without_folders(self, text: str) -> str:
         """Return a text for a record, without the folders of this machine."""
-        folders = [self.dataset.root, self.provision.features.folder, self.out, cache_root(), Path.cwd(), Path.home()]
-        return without_folders(text, folders)
+        folders = [self.dataset.root, *self.provision.folders, self.out, cache_root()]
+        return without_folders(text, [*folders, Path.cwd(), Path.home()])
 
     def notes(self) -> list[str]:
         """Return the notes that a reader of the results needs before comparing them."""
         made_by, trained = self.provision.fingerprint, self.config.recipe is not None
         # Features of unknown origin are only compared with the CLIP; it need not have made them.
-        origin = clip_notes(self.clip.source) if made_by.known else []
-        if not origin and "text" in self.used:
+        origin = clip_notes(self.clip.source) if self.clip and made_by and made_by.known else []
+        if not origin and self.clip and "text" in self.used:
             origin = text_notes(self.clip.source)
-        crops = training_notes(made_by, self.config.rows.crops) if trained else []
+        crops = training_notes(made_by, self.config.rows.crops) if trained and made_by else []
         return [self.without_folders(note) for note in (*origin, *crops, *self.provision.notes)]
 
 
@@ -147,13 +172,14 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     """
     start = _starting_point(request)
     method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
+    settings = registry.method_config(start.method)
     version = registry.version(start.method)
     code: dict[Literal["method", "dataset"], Provenance] = {
         "method": registry.provenance("method", start.method),
         "dataset": registry.provenance("dataset", start.dataset),
     }
     # The settings of a training are those for the data set that it was made on.
-    defaults = method.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
+    defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = _config(request, start, method, version, defaults)
     preset = protocol(request.protocol_name, registry)
     named = preset.on(start.dataset)
@@ -163,32 +189,55 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
     )
+    _require_train_split(start, dataset_class, config)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     if start.info is None:
-        method.require_classes(config, dataset_class.classes)
-    changed = changed_names(config, resolve(method.Config, defaults, environment={}))
+        require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
+    changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
-    if request.features is None and request.features_layout is not None:
+    needs = config.needs()
+    wanted = needs.streams
+    features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
+    if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     device = choose_device(request.device)
     make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
-    if start.trained is None or start.info is None:
-        clip = load_clip(clip_source(request.clip_model, request.clip_weights), device)
+    # Validation videos are looked at only by a training that selects weights.
+    splits = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
+    clip = _clip(request, start, device) if wanted else None
+    if clip is None:
+        provision = provide_without_features(
+            dataset,
+            config.rows,
+            needs,
+            cache_root(),
+            rules,
+            splits=splits,
+            allow_incomplete=request.allow_incomplete,
+            progress=progress,
+        )
     else:
-        clip = load_clip_of(start.info, start.trained, request.clip_model, request.clip_weights, device)
-    provision = provide(
-        dataset,
-        config.rows,
-        clip,
-        cache_root(),
-        rules,
-        None if request.features is None else GivenFeatures(request.features, request.features_layout),
-        # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
-        crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
-        allow_incomplete=request.allow_incomplete,
-        progress=progress,
-    )
+        demand = ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None)
+        provision = provide(
+            dataset,
+            config.rows,
+            clip,
+            cache_root(),
+            rules,
+            None if features is None else GivenFeatures(features, request.features_layout),
+            splits=splits,
+            line=wanted[0],
+            streams=streams,
+            asked=demand,
+            # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
+            crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
+            needs=needs,
+            allow_incomplete=request.allow_incomplete,
+            progress=progress,
+        )
+    if provision.foreign:
+        clip = None
     return Experiment(
         method_name=start.method,
         method=method,
@@ -197,7 +246,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         dataset=dataset,
         provision=provision,
         clip=clip,
-        protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.fingerprint.regions else rules,
+        protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.regions else rules,
         # The crop that was asked for, and not that features of regions are scored by their maximum.
         changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],
         device=device,
@@ -205,7 +254,6 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
-        workers=request.workers,
     )
 
 
@@ -246,13 +294,34 @@ def _config(
         CheckpointError: that training was made with another version of the method.
     """
     if start.info is None:
-        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method)
+        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method.Config)
         config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
     else:
         _require_settings_of_training(request, start.info)
-        config = trained_config(start.info, method, version)
+        config = trained_config(start.info, method.Config, version)
     require_trainable(start.method, method, config)
     return config
+
+
+def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
+    """Raise if a method must be trained and the data set is for testing alone.
+
+    Raises:
+        ConfigError: says how the method can be evaluated there.
+    """
+    learns = config.needs().supervision in ("weak", "one-class")
+    if learns and start.info is None and "train" not in dataset.expected:
+        raise ConfigError(
+            f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
+            f" and evaluate it with --from RUN --dataset {start.dataset}"
+        )
+
+
+def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip:
+    """Return the CLIP that the user names, or that of the training to evaluate."""
+    if start.trained is None or start.info is None or start.info.clip is None:
+        return load_clip(clip_source(request.clip_model, request.clip_weights), device)
+    return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:
@@ -273,16 +342,16 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
 
 
 def with_descriptions(
-    assignments: Sequence[str], descriptions: Path | None, name: str, method: type[Method]
+    assignments: Sequence[str], descriptions: Path | None, name: str, settings: type[MethodConfig]
 ) -> Sequence[str]:
-    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that the method reads from a file.
+    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that is read from a file.
 
     Raises:
         ConfigError: the method reads none.
     """
     if descriptions is None:
         return assignments
-    if (setting := file_setting(method.Config)) is None:
+    if (setting := file_setting(settings)) is None:
         raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
     return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 

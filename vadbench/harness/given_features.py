@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,20 @@ class GivenFeatures:
     without: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class ClipDemand:
+    """What is asked of the CLIP of a run.
+
+    Args:
+        text: the method compares rows with its texts, so that they must be of that CLIP.
+        named: the user says that it is theirs. Otherwise features of another width, where no text is needed, are of
+            another encoder, and no CLIP has a part in the run.
+    """
+
+    text: bool = True
+    named: bool = True
+
+
 def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatures | None) -> GivenFeatures | None:
     """Return the features to use: those the user names, else those in the root where it holds no video, else none."""
     without = dataset.truth_folders
@@ -51,6 +65,7 @@ def open_given(
     dataset: Dataset,
     videos: Mapping[Split, Sequence[Video]],
     clip: Clip,
+    asked: ClipDemand,
     cache: Path,
     leave_out: bool,
     progress: Progress,
@@ -62,6 +77,7 @@ def open_given(
         dataset: the data set of the videos; the preflight compares its class words with the rows.
         videos: of each split; some may lack features.
         clip: the CLIP that they are said to come from.
+        asked: what is asked of it.
         cache: folder for what was looked at before.
         leave_out: go on without damaged videos and those without features.
         progress: told how far the looking is.
@@ -73,35 +89,33 @@ def open_given(
     """
     everything = every_video(videos)
     source = open_of_videos(given, everything)
-    require_clip(source, clip)
+    foreign = not (asked.text or asked.named) and source.fingerprint.dim != clip.dim
+    if not foreign:
+        require_clip(source, clip)
     fingerprint, present = source.fingerprint, set(source.names)
     here = [v for v in everything if v.name in present]
-    sampled = set() if fingerprint.known else set(sampled_videos(sorted(v.name for v in here)))
+    sampled = set() if fingerprint.known or not asked.text else set(sampled_videos(sorted(v.name for v in here)))
     verified = VerifiedFeatures(cache / CHECKED)
-    looks: dict[str, VideoLook] = {}
-    damaged = []
-    for done, video in enumerate(here):
-        progress("checking features", done, len(here))
-        try:
-            require_file(source, video)
-            looks[video.name] = verified.look(source, video.name, sampled)
-        except FeatureError as error:
-            if not leave_out:
-                raise
-            damaged.append(str(error))
-    progress("checking features", len(here), len(here))
+
+    def look(video: Video) -> VideoLook:
+        require_file(source, video)
+        return verified.look(source, video.name, sampled)
+
+    looks, damaged = look_at(here, look, leave_out, progress)
     if not looks:
         why = f": {damaged[0]}" if damaged else "; check the folder"
         raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos{why}")
     weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
+        origin = f"of unknown origin; {fingerprint.dim} wide, a row every {fingerprint.stride} frames"
+        # A data set for testing alone has no others.
+        first = videos.get("train", videos["test"])
+        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
+    if not fingerprint.known and asked.text:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)
-        train = {v.name: looks[v.name].digest for v in videos["train"] if v.name in looks}
-        weights = f"{UNKNOWN}-{digest(train)}"
-        origin = (
-            f"of unknown origin; a row every {fingerprint.stride} frames, mean cosine with the class names under CLIP"
-            f" {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
+        origin += (
+            f", mean cosine with the class names under CLIP {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
         )
     kept, notes = require_present(dataset, videos, looks, f"features in {source.folder}", leave_out)
     names = [v.name for v in every_video(kept)]
@@ -112,7 +126,39 @@ def open_given(
         {name: looks[name].digest for name in names},
         {name: count_rows(source.folder, name, looks[name].rows) for name in names},
         [f"features given: {source.folder.name}, {origin}", *damaged, *notes],
+        foreign,
     )
+
+
+def look_at(
+    videos: Sequence[Video], look: Callable[[Video], VideoLook], leave_out: bool, progress: Progress
+) -> tuple[dict[str, VideoLook], list[str]]:
+    """Look at the features of videos.
+
+    Args:
+        videos: those that have some.
+        look: at one of them.
+        leave_out: go on without damaged videos.
+        progress: told how far it is.
+
+    Returns:
+        what was seen of each video, and what is wrong with those left out.
+
+    Raises:
+        FeatureError: as ``look``, unless such videos are left out.
+    """
+    looks: dict[str, VideoLook] = {}
+    damaged = []
+    for done, video in enumerate(videos):
+        progress("checking features", done, len(videos))
+        try:
+            looks[video.name] = look(video)
+        except FeatureError as error:
+            if not leave_out:
+                raise
+            damaged.append(str(error))
+    progress("checking features", len(videos), len(videos))
+    return looks, damaged
 
 
 def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSource:

@@ -17,14 +17,16 @@ from vadbench.harness.checkpoints import CheckpointInfo, read_info
 from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import selection_notes
-from vadbench.harness.training import Training, classes_in_keys, open_training, trained_method
+from vadbench.harness.training import Training, evaluation_identity, open_training, trained_method
 from vadbench.records.folders import Outcome, write_record
-from vadbench.records.keys import EDITION, evaluation_key
+from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.training.stages import STAGES
 
 
-def run(experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False) -> Outcome:
+def run(
+    experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False, workers: int = 0
+) -> Outcome:
     """Train, score and evaluate under one seed, or return the finished run that is there.
 
     An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
@@ -35,19 +37,14 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         progress: told how far it is.
         again: discard what is there, evaluations of the training included, and run from the beginning. With
             ``experiment.trained`` only that evaluation is made again.
+        workers: processes that make training samples; 0: a thread. Changes no result.
 
     Raises:
         RunError: another process works on the same run.
         VadbenchError: whatever went wrong, after it was recorded.
     """
     test = experiment.provision.record(experiment.dataset, "test")
-    evaluation = evaluation_key(
-        protocol=experiment.protocol,
-        dataset=experiment.dataset.name,
-        classes=classes_in_keys(experiment),
-        manifest=test.manifest,
-        dataset_code=experiment.dataset_code,
-    )
+    evaluation = evaluation_identity(experiment, test)
     training = open_training(experiment, seed, evaluation)
     folder = training.folder
     if not again and (record := folder.finished(evaluation)):
@@ -61,21 +58,27 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         elif record := folder.finished(evaluation):
             return _reused(experiment, folder.evaluation(evaluation), record)
         place = folder.evaluation(evaluation)
-        record = _run(experiment, training, evaluation, test, place, progress)
+        record = _run(experiment, training, evaluation, test, place, progress, workers)
         write_record(place, record)
         shutil.rmtree(folder.path / STAGES, ignore_errors=True)
         return Outcome(place, record, reused=False)
 
 
 def _run(
-    experiment: Experiment, training: Training, evaluation: str, test: SplitRecord, place: Path, progress: Progress
+    experiment: Experiment,
+    training: Training,
+    evaluation: str,
+    test: SplitRecord,
+    place: Path,
+    progress: Progress,
+    workers: int,
 ) -> RunRecord:
     """Train unless the weights are there, score and measure, and return the record.
 
     Raises:
         VadbenchError: whatever went wrong, after it was recorded.
     """
-    made = training.made
+    made, needs = training.made, experiment.config.needs()
     meter = environment.Meter(experiment.device)
     record = partial(
         RunRecord,
@@ -92,32 +95,39 @@ def _run(
         config=experiment.config.model_dump(mode="json"),
         changed=list(experiment.changed),
         fingerprint=experiment.fingerprint,
+        streams=experiment.streams,
         clip=experiment.clip_source,
+        supervision=needs.supervision,
+        company=needs.company,
+        lookahead=needs.lookahead,
+        unit_scores=needs.unit_scores,
+        reads=needs.reads,
         code=dict(experiment.code),
         environment=environment.describe(experiment.device),
     )
     try:
-        method = trained_method(experiment, training, meter, progress)
+        method = trained_method(experiment, training, meter, progress, workers)
         with torch_draws(experiment.device, Purpose.SCORE, training.seed):
             found = evaluate_method(experiment, method, place, meter, progress)
     except Exception as error:
         reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
         if not isinstance(error, StorageError):
-            data = {"train": training.split, "test": test}
+            data = {**training.splits, "test": test}
             reason = experiment.without_folders(reason)
             write_record(place, record(status="failed", error=reason, data=data, created=_now()))
         raise
     test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
     folder = training.folder.path
+    info = read_info(folder)
     return record(
         status="finished",
-        data={"train": training.split, "test": test},
+        data={**training.splits, "test": test},
         metrics=found.metrics,
         diagnostics=found.diagnostics,
         notes=[
             *experiment.notes(),
-            *_origin_notes(read_info(folder), experiment),
-            *selection_notes(experiment.protocol.selection, folder),
+            *_origin_notes(info, experiment),
+            *selection_notes(experiment.protocol.selection, folder, info.selected_by),
             *found.notes,
         ],
         seconds=meter.seconds,

@@ -32,7 +32,7 @@ class Reliability:
 
 def reliability(rows: ScoredRows) -> Reliability | None:
     """Return the reliability of a split's anomaly score; ``None`` without frames or if scores leave 0 to 1."""
-    if not rows.total or rows.scores.min() < 0 or rows.scores.max() > 1:
+    if not rows.total or not rows.unit_scores or rows.scores.min() < 0 or rows.scores.max() > 1:
         return None
     place = np.clip(np.ceil(rows.scores * BINS).astype(np.int64) - 1, 0, BINS - 1)
     frames, positives, sums = (

@@ -18,6 +18,8 @@ from vadbench.scoring.rows import Floats, Ints, ScoredRows
 Weights = NDArray[Any]
 ALARM = 0.5
 """Score above which a frame raises an alarm (for the false-alarm rate)."""
+NO_FIXED_THRESHOLD = "the method's scores are not between 0 and 1, so a fixed threshold means nothing"
+"""Reason why a metric with a fixed threshold is undefined."""
 
 
 class Curve(NamedTuple):
@@ -171,6 +173,8 @@ def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
 
 
 def _false_alarm_rate(rows: ScoredRows) -> MetricValue:
+    if not rows.unit_scores:
+        return value_of(None, NO_FIXED_THRESHOLD)
     if len(rows.scores) and not (rows.scores.min() >= 0 and rows.scores.max() <= 1):
         return value_of(None, "scores are not between 0 and 1")
     alarms, normal = normal_video_alarms(rows)

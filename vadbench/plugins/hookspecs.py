@@ -47,8 +47,15 @@ class Spec:
     paper: str = ""
 
 
+@dataclass(frozen=True)
 class MethodSpec(Spec):
-    """A method: ``target`` names a subclass of :class:`vadbench.method.Method`."""
+    """A method: ``target`` names a subclass of :class:`vadbench.method.Method`.
+
+    ``config`` names its ``Config``, a subclass of :class:`vadbench.base.method_config.MethodConfig`, in a module that
+    imports no torch. Left out, as in a scratch file, the class of the method is imported to find it.
+    """
+
+    config: str = ""
 
 
 class DatasetSpec(Spec):

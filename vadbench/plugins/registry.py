@@ -23,6 +23,7 @@ from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, CommandSpec, Dataset
 from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
 
 if TYPE_CHECKING:
+    from vadbench.base.method_config import MethodConfig
     from vadbench.dataset import Dataset
     from vadbench.method import Method
 
@@ -30,7 +31,7 @@ PluginKind = Literal["method", "dataset", "benchmark", "protocol", "command"]
 T = TypeVar("T")
 CORE = "vadbench.scoring"
 """The module of the core that is a plugin as well: it brings the protocol ``native``."""
-_FOUNDATIONS = frozenset({OWN, "abc", "builtins", "torch", "typing"})
+_FOUNDATIONS = frozenset({OWN, "abc", "builtins", "pydantic", "torch", "typing"})
 """Packages that every plugin builds on, which are not part of keys."""
 _imported: dict[tuple[type, str], str] = {}
 """Digest of the files of plugins that are being edited, as they were when they were first asked for."""
@@ -115,22 +116,42 @@ class Registry:
         return specs[name]
 
     def method(self, name: str) -> type[Method]:
-        """Return the class of a method, imported now."""
+        """Return the class of a method, imported now.
+
+        Raises:
+            PluginError: it cannot be imported, or its ``Config`` is another class than the spec names.
+        """
         from vadbench.method import Method
 
-        return load_class(self.spec("method", name), Method)
+        spec = self.spec("method", name)
+        found = load_class(spec, Method)
+        if _named_config(spec) not in (None, found.Config):
+            place = f"{found.Config.__module__}:{found.Config.__qualname__}"
+            raise PluginError(f"the Config of method '{name}' is {place}; name this class in its spec, as config")
+        return found
+
+    def method_config(self, name: str) -> type[MethodConfig]:
+        """Return the settings class of a method; its code is imported only if its spec does not name the class."""
+        return _named_config(self.spec("method", name)) or self.method(name).Config
 
     def version(self, name: str) -> str:
         """Return a method's version for a run's key: the one it declares, with the identity of third-party code.
 
         A method that builds on one of another package has the version of both.
         """
-        from vadbench.method import Method
+        from vadbench.base.method_config import MethodConfig
 
-        kind = self.method(name)
-        bases = [base for base in reversed(kind.__mro__) if issubclass(base, Method) and base is not Method]
-        declared = {_top(base.__module__): base.version for base in bases}
-        own = declared.pop(_top(kind.__module__))
+        config = self.method_config(name)
+        if self._owner("method", name).distribution == OWN:
+            declared = {_top(c.__module__): c.version for c in reversed(config.__mro__) if issubclass(c, MethodConfig)}
+            own = declared.pop(_top(config.__module__))
+        else:
+            from vadbench.method import Method
+
+            kind = self.method(name)
+            declared = {_top(c.__module__): c.Config.version for c in reversed(kind.__mro__) if issubclass(c, Method)}
+            own = declared.pop(_top(kind.__module__))
+        declared.pop(OWN, None)  # of the classes that all methods build on
         return "+".join(filter(None, (own, *declared.values(), self.provenance("method", name).identity)))
 
     def provenance(self, kind: Literal["method", "dataset"], name: str) -> Provenance:
@@ -139,8 +160,10 @@ class Registry:
         Raises:
             PluginError: its files are not those that this process imported.
         """
-        found: type = self.method(name) if kind == "method" else self.dataset(name)
-        plugin, _ = self._owners(kind)[name][0]
+        plugin = self._owner(kind, name)
+        # The code of vadbench's own methods is not imported for it.
+        of_method = self.method_config if plugin.distribution == OWN else self.method
+        found: type = self.dataset(name) if kind == "dataset" else of_method(name)
         packages = {_top(base.__module__) for base in found.__mro__} - _FOUNDATIONS
         if plugin.distribution != SCRATCH:
             packages.add(_top(plugin.module))
@@ -166,6 +189,10 @@ class Registry:
         if found.name != name:
             raise PluginError(f"data set '{name}' names {found.__name__}, which calls itself '{found.name}'")
         return found
+
+    def _owner(self, kind: PluginKind, name: str) -> Plugin:
+        self.spec(kind, name)  # raises where there is none, or there are two
+        return self._owners(kind)[name][0][0]
 
     def _owners(self, kind: PluginKind) -> dict[str, list[tuple[Plugin, Spec]]]:
         owners: dict[str, list[tuple[Plugin, Spec]]] = {}
@@ -241,6 +268,14 @@ def _imported_target(spec: Spec, target: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
         raise PluginError(f"'{spec.name}' names {target}, which cannot be imported: {error}") from error
+
+
+def _named_config(spec: Spec) -> type[MethodConfig] | None:
+    """Return the settings class that the spec of a method names, if it does."""
+    from vadbench.base.method_config import MethodConfig
+
+    target = spec.config if isinstance(spec, MethodSpec) else ""
+    return load_class(spec, MethodConfig, target) if target else None
 
 
 def _top(module: str) -> str:

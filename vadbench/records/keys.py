@@ -57,6 +57,7 @@ def training_key(
     selection: str,
     seed: int | None,
     dataset_code: str = "",
+    streams: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the key of a training: everything that changes its weights, nothing about where it ran.
 
@@ -64,12 +65,13 @@ def training_key(
         method, version: the method's name, and its version with the identity of third-party code.
         config: its settings.
         classes: the class table, of whose words prompts are made.
-        manifest: digest of the training videos and their labels.
+        manifest: digest of the training videos and their labels; empty without training videos.
         fingerprint: digest of what made the features.
         clip: SHA-256 of CLIP's weights.
         subset, selection: of the protocol, those fields that shape the training.
         seed: of the run; ``None`` gives the key that all seeds of an experiment share.
         dataset_code: identity of the data set's code where it is a third party's.
+        streams: what is recorded of the streams beside the first, by name.
     """
     parts = {
         "edition": EDITION,
@@ -84,7 +86,8 @@ def training_key(
         "selection": selection,
         "seed": seed,
     }
-    return digest(parts | ({"dataset_code": dataset_code} if dataset_code else {}))
+    added = {"dataset_code": dataset_code, "streams": streams}
+    return digest(parts | {name: value for name, value in added.items() if value})
 
 
 def evaluation_key(

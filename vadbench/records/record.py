@@ -7,11 +7,12 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, is_of, written
+from vadbench.base.needs import Reading, Supervision
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
@@ -53,6 +54,38 @@ class SplitRecord(BaseModel):
     positives: int | None = None
 
 
+class StreamRecord(BaseModel):
+    """A stream of features beside the first.
+
+    ``fingerprint`` is what made it, without stride and pooling where they are unknown. ``spacing`` is the distance of
+    its rows, such as ``24f`` or ``0.96s``; ``inferred`` tells that nobody stated it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fingerprint: dict[str, Any]
+    dim: int
+    spacing: str
+    inferred: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys and comparisons take of it."""
+        return self.model_dump(mode="json", exclude={"inferred"})
+
+    def differences(self, other: StreamRecord) -> list[str]:
+        """Return in what another stream's features were made differently; values of unknown origin are not compared.
+
+        Nor are spacings of which one was inferred, or one is in frames and one in seconds.
+        """
+        mine, theirs = ({**s.fingerprint, "dim": s.dim, "spacing": s.spacing} for s in (self, other))
+        if all(str(made["weights"]).startswith("unknown") for made in (mine, theirs)):
+            theirs["weights"] = mine["weights"]
+        if self.inferred or other.inferred or self.spacing[-1:] != other.spacing[-1:]:
+            theirs["spacing"] = mine["spacing"]
+        names = dict.fromkeys([*mine, *theirs])
+        return [f"{n}: {mine.get(n)} there, {theirs.get(n)} here" for n in names if mine.get(n) != theirs.get(n)]
+
+
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
@@ -61,7 +94,10 @@ class RunRecord(BaseModel):
     ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
     settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
     those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
-    are. ``notes`` are remarks that a reader needs before comparing the figures.
+    are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing the figures.
+
+    ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
+    ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,14 +119,31 @@ class RunRecord(BaseModel):
     config: dict[str, Any]
     changed: list[str]
     fingerprint: dict[str, Any]
+    streams: dict[str, StreamRecord] = {}
     clip: dict[str, str]
     data: dict[str, SplitRecord]
     notes: list[str] = []
     code: dict[Literal["method", "dataset"], Provenance] = {}
+    supervision: Supervision
+    company: Literal["none", "split"] = "none"
+    lookahead: int | None = None
+    unit_scores: bool = True
+    reads: Reading = "features"
     environment: dict[str, Any]
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}
     created: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_supervision(cls, values: Any) -> Any:
+        """Add the supervision that a record made before it was recorded leaves out: no method then had another."""
+        if not isinstance(values, dict) or "supervision" in values:
+            return values
+        config = values.get("config")
+        recipe = config.get("recipe") if isinstance(config, dict) else None
+        trained = isinstance(recipe, dict) and recipe.get("epochs") != 0
+        return values | {"supervision": "weak" if trained else "training-free"}
 
     @property
     def title(self) -> str:
@@ -103,12 +156,29 @@ class RunRecord(BaseModel):
         return self.method + "".join(changes)
 
     @property
+    def depends(self) -> str:
+        """What a score depends on, in words, where that is more than its own video or less than all of it."""
+        found = ["on the whole split"] if self.company == "split" else []
+        if self.lookahead is not None:
+            found.append(f"on {self.lookahead} rows ahead" if self.lookahead else "on no later row")
+        return " and ".join(found)
+
+    @property
     def marks(self) -> str:
         """The remark that every table must add to the figures, such as " (incomplete, best-on-test)"."""
         selection = self.protocol.get("selection", "last")
         marks = [INCOMPLETE] if any(n.startswith(INCOMPLETE) for n in self.notes) else []
         marks += [str(selection)] if selection != "last" else []
+        marks += ["oracle"] if self.supervision == "oracle" else []
+        marks += [f"depends {self.depends}"] if self.depends else []
         return f" ({', '.join(marks)})" if marks else ""
+
+
+def features_words(record: RunRecord) -> str:
+    """Return the encoder of a run's features, or that it read none."""
+    if record.reads != "features":
+        return "none, it decodes the videos" if record.reads == "frames" else "none"
+    return str(record.fingerprint.get("encoder", "of unknown origin"))
 
 
 def weights_name(weights: str) -> str:

@@ -84,7 +84,7 @@ def load_split(folder: Path) -> ScoredSplit:
         arrays = {_legal(name): values for name, values in arrays.items()}
     try:
         _require_fitting(arrays)
-        split = _restored(arrays, rules)
+        split = _restored(arrays, rules, record.unit_scores)
         _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
     except (TypeError, ValueError, VadbenchError) as error:
         raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
@@ -139,7 +139,7 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
             raise DataError(f"it has {what}")
 
 
-def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol) -> ScoredSplit:
+def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: bool) -> ScoredSplit:
     table = ClassTable(tuple(VideoClass(str(name)) for name in arrays["class_names"]), int(arrays["normal"]))
     classes = arrays.get("classes")
     branches = {k.removeprefix(_BRANCH): v for k, v in arrays.items() if k.startswith(_BRANCH)}
@@ -165,4 +165,5 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol) -> ScoredSplit:
                 binary=tuple((start, end) for start, end in arrays["runs"][arrays["runs"][:, 0] == i, 1:].tolist()),
             )
         )
-    return ScoredSplit(scores, videos, int(arrays["stride"]), table, rules, bool(arrays["localises_normal"]))
+    normal_segments = bool(arrays["localises_normal"])
+    return ScoredSplit(scores, videos, int(arrays["stride"]), table, rules, normal_segments, unit_scores)

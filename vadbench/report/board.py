@@ -9,7 +9,7 @@ from typing import Any
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.records.published import PublishedNumber
 from vadbench.report.page import render_page
-from vadbench.tables.layout import PrintedEntry, lay_out, legend
+from vadbench.tables.layout import COUNTS, PrintedEntry, lay_out, legend
 from vadbench.tables.table import Table
 
 SCRIPTS = ("base.js", "board.js")
@@ -30,7 +30,7 @@ def leaderboard_page(tables: Sequence[Table], numbers: Sequence[PublishedNumber]
 
 def _reproduced(table: Table) -> dict[str, Any]:
     layout = lay_out(table)
-    leads = [{"title": title, "number": title != "method", "heading": title == "method"} for title in layout.lead]
+    leads = [{"title": title, "number": title in COUNTS, "heading": title == "method"} for title in layout.lead]
     rows = []
     for line, row in zip(layout.lines, table.rows, strict=True):
         values = [
@@ -54,7 +54,7 @@ def _reproduced(table: Table) -> dict[str, Any]:
 
 def _lead_values(leads: Sequence[str], entries: Sequence[PrintedEntry]) -> Iterator[str | float | None]:
     for title, entry in zip(leads, entries, strict=False):
-        yield entry.text if title == "method" else float(entry.text) if entry.text else None
+        yield float(entry.text) if title in COUNTS and entry.text else entry.text or None
 
 
 def _column(metric: str, title: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.recognition import recognise
-from vadbench.records.record import RunRecord
+from vadbench.records.record import RunRecord, features_words
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
@@ -176,10 +176,13 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "method", f"{record.method}, version {record.method_version}"
     yield "trained on", f"{record.trained_on}, seed {record.seed}"
     yield "protocol", _rules(record)
-    yield "CLIP", " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip() or "unknown"
+    yield "supervision", record.supervision
+    of_features = record.reads == "features"
+    clip = " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip()
+    yield "CLIP", clip or ("unknown" if of_features else "none")
     asked = {k: record.fingerprint[k] for k in ("stride", "pooling", "crops", "dtype") if k in record.fingerprint}
     words = (f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in asked.items())
-    yield "features", ", ".join(words) or "unknown"
+    yield "features", (", ".join(words) or "unknown") if of_features else features_words(record)
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
     yield "commit", str(record.environment.get("commit", "unknown"))
     yield "key", record.key

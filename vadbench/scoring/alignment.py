@@ -80,7 +80,12 @@ class VideoScores:
 
 
 def align(
-    scores: Sequence[VideoScores], videos: Mapping[str, Video], stride: int, classes: ClassTable, rules: Protocol
+    scores: Sequence[VideoScores],
+    videos: Mapping[str, Video],
+    stride: int,
+    classes: ClassTable,
+    rules: Protocol,
+    unit_scores: bool = True,
 ) -> ScoredRows:
     """Lay scores beside the ground truth built from each video's own segments, keyed by name.
 
@@ -91,6 +96,7 @@ def align(
         classes: the data set's class table.
         rules: how many frames a video has, and by how much a stated count may be off or a segment end past it; what is
             past the end is cut off.
+        unit_scores: as in :class:`vadbench.scoring.rows.ScoredRows`.
 
     Raises:
         DataError: a video's annotated frame count differs from its own, or a segment is past its end.
@@ -116,6 +122,7 @@ def align(
         else None,
         class_names=classes.names,
         normal=classes.normal,
+        unit_scores=unit_scores,
     )
 
 

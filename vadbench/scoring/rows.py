@@ -50,6 +50,7 @@ class ScoredRows:
             column being ``frames - positives``; ``None`` where the data set annotates no classes.
         class_names: class names by id, the normal one included.
         normal: id of the normal class.
+        unit_scores: the scores are between 0 and 1 by the method's word; otherwise a fixed threshold means nothing.
 
     Raises:
         DataError: lengths differ, a score is not finite, or counts contradict each other.
@@ -64,6 +65,7 @@ class ScoredRows:
     class_positives: Ints | None
     class_names: tuple[str, ...]
     normal: int
+    unit_scores: bool = True
 
     def __post_init__(self) -> None:
         rows, classes = len(self.scores), len(self.class_names)

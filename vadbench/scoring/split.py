@@ -26,6 +26,7 @@ class ScoredSplit:
         classes: the classes that are measured, those of the columns of ``scores[i].classes``.
         rules: how scores meet ground truth.
         normal_segments: whether the protocol names the videos' data set in its own ``normal_segments``.
+        unit_scores: as in :class:`vadbench.scoring.rows.ScoredRows`.
     """
 
     scores: Sequence[VideoScores]
@@ -34,6 +35,7 @@ class ScoredSplit:
     classes: ClassTable
     rules: Protocol
     normal_segments: bool = False
+    unit_scores: bool = True
 
     @cached_property
     def rows(self) -> ScoredRows:
@@ -42,4 +44,5 @@ class ScoredSplit:
         Raises:
             DataError: an annotation does not belong to its video.
         """
-        return align(self.scores, {v.name: v for v in self.videos}, self.stride, self.classes, self.rules)
+        videos = {v.name: v for v in self.videos}
+        return align(self.scores, videos, self.stride, self.classes, self.rules, self.unit_scores)

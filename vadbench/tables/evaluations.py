@@ -23,6 +23,7 @@ from vadbench.scoring.protocol import Protocol
 IMPORTED = "weights imported"
 """Beginning of the note on weights from the authors' file."""
 _ORIGIN = "features come from"
+ORACLE = "an oracle: it is handed the ground truth, so it is never ranked"
 _KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are the maximum")
 """Beginnings of the notes in a record that are about its figures rather than about single videos."""
 
@@ -32,6 +33,7 @@ _WORDS = {
     "videos": "test videos",
     "abnormal": "abnormal test videos",
     "incomplete": "what is missing",
+    "oracle": "the use of the ground truth",
 }
 
 
@@ -40,8 +42,9 @@ class RankingGroup:
     """Conditions that figures must share to be ranked together.
 
     Stride and pooling of the features are chosen by a method and not part of the conditions; everything else about the
-    features is the ``family``. ``videos`` and ``abnormal`` count the test split, ``incomplete`` says what it or the
-    training split lacks.
+    features is the ``family``, which is ``frames`` or ``none`` for methods without features. ``videos`` and
+    ``abnormal`` count the test split, ``incomplete`` says what it or the training split lacks. An ``oracle`` is handed
+    the ground truth.
     """
 
     dataset: str
@@ -51,11 +54,12 @@ class RankingGroup:
     videos: int
     abnormal: int
     incomplete: tuple[str, ...]
+    oracle: bool = False
 
     @property
     def apart(self) -> bool:
         """``True`` if such figures must never be compared with others."""
-        return bool(self.incomplete) or self.rules.selection == "best-on-test"
+        return bool(self.incomplete) or self.rules.selection == "best-on-test" or self.oracle
 
     def differences(self, other: RankingGroup) -> list[str]:
         """Return the conditions in which another group differs, in words."""
@@ -67,12 +71,12 @@ class RankingGroup:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Finished evaluation: its folder and its record."""
+    """Finished evaluation: its folder and its record; without a fingerprint that of a method without features."""
 
     folder: Path
     record: RunRecord
     rules: Protocol
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint | None
 
     @cached_property
     def kind(self) -> RankingGroup:
@@ -83,10 +87,11 @@ class Evaluation:
             dataset=record.dataset,
             trained_on=record.trained_on,
             rules=self.rules,
-            family=self.fingerprint.family,
+            family=self.fingerprint.family if self.fingerprint else record.reads,
             videos=test.videos if test else 0,
             abnormal=test.abnormal if test else 0,
             incomplete=tuple(n for n in self.remarks if n.startswith(INCOMPLETE)),
+            oracle=record.supervision == "oracle",
         )
 
     @cached_property
@@ -109,17 +114,24 @@ class Evaluation:
     @cached_property
     def remarks(self) -> tuple[str, ...]:
         """Remarks that must accompany its figures."""
-        chosen = {"best-on-test": "the test set", "validation": "training videos held out"}.get(self.rules.selection)
+        held = "the validation split" if "validation" in self.record.data else "training videos held out"
+        chosen = {"best-on-test": "the test set", "validation": held}.get(self.rules.selection)
         return (
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
-            *([] if self.fingerprint.known else ["features of unknown origin"]),
+            *([ORACLE] if self.record.supervision == "oracle" else []),
+            *([f"a score depends {self.record.depends}"] if self.record.company == "split" else []),
+            *([] if self._known_origin else ["features of unknown origin"]),
             # The rest of such a note has a path on the user's machine.
             *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if self._is_kept(n)),
         )
 
+    @property
+    def _known_origin(self) -> bool:
+        return self.fingerprint is None or self.fingerprint.known
+
     def _is_kept(self, note: str) -> bool:
         # Records of the first edition stated an origin even for features of unknown origin.
-        return note.startswith(_KEPT) and (self.fingerprint.known or not note.startswith(_ORIGIN))
+        return note.startswith(_KEPT) and (self._known_origin or not note.startswith(_ORIGIN))
 
 
 def collect(out: Path) -> tuple[list[Evaluation], list[str]]:
@@ -137,7 +149,8 @@ def collect(out: Path) -> tuple[list[Evaluation], list[str]]:
 
 def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
     try:
-        rules, fingerprint = restored(Protocol, record.protocol), Fingerprint.from_dict(record.fingerprint)
+        rules = restored(Protocol, record.protocol)
+        fingerprint = Fingerprint.from_dict(record.fingerprint) if record.reads == "features" else None
         evaluation = Evaluation(folder, record, rules, fingerprint)
         for name, found in record.metrics.items():
             if found.value is not None and not -ROUNDING <= found.value <= 1 + ROUNDING:

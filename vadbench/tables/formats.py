@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from vadbench.base import text as escaping
 from vadbench.tables.latex import to_latex
-from vadbench.tables.layout import TIED, PrintedEntry, PrintedTable, lay_out, legend
+from vadbench.tables.layout import COUNTS, TIED, PrintedEntry, PrintedTable, lay_out, legend
 from vadbench.tables.table import Table, to_json
 from vadbench.tables.terminal import to_text
 
@@ -18,7 +18,7 @@ TableFormat = Literal["text", "md", "latex", "html", "csv", "json"]
 FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 WIDTH = 120
 CSV_COLUMNS = (
-    *("table", "group", "rank", "row", "dataset", "column", "metric", "unit"),
+    *("table", "group", "rank", "row", "supervision", "depends", "dataset", "column", "metric", "unit"),
     *("published", "printed", "reproduced", "std", "low", "high", "seeds", "gap", "verdict"),
     *("best", "second", "tied", "p", "notes"),
 )
@@ -53,7 +53,7 @@ def _markdown(layout: PrintedTable) -> str:
     several = len(layout.parts) > 1
     names = [*layout.lead]
     names += [f"{c.heading} {part}" if several else c.heading for c in layout.columns for part in layout.parts]
-    marks = ["---" if name == "method" else "---:" for name in names]
+    marks = ["---" if i < len(layout.lead) and name not in COUNTS else "---:" for i, name in enumerate(names)]
     lines = [f"**{escaping.markdown(layout.title)}**", ""]
     if layout.note:
         lines += [escaping.markdown(layout.note), ""]
@@ -150,7 +150,7 @@ def _csv(tables: Sequence[Table]) -> str:
                 published, found = cell.published, cell.reproduced
                 unit = "fraction" if column.unit == "%" else column.unit
                 notes = [table.note, *table.notes, *row.notes, *(published.notes if published else ())]
-                texts = (row.label, column.dataset, column.title, column.metric, unit)
+                texts = (row.label, row.supervision, row.depends, column.dataset, column.title, column.metric, unit)
                 writer.writerow(
                     [
                         *map(escaping.spreadsheet, (table.id or table.title, row.group or table.group)),

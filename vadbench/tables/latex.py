@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from vadbench.base.text import latex
-from vadbench.tables.layout import INTERVALS, TIED, PrintedEntry, PrintedTable, legend
+from vadbench.tables.layout import COUNTS, INTERVALS, TIED, PrintedEntry, PrintedTable, legend
 
 WIDEST = 8
 """Maximum number of printed columns side by side; more continue below."""
@@ -48,7 +48,7 @@ def _tabular(layout: PrintedTable, metrics: Sequence[int]) -> Iterator[str]:
     titles = [latex(layout.columns[i].heading) for i in metrics]
     parts, lead = len(layout.parts), len(layout.lead)
     span = lead + parts * len(titles)
-    own = "".join("l" if name == "method" else "r" for name in layout.lead)
+    own = "".join("r" if name in COUNTS else "l" for name in layout.lead)
     yield rf"\begin{{tabular}}{{{own}{'r' * (span - lead)}}}"
     yield r"\toprule"
     names = [latex(name) for name in layout.lead]

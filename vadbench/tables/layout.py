@@ -21,6 +21,8 @@ from vadbench.tables.table import (
 )
 
 TIED = "≈"
+COUNTS = ("#", "seeds")
+"""Headings of the columns of counts before the metrics; the others are words."""
 INTERVALS = "in brackets the 95 % interval of the mean from resampling test videos"
 Part = Literal["published", "reproduced", "gap", "verdict"]
 Emphasis = Literal["", "best", "second"]
@@ -100,6 +102,7 @@ def lay_out(table: Table) -> PrintedTable:
     letters = _Letters()
     parts = _parts(table)
     ranks, seeds = (any(getattr(row, name) is not None for row in table.rows) for name in ("rank", "seeds"))
+    words = [name for name in ("supervision", "depends") if any(getattr(row, name) for row in table.rows)]
     lines: list[Line] = []
     heading = ""
     for row in table.rows:
@@ -109,6 +112,7 @@ def lay_out(table: Table) -> PrintedTable:
         own = [
             *([PrintedEntry(_text(row.rank))] if ranks else []),
             PrintedEntry(row.label, marks=letters.of(row.notes)),
+            *(PrintedEntry(getattr(row, name)) for name in words),
             *([PrintedEntry(_text(row.seeds))] if seeds else []),
         ]
         lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters))))
@@ -116,7 +120,7 @@ def lay_out(table: Table) -> PrintedTable:
     return PrintedTable(
         title=f"{table.title} ({table.id})" if table.id else table.title,
         note=table.note,
-        lead=(*(["#"] if ranks else []), "method", *(["seeds"] if seeds else [])),
+        lead=(*(["#"] if ranks else []), "method", *words, *(["seeds"] if seeds else [])),
         columns=table.columns,
         parts=parts,
         lines=tuple(lines),

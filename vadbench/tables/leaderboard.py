@@ -92,11 +92,13 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.
     ordered = [*compress(group.rows, same_videos), *compress(group.rows, (not same for same in same_videos))]
     places = {i: TablePlace(seeds) for i, seeds in enumerate(ordered)}
     columns = [column(places, metric, definition(metric).better, resamples) for metric in metrics]
-    labels = _distinct(ordered)
+    labels, ranked = _distinct(ordered), 0 if group.kind.oracle else sum(same_videos)
     rows = tuple(
         model.TableRow(
             label=labels[i],
-            rank=i + 1 if i < sum(same_videos) and _mean(seeds, group.metric) is not None else None,
+            supervision=seeds[0].record.supervision,
+            depends=seeds[0].record.depends,
+            rank=i + 1 if i < ranked and _mean(seeds, group.metric) is not None else None,
             seeds=len(seeds),
             cells=tuple(model.TableCell(reproduced=found[i]) for found in columns),
         )
@@ -123,6 +125,7 @@ def _column(metric: str, dataset: str) -> model.TableColumn:
 def _title(kind: RankingGroup) -> str:
     apart = ["incomplete data"] if kind.incomplete else []
     apart += ["weights selected on the test set"] if kind.rules.selection == "best-on-test" else []
+    apart += ["oracles"] if kind.oracle else []
     trained = "" if kind.trained_on == kind.dataset else f", trained on {kind.trained_on}"
     return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: not comparable with other tables)" if apart else "")
 
@@ -132,21 +135,28 @@ def _word(kind: RankingGroup) -> str:
     rules = kind.rules.model_dump(mode="json", exclude_defaults=True)
     facts = [kind.dataset, kind.trained_on, kind.family, kind.videos, kind.abnormal, list(kind.incomplete)]
     selection = "" if kind.rules.selection == "last" else f"-{kind.rules.selection}"
+    facts += ["oracle"] if kind.oracle else []
     return f"{kind.rules.name}{selection}-{digest([rules, *facts])[:8]}"
 
 
 def _words(group: Group) -> str:
     """Return what the rows of a group have in common, in words."""
-    kind, first = group.kind, group.rows[0][0]
-    made_of = first.fingerprint
-    clip = clip_words(first.record.clip.get("model", made_of.encoder), first.record.clip.get("weights", ""))
+    kind = group.kind
+    ranked = "Never ranked" if kind.oracle else f"Ranked by {group.metric}"
+    return (
+        f"{ranked}. {kind.videos} test videos, {kind.abnormal} of them abnormal. {_rules(kind.rules)}"
+        f" Features {_features(group.rows[0][0])}."
+    )
+
+
+def _features(run: Evaluation) -> str:
+    made_of, kind = run.fingerprint, run.kind
+    if made_of is None:
+        return f"none (family {kind.family})"
+    clip = clip_words(run.record.clip.get("model", made_of.encoder), run.record.clip.get("weights", ""))
     origin = f"of CLIP {clip}" if made_of.known else "of unknown origin"
     shown = made_of.regions or f"{'crop' if len(made_of.crops) == 1 else 'crops'} {', '.join(made_of.crops)}"
-    features = f"{origin}, {shown}, {made_of.dtype}"
-    return (
-        f"Ranked by {group.metric}. {kind.videos} test videos, {kind.abnormal} of them abnormal. {_rules(kind.rules)}"
-        f" Features {features} (family {kind.family})."
-    )
+    return f"{origin}, {shown}, {made_of.dtype} (family {kind.family})"
 
 
 def _backbone(run: Evaluation) -> str:
@@ -154,6 +164,8 @@ def _backbone(run: Evaluation) -> str:
 
     Papers mean OpenAI's weights if they do not say which.
     """
+    if run.fingerprint is None:
+        return "none"
     if not run.fingerprint.known:
         return "unknown"
     model = run.record.clip.get("model", run.fingerprint.encoder)
@@ -193,7 +205,7 @@ def _facts(run: Evaluation) -> dict[str, str]:
     return {
         "version": run.record.method_version,
         "edition": str(run.record.edition),
-        "features": run.fingerprint.digest,
+        "features": run.fingerprint.digest if run.fingerprint else run.record.reads,
         "training videos": train.manifest if train else "",
         "evaluation": run.record.evaluation,
     }

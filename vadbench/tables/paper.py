@@ -136,7 +136,7 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
             found.append(f"{field.replace('_', ' ')} ({value})")
     if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
-    if run.fingerprint.regions:
+    if run.fingerprint and run.fingerprint.regions:
         found.append("regions (not whole frames)")
     return found
 
@@ -170,6 +170,8 @@ def _table(
         model.TableRow(
             label=row.label,
             group=row.group,
+            supervision=_supervision(grid[r]),
+            depends=next((run.record.depends for place in grid[r] for run in place.runs), ""),
             cells=tuple(
                 _cell(place, columns[c].get(r), resamples, table.columns[c].metric) for c, place in enumerate(grid[r])
             ),
@@ -189,6 +191,13 @@ def _table(
         missing=_missing(name, table, places, out),
     )
     return model.with_shared_notes(drawn)
+
+
+def _supervision(places: Sequence[TablePlace]) -> str:
+    """Return what the method of a row learnt from: by its runs, or by the paper where there are none."""
+    ours = (run.record.supervision for place in places for run in place.runs)
+    theirs = (place.published.supervision for place in places if place.published)
+    return next(ours, None) or next(theirs, "")
 
 
 def _cell(

@@ -153,8 +153,8 @@ def column(
 ) -> dict[int, ReproducedFigure]:
     """Return a column's figures with their ranks.
 
-    Only figures of the most frequent group are ranked; the others are marked. If too few test videos have positives for
-    a verdict, no figure is ranked and a note says so.
+    Only figures of the most frequent group are ranked; the others are marked. Oracles are never ranked. If too few test
+    videos have positives for a verdict, no figure is ranked and a note says so.
 
     Args:
         places: places with runs, by row.
@@ -163,7 +163,9 @@ def column(
         resamples: resamples of all runs in the column.
     """
     found = {row: _mean(place, metric, resamples) for row, place in places.items()}
-    contest = [row for row, place in places.items() if not place.differs and found[row].mean is not None]
+    contest = [
+        row for row, place in places.items() if not (place.differs or place.kind.oracle) and found[row].mean is not None
+    ]
     if not contest:
         return found
     # Among groups with the same number of figures, the first counts.

@@ -85,11 +85,17 @@ class TableColumn(_Part):
 
 
 class TableRow(_Part):
-    """Row: ``group`` is a heading shared by neighbouring rows, ``rank`` its place in a leaderboard."""
+    """Row: ``group`` is a heading shared by neighbouring rows, ``rank`` its place in a leaderboard.
+
+    ``supervision`` says what the method learnt from, ``depends`` what a score depends on where that is not just its own
+    video, as in :class:`vadbench.records.record.RunRecord`.
+    """
 
     label: str
     cells: tuple[TableCell, ...]
     group: str = ""
+    supervision: str = ""
+    depends: str = ""
     rank: int | None = None
     seeds: int | None = None
     notes: Notes = ()

@@ -14,30 +14,33 @@ from vadbench.testing.tested_method import TestedMethod
 def settings(subject: TestedMethod) -> str:
     """Check that every field is described, the defaults of every data set are valid and known failures name checks."""
     kind = subject.kind
+    config = kind.Config
     require(
-        issubclass(kind.Config, MethodConfig),
-        f"Config is {kind.Config.__name__}",
+        issubclass(config, MethodConfig),
+        f"Config is {config.__name__}",
         "make it a subclass of vadbench.base.method_config.MethodConfig",
     )
-    meanings = field_descriptions(kind.Config)
+    meanings = field_descriptions(config)
     silent = [name for name, text in meanings.items() if not text.strip()]
     require(
         not silent,
         f"settings without a description: {', '.join(silent)}",
         "write Field(default, description='what it does, its unit, where its value comes from')",
     )
-    for dataset, defaults in kind.dataset_defaults.items():
+    for dataset, defaults in config.dataset_defaults.items():
         try:
-            resolve(kind.Config, defaults, environment={})
+            resolve(config, defaults, environment={})
         except ConfigError as error:
-            raise Failure(f"dataset_defaults['{dataset}']: {error}", "no run on that data set could start") from error
+            raise Failure(
+                f"Config.dataset_defaults['{dataset}']: {error}", "no run on that data set could start"
+            ) from error
     strangers = sorted(kind.known_failures.keys() - METHOD_CHECKS.keys())
     require(
         not strangers,
         f"known_failures names {', '.join(strangers)}, which is not a check",
         f"the checks are {', '.join(METHOD_CHECKS)}",
     )
-    return f"{len(meanings)} settings described; defaults for {', '.join(kind.dataset_defaults) or 'no data set'}"
+    return f"{len(meanings)} settings described; defaults for {', '.join(config.dataset_defaults) or 'no data set'}"
 
 
 def network(subject: TestedMethod) -> str:

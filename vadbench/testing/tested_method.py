@@ -68,7 +68,8 @@ class TestedMethod:
     @cached_property
     def config(self) -> MethodConfig:
         """Settings for ``synthetic``; the environment does not change a check."""
-        return resolve(self.kind.Config, self.kind.dataset_defaults.get(HOME, {}), environment={})
+        settings = self.kind.Config
+        return resolve(settings, settings.dataset_defaults.get(HOME, {}), environment={})
 
     @property
     def recipe(self) -> Recipe | None:

@@ -18,6 +18,7 @@ from vadbench.clip import Clip
 from vadbench.dataset import Dataset
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
+from vadbench.harness.given_features import ClipDemand
 from vadbench.harness.provision import provide
 from vadbench.harness.run import run
 from vadbench.harness.training import build
@@ -61,11 +62,14 @@ class TrainingGround:
     def experiment(self) -> Experiment:
         dataset = self._dataset(find_data_root(self._dataset.name, self._dataset.makes_itself))
         rules = NATIVE.on(self._dataset.name)
-        provision = provide(dataset, self.config.rows, self._clip, cache_root(), rules, progress=self._progress)
+        asked = ClipDemand(self.config.needs().text)
+        provision = provide(
+            dataset, self.config.rows, self._clip, cache_root(), rules, asked=asked, progress=self._progress
+        )
         return Experiment(
             method_name=self.name,
             method=self.kind,
-            version=self.kind.version,
+            version=self.config.version,
             config=self.config,
             dataset=dataset,
             provision=provision,

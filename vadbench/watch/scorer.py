@@ -12,6 +12,7 @@ from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import defaults
+from vadbench.base.needs import Facts
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
@@ -20,6 +21,7 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of
 from vadbench.harness.experiment import with_descriptions
+from vadbench.harness.fitness import require_fit
 from vadbench.method import Method, Task, build_method, require_trainable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
@@ -85,8 +87,9 @@ def open_trained(
     """
     info = read_info(run)
     method_class = registry.method(info.method)
-    config = trained_config(info, method_class, registry.version(info.method))
-    clip = load_clip_of(info, run, clip_model, clip_weights, device)
+    config = trained_config(info, method_class.Config, registry.version(info.method))
+    assert info.clip is not None
+    clip = load_clip_of(info.clip, run, clip_model, clip_weights, device)
     notes = clip_notes(clip.source)
     fingerprint = _features(info, run, config, clip, notes)
     method = _built(method_class, config, info.class_table(), clip, device)
@@ -140,17 +143,17 @@ def open_untrained(
         ConfigError: the method must be trained, or no classes are given.
     """
     method_class = registry.method(name)
-    known = defaults(method_class.Config)
-    chosen = [*with_descriptions(assignments, descriptions, name, method_class)]
-    if known.get("recipe") is not None:
-        if method_class.needs_training:
+    settings = method_class.Config
+    chosen = [*with_descriptions(assignments, descriptions, name, settings)]
+    if defaults(settings).get("recipe") is not None:
+        if settings.needs_training:
             raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
         chosen.append("recipe.epochs=0")
-    own = {} if dataset is None else method_class.dataset_defaults.get(dataset, {})
-    config = resolve(method_class.Config, own, assignments=chosen)
+    own = {} if dataset is None else settings.dataset_defaults.get(dataset, {})
+    config = resolve(settings, own, assignments=chosen)
     require_trainable(name, method_class, config)
-    classes = _classes(name, method_class, config, registry, dataset)
-    method_class.require_classes(config, classes)
+    classes = _classes(name, config, registry, dataset)
+    require_fit(name, config, Facts(dataset or "", classes))
     clip = load_clip(clip_source(clip_model, clip_weights), device)
     return Scorer(
         name,
@@ -171,12 +174,10 @@ def _built(
     return build_method(method_class, config, Task(classes, clip.dim, device, lambda: clip.text), seed=0).eval()
 
 
-def _classes(
-    name: str, method: type[Method], config: MethodConfig, registry: Registry, dataset: str | None
-) -> ClassTable:
+def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str | None) -> ClassTable:
     if dataset is not None:
         return registry.dataset(dataset).classes
-    named = method.named_classes(config)
+    named = config.named_classes()
     if named is None:
         raise ConfigError(
             f"no classes are given for '{name}' to look for; name a data set that has them with --dataset"

@@ -58,9 +58,9 @@ def test_a_cell_is_done_however_its_settings_are_written(bench, write, method, s
 def test_a_cell_is_to_do_again_where_a_default_has_changed_since(bench, write, monkeypatch):
     file = write(SETTINGS.replace("METHOD", "zero-shot").replace("SET", ""))
     runs_once(bench, file)
-    from vadbench_baselines.zero_shot import ZeroShot
+    from vadbench_baselines.config import ZeroShotConfig
 
-    monkeypatch.setattr(ZeroShot, "dataset_defaults", {"tiny": {"rows": {"stride": 2}}})
+    monkeypatch.setattr(ZeroShotConfig, "dataset_defaults", {"tiny": {"rows": {"stride": 2}}})
     looked, _ = bench(file, "--dry-run")
     assert looked["counts"] == {"to do": 1}
 
