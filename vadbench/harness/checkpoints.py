@@ -45,8 +45,8 @@ class CheckpointInfo(BaseModel):
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
     data set. ``streams`` are as in a record; without features ``dim`` is 0, without a CLIP there is no ``clip``.
-    ``train`` and ``validation`` are the videos that it was trained and selected on, ``None`` where it was on none;
-    ``selected_by`` says in words what the looks at the latter measured.
+    ``train`` and ``validation`` are the videos that it was trained and
+    selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
     ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
     which on a user's own videos count as anomalous, ``None`` where it was not measured: see
     :func:`vadbench.harness.threshold.normal_threshold`.

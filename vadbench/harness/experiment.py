@@ -23,7 +23,7 @@ from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import SPLITS, Dataset
+from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
@@ -203,9 +203,9 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     device = choose_device(request.device)
     make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
-    # Validation videos are looked at only by a training that selects weights.
-    splits = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
     clip = _clip(request, start, device) if wanted else None
+    # Validation videos are looked at only by a training that selects weights.
+    splits: Sequence[Split] = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
     if clip is None:
         provision = provide_without_features(
             dataset,
@@ -213,12 +213,11 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             needs,
             cache_root(),
             rules,
-            splits=splits,
+            splits,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
     else:
-        demand = ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None)
         provision = provide(
             dataset,
             config.rows,
@@ -229,15 +228,13 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             splits=splits,
             line=wanted[0],
             streams=streams,
-            asked=demand,
+            asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),
             # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
             crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
             needs=needs,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
-    if provision.foreign:
-        clip = None
     return Experiment(
         method_name=start.method,
         method=method,
@@ -245,7 +242,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         config=config,
         dataset=dataset,
         provision=provision,
-        clip=clip,
+        clip=None if provision.foreign else clip,
         protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.regions else rules,
         # The crop that was asked for, and not that features of regions are scored by their maximum.
         changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],
@@ -303,25 +300,24 @@ def _config(
     return config
 
 
+def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip:
+    """Return the CLIP that the user names, or that of the training to evaluate."""
+    if start.trained is None or start.info is None or start.info.clip is None:
+        return load_clip(clip_source(request.clip_model, request.clip_weights), device)
+    return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
+
+
 def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
     """Raise if a method must be trained and the data set is for testing alone.
 
     Raises:
         ConfigError: says how the method can be evaluated there.
     """
-    learns = config.needs().supervision in ("weak", "one-class")
-    if learns and start.info is None and "train" not in dataset.expected:
+    if config.needs().learns and start.info is None and "train" not in dataset.expected:
         raise ConfigError(
             f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
             f" and evaluate it with --from RUN --dataset {start.dataset}"
         )
-
-
-def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip:
-    """Return the CLIP that the user names, or that of the training to evaluate."""
-    if start.trained is None or start.info is None or start.info.clip is None:
-        return load_clip(clip_source(request.clip_model, request.clip_weights), device)
-    return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vadbench.base.errors import DataError
@@ -28,15 +28,15 @@ def provide_without_features(
     needs: Needs,
     cache: Path,
     rules: Protocol,
+    splits: Sequence[Split] = SPLITS,
     *,
-    splits: Collection[Split] = SPLITS,
     allow_incomplete: bool = False,
     progress: Progress = silent,
 ) -> Provision:
     """Make a data set ready for a method that reads no features; it has a row for every ``rows.stride`` frames.
 
     Lengths are those of the decoder, remembered in the cache, or, of a video without a file, those that the data set
-    states. Of a split that the method neither learns from nor is scored on, nothing but the annotation is looked at.
+    states.
 
     Args:
         dataset: the data set in its place on disk.
@@ -44,7 +44,8 @@ def provide_without_features(
         needs: of the method.
         cache: folder of what was counted before.
         rules: how annotated intervals are read, which videos take part, how far a count may be off.
-        splits: those that take part, where the data set has them.
+        splits: those that take part, where the data set has them; a method that learns nothing takes none but the test
+            split.
         allow_incomplete: go on without the videos that have no file, or a damaged one.
         progress: told how far the counting is.
 
@@ -53,19 +54,15 @@ def provide_without_features(
     """
     with locked(cache / "features" / dataset.name, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
-        listed = participants(dataset, rules, splits)
-        read = {split: videos if split in given_splits(needs) else [] for split, videos in listed.videos.items()}
-        there = {v.name for v in every_video(read) if is_there(v) or not (needs.frames or v.frames is None)}
+        listed = participants(dataset, rules, splits if needs.learns else ("test",))
+        every = every_video(listed.videos)
+        usable = {v.name for v in every if is_there(v) or not (needs.frames or v.frames is None)}
         lacking = f"a file under {dataset.root}" + ("" if needs.frames else ", or a stated number of frames")
-        aside = {v.name for split, videos in listed.videos.items() if split not in given_splits(needs) for v in videos}
-        kept, absent = require_present(dataset, listed.videos, there | aside, lacking, allow_incomplete)
-        counted = [v for split in given_splits(needs) for v in kept.get(split, ())]
-        decoders, damaged = count_frames(counted, cache, allow_incomplete, progress)
-    stated = {v.name: v.frames for v in counted if v.frames is not None and not is_there(v)}
+        kept, absent = require_present(dataset, listed.videos, usable, lacking, allow_incomplete)
+        decoders, damaged = count_frames(every_video(kept), cache, allow_incomplete, progress)
+    stated = {v.name: v.frames for v in every_video(kept) if v.frames is not None and not is_there(v)}
     frames = stated | {name: decoder.count for name, decoder in decoders.items()}
-    videos, unsound = require_present(
-        dataset, kept, {*frames, *aside}, "a file without damage", allow_incomplete and bool(damaged)
-    )
+    videos, unsound = require_present(dataset, kept, frames, "a file without damage", bool(damaged))
     return Provision(
         videos=videos,
         features=None,
@@ -90,17 +87,9 @@ def provide_without_features(
     )
 
 
-def given_splits(needs: Needs) -> Sequence[Split]:
-    """Return the splits whose videos the method is given."""
-    return SPLITS if needs.learns else ("test",)
-
-
 def file_identities(videos: Mapping[Split, Sequence[Video]], needs: Needs) -> dict[str, str]:
-    """Return the ids of the files that are decoded; empty for the others."""
-    identity = {v.name: "" for v in every_video(videos)}
-    for split in given_splits(needs) if needs.frames else ():
-        identity |= {v.name: source_id(v.path) for v in videos.get(split, ()) if v.path is not None}
-    return identity
+    """Return the ids of the files of videos; empty where the method does not decode them."""
+    return {v.name: source_id(v.path) if needs.frames and v.path is not None else "" for v in every_video(videos)}
 
 
 def _doubtful(videos: Mapping[Split, Sequence[Video]], frames: Mapping[str, int], rules: Protocol) -> Iterator[str]:
@@ -112,7 +101,7 @@ def _doubtful(videos: Mapping[Split, Sequence[Video]], frames: Mapping[str, int]
     for split, own in videos.items():
         for video in own:
             try:
-                require_frames(video.name, video.frames, frames.get(video.name, video.frames or 0), rules.tolerance)
+                require_frames(video.name, video.frames, frames[video.name], rules.tolerance)
             except DataError as error:
                 if rules.tail == "hold" and split == "test":
                     raise

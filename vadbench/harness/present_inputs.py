@@ -8,9 +8,9 @@ from pathlib import Path
 from vadbench.base.hashing import digest
 from vadbench.base.needs import Needs
 from vadbench.data.media import source_id
-from vadbench.dataset import Dataset, Split
+from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.source import VerifiedFeatures
-from vadbench.harness.featureless import file_identities, given_splits
+from vadbench.harness.featureless import file_identities
 from vadbench.harness.frame_counts import is_there
 from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_of_videos
 from vadbench.harness.participants import every_video, participants
@@ -62,11 +62,11 @@ def current_inputs(
 
 def _without_features(dataset: Dataset, rules: Protocol, needs: Needs) -> dict[Split, str]:
     """Return the same for a method that reads no features, without decoding anything."""
-    videos = participants(dataset, rules).videos
+    videos = participants(dataset, rules, SPLITS if needs.learns else ("test",)).videos
     there = {split: [v for v in own if is_there(v)] for split, own in videos.items()}
     identity = {v.name: "" for v in every_video(videos)} | file_identities(there, needs)
     return {
         split: digest([manifest_entry(v, identity[v.name]) for v in own])
         for split, own in videos.items()
-        if not needs.frames or split not in given_splits(needs) or len(there[split]) == len(own)
+        if not needs.frames or len(there[split]) == len(own)
     }

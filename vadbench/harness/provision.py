@@ -50,9 +50,9 @@ class Provision:
         notes: remarks on the data for readers of the results.
         line: name of the stream that the features are.
         streams: the streams beside it, by name.
-        foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
         decoders: of the videos whose frames the method may ask for.
         truth: the test videos with their annotation, for an oracle.
+        foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -67,9 +67,9 @@ class Provision:
     notes: Sequence[str]
     line: str = CLIP_STREAM
     streams: Mapping[str, SideStream] = field(default_factory=dict)
-    foreign: bool = False
     decoders: Mapping[str, FrameDecoder] = field(default_factory=dict)
     truth: Mapping[str, Video] = field(default_factory=dict)
+    foreign: bool = False
 
     @property
     def joined(self) -> Joining:
@@ -116,9 +116,7 @@ class Provision:
             videos=len(videos),
             expected=dataset.expected[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
-            manifest=digest(
-                [manifest_entry(v, self.frames.get(v.name), *self._facts(v, spacings=True)) for v in videos]
-            ),
+            manifest=digest([manifest_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
             inputs=digest([manifest_entry(v, *self._facts(v, spacings=False)) for v in videos]),
         )
 
@@ -195,7 +193,7 @@ def provide(
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos.get("train", ())} | scored
+    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos["train"]} | scored
     require_crops(laid, used, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
@@ -221,9 +219,9 @@ def provide(
         ],
         line,
         laid,
-        made.foreign,
         decoders=decoders,
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
+        foreign=made.foreign,
     )
 
 

@@ -214,8 +214,8 @@ def trained_method(
     measured = partial(headline, experiment)
     chosen = choose_judge(dataset, provision, experiment.protocol.selection, measured, precision, seed)
     data = training_data(provision, chosen.videos, dataset.classes, config.rows.crops, seed)
-    supervision = config.needs().supervision
-    if supervision == "one-class":
+    needs = config.needs()
+    if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
     alone = partial(_scores_alone, precision=precision)
     loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
@@ -227,7 +227,7 @@ def trained_method(
             " select=True; leave --selection out"
         )
     threshold = method.threshold
-    if threshold is None and (config.trains or supervision in ("weak", "one-class")):
+    if threshold is None and (config.trains or (config.recipe is None and needs.learns)):
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
