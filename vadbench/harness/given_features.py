@@ -20,7 +20,7 @@ from vadbench.features.preflight import Preflight, preflight, sampled_videos
 from vadbench.features.source import FeatureSource, SampledRows, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
-from vadbench.harness.participants import FoundFeatures, every_video, require_present
+from vadbench.harness.participants import FoundFeatures, every_video, origin_videos, require_present
 
 CHECKED = "checked.jsonl"
 """File in a data set's cache that says which features were looked at before."""
@@ -108,9 +108,8 @@ def open_given(
     weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
         origin = f"of unknown origin; {fingerprint.dim} wide, a row every {fingerprint.stride} frames"
-        # A data set for testing alone has no others.
-        first = videos.get("train", videos["test"])
-        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
+        values = {v.name: looks[v.name].digest for v in origin_videos(videos) if v.name in looks}
+        weights = f"{UNKNOWN}-{digest(values)}"
     if not fingerprint.known and asked.text:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)

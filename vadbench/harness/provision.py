@@ -193,8 +193,9 @@ def provide(
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos["train"]} | scored
-    require_crops(laid, used, features.fingerprint.regions is not None)
+    trained = {v.name: training_crops(features, v.name, rows.crops) for v in videos.get("train", ())}
+    selected = {v.name: crop.like_test(features, v.name) for v in videos.get("validation", ())}
+    require_crops(laid, {**trained, **selected, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
