@@ -14,11 +14,12 @@ from typing import ClassVar, Literal
 
 from vadbench.base.classes import ClassTable as ClassTable
 from vadbench.base.classes import VideoClass as VideoClass
-from vadbench.base.errors import DataError
+from vadbench.base.errors import DataError, PluginError
 from vadbench.base.types import Progress, silent
 
-Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+"""The splits that a data set may have; ``test`` is the one that every data set has."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Video:
         labels: video-level class names, the normal class's name for a normal video.
         path: the video file or the folder of frames; ``None`` where only features exist.
         frames: the true frame count where the data set states it; otherwise the decoder's count is used.
-        segments: annotated anomalies, test split only; never shown to a method.
+        segments: annotated anomalies, of the test split and, where it is annotated, of the validation split; never
+            shown to a method.
         binary: the anomalous frames as merged half-open runs, where the data set annotates them apart from its classes
             and the two differ; ``()`` means none. ``None`` where they are the union of the segments.
     """
@@ -98,7 +100,8 @@ class Dataset(ABC):
     name: ClassVar[str]
     classes: ClassVar[ClassTable]
     expected: ClassVar[Mapping[Split, int]]
-    """Number of videos a complete copy has in each split."""
+    """Number of videos that a complete copy has in each split of the data set. Only ``test`` must be named: without
+    ``train``, a data set is for testing alone; with ``validation``, weights can be chosen on videos of its own."""
     files: ClassVar[str]
     """The files that are expected under the root, and where, in words for a user who has just downloaded it."""
     homepage: ClassVar[str] = ""
@@ -119,6 +122,20 @@ class Dataset(ABC):
         """Problems in :meth:`videos` so far that do not stop a run, each in one line; results repeat those of their
         own :meth:`read`."""
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that the data set has, by ``expected``, in the order of :data:`SPLITS`.
+
+        Raises:
+            PluginError: ``expected`` names other splits, or no ``test``.
+        """
+        if "test" not in self.expected or not set(self.expected) <= set(SPLITS):
+            raise PluginError(
+                f"data set '{self.name}': expected must name the split test, may name train and validation, and names"
+                f" {', '.join(self.expected) or 'none'}; correct it in {type(self).__name__}"
+            )
+        return tuple(split for split in SPLITS if split in self.expected)
+
     def prepare(self, progress: Progress = silent) -> None:
         """Make the files ready, or say what is missing.
 
@@ -133,7 +150,7 @@ class Dataset(ABC):
         """Return the videos of one split in a stable order.
 
         Args:
-            split: which one.
+            split: one of :attr:`splits`.
             boundaries: how annotated intervals are read: ``native``, by the data set's own convention, or as a paper's
                 code reads them, by the paper's name. A data set takes any name, and reads by its own convention where
                 it knows no other.
@@ -150,7 +167,7 @@ class Dataset(ABC):
         """
         before, self.problems = self.problems, []
         try:
-            return Listing({split: self.videos(split, boundaries) for split in SPLITS}, self.problems)
+            return Listing({split: self.videos(split, boundaries) for split in self.splits}, self.problems)
         finally:
             self.problems = before + [p for p in self.problems if p not in before]
 

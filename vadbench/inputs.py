@@ -21,8 +21,6 @@ from vadbench.dataset import ClassTable, Video
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vadbench.method import Method
-
 
 class TimedFrame(NamedTuple):
     """A decoded frame: its number in the video, the second at which it is shown, and uint8 RGB ``(H, W, 3)``."""
@@ -277,7 +275,7 @@ class Loop(Protocol):
 
     def run(
         self,
-        method: Method,
+        method: Any,
         videos: Sequence[TrainingVideo],
         recipe: Recipe,
         stage: str = "main",
@@ -302,6 +300,6 @@ class Loop(Protocol):
     def once(self, stage: str, make: Callable[[], ArraysByKey]) -> ArraysByKey:
         """Return what ``make`` gave, now or before the interruption, as it was stored."""
 
-    def score(self, method: Method, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
+    def score(self, method: Any, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
         """Return anomaly scores ``(rows,)`` by key; with ``classes`` ``(rows, 1 + classes)``, class probabilities
         after them."""

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from vadbench_ucfcrime.dataset import UcfCrime
 
-from vadbench.dataset import SPLITS
 from vadbench.harness.given_features import GivenFeatures
 from vadbench.inspect import Report, inspect
 
@@ -50,7 +49,7 @@ def build(root: Path, rows: int, dim: int) -> None:
     classes = [name for name in UcfCrime.classes.names if name != "Normal"]
     rng = np.random.default_rng(0)
     temporal = []
-    for split in SPLITS:
+    for split in NORMAL:
         folder, normal = NORMAL[split]
         paths = [f"{folder}/Normal_{split}_{i:03d}_x264" for i in range(normal)]
         for i in range(ABNORMAL[split]):
@@ -68,7 +67,7 @@ def build(root: Path, rows: int, dim: int) -> None:
 def list_both(root: Path) -> int:
     """Read the lists from their files, as a new process does; returns the number of videos."""
     dataset = UcfCrime(root)
-    return sum(len(dataset.videos(split)) for split in SPLITS)
+    return sum(len(dataset.videos(split)) for split in dataset.splits)
 
 
 def check(root: Path) -> Report:

@@ -12,7 +12,7 @@ from filelock import FileLock
 from vadbench.base.errors import ConfigError
 from vadbench.base.files import make_folder, write_json
 from vadbench.base.types import Progress, silent
-from vadbench.dataset import SPLITS, ClassTable, Dataset, Segment, Split, Video, VideoClass
+from vadbench.dataset import ClassTable, Dataset, Segment, Split, Video, VideoClass
 from vadbench_synthetic.events import EVENTS
 from vadbench_synthetic.script import NORMAL, Script, cameras, write
 
@@ -20,7 +20,9 @@ VERSION = 1
 """Raise it when any pixel changes: it is part of the folder's name."""
 SEEDS = 1_000_000
 """Seeds of data sets are below this; the small CLIP was trained on scripts with seeds from here on."""
-ABNORMAL_SHARE = {"train": 0.5, "test": 0.6}
+ABNORMAL_SHARE: dict[Split, float] = {"train": 0.5, "test": 0.6}
+SPLIT_SEED: dict[Split, int] = {"train": 1, "test": 2}
+"""Part of the seed of each script; another number gives other videos."""
 WORKERS = 2
 
 _WORDS = {NORMAL: "normal street", "Vehicle on walkway": "vehicle on the walkway", "Cyclist": "cyclist on the walkway"}
@@ -76,7 +78,7 @@ class Synthetic(Dataset):
         scripts = {}
         for i in range(count):
             kind = kinds[i % len(kinds)] if i < abnormal else NORMAL
-            scripts[f"{split}_{i:03d}"] = write(kind, (self.seed, 1 + SPLITS.index(split), i), places, self.frames)
+            scripts[f"{split}_{i:03d}"] = write(kind, (self.seed, SPLIT_SEED[split], i), places, self.frames)
         return scripts
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
@@ -90,11 +92,11 @@ class Synthetic(Dataset):
         """
         manifest = self.folder / "manifest.json"
         with FileLock(make_folder(self.folder) / ".lock"):
-            scripts = {self._path(split, name): s for split in SPLITS for name, s in self.scripts(split).items()}
+            scripts = {self._path(split, name): s for split in self.splits for name, s in self.scripts(split).items()}
             missing = {path: script for path, script in scripts.items() if not path.exists()}
             if not missing and manifest.exists():
                 return
-            for split in SPLITS:
+            for split in self.splits:
                 for leftover in make_folder(self.folder / split).glob(".*.mp4"):
                     leftover.unlink()
             from vadbench_synthetic.render import film  # needs PyAV, which listing data sets should not load
@@ -120,7 +122,7 @@ class Synthetic(Dataset):
                 "frames": video.frames,
                 "segments": [[s.label, s.start, s.end] for s in video.segments],
             }
-            for split in SPLITS
+            for split in self.splits
             for video in self.videos(split)
         ]
 

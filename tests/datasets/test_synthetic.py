@@ -19,7 +19,6 @@ from vadbench_synthetic.script import NORMAL, cameras, write
 
 from vadbench.base.errors import ConfigError, UnknownNameError
 from vadbench.data.media import declared_frames, read_frames
-from vadbench.dataset import SPLITS
 
 SMALL = {"train": 6, "test": 5, "frames": (100, 130)}
 
@@ -56,7 +55,7 @@ def test_progress_counts_every_video_once_and_a_second_call_does_nothing(tmp_pat
 
 
 def test_decoded_frames_are_as_many_as_stated(made: Synthetic) -> None:
-    for split in SPLITS:
+    for split in made.splits:
         for video in made.videos(split):
             assert video.path is not None
             decoded = list(read_frames(video.path))

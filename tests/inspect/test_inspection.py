@@ -1,8 +1,10 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
+import broken_datasets as broken
 from small_copies import (
     FRAMES,
     LAYOUTS,
@@ -20,6 +22,7 @@ from small_copies import (
     write_images,
     write_lines,
 )
+from vadbench.harness.given_features import GivenFeatures
 from vadbench.inspect import MEANINGS, inspect
 
 
@@ -241,3 +244,33 @@ def test_the_report_is_plain_values_with_the_documented_names(kind, root):
     }
     assert set(values["splits"]["test"]["videos"]) == {"expected", "found", "usable"}
     assert [set(p) for p in values["problems"]] == [{"kind", "name", "text"}] * len(report.problems)
+
+
+def test_a_data_set_is_checked_in_the_splits_that_it_has(tmp_path):
+    root = broken.make_root(tmp_path / "root")
+    for kind, splits in ((broken.ForTesting, ["test"]), (broken.ThreeParts, ["train", "validation", "test"])):
+        folder = features_of(kind(root), tmp_path / kind.__name__)
+        report = inspect(kind(root), GivenFeatures(folder))
+        assert (report.status, list(report.splits)) == ("complete", splits)
+        assert [counted.videos.usable for counted in report.splits.values()] == [4] * len(splits)
+    assert report.splits["validation"].positive_frames == report.splits["test"].positive_frames == 2 * 4
+
+
+def test_without_validation_videos_a_run_is_possible_and_without_training_videos_it_is_not(tmp_path):
+    dataset = broken.ThreeParts(broken.make_root(tmp_path / "root"))
+    for split, status in (("validation", "incomplete"), ("train", "unusable")):
+        folder = features_of(dataset, tmp_path / split)
+        for path in folder.glob(f"{split}-*.npy"):
+            path.unlink()
+        report = inspect(dataset, GivenFeatures(folder))
+        assert report.status == status
+        said = [p.text for p in report.problems if p.text.startswith("none of")]
+        assert said == [f"none of 4 {split} videos can be used; add some of them"]
+
+
+def features_of(dataset, folder):
+    folder.mkdir()
+    for split in dataset.splits:
+        for video in dataset.videos(split):
+            np.save(folder / f"{video.name}.npy", np.ones((10, 8), np.float32))
+    return folder

@@ -261,7 +261,7 @@ def test_bf16_trains_and_leaves_scores_fine_enough_to_rank(batch):
 @pytest.mark.parametrize(
     "assignment, message",
     [
-        ("recipe.sampler=mixed", "recipe.sampler'.*must be 'balanced' or 'paired'"),
+        ("recipe.sampler=mixed", "recipe.sampler'.*must be 'balanced', 'paired' or 'cycled'"),
         ("segments=1", "segments"),
         ("dropout=1", "dropout"),
         ("margin=0", "margin"),

@@ -239,7 +239,7 @@ def test_the_data_set_reads_labels_and_segments(yard):
 @pytest.mark.parametrize(
     ("line", "header", "error", "words"),
     [
-        ("other,Intruder,1,2", None, DataError, "names 'other', which is neither in train nor in test"),
+        ("other,Intruder,1,2", None, DataError, "names 'other', which no split has"),
         ("test-a,Intrduer,1,2", None, UnknownNameError, "did you mean 'Intruder'"),
         ("test-a,Intruder,,", None, DataError, "test-a needs a start and an end"),
         ("test-a,Intruder", None, DataError, "test-a needs a start and an end"),

@@ -1,4 +1,4 @@
-"""A scratch plugin: a sound data set, and data sets that each break one thing.
+"""A scratch plugin: sound data sets, and data sets that each break one thing.
 
 ``FAILS`` says which checks each must fail: the one it is made for first, then those that this implies.
 """
@@ -17,7 +17,9 @@ FAILS = {
     "double-words": ["classes"],
     "alias-of-another": ["classes"],
     "no-normal": ["classes", "labels", "segments"],
-    "half-expected": ["expected", "counts"],
+    # Whose splits are not known cannot be listed.
+    "half-expected": ["expected", *LISTED],
+    "odd-split": ["expected", *LISTED],
     "no-files-text": ["files"],
     # It cannot be made where it should say what is missing either.
     "eager": ["constructor", "missing-root"],
@@ -29,6 +31,7 @@ FAILS = {
     "unnamed-root": ["missing-root"],
     "same-name-twice": ["names"],
     "overlap": ["splits"],
+    "selects-on-test": ["splits"],
     # Nothing is annotated then.
     "no-test": ["splits", "segments"],
     "unlabelled": ["labels"],
@@ -40,23 +43,26 @@ FAILS = {
     "anomaly-of-normal": ["segments"],
     "unmerged": ["segments"],
     "unannotated": ["segments"],
+    "half-annotated": ["segments"],
+    "normal-validation-segment": ["segments"],
     "reverses": ["order"],
     "elsewhere": ["paths"],
     "not-there": ["paths"],
     "native-only": ["boundaries"],
     "counts-wrong": ["counts"],
 }
+SOUND = ["sound-set", "three-parts", "plain-validation", "for-testing"]
 
 
 @hookimpl
 def vadbench_datasets():
-    names = {"".join(part.title() for part in name.split("-")): name for name in ("sound-set", *FAILS)}
+    names = {"".join(part.title() for part in name.split("-")): name for name in (*SOUND, *FAILS)}
     return [DatasetSpec(name, "for tests", f"broken_datasets:{kind}") for kind, name in names.items()]
 
 
 def make_root(folder):
     """Files of a complete copy."""
-    for split, count in SoundSet.expected.items():
+    for split, count in ThreeParts.expected.items():
         (folder / split).mkdir(parents=True)
         for i in range(count):
             (folder / split / f"{split}-{i}.mp4").touch()
@@ -81,11 +87,30 @@ class SoundSet(Dataset):
 
     def video(self, split, i, path):
         label = ("Normal", "Fire", "Normal", "Fight")[i % 4]
-        segments = (Segment(label, 3, 7),) if label != "Normal" and split == "test" else ()
+        segments = (Segment(label, 3, 7),) if label != "Normal" and split != "train" else ()
         return Video(path.stem, (label,), path, 10, segments)
 
     def change(self, split, i, video):
         return video
+
+
+class ThreeParts(SoundSet):
+    """Passes: validation videos may be annotated."""
+
+    expected = {"train": 4, "validation": 4, "test": 4}
+
+
+class PlainValidation(ThreeParts):
+    """Passes: they need not be."""
+
+    def change(self, split, i, video):
+        return replace(video, segments=()) if split == "validation" else video
+
+
+class ForTesting(SoundSet):
+    """Passes: a data set for testing alone."""
+
+    expected = {"test": 4}
 
 
 class DoubleNames(SoundSet):
@@ -106,6 +131,10 @@ class NoNormal(SoundSet):
 
 class HalfExpected(SoundSet):
     expected = {"train": 4}
+
+
+class OddSplit(SoundSet):
+    expected = {"train": 4, "val": 4, "test": 4}
 
 
 class NoFilesText(SoundSet):
@@ -162,6 +191,11 @@ class Overlap(SoundSet):
         return replace(video, name="train-0") if split == "test" and i == 0 else video
 
 
+class SelectsOnTest(ThreeParts):
+    def change(self, split, i, video):
+        return replace(video, name="test-0") if split == "validation" and i == 0 else video
+
+
 class NoTest(SoundSet):
     def videos(self, split, boundaries="native"):
         return super().videos(split) if split == "train" else []
@@ -212,6 +246,16 @@ class Unmerged(SoundSet):
 class Unannotated(SoundSet):
     def change(self, split, i, video):
         return replace(video, segments=())
+
+
+class HalfAnnotated(ThreeParts):
+    def change(self, split, i, video):
+        return replace(video, segments=()) if split == "validation" and i == 1 else video
+
+
+class NormalValidationSegment(ThreeParts):
+    def change(self, split, i, video):
+        return replace(video, segments=(Segment("Fire", 3, 7),)) if split == "validation" and i == 0 else video
 
 
 class Reverses(SoundSet):

@@ -36,8 +36,20 @@ def test_every_check_has_a_data_set_that_breaks_it():
     assert {own for own, *_ in broken.FAILS.values()} == DATASET_CHECKS.keys()
 
 
-def test_a_sound_data_set_passes(root):
-    assert status(outcomes("sound-set", root), "passed") == DATASET_CHECKS.keys()
+@pytest.mark.parametrize("name", broken.SOUND)
+def test_a_sound_data_set_passes(name, root):
+    assert status(outcomes(name, root), "passed") == DATASET_CHECKS.keys()
+
+
+def test_what_is_found_is_counted_by_split(root):
+    results = outcomes("three-parts", root)
+    assert results["expected"].found == "4 train videos, 4 validation videos, 4 test videos"
+    assert results["splits"].found == "4 train, 4 validation, 4 test videos, none in two splits"
+    assert results["segments"].found == (
+        "2 of 4 validation videos have segments, 4 a stated frame count;"
+        " 2 of 4 test videos have segments, 4 a stated frame count"
+    )
+    assert outcomes("for-testing", root)["counts"].found == "4 of 4 test videos"
 
 
 @pytest.mark.parametrize("name", broken.FAILS)
@@ -51,6 +63,8 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("double-words", "classes", "words of several classes are 'a fire'", "its own"),
         ("no-normal", "classes", "the normal class is number 3 of 3", "from 0"),
         ("half-expected", "expected", "expected is {'train': 4}", "'test': M"),
+        ("odd-split", "expected", "'val': 4", "'validation': K"),
+        ("odd-split", "names", "and names train, val, test", "correct it in OddSplit"),
         ("no-files-text", "files", "files is ''", "which files are expected where"),
         ("eager", "constructor", "raises: no videos", "look at files in prepare()"),
         ("slow", "constructor", "making it takes 0.", "just to be listed"),
@@ -58,9 +72,12 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("other-error", "missing-root", "prepare() raises FileNotFoundError", "raise a DataError"),
         ("unnamed-root", "missing-root", "does not name the root: the root is missing", "super().prepare"),
         ("same-name-twice", "names", "1 names appear more than once among the train videos: train-0", "by name"),
-        ("overlap", "splits", "1 videos are in both splits: train-0", "must not share"),
+        ("overlap", "splits", "1 videos are in two splits: train-0", "may share"),
+        ("selects-on-test", "splits", "1 videos are in two splits: test-0", "selected on"),
+        ("half-annotated", "segments", "1 abnormal validation videos have no segment, others have", "or none"),
+        ("normal-validation-segment", "segments", "1 validation videos are normal and have", "label the video"),
         ("by-alias", "labels", "2 videos carry labels that are not names of classes: train-1", "official names"),
-        ("strong", "segments", "1 training videos carry segments: train-1", "test split only"),
+        ("strong", "segments", "1 training videos carry segments: train-1", "validation split only"),
         ("past-the-end", "segments", "1 test videos have frames and a segment outside them: test-1", "half-open"),
         ("unmerged", "segments", "1 test videos have binary runs that overlap", "vadbench.dataset.merged"),
         ("reverses", "order", "the train videos asked twice are not the same", "sort"),

@@ -37,6 +37,8 @@ class Purpose(IntEnum):
     """The choice of normal videos that the event threshold is measured on, and their scores: ``stage``."""
     LOOK = 6
     """A look at the model under a selection rule: ``stage, epoch, steps done``."""
+    CYCLE = 8
+    """The order of a list that goes on from epoch to epoch: ``stage, list, pass``, the lists as for ``ORDER``."""
 
 
 def generator(purpose: Purpose, seed: int, *place: int | str) -> np.random.Generator:

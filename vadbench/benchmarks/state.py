@@ -15,7 +15,6 @@ from vadbench.base.locations import find_data_root
 from vadbench.base.needs import Facts
 from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
-from vadbench.dataset import SPLITS
 from vadbench.harness.fitness import misfit
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome
@@ -258,7 +257,7 @@ def _absent(name: str, registry: Registry, root: Path | None) -> str:
         if dataset.makes_itself:
             return ""
         dataset.prepare()
-        for split in SPLITS:
+        for split in dataset.splits:
             if not dataset.videos(split):
                 return f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}"
     except VadbenchError as error:

@@ -61,8 +61,8 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option(
     "--selection",
     type=click.Choice(["last", "validation", "best-on-test"]),
-    help="Weights to evaluate: the last epoch's, the best on held-out training videos, or the best on the test split"
-    " (as several papers do; marked in the result).  [default: last]",
+    help="Weights to evaluate: the last epoch's, the best on the validation split (without one: on training videos held"
+    " out), or the best on the test split (as several papers do; marked in the result).  [default: last]",
 )
 @options.data_root
 @options.allow_incomplete

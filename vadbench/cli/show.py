@@ -71,14 +71,14 @@ def _settings(config: Any, dataset: str | None) -> list[dict[str, str]]:
 
 def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from vadbench.base.locations import find_data_root
+    from vadbench.dataset import SPLITS
 
     try:
         root = str(find_data_root(dataset.name, dataset.makes_itself))
     except DataError as error:
         root = f"not set; {error}"
     facts = {
-        "train videos": dataset.expected["train"],
-        "test videos": dataset.expected["test"],
+        **{f"{split} videos": dataset.expected[split] for split in SPLITS if split in dataset.expected},
         "root": root,
         "files": dataset.files,
         "homepage": dataset.homepage,

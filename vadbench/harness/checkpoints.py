@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import mismatches, read_json, write_json, write_tensors
 from vadbench.base.method_config import MethodConfig
-from vadbench.dataset import ClassTable, VideoClass
+from vadbench.dataset import ClassTable, Split, VideoClass
 from vadbench.method import Method
 from vadbench.records.keys import restored
 from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord, StreamRecord
@@ -44,9 +44,12 @@ class CheckpointInfo(BaseModel):
 
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
-    data set. ``streams`` are as in a record. ``imported`` names the authors' file that the weights come from, if they
-    do. ``threshold`` is the anomaly score from which on a user's own videos count as anomalous, ``None`` where it was
-    not measured: see :func:`vadbench.harness.threshold.normal_threshold`.
+    data set. ``streams`` are as in a record; without features ``dim`` is 0, without a CLIP there is no ``clip``.
+    ``train`` and ``validation`` are the videos that it was trained and
+    selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
+    ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
+    which on a user's own videos count as anomalous, ``None`` where it was not measured: see
+    :func:`vadbench.harness.threshold.normal_threshold`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,15 +58,17 @@ class CheckpointInfo(BaseModel):
     version: str
     config: dict[str, Any]
     dataset: Name
-    train: SplitRecord
+    train: SplitRecord | None = None
+    validation: SplitRecord | None = None
     classes: list[ClassEntry]
     normal: int
     dim: int
     fingerprint: dict[str, Any]
-    clip: ClipEntry
+    clip: ClipEntry | None
     seed: int
     subset: str = "all"
     selection: Selection = "last"
+    selected_by: str = ""
     group: str = ""
     edition: int = 1
     code: dict[str, str] = {}
@@ -76,6 +81,12 @@ class CheckpointInfo(BaseModel):
         if not 0 <= self.normal < len(self.classes):
             raise ValueError(f"normal must be the id of one of {len(self.classes)} classes, found {self.normal}")
         return self
+
+    @property
+    def splits(self) -> dict[Split, SplitRecord]:
+        """The videos that it was made from, by split."""
+        found: dict[Split, SplitRecord | None] = {"train": self.train, "validation": self.validation}
+        return {split: own for split, own in found.items() if own is not None}
 
     def class_table(self) -> ClassTable:
         """Return the class table of the data set it was trained on."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.types import Progress, silent
-from vadbench.dataset import ClassTable, Video
+from vadbench.dataset import ClassTable, Split, Video
 from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
@@ -30,39 +30,44 @@ from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.windows import window_rows
 
 
-def score_split(experiment: Experiment, method: Method, progress: Progress) -> ScoredSplit:
-    """Return scores of the test videos' crops that the protocol asks for, beside their ground truth.
+def score_split(experiment: Experiment, method: Method, progress: Progress, split: Split = "test") -> ScoredSplit:
+    """Return scores of the videos of a split, of the crops that the protocol asks for, beside their ground truth.
 
     A method that was trained on other classes is measured on those that both data sets name.
     """
     provision, dataset = experiment.provision, experiment.dataset
-    inputs = scored_inputs(provision, provision.scored, method.task.seed)
-    scores = score_videos(method, inputs, provision.joined, experiment.precision, progress, total=len(provision.scored))
+    videos = provision.videos[split]
+    chosen = provision.scored if split == "test" else provision.scored_like_test([v.name for v in videos])
+    inputs = scored_inputs(provision, chosen, method.task.seed)
+    scores = score_videos(method, inputs, provision.joined, experiment.precision, progress, total=len(chosen))
     official = dataset.classes.names
-    truth = {
-        v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels)))
-        for v in provision.videos["test"]
-    }
+    truth = {v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels))) for v in videos}
     videos, classes = [truth[s.name] for s in scores], dataset.classes
     if method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
     return ScoredSplit(
-        scores, videos, provision.fingerprint.stride, classes, experiment.protocol, experiment.normal_segments
+        scores,
+        videos,
+        provision.stride,
+        classes,
+        experiment.protocol,
+        experiment.normal_segments,
+        experiment.config.needs().unit_scores,
     )
 
 
-def headline_on_test(experiment: Experiment, method: Method) -> float:
-    """Return the headline metric of the test split, for a selection that looks at it.
+def headline(experiment: Experiment, method: Method, split: Split) -> float:
+    """Return the headline metric of a split, for a selection that looks at it.
 
     Raises:
-        ConfigError: the test frames are all normal or all anomalous.
+        ConfigError: its frames are all normal or all anomalous.
     """
-    split = score_split(experiment, method, silent)
-    rows = replace(split.rows, class_scores=None, class_positives=None)
+    rows = replace(score_split(experiment, method, silent, split).rows, class_scores=None, class_positives=None)
     value = evaluate(rows)[experiment.dataset.headline].value
     if value is None:
         raise ConfigError(
-            f"selection 'best-on-test' needs normal and anomalous test frames, {experiment.dataset.name} has one kind"
+            f"selection '{experiment.protocol.selection}' needs normal and anomalous {split} frames,"
+            f" {experiment.dataset.name} has one kind"
         )
     return value
 

@@ -14,7 +14,7 @@ from vadbench.base.locations import find_data_root
 from vadbench.base.types import Arithmetic, Progress, silent
 from vadbench.clip import CROPS, load_clip
 from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from vadbench.dataset import SPLITS, Video
+from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS
 from vadbench.features.encoders import Encoder, FrameEncoder, RegionEncoder, clip_fingerprint
 from vadbench.features.extraction import ExtractionReport, extract_features
@@ -151,7 +151,7 @@ def _dataset_videos(name: str, data_root: Path | None, registry: Registry, progr
     dataset_class = registry.dataset(name)
     dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))
     dataset.prepare(progress)
-    return [v for split in SPLITS for v in dataset.videos(split)]
+    return [v for split in dataset.splits for v in dataset.videos(split)]
 
 
 def _region_source(request: ExtractionRequest, videos: Sequence[Video], device: torch.device) -> RegionSource | None:

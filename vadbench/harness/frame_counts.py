@@ -9,7 +9,8 @@ from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.base.types import Progress
 from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames
-from vadbench.dataset import SPLITS, Split, Video
+from vadbench.data.timed_frames import FrameCounts, FrameDecoder
+from vadbench.dataset import Split, Video
 from vadbench.features.source import FeatureSource
 from vadbench.scoring.protocol import Protocol
 
@@ -25,22 +26,23 @@ def video_lengths(
     together.
 
     Unknown ones are estimated as rows times stride, or up to the last annotated frame where that is in
-    the row that layouts without tails leave out. Only a test video whose true length matters stops the run.
+    the row that layouts without tails leave out. Only a video of another split than ``train`` stops the run, where its
+    true length matters.
 
     Args:
         source: the features.
         rows: how many of them each video has.
-        videos: of both splits.
+        videos: of each split.
         rules: whether true lengths matter, and how far a count may be off.
         progress: told how far the looking is.
 
     Raises:
-        DataError: a test video has another length than its annotation was made for.
+        DataError: a test or validation video has another length than its annotation was made for.
     """
     stride = source.fingerprint.stride
     lengths: dict[str, int] = {}
     guessed, odd = [], []
-    everything = [(split, v) for split in SPLITS for v in videos[split]]
+    everything = [(split, v) for split, own in videos.items() for v in own]
     for done, (split, video) in enumerate(everything):
         progress("reading lengths", done, len(everything))
         count = rows[video.name]
@@ -54,7 +56,7 @@ def video_lengths(
             require_frames(video.name, video.frames, known, rules.tolerance)
             require_rows(video.name, count, stride, known, rules.tolerance)
         except DataError as error:
-            if rules.tail == "hold" and split == "test":
+            if rules.tail == "hold" and split != "train":
                 raise
             odd.append(str(error))
     progress("reading lengths", len(everything), len(everything))
@@ -81,6 +83,34 @@ def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
         return declared_frames(video.path)
     except MediaError:  # its features are what is used
         return None
+
+
+def is_there(video: Video) -> bool:
+    """Return True if a video's file or folder of images is here."""
+    return video.path is not None and video.path.exists()
+
+
+def count_frames(
+    videos: Sequence[Video], cache: Path, leave_out: bool, progress: Progress
+) -> tuple[dict[str, FrameDecoder], list[str]]:
+    """Return decoders of the videos that have a file, all of whose frames were counted now or before, and what is wrong
+    with those that are left out.
+
+    Raises:
+        MediaError: a file is damaged, and is not left out.
+    """
+    counts, decoders, damaged = FrameCounts(cache / "frame_counts.jsonl"), {}, []
+    present = [(v.name, v.path) for v in videos if v.path is not None and is_there(v)]
+    for done, (name, path) in enumerate(present):
+        progress("counting frames", done, len(present))
+        try:
+            decoders[name] = FrameDecoder(path, counts.extent(path))
+        except DataError as error:
+            if not leave_out:
+                raise
+            damaged.append(str(error))
+    progress("counting frames", len(present), len(present))
+    return decoders, damaged
 
 
 def count_rows(folder: Path, name: str, counts: Mapping[str, int]) -> int:

@@ -108,8 +108,9 @@ def open_given(
     weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
         origin = f"of unknown origin; {fingerprint.dim} wide, a row every {fingerprint.stride} frames"
-        train = {v.name: looks[v.name].digest for v in videos["train"] if v.name in looks}
-        weights = f"{UNKNOWN}-{digest(train)}"
+        # A data set for testing alone has no others.
+        first = videos.get("train", videos["test"])
+        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
     if not fingerprint.known and asked.text:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)

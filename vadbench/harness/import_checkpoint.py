@@ -22,10 +22,12 @@ from vadbench.base.errors import CheckpointError, first_line, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
+from vadbench.dataset import Split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.training import Training, build, save_training, training_identity
 from vadbench.harness.video_inputs import training_data
 from vadbench.records.folders import RunFolder
+from vadbench.records.record import SplitRecord
 
 FOREIGN = frozenset(
     {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}
@@ -129,6 +131,10 @@ def import_checkpoint(
     """
     made_of = file_digest(path)
     provision = experiment.provision
+    if "train" not in provision.videos:
+        raise CheckpointError(
+            f"{experiment.dataset.name} has no train split; name with --dataset the one that {path} was trained on"
+        )
     method = build(experiment, experiment.dataset.classes, seed=0)
     try:
         method.import_reference(state)
@@ -140,11 +146,11 @@ def import_checkpoint(
         training_data(provision, provision.videos["train"], dataset.classes, experiment.config.rows.crops, seed=0)
     )
     progress("preparing", 1, 1)
-    train = provision.record(experiment.dataset, "train")
-    key = digest({"imported": made_of, "training": training_identity(experiment, train)})
+    splits: dict[Split, SplitRecord] = {"train": provision.record(experiment.dataset, "train")}
+    key = digest({"imported": made_of, "training": training_identity(experiment, splits)})
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     with locked(folder.path, f"run {key}"):
-        training = Training(folder, key, group="", seed=0, split=train)
+        training = Training(folder, key, group="", seed=0, splits=splits)
         imported = f"{path.name}, sha256 {made_of}"
         save_training(experiment, training, method, experiment.config.reference_selection, imported=imported)
     return folder.path

@@ -15,39 +15,51 @@ from vadbench.scoring.protocol import Protocol
 
 
 class Participants(NamedTuple):
-    """The videos that take part, what the protocol leaves out, and the problems in the data set's lists."""
+    """The videos that take part by split, in the order of the splits, what the protocol leaves out, and the problems in
+    the data set's lists."""
 
     videos: Mapping[Split, Sequence[Video]]
     notes: Sequence[str]
     problems: Sequence[str]
 
 
-def participants(dataset: Dataset, rules: Protocol) -> Participants:
-    """Return the videos of each split that a protocol evaluates.
+def participants(dataset: Dataset, rules: Protocol, splits: Collection[Split] = SPLITS) -> Participants:
+    """Return the videos of each split that take part under a protocol.
+
+    Args:
+        dataset: the data set; the lists of all its splits are read.
+        rules: how annotated intervals are read, and which videos take part.
+        splits: those that take part, where the data set has them.
 
     Raises:
         DataError: a list cannot be read, a split has no video, or one is in it twice.
     """
     listing = dataset.read(rules.boundaries)
-    videos: dict[Split, Sequence[Video]] = {}
-    notes = []
     for split, listed in listing.videos.items():
         if not listed:
             raise DataError(f"{dataset.name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
-        if len(listed) != dataset.expected[split]:
-            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
-        videos[split] = [v for v in listed if rules.subset == "all" or dataset.is_single(v)]
-        if len(videos[split]) != len(listed):
-            notes.append(f"subset {rules.subset}: {len(videos[split])} of {len(listed)} {split} videos")
+    videos: dict[Split, Sequence[Video]] = {
+        split: [v for v in listed if rules.subset == "all" or dataset.is_single(v)]
+        for split, listed in listing.videos.items()
+    }
+    # Of all splits: a video that weights are chosen on must not be one that they are tested on either.
     repeated = [name for name, count in Counter(v.name for v in every_video(videos)).items() if count > 1]
     if repeated:
         raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
+    videos = {split: own for split, own in videos.items() if split in splits}
+    notes = []
+    for split, own in videos.items():
+        listed = listing.videos[split]
+        if len(listed) != dataset.expected[split]:
+            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
+        if len(own) != len(listed):
+            notes.append(f"subset {rules.subset}: {len(own)} of {len(listed)} {split} videos")
     return Participants(videos, notes, listing.problems)
 
 
 def every_video(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
     """Return the videos of all splits, one split after the other."""
-    return [v for split in SPLITS for v in videos[split]]
+    return [v for own in videos.values() for v in own]
 
 
 def require_present(
@@ -66,10 +78,10 @@ def require_present(
     Raises:
         DataError: some are missing and must not, or none would be left.
     """
-    kept = {split: [v for v in videos[split] if v.name in present] for split in SPLITS}
+    kept = {split: [v for v in own if v.name in present] for split, own in videos.items()}
     every = [v.name for v in every_video(videos)]
     missing = [name for name in every if name not in present]
-    empty = [split for split in SPLITS if not kept[split]]
+    empty = [split for split, own in kept.items() if not own]
     if missing and (not allowed or empty):
         go_on = ", or go on without them with --allow-incomplete"
         if empty:
@@ -80,8 +92,8 @@ def require_present(
         )
     notes = [
         f"{INCOMPLETE}: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
-        for split in SPLITS
-        if len(kept[split]) < len(videos[split])
+        for split, own in videos.items()
+        if len(kept[split]) < len(own)
     ]
     return kept, notes
 

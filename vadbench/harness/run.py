@@ -16,9 +16,9 @@ from vadbench.harness.checkpoints import CheckpointInfo, read_info
 from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import selection_notes
-from vadbench.harness.training import Training, classes_in_keys, open_training, trained_method
+from vadbench.harness.training import Training, evaluation_identity, open_training, trained_method
 from vadbench.records.folders import Outcome, write_record
-from vadbench.records.keys import EDITION, evaluation_key
+from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.training.loop import STATE
 
@@ -40,13 +40,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         VadbenchError: whatever went wrong, after it was recorded.
     """
     test = experiment.provision.record(experiment.dataset, "test")
-    evaluation = evaluation_key(
-        protocol=experiment.protocol,
-        dataset=experiment.dataset.name,
-        classes=classes_in_keys(experiment),
-        manifest=test.manifest,
-        dataset_code=experiment.dataset_code,
-    )
+    evaluation = evaluation_identity(experiment, test)
     training = open_training(experiment, seed, evaluation)
     folder = training.folder
     if not again and (record := folder.finished(evaluation)):
@@ -108,21 +102,22 @@ def _run(
     except Exception as error:
         reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
         if not isinstance(error, StorageError):
-            data = {"train": training.split, "test": test}
+            data = {**training.splits, "test": test}
             reason = experiment.without_folders(reason)
             write_record(place, record(status="failed", error=reason, data=data, created=_now()))
         raise
     test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
     folder = training.folder.path
+    info = read_info(folder)
     return record(
         status="finished",
-        data={"train": training.split, "test": test},
+        data={**training.splits, "test": test},
         metrics=found.metrics,
         diagnostics=found.diagnostics,
         notes=[
             *experiment.notes(),
-            *_origin_notes(read_info(folder), experiment),
-            *selection_notes(experiment.protocol.selection, folder),
+            *_origin_notes(info, experiment),
+            *selection_notes(experiment.protocol.selection, folder, info.selected_by),
             *found.notes,
         ],
         seconds=meter.seconds,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.seeds import Purpose, generator
-from vadbench.dataset import Dataset, Video
+from vadbench.dataset import Dataset, Split, Video
 from vadbench.harness.provision import Provision
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
@@ -29,51 +30,90 @@ TOP_SHARE = 16
 (spec of VadCLIP, section 2)."""
 
 
+class Chosen(NamedTuple):
+    """The videos to train on, and the judge of the weights, ``None`` if the last ones are evaluated.
+
+    ``by`` says in words what it measures on a validation split.
+    """
+
+    videos: Sequence[Video]
+    judge: Judge | None = None
+    by: str = ""
+
+
 def choose_judge(
-    dataset: Dataset, provision: Provision, rule: Selection, on_test: Judge, precision: str, seed: int
-) -> tuple[Sequence[Video], Judge | None]:
-    """Return the videos to train on, and the judge of the weights, ``None`` if the last ones are evaluated.
+    dataset: Dataset,
+    provision: Provision,
+    rule: Selection,
+    headline: Callable[[Method, Split], float],
+    precision: str,
+    seed: int,
+) -> Chosen:
+    """Return the videos to train on and the judge of the weights.
+
+    ``validation`` looks at the validation split: at its frames where every abnormal video is annotated, else at whole
+    videos. Without that split it looks at training videos that it holds out.
 
     Args:
         dataset: says which videos are normal.
         provision: its videos and their features.
         rule: which weights are evaluated.
-        on_test: the judge of weights on the test split.
+        headline: measures the headline metric of a split.
         precision: arithmetic of the method, as in a recipe.
         seed: of the run.
 
     Raises:
         ConfigError: the data set does not allow the selection.
     """
-    videos = provision.videos["train"]
+    # A method without training needs no such videos.
+    videos = provision.videos.get("train", ())
     if rule == "last":
-        return videos, None
+        return Chosen(videos)
     if rule == "best-on-test":
-        return videos, on_test
-    kept, held = hold_out(dataset, videos, seed)
-    crops = provision.scored_like_test([v.name for v in held])
-    abnormal = {v.name: not dataset.is_normal(v) for v in held}
+        return Chosen(videos, lambda method: headline(method, "test"))
+    watched, by = provision.videos.get("validation"), "by the AUC of whole videos"
+    if watched is None:
+        videos, watched = hold_out(dataset, videos, seed)
+        by = ""
+    elif _annotated(dataset, watched):
+        by = f"by the {dataset.headline} of frames"
+        return Chosen(videos, lambda method: headline(method, "validation"), by)
+    crops = provision.scored_like_test([v.name for v in watched])
+    abnormal = {v.name: not dataset.is_normal(v) for v in watched}
+    if len(set(abnormal.values())) < 2:
+        raise ConfigError(
+            f"selection 'validation' needs normal and abnormal validation videos, {dataset.name} has one kind;"
+            " choose another rule"
+        )
 
     def judge(method: Method) -> float:
         videos = scored_inputs(provision, crops, seed)
         return video_auc(score_videos(method, videos, provision.joined, precision, total=len(crops)), abnormal)
 
-    return kept, judge
+    return Chosen(videos, judge, by)
 
 
-def selection_notes(rule: Selection, folder: Path) -> list[str]:
+def _annotated(dataset: Dataset, videos: Sequence[Video]) -> bool:
+    """Return True if abnormal videos are there and all have segments: frames of the others would count as normal."""
+    abnormal = [v for v in videos if not dataset.is_normal(v)]
+    return bool(abnormal) and all(v.runs for v in abnormal)
+
+
+def selection_notes(rule: Selection, folder: Path, by: str = "") -> list[str]:
     """Return the notes on how the weights of a result were chosen.
 
     Args:
         rule: the rule that chose them.
         folder: of the training.
+        by: what it measured on a validation split, as in :class:`Chosen`.
     """
     if rule == "last":
         return []
     log = folder / TRAINING_LOG
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
     looks = [look for line in lines for look in json.loads(line).get("looks", [])]
-    where = "the test split" if rule == "best-on-test" else "training videos held out"
+    own = f"the validation split {by}" if by else "training videos held out"
+    where = "the test split" if rule == "best-on-test" else own
     seen = f" ({len(looks)} looks, the best {max(looks):.4f})" if looks else ""
     return [f"weights selected on {where}{seen}: not comparable with weights of the last epoch"]
 
@@ -109,7 +149,7 @@ def video_auc(scores: Sequence[VideoScores], abnormal: Mapping[str, bool]) -> fl
     tops = np.array([_top_mean(s) for s in scores], np.float64)
     positive = np.array([abnormal[s.name] for s in scores], np.int64)
     value = Ranking(tops).auc(positive, 1 - positive)
-    assert value is not None  # hold_out leaves both kinds
+    assert value is not None  # there are both kinds
     return value
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from vadbench.base.errors import CheckpointError
 from vadbench.base.types import Progress
-from vadbench.dataset import ClassTable
+from vadbench.dataset import ClassTable, Split
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.harness import environment
 from vadbench.harness.checkpoints import (
@@ -19,14 +20,14 @@ from vadbench.harness.checkpoints import (
     read_info,
     save_checkpoint,
 )
-from vadbench.harness.evaluate import headline_on_test
+from vadbench.harness.evaluate import headline
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import choose_judge
 from vadbench.harness.threshold import normal_threshold
 from vadbench.harness.video_inputs import training_data
 from vadbench.method import Method, Task, build_method
 from vadbench.records.folders import RunFolder
-from vadbench.records.keys import EDITION, training_key
+from vadbench.records.keys import EDITION, evaluation_key, training_key
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Selection
 from vadbench.training.loop import fit
@@ -39,7 +40,8 @@ class Training:
     Args:
         folder: its run folder.
         key, group, seed: as in a record.
-        split: the videos it is made from.
+        splits: the videos that it is made from, by split: those that it is trained on and those that weights are
+            selected on, where there are such videos.
         made: the description of a finished training that is only evaluated (``--from``).
     """
 
@@ -47,7 +49,7 @@ class Training:
     key: str
     group: str
     seed: int
-    split: SplitRecord
+    splits: Mapping[Split, SplitRecord]
     made: CheckpointInfo | None = None
 
 
@@ -60,24 +62,27 @@ def open_training(experiment: Experiment, seed: int, evaluation: str) -> Trainin
     if experiment.trained is not None:
         info = read_info(experiment.trained)
         _require_same_features(experiment, info)
-        return Training(RunFolder(experiment.trained), info.key, info.group, info.seed, info.train, info)
-    split = experiment.provision.record(experiment.dataset, "train")
+        return Training(RunFolder(experiment.trained), info.key, info.group, info.seed, info.splits, info)
+    provision = experiment.provision
+    splits: dict[Split, SplitRecord] = {
+        split: provision.record(experiment.dataset, split) for split in provision.videos if split != "test"
+    }
     selection = str(experiment.protocol.selection)
+    # Weights chosen on a split depend on it and on how it is evaluated.
     if selection == "best-on-test":
-        # Weights chosen on the test split depend on it and on how it is evaluated.
         selection += f" {evaluation}"
-    key, group = (training_identity(experiment, split, selection, s) for s in (seed, None))
+    elif "validation" in splits:
+        selection += f" {evaluation_identity(experiment, splits['validation'])}"
+    key, group = (training_identity(experiment, splits, selection, s) for s in (seed, None))
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
-    return Training(folder, key, group, seed, split)
+    return Training(folder, key, group, seed, splits)
 
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
     provision = experiment.provision
-    beside = provision.streams
-    dims = {provision.line: provision.fingerprint.dim, **{name: s.record.dim for name, s in beside.items()}}
-    spacings = {provision.line: provision.fingerprint.stride, **{name: s.spacing for name, s in beside.items()}}
-    task = Task(classes, dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
+    spacings = provision.spacings
+    task = Task(classes, provision.dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
     return build_method(experiment.method, experiment.config, task, seed)
 
 
@@ -87,6 +92,7 @@ def save_training(
     method: Method,
     selection: Selection,
     threshold: float | None = None,
+    selected_by: str = "",
     imported: str = "",
 ) -> None:
     """Write the weights of a training with what they belong to.
@@ -97,7 +103,7 @@ def save_training(
         method: with the weights.
         selection: the rule by which they were chosen.
         threshold: as in :class:`vadbench.harness.checkpoints.CheckpointInfo`.
-        imported: likewise.
+        selected_by, imported: likewise.
     """
     dataset = experiment.dataset
     info = CheckpointInfo(
@@ -109,37 +115,52 @@ def save_training(
         version=experiment.version,
         config=experiment.config.model_dump(mode="json"),
         dataset=dataset.name,
-        train=training.split,
+        train=training.splits.get("train"),
+        validation=training.splits.get("validation"),
         classes=class_entries(dataset.classes),
         normal=dataset.classes.normal,
-        dim=experiment.clip.dim,
+        dim=next(iter(experiment.provision.dims.values()), 0),
         fingerprint=experiment.fingerprint,
         streams=experiment.streams,
-        clip=ClipEntry(**experiment.clip_source),
+        clip=ClipEntry(**experiment.clip_source) if experiment.clip_source else None,
         seed=training.seed,
         subset=experiment.protocol.subset,
         selection=selection,
+        selected_by=selected_by,
         threshold=threshold,
         imported=imported,
     )
     save_checkpoint(training.folder.path, method, info)
 
 
-def training_identity(experiment: Experiment, train: SplitRecord, selection: str = "", seed: int | None = None) -> str:
+def training_identity(
+    experiment: Experiment, splits: Mapping[Split, SplitRecord], selection: str = "", seed: int | None = None
+) -> str:
     """Return the key of a training of an experiment; without a seed the key that all of its seeds share."""
     return training_key(
         method=experiment.method_name,
         version=experiment.version,
         config=experiment.config,
         classes=classes_in_keys(experiment),
-        manifest=train.manifest,
-        fingerprint=experiment.provision.fingerprint.digest,
-        clip=experiment.clip.weights_sha256,
+        manifest=splits["train"].manifest if "train" in splits else "",
+        fingerprint=experiment.provision.fingerprint.digest if experiment.provision.fingerprint else "",
+        clip=experiment.clip.weights_sha256 if experiment.clip else "",
         subset=experiment.protocol.subset,
         selection=selection,
         seed=seed,
         dataset_code=experiment.dataset_code,
         streams={name: stream.identity for name, stream in experiment.streams.items()},
+    )
+
+
+def evaluation_identity(experiment: Experiment, split: SplitRecord) -> str:
+    """Return the key of the evaluation of an experiment on a split."""
+    return evaluation_key(
+        protocol=experiment.protocol,
+        dataset=experiment.dataset.name,
+        classes=classes_in_keys(experiment),
+        manifest=split.manifest,
+        dataset_code=experiment.dataset_code,
     )
 
 
@@ -150,7 +171,10 @@ def classes_in_keys(experiment: Experiment) -> list[Any]:
 
 
 def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
-    trained, here = Fingerprint.from_dict(info.fingerprint), experiment.provision.fingerprint
+    here = experiment.provision.fingerprint
+    if here is None:  # as was then, with the same settings
+        return
+    trained = Fingerprint.from_dict(info.fingerprint)
     if not (trained.known or here.known):
         # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
         here = replace(here, weights=trained.weights)
@@ -176,17 +200,17 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
         load_checkpoint(folder.path, method)
         return method
     provision, precision = experiment.provision, experiment.precision
-    on_test = partial(headline_on_test, experiment)
-    videos, judge = choose_judge(dataset, provision, experiment.protocol.selection, on_test, precision, seed)
-    data = training_data(provision, videos, dataset.classes, config.rows.crops, seed)
+    measured = partial(headline, experiment)
+    chosen = choose_judge(dataset, provision, experiment.protocol.selection, measured, precision, seed)
+    data = training_data(provision, chosen.videos, dataset.classes, config.rows.crops, seed)
     with meter.stage("prepare"):
         method.prepare(data)
     threshold = None
     if config.recipe is not None and config.trains:
         with meter.stage("training"):
-            fit(method, data.videos, config.recipe, seed, folder.path, progress, judge)
+            fit(method, data.videos, config.recipe, seed, folder.path, progress, chosen.judge)
         with meter.stage("threshold"):
-            ordinary = [v.name for v in videos if dataset.is_normal(v)]
+            ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
-    save_training(experiment, training, method, experiment.protocol.selection, threshold)
+    save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by)
     return method

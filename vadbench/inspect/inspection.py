@@ -9,10 +9,10 @@ from vadbench.base.errors import DataError, one_line
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.annotations.listed_dataset import OVERRUN
-from vadbench.dataset import SPLITS, Dataset, Split, Video
+from vadbench.dataset import Dataset, Split, Video
 from vadbench.harness.given_features import GivenFeatures, choose_features
 from vadbench.inspect.file_checks import Length, look_at_features, look_at_videos
-from vadbench.inspect.findings import MEANINGS, Problem, Report, SplitReport, Tally
+from vadbench.inspect.findings import MEANINGS, Problem, ProblemKind, Report, SplitReport, Tally
 
 
 def inspect(
@@ -30,7 +30,7 @@ def inspect(
     """
     report = Report(dataset.name, str(dataset.root))
     listed = _listed(dataset, report.problems, progress)
-    videos = [v for split in SPLITS for v in listed.get(split, ())]
+    videos = [v for own in listed.values() for v in own]
     given = choose_features(dataset, videos, given)
     lengths: dict[str, Length] = {}
     if videos and given is not None:
@@ -59,7 +59,7 @@ def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> di
         dataset.prepare(progress)
     except DataError as error:
         errors.append(one_line(error))
-    for split in SPLITS if dataset.root.is_dir() else ():
+    for split in dataset.splits if dataset.root.is_dir() else ():
         try:
             listed[split] = dataset.videos(split)
         except DataError as error:
@@ -100,11 +100,13 @@ def _shortages(split: Split, counted: SplitReport) -> Iterator[Problem]:
             f"the {split} list names {counted.listed} videos, a complete copy's {expected}; fetch the official lists",
         )
     kinds = {"normal": counted.normal, "abnormal": counted.abnormal}
+    # Without validation videos there are runs all the same, with other rules of selection.
+    problem: ProblemKind = "missing" if split == "validation" else "nothing"
     for kind in [k for k, tally in kinds.items() if usable and tally.expected and not tally.usable]:
         text = f"none of {kinds[kind].expected} {kind} {split} videos can be used; add some of them"
-        yield Problem("nothing", "", text)
+        yield Problem(problem, "", text)
     if not usable:
-        yield Problem("nothing", "", f"none of {counted.listed} {split} videos can be used; add some of them")
+        yield Problem(problem, "", f"none of {counted.listed} {split} videos can be used; add some of them")
 
 
 def _overruns(videos: Sequence[Video], lengths: Mapping[str, Length]) -> Iterator[Problem]:

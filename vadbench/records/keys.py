@@ -65,7 +65,7 @@ def training_key(
         method, version: the method's name, and its version with the identity of third-party code.
         config: its settings.
         classes: the class table, of whose words prompts are made.
-        manifest: digest of the training videos and their labels.
+        manifest: digest of the training videos and their labels; empty without training videos.
         fingerprint: digest of what made the features.
         clip: SHA-256 of CLIP's weights.
         subset, selection: of the protocol, those fields that shape the training.

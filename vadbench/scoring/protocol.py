@@ -45,8 +45,9 @@ class Protocol(Settings):
     )
     selection: Selection = Field(
         "last",
-        description="which weights are evaluated; last: those after the last epoch; validation: the best on training"
-        " videos held out; best-on-test: the best on the test split, as several papers do, never ranked beside others",
+        description="which weights are evaluated; last: those after the last epoch; validation: the best on the"
+        " validation split or, without one, on training videos held out; best-on-test: the best on the test split, as"
+        " several papers do, never ranked beside others",
     )
     localization: str = Field(
         "native", description="whose average precision and mean over classes mAP@IoU takes: the name of a protocol"

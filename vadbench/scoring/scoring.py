@@ -37,7 +37,8 @@ def score_videos(
     """Score videos, several at once within a bounded number of rows.
 
     A video that is longer than the method's window (:func:`vadbench.scoring.windows.window_rows`) is scored window by
-    window, as ``vadbench score`` does: only a window of one crop of its rows is in memory.
+    window, as ``vadbench score`` does: only a window of one crop of its rows is in memory. One without streams is never
+    cut, as it has no rows to hold, and would be decoded again for each window.
 
     Args:
         method: scores them.
@@ -54,7 +55,7 @@ def score_videos(
     longest = window_rows(method.reach)
     out: list[VideoScores] = []
     progress("scoring", 0, total)
-    for is_long, several in itertools.groupby(videos, lambda crops: crops[0].row_count > longest):
+    for is_long, several in itertools.groupby(videos, lambda crops: _is_long(crops[0], longest)):
         in_windows = (_in_windows(method, crops, precision, joined) for crops in several)
         for scores in in_windows if is_long else _together(method, several, precision, joined):
             out.append(scores)
@@ -78,6 +79,10 @@ def score_window(
         PluginError: as :func:`score_videos`.
     """
     return _JOINED[joined]([_counted(scores, window.scored) for scores in _scored(method, crops, precision)])
+
+
+def _is_long(video: VideoInput, longest: int) -> bool:
+    return bool(video.streams) and video.row_count > longest
 
 
 def _together(

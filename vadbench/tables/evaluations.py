@@ -122,7 +122,8 @@ class Evaluation:
     @cached_property
     def remarks(self) -> tuple[str, ...]:
         """Remarks that must accompany its figures."""
-        chosen = {"best-on-test": "the test set", "validation": "training videos held out"}.get(self.rules.selection)
+        held = "the validation split" if "validation" in self.record.data else "training videos held out"
+        chosen = {"best-on-test": "the test set", "validation": held}.get(self.rules.selection)
         return (
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
             *([ORACLE] if self.record.supervision == "oracle" else []),

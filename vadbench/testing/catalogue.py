@@ -41,14 +41,14 @@ METHOD_CHECKS: CheckTable = {
 }
 DATASET_CHECKS: CheckTable = {
     "classes": ("tested_dataset", "class names, words and aliases are distinct, and one class is normal"),
-    "expected": ("tested_dataset", "the number of videos of a complete copy is stated for both splits"),
+    "expected": ("tested_dataset", "the number of videos of a complete copy is stated for each split, test among them"),
     "files": ("tested_dataset", "it says what is expected where"),
     "constructor": ("tested_dataset", "making it is cheap and needs no file"),
     "missing-root": ("tested_dataset", "a missing root is a DataError that names it"),
     "names": ("videos", "every video has a name of its own within its split"),
-    "splits": ("videos", "no video is in both splits, and none is empty"),
+    "splits": ("videos", "no video is in two splits, and none is empty"),
     "labels": ("videos", "every video carries classes of the table, by their official names"),
-    "segments": ("videos", "test videos alone have segments, of their classes and inside their frames"),
+    "segments": ("videos", "no training video has segments; the others' are of their classes and inside their frames"),
     "order": ("videos", "the same list twice is the same"),
     "paths": ("videos", "every file is inside the root"),
     "boundaries": ("videos", "every reading of the intervals is accepted"),

@@ -116,7 +116,7 @@ class TestedMethod:
         method.prepare(TrainingData(self.samples, self.classes))
 
     def fit(self, method: Method, recipe: Recipe, seed: int) -> None:
-        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs)})
+        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
         with tempfile.TemporaryDirectory() as folder:
             fit(method, self.samples, short, seed, Path(folder))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from vadbench.base.errors import listed
-from vadbench.dataset import SPLITS, Video
+from vadbench.dataset import Video
 from vadbench.scoring.protocol import protocols
 from vadbench.testing.conformance import Failure, require
 from vadbench.testing.tested_dataset import TestedDataset
@@ -20,7 +20,7 @@ VideoRule = tuple[str, Callable[[Video], bool], str]
 
 def names(source: TestedDataset) -> str:
     """Check that names are distinct within a split."""
-    for split in SPLITS:
+    for split in source.opened.splits:
         count = Counter(v.name for v in source.videos(split))
         double = [name for name, n in count.items() if n > 1]
         require(
@@ -29,21 +29,22 @@ def names(source: TestedDataset) -> str:
             "features, truth and scores are found by name; put the folder into the name where file names repeat",
         )
         require("" not in count, f"a {split} video has an empty name", "name it after its file")
-    return f"{len(source.both):,} videos, every name once in its split"
+    return f"{len(source.every_video):,} videos, every name once in its split"
 
 
 def splits(source: TestedDataset) -> str:
-    """Check that no split is empty and no video is in both."""
-    train, test = ({v.name for v in source.videos(split)} for split in SPLITS)
-    for split, found in zip(SPLITS, (train, test), strict=True):
-        require(bool(found), f"there is no {split} video", f"expected: {source.kind.files}")
-    both = sorted(train & test)
+    """Check that no split is empty and no video is in two of them."""
+    found = {split: {v.name for v in source.videos(split)} for split in source.opened.splits}
+    for split, own in found.items():
+        require(bool(own), f"there is no {split} video", f"expected: {source.kind.files}")
+    shared = sorted({name for a, b in combinations(found.values(), 2) for name in a & b})
     require(
-        not both,
-        f"{len(both)} videos are in both splits: {listed(both, SHOWN)}",
-        "train and test must not share a video",
+        not shared,
+        f"{len(shared)} videos are in two splits: {listed(shared, SHOWN)}",
+        "no two splits may share a video: what is tested on must not be trained or selected on",
     )
-    return f"{len(train):,} train and {len(test):,} test videos, none in both"
+    counts = [f"{len(own):,} {split}" for split, own in found.items()]
+    return f"{', '.join(counts)} videos, none in two splits"
 
 
 def labels(source: TestedDataset) -> str:
@@ -65,23 +66,25 @@ def labels(source: TestedDataset) -> str:
         ),
     )
     for problem, is_bad, fix in rules:
-        bad = [f"{v.name} {v.labels}" for _, v in source.both if is_bad(v)]
+        bad = [f"{v.name} {v.labels}" for _, v in source.every_video if is_bad(v)]
         require(not bad, f"{len(bad)} videos {problem}: {listed(bad, SHOWN)}", fix)
-    present = {label for _, v in source.both for label in v.labels}
-    return f"{len(present)} of {len(table)} classes among {len(source.both):,} videos"
+    present = {label for _, v in source.every_video for label in v.labels}
+    return f"{len(present)} of {len(table)} classes among {len(source.every_video):,} videos"
 
 
 def segments(source: TestedDataset) -> str:
-    """Check the annotations: their split, their classes and their frames."""
+    """Check the annotations: their splits, their classes and their frames.
+
+    Validation videos may be annotated; then all abnormal ones are, or frames of the others would count as normal.
+    """
     table = source.kind.classes
     normal = table.names[table.normal]
-    shown = [v.name for split, v in source.both if split == "train" and (v.segments or v.binary)]
+    shown = [v.name for split, v in source.every_video if split == "train" and (v.segments or v.binary)]
     require(
         not shown,
         f"{len(shown)} training videos carry segments: {listed(shown, SHOWN)}",
-        "give them on the test split only; training is weakly supervised",
+        "give them on the test and the validation split only; training is weakly supervised",
     )
-    test = [v for split, v in source.both if split == "test"]
     rules: tuple[VideoRule, ...] = (
         ("have segments of no abnormal class", _strange(table.names, normal), "label segments with abnormal classes"),
         (
@@ -101,19 +104,35 @@ def segments(source: TestedDataset) -> str:
             "pass them through vadbench.dataset.merged",
         ),
     )
-    for problem, is_bad, fix in rules:
-        bad = [v.name for v in test if is_bad(v)]
-        require(not bad, f"{len(bad)} test videos {problem}: {listed(bad, SHOWN)}", fix)
-    annotated = sum(bool(v.runs) for v in test)
-    require(annotated > 0, "no test video has an anomalous frame", "read the annotation; there is nothing to measure")
-    stated = sum(v.frames is not None for v in test)
-    return f"{annotated:,} of {len(test):,} test videos have segments; frame counts are stated for {stated:,}"
+    said = []
+    for split in source.opened.splits:
+        if split == "train":
+            continue
+        videos = source.videos(split)
+        for problem, is_bad, fix in rules:
+            bad = [v.name for v in videos if is_bad(v)]
+            require(not bad, f"{len(bad)} {split} videos {problem}: {listed(bad, SHOWN)}", fix)
+        annotated, stated = (sum(map(bool, found)) for found in ([v.runs for v in videos], [v.frames for v in videos]))
+        said.append(f"{annotated:,} of {len(videos):,} {split} videos have segments, {stated:,} a stated frame count")
+        if split == "validation" and annotated:
+            without = [v.name for v in videos if normal not in v.labels and not v.runs]
+            require(
+                not without,
+                f"{len(without)} abnormal validation videos have no segment, others have: {listed(without, SHOWN)}",
+                "annotate all of them or none: only where all are, weights are selected by frames",
+            )
+    require(
+        any(v.runs for v in source.videos("test")),
+        "no test video has an anomalous frame",
+        "read the annotation; there is nothing to measure",
+    )
+    return "; ".join(said)
 
 
 def order(source: TestedDataset) -> str:
     """Check that lists are the same when asked twice and from another object."""
     fresh = source.again()
-    for split in SPLITS:
+    for split in source.opened.splits:
         first = list(source.videos(split))
         for how, other in (("asked twice", source.videos(split)), ("of another object", fresh.videos(split))):
             require(
@@ -121,13 +140,13 @@ def order(source: TestedDataset) -> str:
                 f"the {split} videos {how} are not the same, or in another order",
                 "sort what a folder or a set gives, and change nothing between two calls",
             )
-    return "both splits are the same twice and from another object"
+    return "every split is the same twice and from another object"
 
 
 def paths(source: TestedDataset) -> str:
     """Check that files are inside the root and exist."""
     root = source.opened.root.resolve()
-    given = [(v.name, v.path) for _, v in source.both if v.path is not None]
+    given = [(v.name, v.path) for _, v in source.every_video if v.path is not None]
     outside = [f"{name} at {path}" for name, path in given if not path.resolve().is_relative_to(root)]
     require(
         not outside,
@@ -140,14 +159,14 @@ def paths(source: TestedDataset) -> str:
         f"{len(absent)} videos have a path and no file: {listed(absent, SHOWN)}",
         "give path=None where there is no file: features may exist",
     )
-    return f"{len(given):,} of {len(source.both):,} videos have a file, all inside the root"
+    return f"{len(given):,} of {len(source.every_video):,} videos have a file, all inside the root"
 
 
 def boundaries(source: TestedDataset) -> str:
     """Check that every protocol's reading of the intervals is accepted."""
     readings = list(dict.fromkeys(preset.rules.boundaries for preset in protocols(source.registry).values()))
     for reading in readings:
-        for split in SPLITS:
+        for split in source.opened.splits:
             try:
                 found = source.videos(split, reading)
             except (TypeError, ValueError, KeyError) as error:
@@ -165,11 +184,12 @@ def boundaries(source: TestedDataset) -> str:
 
 def counts(source: TestedDataset) -> str:
     """Check the number of videos against the expected one."""
-    found = {split: len(source.videos(split)) for split in SPLITS}
-    said = ", ".join(f"{found[split]:,} of {source.kind.expected[split]:,} {split} videos" for split in SPLITS)
+    expected = source.kind.expected
+    found = {split: len(source.videos(split)) for split in source.opened.splits}
+    said = ", ".join(f"{count:,} of {expected[split]:,} {split} videos" for split, count in found.items())
     whole = source.kind.makes_itself
     require(
-        all(found[s] == source.kind.expected[s] if whole else found[s] <= source.kind.expected[s] for s in SPLITS),
+        all(count == expected[split] if whole else count <= expected[split] for split, count in found.items()),
         said,
         "correct expected: the number of videos of a complete copy",
     )

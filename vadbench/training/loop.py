@@ -28,7 +28,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.inputs import TrainingVideo
 from vadbench.method import Method
 from vadbench.training.batches import prefetched
-from vadbench.training.optimisers import adamw, learning_rate
+from vadbench.training.optimisers import Optimisers, planned_steps
 
 STATE = "training.safetensors"
 
@@ -55,10 +55,11 @@ def fit(
         ConfigError: the batch does not fit the data.
     """
     device = method.task.device
-    optimiser = adamw(method, recipe)
-    own_rates = [group["lr"] / recipe.learning_rate for group in optimiser.param_groups]
+    planned = planned_steps(recipe, samples, method.task.classes.normal)
+    optimisers = Optimisers(method, recipe, planned)
     loss = torch.compile(method.loss) if recipe.compile else method.loss
-    log, best = _resume(method, optimiser, folder / STATE, device)
+    log, best = _resume(method, optimisers, folder / STATE, device)
+    done = sum(line["steps"] for line in log)
 
     def look(epoch: int, steps: int) -> float:
         assert judge is not None
@@ -66,41 +67,47 @@ def fit(
         with torch_draws(device, Purpose.LOOK, seed, MAIN_STAGE, epoch, steps):
             return best.look(method, judge)
 
-    for epoch in range(len(log), recipe.epochs):
-        progress("training", epoch, recipe.epochs)
-        rate = learning_rate(recipe, epoch)
-        for group, factor in zip(optimiser.param_groups, own_rates, strict=True):
-            group["lr"] = rate * factor
+    for epoch in range(len(log), planned.epochs):
+        progress("training", epoch, planned.epochs)
+        rates: dict[str, float] = {}
         torch.manual_seed(torch_seed([seed, epoch]))
         sums: dict[str, float] = {}
         looks: list[float] = []
         steps = 0
         method.train()
         for batch in prefetched(method, samples, recipe, seed, epoch):
+            now = optimisers.schedule(epoch, done + steps)
+            rates = rates or now
             with arithmetic(recipe.precision):
                 with autocast(recipe.precision, device):
                     terms = loss(batch)
                 losses = torch.stack([t.float().reshape(()) for t in terms.values()])  # type: ignore[union-attr]
-                optimiser.zero_grad(set_to_none=True)
+                optimisers.zero_grad()
                 losses.sum().backward()  # type: ignore[no-untyped-call]
             # Read once a step, and behind the backward pass, which a GPU would have to be given late otherwise.
             values = dict(zip(terms, losses.tolist(), strict=True))
             _require_finite(values, epoch, steps)
-            optimiser.step()
+            optimisers.step()
             for name, value in {**values, "total": math.fsum(values.values())}.items():
                 sums[name] = sums.get(name, 0.0) + value
             if judge and recipe.look_every and steps and steps % recipe.look_every == 0:
                 looks.append(look(epoch, steps))
             steps += 1
-        line = {"epoch": epoch, "learning_rate": rate, "steps": steps, "loss": {k: v / steps for k, v in sums.items()}}
+        done += steps
+        line = {
+            "epoch": epoch,
+            "learning_rate": next(iter(rates.values())) if len(rates) == 1 else rates,
+            "steps": steps,
+            "loss": {k: v / steps for k, v in sums.items()},
+        }
         if judge:
             looks = looks or [look(epoch, steps)]
             if recipe.rollback:
                 method.load_state_dict(best.weights)
         log.append(line | ({"looks": looks} if judge else {}))
-        _save(method, optimiser, log, best, folder / STATE)
+        _save(method, optimisers, log, best, folder / STATE)
         write_text(folder / TRAINING_LOG, "".join(json.dumps(line) + "\n" for line in log))
-    progress("training", recipe.epochs, recipe.epochs)
+    progress("training", planned.epochs, planned.epochs)
     if best.weights:
         method.load_state_dict(best.weights)
     method.eval()
@@ -151,16 +158,15 @@ def _require_finite(values: Mapping[str, float], epoch: int, step: int) -> None:
         )
 
 
-def _save(method: Method, optimiser: torch.optim.Optimizer, log: list[dict[str, Any]], best: _Best, path: Path) -> None:
+def _save(method: Method, optimisers: Optimisers, log: list[dict[str, Any]], best: _Best, path: Path) -> None:
     tensors = {f"method.{k}": v for k, v in method.state_dict().items()}
     tensors |= {f"best.{k}": v for k, v in best.weights.items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
+    tensors |= {f"optimiser.{k}": v for k, v in optimisers.state().items()}
     write_tensors(path, tensors, {"log": json.dumps(log), "best": repr(best.value)})
 
 
 def _resume(
-    method: Method, optimiser: torch.optim.Optimizer, path: Path, device: torch.device
+    method: Method, optimisers: Optimisers, path: Path, device: torch.device
 ) -> tuple[list[dict[str, Any]], _Best]:
     if not path.is_file():
         return [], _Best()
@@ -173,10 +179,5 @@ def _resume(
         raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
     method.load_state_dict({k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")})
     best = {k.removeprefix("best."): v.to(device) for k, v in tensors.items() if k.startswith("best.")}
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimisers.load({k.removeprefix("optimiser."): v for k, v in tensors.items() if k.startswith("optimiser.")})
     return log, _Best(value, best)

@@ -11,9 +11,13 @@ from typing import ClassVar
 from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
-from vadbench.dataset import SPLITS, Dataset, Segment, Split, Video
+from vadbench.dataset import Dataset, Segment, Split, Video
 
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
+_ID_LISTS: Mapping[Split, list[str]] = {
+    "train": ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"],
+    "test": ["Anomaly_Test.txt"],
+}
 OVERRUN = 2
 """Frames that an interval may end past its video: five of UCF-Crime's and one of XD-Violence's do, by no more than this
 (our decision: further, the annotation and the frame counts do not belong together)."""
@@ -115,7 +119,12 @@ class ListedDataset(Dataset):
         return self._read[path]
 
     def _csv_list(self, split: Split) -> Path | None:
-        """Return VadCLIP's list of a split: "test" in its name marks the test list, AnomalyCLIP's class csv is none."""
+        """Return VadCLIP's list of a split: "test" in its name marks the test list, AnomalyCLIP's class csv is none.
+
+        VadCLIP has none of a validation split.
+        """
+        if split == "validation":
+            return None
         lists = [p for p in find_files(self.root, "*.csv") if "label" not in p.name.lower()]
         lists = [p for p in lists if ("test" in p.name.lower()) == (split == "test")]
         if len(lists) > 1:
@@ -126,7 +135,7 @@ class ListedDataset(Dataset):
 
     def _id_list_entries(self, split: Split) -> list[ListEntry]:
         """Return the entries of AnomalyCLIP's lists, whose lines end in class ids."""
-        names = ["Anomaly_Test.txt"] if split == "test" else ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"]
+        names = _ID_LISTS.get(split, [])
         found = []
         for name in names:
             lists = (self._list(path) for path in find_files(self.root, name))
@@ -210,7 +219,7 @@ class ListedDataset(Dataset):
     def paths(self, entries: Sequence[ListEntry], split: Split) -> dict[str, Path | None]:
         """Return each video's file or folder of frames; missing, double and unlisted ones are noted."""
         if self._files is None:
-            lists = [self.entries(s, boundaries) for s in SPLITS for boundaries in self.readings]
+            lists = [self.entries(s, boundaries) for s in self.splits for boundaries in self.readings]
             self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
         if extra := self._files.unlisted():
             self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
