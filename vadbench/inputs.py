@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -102,9 +102,9 @@ class VideoInput:
             streams: further streams by name, spread evenly over the video.
         """
         count = rows.shape[-2]
-        made = {"clip": StreamInput(lambda: rows, count, stride)}
+        made = {"clip": StreamInput(partial(_itself, rows), count, stride)}
         for other, own in streams.items():
-            made[other] = StreamInput(_giving(own), own.shape[-2], count * stride / own.shape[-2])
+            made[other] = StreamInput(partial(_itself, own), own.shape[-2], count * stride / own.shape[-2])
         return cls(name=name, row_count=count, stride=stride, frame_count=count * stride, streams=made, seed=seed)
 
     @property
@@ -197,8 +197,8 @@ class VideoInput:
         return generator(Purpose.SCORE, self.seed, *place, *((self.first_row,) if self.first_row else ()))
 
 
-def _giving(value: Any) -> Callable[[], Any]:
-    return lambda: value
+def _itself(rows: Any) -> Any:
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)

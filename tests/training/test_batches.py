@@ -12,7 +12,9 @@ from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.batches import batches, prefetched, weak_labels
+from vadbench.training.batches import batches, weak_labels
+from vadbench.training.prefetching import BatchLoader
+from vadbench.training.views import BatchPlan
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
 RECIPE = Recipe(batch_size=4)
@@ -40,6 +42,10 @@ def videos(abnormal=6, normal=9, dtype=np.float32, seen=lambda number: None):
     carried = [("Fall", "Fire")[: 1 + i % 2] if i < abnormal else ("Normal",) for i in range(len(rows))]
     made = [labelled(r, c, TABLE, f"v{i}") for i, (r, c) in enumerate(zip(rows, carried, strict=True))]
     return [v.with_line(replace(v.stream("clip"), read=lambda i=i: read(i))) for i, v in enumerate(made)]
+
+
+def prefetched(method, samples, recipe, seed, epoch):
+    return BatchLoader(method, BatchPlan(samples, 1, recipe, seed)).epoch(epoch)
 
 
 def test_balanced_batches_hold_abnormal_then_normal_videos():

@@ -73,6 +73,13 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @options.clip_weights
 @options.device
 @options.out
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    help="Processes that read training samples ahead; 0: a thread. Results are the same.",
+)
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin

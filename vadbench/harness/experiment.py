@@ -71,6 +71,7 @@ class Request:
     device: str = "auto"
     out: Path = DEFAULT_OUT
     trained: str | None = None
+    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Experiment:
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
     :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
-    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``used`` grows by
-    the parts of the CLIP that the method asks for.
+    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``workers`` is how
+    many processes make training samples. ``used`` grows by the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -97,6 +98,7 @@ class Experiment:
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
     normal_segments: bool = False
+    workers: int = 0
     used: set[str] = field(default_factory=set, compare=False)
 
     @property
@@ -250,6 +252,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
+        workers=request.workers,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from vadbench.harness.training import Training, evaluation_identity, open_traini
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.training.loop import STATE
+from vadbench.training.stages import STAGES
 
 
 def run(experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False) -> Outcome:
@@ -56,7 +57,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         place = folder.evaluation(evaluation)
         record = _run(experiment, training, evaluation, test, place, progress)
         write_record(place, record)
-        (folder.path / STATE).unlink(missing_ok=True)
+        shutil.rmtree(folder.path / STAGES, ignore_errors=True)
         return Outcome(place, record, reused=False)
 
 
