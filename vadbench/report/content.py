@@ -183,6 +183,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     asked = {k: record.fingerprint[k] for k in ("stride", "pooling", "crops", "dtype") if k in record.fingerprint}
     words = (f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in asked.items())
     yield "features", (", ".join(words) or "unknown") if of_features else features_words(record)
+    for name, stream in record.streams.items():
+        yield f"stream {name}", f"{stream.fingerprint.get('encoder')}, {stream.dim} wide, a row every {stream.spacing}"
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
     yield "commit", str(record.environment.get("commit", "unknown"))
     yield "key", record.key
