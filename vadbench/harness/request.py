@@ -51,7 +51,6 @@ class Request:
     device: str = "auto"
     out: Path = DEFAULT_OUT
     trained: str | None = None
-    workers: int = 0
 
 
 @dataclass(frozen=True)
