@@ -16,10 +16,9 @@ from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
-from vadbench.features.encoders import clip_fingerprint
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source, load_clip_of
+from vadbench.harness.clips import clip_notes, clip_source, open_clip_of
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import with_descriptions
 from vadbench.method import Method, Task, build_method, require_trainable
@@ -89,7 +88,7 @@ def open_trained(
     method_class = registry.method(info.method)
     config = trained_config(info, method_class.Config, registry.version(info.method))
     assert info.clip is not None
-    clip = load_clip_of(info.clip, run, clip_model, clip_weights, device)
+    clip = open_clip_of(info.clip, run, clip_model, clip_weights, lambda: device)
     notes = clip_notes(clip.source)
     fingerprint = _features(info, run, config, clip, notes)
     method = _built(method_class, config, info.class_table(), clip, device)
