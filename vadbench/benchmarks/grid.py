@@ -21,7 +21,8 @@ from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 
 if TYPE_CHECKING:
-    from vadbench.harness.experiment import Experiment, Request
+    from vadbench.harness.experiment import Experiment
+    from vadbench.harness.request import Request
 
 CLAIMS = ".cells"
 """Folder under ``--out`` with a lock for each cell."""
@@ -184,7 +185,7 @@ def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
 
 def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
     """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
-    from vadbench.harness.experiment import Request
+    from vadbench.harness.request import Request
 
     rules = protocol_changes(cell.settings)
     return Request(
