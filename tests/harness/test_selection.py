@@ -11,7 +11,7 @@ from places import PLUGIN
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.harness.selection import hold_out, video_auc
-from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.video_scores import VideoScores
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 

@@ -31,9 +31,8 @@ from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_n
 from vadbench.harness.environment import choose_device
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.given_features import ClipDemand, GivenFeatures
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
 from vadbench.harness.provision import Provision, provide
-from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
@@ -72,7 +71,6 @@ class Request:
     device: str = "auto"
     out: Path = DEFAULT_OUT
     trained: str | None = None
-    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,8 @@ class Experiment:
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
     :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
-    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``workers`` is how
-    many processes make training samples. ``used`` grows by the parts of the CLIP that the method asks for.
+    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``used`` grows by
+    the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -99,7 +97,6 @@ class Experiment:
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
     normal_segments: bool = False
-    workers: int = 0
     used: set[str] = field(default_factory=set, compare=False)
 
     @property
@@ -253,7 +250,6 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
-        workers=request.workers,
     )
 
 
