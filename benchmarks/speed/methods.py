@@ -40,7 +40,7 @@ from vadbench.harness import environment
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
 from vadbench.training.loop import arithmetic, autocast
-from vadbench.training.optimisers import adamw
+from vadbench.training.optimisers import build_optimiser
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
@@ -188,7 +188,7 @@ def step(
 ) -> Callable[[], None]:
     """A training step as in :func:`vadbench.training.loop.fit`: loss, gradients, AdamW."""
     method.train()
-    optimiser = adamw(method, method.config.recipe, fused)
+    optimiser = build_optimiser([p for g in method.groups().values() for p in g], method.config.recipe, fused)
 
     def run() -> None:
         with arithmetic(precision):

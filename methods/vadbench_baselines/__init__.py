@@ -40,4 +40,10 @@ def vadbench_methods() -> list[MethodSpec]:
             "Sultani, Chen and Shah, Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
             "vadbench_baselines.config:MilConfig",
         ),
+        MethodSpec(
+            "motion-energy",
+            "how much the picture changes from frame to frame, without features",
+            "vadbench_baselines.motion:MotionEnergy",
+            config="vadbench_baselines.config:MotionConfig",
+        ),
     ]

@@ -6,6 +6,7 @@ Sources: "Dong" is "CLIP: Assisted Video Anomaly Detection", ICPRAM 2024; "Sulta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -140,7 +141,7 @@ class MilRecipe(Recipe):
     @classmethod
     def _both_kinds(cls, sampler: str) -> str:
         if sampler == "mixed":
-            raise ValueError("must be 'balanced' or 'paired': the loss ranks abnormal videos above normal ones")
+            raise ValueError("must be 'balanced', 'paired' or 'cycled': the loss ranks abnormal above normal videos")
         return sampler
 
 
@@ -187,3 +188,20 @@ class MilConfig(MethodConfig):
 
     def needs(self) -> Needs:
         return replace(super().needs(), streams=self.streams)
+
+
+class MotionConfig(MethodConfig):
+    """Settings of ``motion-energy``, a baseline of ours."""
+
+    dataset_defaults = {"synthetic": {"rows": {"stride": 4}}, "ucsdped2": {"rows": {"stride": 4}}}
+
+    rows: Rows = Rows(stride=16)
+    size: int = Field(64, ge=1, description="pixels of the longer side of the small grey picture, at most")
+    half: float = Field(2.0, gt=0, description="grey levels of mean change whose score is 0.5")
+
+    def needs(self) -> Needs:
+        return Needs(streams=(), frames=True, supervision="training-free", lookahead=0)
+
+    def named_classes(self) -> Sequence[str]:
+        """Return no names: it tells only the unusual from the usual."""
+        return []

@@ -26,7 +26,6 @@ class MotionEnergy(Method):
     """
 
     Config = MotionConfig
-    dataset_defaults = {"synthetic": {"rows": {"stride": 4}}, "ucsdped2": {"rows": {"stride": 4}}}
 
     @property
     def reach(self) -> Reach:

@@ -66,9 +66,9 @@ def write(folder, layout):
     return folder
 
 
-def run_counted(counted, tmp_path, features, layout, *settings, **options):
+def run_counted(counted, tmp_path, features, layout, *settings, method="linear", **options):
     request = Request(
-        "linear", "tiny", ("recipe.epochs=2", *settings), features=features, features_layout=layout, clip_model="small",
+        method, "tiny", ("recipe.epochs=2", *settings), features=features, features_layout=layout, clip_model="small",
         clip_weights="random:0", device="cpu", out=tmp_path / "runs", **options,
     )  # fmt: skip
     experiment = open_experiment(request, Registry(files=[PLUGIN]), counted.progress)
@@ -103,10 +103,14 @@ def test_pooled_rows_are_made_of_what_one_opening_gives(tmp_path, opens, pooling
         assert set(counted.values()) <= {1}, name
 
 
-def test_what_was_looked_at_before_is_not_opened_for_its_length_again(tmp_path, monkeypatch, opens):
+@pytest.mark.parametrize(("method", "sampled"), [("linear", 0), ("texts", 3)])
+def test_what_was_looked_at_before_is_not_opened_for_its_length_again(tmp_path, monkeypatch, opens, method, sampled):
     monkeypatch.setattr("vadbench.base.files.SETTLED_NS", 0)
     monkeypatch.setattr("vadbench.features.preflight._VIDEOS", 3)
     features = write(tmp_path / "features", "vadclip")
-    every = run_counted(opens(), tmp_path, features, "vadclip", "rows.stride=16", crop="1")["checking features"]
-    sampled = run_counted(opens(), tmp_path, features, "vadclip", "rows.stride=16", crop="1")["checking features"]
-    assert (len(every), len(sampled)) == (len(NAMES) * CROPS, 3)
+    first, second = (
+        run_counted(opens(), tmp_path, features, "vadclip", "rows.stride=16", method=method, crop="1") for _ in range(2)
+    )
+    assert len(first["checking features"]) == len(NAMES) * CROPS
+    # Only what is compared with texts is looked at again.
+    assert len(second["checking features"]) == sampled

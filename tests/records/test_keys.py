@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, create_model
 
 from vadbench.base.config import Settings, resolve
 from vadbench.base.fields import Introduced, fields
+from vadbench.base.hashing import digest
 from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench.base.naming import is_of, same
 from vadbench.plugins.registry import installed
@@ -193,6 +194,18 @@ def test_older_records_are_restored_wherever_their_settings_lie(name, introduced
     new = restored(config(newer), old.model_dump(mode="json"))
     assert getattr(new.named["a"], name) == getattr(new.many[1], name) == getattr(new.either, name) == introduced
     assert trained(new) == trained(old)
+
+
+def test_the_settings_that_come_with_methods_are_hashed_as_ever():
+    """A digest that changes names every training of the method anew: only a changed default may do that."""
+    found = {}
+    for name in installed().specs("method"):
+        model = installed().method_config(name)
+        for dataset in ["", *model.dataset_defaults]:
+            config = resolve(model, model.dataset_defaults.get(dataset, {}), environment={})
+            found[f"{name} {dataset}".strip()] = digest(key_values(config))
+    known = json.loads(Path(__file__).with_name("key_digests.json").read_text())
+    assert {name: found.get(name) for name in known} == known
 
 
 FIRST_EDITION = json.loads(Path(__file__).with_name("key_fields.json").read_text())

@@ -37,7 +37,8 @@ def test_every_method_was_run_on_both_data_sets_under_three_seeds(quick):
         assert not table.missing
         assert "commit" in table.made and "torch" in table.made
         assert [column.metric for column in table.columns] == METRICS
-        assert {row.label for row in table.rows} == set(installed().specs("method"))
+        # motion-energy came later, and has a table of its own: no features, no family in common.
+        assert {row.label for row in table.rows} == set(installed().specs("method")) - {"motion-energy"}
         for row in table.rows:
             for cell in row.cells:
                 found = cell.reproduced

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from vadbench.base.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
-from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth
+from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth, names_inside
 from vadbench.base.naming import NAME, SettingPath, defaults, flatten, joined, read_value, split_name, written
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def resolve(
         for name, value in pairs():
             place = split_name(name)
             if not is_known(place, known):
-                raise ConfigError(f"unknown setting '{name}' in {source}{did_you_mean(name, field_names(model))}")
+                near = [*field_names(model), *map(joined, names_inside(place, known))]
+                raise ConfigError(f"unknown setting '{name}' in {source}{did_you_mean(name, near)}")
             _put(known, values, place, value)
             given = {p: v for p, v in given.items() if p[: len(place)] != place} | {place: (source, value)}
     try:

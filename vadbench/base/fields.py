@@ -27,6 +27,7 @@ class Setting:
         section: the class of its own settings where it is a section.
         optional: whether it is no section by default: it has a value of its own as well.
         table: whether it takes a table whose keys are not declared.
+        entries: the class of settings that each entry of this table is, where it is one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Setting:
     section: type[BaseModel] | None
     optional: bool
     table: bool
+    entries: type[BaseModel] | None = None
 
 
 def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> Iterator[Setting]:
@@ -48,7 +50,8 @@ def fields(model: type[BaseModel], prefix: str = "", above: tuple[type[BaseModel
         # A class may contain itself: the names of its fields would have no end.
         if section in above:
             section = None
-        yield Setting(prefix + name, info, section, not isinstance(default, BaseModel | Mapping), _holds_table(members))
+        optional = not isinstance(default, BaseModel | Mapping)
+        yield Setting(prefix + name, info, section, optional, _holds_table(members), _entries(members))
         if section is not None:
             yield from fields(section, f"{prefix}{name}.", (*above, model))
 
@@ -65,7 +68,24 @@ def known_settings(model: type[BaseModel]) -> dict[tuple[str, ...], Setting]:
 
 def is_known(place: tuple[str, ...], known: Mapping[tuple[str, ...], Setting]) -> bool:
     """Return True if a name is that of a setting, or of an entry of a table that a setting holds."""
-    return place in known or any(s.table and place[: len(p)] == p for p, s in known.items())
+    if place in known:
+        return True
+    for table, setting in known.items():
+        if setting.table and place[: len(table)] == table:
+            inside = place[len(table) + 1 :]
+            if setting.entries is None or not inside or is_known(inside, known_settings(setting.entries)):
+                return True
+    return False
+
+
+def names_inside(place: tuple[str, ...], known: Mapping[tuple[str, ...], Setting]) -> list[tuple[str, ...]]:
+    """Return the names that a table's entry may have where ``place`` names one that it has not."""
+    return [
+        (*place[: len(table) + 1], *inside)
+        for table, setting in known.items()
+        if setting.entries is not None and place[: len(table)] == table and len(place) > len(table)
+        for inside in known_settings(setting.entries)
+    ]
 
 
 def choices(annotation: Any) -> list[Any] | None:
@@ -136,6 +156,11 @@ def _holds_table(members: Collection[Any]) -> bool:
         k in (Any, object) or is_typeddict(k) or (isinstance(k, type) and (issubclass(k, Mapping) or is_dataclass(k)))
         for k in kinds
     )
+
+
+def _entries(members: Collection[Any]) -> type[BaseModel] | None:
+    values = (types[1] for types in _arguments(members, Mapping) if len(types) == 2)
+    return next((v for v in values if isinstance(v, type) and issubclass(v, BaseModel)), None)
 
 
 def _takes_truth(member: Any) -> bool:

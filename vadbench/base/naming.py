@@ -94,7 +94,7 @@ def changed_names(settings: BaseModel, usual: BaseModel) -> list[str]:
         away |= flatten(defaults(section, mode="json"), f"{name}.")
         del away[name]
     found = [name for name, value in here.items() if name not in away or not same(away[name], value)]
-    found += [name for name in away if name not in here and not any(is_of(name, f) for f in found)]
+    found += [n for n in away if n not in here and not any(is_of(n, f) or is_of(f, n) for f in found)]
     return found + [name for name in begun if not any(is_of(f, name) for f in found)]
 
 

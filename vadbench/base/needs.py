@@ -48,6 +48,11 @@ class Needs:
     writes: bool = False
 
     @property
+    def learns(self) -> bool:
+        """True if it is given training videos."""
+        return self.supervision in ("weak", "one-class")
+
+    @property
     def reads(self) -> Reading:
         """What its scores are made from."""
         return "features" if self.streams else "frames" if self.frames else "none"

@@ -12,6 +12,7 @@ from vadbench.base.config import Settings, resolve
 from vadbench.base.errors import VadbenchError
 from vadbench.base.locations import cache_root, find_data_root
 from vadbench.base.method_config import MethodConfig
+from vadbench.base.needs import Needs
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
@@ -58,7 +59,9 @@ class Today:
         return there.inputs == self.inputs[split]
 
 
-def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None], Mapping[Split, str]]) -> Today:
+def today(
+    cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None, Needs], Mapping[Split, str]]
+) -> Today:
     """Return the versions, settings and data that a run of a cell would use now.
 
     Args:
@@ -77,18 +80,19 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
     except VadbenchError:
         code, rules = "", None  # a missing data set is reported elsewhere
-    found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"))
+    found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"), config.needs())
     # Settings of training on another data set are checked with that training.
     own = {split: value for split, value in found.items() if split == "test" or cell.training == cell}
     return Today(registry.version(cell.method), config, rules, code, own)
 
 
 def inputs_here(
-    site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None
+    site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None, needs: Needs
 ) -> dict[Split, str]:
-    """Return digests of the current inputs of each split; empty if the data are absent or damaged, as a run reports."""
+    """Return digests of the current inputs of each split for a method with such needs; empty if the data are absent or
+    damaged, as a run reports."""
     from vadbench.harness.given_features import GivenFeatures
-    from vadbench.harness.provision import current_inputs
+    from vadbench.harness.present_inputs import current_inputs
 
     try:
         kind = registry.dataset(dataset)
@@ -98,7 +102,7 @@ def inputs_here(
         rules = protocol(protocol_name, registry).on(dataset, subset=subset)
         features = dict(site.features).get(dataset)
         given = None if features is None else GivenFeatures(features, dict(site.layouts).get(dataset))
-        return current_inputs(found, rules, given, cache_root())
+        return current_inputs(found, rules, given, cache_root(), needs=needs)
     except VadbenchError:
         return {}
 

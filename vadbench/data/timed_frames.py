@@ -52,7 +52,7 @@ class FrameCounts:
 class FrameDecoder:
     """Decodes a video for a method: from any frame on, every so many, one pass at a time and one frame in memory.
 
-    Every call begins anew and closes the pass before. Pickling takes the place and the length along, and no pass.
+    Every call begins anew and closes the pass before. A copy, pickled or not, has no pass of its own yet.
 
     Args:
         path: the video file or the folder of images.
@@ -62,6 +62,16 @@ class FrameDecoder:
     def __init__(self, path: Path, extent: VideoExtent) -> None:
         self._path, self._extent = path, extent
         self._going: ShownFrames | None = None
+
+    @property
+    def count(self) -> int:
+        """Frames of the video."""
+        return self._extent.frames
+
+    @property
+    def rate(self) -> float | None:
+        """Frames in a second, where that is known."""
+        return self._extent.rate
 
     def __reduce__(self) -> tuple[object, ...]:
         return FrameDecoder, (self._path, self._extent)

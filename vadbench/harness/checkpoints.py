@@ -44,7 +44,8 @@ class CheckpointInfo(BaseModel):
 
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
-    data set. ``streams`` are as in a record. ``train`` and ``validation`` are the videos that it was trained and
+    data set. ``streams`` are as in a record; without features ``dim`` is 0, without a CLIP there is no ``clip``.
+    ``train`` and ``validation`` are the videos that it was trained and
     selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
     ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
     which on a user's own videos count as anomalous, ``None`` where it was not measured: see
@@ -63,7 +64,7 @@ class CheckpointInfo(BaseModel):
     normal: int
     dim: int
     fingerprint: dict[str, Any]
-    clip: ClipEntry
+    clip: ClipEntry | None
     seed: int
     subset: str = "all"
     selection: Selection = "last"
@@ -150,6 +151,7 @@ def load_checkpoint(folder: Path, method: Method) -> None:
         found = load_file(os.fspath(path), device="cpu")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; train again") from error
+    method.resize({name: tensor.shape for name, tensor in found.items()})
     expected = method.state_dict()
     if wrong := mismatches(found, {k: v.shape for k, v in expected.items()}):
         raise CheckpointError(f"{path} does not fit {type(method).__name__}: {listed(wrong, 5, '; ')}")

@@ -9,7 +9,7 @@ import torch
 from vadbench.base.errors import CheckpointError
 from vadbench.clip import SMALL, Clip, ClipSource, load_clip
 from vadbench.clip.weights import is_file
-from vadbench.harness.checkpoints import CheckpointInfo
+from vadbench.harness.checkpoints import ClipEntry
 
 SMALL_CLIP_NOTE = (
     "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"
@@ -47,12 +47,12 @@ def clip_source(model: str | None, weights: str | None) -> ClipSource:
     return ClipSource(model or SMALL, weights or "")
 
 
-def load_clip_of(info: CheckpointInfo, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
+def load_clip_of(made: ClipEntry, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
     """Return the CLIP of a finished training, which records its hash.
 
     Args:
-        info: of the training.
-        run: its folder.
+        made: the record of it.
+        run: the training's folder.
         model: the user's name for the CLIP; the recorded name where neither this nor ``weights`` is given.
         weights: its weights; a record names those from a file by the file's name alone.
         device: where to compute.
@@ -60,14 +60,14 @@ def load_clip_of(info: CheckpointInfo, run: Path, model: str | None, weights: st
     Raises:
         CheckpointError: it is another CLIP, or it must be named.
     """
-    said = f"the run in {run} used the CLIP {info.clip.model} {info.clip.weights} with sha256 {info.clip.sha256[:12]}"
-    source = ClipSource(info.clip.model, info.clip.weights) if model is None else clip_source(model, weights)
+    said = f"the run in {run} used the CLIP {made.model} {made.weights} with sha256 {made.sha256[:12]}"
+    source = ClipSource(made.model, made.weights) if model is None else clip_source(model, weights)
     if model is None and weights is not None:
-        source = ClipSource(info.clip.model, weights)
+        source = ClipSource(made.model, weights)
     elif model is None and is_file(source.weights) and not Path(source.weights).is_file():
         raise CheckpointError(f"{said}, a file that is not here; name it with --clip-weights")
     clip = load_clip(source, device)
-    if clip.weights_sha256 != info.clip.sha256:
+    if clip.weights_sha256 != made.sha256:
         raise CheckpointError(
             f"{said}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"
         )

@@ -23,10 +23,10 @@ from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import SCORES
 from vadbench.records.scores import save_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 from vadbench.scoring.windows import window_rows
 
 
@@ -46,7 +46,13 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
     if method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
     return ScoredSplit(
-        scores, videos, provision.fingerprint.stride, classes, experiment.protocol, experiment.normal_segments
+        scores,
+        videos,
+        provision.stride,
+        classes,
+        experiment.protocol,
+        experiment.normal_segments,
+        experiment.config.needs().unit_scores,
     )
 
 

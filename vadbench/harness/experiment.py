@@ -12,26 +12,27 @@ from typing import Any, Literal
 import torch
 
 from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
-from vadbench.base.errors import ConfigError
+from vadbench.base.errors import ConfigError, PluginError
 from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
-from vadbench.base.needs import CLIP_STREAM, Facts
+from vadbench.base.needs import Facts
+from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import SPLITS, Dataset
+from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
+from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.given_features import ClipDemand, GivenFeatures
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
 from vadbench.harness.provision import Provision, provide
-from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
@@ -88,7 +89,7 @@ class Experiment:
     config: MethodConfig
     dataset: Dataset
     provision: Provision
-    clip: Clip
+    clip: Clip | None
     protocol: Protocol
     changed: Sequence[str]
     device: torch.device
@@ -115,7 +116,9 @@ class Experiment:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        return self.provision.fingerprint.to_dict()
+        """What made the features in a record, empty without any."""
+        made_by = self.provision.fingerprint
+        return {} if made_by is None else made_by.to_dict()
 
     @property
     def streams(self) -> dict[str, StreamRecord]:
@@ -124,29 +127,39 @@ class Experiment:
 
     @property
     def clip_source(self) -> dict[str, str]:
-        """The CLIP in a record: weights from a file are named by the file's name, and by their hash."""
+        """The CLIP in a record, if any: weights from a file are named by the file's name, and by their hash."""
+        if self.clip is None:
+            return {}
         source = self.clip.source
         return {"model": source.model, "weights": weights_name(source.weights), "sha256": self.clip.weights_sha256}
 
     def text(self) -> TextTower:
-        """Return CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is."""
+        """Return CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is.
+
+        Raises:
+            PluginError: no CLIP is part of the experiment.
+        """
+        if self.clip is None:
+            raise PluginError(
+                f"'{self.method_name}' asks for CLIP's text, and no CLIP is loaded for it; name CLIP's stream in its"
+                " needs(), and say text=True"
+            )
         self.used.add("text")
         return self.clip.text
 
     def without_folders(self, text: str) -> str:
         """Return a text for a record, without the folders of this machine."""
-        beside = [stream.source.folder for stream in self.provision.streams.values()]
-        folders = [self.dataset.root, self.provision.features.folder, *beside, self.out, cache_root()]
+        folders = [self.dataset.root, *self.provision.folders, self.out, cache_root()]
         return without_folders(text, [*folders, Path.cwd(), Path.home()])
 
     def notes(self) -> list[str]:
         """Return the notes that a reader of the results needs before comparing them."""
         made_by, trained = self.provision.fingerprint, self.config.recipe is not None
         # Features of unknown origin are only compared with the CLIP; it need not have made them.
-        origin = clip_notes(self.clip.source) if made_by.known else []
-        if not origin and "text" in self.used:
+        origin = clip_notes(self.clip.source) if self.clip and made_by and made_by.known else []
+        if not origin and self.clip and "text" in self.used:
             origin = text_notes(self.clip.source)
-        crops = training_notes(made_by, self.config.rows.crops) if trained else []
+        crops = training_notes(made_by, self.config.rows.crops) if trained and made_by else []
         return [self.without_folders(note) for note in (*origin, *crops, *self.provision.notes)]
 
 
@@ -181,34 +194,46 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
     changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
-    wanted = config.needs().streams
+    needs = config.needs()
+    wanted = needs.streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
     if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     device = choose_device(request.device)
     make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
-    if start.trained is None or start.info is None:
-        clip = load_clip(clip_source(request.clip_model, request.clip_weights), device)
+    clip = _clip(request, start, device) if wanted else None
+    # Validation videos are looked at only by a training that selects weights.
+    splits: Sequence[Split] = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
+    if clip is None:
+        provision = provide_without_features(
+            dataset,
+            config.rows,
+            needs,
+            cache_root(),
+            rules,
+            splits,
+            allow_incomplete=request.allow_incomplete,
+            progress=progress,
+        )
     else:
-        clip = load_clip_of(start.info, start.trained, request.clip_model, request.clip_weights, device)
-    provision = provide(
-        dataset,
-        config.rows,
-        clip,
-        cache_root(),
-        rules,
-        None if features is None else GivenFeatures(features, request.features_layout),
-        # Validation videos are looked at only by a training that selects weights.
-        splits=SPLITS if rules.selection == "validation" and start.info is None else ("train", "test"),
-        line=wanted[0] if wanted else CLIP_STREAM,
-        streams=streams,
-        asked=ClipDemand(config.needs().text, named=request.clip_model is not None or request.clip_weights is not None),
-        # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
-        crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
-        allow_incomplete=request.allow_incomplete,
-        progress=progress,
-    )
+        provision = provide(
+            dataset,
+            config.rows,
+            clip,
+            cache_root(),
+            rules,
+            None if features is None else GivenFeatures(features, request.features_layout),
+            splits=splits,
+            line=wanted[0],
+            streams=streams,
+            asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),
+            # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
+            crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
+            needs=needs,
+            allow_incomplete=request.allow_incomplete,
+            progress=progress,
+        )
     return Experiment(
         method_name=start.method,
         method=method,
@@ -216,8 +241,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         config=config,
         dataset=dataset,
         provision=provision,
-        clip=clip,
-        protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.fingerprint.regions else rules,
+        clip=None if provision.foreign else clip,
+        protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.regions else rules,
         # The crop that was asked for, and not that features of regions are scored by their maximum.
         changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],
         device=device,
@@ -274,14 +299,20 @@ def _config(
     return config
 
 
+def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip:
+    """Return the CLIP that the user names, or that of the training to evaluate."""
+    if start.trained is None or start.info is None or start.info.clip is None:
+        return load_clip(clip_source(request.clip_model, request.clip_weights), device)
+    return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
+
+
 def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
     """Raise if a method must be trained and the data set is for testing alone.
 
     Raises:
         ConfigError: says how the method can be evaluated there.
     """
-    learns = config.needs().supervision in ("weak", "one-class")
-    if learns and start.info is None and "train" not in dataset.expected:
+    if config.needs().learns and start.info is None and "train" not in dataset.expected:
         raise ConfigError(
             f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
             f" and evaluate it with --from RUN --dataset {start.dataset}"
@@ -296,9 +327,11 @@ def _require_selection(method: str, rules: Protocol, config: MethodConfig, chang
         ConfigError: names the setting or the option.
     """
     if rules.selection == "last":
-        for name in changed if config.recipe is not None else ():
-            if name in ("recipe.look_every", "recipe.rollback") and getattr(config.recipe, name.partition(".")[2]):
-                raise ConfigError(f"{name} has no effect with --selection last; choose another rule, or leave it out")
+        for field in LOOK_FIELDS if config.recipe is not None else ():
+            if f"recipe.{field}" in changed and getattr(config.recipe, field) != getattr(Recipe(), field):
+                raise ConfigError(
+                    f"recipe.{field} has no effect with --selection last; choose another rule, or leave it out"
+                )
     elif not config.trains:
         raise ConfigError(f"'{method}' is not trained: there are no weights to select; leave --selection out")
 

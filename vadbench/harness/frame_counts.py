@@ -9,6 +9,7 @@ from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.base.types import Progress
 from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames
+from vadbench.data.timed_frames import FrameCounts, FrameDecoder
 from vadbench.dataset import Split, Video
 from vadbench.features.source import FeatureSource
 from vadbench.scoring.protocol import Protocol
@@ -82,6 +83,34 @@ def true_frames(source: FeatureSource, video: Video, rows: int) -> int | None:
         return declared_frames(video.path)
     except MediaError:  # its features are what is used
         return None
+
+
+def is_there(video: Video) -> bool:
+    """Return True if a video's file or folder of images is here."""
+    return video.path is not None and video.path.exists()
+
+
+def count_frames(
+    videos: Sequence[Video], cache: Path, leave_out: bool, progress: Progress
+) -> tuple[dict[str, FrameDecoder], list[str]]:
+    """Return decoders of the videos that have a file, all of whose frames were counted now or before, and what is wrong
+    with those that are left out.
+
+    Raises:
+        MediaError: a file is damaged, and is not left out.
+    """
+    counts, decoders, damaged = FrameCounts(cache / "frame_counts.jsonl"), {}, []
+    present = [(v.name, v.path) for v in videos if v.path is not None and is_there(v)]
+    for done, (name, path) in enumerate(present):
+        progress("counting frames", done, len(present))
+        try:
+            decoders[name] = FrameDecoder(path, counts.extent(path))
+        except DataError as error:
+            if not leave_out:
+                raise
+            damaged.append(str(error))
+    progress("counting frames", len(present), len(present))
+    return decoders, damaged
 
 
 def count_rows(folder: Path, name: str, counts: Mapping[str, int]) -> int:

@@ -10,30 +10,24 @@ from typing import Any
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.method_config import Rows
-from vadbench.base.needs import CLIP_STREAM
+from vadbench.base.needs import CLIP_STREAM, Needs
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
+from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, training_crops
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve, pooled_count, pooled_features
-from vadbench.features.source import FeatureSource, VerifiedFeatures
+from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.harness.frame_counts import video_lengths
-from vadbench.harness.given_features import (
-    CHECKED,
-    ClipDemand,
-    GivenFeatures,
-    choose_features,
-    open_given,
-    open_of_videos,
-)
+from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
-from vadbench.harness.streams import GivenStream, current_streams, lay_out, open_streams
+from vadbench.harness.streams import lay_out, open_streams
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Protocol
 
@@ -44,39 +38,75 @@ class Provision:
 
     Args:
         videos: the videos of each split that take part.
-        features: their features at the stride and pooling that the method asked for.
+        features: their features at the stride and pooling that the method asked for; ``None`` for one that reads none.
         fingerprint: that of the features; if their encoder is unknown, it has the digest of their values instead.
         frames: how long each video is.
         rows: number of rows of each video.
+        stride: frames from one row to the next.
         crop: which crop is scored, by the protocol's or the user's wish.
         scored: the crops of each test video that are scored.
-        identity: the source of each video's features: the id of its file, or of the values of given features.
+        identity: the source of each video's features: the id of its file, or of the values of given features; of a
+            method without features, the id of the file that it decodes.
         notes: remarks on the data for readers of the results.
         line: name of the stream that the features are.
         streams: the streams beside it, by name.
+        decoders: of the videos whose frames the method may ask for.
+        truth: the test videos with their annotation, for an oracle.
         foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
     videos: Mapping[Split, Sequence[Video]]
-    features: FeatureSource
-    fingerprint: Fingerprint
+    features: FeatureSource | None
+    fingerprint: Fingerprint | None
     frames: Mapping[str, int]
     rows: Mapping[str, int]
+    stride: int
     crop: CropRule
     scored: Mapping[str, Sequence[str]]
     identity: Mapping[str, str]
     notes: Sequence[str]
     line: str = CLIP_STREAM
     streams: Mapping[str, SideStream] = field(default_factory=dict)
+    decoders: Mapping[str, FrameDecoder] = field(default_factory=dict)
+    truth: Mapping[str, Video] = field(default_factory=dict)
     foreign: bool = False
 
     @property
     def joined(self) -> Joining:
         """How the scores of a video's crops are joined."""
-        return joining(self.features.fingerprint)
+        return "mean" if self.fingerprint is None else joining(self.fingerprint)
+
+    @property
+    def regions(self) -> bool:
+        """True if the features are of regions of the frames."""
+        return self.fingerprint is not None and self.fingerprint.regions is not None
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Widths of the streams, the time line first."""
+        own = {} if self.fingerprint is None else {self.line: self.fingerprint.dim}
+        return own | {name: stream.record.dim for name, stream in self.streams.items()}
+
+    @property
+    def spacings(self) -> dict[str, float]:
+        """Frames from one row to the next of the streams, the time line first."""
+        own: dict[str, float] = {} if self.fingerprint is None else {self.line: self.stride}
+        return own | {name: stream.spacing for name, stream in self.streams.items()}
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the features."""
+        own = [] if self.features is None else [self.features.folder]
+        return own + [stream.source.folder for stream in self.streams.values()]
+
+    def training_crops(self, name: str, which: str) -> Sequence[str]:
+        """Return the crops of a training video that are samples; without features one without a name."""
+        return ("",) if self.features is None else training_crops(self.features, name, which)
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the crops of training videos that are scored as those of the test videos are."""
+        if self.features is None:
+            return {name: ("",) for name in names}
         return {name: self.crop.like_test(self.features, name) for name in names}
 
     def record(self, dataset: Dataset, split: Split) -> SplitRecord:
@@ -86,8 +116,8 @@ class Provision:
             videos=len(videos),
             expected=dataset.expected[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
-            manifest=digest([_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
-            inputs=digest([_entry(v, *self._facts(v, spacings=False)) for v in videos]),
+            manifest=digest([manifest_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
+            inputs=digest([manifest_entry(v, *self._facts(v, spacings=False)) for v in videos]),
         )
 
     def _facts(self, video: Video, spacings: bool) -> list[Any]:
@@ -95,48 +125,13 @@ class Provision:
         return [self.identity[video.name], *stream_facts(self.streams, video.name, spacings)]
 
 
-def _entry(video: Video, *facts: Any) -> list[Any]:
+def manifest_entry(video: Video, *facts: Any) -> list[Any]:
     """Return the entry of a video in a manifest: its annotation, and what else is known."""
     return [
         *(video.name, list(video.labels), *facts),
         *([s.label, s.start, s.end] for s in video.segments),
         *([] if video.binary is None else [["binary", *video.binary]]),
     ]
-
-
-def current_inputs(
-    dataset: Dataset,
-    rules: Protocol,
-    given: GivenFeatures | None,
-    cache: Path,
-    streams: Mapping[str, GivenStream] | None = None,
-) -> dict[Split, str]:
-    """Return the present :attr:`vadbench.records.record.SplitRecord.inputs` of each split, without extracting anything.
-
-    Args:
-        dataset, rules, given, cache, streams: as for :func:`provide`.
-
-    Returns:
-        no entry for a split with a video that is not here.
-
-    Raises:
-        DataError: files contradict each other, or features that are given are damaged.
-    """
-    videos = participants(dataset, rules).videos
-    every = every_video(videos)
-    given = choose_features(dataset, every, given)
-    if given is None:
-        identity = {v.name: source_id(v.path) for v in every if v.path is not None and v.path.exists()}
-    else:
-        source = open_of_videos(given, every)
-        verified = VerifiedFeatures(cache / "features" / dataset.name / CHECKED)
-        identity = {name: verified.look(source, name).digest for name in source.names}
-    beside = current_streams(streams or {}, every, cache / "features" / dataset.name)
-    return {
-        split: digest([_entry(v, identity[v.name], *beside[v.name]) for v in own])
-        for split, own in videos.items()
-        if all(v.name in identity and v.name in beside for v in own)
-    }
 
 
 def provide(
@@ -152,6 +147,7 @@ def provide(
     streams: Mapping[str, GivenStream] | None = None,
     asked: ClipDemand,
     crop_asked: bool = False,
+    needs: Needs | None = None,
     allow_incomplete: bool = False,
     progress: Progress = silent,
 ) -> Provision:
@@ -171,13 +167,14 @@ def provide(
         streams: features of the streams beside it, by name.
         asked: what is asked of the CLIP.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
+        needs: of the method, where it is more than features: frames, the ground truth.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
     Raises:
         DataError: files are missing or contradict each other.
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
-    folder = cache / "features" / dataset.name
+    folder, needs = cache / "features" / dataset.name, needs or Needs()
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
@@ -189,15 +186,19 @@ def provide(
         videos, beside, of_streams = open_streams(
             streams or {}, dataset, made.videos, folder, allow_incomplete, progress
         )
+        videos, decoders, of_files = _decoded(dataset, videos, needs, cache, allow_incomplete, progress)
     source = made.source
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    trained = {v.name: training_crops(features, v.name, rows.crops) for v in videos.get("train", ())}
-    selected = {v.name: crop.like_test(features, v.name) for v in videos.get("validation", ())}
-    require_crops(laid, {**trained, **selected, **scored}, features.fingerprint.regions is not None)
+    learnt = {
+        v.name: [*training_crops(features, v.name, rows.crops), *crop.like_test(features, v.name)]
+        for v in every_video(videos)
+        if v.name not in scored
+    }
+    require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
@@ -205,13 +206,15 @@ def provide(
         replace(features.fingerprint, weights=made.weights),
         frames,
         {n: pooled_count(made.rows[n], source.fingerprint.stride, rows.stride, length) for n, length in frames.items()},
+        features.fingerprint.stride,
         crop,
         scored,
-        made.identity,
+        _with_files(made.identity, decoders, videos) if given else made.identity,
         [
             *listed.notes,
             *made.notes,
             *of_streams,
+            *of_files,
             *of_lengths,
             *of_spacing,
             *of_crops,
@@ -220,8 +223,36 @@ def provide(
         ],
         line,
         laid,
-        made.foreign,
+        decoders=decoders,
+        truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
+        foreign=made.foreign,
     )
+
+
+def _decoded(
+    dataset: Dataset,
+    videos: Mapping[Split, Sequence[Video]],
+    needs: Needs,
+    cache: Path,
+    leave_out: bool,
+    progress: Progress,
+) -> tuple[Mapping[Split, Sequence[Video]], dict[str, FrameDecoder], list[str]]:
+    """Return the videos that can be used, the decoders of a method that reads frames beside features, and notes."""
+    if not needs.frames:
+        return videos, {}, []
+    here = {v.name for v in every_video(videos) if is_there(v)}
+    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
+    decoders, damaged = count_frames(every_video(kept), cache, leave_out, progress)
+    sound, unsound = require_present(dataset, kept, decoders, "a file without damage", bool(damaged))
+    return sound, decoders, [*absent, *damaged, *unsound]
+
+
+def _with_files(
+    identity: Mapping[str, str], decoders: Mapping[str, FrameDecoder], videos: Mapping[Split, Sequence[Video]]
+) -> dict[str, str]:
+    """Return the identities of given features, with those of the files that are decoded beside them."""
+    paths = {v.name: v.path for v in every_video(videos) if v.name in decoders}
+    return dict(identity) | {n: f"{identity[n]} {source_id(path)}" for n, path in paths.items() if path is not None}
 
 
 def _extracted(

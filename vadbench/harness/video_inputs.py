@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from vadbench.base.needs import CLIP_STREAM
 from vadbench.dataset import ClassTable, Video
-from vadbench.features.crops import training_crops
 from vadbench.harness.provision import Provision
 from vadbench.inputs import StreamInput, TrainingData, TrainingVideo, VideoInput
 from vadbench.scoring.opened import open_videos
@@ -27,37 +28,62 @@ def training_data(
         which: the crops that are samples, as for :func:`vadbench.features.crops.training_crops`.
         seed: of the run.
     """
-    features, stride, samples = provision.features, provision.fingerprint.stride, []
+    samples = []
     for video in videos:
         labels, first = weak_labels(video.labels, classes)
-        name, count = video.name, provision.rows[video.name]
-        for crop in training_crops(features, name, which):
-            rows = StreamInput(partial(features.crop_rows, name, crop), count, stride)
-            sample = TrainingVideo(
-                name=name,
-                row_count=count,
-                stride=stride,
-                frame_count=provision.frames[name],
-                streams={provision.line: rows, **_beside(provision, name, crop)},
-                crop=crop,
-                seed=seed,
-                labels=labels,
-                first_class=first,
-            )
-            samples.append(sample)
+        for crop in provision.training_crops(video.name, which):
+            fields = _fields(provision, video.name, seed)
+            streams = _line(provision, video.name, crop) | _beside(provision, video.name, crop)
+            samples.append(TrainingVideo(**fields, streams=streams, crop=crop, labels=labels, first_class=first))
     return TrainingData(samples, classes)
 
 
 def scored_inputs(provision: Provision, crops: Mapping[str, Sequence[str]], seed: int) -> Iterator[list[VideoInput]]:
     """Yield the crops of each video that are scored, with every stream.
 
-    See :func:`vadbench.scoring.opened.open_videos`; files of the other streams are opened when they are read.
+    See :func:`vadbench.scoring.opened.open_videos`; files of the other streams are opened when they are read. An oracle
+    is handed the truth of each.
     """
+    if provision.features is None:
+        for name in crops:
+            yield [VideoInput(**_fields(provision, name, seed), truth=provision.truth.get(name))]
+        return
     for videos in open_videos(provision.features, crops, provision.frames, seed):
         yield [
-            replace(v, streams={provision.line: v.streams[CLIP_STREAM], **_beside(provision, v.name, v.crop)})
+            replace(
+                v,
+                streams={provision.line: v.streams[CLIP_STREAM], **_beside(provision, v.name, v.crop)},
+                truth=provision.truth.get(v.name),
+                **_decoding(provision, v.name),
+            )
             for v in videos
         ]
+
+
+def _fields(provision: Provision, name: str, seed: int) -> dict[str, Any]:
+    """Return what is known of a video apart from its streams."""
+    return {
+        "name": name,
+        "row_count": provision.rows[name],
+        "stride": provision.stride,
+        "frame_count": provision.frames[name],
+        "seed": seed,
+        **_decoding(provision, name),
+    }
+
+
+def _decoding(provision: Provision, name: str) -> dict[str, Any]:
+    """Return the decoder of a video, where the method reads frames; each has passes of its own."""
+    decoder = provision.decoders.get(name)
+    return {} if decoder is None else {"decode": copy(decoder), "frame_rate": decoder.rate}
+
+
+def _line(provision: Provision, name: str, crop: str) -> dict[str, StreamInput]:
+    """Return the time line of a crop of a video, mapped anew at each reading."""
+    if provision.features is None:
+        return {}
+    read = partial(provision.features.crop_rows, name, crop)
+    return {provision.line: StreamInput(read, provision.rows[name], provision.stride)}
 
 
 def _beside(provision: Provision, name: str, crop: str) -> dict[str, StreamInput]:

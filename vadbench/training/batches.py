@@ -1,21 +1,22 @@
-"""Batches of training videos on the device: their choice, and reading ahead while the model is at work."""
+"""Batches of training videos: which of them meet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable
-from vadbench.inputs import Batch, TrainingVideo
-from vadbench.method import Method
+from vadbench.inputs import TrainingVideo
+
+VideoList = tuple[NDArray[np.intp], int]
+"""Indices of videos, and how many of them are in a batch."""
 
 
 def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.float32], int]:
@@ -31,59 +32,58 @@ def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.f
     return labels, ids[0]
 
 
-def prefetched(
-    method: Method, samples: Sequence[TrainingVideo], recipe: Recipe, seed: int, epoch: int
-) -> Iterator[Batch]:
-    """The batches of one epoch on the method's device, each assembled while the one before is trained on.
-
-    Every view has a generator of its own, so it does not matter who makes it and when; here one thread makes all, in
-    the order of the batches. On a GPU it hands over pinned memory, for whose copy the processor does not wait.
-
-    Args:
-        method: makes the views.
-        samples: the training videos.
-        recipe: says which videos form a batch.
-        seed: of the run.
-        epoch: counted from 0.
-
-    Raises:
-        ConfigError: too few videos for a half batch.
-    """
-    chosen = batches(samples, method.task.classes.normal, recipe, seed, epoch)
-    place = 0
-
-    def assemble() -> Batch | None:
-        nonlocal place
-        indices = next(chosen, None)
-        if indices is None:
-            return None
-        first, place = place, place + len(indices)
-        draws = [generator(Purpose.VIEW, seed, MAIN_STAGE, epoch, first + i) for i in range(len(indices))]
-        return _assemble(method, [samples[i] for i in indices], draws)
-
-    with ThreadPoolExecutor(1, "vadbench-batches") as thread:
-        coming = thread.submit(assemble)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(assemble)
-            yield batch
-
-
 def batches(
-    samples: Sequence[TrainingVideo], normal: int, recipe: Recipe, seed: int, epoch: int
+    samples: Sequence[TrainingVideo], normal: int, recipe: Recipe, seed: int, epoch: int, stage: int = MAIN_STAGE
 ) -> Iterator[list[int]]:
-    """Indices of the samples of each batch of one epoch.
+    """Indices of the samples of each batch of one epoch, which need no epoch before it.
 
     ``balanced``: half abnormal videos, then half normal ones; an epoch is one pass over the longer list while the
     shorter one is shuffled and started again; a rest that fills no half batch is dropped. ``paired``: the same, but
-    the epoch ends with the shorter list. ``mixed``: all videos, the last batch as large as what is left.
+    the epoch ends with the shorter list. ``cycled``: the same halves, but each list goes on from epoch to epoch and is
+    shuffled and started again when it is used up. ``mixed``: all videos, the last batch as large as what is left.
+
+    Where the recipe counts steps in all, the epoch in which they end is cut short, and those after it are empty.
 
     Raises:
         ConfigError: too few videos for a half batch.
     """
+    lists = _lists(samples, normal, recipe)
+    each = _epoch_steps(lists, recipe)
+    steps = min(each, max(0, recipe.steps - epoch * each)) if recipe.steps else each
+    halves = [
+        _cycled(indices, size, epoch * each, partial(generator, Purpose.CYCLE, seed, stage, number))
+        if recipe.sampler == "cycled"
+        else _endless(indices, size, recipe.sampler == "mixed", generator(Purpose.ORDER, seed, stage, epoch, number))
+        for number, (indices, size) in enumerate(lists)
+    ]
+    for _ in range(steps):
+        yield [index for half in halves for index in next(half)]
+
+
+def step_counts(samples: Sequence[TrainingVideo], normal: int, recipe: Recipe) -> tuple[int, int]:
+    """Return the training steps of a whole epoch, and those of a pass over one list of videos and over the other.
+
+    Raises:
+        ConfigError: too few videos for a half batch.
+    """
+    lists = _lists(samples, normal, recipe)
+    return _epoch_steps(lists, recipe), sum(_pass_steps(lists, recipe))
+
+
+def _epoch_steps(lists: Sequence[VideoList], recipe: Recipe) -> int:
+    return recipe.epoch_steps or (min if recipe.sampler == "paired" else max)(_pass_steps(lists, recipe))
+
+
+def _pass_steps(lists: Sequence[VideoList], recipe: Recipe) -> list[int]:
+    return [len(indices) // size + (recipe.sampler == "mixed" and len(indices) % size > 0) for indices, size in lists]
+
+
+def _lists(samples: Sequence[TrainingVideo], normal: int, recipe: Recipe) -> list[VideoList]:
+    """Return the lists that batches are made from: abnormal and normal videos, or all."""
+    if not samples:
+        raise ConfigError("the training split has no videos to train on, expected at least one; set recipe.epochs=0")
     if recipe.sampler == "mixed":
-        order = generator(Purpose.ORDER, seed, MAIN_STAGE, epoch, 0).permutation(len(samples))
-        yield from (order[i : i + recipe.batch_size].tolist() for i in range(0, len(order), recipe.batch_size))
-        return
+        return [(np.arange(len(samples)), recipe.batch_size)]
     half = recipe.batch_size // 2
     is_normal = np.array([s.labels[normal] > 0 for s in samples])
     groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
@@ -94,36 +94,22 @@ def batches(
             f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
             f" {len(groups[0])} and {len(groups[1])}; {remedy}"
         )
-    steps = (min if recipe.sampler == "paired" else max)(len(g) // half for g in groups)
-    abnormal, ordinary = (
-        _endless(g, half, generator(Purpose.ORDER, seed, MAIN_STAGE, epoch, i)) for i, g in enumerate(groups)
-    )
-    for _ in range(steps):
-        yield [*next(abnormal), *next(ordinary)]
+    return [(group, half) for group in groups]
 
 
-def _endless(indices: NDArray[np.intp], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+def _endless(indices: NDArray[np.intp], size: int, rest: bool, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Yield batches from one pass after the other; ``rest``: also what is left at the end of a pass."""
     while True:
         order = rng.permutation(indices)
-        yield from (order[i : i + size].tolist() for i in range(0, len(order) - size + 1, size))
+        yield from (order[i : i + size].tolist() for i in range(0, len(order) - (0 if rest else size - 1), size))
 
 
-def _assemble(method: Method, chosen: Sequence[TrainingVideo], draws: Sequence[np.random.Generator]) -> Batch:
-    device = method.task.device
-
-    def placed(arrays: list[NDArray[Any]]) -> torch.Tensor:
-        tensor = torch.from_numpy(np.stack(arrays))
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()
-        tensor = tensor.to(device, non_blocking=True)
-        # Features may be stored in float16; weights are float32.
-        return tensor.float() if tensor.dtype == torch.float16 else tensor
-
-    views = [method.view(video, rng) for video, rng in zip(chosen, draws, strict=True)]
-    return Batch(
-        {name: placed([v[name] for v in views]) for name in views[0]},
-        placed([s.labels for s in chosen]),
-        placed([np.array(s.first_class, np.int64) for s in chosen]),
-        names=tuple(s.name for s in chosen),
-        keys=tuple(s.key for s in chosen),
-    )
+def _cycled(
+    indices: NDArray[np.intp], size: int, first: int, rng: Callable[[int], np.random.Generator]
+) -> Iterator[list[int]]:
+    """Yield batches from the one numbered ``first`` on; ``rng`` gives the generator of a pass."""
+    number, place = divmod(first, len(indices) // size)
+    for this_pass in count(number):
+        order = rng(this_pass).permutation(indices)
+        yield from (order[i : i + size].tolist() for i in range(place * size, len(order) - size + 1, size))
+        place = 0

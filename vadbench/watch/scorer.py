@@ -88,7 +88,8 @@ def open_trained(
     info = read_info(run)
     method_class = registry.method(info.method)
     config = trained_config(info, method_class.Config, registry.version(info.method))
-    clip = load_clip_of(info, run, clip_model, clip_weights, device)
+    assert info.clip is not None
+    clip = load_clip_of(info.clip, run, clip_model, clip_weights, device)
     notes = clip_notes(clip.source)
     fingerprint = _features(info, run, config, clip, notes)
     method = _built(method_class, config, info.class_table(), clip, device)

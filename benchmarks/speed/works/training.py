@@ -25,8 +25,9 @@ from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.inputs import StreamInput, TrainingVideo, VideoInput
 from vadbench.method import Batch, Method
 from vadbench.training.batches import batches
-from vadbench.training.loop import arithmetic, fit
-from vadbench.training.optimisers import adamw, learning_rate
+from vadbench.training.loop import arithmetic
+from vadbench.training.optimisers import build_optimiser, learning_rate
+from vadbench.training.stages import TrainingLoop
 
 VIDEOS = 1610
 """UCF-Crime's training split, 800 of them normal."""
@@ -101,7 +102,7 @@ def epoch(name: str, options: Options, folder: Path) -> Work:
 
     def trained(recipe: Recipe, videos: int) -> float:
         with tempfile.TemporaryDirectory(dir=folder) as out:
-            fit(method, samples(videos, "r"), recipe, 0, Path(out))
+            TrainingLoop(0, Path(out)).run(method, samples(videos, "r"), recipe)
             return float(json.loads((Path(out) / TRAINING_LOG).read_text())["loss"]["total"])
 
     def difference() -> float:
@@ -133,7 +134,9 @@ def literal_epoch(
     # The training loop's seeds of epoch 0.
     torch.manual_seed(torch_seed([0, 0]))
     places = itertools.count()
-    optimiser = adamw(method.train(), recipe.model_copy(update={"learning_rate": learning_rate(recipe, 0)}), fused=None)
+    parameters = [p for group in method.train().groups().values() for p in group]
+    begun = recipe.model_copy(update={"learning_rate": learning_rate(recipe, 0)})
+    optimiser = build_optimiser(parameters, begun, fused=None)
     labels, device, found = np.stack([s.labels for s in samples]), method.task.device, []
     for indices in batches(samples, method.task.classes.normal, recipe, 0, 0):
         draws = [generator(Purpose.VIEW, 0, MAIN_STAGE, 0, next(places)) for _ in indices]
