@@ -12,7 +12,7 @@ from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import defaults
-from vadbench.base.needs import Facts
+from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.clip import CROPS, Clip, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
@@ -153,7 +153,7 @@ def open_untrained(
     config = resolve(settings, own, assignments=chosen)
     require_trainable(name, method_class, config)
     classes = _classes(name, config, registry, dataset)
-    require_fit(name, config, Facts(dataset or "", classes))
+    require_fit(name, config, Facts(dataset or "", classes, streams={CLIP_STREAM: StreamFacts()}, files=True))
     clip = load_clip(clip_source(clip_model, clip_weights), device)
     return Scorer(
         name,
