@@ -162,8 +162,8 @@ class VideoInput:
         starts = (self.first_row + np.asarray(index, np.int64)) * self.stride
         # The last row may stand for fewer frames.
         centres = (starts + np.clip(self.frame_count, starts + 1, starts + self.stride)) / 2
-        # Row i of the other stream is nearest from i to i + 1 spacings on.
-        place = np.ceil(centres / other.spacing) - 1
+        # Row i of the other stream is nearest from i to i + 1 spacings on; a decimal fraction is rounded by less.
+        place = np.ceil(centres / other.spacing - 1e-9) - 1
         return np.asarray(np.clip(place, 0, other.count - 1), np.intp)
 
     def aligned(self, name: str) -> Any:
