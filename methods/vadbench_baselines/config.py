@@ -141,9 +141,7 @@ class MilRecipe(Recipe):
     @classmethod
     def _both_kinds(cls, sampler: str) -> str:
         if sampler == "mixed":
-            raise ValueError(
-                "must be 'balanced', 'paired' or 'cycled': the loss ranks abnormal above normal videos"
-            )
+            raise ValueError("must be 'balanced', 'paired' or 'cycled': the loss ranks abnormal above normal videos")
         return sampler
 
 
