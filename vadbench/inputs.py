@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -71,6 +71,7 @@ class VideoInput:
         frame_count: frames of the video.
         streams: streams by name, the time line first.
         crop: the crop of the frame that the rows are of; empty where they are of all crops (a bag) or there are none.
+        crop_count: crops of a bag; 1 where the rows are ``(rows, dim)``.
         frame_rate: frames in a second; ``None`` where it is not known.
         seed: of the run.
         first_row: number of the first row, not 0 in a window of a long video.
@@ -84,6 +85,7 @@ class VideoInput:
     frame_count: int
     streams: Mapping[str, StreamInput] = field(default_factory=dict)
     crop: str = ""
+    crop_count: int = 1
     frame_rate: float | None = None
     seed: int = 0
     first_row: int = 0
@@ -102,9 +104,9 @@ class VideoInput:
             streams: further streams by name, spread evenly over the video.
         """
         count = rows.shape[-2]
-        made = {"clip": StreamInput(lambda: rows, count, stride)}
+        made = {"clip": StreamInput(partial(_itself, rows), count, stride)}
         for other, own in streams.items():
-            made[other] = StreamInput(_giving(own), own.shape[-2], count * stride / own.shape[-2])
+            made[other] = StreamInput(partial(_itself, own), own.shape[-2], count * stride / own.shape[-2])
         return cls(name=name, row_count=count, stride=stride, frame_count=count * stride, streams=made, seed=seed)
 
     @property
@@ -197,8 +199,8 @@ class VideoInput:
         return generator(Purpose.SCORE, self.seed, *place, *((self.first_row,) if self.first_row else ()))
 
 
-def _giving(value: Any) -> Callable[[], Any]:
-    return lambda: value
+def _itself(rows: Any) -> Any:
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)

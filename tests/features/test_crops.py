@@ -20,8 +20,8 @@ from vadbench.harness.import_checkpoint import import_checkpoint
 from vadbench.harness.selection import hold_out, video_auc
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Protocol, ProtocolPreset
+from vadbench.scoring.video_scores import VideoScores
 
 
 class Crops:

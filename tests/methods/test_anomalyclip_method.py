@@ -29,7 +29,8 @@ from vadbench.clip import TextTower
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import TrainingData, VideoInput
 from vadbench.method import Batch, Task
-from vadbench.training.loop import autocast, fit
+from vadbench.training.loop import autocast
+from vadbench.training.stages import TrainingLoop
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -592,7 +593,7 @@ def test_it_learns_which_rows_are_abnormal_and_of_which_class(toy, learnt, tmp_p
     videos, others = (toy(CLASSES, count, seed, rows=(30, 60)) for count, seed in ((36, 1), (24, 2)))
     method.prepare(TrainingData([v.sample for v in videos], CLASSES))
     before = learnt(method, others)
-    fit(method, [v.sample for v in videos], method.config.recipe, seed=0, folder=tmp_path)
+    TrainingLoop(0, tmp_path).run(method, [v.sample for v in videos], method.config.recipe)
     after = learnt(method, others)
     assert after["anomaly"] > 0.95 and after["anomaly"] > before["anomaly"] + 0.2
     assert after["class"] > 0.9

@@ -18,7 +18,8 @@ from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
-from vadbench.training.loop import autocast, fit
+from vadbench.training.loop import autocast
+from vadbench.training.stages import TrainingLoop
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -277,7 +278,7 @@ def test_it_learns_which_rows_are_abnormal_and_of_which_class(cls, toy, learnt, 
     rate = {ClipLinear: 5e-3, ClipTemporalLinear: 1e-3}[cls]
     method = build(cls, recipe={"epochs": 40, "batch_size": 12, "learning_rate": rate}, k_ratio=4, length=64)
     samples = [v.sample for v in toy(CLASSES, 36, seed=1)]
-    fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
+    TrainingLoop(0, tmp_path).run(method, samples, method.config.recipe)
     found = learnt(method, toy(CLASSES, 24, seed=2))
     assert found["anomaly"] > 0.9
     assert found["class"] > 0.8

@@ -32,7 +32,8 @@ from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
 from vadbench.plugins.registry import Registry
-from vadbench.training.loop import autocast, fit
+from vadbench.training.loop import autocast
+from vadbench.training.stages import TrainingLoop
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -499,7 +500,7 @@ def test_it_learns_which_rows_are_abnormal(build, toy, learnt, tmp_path):
     method = build(recipe=recipe, length=64, descriptions=bank, **more)
     samples, others = [v.sample for v in toy(CLASSES, 36, seed=1)], toy(CLASSES, 24, seed=2)
     before = learnt(method, others)
-    fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
+    TrainingLoop(0, tmp_path).run(method, samples, method.config.recipe)
     after = learnt(method, others)
     assert after["anomaly"] > 0.9 and after["anomaly"] > before["anomaly"] + 0.2, (before, after)
 

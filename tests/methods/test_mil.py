@@ -18,7 +18,8 @@ from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
 from vadbench.method import Task
-from vadbench.training.loop import autocast, fit
+from vadbench.training.loop import autocast
+from vadbench.training.stages import TrainingLoop
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -277,7 +278,7 @@ def test_settings_that_cannot_be_are_named(assignment, message):
 def test_it_learns_which_rows_are_abnormal_and_of_which_class(toy, learnt, tmp_path):
     method = build(recipe={"epochs": 30, "batch_size": 12, "learning_rate": 1e-3})
     samples = [v.sample for v in toy(CLASSES, 36, seed=1, rows=(40, 90))]
-    fit(method, samples, method.config.recipe, seed=0, folder=tmp_path)
+    TrainingLoop(0, tmp_path).run(method, samples, method.config.recipe)
     found = learnt(method, toy(CLASSES, 24, seed=2, rows=(40, 90)))
     assert found["anomaly"] > 0.9
     assert found["class"] > 0.8

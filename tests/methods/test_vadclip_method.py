@@ -25,7 +25,8 @@ from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 from vadbench.nn.chunks import ROWS_AT_ONCE
-from vadbench.training.loop import autocast, fit
+from vadbench.training.loop import autocast
+from vadbench.training.stages import TrainingLoop
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -511,7 +512,7 @@ def test_it_learns_which_rows_are_abnormal_and_of_which_class(toy, learnt, tmp_p
     for seed in range(3):
         method = build(recipe=recipe, length=64, window=4)
         before = learnt(method, others)
-        fit(method, samples, method.config.recipe, seed=seed, folder=tmp_path / str(seed))
+        TrainingLoop(seed, tmp_path / str(seed)).run(method, samples, method.config.recipe)
         after = learnt(method, others)
         ended.append([after[name] for name in ("coarse", "align", "class")])
         gains.append([after[name] - before[name] for name in ("coarse", "align")])

@@ -14,8 +14,8 @@ from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.loop import STATE, arithmetic, fit
-from vadbench.training.optimisers import learning_rate
+from vadbench.training.loop import arithmetic
+from vadbench.training.stages import STAGES, TrainingLoop
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
 
@@ -56,19 +56,24 @@ def samples(abnormal=6, normal=9):
     return [labelled(x, c, TABLE) for x, c in zip(rows, carried, strict=True)]
 
 
+@pytest.fixture(autouse=True)
+def saved_at_every_epoch(monkeypatch):
+    monkeypatch.setattr("vadbench.training.stages.SAVE_SECONDS", 0)
+
+
 RECIPE = Recipe(epochs=4, batch_size=4, learning_rate=0.01)
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
     whole = make(RECIPE)
-    fit(whole, samples(), RECIPE, 3, tmp_path / "whole")
+    TrainingLoop(3, tmp_path / "whole").run(whole, samples(), RECIPE)
     stopped = make(RECIPE)
     stopped.stop_after = 10
     with pytest.raises(KeyboardInterrupt):
-        fit(stopped, samples(), RECIPE, 3, tmp_path / "stopped")
-    assert (tmp_path / "stopped" / STATE).is_file()
+        TrainingLoop(3, tmp_path / "stopped").run(stopped, samples(), RECIPE)
+    assert (tmp_path / "stopped" / STAGES / "1.safetensors").is_file()
     again = make(RECIPE, seed=99)
-    fit(again, samples(), RECIPE, 3, tmp_path / "stopped")
+    TrainingLoop(3, tmp_path / "stopped").run(again, samples(), RECIPE)
     assert again.calls < whole.calls
     assert torch.equal(whole.layer.weight, again.layer.weight)
     logs = [(tmp_path / n / "training.jsonl").read_text() for n in ("whole", "stopped")]
@@ -80,7 +85,7 @@ def test_the_seed_decides_the_result(tmp_path):
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         method = make(RECIPE)
-        fit(method, samples(), RECIPE, seed, tmp_path / name)
+        TrainingLoop(seed, tmp_path / name).run(method, samples(), RECIPE)
         weights.append(method.layer.weight.detach().clone())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -88,30 +93,14 @@ def test_the_seed_decides_the_result(tmp_path):
 
 def test_too_few_videos_say_which_batch_size_fits(tmp_path):
     with pytest.raises(ConfigError, match=r"found 1 and 9; set recipe.batch_size=2"):
-        fit(make(RECIPE), samples(1, 9), RECIPE, 0, tmp_path)
+        TrainingLoop(0, tmp_path).run(make(RECIPE), samples(1, 9), RECIPE)
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path):
     carried = [("Fire",)] * 6 + [("Normal",)] * 9
     bad = [labelled(np.full((20, 4), np.nan, np.float32), names, TABLE) for names in carried]
     with pytest.raises(TrainingError, match=r"loss term bce is not finite at epoch 0"):
-        fit(make(RECIPE), bad, RECIPE, 0, tmp_path)
-
-
-@pytest.mark.parametrize("from_zero", [True, False])
-def test_warmup_cosine_equals_its_formula(from_zero):
-    recipe = Recipe(epochs=50, learning_rate=2.0, schedule="warmup-cosine", warmup_epochs=5, warmup_from_zero=from_zero)
-    found = np.array([learning_rate(recipe, e) for e in range(50)])
-    e = np.arange(50)
-    warm = 2.0 * (e if from_zero else e + 1) / 5
-    expected = np.where(e < 5, warm, 2.0 * 0.5 * (1 + np.cos(np.pi * (e - 5) / 45)))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
-def test_steps_multiply_at_each_milestone():
-    recipe = Recipe(epochs=9, learning_rate=1.0, schedule="steps", milestones=(4, 8), gamma=0.1)
-    expected = [1.0] * 4 + [0.1] * 4 + [0.01]
-    assert [learning_rate(recipe, e) for e in range(9)] == pytest.approx(expected)
+        TrainingLoop(0, tmp_path).run(make(RECIPE), bad, RECIPE)
 
 
 def test_bf16_trains_and_differs_from_fp32(tmp_path):
@@ -119,7 +108,7 @@ def test_bf16_trains_and_differs_from_fp32(tmp_path):
     for precision in ("fp32", "bf16"):
         recipe = RECIPE.model_copy(update={"precision": precision})
         method = make(recipe)
-        fit(method, samples(), recipe, 0, tmp_path / precision)
+        TrainingLoop(0, tmp_path / precision).run(method, samples(), recipe)
         weights.append(method.layer.weight.detach())
     assert not torch.equal(*weights)
     assert torch.allclose(*weights, atol=0.05)
@@ -129,7 +118,7 @@ def train_two_epochs(compiled, folder):
     recipe = RECIPE.model_copy(update={"compile": compiled, "epochs": 2})
     method = make(recipe)
     method.dropout = 0.0  # compiled code draws from a generator of its own
-    fit(method, samples(), recipe, 0, folder)
+    TrainingLoop(0, folder).run(method, samples(), recipe)
 
 
 @pytest.mark.slow
@@ -173,7 +162,7 @@ def test_backward_runs_at_the_precision_of_forward(tmp_path):
 
     method = make(RECIPE)
     method.layer.register_forward_hook(lambda module, inputs, output: Looks.apply(output))
-    fit(method, samples(), RECIPE.model_copy(update={"epochs": 1}), 0, tmp_path)
+    TrainingLoop(0, tmp_path).run(method, samples(), RECIPE.model_copy(update={"epochs": 1}))
     assert seen and not any(seen)
 
 
@@ -192,7 +181,7 @@ class Judge:
 def test_a_judge_ends_the_training_with_the_weights_it_liked_best(tmp_path):
     judge = Judge(0.1, 0.7, 0.7, 0.3)
     method = make(RECIPE)
-    fit(method, samples(), RECIPE, 0, tmp_path, judge=judge)
+    TrainingLoop(0, tmp_path, judge=judge).run(method, samples(), RECIPE)
     assert len(judge.seen) == 4
     assert torch.equal(method.layer.weight, judge.seen[1])
     assert not torch.equal(judge.seen[1], judge.seen[2])
@@ -202,7 +191,7 @@ def test_looks_come_every_so_many_steps_of_an_epoch(tmp_path):
     # VadCLIP on UCF-Crime: 125 steps of 128 rows, a look every 10 steps but the first, 12 an epoch (spec, section 4).
     recipe = RECIPE.model_copy(update={"sampler": "paired", "look_every": 10, "epochs": 2, "batch_size": 2})
     judge = Judge(*range(24))
-    fit(make(recipe), samples(125, 125), recipe, 0, tmp_path, judge=judge)
+    TrainingLoop(0, tmp_path, judge=judge).run(make(recipe), samples(125, 125), recipe)
     assert len(judge.seen) == 24
 
 
@@ -213,7 +202,7 @@ def test_rollback_begins_each_epoch_from_the_best_weights(tmp_path):
     first_of_epoch = []
     loss = method.loss
     method.loss = lambda batch: first_of_epoch.append(method.layer.weight.detach().clone()) or loss(batch)
-    fit(method, samples(), recipe, 0, tmp_path, judge=judge)
+    TrainingLoop(0, tmp_path, judge=judge).run(method, samples(), recipe)
     steps = len(first_of_epoch) // 3
     assert torch.equal(first_of_epoch[steps], judge.seen[0])
     assert torch.equal(first_of_epoch[2 * steps], judge.seen[0])
@@ -227,10 +216,10 @@ def test_an_interrupted_selection_ends_with_the_same_weights(tmp_path):
         return float(method.layer.weight.detach().sum())
 
     whole, stopped, again = make(recipe), make(recipe), make(recipe, seed=99)
-    fit(whole, samples(), recipe, 3, tmp_path / "whole", judge=judge)
+    TrainingLoop(3, tmp_path / "whole", judge=judge).run(whole, samples(), recipe)
     stopped.stop_after = 10
     with pytest.raises(KeyboardInterrupt):
-        fit(stopped, samples(), recipe, 3, tmp_path / "stopped", judge=judge)
-    fit(again, samples(), recipe, 3, tmp_path / "stopped", judge=judge)
+        TrainingLoop(3, tmp_path / "stopped", judge=judge).run(stopped, samples(), recipe)
+    TrainingLoop(3, tmp_path / "stopped", judge=judge).run(again, samples(), recipe)
     assert again.calls < whole.calls
     assert torch.equal(whole.layer.weight, again.layer.weight)

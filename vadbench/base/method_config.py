@@ -9,9 +9,9 @@ from pydantic import Field
 
 from vadbench.base.config import Settings
 from vadbench.base.needs import Facts, Needs
-from vadbench.base.recipe import Recipe, Share
+from vadbench.base.recipe import GroupRecipe, Recipe, Share
 
-__all__ = ["MethodConfig", "Recipe", "Rows", "Share"]
+__all__ = ["GroupRecipe", "MethodConfig", "Recipe", "Rows", "Share"]
 
 
 class Rows(Settings):

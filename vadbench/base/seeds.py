@@ -37,6 +37,8 @@ class Purpose(IntEnum):
     """The choice of normal videos that the event threshold is measured on, and their scores: ``stage``."""
     LOOK = 6
     """A look at the model under a selection rule: ``stage, epoch, steps done``."""
+    STAGES = 7
+    """Torch's own draws of a method between the stages of its training: what came before, and its number or name."""
     CYCLE = 8
     """The order of a list that goes on from epoch to epoch: ``stage, list, pass``, the lists as for ``ORDER``."""
 
@@ -61,8 +63,15 @@ def torch_draws(device: torch.device, purpose: Purpose, seed: int, *place: int |
     import torch
 
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(torch_seed(_words(purpose, seed, place)))
+        seed_torch(purpose, seed, *place)
         yield
+
+
+def seed_torch(purpose: Purpose, seed: int, *place: int | str) -> None:
+    """Give torch's own generators a seed of this purpose."""
+    import torch
+
+    torch.manual_seed(torch_seed(_words(purpose, seed, place)))
 
 
 def torch_seed(words: list[int]) -> int:

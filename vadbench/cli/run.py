@@ -73,12 +73,20 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @options.clip_weights
 @options.device
 @options.out
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    help="Processes that read training samples ahead; 0: a thread. Results are the same.",
+)
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin
 @options.as_json
 def command(
     seeds: list[int],
+    workers: int,
     again: bool,
     features: tuple[str, ...],
     spacings: tuple[str, ...],
@@ -115,7 +123,7 @@ def command(
         told = [] if as_json else experiment.notes()
         for text in told:
             note(f"note: {text}")
-        outcomes, failures = _run_seeds(experiment, seeds or [0], again, progress)
+        outcomes, failures = _run_seeds(experiment, seeds or [0], again, workers, progress)
         # By now it is known whether the method used the CLIP.
         for text in [] if as_json else experiment.notes():
             if text not in told:
@@ -130,7 +138,7 @@ def command(
 
 
 def _run_seeds(
-    experiment: Experiment, seeds: Sequence[int], again: bool, progress: Progress
+    experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
     """Run every seed; a failed one is recorded and the others continue, unless results can no longer be written."""
     from vadbench.harness.run import run
@@ -139,7 +147,7 @@ def _run_seeds(
     failures: dict[int, Exception] = {}
     for seed in seeds:
         try:
-            outcomes.append(run(experiment, seed, progress, again))
+            outcomes.append(run(experiment, seed, progress, again, workers))
         except Exception as error:
             failures[seed] = error
             if isinstance(error, StorageError):

@@ -18,6 +18,7 @@ import math
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -51,6 +52,10 @@ class FeatureStore(FeatureSource):
                 before = self._entries.get(entry.name)
                 if before is None or entry.revision >= before[0].revision:
                     self._entries[entry.name] = (entry, shard)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickled memory map is a copy of its rows.
+        return self.__dict__ | {"_maps": {}}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -31,9 +31,8 @@ from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_n
 from vadbench.harness.environment import choose_device
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.given_features import ClipDemand, GivenFeatures
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
 from vadbench.harness.provision import Provision, provide
-from vadbench.harness.streams import choose_streams
 from vadbench.method import Method, require_trainable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance

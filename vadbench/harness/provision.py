@@ -24,10 +24,10 @@ from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
-from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_features, open_given
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
-from vadbench.harness.streams import GivenStream, lay_out, open_streams
+from vadbench.harness.streams import lay_out, open_streams
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Protocol
 
@@ -193,8 +193,12 @@ def provide(
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos["train"]} | scored
-    require_crops(laid, used, features.fingerprint.regions is not None)
+    learnt = {
+        v.name: [*training_crops(features, v.name, rows.crops), *crop.like_test(features, v.name)]
+        for v in every_video(videos)
+        if v.name not in scored
+    }
+    require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,

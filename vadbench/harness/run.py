@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from datetime import UTC, datetime
 from functools import partial
@@ -20,10 +21,12 @@ from vadbench.harness.training import Training, evaluation_identity, open_traini
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.training.loop import STATE
+from vadbench.training.stages import STAGES
 
 
-def run(experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False) -> Outcome:
+def run(
+    experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False, workers: int = 0
+) -> Outcome:
     """Train, score and evaluate under one seed, or return the finished run that is there.
 
     An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
@@ -34,6 +37,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         progress: told how far it is.
         again: discard what is there, evaluations of the training included, and run from the beginning. With
             ``experiment.trained`` only that evaluation is made again.
+        workers: processes that make training samples; 0: a thread. Changes no result.
 
     Raises:
         RunError: another process works on the same run.
@@ -54,14 +58,20 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         elif record := folder.finished(evaluation):
             return _reused(experiment, folder.evaluation(evaluation), record)
         place = folder.evaluation(evaluation)
-        record = _run(experiment, training, evaluation, test, place, progress)
+        record = _run(experiment, training, evaluation, test, place, progress, workers)
         write_record(place, record)
-        (folder.path / STATE).unlink(missing_ok=True)
+        shutil.rmtree(folder.path / STAGES, ignore_errors=True)
         return Outcome(place, record, reused=False)
 
 
 def _run(
-    experiment: Experiment, training: Training, evaluation: str, test: SplitRecord, place: Path, progress: Progress
+    experiment: Experiment,
+    training: Training,
+    evaluation: str,
+    test: SplitRecord,
+    place: Path,
+    progress: Progress,
+    workers: int,
 ) -> RunRecord:
     """Train unless the weights are there, score and measure, and return the record.
 
@@ -96,7 +106,7 @@ def _run(
         environment=environment.describe(experiment.device),
     )
     try:
-        method = trained_method(experiment, training, meter, progress)
+        method = trained_method(experiment, training, meter, progress, workers)
         with torch_draws(experiment.device, Purpose.SCORE, training.seed):
             found = evaluate_method(experiment, method, place, meter, progress)
     except Exception as error:

@@ -18,9 +18,9 @@ from vadbench.harness.provision import Provision
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Selection
 from vadbench.scoring.scoring import score_videos
+from vadbench.scoring.video_scores import VideoScores
 from vadbench.training.loop import Judge
 
 HELD_OUT = 0.2
@@ -110,8 +110,10 @@ def selection_notes(rule: Selection, folder: Path, by: str = "") -> list[str]:
     if rule == "last":
         return []
     log = folder / TRAINING_LOG
-    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    looks = [look for line in lines for look in json.loads(line).get("looks", [])]
+    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines() if log.is_file() else [])
+    looked = [line for line in lines if "looks" in line]
+    # The weights that are evaluated are those of the last stage that was looked at.
+    looks = [look for line in looked if line.get("stage") == looked[-1].get("stage") for look in line["looks"]]
     own = f"the validation split {by}" if by else "training videos held out"
     where = "the test split" if rule == "best-on-test" else own
     seen = f" ({len(looks)} looks, the best {max(looks):.4f})" if looks else ""

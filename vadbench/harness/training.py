@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from vadbench.base.errors import CheckpointError
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.base.types import Progress
 from vadbench.dataset import ClassTable, Split
 from vadbench.features.fingerprint import Fingerprint
@@ -25,12 +28,14 @@ from vadbench.harness.experiment import Experiment
 from vadbench.harness.selection import choose_judge
 from vadbench.harness.threshold import normal_threshold
 from vadbench.harness.video_inputs import training_data
+from vadbench.inputs import TrainingData, VideoInput
 from vadbench.method import Method, Task, build_method
 from vadbench.records.folders import RunFolder
 from vadbench.records.keys import EDITION, evaluation_key, training_key
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Selection
-from vadbench.training.loop import fit
+from vadbench.scoring.scoring import score_videos
+from vadbench.training.stages import TrainingLoop
 
 
 @dataclass(frozen=True)
@@ -191,8 +196,14 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
             )
 
 
-def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:
-    """Return the method with the weights of a training, which is started or continued if it is not finished."""
+def trained_method(
+    experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress, workers: int = 0
+) -> Method:
+    """Return the method with the weights of a training, which is started or continued if it is not finished.
+
+    Raises:
+        ConfigError: a rule is to choose among the weights, and the method's ``fit`` lets it choose among none.
+    """
     dataset, config, seed = experiment.dataset, experiment.config, training.seed
     method = build(experiment, training.made.class_table() if training.made else dataset.classes, seed)
     folder = training.folder
@@ -203,14 +214,30 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
     measured = partial(headline, experiment)
     chosen = choose_judge(dataset, provision, experiment.protocol.selection, measured, precision, seed)
     data = training_data(provision, chosen.videos, dataset.classes, config.rows.crops, seed)
-    with meter.stage("prepare"):
-        method.prepare(data)
-    threshold = None
-    if config.recipe is not None and config.trains:
-        with meter.stage("training"):
-            fit(method, data.videos, config.recipe, seed, folder.path, progress, chosen.judge)
+    needs = config.needs()
+    if needs.supervision == "one-class":
+        data = TrainingData(data.normal, data.classes)
+    alone = partial(_scores_alone, precision=precision)
+    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
+    with meter.stage("training" if config.trains else "prepare"):
+        method.fit(data, loop)
+    if chosen.judge is not None and not loop.selects:
+        raise ConfigError(
+            f"'{experiment.method_name}' lets no rule choose among its weights: its fit() runs no stage with"
+            " select=True; leave --selection out"
+        )
+    threshold = method.threshold
+    if threshold is None and (config.trains or (config.recipe is None and needs.learns)):
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
     save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by)
     return method
+
+
+def _scores_alone(
+    method: Method, video: VideoInput, precision: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the scores of a video and its class probabilities, which no other video has a part in."""
+    (scores,) = score_videos(method, [[video]], precision=precision)
+    return scores.anomaly, scores.classes

@@ -35,6 +35,8 @@ _FOUNDATIONS = frozenset({OWN, "abc", "builtins", "pydantic", "torch", "typing"}
 """Packages that every plugin builds on, which are not part of keys."""
 _imported: dict[tuple[type, str], str] = {}
 """Digest of the files of plugins that are being edited, as they were when they were first asked for."""
+_scratch: dict[Path, None] = {}
+"""Scratch plugins that were imported, in that order."""
 HOOKS: dict[PluginKind, tuple[str, type[Spec]]] = {
     "method": ("vadbench_methods", MethodSpec),
     "dataset": ("vadbench_datasets", DatasetSpec),
@@ -80,7 +82,7 @@ class Registry:
             self._load(manager, Plugin(point.name, point.value, distribution, origin=point.dist), point.load)
         for file in files:
             plugin = Plugin(file.stem, str(file), SCRATCH, str(file))
-            self._load(manager, plugin, lambda file=file: _import_file(file))
+            self._load(manager, plugin, lambda file=file: import_scratch(file))
             if plugin.error:
                 raise PluginError(f"cannot load --plugin {file}: {plugin.error}")
 
@@ -280,7 +282,17 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _import_file(path: Path) -> ModuleType:
+def scratch_files() -> list[Path]:
+    """Return the scratch plugins that this process imported, in that order, for a process that needs the same."""
+    return list(_scratch)
+
+
+def import_scratch(path: Path) -> ModuleType:
+    """Import a scratch plugin (``--plugin FILE``).
+
+    Raises:
+        PluginError: it is no Python file, or a module of its name exists already.
+    """
     if not path.is_file():
         raise PluginError(f"no such file: {path}")
     # A scratch plugin's target is "<file's stem>:Class", so that it reads the same once the file is installed.
@@ -296,4 +308,5 @@ def _import_file(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[path.stem]
         raise
+    _scratch[path.absolute()] = None
     return module

@@ -22,7 +22,8 @@ from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.testing.training_ground import TrainingGround
 from vadbench.training.batches import weak_labels
-from vadbench.training.loop import arithmetic, fit
+from vadbench.training.loop import arithmetic
+from vadbench.training.stages import TrainingLoop
 
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
@@ -118,7 +119,7 @@ class TestedMethod:
     def fit(self, method: Method, recipe: Recipe, seed: int) -> None:
         short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
         with tempfile.TemporaryDirectory() as folder:
-            fit(method, self.samples, short, seed, Path(folder))
+            TrainingLoop(seed, Path(folder)).run(method, self.samples, short)
 
     @cached_property
     def samples(self) -> list[TrainingVideo]:

@@ -234,8 +234,16 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
     for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             entry = json.loads(line)
-            epoch, terms = int(entry["epoch"]), {f"loss_{_spelt(t)}": float(v) for t, v in entry["loss"].items()}
-            points = {"learning_rate": float(entry["learning_rate"]), **terms}
+            epoch, rates = int(entry["epoch"]), entry["learning_rate"]
+            stage = [str(entry["stage"])] if "stage" in entry else []
+            by_group = {(): rates} if not isinstance(rates, dict) else {(group,): rate for group, rate in rates.items()}
+            points = {
+                "/".join(["learning_rate", *map(_spelt, [*stage, *group])]): float(rate)
+                for group, rate in by_group.items()
+            }
+            points |= {
+                "loss_" + "/".join(map(_spelt, [*stage, *t.split("/")])): float(v) for t, v in entry["loss"].items()
+            }
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TrackingError(
                 f"{log}, line {number}: expected an epoch with its learning_rate and loss; remove the file to log"

@@ -1,23 +1,19 @@
-"""Batches of training videos on the device: their choice, and reading ahead while the model is at work."""
+"""Batches of training videos: which of them meet."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable
-from vadbench.inputs import Batch, TrainingVideo
-from vadbench.method import Method
+from vadbench.inputs import TrainingVideo
 
 VideoList = tuple[NDArray[np.intp], int]
 """Indices of videos, and how many of them are in a batch."""
@@ -34,43 +30,6 @@ def weak_labels(names: Sequence[str], classes: ClassTable) -> tuple[NDArray[np.f
     labels = np.zeros(len(classes), np.float32)
     labels[ids] = 1
     return labels, ids[0]
-
-
-def prefetched(
-    method: Method, samples: Sequence[TrainingVideo], recipe: Recipe, seed: int, epoch: int
-) -> Iterator[Batch]:
-    """The batches of one epoch on the method's device, each assembled while the one before is trained on.
-
-    Every view has a generator of its own, so it does not matter who makes it and when; here one thread makes all, in
-    the order of the batches. On a GPU it hands over pinned memory, for whose copy the processor does not wait.
-
-    Args:
-        method: makes the views.
-        samples: the training videos.
-        recipe: says which videos form a batch.
-        seed: of the run.
-        epoch: counted from 0.
-
-    Raises:
-        ConfigError: too few videos for a half batch.
-    """
-    chosen = batches(samples, method.task.classes.normal, recipe, seed, epoch)
-    place = 0
-
-    def assemble() -> Batch | None:
-        nonlocal place
-        indices = next(chosen, None)
-        if indices is None:
-            return None
-        first, place = place, place + len(indices)
-        draws = [generator(Purpose.VIEW, seed, MAIN_STAGE, epoch, first + i) for i in range(len(indices))]
-        return _assemble(method, [samples[i] for i in indices], draws)
-
-    with ThreadPoolExecutor(1, "vadbench-batches") as thread:
-        coming = thread.submit(assemble)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(assemble)
-            yield batch
 
 
 def batches(
@@ -154,24 +113,3 @@ def _cycled(
         order = rng(this_pass).permutation(indices)
         yield from (order[i : i + size].tolist() for i in range(place * size, len(order) - size + 1, size))
         place = 0
-
-
-def _assemble(method: Method, chosen: Sequence[TrainingVideo], draws: Sequence[np.random.Generator]) -> Batch:
-    device = method.task.device
-
-    def placed(arrays: list[NDArray[Any]]) -> torch.Tensor:
-        tensor = torch.from_numpy(np.stack(arrays))
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()
-        tensor = tensor.to(device, non_blocking=True)
-        # Features may be stored in float16; weights are float32.
-        return tensor.float() if tensor.dtype == torch.float16 else tensor
-
-    views = [method.view(video, rng) for video, rng in zip(chosen, draws, strict=True)]
-    return Batch(
-        {name: placed([v[name] for v in views]) for name in views[0]},
-        placed([s.labels for s in chosen]),
-        placed([np.array(s.first_class, np.int64) for s in chosen]),
-        names=tuple(s.name for s in chosen),
-        keys=tuple(s.key for s in chosen),
-    )

@@ -25,8 +25,9 @@ from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.inputs import StreamInput, TrainingVideo, VideoInput
 from vadbench.method import Batch, Method
 from vadbench.training.batches import batches
-from vadbench.training.loop import arithmetic, fit
+from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import build_optimiser, learning_rate
+from vadbench.training.stages import TrainingLoop
 
 VIDEOS = 1610
 """UCF-Crime's training split, 800 of them normal."""
@@ -101,7 +102,7 @@ def epoch(name: str, options: Options, folder: Path) -> Work:
 
     def trained(recipe: Recipe, videos: int) -> float:
         with tempfile.TemporaryDirectory(dir=folder) as out:
-            fit(method, samples(videos, "r"), recipe, 0, Path(out))
+            TrainingLoop(0, Path(out)).run(method, samples(videos, "r"), recipe)
             return float(json.loads((Path(out) / TRAINING_LOG).read_text())["loss"]["total"])
 
     def difference() -> float:

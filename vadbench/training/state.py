@@ -1,0 +1,91 @@
+"""The state of a stage of a training in its file, from which the stage goes on to the same bits, or ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vadbench.base.errors import CheckpointError
+from vadbench.base.files import write_tensors
+from vadbench.method import Method
+
+
+@dataclass
+class StageState:
+    """How far a stage is. Random numbers have no part in it, for those of an epoch come from seeds of its own.
+
+    Args:
+        stage: its name.
+        lines: of the log, one for each finished epoch.
+        tensors: those of the method after the last of these epochs.
+        optimisers: those of the optimisers.
+        best: the method's at the best look so far.
+        value: of that look.
+        finished: ``tensors`` are the weights that the stage ends with.
+    """
+
+    stage: str
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    optimisers: Mapping[str, Tensor] = field(default_factory=dict)
+    best: Mapping[str, Tensor] = field(default_factory=dict)
+    value: float = -math.inf
+    finished: bool = False
+
+    def write(self, path: Path) -> None:
+        """Write the state atomically.
+
+        Raises:
+            StorageError: the disk is full or may not be written.
+        """
+        parts = {"method": self.tensors, "optimiser": self.optimisers, "best": self.best}
+        tensors = {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()}
+        facts = {"lines": self.lines, "value": repr(self.value), "finished": self.finished}
+        write_tensors(path, tensors, {"stage": self.stage, "facts": json.dumps(facts)})
+
+
+def read_state(path: Path, stage: str) -> StageState:
+    """Return the state of a stage; one that has not begun where there is no file.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another stage.
+    """
+    if not path.is_file():
+        return StageState(stage)
+    parts: dict[str, dict[str, Tensor]] = {"method": {}, "optimiser": {}, "best": {}}
+    try:
+        with safe_open(os.fspath(path), "pt", device="cpu") as file:
+            found, facts = file.metadata()["stage"], json.loads(file.metadata()["facts"])
+            for name in file.keys():  # noqa: SIM118
+                part, _, own = name.partition(".")
+                parts[part][own] = file.get_tensor(name)
+        state = StageState(
+            found,
+            facts["lines"],
+            parts["method"],
+            parts["optimiser"],
+            parts["best"],
+            float(facts["value"]),
+            facts["finished"],
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
+    if found != stage:
+        raise CheckpointError(
+            f"{path} is of the stage '{found}', now the method's fit() runs '{stage}' in its place; run with --again"
+        )
+    return state
+
+
+def load_state(method: Method, tensors: Mapping[str, Tensor]) -> None:
+    """Load the state of a method, every name and shape matched, after its buffers got their stored sizes."""
+    method.resize({name: tensor.shape for name, tensor in tensors.items()})
+    method.load_state_dict(dict(tensors))
