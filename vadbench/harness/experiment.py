@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from vadbench.base.files import make_folder
 from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
-from vadbench.base.needs import Facts
+from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
@@ -188,13 +189,19 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
     )
-    _require_train_split(start, dataset_class, config)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
-    if start.info is None:
-        require_fit(start.method, config, Facts(start.dataset, dataset_class.classes))
+    fits = partial(require_fit, start.method, config, trained=start.info is not None)
+    needs = config.needs()
+    given = {CLIP_STREAM, *request.streams, *([] if request.features is None else needs.streams[:1])}
+    facts = Facts(
+        start.dataset,
+        dataset_class.classes,
+        splits=tuple(dataset_class.expected),
+        streams={name: StreamFacts() for name in sorted(given)},
+    )
+    fits(facts)
     changed = changed_names(config, resolve(settings, defaults, environment={}))
     _require_selection(start.method, rules, config, changed)
-    needs = config.needs()
     wanted = needs.streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
     if features is None and request.features_layout is not None:
@@ -213,6 +220,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             cache_root(),
             rules,
             splits,
+            fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
@@ -225,6 +233,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             rules,
             None if features is None else GivenFeatures(features, request.features_layout),
             splits=splits,
+            fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
             line=wanted[0],
             streams=streams,
             asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),
@@ -304,19 +313,6 @@ def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip
     if start.trained is None or start.info is None or start.info.clip is None:
         return load_clip(clip_source(request.clip_model, request.clip_weights), device)
     return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
-
-
-def _require_train_split(start: _StartingPoint, dataset: type[Dataset], config: MethodConfig) -> None:
-    """Raise if a method must be trained and the data set is for testing alone.
-
-    Raises:
-        ConfigError: says how the method can be evaluated there.
-    """
-    if config.needs().learns and start.info is None and "train" not in dataset.expected:
-        raise ConfigError(
-            f"'{start.dataset}' has no train split and '{start.method}' must be trained; train it on another data set"
-            f" and evaluate it with --from RUN --dataset {start.dataset}"
-        )
 
 
 def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:

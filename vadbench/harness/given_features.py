@@ -8,7 +8,6 @@ from pathlib import Path
 
 from vadbench.base.errors import ConfigError, FeatureError, did_you_mean
 from vadbench.base.hashing import digest
-from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
@@ -77,7 +76,7 @@ def choose_streams(
     streams: Mapping[str, Path],
     spacings: Mapping[str, RowSpacing],
 ) -> tuple[Path | None, dict[str, GivenStream]]:
-    """Return the folder of the first stream, where one is named, and those of the others.
+    """Return the folder of the first stream, where one is named, and those of the others, none of which is missing.
 
     Args:
         method: its name.
@@ -87,7 +86,7 @@ def choose_streams(
         spacings: the spacings given by name.
 
     Raises:
-        ConfigError: a stream is missing, or something was given of one that the method does not read.
+        ConfigError: something was given of a stream that the method does not read.
     """
     for name in [*streams, *spacings]:
         if name not in wanted:
@@ -104,14 +103,6 @@ def choose_streams(
             f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
         )
     place = streams.get(first, features)
-    missing = [name for name in others if name not in streams]
-    if place is None and first not in ("", CLIP_STREAM):
-        missing.insert(0, first)  # only CLIP's rows can be extracted here
-    if missing:
-        raise ConfigError(
-            f"'{method}' reads the streams {', '.join(wanted)} with these settings; give those of {missing[0]} with"
-            f" --features {missing[0]}=DIR"
-        )
     return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 

@@ -23,6 +23,7 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
+from vadbench.harness.fitness import FitCheck, have_files, video_counts
 from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
@@ -143,6 +144,7 @@ def provide(
     given: GivenFeatures | None = None,
     *,
     splits: Collection[Split] = SPLITS,
+    fits: FitCheck | None = None,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
     asked: ClipDemand,
@@ -163,6 +165,7 @@ def provide(
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
         splits: those that take part, where the data set has them.
+        fits: raises if the method cannot run on these videos.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
         asked: what is asked of the CLIP.
@@ -178,6 +181,8 @@ def provide(
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
+        if fits is not None:
+            fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)

@@ -12,7 +12,7 @@ from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError, PluginError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import defaults
-from vadbench.base.needs import CLIP_STREAM, Facts, Needs
+from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.clip import CROPS, Clip, TextTower, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
@@ -93,7 +93,7 @@ def open_trained(
     info = read_info(run)
     method_class = registry.method(info.method)
     config = trained_config(info, method_class.Config, registry.version(info.method))
-    require_scorable(info.method, config.needs())
+    _require_scorable(info.method, config, info.class_table(), trained=True)
     clip, fingerprint, notes = None, None, []
     if config.needs().streams:
         clip = _clip_of(info, run, clip_model, clip_weights, device)
@@ -160,8 +160,7 @@ def open_untrained(
     config = resolve(settings, own, assignments=chosen)
     require_trainable(name, method_class, config)
     classes = _classes(name, config, registry, dataset)
-    require_fit(name, config, Facts(dataset or "", classes))
-    require_scorable(name, config.needs())
+    _require_scorable(name, config, classes, dataset or "")
     clip = load_clip(clip_source(clip_model, clip_weights), device) if config.needs().streams else None
     method = _built(method_class, config, classes, clip, device)
     return Scorer(
@@ -176,22 +175,21 @@ def open_untrained(
     )
 
 
-def require_scorable(name: str, needs: Needs) -> None:
-    """Raise if a method cannot score videos that have no annotation, and no features but those made here.
+def _require_scorable(
+    name: str, config: MethodConfig, classes: ClassTable, dataset: str = "", trained: bool = False
+) -> None:
+    """Raise if a method cannot score videos without annotation, from rows of CLIP alone or from frames alone.
 
     Raises:
         ConfigError: says what it needs.
     """
-    if needs.supervision == "oracle":
+    facts = Facts(dataset, classes, streams={CLIP_STREAM: StreamFacts()}, files=True, truth=False)
+    require_fit(name, config, facts, trained)
+    needs = config.needs()
+    if needs.streams and needs.frames:
         raise ConfigError(
-            f"'{name}' is an oracle: it is handed the ground truth of what it scores, and these videos have none; use"
-            " another method"
-        )
-    if needs.streams and (needs.frames or needs.streams != (CLIP_STREAM,)):
-        reads = [*needs.streams, *(["frames"] if needs.frames else [])]
-        raise ConfigError(
-            f"'{name}' reads {' and '.join(reads)} with these settings; score gives CLIP's rows alone or frames alone:"
-            " use other settings, or vadbench run"
+            f"'{name}' reads frames beside features with these settings, score gives one or the other; use other"
+            " settings, or vadbench run"
         )
 
 
