@@ -71,6 +71,7 @@ class VideoInput:
         frame_count: frames of the video.
         streams: streams by name, the time line first.
         crop: the crop of the frame that the rows are of; empty where they are of all crops (a bag) or there are none.
+        crop_count: crops of a bag; 1 where the rows are ``(rows, dim)``.
         frame_rate: frames in a second; ``None`` where it is not known.
         seed: of the run.
         first_row: number of the first row, not 0 in a window of a long video.
@@ -84,6 +85,7 @@ class VideoInput:
     frame_count: int
     streams: Mapping[str, StreamInput] = field(default_factory=dict)
     crop: str = ""
+    crop_count: int = 1
     frame_rate: float | None = None
     seed: int = 0
     first_row: int = 0

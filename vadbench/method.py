@@ -140,8 +140,6 @@ class Method(nn.Module):
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of :mod:`vadbench.testing` that the method cannot pass, by name, each with the reason and the figures.
     They are shown as known, never as passed, and one that passes after all is a failure."""
-    open_vocabulary: ClassVar[bool] = False
-    """True if it can score other classes than those it was trained on, see :meth:`retarget`."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -234,7 +232,7 @@ class Method(nn.Module):
     def retarget(self, classes: ClassTable) -> Method:
         """Return the method for other classes: built anew with the trained state and the same text tower.
 
-        Called only where ``open_vocabulary`` is true.
+        Called only where its settings say ``open_vocabulary``.
         """
         task = Task(
             classes,

@@ -149,6 +149,10 @@ UNREACHED = {
         "--from evaluates a finished training",  # nor any of these
         "--features-layout is the layout",  # bench says so itself
     },
+    "vadbench/harness/fitness.py": {
+        "(--features ",  # a grid gives no stream by name
+        "evaluate that training here (--from RUN)",  # a column's "train"
+    },
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
     "vadbench/features/encoders.py": {"choose one with --pooling"},  # features of regions
     "vadbench/plugins/registry.py": {"--plugin"},  # which bench has

@@ -86,6 +86,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @options.as_json
 def command(
     seeds: list[int],
+    workers: int,
     again: bool,
     features: tuple[str, ...],
     spacings: tuple[str, ...],
@@ -110,7 +111,8 @@ def command(
     Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
     mlflow.db in another --out. VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
     """
-    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.experiment import open_experiment
+    from vadbench.harness.request import Request
     from vadbench.plugins.registry import Registry
 
     asked = Request(**request, **options.given_streams(features, spacings))
@@ -122,7 +124,7 @@ def command(
         told = [] if as_json else experiment.notes()
         for text in told:
             note(f"note: {text}")
-        outcomes, failures = _run_seeds(experiment, seeds or [0], again, progress)
+        outcomes, failures = _run_seeds(experiment, seeds or [0], again, workers, progress)
         # By now it is known whether the method used the CLIP.
         for text in [] if as_json else experiment.notes():
             if text not in told:
@@ -137,7 +139,7 @@ def command(
 
 
 def _run_seeds(
-    experiment: Experiment, seeds: Sequence[int], again: bool, progress: Progress
+    experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
     """Run every seed; a failed one is recorded and the others continue, unless results can no longer be written."""
     from vadbench.harness.run import run
@@ -146,7 +148,7 @@ def _run_seeds(
     failures: dict[int, Exception] = {}
     for seed in seeds:
         try:
-            outcomes.append(run(experiment, seed, progress, again))
+            outcomes.append(run(experiment, seed, progress, again, workers))
         except Exception as error:
             failures[seed] = error
             if isinstance(error, StorageError):

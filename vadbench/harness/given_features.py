@@ -8,7 +8,6 @@ from pathlib import Path
 
 from vadbench.base.errors import ConfigError, FeatureError, did_you_mean
 from vadbench.base.hashing import digest
-from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
@@ -22,7 +21,7 @@ from vadbench.features.preflight import Preflight, preflight, sampled_videos
 from vadbench.features.source import FeatureSource, SampledRows, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
-from vadbench.harness.participants import FoundFeatures, every_video, require_present
+from vadbench.harness.participants import FoundFeatures, every_video, origin_videos, require_present
 
 CHECKED = "checked.jsonl"
 """File in a data set's cache that says which features were looked at before."""
@@ -77,7 +76,7 @@ def choose_streams(
     streams: Mapping[str, Path],
     spacings: Mapping[str, RowSpacing],
 ) -> tuple[Path | None, dict[str, GivenStream]]:
-    """Return the folder of the first stream, where one is named, and those of the others.
+    """Return the folder of the first stream, where one is named, and those of the others, none of which is missing.
 
     Args:
         method: its name.
@@ -87,7 +86,7 @@ def choose_streams(
         spacings: the spacings given by name.
 
     Raises:
-        ConfigError: a stream is missing, or something was given of one that the method does not read.
+        ConfigError: something was given of a stream that the method does not read.
     """
     for name in [*streams, *spacings]:
         if name not in wanted:
@@ -104,14 +103,6 @@ def choose_streams(
             f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
         )
     place = streams.get(first, features)
-    missing = [name for name in others if name not in streams]
-    if place is None and first not in ("", CLIP_STREAM):
-        missing.insert(0, first)  # only CLIP's rows can be extracted here
-    if missing:
-        raise ConfigError(
-            f"'{method}' reads the streams {', '.join(wanted)} with these settings; give those of {missing[0]} with"
-            f" --features {missing[0]}=DIR"
-        )
     return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
@@ -163,9 +154,8 @@ def open_given(
     weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
         origin = f"of unknown origin; {fingerprint.dim} wide, a row every {fingerprint.stride} frames"
-        # A data set for testing alone has no others.
-        first = videos.get("train", videos["test"])
-        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
+        values = {v.name: looks[v.name].digest for v in origin_videos(videos) if v.name in looks}
+        weights = f"{UNKNOWN}-{digest(values)}"
     if not fingerprint.known and asked.text:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)

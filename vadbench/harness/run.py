@@ -24,7 +24,9 @@ from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.training.stages import STAGES
 
 
-def run(experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False) -> Outcome:
+def run(
+    experiment: Experiment, seed: int, progress: Progress = silent, again: bool = False, workers: int = 0
+) -> Outcome:
     """Train, score and evaluate under one seed, or return the finished run that is there.
 
     An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
@@ -35,6 +37,7 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         progress: told how far it is.
         again: discard what is there, evaluations of the training included, and run from the beginning. With
             ``experiment.trained`` only that evaluation is made again.
+        workers: processes that make training samples; 0: a thread. Changes no result.
 
     Raises:
         RunError: another process works on the same run.
@@ -55,14 +58,20 @@ def run(experiment: Experiment, seed: int, progress: Progress = silent, again: b
         elif record := folder.finished(evaluation):
             return _reused(experiment, folder.evaluation(evaluation), record)
         place = folder.evaluation(evaluation)
-        record = _run(experiment, training, evaluation, test, place, progress)
+        record = _run(experiment, training, evaluation, test, place, progress, workers)
         write_record(place, record)
         shutil.rmtree(folder.path / STAGES, ignore_errors=True)
         return Outcome(place, record, reused=False)
 
 
 def _run(
-    experiment: Experiment, training: Training, evaluation: str, test: SplitRecord, place: Path, progress: Progress
+    experiment: Experiment,
+    training: Training,
+    evaluation: str,
+    test: SplitRecord,
+    place: Path,
+    progress: Progress,
+    workers: int,
 ) -> RunRecord:
     """Train unless the weights are there, score and measure, and return the record.
 
@@ -97,7 +106,9 @@ def _run(
         environment=environment.describe(experiment.device),
     )
     try:
-        method = trained_method(experiment, training, meter, progress)
+        method = trained_method(experiment, training, meter, progress, workers)
+        if experiment.retargeted:
+            method = method.retarget(experiment.dataset.classes)
         with torch_draws(experiment.device, Purpose.SCORE, training.seed):
             found = evaluate_method(experiment, method, place, meter, progress)
     except Exception as error:
@@ -144,6 +155,8 @@ def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
         notes.append("the weights were trained before the files of the method changed")
     if info.subset != experiment.protocol.subset:
         notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
+    if experiment.retargeted:
+        notes.append(f"for the classes of {info.dataset} before, asked for those of {experiment.dataset.name}")
     return notes
 
 

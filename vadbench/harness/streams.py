@@ -28,7 +28,7 @@ from vadbench.features.source import FeatureSource, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
 from vadbench.harness.given_features import CHECKED, GivenStream, look_at
-from vadbench.harness.participants import every_video, require_present
+from vadbench.harness.participants import every_video, origin_videos, require_present
 from vadbench.harness.side_streams import SideStream
 from vadbench.records.record import StreamRecord
 
@@ -107,8 +107,7 @@ def open_streams(
         videos, missing = require_present(dataset, videos, looks, what, leave_out)
         weights = source.fingerprint.weights
         if not source.fingerprint.known:
-            first = videos.get("train", videos["test"])
-            weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first})}"
+            weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in origin_videos(videos)})}"
         streams[name] = OpenedStream(place, source, looks, stated, encoder, weights)
         notes += [*damaged, *missing]
     return videos, streams, notes

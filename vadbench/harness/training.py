@@ -166,6 +166,7 @@ def evaluation_identity(experiment: Experiment, split: SplitRecord) -> str:
         classes=classes_in_keys(experiment),
         manifest=split.manifest,
         dataset_code=experiment.dataset_code,
+        retargeted=experiment.retargeted,
     )
 
 
@@ -196,8 +197,14 @@ def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None
             )
 
 
-def trained_method(experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress) -> Method:
-    """Return the method with the weights of a training, which is started or continued if it is not finished."""
+def trained_method(
+    experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress, workers: int = 0
+) -> Method:
+    """Return the method with the weights of a training, which is started or continued if it is not finished.
+
+    Raises:
+        ConfigError: a rule is to choose among the weights, and the method's ``fit`` lets it choose among none.
+    """
     dataset, config, seed = experiment.dataset, experiment.config, training.seed
     method = build(experiment, training.made.class_table() if training.made else dataset.classes, seed)
     folder = training.folder
@@ -208,12 +215,11 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
     measured = partial(headline, experiment)
     chosen = choose_judge(dataset, provision, experiment.protocol.selection, measured, precision, seed)
     data = training_data(provision, chosen.videos, dataset.classes, config.rows.crops, seed)
-    supervision = config.needs().supervision
-    if supervision == "one-class":
+    needs = config.needs()
+    if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
-    loop = TrainingLoop(
-        seed, folder.path, progress, chosen.judge, partial(_scores_alone, precision=precision), experiment.workers
-    )
+    alone = partial(_scores_alone, precision=precision)
+    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
     with meter.stage("training" if config.trains else "prepare"):
         method.fit(data, loop)
     if chosen.judge is not None and not loop.selects:
@@ -222,7 +228,7 @@ def trained_method(experiment: Experiment, training: Training, meter: environmen
             " select=True; leave --selection out"
         )
     threshold = method.threshold
-    if threshold is None and (config.trains or supervision in ("weak", "one-class")):
+    if threshold is None and (config.trains or (config.recipe is None and needs.learns)):
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)

@@ -23,9 +23,9 @@ from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
 from vadbench.results.compare import load_runs, matched
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 POINTS = 400
 """Number of points of a ROC or precision-recall curve, more than a chart has pixels."""
