@@ -21,6 +21,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.crops import MAXIMUM, training_notes
+from vadbench.harness.checkpoints import CheckpointInfo
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
 from vadbench.harness.featureless import provide_without_features
