@@ -15,7 +15,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.staleness import inputs_here, today
+from vadbench.benchmarks.staleness import inputs_here, settings_of, today
 from vadbench.benchmarks.state import CellState, finished, in_words_of_bench, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
@@ -165,7 +165,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
 
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
-        request = _request(site, cell, training.folder)
+        request = _request(site, cell, registry, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
     return CellOutcome("done", outcome.folder, outcome.reused)
 
@@ -180,10 +180,11 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
 def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
     from vadbench.harness.experiment import open_experiment
 
-    return open_experiment(_request(site, group), _registry(site.plugins), progress)
+    registry = _registry(site.plugins)
+    return open_experiment(_request(site, group, registry), registry, progress)
 
 
-def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
+def _request(site: Site, cell: Cell, registry: Registry, training: Path | None = None) -> Request:
     """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
     from vadbench.harness.request import Request
 
@@ -199,6 +200,7 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
         features=dict(site.features).get(cell.dataset),
+        streams=site.streams_of(cell.dataset, settings_of(cell, registry).needs().streams),
         features_layout=dict(site.layouts).get(cell.dataset),
         allow_incomplete=site.allow_incomplete,
         clip_model=cell.clip or None,
