@@ -10,7 +10,7 @@ import torch
 
 import worker_methods
 from method_inputs import labelled
-from places import PLUGINS
+from places import KINDS
 from stores import PRINT, append, some_rows
 from vadbench.base.errors import DataError, PluginError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
@@ -101,7 +101,7 @@ def test_another_view_of_the_method_is_called_by_its_name():
 
 
 def test_a_scratch_plugin_is_imported_by_the_workers():
-    module = import_scratch(PLUGINS / "two_stage.py")
+    module = import_scratch(KINDS / "two_stage.py")
     task = Task(TABLE, 4, torch.device("cpu"), lambda: None)
     made = module.TwoStage(module.Config(width=3), task)
     workers = open_workers(made, made.numbered, plan(), 1)
