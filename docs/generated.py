@@ -2,6 +2,7 @@
 
 {vadbench-settings} METHOD     every setting of a method, its default, choices and meaning
 {vadbench-defaults} METHOD     what differs per data set
+{vadbench-recipe}              every setting of a recipe, and whether a group of parameters has it too
 {vadbench-metrics}             every metric's definition
 {vadbench-record}              every field of result.json
 {vadbench-protocols}           every field of a protocol, and what the presets say
@@ -18,6 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from vadbench.base.config import field_choices, field_descriptions, of_field, resolve
 from vadbench.base.naming import flatten, written
+from vadbench.base.recipe import GroupRecipe, Recipe
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins.registry import installed
 from vadbench.records.record import RunRecord
@@ -46,6 +48,23 @@ def defaults(method: str) -> str:
         for dataset, changes in installed().method_config(method).dataset_defaults.items()
     ]
     return _table(["data set", "settings of its own"], rows) if rows else "None of the data sets has its own."
+
+
+def recipe() -> str:
+    """Every setting of a recipe as a Markdown table."""
+    meanings, choices = field_descriptions(Recipe), field_choices(Recipe)
+    return _table(
+        ["setting", "default", "of a group", "meaning"],
+        [
+            [
+                f"`recipe.{name}`",
+                _code(field.get_default()),
+                "yes" if name in GroupRecipe.model_fields else "",
+                meanings[name] + _choices(choices.get(name, "")),
+            ]
+            for name, field in Recipe.model_fields.items()
+        ],
+    )
 
 
 def metrics() -> str:
@@ -133,7 +152,7 @@ class _Generated(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    for make in (settings, defaults, metrics, record, checks, protocols):
+    for make in (settings, defaults, recipe, metrics, record, checks, protocols):
         directive = type(f"_{make.__name__}", (_Generated,), {"make": staticmethod(make)})
         app.add_directive(f"vadbench-{make.__name__}", directive)
     return {"parallel_read_safe": True}

@@ -46,6 +46,25 @@ class Remarks:
         )
         return cls(first, end, which, list(numbers))
 
+    def part(self, start: int, stop: int) -> Remarks:
+        """Return the remarks on the rows from ``start`` to before ``stop``, which are then counted from 0."""
+        first, end = np.maximum(self.first, start), np.minimum(self.end, stop)
+        kept = first < end
+        return Remarks(first[kept] - start, end[kept] - start, self.which[kept], self.texts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Remarks], rows: Sequence[int]) -> Remarks:
+        """Return the remarks on neighbouring parts of a video with so many rows each."""
+        starts = np.concatenate([[0], np.cumsum(rows)[:-1]]).astype(np.int64)
+        texts = list(dict.fromkeys(text for part in parts for text in part.texts))
+        places = {text: number for number, text in enumerate(texts)}
+        return cls(
+            np.concatenate([part.first + start for part, start in zip(parts, starts, strict=True)]),
+            np.concatenate([part.end + start for part, start in zip(parts, starts, strict=True)]),
+            np.concatenate([np.array([places[part.texts[i]] for i in part.which], np.int64) for part in parts]),
+            texts,
+        )
+
 
 @dataclass(frozen=True)
 class Scores:

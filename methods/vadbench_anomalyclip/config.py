@@ -171,8 +171,9 @@ class AnomalyClipConfig(MethodConfig):
     )
 
     def needs(self) -> Needs:
-        """Return the needs: CLIP's text tower, unless class directions are free."""
-        return replace(super().needs(), text=self.directions != "free")
+        """Return the needs: CLIP's text tower, unless class directions are free, and normal rows for the centroid."""
+        needs = replace(super().needs(), text=self.directions != "free")
+        return needs if self.trains or not self.centre_features else replace(needs, supervision="one-class")
 
     @field_validator("recipe")
     @classmethod

@@ -1,11 +1,14 @@
 """Recipes: groups of parameters with settings of their own, and what the loop counts in steps."""
 
 import json
+import re
+import tomllib
 
 import pytest
 from pydantic import ValidationError
 
 from configs import Config
+from places import ROOT
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError
 from vadbench.base.fields import Introduced
@@ -27,7 +30,7 @@ def settings(*assignments, **options):
     ("assignments", "key", "words"),
     [
         (["recipe.epoch_steps=5"], "epoch_steps", "with recipe.sampler=balanced, it needs cycled; set recipe.epoch_s"),
-        (["recipe.steps=5", "recipe.epochs=3"], "steps", "place of recipe.epochs=3; set recipe.steps=0, or leave reci"),
+        (["recipe.steps=5", "recipe.epochs=3"], "steps", "place of recipe.epochs=3; set recipe.steps=0, or rec"),
         (["recipe.schedule_unit=step"], "schedule_unit", "with recipe.schedule=constant, it needs warmup-cosine or"),
         (["recipe.warmup_steps=5"], "warmup_steps", "with recipe.schedule=constant, it needs warmup-cosine; set"),
         ([*COSINE, "recipe.warmup_steps=5"], "warmup_steps", "with recipe.schedule_unit=epoch, it needs step"),
@@ -158,3 +161,14 @@ def test_what_was_added_to_recipes_says_at_which_value_it_came_in():
              if any(isinstance(m, Introduced) for m in f.metadata)}  # fmt: skip
     assert added == {name: Recipe.model_fields[name].default for name in added} and len(added) == 13
     assert key_values(MethodConfig(recipe=Recipe()))["recipe"].keys() == Recipe.model_fields.keys() - added.keys()
+
+
+def test_the_recipes_of_the_documentation_are_taken(tmp_path):
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        (tmp_path / "f.toml").write_text(block)
+        found = resolve(Config, {}, tmp_path / "f.toml", {}).recipe.model_dump(mode="json")
+        for name, value in flatten(tomllib.loads(block)["recipe"]):
+            assert dict(flatten(found))[name] == value

@@ -11,7 +11,7 @@ from places import PLUGIN
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.harness.selection import hold_out, video_auc
-from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.video_scores import VideoScores
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 
@@ -124,7 +124,7 @@ def test_what_is_not_trained_has_no_weights_to_select(run):
     assert "is not trained" in run("-m", "zero-shot", "-d", "tiny", "--selection", "validation", status=2)
 
 
-@pytest.mark.parametrize("setting", ["recipe.rollback=true", "recipe.look_every=3"])
+@pytest.mark.parametrize("setting", ["recipe.rollback=true", "recipe.look_every=3", "recipe.look_ties=last"])
 def test_settings_of_looks_are_refused_where_nothing_looks(run, setting):
     err = run("-m", "linear", "-d", "tiny", "--set", setting, status=2)
     name = setting.partition("=")[0]

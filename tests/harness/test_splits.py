@@ -20,7 +20,8 @@ from vadbench.plugins.registry import Registry
 from vadbench.scoring.protocol import NATIVE
 
 pytestmark = pytest.mark.usefixtures("pictures_left_blank")
-PLUGINS = [x for file in (PLUGIN, KINDS / "testing_only.py", KINDS / "three_splits.py") for x in ("--plugin", file)]
+FILES = (PLUGIN, *(KINDS / f"{name}.py" for name in ("testing_only", "three_splits", "two_streams")))
+PLUGINS = [x for file in FILES for x in ("--plugin", file)]
 SHORT = ("-m", "linear", "--set", "recipe.learning_rate=0.1", "--clip", "small", "--clip-weights", "random:0")
 VALIDATED = (*SHORT, "-d", "three-splits", "--selection", "validation")
 
@@ -69,7 +70,7 @@ def test_a_method_without_training_runs_where_there_is_nothing_to_train_on(run, 
 def test_a_method_that_must_be_trained_is_refused_in_a_line_before_anything_is_made(vadbench, tmp_path):
     found = vadbench("run", *PLUGINS, *SHORT, "-d", "testing-only", "--out", tmp_path / "runs", status=2)
     (line,) = found.err.splitlines()
-    assert "'testing-only' has no train split" in line and "--from RUN --dataset testing-only" in line
+    assert "must be trained" in line and "has no train split" in line and "--from RUN" in line
     assert not (tmp_path / "runs").exists() and not (Path(os.environ["VADBENCH_CACHE"]) / "datasets").exists()
 
 
@@ -197,10 +198,33 @@ def test_an_evaluation_elsewhere_says_on_what_weights_were_selected(run):
     assert any("selected on the validation split by the AUC of frames" in note for note in found["notes"])
 
 
+def test_a_leaderboard_says_on_what_weights_were_selected(run, vadbench, tmp_path):
+    run(*VALIDATED)
+    table = vadbench("leaderboard", "--format", "md", "--out", tmp_path / "runs").out
+    assert "Weights selected on the validation split (validation)" in table and "held out" not in table
+
+
 def test_validation_videos_of_one_kind_are_refused(run, monkeypatch):
     monkeypatch.setenv("VALIDATION_WITHOUT_SEGMENTS", "1")
     monkeypatch.setattr(Dataset, "is_normal", lambda self, video: video.labels == ("Normal",) or "valid" in video.name)
     assert "needs normal and abnormal validation videos, three-splits has one kind" in run(*VALIDATED, status=2)
+
+
+def test_streams_beside_the_first_are_read_in_every_split(run, tmp_path):
+    """Of the validation split where weights are selected, and of test videos where there is nothing else."""
+    sound, rng = tmp_path / "sound", np.random.default_rng(0)
+    sound.mkdir()
+    kinds = [("train", 8), ("validation", 6), ("test", 6), ("normal", 3), ("abnormal", 3)]
+    for name in (f"{kind}-{i}" for kind, count in kinds for i in range(count)):
+        np.save(sound / f"{name}.npy", rng.standard_normal((15, 4)).astype(np.float32))
+    given = ("--features", f"audio={sound}")
+    selects = ("-m", "two-streams", "-d", "three-splits", "--selection", "validation")
+    found = run(*selects, *given)
+    assert list(found["data"]) == ["train", "validation", "test"]
+    elsewhere = run("--from", found["folder"], "--dataset", "testing-only", *given)
+    assert elsewhere["data"]["test"]["videos"] == 6 and elsewhere["trained_on"] == "three-splits"
+    (sound / "validation-3.npy").unlink()
+    assert "1 of 20 videos lack features of stream 'audio'" in run(*selects, *given, status=2)
 
 
 # --- lists ---------------------------------------------------------------------------------------------------------

@@ -200,9 +200,9 @@ def test_the_settings_that_come_with_methods_are_hashed_as_ever():
     """A digest that changes names every training of the method anew: only a changed default may do that."""
     found = {}
     for name in installed().specs("method"):
-        method = installed().method(name)
-        for dataset in ["", *method.dataset_defaults]:
-            config = resolve(method.Config, method.dataset_defaults.get(dataset, {}), environment={})
+        model = installed().method_config(name)
+        for dataset in ["", *model.dataset_defaults]:
+            config = resolve(model, model.dataset_defaults.get(dataset, {}), environment={})
             found[f"{name} {dataset}".strip()] = digest(key_values(config))
     known = json.loads(Path(__file__).with_name("key_digests.json").read_text())
     assert {name: found.get(name) for name in known} == known

@@ -12,9 +12,9 @@ from vadbench.metrics.measurement import measure
 from vadbench.records.folders import write_record
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.records.scores import save_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 CLASSES = ("Normal", "Riot", "Fire")
 ROOM = """

@@ -9,7 +9,7 @@ import torch
 from vadbench.base.errors import PluginError
 from vadbench.inputs import VideoInput
 from vadbench.method import Scores
-from vadbench.scoring.scoring import _checked
+from vadbench.scoring.checks import checked
 
 METHOD = SimpleNamespace(task=SimpleNamespace(classes=["Normal", "Fire"]))
 VIDEO = VideoInput.of_rows(np.zeros((3, 4), np.float32), "v", stride=10)
@@ -19,7 +19,7 @@ VIDEO = VideoInput.of_rows(np.zeros((3, 4), np.float32), "v", stride=10)
 def test_a_branch_whose_name_no_metric_key_can_carry_is_refused(name):
     scores = Scores(torch.zeros(3), branches={"good": torch.zeros(3), name: torch.zeros(3)})
     with pytest.raises(PluginError, match=r"a branch name has letters.*rename it") as error:
-        _checked(METHOD, VIDEO, scores)
+        checked(METHOD, VIDEO, scores)
     assert repr(name) in str(error.value) and len(str(error.value).splitlines()) == 1
 
 
@@ -28,6 +28,6 @@ def test_a_branch_may_be_called_as_messages_call_other_scores(name):
     """Every array is checked, also that of a branch called like another one."""
     bad = Scores(torch.full((3,), torch.nan), branches={name: torch.zeros(3)})
     with pytest.raises(PluginError, match="anomaly scores of v are not all finite"):
-        _checked(METHOD, VIDEO, bad)
-    good = _checked(METHOD, VIDEO, Scores(torch.zeros(3), branches={name: torch.ones(3)}))
+        checked(METHOD, VIDEO, bad)
+    good = checked(METHOD, VIDEO, Scores(torch.zeros(3), branches={name: torch.ones(3)}))
     assert good.branches[name].tolist() == [1, 1, 1]

@@ -20,9 +20,9 @@ from vadbench.metrics.measurement import localised, measure, resampled
 from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import recognise
 from vadbench.records.scores import load_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import NATIVE, protocols
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 
 def frames_of(split, values):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Riot"), VideoClass("Fire")), normal=0)
 VIDEOS, FRAMES = 30, 64

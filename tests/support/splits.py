@@ -7,9 +7,9 @@ from vadbench.records.folders import write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord
 from vadbench.records.scores import save_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import protocol
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 TABLE = ClassTable((VideoClass("Riot", aliases=("G",)), VideoClass("Normal"), VideoClass("Car_accident")), normal=1)
 

@@ -13,9 +13,9 @@ from vadbench.metrics.measurement import measure
 from vadbench.records.folders import write_record
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.records.scores import save_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import protocol as protocol_named
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fight")), 0)
 FINGERPRINT = Fingerprint("vit", "0" * 64, "quickgelu", "resized", 16, "middle", dim=4)

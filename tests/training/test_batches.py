@@ -2,17 +2,22 @@
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from method_inputs import labelled
+from vadbench.base.errors import ConfigError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.batches import batches, weak_labels
+from vadbench.training.batches import batches, step_counts, weak_labels
 from vadbench.training.prefetching import BatchLoader
 from vadbench.training.views import BatchPlan
 
@@ -153,3 +158,109 @@ def test_what_one_list_draws_does_not_depend_on_the_other():
         return [[i - abnormal for i in b[2:]] for b in batches(videos(abnormal, 9), 1, RECIPE, 0, 0)]
 
     assert normal(3) == normal(6)
+
+
+def kinds(abnormal, normal):
+    """Samples of which nothing but their labels is asked: abnormal ones first."""
+    return [SimpleNamespace(labels=np.eye(2)[int(i >= abnormal)]) for i in range(abnormal + normal)]
+
+
+def cycled(**settings):
+    return Recipe(sampler="cycled", **settings)
+
+
+SIZES = st.tuples(st.integers(1, 4), st.integers(0, 9), st.integers(0, 9)).map(
+    lambda drawn: (drawn[0], drawn[0] + drawn[1], drawn[0] + drawn[2])
+)
+"""Half a batch, and as many abnormal and normal videos as fill it, or more."""
+
+
+@given(SIZES, st.integers(0, 12), st.integers(0, 30), st.integers(1, 3))
+def test_cycled_lists_go_on_from_epoch_to_epoch_each_by_itself(sizes, epoch_steps, steps, stage):
+    half, abnormal, normal = sizes
+    recipe = cycled(batch_size=2 * half, epoch_steps=epoch_steps, steps=steps)
+    samples, each = kinds(abnormal, normal), epoch_steps or max(abnormal, normal) // half
+    epochs = -(-steps // each) if steps else 4
+    # Each epoch without those before it, the last one first.
+    backwards = [list(batches(samples, 1, recipe, 5, e, stage)) for e in reversed(range(epochs + 1))]
+    by_epoch = backwards[::-1]
+    lengths = [len(b) for b in by_epoch]
+    if steps:
+        assert sum(lengths) == steps and lengths[-1] == 0 and set(lengths[:-2]) <= {each}
+    else:
+        assert set(lengths) == {each}
+    whole = [batch for epoch in by_epoch for batch in epoch]
+    for number, (size, first) in enumerate(((abnormal, 0), (normal, abnormal))):
+        drawn = [batch[half * number : half * (number + 1)] for batch in whole]
+        passes = size // half
+        for start in range(0, len(drawn), passes):
+            # From the formula: a pass is an order of its own, its batches cut from it one after the other.
+            rng = generator(Purpose.CYCLE, 5, stage, number, start // passes)
+            order = rng.permutation(np.arange(first, first + size))
+            expected = [order[i * half : (i + 1) * half].tolist() for i in range(passes)]
+            assert drawn[start : start + passes] == expected[: len(drawn) - start]
+
+
+def test_lists_start_again_where_the_published_loops_start_theirs():
+    """Two shuffled loaders, each begun anew when its own batches are used up: 125 and 126 of 64 videos, whose first
+    restarts are before the steps 126, 251, 376 and 127, 253, 379; and a list of one batch, drawn anew at every step."""
+    recipe = cycled(batch_size=128, epoch_steps=50, steps=400)
+    whole = [b for e in range(8) for b in batches(kinds(126 * 64 + 36, 125 * 64), 1, recipe, 0, e)]
+    assert len(whole) == 400
+    for half, restarts in ((slice(64, 128), [1, 126, 251, 376]), (slice(0, 64), [1, 127, 253, 379])):
+        for begin, end in pairwise([*restarts, 401]):
+            drawn = [i for batch in whole[begin - 1 : end - 1] for i in batch[half]]
+            assert len(set(drawn)) == len(drawn)
+            # One step more would repeat a video, for all but 36 have had their turn.
+            assert end == 401 or set(whole[end - 1][half]) & set(drawn)
+    single = [b[:32] for b in batches(kinds(63, 160), 1, cycled(batch_size=64, epoch_steps=40), 0, 0)]
+    assert all(len(set(b)) == 32 for b in single) and len({tuple(sorted(b)) for b in single}) == 40
+
+
+@given(SIZES, st.sampled_from(["balanced", "paired", "mixed"]), st.integers(1, 40), st.integers(0, 3))
+def test_a_training_in_steps_is_one_in_epochs_that_is_cut_short(sizes, sampler, steps, stage):
+    half, abnormal, normal = sizes
+    samples, stage = kinds(abnormal, normal), stage + MAIN_STAGE
+    recipe = Recipe(sampler=sampler, batch_size=2 * half)
+    cut = recipe.model_copy(update={"steps": steps})
+    each = len(list(batches(samples, 1, recipe, 3, 0)))
+    assert step_counts(samples, 1, recipe)[0] == step_counts(samples, 1, cut)[0] == each
+    epochs = range(steps // each + 2)
+    whole, short = ([b for e in epochs for b in batches(samples, 1, r, 3, e, stage)] for r in (recipe, cut))
+    assert short == whole[:steps]
+
+
+@given(SIZES, st.sampled_from(["balanced", "paired", "mixed"]), st.integers(0, 5), st.integers(0, 5))
+def test_the_samplers_draw_what_they_always_drew(sizes, sampler, seed, epoch):
+    """The orders of the first stage, from the formula alone."""
+    half, abnormal, normal = sizes
+    recipe = Recipe(sampler=sampler, batch_size=2 * half)
+    found = list(batches(kinds(abnormal, normal), 1, recipe, seed, epoch))
+    if sampler == "mixed":
+        order = generator(Purpose.ORDER, seed, 1, epoch, 0).permutation(abnormal + normal).tolist()
+        assert found == [order[i : i + 2 * half] for i in range(0, len(order), 2 * half)]
+        return
+    halves = []
+    for number, indices in enumerate((np.arange(abnormal), np.arange(abnormal, abnormal + normal))):
+        rng, drawn = generator(Purpose.ORDER, seed, 1, epoch, number), []
+        for _ in range(20):
+            order = rng.permutation(indices)
+            drawn += [order[i * half : (i + 1) * half].tolist() for i in range(len(order) // half)]
+        halves.append(drawn)
+    count = (min if sampler == "paired" else max)(abnormal // half, normal // half)
+    assert found == [a + n for a, n in zip(*halves, strict=False)][:count]
+
+
+@pytest.mark.parametrize("sampler", ["balanced", "paired", "cycled", "mixed"])
+def test_each_stage_has_orders_of_its_own(sampler):
+    recipe = Recipe(sampler=sampler, batch_size=4)
+    drawn = [list(batches(kinds(20, 20), 1, recipe, 0, 0, stage)) for stage in (MAIN_STAGE, 2, 3)]
+    assert drawn[0] == list(batches(kinds(20, 20), 1, recipe, 0, 0))
+    assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
+
+
+def test_no_videos_and_too_few_are_said():
+    with pytest.raises(ConfigError, match="no videos to train on"):
+        list(batches([], 1, Recipe(sampler="mixed"), 0, 0))
+    with pytest.raises(ConfigError, match=r"found 1 and 9; set recipe\.batch_size=2"):
+        list(batches(kinds(1, 9), 1, cycled(batch_size=4), 0, 0))

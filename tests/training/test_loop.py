@@ -15,7 +15,6 @@ from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
 from vadbench.training.loop import arithmetic
-from vadbench.training.optimisers import learning_rate
 from vadbench.training.stages import STAGES, TrainingLoop
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
@@ -102,22 +101,6 @@ def test_a_loss_that_is_not_finite_is_named(tmp_path):
     bad = [labelled(np.full((20, 4), np.nan, np.float32), names, TABLE) for names in carried]
     with pytest.raises(TrainingError, match=r"loss term bce is not finite at epoch 0"):
         TrainingLoop(0, tmp_path).run(make(RECIPE), bad, RECIPE)
-
-
-@pytest.mark.parametrize("from_zero", [True, False])
-def test_warmup_cosine_equals_its_formula(from_zero):
-    recipe = Recipe(epochs=50, learning_rate=2.0, schedule="warmup-cosine", warmup_epochs=5, warmup_from_zero=from_zero)
-    found = np.array([learning_rate(recipe, e) for e in range(50)])
-    e = np.arange(50)
-    warm = 2.0 * (e if from_zero else e + 1) / 5
-    expected = np.where(e < 5, warm, 2.0 * 0.5 * (1 + np.cos(np.pi * (e - 5) / 45)))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
-def test_steps_multiply_at_each_milestone():
-    recipe = Recipe(epochs=9, learning_rate=1.0, schedule="steps", milestones=(4, 8), gamma=0.1)
-    expected = [1.0] * 4 + [0.1] * 4 + [0.01]
-    assert [learning_rate(recipe, e) for e in range(9)] == pytest.approx(expected)
 
 
 def test_bf16_trains_and_differs_from_fp32(tmp_path):

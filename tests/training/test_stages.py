@@ -342,7 +342,7 @@ def test_class_probabilities_that_are_not_there_are_refused(tmp_path):
 def test_a_loop_is_what_methods_are_promised(tmp_path):
     from inspect import signature
 
-    from vadbench.inputs import Loop
+    from vadbench.method import Loop
 
     for name in ("run", "once", "score"):
         promised, given = (list(signature(getattr(kind, name)).parameters) for kind in (Loop, TrainingLoop))

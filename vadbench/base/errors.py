@@ -3,6 +3,7 @@
     VadbenchError
     +-- UnknownNameError     a name that is not registered (says which were close)
     +-- ConfigError          a setting that does not exist or has the wrong type or value
+    |   +-- MisfitError      a method that cannot run on a data set with these settings
     +-- PluginError          a plugin that cannot be loaded or does not keep its contract
     +-- DataError            files of a data set: missing, misplaced, contradictory
     |   +-- MediaError       a video that cannot be decoded
@@ -50,6 +51,10 @@ class UnknownNameError(VadbenchError):
 
 class ConfigError(VadbenchError):
     """A setting that does not exist, or whose value cannot be used."""
+
+
+class MisfitError(ConfigError):
+    """A method that cannot run on a data set with its settings, whatever the machine: a grid calls that impossible."""
 
 
 class PluginError(VadbenchError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from vadbench.base.classes import ClassTable
@@ -12,6 +12,7 @@ Supervision = Literal["weak", "one-class", "training-free", "oracle"]
 """What a method learns from: labels of videos, normal videos alone, nothing, or (an oracle) the ground truth itself."""
 Reading = Literal["features", "frames", "none"]
 """What scores are made from: features, perhaps with frames beside them, frames alone, or neither."""
+Kind = Literal["normal", "abnormal"]
 CLIP_STREAM = "clip"
 """The name of the first stream where nothing else is said: rows of CLIP's image features."""
 
@@ -60,10 +61,11 @@ class Needs:
 
 @dataclass(frozen=True)
 class StreamFacts:
-    """Facts of one stream: the width of its rows and the frames from one row to the next."""
+    """Facts of one stream: the width of its rows and the frames from one row to the next, ``None`` before they are
+    read."""
 
-    dim: int
-    spacing: float
+    dim: int | None = None
+    spacing: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,19 @@ class Facts:
     Args:
         dataset: name of the data set; empty for a user's own videos.
         classes: its class table.
+        splits: the splits that it has.
         videos: number of videos by split and kind, such as ``videos["train", "normal"]``.
         streams: the streams that are there.
         files: whether there are video files.
         text: whether there is a CLIP text tower.
+        truth: whether the videos are annotated.
     """
 
     dataset: str
     classes: ClassTable
-    videos: Mapping[tuple[str, Literal["normal", "abnormal"]], int] | None = None
-    streams: Mapping[str, StreamFacts] | None = field(default=None)
+    splits: Collection[str] | None = None
+    videos: Mapping[tuple[str, Kind], int] | None = None
+    streams: Mapping[str, StreamFacts] | None = None
     files: bool | None = None
     text: bool | None = None
+    truth: bool | None = None

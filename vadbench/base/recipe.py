@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 """A number from 0 to below 1."""
 OptimiserKind = Literal["adamw", "adam-l2", "stable-adamw"]
 ScheduleKind = Literal["constant", "warmup-cosine", "steps"]
-PlannedSteps = Literal["taken", "both-lists"] | Annotated[int, Field(ge=1)]
+_Planned = Literal["taken", "both-lists"] | Annotated[int, Field(ge=1)]
 
 
 class GroupRecipe(Settings):
@@ -46,7 +46,7 @@ class GroupRecipe(Settings):
     milestones: tuple[int, ...] | None = None
     gamma: float | None = Field(None, gt=0)
     floor: float | None = Field(None, ge=0, le=1)
-    planned_steps: PlannedSteps | None = None
+    planned_steps: _Planned | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Recipe(Settings):
     floor: Annotated[float, Introduced(0.0)] = Field(
         0.0, ge=0, le=1, description="share of the peak that the cosine falls to; only with schedule=warmup-cosine"
     )
-    planned_steps: Annotated[PlannedSteps, Introduced("taken")] = Field(
+    planned_steps: Annotated[_Planned, Introduced("taken")] = Field(
         "taken",
         description="training steps after which the cosine has reached its floor: those that are taken; both-lists:"
         " in each epoch those of a pass over one list and of one over the other, as where the lengths of two loaders"
@@ -145,10 +145,10 @@ class Recipe(Settings):
     look_count: Annotated[Literal["epoch", "run"], Introduced("epoch")] = Field(
         "epoch",
         description="epoch: a look after look_every + 1, 2 look_every + 1, ... steps of each epoch; run: whenever the"
-        " steps since the training began are a multiple of look_every, none at the end of an epoch",
+        " steps since the training began are a multiple of look_every, and at its end if there was none",
     )
     look_from: Annotated[int, Introduced(0)] = Field(
-        0, ge=0, description="training steps before the first look; only with look_count=run"
+        0, ge=0, description="training steps after which there are looks at the earliest; only with look_count=run"
     )
     look_ties: Annotated[Literal["first", "last"], Introduced("first")] = Field(
         "first", description="only under a selection rule: which of several equally good looks is kept"
@@ -195,7 +195,12 @@ class Recipe(Settings):
         return groups
 
     def group(self, name: str) -> Recipe:
-        """Return the recipe of a group: its own fields are those of ``groups[name]``, else of the whole recipe."""
+        """Return the recipe of a group: its own fields are those of ``groups[name]``, else of the whole recipe.
+
+        >>> recipe = Recipe(learning_rate=0.01, groups={"head": GroupRecipe(optimiser="adam-l2")})
+        >>> recipe.group("head").optimiser, recipe.group("head").learning_rate
+        ('adam-l2', 0.01)
+        """
         given = self.groups[name].given if name in self.groups else {}
         return self.model_copy(update={**given, "groups": {}})
 

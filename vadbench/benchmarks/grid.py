@@ -9,19 +9,20 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from vadbench.base.errors import RunError, StorageError, VadbenchError, one_line
+from vadbench.base.errors import MisfitError, RunError, StorageError, VadbenchError, one_line
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.staleness import inputs_here, today
+from vadbench.benchmarks.staleness import inputs_here, settings_of, today
 from vadbench.benchmarks.state import CellState, finished, in_words_of_bench, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 
 if TYPE_CHECKING:
-    from vadbench.harness.experiment import Experiment, Request
+    from vadbench.harness.experiment import Experiment
+    from vadbench.harness.request import Request
 
 CLAIMS = ".cells"
 """Folder under ``--out`` with a lock for each cell."""
@@ -37,9 +38,12 @@ class CellTask:
 
 @dataclass(frozen=True)
 class CellOutcome:
-    """Result of a task: the folder of the finished run, or the reason why there is none."""
+    """Result of a task: the folder of the finished run, or the reason why there is none.
 
-    status: Literal["done", "failed", "busy", "storage"]
+    ``impossible`` means that the method cannot run on the data set, which is no failure.
+    """
+
+    status: Literal["done", "failed", "impossible", "busy", "storage"]
     folder: Path | None = None
     reused: bool = False
     reason: str = ""
@@ -52,7 +56,7 @@ class Watch(Protocol):
         """Handle the start of a cell by a worker."""
 
     def ended(self, state: CellState) -> None:
-        """Handle a cell that is done or has failed."""
+        """Handle a cell that is done, has failed or turned out to be impossible."""
 
 
 def run_cells(
@@ -89,7 +93,10 @@ def run_cells(
         elif result.status == "busy":
             busy.append(task.cell)
         elif result.folder is None:
-            end(task.cell, CellState(task.cell, "failed", result.reason))
+            end(
+                task.cell,
+                CellState(task.cell, "impossible" if result.status == "impossible" else "failed", result.reason),
+            )
         else:
             outcome = Outcome(result.folder, read_record(result.folder), result.reused)
             end(task.cell, CellState(task.cell, "done", outcome=outcome))
@@ -101,7 +108,8 @@ def run_cells(
             training = now.get(cell.training)
             if not trains and (training is None or training.state != "done"):
                 reason = f"not trained on {cell.trained_on}" + (f": {training.reason}" if training else "")
-                end(cell, CellState(cell, "failed", reason))
+                impossible = training is not None and training.state == "impossible"
+                end(cell, CellState(cell, "impossible" if impossible else "failed", reason))
             else:
                 ready.append(cell)
         engine.run_all(_groups([CellTask(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
@@ -123,6 +131,8 @@ def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOut
             return _run(site, cell, progress)
     except StorageError as error:
         return CellOutcome("storage", reason=str(error))
+    except MisfitError as error:
+        return CellOutcome("impossible", reason=in_words_of_bench(one_line(error), cell.dataset))
     except VadbenchError as error:
         return CellOutcome("failed", reason=in_words_of_bench(one_line(error), cell.dataset))
     except Exception as error:
@@ -155,7 +165,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
 
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
-        request = _request(site, cell, training.folder)
+        request = _request(site, cell, registry, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
     return CellOutcome("done", outcome.folder, outcome.reused)
 
@@ -170,12 +180,13 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
 def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
     from vadbench.harness.experiment import open_experiment
 
-    return open_experiment(_request(site, group), _registry(site.plugins), progress)
+    registry = _registry(site.plugins)
+    return open_experiment(_request(site, group, registry), registry, progress)
 
 
-def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
+def _request(site: Site, cell: Cell, registry: Registry, training: Path | None = None) -> Request:
     """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
-    from vadbench.harness.experiment import Request
+    from vadbench.harness.request import Request
 
     rules = protocol_changes(cell.settings)
     return Request(
@@ -189,6 +200,7 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
         features=dict(site.features).get(cell.dataset),
+        streams=site.streams_of(cell.dataset, settings_of(cell, registry).needs().streams),
         features_layout=dict(site.layouts).get(cell.dataset),
         allow_incomplete=site.allow_incomplete,
         clip_model=cell.clip or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Literal
@@ -12,10 +12,10 @@ from typing import Literal
 from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.files import file_stamp
 from vadbench.base.locations import find_data_root
-from vadbench.base.needs import Facts
+from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
-from vadbench.harness.fitness import misfit
+from vadbench.harness.fitness import have_files, misfit, video_counts
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome
 from vadbench.records.record import INCOMPLETE
@@ -117,12 +117,16 @@ def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
 def in_words_of_bench(reason: str, dataset: str = "NAME") -> str:
     """Return advice on options of ``vadbench run`` reworded for ``vadbench bench``.
 
+    >>> in_words_of_bench("give features of audio (--features audio=DIR)", "tiny")
+    'give features of audio (--features tiny.audio=DIR)'
+
     >>> in_words_of_bench("name it with --features-layout anomalyclip or vadclip", "tiny")
     'name it with --features-layout tiny=anomalyclip or vadclip'
     >>> in_words_of_bench("no crop 'center'; name one with --crop, or --crop mean", "tiny")
     "no crop 'center'; name one with protocol.crop, or protocol.crop = mean (in the benchmark's file)"
     """
     said = reason.replace("--data-root DIR", f"--data-root {dataset}=DIR")
+    said = re.sub(r"--features ([\w-]+)=DIR", rf"--features {dataset}.\1=DIR", said)
     said = re.sub(r"--features-layout (?=[a-z])", f"--features-layout {dataset}=", said)
     said = re.sub(r"--features-layout(?! [\w-]+=)", f"--features-layout {dataset}=LAYOUT", said)
 
@@ -163,13 +167,18 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             return None, str(error)
 
     @cache
-    def absent(dataset: str) -> str:
-        return _absent(dataset, registry, roots.get(dataset))
+    def data(dataset: str) -> _Data:
+        return _data(dataset, registry, roots.get(dataset))
 
     @cache
-    def unfit(group: Cell) -> str:
-        here, _ = now(group)
-        return _unfit(group, here, registry) if here is not None else ""
+    def unfit(group: Cell, trained: bool) -> str:
+        facts, (here, _) = data(group.dataset).facts, now(group)
+        if facts is None or here is None or here.config is None:
+            return ""  # the reason is what is absent
+        wanted, name = here.config.needs().streams, group.dataset
+        given = {CLIP_STREAM, *site.streams_of(name, wanted), *(wanted[:1] if name in dict(site.features) else ())}
+        facts = replace(facts, streams={stream: StreamFacts() for stream in sorted(given)})
+        return in_words_of_bench(misfit(here.config, facts, trained), name)
 
     clip_absent = cache(_clip_absent)
 
@@ -181,8 +190,13 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             return CellState(cell, "done", outcome=run)
         # Evaluating a training needs its weights, not the data that it was trained on.
         needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
-        missing = broken or ("" if trained else unfit(cell.training.group))
-        missing = missing or next(filter(None, map(absent, needed)), "") or clip_absent(cell.clip, cell.clip_weights)
+        missing = (
+            broken
+            or ("" if trained else unfit(cell.training.group, False))
+            or unfit(cell.group, cell.training != cell)
+            or next(filter(None, (data(name).absent for name in needed)), "")
+            or clip_absent(cell.clip, cell.clip_weights)
+        )
         if missing:
             return CellState(cell, "impossible", missing)
         failed = max(_made(cell, here, runs_of_cell), key=lambda r: r.record.created, default=None)
@@ -240,29 +254,31 @@ def _digest_of(model: str, weights: str, stamp: str) -> str:
         return f"cannot be read: {error}"
 
 
-def _unfit(cell: Cell, now: Today, registry: Registry) -> str:
-    """Return why a cell's method cannot run on its data set, empty if it can as far as is known."""
-    try:
-        facts = Facts(cell.dataset, registry.dataset(cell.dataset).classes)
-    except VadbenchError:
-        return ""  # reported by what is absent
-    return "" if now.config is None else in_words_of_bench(misfit(now.config, facts), cell.dataset)
+@dataclass(frozen=True)
+class _Data:
+    """A data set on this machine: what is known of it, and what must be done to have it here, empty if it is."""
+
+    facts: Facts | None = None
+    absent: str = ""
 
 
-def _absent(name: str, registry: Registry, root: Path | None) -> str:
-    """Return what must be done to have a data set here, empty if it is there or generates itself."""
+def _data(name: str, registry: Registry, root: Path | None) -> _Data:
+    facts = None
     try:
-        dataset_class = registry.dataset(name)
-        dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, root))
+        kind = registry.dataset(name)
+        facts = Facts(name, kind.classes, splits=tuple(kind.expected))
+        dataset = kind(find_data_root(name, kind.makes_itself, root))
         if dataset.makes_itself:
-            return ""
+            return _Data(facts)
         dataset.prepare()
-        for split in dataset.splits:
-            if not dataset.videos(split):
-                return f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}"
+        videos = {split: dataset.videos(split) for split in dataset.splits}
+        files = have_files([video for listed in videos.values() for video in listed])
+        for split, listed in videos.items():
+            if not listed:
+                return _Data(facts, f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
     except VadbenchError as error:
-        return in_words_of_bench(str(error), name)
-    return ""
+        return _Data(facts, in_words_of_bench(str(error), name))
+    return _Data(replace(facts, videos=video_counts(dataset, videos), files=files))
 
 
 def _clip_absent(model: str, weights: str) -> str:

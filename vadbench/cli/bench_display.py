@@ -73,7 +73,7 @@ class Live(CellLines):
 
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for state in self._last:
-            style = "green" if state.state == "done" else "red"
+            style = {"done": "green", "impossible": "yellow"}.get(state.state, "red")
             table.add_row(Text(state.state, style), Text(state.cell.label), Text(result(state), overflow="ellipsis"))
         for cell, since in list(self.running.items()):
             seconds = f"{self._stage}  {time.monotonic() - since:.0f} s".strip()

@@ -23,10 +23,10 @@ from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import SCORES
 from vadbench.records.scores import save_split
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 from vadbench.scoring.windows import window_rows
 
 

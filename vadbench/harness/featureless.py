@@ -16,6 +16,7 @@ from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule
 from vadbench.features.extraction import Mismatch
+from vadbench.harness.fitness import FitCheck, have_files, video_counts
 from vadbench.harness.frame_counts import count_frames, is_there
 from vadbench.harness.participants import every_video, participants, require_present
 from vadbench.harness.provision import Provision
@@ -30,6 +31,7 @@ def provide_without_features(
     rules: Protocol,
     splits: Sequence[Split] = SPLITS,
     *,
+    fits: FitCheck | None = None,
     allow_incomplete: bool = False,
     progress: Progress = silent,
 ) -> Provision:
@@ -46,6 +48,7 @@ def provide_without_features(
         rules: how annotated intervals are read, which videos take part, how far a count may be off.
         splits: those that take part, where the data set has them; a method that learns nothing takes none but the test
             split.
+        fits: raises if the method cannot run on these videos.
         allow_incomplete: go on without the videos that have no file, or a damaged one.
         progress: told how far the counting is.
 
@@ -56,6 +59,8 @@ def provide_without_features(
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits if needs.learns else ("test",))
         every = every_video(listed.videos)
+        if fits is not None:
+            fits(video_counts(dataset, listed.videos), have_files(every))
         usable = {v.name for v in every if is_there(v) or not (needs.frames or v.frames is None)}
         lacking = f"a file under {dataset.root}" + ("" if needs.frames else ", or a stated number of frames")
         kept, absent = require_present(dataset, listed.videos, usable, lacking, allow_incomplete)

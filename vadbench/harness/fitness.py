@@ -1,69 +1,103 @@
 """The decision whether a method can run on a data set, made before anything is read.
 
-A run, a benchmark's grid and ``vadbench score`` all ask here: first with the classes alone, and again when streams,
-files and videos are known.
+A run, a benchmark's grid and ``vadbench score`` all ask here: first with the classes and splits alone, and again when
+the lists of videos were read.
 """
 
 from __future__ import annotations
 
-from vadbench.base.errors import ConfigError, listed
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from vadbench.base.errors import MisfitError
 from vadbench.base.method_config import MethodConfig
-from vadbench.base.needs import Facts
+from vadbench.base.needs import Facts, Kind
+from vadbench.dataset import Dataset, Split, Video
+from vadbench.harness.frame_counts import is_there
+
+FitCheck = Callable[[Mapping[tuple[str, Kind], int], bool], None]
+"""Raises if a method cannot run, given the number of videos by split and kind, and whether a video file is there."""
 
 
-def require_fit(method: str, config: MethodConfig, facts: Facts) -> None:
+def require_fit(method: str, config: MethodConfig, facts: Facts, trained: bool = False) -> None:
     """Raise if a method cannot run on a data set.
 
     Args:
         method: its name.
         config: its settings.
         facts: what is known so far.
+        trained: whether a finished training is evaluated, which needs neither these classes nor training videos.
 
     Raises:
-        ConfigError: says what it lacks and what to change.
+        MisfitError: says what it lacks and what to change.
     """
-    if reason := misfit(config, facts):
-        raise ConfigError(f"'{method}' cannot run on {facts.dataset or 'these videos'}: {reason}")
+    if reason := misfit(config, facts, trained):
+        raise MisfitError(f"'{method}' cannot run on {facts.dataset or 'these videos'}: {reason}")
 
 
-def misfit(config: MethodConfig, facts: Facts) -> str:
+def misfit(config: MethodConfig, facts: Facts, trained: bool = False) -> str:
     """Return why a method with these settings cannot run on a data set; an empty string if it can.
 
     What is not known yet is not judged.
     """
-    return config.unfit(facts) or _without_streams(config, facts) or _without_training_videos(config, facts)
+    reason = "" if trained else config.unfit(facts) or _without_training_videos(config, facts)
+    return reason or _without_inputs(config, facts)
 
 
-def _without_streams(config: MethodConfig, facts: Facts) -> str:
+def video_counts(dataset: Dataset, videos: Mapping[Split, Sequence[Video]]) -> dict[tuple[str, Kind], int]:
+    """Return the number of videos by split and kind, as in :class:`vadbench.base.needs.Facts`."""
+    return {
+        (split, kind): n
+        for split, listed in videos.items()
+        for kind, n in Counter(_kind(dataset, video) for video in listed).items()
+    }
+
+
+def have_files(videos: Sequence[Video]) -> bool:
+    """Return True if the file of some video is there."""
+    return any(map(is_there, videos))
+
+
+def _kind(dataset: Dataset, video: Video) -> Kind:
+    return "normal" if dataset.is_normal(video) else "abnormal"
+
+
+def _without_inputs(config: MethodConfig, facts: Facts) -> str:
     needs = config.needs()
-    if facts.streams is not None:
-        for name in needs.streams:
-            if name not in facts.streams:
-                there = listed(list(facts.streams), 5) or "none"
-                return f"it reads the stream '{name}', the streams here are: {there}; give features of that stream too"
-    if needs.frames and facts.files is False:
-        return "it decodes the videos, and their files are not here; name their folder with --data-root DIR"
-    if needs.text and facts.text is False:
+    if needs.supervision == "oracle" and facts.truth is False:
+        return "it is an oracle, which is handed the ground truth, and there is none; use another method"
+    missing = [name for name in needs.streams if facts.streams is not None and name not in facts.streams]
+    if missing:
+        reads, there = ", ".join(needs.streams), ", ".join(facts.streams or ()) or "none"
         return (
-            "it compares rows with CLIP's text features, and these rows are not of a CLIP whose text tower is known;"
-            " use features of a CLIP"
+            f"it reads the streams {reads} with these settings, found {there}; give features of {missing[0]}"
+            f" (--features {missing[0]}=DIR)"
         )
+    if needs.frames and facts.files is False:
+        return "it decodes the videos, and no file of them is here; name their folder with --data-root DIR"
+    if needs.text and facts.text is False:
+        return "it compares rows with texts, and there is no CLIP for them; use features of a CLIP"
     return ""
 
 
 def _without_training_videos(config: MethodConfig, facts: Facts) -> str:
+    needs = config.needs()
+    if not needs.learns:
+        return ""
+    if facts.splits is not None and "train" not in facts.splits:
+        return (
+            f"it must be trained, and {facts.dataset} has no train split; train it on another data set and evaluate"
+            " that training here (--from RUN)"
+        )
     if facts.videos is None:
         return ""
     normal, abnormal = facts.videos.get(("train", "normal"), 0), facts.videos.get(("train", "abnormal"), 0)
-    if config.needs().supervision == "one-class":
-        return "" if normal else "it learns from normal training videos, and there are none; choose another data set"
-    if config.recipe is None or not config.trains:
-        return ""
-    if not normal + abnormal:
-        return "it is trained, and there are no training videos; train it on another data set and evaluate that run"
-    if config.recipe.sampler != "mixed" and not (normal and abnormal):
+    if needs.supervision == "one-class" and not normal:
+        return "it learns from normal training videos, and there are none; choose another data set"
+    halves = config.recipe is not None and config.trains and config.recipe.sampler != "mixed"
+    if needs.supervision == "weak" and halves and not (normal and abnormal):
         return (
-            f"recipe.sampler={config.recipe.sampler} takes normal and abnormal training videos, and there are"
-            f" {normal} and {abnormal}; choose another data set, or set recipe.sampler=mixed if the method allows it"
+            f"it is trained on batches of normal and abnormal videos, found {normal} and {abnormal} in the train split;"
+            " choose another data set, or recipe.sampler=mixed where the method takes it"
         )
     return ""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vadbench.base.errors import FeatureError
+from vadbench.base.errors import ConfigError, FeatureError, did_you_mean
 from vadbench.base.hashing import digest
+from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.media import is_source
@@ -20,7 +21,7 @@ from vadbench.features.preflight import Preflight, preflight, sampled_videos
 from vadbench.features.source import FeatureSource, SampledRows, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
-from vadbench.harness.participants import FoundFeatures, every_video, require_present
+from vadbench.harness.participants import FoundFeatures, every_video, origin_videos, require_present
 
 CHECKED = "checked.jsonl"
 """File in a data set's cache that says which features were looked at before."""
@@ -34,6 +35,14 @@ class GivenFeatures:
     folder: Path
     layout: LayoutName | None = None
     without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class GivenStream:
+    """A folder with the features of a stream, and the spacing of their rows where the user states it."""
+
+    folder: Path
+    spacing: RowSpacing | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,43 @@ def choose_features(dataset: Dataset, videos: Sequence[Video], given: GivenFeatu
     if any(v.path for v in videos) or not dataset.root.is_dir() or not find_npy(dataset.root, without).files:
         return None
     return GivenFeatures(dataset.root, without=without)
+
+
+def choose_streams(
+    method: str,
+    wanted: Sequence[str],
+    features: Path | None,
+    streams: Mapping[str, Path],
+    spacings: Mapping[str, RowSpacing],
+) -> tuple[Path | None, dict[str, GivenStream]]:
+    """Return the folder of the first stream, where one is named, and those of the others, none of which is missing.
+
+    Args:
+        method: its name.
+        wanted: the streams that it reads with its settings.
+        features: the folder given without a name, which is the first stream's.
+        streams: the folders given by name.
+        spacings: the spacings given by name.
+
+    Raises:
+        ConfigError: something was given of a stream that the method does not read.
+    """
+    for name in [*streams, *spacings]:
+        if name not in wanted:
+            option = "features" if name in streams else "spacing"
+            raise ConfigError(
+                f"'{method}' reads no stream '{name}' with these settings{did_you_mean(name, wanted)}; leave out"
+                f" --{option} {name}=..."
+            )
+    first, *others = wanted or ("",)
+    if first in spacings:
+        raise ConfigError(f"--spacing {first}=... is of the first stream, whose layout says it; leave it out")
+    if features is not None and first in streams:
+        raise ConfigError(
+            f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
+        )
+    place = streams.get(first, features)
+    return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
 def open_given(
@@ -108,9 +154,8 @@ def open_given(
     weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
         origin = f"of unknown origin; {fingerprint.dim} wide, a row every {fingerprint.stride} frames"
-        # A data set for testing alone has no others.
-        first = videos.get("train", videos["test"])
-        weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in first if v.name in looks})}"
+        values = {v.name: looks[v.name].digest for v in origin_videos(videos) if v.name in looks}
+        weights = f"{UNKNOWN}-{digest(values)}"
     if not fingerprint.known and asked.text:
         found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
         require_encoder(source, found)

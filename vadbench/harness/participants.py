@@ -62,6 +62,12 @@ def every_video(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
     return [v for own in videos.values() for v in own]
 
 
+def origin_videos(videos: Mapping[Split, Sequence[Video]]) -> Sequence[Video]:
+    """Return the videos whose values stand for features of unknown origin: the training videos, or the test videos of a
+    data set for testing alone."""
+    return videos.get("train", videos["test"])
+
+
 def require_present(
     dataset: Dataset, videos: Mapping[Split, Sequence[Video]], present: Collection[str], what: str, allowed: bool
 ) -> tuple[dict[Split, list[Video]], list[str]]:

@@ -12,10 +12,10 @@ from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.source import VerifiedFeatures
 from vadbench.harness.featureless import file_identities
 from vadbench.harness.frame_counts import is_there
-from vadbench.harness.given_features import CHECKED, GivenFeatures, choose_features, open_of_videos
+from vadbench.harness.given_features import CHECKED, GivenFeatures, GivenStream, choose_features, open_of_videos
 from vadbench.harness.participants import every_video, participants
 from vadbench.harness.provision import manifest_entry
-from vadbench.harness.streams import GivenStream, current_streams
+from vadbench.harness.streams import current_streams
 from vadbench.scoring.protocol import Protocol
 
 

@@ -16,18 +16,19 @@ from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule, Joining, joining, training_crops
+from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
 from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features, frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
+from vadbench.harness.fitness import FitCheck, have_files, video_counts
 from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
-from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_features, open_given
+from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
 from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
-from vadbench.harness.streams import GivenStream, lay_out, open_streams
+from vadbench.harness.streams import lay_out, open_streams
 from vadbench.records.record import SplitRecord
 from vadbench.scoring.protocol import Protocol
 
@@ -52,6 +53,7 @@ class Provision:
         streams: the streams beside it, by name.
         decoders: of the videos whose frames the method may ask for.
         truth: the test videos with their annotation, for an oracle.
+        bag: the crops of a video are given to the method at once.
         foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
@@ -70,6 +72,7 @@ class Provision:
     decoders: Mapping[str, FrameDecoder] = field(default_factory=dict)
     truth: Mapping[str, Video] = field(default_factory=dict)
     foreign: bool = False
+    bag: bool = False
 
     @property
     def joined(self) -> Joining:
@@ -100,8 +103,10 @@ class Provision:
         return own + [stream.source.folder for stream in self.streams.values()]
 
     def training_crops(self, name: str, which: str) -> Sequence[str]:
-        """Return the crops of a training video that are samples; without features one without a name."""
-        return ("",) if self.features is None else training_crops(self.features, name, which)
+        """Return the crops of a training video that are samples, or its bag; without features one without a name."""
+        if self.features is None:
+            return ("",)
+        return self.crop.like_test(self.features, name) if self.bag else training_crops(self.features, name, which)
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the crops of training videos that are scored as those of the test videos are."""
@@ -143,6 +148,7 @@ def provide(
     given: GivenFeatures | None = None,
     *,
     splits: Collection[Split] = SPLITS,
+    fits: FitCheck | None = None,
     line: str = CLIP_STREAM,
     streams: Mapping[str, GivenStream] | None = None,
     asked: ClipDemand,
@@ -163,6 +169,7 @@ def provide(
         given: features to use instead of extracting. Without, they are extracted from the videos; where there are none
             and the root holds features, these are used.
         splits: those that take part, where the data set has them.
+        fits: raises if the method cannot run on these videos.
         line: name of the stream that these are.
         streams: features of the streams beside it, by name.
         asked: what is asked of the CLIP.
@@ -178,6 +185,8 @@ def provide(
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
+        if fits is not None:
+            fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
             made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
@@ -193,8 +202,15 @@ def provide(
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    used = {v.name: training_crops(features, v.name, rows.crops) for v in videos["train"]} | scored
-    require_crops(laid, used, features.fingerprint.regions is not None)
+    learnt: dict[str, Sequence[str]] = {
+        v.name: [*training_crops(features, v.name, rows.crops), *crop.like_test(features, v.name)]
+        for v in every_video(videos)
+        if v.name not in scored
+    }
+    if bag := rows.crops == "bag":
+        learnt = {name: crop.like_test(features, name) for name in learnt}
+        require_bags(features, {**learnt, **scored})
+    require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
@@ -222,6 +238,7 @@ def provide(
         decoders=decoders,
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
         foreign=made.foreign,
+        bag=bag,
     )
 
 

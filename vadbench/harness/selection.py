@@ -18,9 +18,9 @@ from vadbench.harness.provision import Provision
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Selection
 from vadbench.scoring.scoring import score_videos
+from vadbench.scoring.video_scores import VideoScores
 from vadbench.training.loop import Judge
 
 HELD_OUT = 0.2

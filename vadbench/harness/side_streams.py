@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,7 +59,7 @@ def matching_crop(crops: Sequence[str], wanted: str) -> str:
     return wanted if wanted in crops else CENTER if CENTER in crops else ""
 
 
-def require_crops(streams: Mapping[str, SideStream], used: Mapping[str, Sequence[str]], regions: bool) -> None:
+def require_crops(streams: Mapping[str, SideStream], used: Mapping[str, Collection[str]], regions: bool) -> None:
     """Raise if a stream lacks a crop that goes with one of the time line.
 
     Args:

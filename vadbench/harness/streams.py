@@ -16,9 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vadbench.base.config import read_toml
-from vadbench.base.errors import ConfigError, DataError, FeatureError, MediaError, did_you_mean, first_complaint
+from vadbench.base.errors import ConfigError, DataError, FeatureError, MediaError, first_complaint
 from vadbench.base.hashing import digest
-from vadbench.base.needs import CLIP_STREAM
 from vadbench.base.spacing import RowSpacing, inferred_spacing, rows_of, spacing_fits
 from vadbench.base.types import Progress
 from vadbench.data.media import frame_rate
@@ -28,66 +27,13 @@ from vadbench.features.layouts import open_stream
 from vadbench.features.source import FeatureSource, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
-from vadbench.harness.given_features import CHECKED, look_at
-from vadbench.harness.participants import every_video, require_present
+from vadbench.harness.given_features import CHECKED, GivenStream, look_at
+from vadbench.harness.participants import every_video, origin_videos, require_present
 from vadbench.harness.side_streams import SideStream
 from vadbench.records.record import StreamRecord
 
 STREAM_FILE = "stream.toml"
 """File in a folder of .npy files that states what they are."""
-
-
-@dataclass(frozen=True)
-class GivenStream:
-    """A folder with the features of a stream, and the spacing of their rows where the user states it."""
-
-    folder: Path
-    spacing: RowSpacing | None = None
-
-
-def choose_streams(
-    method: str,
-    wanted: Sequence[str],
-    features: Path | None,
-    streams: Mapping[str, Path],
-    spacings: Mapping[str, RowSpacing],
-) -> tuple[Path | None, dict[str, GivenStream]]:
-    """Return the folder of the first stream, where one is named, and those of the others.
-
-    Args:
-        method: its name.
-        wanted: the streams that it reads with its settings.
-        features: the folder given without a name, which is the first stream's.
-        streams: the folders given by name.
-        spacings: the spacings given by name.
-
-    Raises:
-        ConfigError: a stream is missing, or something was given of one that the method does not read.
-    """
-    for name in [*streams, *spacings]:
-        if name not in wanted:
-            option = "features" if name in streams else "spacing"
-            raise ConfigError(
-                f"'{method}' reads no stream '{name}' with these settings{did_you_mean(name, wanted)}; leave out"
-                f" --{option} {name}=..."
-            )
-    first, *others = wanted or ("",)
-    if first in spacings:
-        raise ConfigError(f"--spacing {first}=... is of the first stream, whose layout says it; leave it out")
-    if features is not None and first in streams:
-        raise ConfigError(
-            f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
-        )
-    place = streams.get(first, features)
-    missing = [name for name in others if name not in streams]
-    if place is None and first not in ("", CLIP_STREAM):
-        missing.insert(0, first)  # only CLIP's rows can be extracted here
-    if missing:
-        raise ConfigError(
-            f"'{method}' reads the streams {', '.join(wanted)} with these settings; give those of {missing[0]} with"
-            f" --features {missing[0]}=DIR"
-        )
-    return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
 @dataclass(frozen=True)
@@ -100,7 +46,7 @@ class OpenedStream:
         looks: what was seen, by video.
         stated: the spacing that the folder states.
         encoder: the encoder that the folder names.
-        weights: hash of its weights, or a digest of the values of training videos where they are unknown.
+        weights: hash of its weights; where they are unknown, a digest of the values of the training videos.
     """
 
     given: GivenStream
@@ -161,7 +107,7 @@ def open_streams(
         videos, missing = require_present(dataset, videos, looks, what, leave_out)
         weights = source.fingerprint.weights
         if not source.fingerprint.known:
-            weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in videos['train']})}"
+            weights = f"{UNKNOWN}-{digest({v.name: looks[v.name].digest for v in origin_videos(videos)})}"
         streams[name] = OpenedStream(place, source, looks, stated, encoder, weights)
         notes += [*damaged, *missing]
     return videos, streams, notes

@@ -68,6 +68,11 @@ class StreamRecord(BaseModel):
     inferred: bool = False
 
     @property
+    def known(self) -> bool:
+        """True if the encoder that made it is recorded."""
+        return not str(self.fingerprint.get("weights", "unknown")).startswith("unknown")
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What keys and comparisons take of it."""
         return self.model_dump(mode="json", exclude={"inferred"})
@@ -78,7 +83,7 @@ class StreamRecord(BaseModel):
         Nor are spacings of which one was inferred, or one is in frames and one in seconds.
         """
         mine, theirs = ({**s.fingerprint, "dim": s.dim, "spacing": s.spacing} for s in (self, other))
-        if all(str(made["weights"]).startswith("unknown") for made in (mine, theirs)):
+        if not (self.known or other.known):
             theirs["weights"] = mine["weights"]
         if self.inferred or other.inferred or self.spacing[-1:] != other.spacing[-1:]:
             theirs["spacing"] = mine["spacing"]
@@ -175,10 +180,11 @@ class RunRecord(BaseModel):
 
 
 def features_words(record: RunRecord) -> str:
-    """Return the encoder of a run's features, or that it read none."""
+    """Return the encoders of a run's features, or that it read none."""
     if record.reads != "features":
         return "none, it decodes the videos" if record.reads == "frames" else "none"
-    return str(record.fingerprint.get("encoder", "of unknown origin"))
+    beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]
+    return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
 
 
 def weights_name(weights: str) -> str:

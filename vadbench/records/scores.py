@@ -18,9 +18,9 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.records.folders import read_record
 from vadbench.records.keys import restored
 from vadbench.records.record import RESULT, SCORES
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 _BRANCH = "branch "
 """Prefix of the names of branches in a scores file."""

@@ -23,9 +23,9 @@ from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
 from vadbench.results.compare import load_runs, matched
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 POINTS = 400
 """Number of points of a ROC or precision-recall curve, more than a chart has pixels."""
@@ -183,6 +183,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     asked = {k: record.fingerprint[k] for k in ("stride", "pooling", "crops", "dtype") if k in record.fingerprint}
     words = (f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in asked.items())
     yield "features", (", ".join(words) or "unknown") if of_features else features_words(record)
+    for name, stream in record.streams.items():
+        yield f"stream {name}", f"{stream.fingerprint.get('encoder')}, {stream.dim} wide, a row every {stream.spacing}"
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
     yield "commit", str(record.environment.get("commit", "unknown"))
     yield "key", record.key

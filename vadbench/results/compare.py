@@ -172,6 +172,7 @@ def contrasts(a: ComparedRuns, b: ComparedRuns) -> list[str]:
     areas: dict[str, Callable[[RunRecord], Mapping[str, Any]]] = {
         "protocols": _rules,
         "features": lambda r: {k: v for k, v in r.fingerprint.items() if k not in asked},
+        "streams": lambda r: {name: stream.identity for name, stream in r.streams.items()},
         "CLIPs": lambda r: r.clip,
         "training data": lambda r: {
             "data set": r.trained_on,
@@ -222,6 +223,7 @@ def _facts(record: RunRecord) -> dict[str, Any]:
         "trained on": record.trained_on,
         "protocol": _rules(record),
         "features": record.fingerprint,
+        "streams": {name: stream.identity for name, stream in record.streams.items()},
         "clip": record.clip,
         "training videos": _manifest(record, "train"),
         "validation videos": _manifest(record, "validation"),

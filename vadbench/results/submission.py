@@ -89,7 +89,8 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
 def _identity(record: RunRecord) -> str:
     """Return what must be unique within a submission: everything that defines a run, and its seed."""
     names = ("method", "method_version", "dataset", "trained_on", "config", "protocol", "fingerprint", "seed")
-    return digest({name: getattr(record, name) for name in names})
+    beside = [stream.identity for stream in record.streams.values()]
+    return digest([{name: getattr(record, name) for name in names}, beside])
 
 
 def _metric_problems(metrics: Mapping[str, MetricValue]) -> Iterator[str]:

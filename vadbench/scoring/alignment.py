@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from vadbench.data.lengths import require_frames
 from vadbench.dataset import ClassTable, Video, merged
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
+from vadbench.scoring.video_scores import VideoScores
 
 
 def row_frames(rows: int, stride: int, frames: int) -> NDArray[np.int64]:
@@ -59,24 +60,6 @@ def class_positives_per_row(
         table[:, class_id] = positives_per_row(own, rows, stride, frames)
     table[:, classes.normal] = row_frames(rows, stride, frames) - positives_per_row(video.runs, rows, stride, frames)
     return table
-
-
-@dataclass(frozen=True)
-class VideoScores:
-    """Scores of one video, with its true frame count.
-
-    ``anomaly`` and each of ``branches`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
-    """
-
-    name: str
-    frames: int
-    anomaly: NDArray[np.float32]
-    classes: NDArray[np.float32] | None
-    branches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-
-    def without_classes(self) -> VideoScores:
-        """Return the anomaly scores alone, for a data set with other classes."""
-        return replace(self, classes=None)
 
 
 def align(

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import cast
 
 import numpy as np
 import torch
 
 from vadbench.base.errors import PluginError
-from vadbench.base.metric_keys import is_branch
 from vadbench.base.types import Progress, silent
 from vadbench.features.crops import Joining
 from vadbench.features.shard import FeatureRows
 from vadbench.inputs import VideoInput
 from vadbench.method import Method, Scores
-from vadbench.scoring.alignment import VideoScores
+from vadbench.scoring.checks import checked
+from vadbench.scoring.video_scores import VideoScores, joined_crops, joined_windows
 from vadbench.scoring.windows import Window, window_rows, windows
 from vadbench.training.loop import arithmetic, autocast
 
@@ -55,6 +56,11 @@ def score_videos(
     longest = window_rows(method.reach)
     out: list[VideoScores] = []
     progress("scoring", 0, total)
+    if method.config.needs().company == "split":
+        for scores in _in_company(method, videos, precision):
+            out.append(scores)
+            progress("scoring", len(out), total)
+        return out
     for is_long, several in itertools.groupby(videos, lambda crops: _is_long(crops[0], longest)):
         in_windows = (_in_windows(method, crops, precision, joined) for crops in several)
         for scores in in_windows if is_long else _together(method, several, precision, joined):
@@ -78,7 +84,7 @@ def score_window(
     Raises:
         PluginError: as :func:`score_videos`.
     """
-    return _JOINED[joined]([_counted(scores, window.scored) for scores in _scored(method, crops, precision)])
+    return joined_crops([scores.part(window.scored) for scores in _scored(method, crops, precision)], joined)
 
 
 def _is_long(video: VideoInput, longest: int) -> bool:
@@ -100,7 +106,7 @@ def _together(
     for scores in _scored(method, every_crop(), precision):
         pending.append(scores)
         if len(pending) == counts[0]:
-            yield _JOINED[joined](pending)
+            yield joined_crops(pending, joined)
             pending = []
             counts.popleft()
 
@@ -112,30 +118,17 @@ def _in_windows(method: Method, crops: Sequence[VideoInput], precision: str, joi
         score_window(method, (crop.window(w.start, w.stop) for crop in crops), w, precision, joined)
         for w in windows(reach, window_rows(reach), first.row_count)
     ]
-    if len({(p.classes is None, *sorted(p.branches)) for p in parts}) > 1:
+    if len({p.form for p in parts}) > 1:
         raise PluginError(
             f"{type(method).__name__}: of the {len(parts)} windows of {first.name} only some have class scores or a"
             " branch; give the same of every video"
         )
-    classes = [p.classes for p in parts if p.classes is not None]
-    return VideoScores(
-        first.name,
-        first.frame_count,
-        np.concatenate([p.anomaly for p in parts]),
-        np.concatenate(classes) if classes else None,
-        {branch: np.concatenate([p.branches[branch] for p in parts]) for branch in parts[0].branches},
-    )
-
-
-def _counted(scores: VideoScores, counted: slice) -> VideoScores:
-    """Return the scores of some rows."""
-    return VideoScores(
-        scores.name,
-        scores.frames,
-        scores.anomaly[counted],
-        None if scores.classes is None else scores.classes[counted],
-        {branch: s[counted] for branch, s in scores.branches.items()},
-    )
+    if parts[0].video:
+        raise PluginError(
+            f"{type(method).__name__}: {first.name} was scored in {len(parts)} windows, whose scores of a whole video"
+            " cannot be joined; leave Scores.video out where the reach does not cover the video"
+        )
+    return joined_windows(parts)
 
 
 def _scored(method: Method, videos: Iterable[VideoInput], precision: str) -> Iterator[VideoScores]:
@@ -148,18 +141,49 @@ def _scored(method: Method, videos: Iterable[VideoInput], precision: str) -> Ite
             raise PluginError(
                 f"{type(method).__name__}.score got {len(group)} videos and returned {len(scores)} scores"
             )
-        yield from (_checked(method, v, s) for v, s in zip(group, scores, strict=True))
+        yield from (checked(method, v, s) for v, s in zip(group, scores, strict=True))
+
+
+def _in_company(method: Method, videos: Iterable[Sequence[VideoInput]], precision: str) -> Iterator[VideoScores]:
+    """Yield scores of videos that the method is given in one call, as an iterator, and may answer one after the other.
+
+    Raises:
+        PluginError: the numbers of videos and scores differ, or a video has several crops.
+    """
+    kind, given = type(method).__name__, deque[VideoInput]()
+
+    def each() -> Iterator[VideoInput]:
+        for crops in videos:
+            if len(crops) > 1:
+                raise PluginError(
+                    f"{kind} scores videos in company and cannot be given the {len(crops)} crops of {crops[0].name} one"
+                    " by one; score one crop, or set rows.crops=bag"
+                )
+            given.append(replace(crops[0], streams={}))
+            yield _placed(_read(crops[0]), method.task.device)
+
+    answers: Iterator[Scores] | None = None
+    while True:
+        with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
+            answers = iter(method.score(cast(Sequence[VideoInput], each()))) if answers is None else answers
+            scores = next(answers, None)
+        if (scores is None) != (not given):
+            raise PluginError(f"{kind}.score must give as many scores as it is given videos, in their order")
+        if scores is None:
+            return
+        yield checked(method, given.popleft(), scores)
 
 
 def _groups(videos: Iterable[VideoInput]) -> Iterator[list[VideoInput]]:
     group: list[VideoInput] = []
     rows = 0
     for video in videos:
-        if group and rows + video.row_count > ROWS_AT_ONCE:
+        more = video.row_count * video.crop_count
+        if group and rows + more > ROWS_AT_ONCE:
             yield group
             group, rows = [], 0
         group.append(_read(video))
-        rows += video.row_count
+        rows += more
     if group:
         yield group
 
@@ -177,60 +201,12 @@ def _placed(video: VideoInput, device: torch.device) -> VideoInput:
     """Return the video with streams that are read as float32 tensors on the device, each once."""
 
     def tensors(read: Callable[[], FeatureRows]) -> Callable[[], torch.Tensor]:
-        return cache(lambda: torch.from_numpy(np.array(read(), np.float32)).to(device))
+        return cache(lambda: torch.from_numpy(_writable(read())).to(device))
 
     return replace(video, streams={n: replace(s, read=tensors(s.read)) for n, s in video.streams.items()})
 
 
-def _mean(crops: Sequence[VideoScores]) -> VideoScores:
-    """Return the mean of the scores of a video's crops, which have the same number of rows."""
-    first = crops[0]
-    if len(crops) == 1:
-        return first
-    classes = [c.classes for c in crops if c.classes is not None]
-    return VideoScores(
-        first.name,
-        first.frames,
-        np.mean([c.anomaly for c in crops], axis=0, dtype=np.float32),
-        np.mean(classes, axis=0, dtype=np.float32) if classes else None,
-        {branch: np.mean([c.branches[branch] for c in crops], axis=0, dtype=np.float32) for branch in first.branches},
-    )
-
-
-def _highest(regions: Sequence[VideoScores]) -> VideoScores:
-    """Return the maximum of the scores of a video's regions, with the class probabilities of the region that has it."""
-    first = regions[0]
-    anomaly = np.stack([r.anomaly for r in regions])
-    classes = [r.classes for r in regions if r.classes is not None]
-    highest = anomaly.argmax(axis=0)
-    return VideoScores(
-        first.name,
-        first.frames,
-        anomaly.max(axis=0),
-        np.stack(classes)[highest, np.arange(len(highest))] if classes else None,
-        {branch: np.max([r.branches[branch] for r in regions], axis=0) for branch in first.branches},
-    )
-
-
-_JOINED: Mapping[Joining, Callable[[Sequence[VideoScores]], VideoScores]] = {"mean": _mean, "max": _highest}
-
-
-def _checked(method: Method, video: VideoInput, scores: Scores) -> VideoScores:
-    name, rows = video.name, video.row_count
-    anomaly = scores.anomaly.float().cpu().numpy()
-    classes = None if scores.classes is None else scores.classes.float().cpu().numpy()
-    branches = {branch: s.float().cpu().numpy() for branch, s in scores.branches.items()}
-    expected = (rows, len(method.task.classes))
-    if wrong := [branch for branch in branches if not is_branch(branch)]:
-        raise PluginError(
-            f"{type(method).__name__}: a branch name has letters, digits, '_' and '-', with single blanks between,"
-            f" found {wrong[0]!r}; rename it, as its metrics are called AUC(<branch>)"
-        )
-    every = [("anomaly scores", anomaly, (rows,))]
-    every += [(f"scores of branch {branch}", s, (rows,)) for branch, s in branches.items()]
-    for what, array, shape in every if classes is None else [*every, ("class scores", classes, expected)]:
-        if array.shape != shape:
-            raise PluginError(f"{type(method).__name__}: {what} of {name} must be {shape}, found {array.shape}")
-        if not np.isfinite(array).all():
-            raise PluginError(f"{type(method).__name__}: {what} of {name} are not all finite")
-    return VideoScores(name, video.frame_count, anomaly, classes, branches)
+def _writable(rows: FeatureRows) -> FeatureRows:
+    """Return rows in float32, copied only from a mapped file."""
+    kept = np.asarray(rows, np.float32)
+    return kept if kept.flags.writeable else kept.copy()

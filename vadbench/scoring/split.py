@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vadbench.dataset import ClassTable, Video
-from vadbench.scoring.alignment import VideoScores, align
+from vadbench.scoring.alignment import align
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
+from vadbench.scoring.video_scores import VideoScores
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,12 +87,19 @@ class Evaluation:
             dataset=record.dataset,
             trained_on=record.trained_on,
             rules=self.rules,
-            family=self.fingerprint.family if self.fingerprint else record.reads,
+            family=self._family,
             videos=test.videos if test else 0,
             abnormal=test.abnormal if test else 0,
             incomplete=tuple(n for n in self.remarks if n.startswith(INCOMPLETE)),
             oracle=record.supervision == "oracle",
         )
+
+    @property
+    def _family(self) -> str:
+        """Name of what may be ranked together by its features: those of one encoder, with the same streams beside."""
+        first = self.fingerprint.family if self.fingerprint else self.record.reads
+        beside = {name: stream.identity for name, stream in self.record.streams.items()}
+        return digest([first, beside]) if beside else first
 
     @cached_property
     def experiment_key(self) -> str:
@@ -102,6 +109,7 @@ class Evaluation:
         training = record.group or [
             *(record.method, record.method_version, record.trained_on),
             *(record.config, record.fingerprint, record.clip, self.imported),
+            *([s.identity for s in record.streams.values()]),
             record.data["train"].manifest if "train" in record.data else "",
         ]
         return digest([record.edition, training, record.dataset, record.evaluation])
@@ -121,6 +129,7 @@ class Evaluation:
             *([ORACLE] if self.record.supervision == "oracle" else []),
             *([f"a score depends {self.record.depends}"] if self.record.company == "split" else []),
             *([] if self._known_origin else ["features of unknown origin"]),
+            *(f"stream {name} of unknown origin" for name, s in self.record.streams.items() if not s.known),
             # The rest of such a note has a path on the user's machine.
             *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if self._is_kept(n)),
         )

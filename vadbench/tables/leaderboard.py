@@ -156,7 +156,8 @@ def _features(run: Evaluation) -> str:
     clip = clip_words(run.record.clip.get("model", made_of.encoder), run.record.clip.get("weights", ""))
     origin = f"of CLIP {clip}" if made_of.known else "of unknown origin"
     shown = made_of.regions or f"{'crop' if len(made_of.crops) == 1 else 'crops'} {', '.join(made_of.crops)}"
-    return f"{origin}, {shown}, {made_of.dtype} (family {kind.family})"
+    beside = "".join(f", stream {name} {s.dim} wide" for name, s in run.record.streams.items())
+    return f"{origin}, {shown}, {made_of.dtype}{beside} (family {kind.family})"
 
 
 def _backbone(run: Evaluation) -> str:
@@ -201,11 +202,12 @@ def _distinct(rows: Sequence[SeedRuns]) -> list[str]:
 
 
 def _facts(run: Evaluation) -> dict[str, str]:
-    train = run.record.data.get("train")
+    train, validation = (run.record.data.get(split) for split in ("train", "validation"))
     return {
         "version": run.record.method_version,
         "edition": str(run.record.edition),
         "features": run.fingerprint.digest if run.fingerprint else run.record.reads,
         "training videos": train.manifest if train else "",
+        "validation videos": validation.manifest if validation else "",
         "evaluation": run.record.evaluation,
     }

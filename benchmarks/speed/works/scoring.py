@@ -19,9 +19,9 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method
-from vadbench.scoring.alignment import VideoScores
 from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
+from vadbench.scoring.video_scores import VideoScores
 from vadbench.training.loop import arithmetic
 from vadbench.watch.pipeline import Stopwatch, score_rows
 from vadbench.watch.scorer import Scorer

@@ -1,0 +1,122 @@
+"""The scores of a video as they are kept, and how those of its crops, regions or windows become one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.features.crops import Joining
+from vadbench.outputs import Remarks
+
+Scored = NDArray[np.float32]
+"""Scores of one video, ``(rows,)`` or ``(rows, classes)``."""
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Scores of one video, with its true frame count.
+
+    ``anomaly`` and each of ``branches`` and ``extras`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
+    ``video`` has ``(classes,)`` probabilities of the whole video by the name of a rule, an empty one for its only rule.
+    ``costs`` and ``remarks`` are as in :class:`vadbench.outputs.Scores`.
+    """
+
+    name: str
+    frames: int
+    anomaly: Scored
+    classes: Scored | None
+    branches: Mapping[str, Scored] = field(default_factory=dict)
+    extras: Mapping[str, Scored] = field(default_factory=dict)
+    video: Mapping[str, Scored] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    remarks: Remarks | None = None
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What there is beside the anomaly score: the same for every video of a method."""
+        return (self.classes is None, *(tuple(sorted(named)) for named in (self.branches, self.extras, self.video)))
+
+    def without_classes(self) -> VideoScores:
+        """Return the scores that have no class, for a data set with other classes."""
+        return replace(self, classes=None, video={})
+
+    def part(self, counted: slice) -> VideoScores:
+        """Return the scores of some neighbouring rows."""
+        return replace(
+            self,
+            anomaly=self.anomaly[counted],
+            classes=None if self.classes is None else self.classes[counted],
+            branches={name: s[counted] for name, s in self.branches.items()},
+            extras={name: s[counted] for name, s in self.extras.items()},
+            remarks=None if self.remarks is None else self.remarks.part(counted.start, counted.stop),
+        )
+
+
+def joined_crops(crops: Sequence[VideoScores], how: Joining) -> VideoScores:
+    """Return the scores of a video from those of its crops, which have the same number of rows.
+
+    Costs add up and remarks are those of the first crop. Of crops everything else is the mean; of regions the anomaly
+    score and that of each branch is the highest, and the rest is that of the region whose anomaly score is.
+    """
+    if len(crops) == 1:
+        return crops[0]
+    joined = _JOINED[how](crops)
+    costs = {name: sum(c.costs[name] for c in crops) for name in crops[0].costs}
+    return replace(joined, costs=costs, remarks=crops[0].remarks)
+
+
+def _mean(crops: Sequence[VideoScores]) -> VideoScores:
+    first = crops[0]
+    classes = [c.classes for c in crops if c.classes is not None]
+
+    def means(of: Callable[[VideoScores], Mapping[str, Scored]]) -> dict[str, Scored]:
+        return {name: np.mean([of(c)[name] for c in crops], axis=0, dtype=np.float32) for name in of(first)}
+
+    return VideoScores(
+        first.name,
+        first.frames,
+        np.mean([c.anomaly for c in crops], axis=0, dtype=np.float32),
+        np.mean(classes, axis=0, dtype=np.float32) if classes else None,
+        means(lambda c: c.branches),
+        means(lambda c: c.extras),
+        means(lambda c: c.video),
+    )
+
+
+def _highest(regions: Sequence[VideoScores]) -> VideoScores:
+    first = regions[0]
+    anomaly = np.stack([r.anomaly for r in regions])
+    highest, rows = anomaly.argmax(axis=0), np.arange(len(first.anomaly))
+    classes = [r.classes for r in regions if r.classes is not None]
+    return VideoScores(
+        first.name,
+        first.frames,
+        anomaly.max(axis=0),
+        np.stack(classes)[highest, rows] if classes else None,
+        {name: np.max([r.branches[name] for r in regions], axis=0) for name in first.branches},
+        {name: np.stack([r.extras[name] for r in regions])[highest, rows] for name in first.extras},
+        regions[int(anomaly.max(axis=1).argmax())].video,
+    )
+
+
+_JOINED: Mapping[Joining, Callable[[Sequence[VideoScores]], VideoScores]] = {"mean": _mean, "max": _highest}
+
+
+def joined_windows(parts: Sequence[VideoScores]) -> VideoScores:
+    """Return the scores of a video from those of windows that follow each other."""
+    first = parts[0]
+    classes = [p.classes for p in parts if p.classes is not None]
+    remarks = [p.remarks for p in parts if p.remarks is not None]
+    return VideoScores(
+        first.name,
+        first.frames,
+        np.concatenate([p.anomaly for p in parts]),
+        np.concatenate(classes) if classes else None,
+        {name: np.concatenate([p.branches[name] for p in parts]) for name in first.branches},
+        {name: np.concatenate([p.extras[name] for p in parts]) for name in first.extras},
+        costs={name: sum(p.costs.get(name, 0) for p in parts) for name in first.costs},
+        remarks=Remarks.joined(remarks, [len(p.anomaly) for p in parts]) if len(remarks) == len(parts) else None,
+    )
