@@ -204,11 +204,7 @@ class Method(nn.Module):
         return None
 
     def stepped(self, step: int) -> None:
-        """Called without gradients after each step of the optimisers, such as to update a teacher.
-
-        Args:
-            step: finished steps of the stage.
-        """
+        """Called without gradients after each optimiser step, as to update a teacher; ``step`` counts finished ones."""
 
     def score(self, videos: Sequence[VideoInput]) -> Iterable[Scores]:
         """Score several videos, each with at least one row, under ``torch.inference_mode``.
