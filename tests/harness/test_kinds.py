@@ -1,4 +1,4 @@
-"""Methods of several kinds from a run to its results: bags of crops, drawing, company, one class, other classes."""
+"""Methods of several kinds from a run to its results: bags of crops, drawing, company, look-ahead, other classes."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from vadbench.features.store import FeatureStore
 from vadbench.records.scores import load_split
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand")
-NAMES = ("bag-of-crops", "stochastic", "transductive", "causal", "one-class")
+NAMES = ("bag-of-crops", "stochastic", "transductive", "causal")
 PLUGINS = [x for file in (PLUGIN, *(KINDS / f"{n.replace('-', '_')}.py" for n in NAMES)) for x in ("--plugin", file)]
 CLIP = ("--clip", "small", "--clip-weights", "random:0")
 
@@ -90,15 +90,6 @@ def test_scores_in_company_are_those_of_the_whole_split(run, crops):
     center = np.concatenate(list(rows.values())).mean(0, dtype=np.float64)
     for name, own in rows.items():
         np.testing.assert_allclose(scores[name], np.linalg.norm(own - center, axis=1), rtol=1e-4)
-
-
-def test_one_class_learns_from_normal_videos_alone_and_keeps_its_memory(run, tmp_path):
-    found = run("one-class")
-    assert found["supervision"] == "one-class"
-    with safe_open(Path(found["folder"]) / "checkpoint.safetensors", "pt") as file:
-        assert file.get_slice("memory").get_shape() == [4 * 15, 64]
-    # An evaluation of it loads a memory of that size.
-    assert run(None, "--from", found["folder"], "--protocol", "vadclip", dataset=())["key"] == found["key"]
 
 
 def test_a_causal_method_is_marked_with_its_look_ahead(run):

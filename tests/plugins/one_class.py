@@ -1,47 +1,46 @@
-"""One class, no gradient: ``fit`` keeps a bounded number of rows of normal videos, and a score is the distance from the
-nearest of them. The memory is a buffer whose size the data decides, so ``resize`` is called before a state is loaded."""
+"""One class: what normal rows are like, learnt from normal videos alone in one pass, without gradients or a recipe.
+
+Every so many rows of the normal videos are kept, and a row is as anomalous as it is far from the nearest of them. How
+many are kept is known only when they were read, so the buffer gets its size before a state is loaded.
+"""
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from vadbench import MethodSpec, hookimpl
-from vadbench.base.method_config import MethodConfig, Rows
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Needs
 from vadbench.method import Method, Scores
 
-MOST = 64
-
-
-@hookimpl
-def vadbench_methods():
-    return [MethodSpec("one-class", "distance from the nearest normal row", "one_class:NearestNeighbour")]
-
 
 class Config(MethodConfig):
-    rows: Rows = Rows(stride=2)
+    every: int = Field(3, ge=1, description="one row in so many is kept")
 
-    def needs(self) -> Needs:
-        return Needs(supervision="one-class", unit_scores=False)
+    def needs(self):
+        return Needs(supervision="one-class")
 
 
-class NearestNeighbour(Method):
+class Nearest(Method):
     Config = Config
 
     def __init__(self, config, task):
         super().__init__(config, task)
-        self.register_buffer("memory", torch.zeros(0, task.dim))
+        self.register_buffer("bank", torch.zeros(0, task.dim, dtype=torch.float64))
 
     def fit(self, data, loop):
-        # One pass; what is kept does not grow with the data set.
-        each = max(1, MOST // len(data.normal))
-        parts = []
-        for video in data.normal:
-            kept = video.rng().choice(video.row_count, min(each, video.row_count), replace=False)
-            parts.append(np.asarray(video.rows[np.sort(kept)], np.float32))
-        self.memory = torch.from_numpy(np.concatenate(parts)).to(self.memory.device)
+        kept = [np.asarray(video.rows[:: self.config.every], np.float64) for video in data.videos]
+        self.bank = torch.from_numpy(np.concatenate(kept)).to(self.bank)
 
     def resize(self, shapes):
-        self.memory = self.memory.new_zeros(shapes["memory"])
+        self.bank = self.bank.new_zeros(shapes["bank"])
 
     def score(self, videos):
-        return [Scores(torch.cdist(video.rows, self.memory).amin(1)) for video in videos]
+        for video in videos:
+            distance = torch.cdist(video.rows.double(), self.bank).amin(1)
+            yield Scores((distance / (1 + distance)).float())
+
+
+@hookimpl
+def vadbench_methods():
+    return [MethodSpec("nearest", "distance to the nearest normal row", "one_class:Nearest")]

@@ -187,9 +187,8 @@ def test_a_view_that_reads_weights_or_text_is_told_what_it_may_read():
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_views_of_different_forms_are_refused_by_name(workers):
-    with pytest.raises(
-        PluginError, match=r"found x \(2, 4\) float(32|16) for v\d+ and x \(2, 4\) float(32|16) for v\d+"
-    ):
+    form = r"x \(2, 4\) float(32|16) for v\d+"
+    with pytest.raises(PluginError, match=f"same names, shapes and dtypes for every video, found {form} and {form}"):
         batches(worker_methods.Uneven, workers)
 
 
