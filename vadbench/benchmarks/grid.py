@@ -15,7 +15,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.staleness import inputs_here, today
+from vadbench.benchmarks.staleness import inputs_here, settings_of, today
 from vadbench.benchmarks.state import CellState, finished, in_words_of_bench, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
@@ -187,6 +187,8 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
     from vadbench.harness.experiment import Request
 
     rules = protocol_changes(cell.settings)
+    # Features of a data set are given to the methods that read some.
+    reads = bool(settings_of(cell, _registry(site.plugins)).needs().streams)
     return Request(
         method=None if training else cell.method,
         dataset=cell.dataset,
@@ -197,8 +199,8 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
-        features=dict(site.features).get(cell.dataset),
-        features_layout=dict(site.layouts).get(cell.dataset),
+        features=dict(site.features).get(cell.dataset) if reads else None,
+        features_layout=dict(site.layouts).get(cell.dataset) if reads else None,
         allow_incomplete=site.allow_incomplete,
         clip_model=cell.clip or None,
         clip_weights=cell.clip_weights or None,

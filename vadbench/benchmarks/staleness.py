@@ -59,6 +59,17 @@ class Today:
         return there.inputs == self.inputs[split]
 
 
+def settings_of(cell: Cell, registry: Registry) -> MethodConfig:
+    """Return the settings of a cell's method.
+
+    Raises:
+        VadbenchError: the method cannot be imported, or it has no such setting.
+    """
+    model = registry.method_config(cell.method)
+    usual = model.dataset_defaults.get(cell.trained_on, {})
+    return resolve(model, usual, environment={}, assignments=assignments(cell.settings))
+
+
 def today(
     cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None, Needs], Mapping[Split, str]]
 ) -> Today:
@@ -72,9 +83,7 @@ def today(
     Raises:
         VadbenchError: the method cannot be imported, or it has no such setting.
     """
-    model = registry.method_config(cell.method)
-    usual = model.dataset_defaults.get(cell.trained_on, {})
-    config = resolve(model, usual, environment={}, assignments=assignments(cell.settings))
+    config = settings_of(cell, registry)
     try:
         code = registry.provenance("dataset", cell.dataset).identity
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
