@@ -33,7 +33,8 @@ from vadbench.features.encoders import FrameEncoder, clip_fingerprint
 from vadbench.features.extraction import extract_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.harness.experiment import Experiment, Request, open_experiment
+from vadbench.harness.experiment import Experiment, open_experiment
+from vadbench.harness.request import Request
 from vadbench.harness.run import run
 from vadbench.harness.training import build
 from vadbench.harness.video_inputs import training_data

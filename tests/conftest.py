@@ -112,7 +112,8 @@ def tiny_cache(made_once, tmp_path_factory):
 
 
 def _fill_tiny(folder):
-    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.experiment import open_experiment
+    from vadbench.harness.request import Request
     from vadbench.plugins.registry import Registry
 
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,8 @@ ROWS, DIM = 3600, 64
 PROGRAM = """
 import json, sys, threading, time
 from pathlib import Path
-from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.experiment import open_experiment
+from vadbench.harness.request import Request
 from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
 

@@ -8,7 +8,8 @@ import pytest
 
 from command_line import status_of
 from places import PLUGIN
-from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.experiment import open_experiment
+from vadbench.harness.request import Request
 from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
 

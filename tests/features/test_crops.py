@@ -15,8 +15,9 @@ from vadbench.clip import CROPS
 from vadbench.features.crops import CropRule, training_crops
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.store import FeatureStore
-from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.experiment import open_experiment
 from vadbench.harness.import_checkpoint import import_checkpoint
+from vadbench.harness.request import Request
 from vadbench.harness.selection import hold_out, video_auc
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split

@@ -17,8 +17,9 @@ from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 from method_inputs import as_videos
 from places import PLUGIN
 from vadbench.base.errors import CheckpointError
-from vadbench.harness.experiment import Request, open_experiment
+from vadbench.harness.experiment import open_experiment
 from vadbench.harness.import_checkpoint import read_reference
+from vadbench.harness.request import Request
 from vadbench.harness.training import build
 from vadbench.plugins.registry import Registry
 

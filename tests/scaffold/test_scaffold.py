@@ -146,7 +146,8 @@ def test_every_template_is_used_and_shipped():
 
 def test_the_method_trains(loaded, tmp_path):
     """On tiny videos through an untrained CLIP; the tutorial's test asks what it learns on ``synthetic``."""
-    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.experiment import open_experiment
+    from vadbench.harness.request import Request
     from vadbench.harness.run import run
 
     _, registry = loaded("method", "mine")

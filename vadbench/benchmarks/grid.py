@@ -21,7 +21,8 @@ from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 
 if TYPE_CHECKING:
-    from vadbench.harness.experiment import Experiment, Request
+    from vadbench.harness.experiment import Experiment
+    from vadbench.harness.request import Request
 
 CLAIMS = ".cells"
 """Folder under ``--out`` with a lock for each cell."""
@@ -164,7 +165,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
 
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
-        request = _request(site, cell, training.folder)
+        request = _request(site, cell, registry, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
     return CellOutcome("done", outcome.folder, outcome.reused)
 
@@ -179,16 +180,17 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
 def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
     from vadbench.harness.experiment import open_experiment
 
-    return open_experiment(_request(site, group), _registry(site.plugins), progress)
+    registry = _registry(site.plugins)
+    return open_experiment(_request(site, group, registry), registry, progress)
 
 
-def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
+def _request(site: Site, cell: Cell, registry: Registry, training: Path | None = None) -> Request:
     """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
-    from vadbench.harness.experiment import Request
+    from vadbench.harness.request import Request
 
     rules = protocol_changes(cell.settings)
     # Features of a data set are given to the methods that read some.
-    reads = bool(settings_of(cell, _registry(site.plugins)).needs().streams)
+    wanted = settings_of(cell, registry).needs().streams
     return Request(
         method=None if training else cell.method,
         dataset=cell.dataset,
@@ -199,8 +201,9 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
-        features=dict(site.features).get(cell.dataset) if reads else None,
-        features_layout=dict(site.layouts).get(cell.dataset) if reads else None,
+        features=dict(site.features).get(cell.dataset) if wanted else None,
+        streams=site.streams_of(cell.dataset, wanted),
+        features_layout=dict(site.layouts).get(cell.dataset) if wanted else None,
         allow_incomplete=site.allow_incomplete,
         clip_model=cell.clip or None,
         clip_weights=cell.clip_weights or None,

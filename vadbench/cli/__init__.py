@@ -50,7 +50,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self.commands:
             return self.commands[cmd_name]
-        from vadbench.plugins.registry import installed, load_object
+        from vadbench.plugins.registry import installed
+        from vadbench.plugins.targets import load_object
 
         try:
             spec = installed().spec("command", cmd_name)

@@ -47,8 +47,9 @@ def command(
     Only tensors are read, and no code in the file is run. Every name and shape must match this method. The data set is
     needed for its classes, and for values that the file lacks: AnomalyCLIP's centroid of normal training features.
     """
-    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.experiment import open_experiment
     from vadbench.harness.import_checkpoint import import_checkpoint, read_reference
+    from vadbench.harness.request import Request
     from vadbench.plugins.registry import Registry
 
     state = read_reference(file)

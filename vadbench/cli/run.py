@@ -111,7 +111,8 @@ def command(
     Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
     mlflow.db in another --out. VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
     """
-    from vadbench.harness.experiment import Request, open_experiment
+    from vadbench.harness.experiment import open_experiment
+    from vadbench.harness.request import Request
     from vadbench.plugins.registry import Registry
 
     asked = Request(**request, **options.given_streams(features, spacings))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,66 +10,31 @@ from typing import Any, Literal
 
 import torch
 
-from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
+from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError
-from vadbench.base.fields import file_setting
 from vadbench.base.files import make_folder
-from vadbench.base.locations import DEFAULT_OUT, cache_root, find_data_root, without_folders
+from vadbench.base.locations import cache_root, find_data_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
-from vadbench.base.recipe import LOOK_FIELDS, Recipe
-from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.crops import MAXIMUM, training_notes
-from vadbench.features.layouts import LayoutName
-from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
+from vadbench.harness.checkpoints import CheckpointInfo
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
 from vadbench.harness.environment import choose_device
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
 from vadbench.harness.provision import Provision, provide
-from vadbench.method import Method, require_trainable
+from vadbench.harness.request import Request, StartingPoint, requested_config, require_selection, starting_point
+from vadbench.method import Method
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import find_run
 from vadbench.records.record import StreamRecord, weights_name
 from vadbench.scoring.protocol import Protocol, protocol
-
-
-@dataclass(frozen=True)
-class Request:
-    """The request of a user; the fields are the options of ``vadbench run``.
-
-    ``features`` is the folder of the first stream, ``streams`` has those given by name.
-
-    ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
-    """
-
-    method: str | None = None
-    dataset: str | None = None
-    assignments: Sequence[str] = ()
-    descriptions: Path | None = None
-    config_file: Path | None = None
-    protocol_name: str = "native"
-    data_root: Path | None = None
-    features: Path | None = None
-    streams: Mapping[str, Path] = field(default_factory=dict)
-    spacings: Mapping[str, RowSpacing] = field(default_factory=dict)
-    features_layout: LayoutName | None = None
-    crop: str | None = None
-    subset: str | None = None
-    selection: str | None = None
-    allow_incomplete: bool = False
-    clip_model: str | None = None
-    clip_weights: str | None = None
-    device: str = "auto"
-    out: Path = DEFAULT_OUT
-    trained: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +43,9 @@ class Experiment:
 
     ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
     :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
-    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`. ``used`` grows by
-    the parts of the CLIP that the method asks for.
+    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`.
+    ``retargeted``: the training was made for other classes, and its method is asked for those of this data set.
+    ``used`` grows by the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -98,6 +62,7 @@ class Experiment:
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
     normal_segments: bool = False
+    retargeted: bool = False
     used: set[str] = field(default_factory=set, compare=False)
 
     @property
@@ -170,7 +135,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     Raises:
         VadbenchError: something cannot be resolved, cheapest checks first.
     """
-    start = _starting_point(request)
+    start = starting_point(request)
     method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
     settings = registry.method_config(start.method)
     version = registry.version(start.method)
@@ -180,7 +145,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     }
     # The settings of a training are those for the data set that it was made on.
     defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
-    config = _config(request, start, method, version, defaults)
+    config = requested_config(request, start, settings, version, defaults)
     preset = protocol(request.protocol_name, registry)
     named = preset.on(start.dataset)
     rules = preset.on(
@@ -201,7 +166,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     )
     fits(facts)
     changed = changed_names(config, resolve(settings, defaults, environment={}))
-    _require_selection(start.method, rules, config, changed)
+    require_selection(start.method, rules, config, changed)
     wanted = needs.streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
     if features is None and request.features_layout is not None:
@@ -259,107 +224,19 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
+        retargeted=start.info is not None and _retargets(config, start.info, dataset_class),
     )
 
 
-@dataclass(frozen=True)
-class _StartingPoint:
-    """The names of the method and the data set, and the finished training to evaluate (``--from``), if there is one."""
-
-    method: str
-    dataset: str
-    trained: Path | None = None
-    info: CheckpointInfo | None = None
+def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: type[Dataset]) -> bool:
+    """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
+    trained, here = info.class_table(), dataset.classes
+    other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)
+    return other and config.open_vocabulary and not config.unfit(Facts(dataset.name, here))
 
 
-def _starting_point(request: Request) -> _StartingPoint:
-    """Return the names that the user gives, or those of the run that the user names.
-
-    Raises:
-        ConfigError: a name is missing.
-        CheckpointError: the run has no checkpoint that can be read.
-    """
-    trained = find_run(request.trained, request.out).resolve() if request.trained is not None else None
-    info = read_info(trained) if trained else None
-    method = request.method or (info.method if info else None)
-    dataset = request.dataset or (info.dataset if info else None)
-    if method is None or dataset is None:
-        raise ConfigError("run needs --method and --dataset, or --from with a finished run")
-    return _StartingPoint(method, dataset, trained, info)
-
-
-def _config(
-    request: Request, start: _StartingPoint, method: type[Method], version: str, defaults: Mapping[str, Any]
-) -> MethodConfig:
-    """Return the settings of the method, or those that the training to evaluate was made with.
-
-    Raises:
-        ConfigError: the method has no such setting, needs a training that they leave out, or the training to evaluate
-            was made with others.
-        CheckpointError: that training was made with another version of the method.
-    """
-    if start.info is None:
-        assigned = with_descriptions(request.assignments, request.descriptions, start.method, method.Config)
-        config = resolve(method.Config, defaults, request.config_file, assignments=assigned)
-    else:
-        _require_settings_of_training(request, start.info)
-        config = trained_config(start.info, method.Config, version)
-    require_trainable(start.method, method, config)
-    return config
-
-
-def _clip(request: Request, start: _StartingPoint, device: torch.device) -> Clip:
+def _clip(request: Request, start: StartingPoint, device: torch.device) -> Clip:
     """Return the CLIP that the user names, or that of the training to evaluate."""
     if start.trained is None or start.info is None or start.info.clip is None:
         return load_clip(clip_source(request.clip_model, request.clip_weights), device)
     return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
-
-
-def _require_selection(method: str, rules: Protocol, config: MethodConfig, changed: Sequence[str]) -> None:
-    """Raise if a setting was given that does nothing without a selection rule, where a data set's default may stand, or
-    a rule without weights to select.
-
-    Raises:
-        ConfigError: names the setting or the option.
-    """
-    if rules.selection == "last":
-        for field in LOOK_FIELDS if config.recipe is not None else ():
-            if f"recipe.{field}" in changed and getattr(config.recipe, field) != getattr(Recipe(), field):
-                raise ConfigError(
-                    f"recipe.{field} has no effect with --selection last; choose another rule, or leave it out"
-                )
-    elif not config.trains:
-        raise ConfigError(f"'{method}' is not trained: there are no weights to select; leave --selection out")
-
-
-def with_descriptions(
-    assignments: Sequence[str], descriptions: Path | None, name: str, settings: type[MethodConfig]
-) -> Sequence[str]:
-    """Return the assignments of ``--set``, with ``--descriptions`` as the setting that is read from a file.
-
-    Raises:
-        ConfigError: the method reads none.
-    """
-    if descriptions is None:
-        return assignments
-    if (setting := file_setting(settings)) is None:
-        raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
-    return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
-
-
-def _require_settings_of_training(request: Request, info: CheckpointInfo) -> None:
-    """Raise if other settings are asked for than those that a finished training was made with.
-
-    Raises:
-        ConfigError: names what must be left out.
-    """
-    if request.method not in (None, info.method):
-        raise ConfigError(
-            f"--from names a run of '{info.method}', --method says '{request.method}'; leave --method out"
-        )
-    layered = [n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX)]
-    if request.assignments or request.descriptions or request.config_file or request.selection or layered:
-        raise ConfigError(
-            "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
-            f" --selection and variables {ENVIRONMENT_PREFIX}*"
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
@@ -21,6 +20,7 @@ from vadbench.base.errors import PluginError, UnknownNameError, one_line
 from vadbench.plugins import hookspecs
 from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, CommandSpec, DatasetSpec, MethodSpec, ProtocolSpec, Spec
 from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
+from vadbench.plugins.targets import import_scratch, load_class
 
 if TYPE_CHECKING:
     from vadbench.base.method_config import MethodConfig
@@ -28,15 +28,12 @@ if TYPE_CHECKING:
     from vadbench.method import Method
 
 PluginKind = Literal["method", "dataset", "benchmark", "protocol", "command"]
-T = TypeVar("T")
 CORE = "vadbench.scoring"
 """The module of the core that is a plugin as well: it brings the protocol ``native``."""
 _FOUNDATIONS = frozenset({OWN, "abc", "builtins", "pydantic", "torch", "typing"})
 """Packages that every plugin builds on, which are not part of keys."""
 _imported: dict[tuple[type, str], str] = {}
 """Digest of the files of plugins that are being edited, as they were when they were first asked for."""
-_scratch: dict[Path, None] = {}
-"""Scratch plugins that were imported, in that order."""
 HOOKS: dict[PluginKind, tuple[str, type[Spec]]] = {
     "method": ("vadbench_methods", MethodSpec),
     "dataset": ("vadbench_datasets", DatasetSpec),
@@ -238,38 +235,6 @@ def _checked(results: list[Any], hook: str, spec_type: type[Spec]) -> list[Spec]
     return specs
 
 
-def load_class(spec: Spec, base: type[T], target: str = "") -> type[T]:
-    """Return the class that a spec names as its target, or as another ``target``, imported now.
-
-    Raises:
-        PluginError: it cannot be imported, or is not a subclass of ``base``.
-    """
-    found = _imported_target(spec, target or spec.target)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise PluginError(f"'{spec.name}' names {target or spec.target}, which is not a subclass of {base.__name__}")
-    return found
-
-
-def load_object(spec: Spec, kind: type[T]) -> T:
-    """Return the object that a spec names as its target, imported now.
-
-    Raises:
-        PluginError: it cannot be imported, or is not a ``kind``.
-    """
-    found = _imported_target(spec, spec.target)
-    if not isinstance(found, kind):
-        raise PluginError(f"'{spec.name}' names {spec.target}, which is not a {kind.__name__}")
-    return found
-
-
-def _imported_target(spec: Spec, target: str) -> Any:
-    module, _, name = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise PluginError(f"'{spec.name}' names {target}, which cannot be imported: {error}") from error
-
-
 def _named_config(spec: Spec) -> type[MethodConfig] | None:
     """Return the settings class that the spec of a method names, if it does."""
     from vadbench.base.method_config import MethodConfig
@@ -280,33 +245,3 @@ def _named_config(spec: Spec) -> type[MethodConfig] | None:
 
 def _top(module: str) -> str:
     return module.partition(".")[0]
-
-
-def scratch_files() -> list[Path]:
-    """Return the scratch plugins that this process imported, in that order, for a process that needs the same."""
-    return list(_scratch)
-
-
-def import_scratch(path: Path) -> ModuleType:
-    """Import a scratch plugin (``--plugin FILE``).
-
-    Raises:
-        PluginError: it is no Python file, or a module of its name exists already.
-    """
-    if not path.is_file():
-        raise PluginError(f"no such file: {path}")
-    # A scratch plugin's target is "<file's stem>:Class", so that it reads the same once the file is installed.
-    present = sys.modules.get(path.stem)
-    if present is not None and getattr(present, "__file__", None) != str(path.resolve()):
-        raise PluginError(f"a module called '{path.stem}' exists already; rename {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    if spec is None or spec.loader is None:
-        raise PluginError(f"not a Python file: {path}")
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[path.stem]
-        raise
-    _scratch[path.absolute()] = None
-    return module

@@ -11,7 +11,8 @@ from pydantic import Field
 from vadbench.base.config import Settings
 from vadbench.base.errors import PluginError, UnknownNameError, VadbenchError
 from vadbench.plugins.hookspecs import ProtocolSpec
-from vadbench.plugins.registry import Registry, installed, load_class, load_object
+from vadbench.plugins.registry import Registry, installed
+from vadbench.plugins.targets import load_class, load_object
 
 T = TypeVar("T")
 

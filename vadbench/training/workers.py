@@ -27,7 +27,7 @@ from vadbench.base.errors import PluginError, TrainingError, one_line
 from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable
 from vadbench.method import Method, Task
-from vadbench.plugins.registry import import_scratch, scratch_files
+from vadbench.plugins.targets import import_scratch, scratch_files
 from vadbench.training.views import BatchPlan, StackedViews, ViewFunction
 
 _BEGIN = (

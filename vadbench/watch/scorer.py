@@ -20,8 +20,8 @@ from vadbench.features.encoders import clip_fingerprint
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, load_clip_of
-from vadbench.harness.experiment import with_descriptions
 from vadbench.harness.fitness import require_fit
+from vadbench.harness.request import with_descriptions
 from vadbench.method import Method, Task, build_method, require_trainable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
