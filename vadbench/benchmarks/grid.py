@@ -190,6 +190,8 @@ def _request(site: Site, cell: Cell, registry: Registry, training: Path | None =
     from vadbench.harness.request import Request
 
     rules = protocol_changes(cell.settings)
+    # Features of a data set are given to the methods that read some.
+    wanted = settings_of(cell, registry).needs().streams
     return Request(
         method=None if training else cell.method,
         dataset=cell.dataset,
@@ -200,9 +202,9 @@ def _request(site: Site, cell: Cell, registry: Registry, training: Path | None =
         # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
-        features=dict(site.features).get(cell.dataset),
-        streams=site.streams_of(cell.dataset, settings_of(cell, registry).needs().streams),
-        features_layout=dict(site.layouts).get(cell.dataset),
+        features=dict(site.features).get(cell.dataset) if wanted else None,
+        streams=site.streams_of(cell.dataset, wanted),
+        features_layout=dict(site.layouts).get(cell.dataset) if wanted else None,
         allow_incomplete=site.allow_incomplete,
         # The default of a benchmark names no CLIP: features may then be of any encoder, as in a run.
         clip_model=None if (cell.clip, cell.clip_weights) == (SMALL, "") else cell.clip or None,

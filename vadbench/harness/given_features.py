@@ -95,6 +95,8 @@ def choose_streams(
                 f"'{method}' reads no stream '{name}' with these settings{did_you_mean(name, wanted)}; leave out"
                 f" --{option} {name}=..."
             )
+    if features is not None and not wanted:
+        raise ConfigError(f"'{method}' reads no features with these settings; leave out --features {features}")
     first, *others = wanted or ("",)
     if first in spacings:
         raise ConfigError(f"--spacing {first}=... is of the first stream, whose layout says it; leave it out")

@@ -62,6 +62,30 @@ def test_the_text_counts_runs_and_gives_each_reason_once(bench, write):
     assert "logged to MLflow at sqlite" in out
 
 
+FEATURELESS = f"""{HEAD}seeds = [0]
+[[tables]]
+id = "1"
+title = "Without features"
+columns = [{{ dataset = "tiny", metric = "AUC" }}]
+rows = [
+  {{ label = "motion", method = "motion-energy", set = {{ rows.stride = 3 }} }},
+  {{ label = "random", method = "random" }},
+]
+"""
+
+
+def test_methods_without_features_stand_in_a_grid_with_others(bench, write, monkeypatch):
+    file = write(FEATURELESS)
+    found, _ = bench(file)
+    assert [c["state"] for c in found["cells"]] == ["done", "done"]
+    records = [json.loads((Path(c["folder"]) / "result.json").read_text()) for c in found["cells"]]
+    assert (records[0]["clip"], records[0]["reads"]) == ({}, "frames") and records[1]["clip"]
+    # Done is done, whatever the other files of the grid are; another video file makes it stale.
+    assert bench(file, "--dry-run")[0]["counts"] == {"done": 2}
+    monkeypatch.setenv("TINY_END", "19")
+    assert bench(file, "--dry-run")[0]["counts"] == {"to do": 2}
+
+
 UNTRAINED = f"""{HEAD}seeds = [0]
 [[tables]]
 id = "1"
