@@ -49,6 +49,11 @@ class ZeroShotConfig(MethodConfig):
         0.01, gt=0, description="divides the cosines before the softmax; 0.01 is where OpenAI's CLIP ends its training"
     )
 
+    @property
+    def open_vocabulary(self) -> bool:
+        """True: any classes have prompts."""
+        return True
+
     def needs(self) -> Needs:
         """Return the needs: class prompts are encoded."""
         return replace(super().needs(), text=True)

@@ -167,6 +167,11 @@ class VideoConfig(DescriptionsConfig):
         " prompt is learned",
     )
 
+    @property
+    def open_vocabulary(self) -> bool:
+        """True unless vectors were learned for each class."""
+        return self.prompt.kind == "template" or self.prompt.position == "middle"
+
     @field_validator("temporal")
     @classmethod
     def _whole_windows(cls, temporal: Temporal, info: ValidationInfo) -> Temporal:
@@ -230,3 +235,8 @@ class FrameConfig(DescriptionsConfig):
         description="frames that vote: half of them before the row, the others from the row on (paper: 16); only with a"
         " vote",
     )
+
+    @property
+    def open_vocabulary(self) -> bool:
+        """True: what is learned belongs to phrases, whatever the classes."""
+        return True

@@ -30,7 +30,7 @@ def settings(*assignments, **options):
     ("assignments", "key", "words"),
     [
         (["recipe.epoch_steps=5"], "epoch_steps", "with recipe.sampler=balanced, it needs cycled; set recipe.epoch_s"),
-        (["recipe.steps=5", "recipe.epochs=3"], "steps", "place of recipe.epochs=3; set recipe.steps=0, or leave reci"),
+        (["recipe.steps=5", "recipe.epochs=3"], "steps", "place of recipe.epochs=3; set recipe.steps=0, or rec"),
         (["recipe.schedule_unit=step"], "schedule_unit", "with recipe.schedule=constant, it needs warmup-cosine or"),
         (["recipe.warmup_steps=5"], "warmup_steps", "with recipe.schedule=constant, it needs warmup-cosine; set"),
         ([*COSINE, "recipe.warmup_steps=5"], "warmup_steps", "with recipe.schedule_unit=epoch, it needs step"),

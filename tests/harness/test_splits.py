@@ -198,6 +198,12 @@ def test_an_evaluation_elsewhere_says_on_what_weights_were_selected(run):
     assert any("selected on the validation split by the AUC of frames" in note for note in found["notes"])
 
 
+def test_a_leaderboard_says_on_what_weights_were_selected(run, vadbench, tmp_path):
+    run(*VALIDATED)
+    table = vadbench("leaderboard", "--format", "md", "--out", tmp_path / "runs").out
+    assert "Weights selected on the validation split (validation)" in table and "held out" not in table
+
+
 def test_validation_videos_of_one_kind_are_refused(run, monkeypatch):
     monkeypatch.setenv("VALIDATION_WITHOUT_SEGMENTS", "1")
     monkeypatch.setattr(Dataset, "is_normal", lambda self, video: video.labels == ("Normal",) or "valid" in video.name)

@@ -16,6 +16,7 @@ HEAD = {
     "optimiser": "adam-l2",
     "learning_rate": 0.05,
     "schedule": "warmup-cosine",
+    "milestones": [],
     "schedule_unit": "step",
     "warmup_steps": 4,
 }

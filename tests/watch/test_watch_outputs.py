@@ -14,9 +14,10 @@ from vadbench.base.errors import ConfigError, StorageError
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.watch.annotated_video import annotate
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.pipeline import StreamedRows, Thumbnail
+from vadbench.watch.pipeline import StreamedRows
 from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
+from vadbench.watch.timeline import Thumbnail
 from vadbench.watch.video_folder import VideoFolder, draw_curve, read_scores, save_figure
 from vadbench.watch.video_page import clock, video_page
 from watch_media import encode, noise

@@ -21,11 +21,11 @@ class Rows(Settings):
     pooling: Literal["first", "middle", "mean"] = Field(
         "mean", description="which of a row's frames stand for it: the first, the middle one, or the mean of all"
     )
-    crops: Literal["one", "all"] = Field(
+    crops: Literal["one", "all", "bag"] = Field(
         "one",
         description="what a training video of several crops gives: one sample, its center crop (the first if none has"
-        " that name) or the most confident region of each frame, or one sample per crop; the protocol says which crop"
-        " is scored",
+        " that name) or the most confident region of each frame; all: one sample per crop; the protocol says which crop"
+        " is scored. bag: one sample of (crops, rows, dim), in scoring too, of the crops that the protocol scores",
     )
 
 
@@ -53,6 +53,12 @@ class MethodConfig(Settings):
     def trains(self) -> bool:
         """True if there is a recipe with at least one epoch."""
         return self.recipe is not None and self.recipe.epochs > 0
+
+    @property
+    def open_vocabulary(self) -> bool:
+        """True if it can score other classes than those that it was trained on, see
+        :meth:`vadbench.method.Method.retarget`."""
+        return False
 
     def needs(self) -> Needs:
         """Return what the method needs under these settings."""

@@ -82,6 +82,7 @@ class Facts:
         streams: the streams that are there.
         files: whether there are video files.
         text: whether there is a CLIP text tower.
+        truth: whether the videos are annotated.
     """
 
     dataset: str
@@ -91,3 +92,4 @@ class Facts:
     streams: Mapping[str, StreamFacts] | None = None
     files: bool | None = None
     text: bool | None = None
+    truth: bool | None = None

@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 """A number from 0 to below 1."""
 OptimiserKind = Literal["adamw", "adam-l2", "stable-adamw"]
 ScheduleKind = Literal["constant", "warmup-cosine", "steps"]
-PlannedSteps = Literal["taken", "both-lists"] | Annotated[int, Field(ge=1)]
+_Planned = Literal["taken", "both-lists"] | Annotated[int, Field(ge=1)]
 
 
 class GroupRecipe(Settings):
@@ -46,7 +46,7 @@ class GroupRecipe(Settings):
     milestones: tuple[int, ...] | None = None
     gamma: float | None = Field(None, gt=0)
     floor: float | None = Field(None, ge=0, le=1)
-    planned_steps: PlannedSteps | None = None
+    planned_steps: _Planned | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Recipe(Settings):
     floor: Annotated[float, Introduced(0.0)] = Field(
         0.0, ge=0, le=1, description="share of the peak that the cosine falls to; only with schedule=warmup-cosine"
     )
-    planned_steps: Annotated[PlannedSteps, Introduced("taken")] = Field(
+    planned_steps: Annotated[_Planned, Introduced("taken")] = Field(
         "taken",
         description="training steps after which the cosine has reached its floor: those that are taken; both-lists:"
         " in each epoch those of a pass over one list and of one over the other, as where the lengths of two loaders"

@@ -57,8 +57,8 @@ def problem_of(name: str, values: Mapping[str, Any], usual: Mapping[str, Any], w
         case "planned_steps" if values[name] == "both-lists" and values.get("sampler") == "mixed":
             return f"must not be both-lists with {where}.sampler=mixed, which has one list; {advice}"
         case "steps" if changed and values["epochs"] != usual["epochs"]:
-            usually = f"leave {where}.epochs at {usual['epochs']}"
-            return f"takes the place of {where}.epochs={values['epochs']}; set {where}.steps=0, or {usually}"
+            either = f"set {where}.steps=0, or {where}.epochs={usual['epochs']} as by default"
+            return f"takes the place of {where}.epochs={values['epochs']}; {either}"
         case "look_count" if changed and values.get("look_every") == 0:
             return f"needs a period in {where}.look_every; set it, or {where}.look_count=epoch"
     return ""

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from vadbench.base.errors import ConfigError
@@ -15,7 +16,8 @@ _SHORTEST, _LONGEST = 1e-3, 1e6
 _ROUNDING = 1e-9
 """Share of a row that a product of two decimal fractions may be off."""
 _NEAR = 0.6
-"""Rows of a video of mean length by which an inferred spacing may differ from the mean: rounding makes up to a half."""
+"""Rows of a video of median length that an inferred spacing may differ by from the median one: rounding makes up to a
+half."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ def inferred_spacing(rows: Sequence[int], lengths: Sequence[float]) -> tuple[flo
         if inside > most:
             most, low, high = inside, place, steps[i + 1][0]
     # Of a few short videos the range is wide: stay near the spacing that needs no rounding.
-    middle = min(max(sum(lengths) / sum(rows), low), high)
-    near = _NEAR * len(rows) / sum(rows)
+    middle = min(max(median(t / n for n, t in zip(rows, lengths, strict=True)), low), high)
+    near = _NEAR / median(rows)
     return _roundest(max(low, middle * (1 - near)), min(high, middle * (1 + near)), middle), most
 
 

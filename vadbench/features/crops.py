@@ -115,6 +115,30 @@ def _require_alike(crops: Mapping[str, Sequence[str]]) -> None:
             )
 
 
+def require_bags(features: FeatureSource, bags: Mapping[str, Sequence[str]]) -> None:
+    """Raise if the crops of videos cannot be given to a method as bags.
+
+    Args:
+        features: of the videos.
+        bags: the crops of each.
+
+    Raises:
+        FeatureError: two bags differ in their number of crops, or they are regions, of which each frame has others.
+    """
+    if features.fingerprint.regions is not None:
+        raise FeatureError(
+            f"features in {features.folder} are of regions, which differ from frame to frame and make no bag of crops;"
+            " set rows.crops=one or all, or give features of whole frames"
+        )
+    first = next(iter(bags), "")
+    for name, crops in bags.items():
+        if len(crops) != len(bags[first]):
+            raise FeatureError(
+                f"a bag needs as many crops of every video: {first!r} has {len(bags[first])}, {name!r} has"
+                f" {len(crops)}; name one crop with --crop"
+            )
+
+
 def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[str]:
     """Return the crops of a training video that are samples: ``all``, or ``one``, the center crop (else the first).
 

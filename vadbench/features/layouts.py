@@ -21,6 +21,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import file_stamp
 from vadbench.features.fingerprint import FINGERPRINT_FILE, UNKNOWN, Fingerprint
@@ -111,6 +113,16 @@ class NpyFeatures(FeatureSource):
                 arrays[path] = map_npy(path)
                 self._require_alike(path, arrays[path])
             rows[crop] = arrays[path][self._within(crop)]
+        return rows
+
+    def bag(self, name: str, crops: Sequence[str]) -> FeatureRows:
+        if self._crop_axis is None or tuple(crops) != self.crops(name):
+            return super().bag(name, crops)
+        path = self._file(name, crops[0])
+        require_inside(path, self._outside)
+        array = map_npy(path)
+        self._require_alike(path, array)
+        rows: FeatureRows = np.moveaxis(array, self._crop_axis, 0)
         return rows
 
     def frames(self, name: str) -> int | None:

@@ -66,6 +66,15 @@ class FeatureSource(ABC):
         """
         return {crop: self.crop_rows(name, crop) for crop in crops or self.crops(name)}
 
+    def bag(self, name: str, crops: Sequence[str]) -> FeatureRows:
+        """Return ``(crops, rows, dim)`` of several crops of a video, mapped where they are stored like this.
+
+        Raises:
+            FeatureError: as :meth:`crop_rows`.
+        """
+        rows: FeatureRows = np.stack(list(self.video_rows(name, crops).values()))
+        return rows
+
     @abstractmethod
     def frames(self, name: str) -> int | None:
         """Return the number of frames the features were made of; ``None`` where it is not recorded."""

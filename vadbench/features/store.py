@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,9 @@ class FeatureStore(FeatureSource):
             raise FeatureError(f"no crop '{crop}' of video '{name}' in {self.folder}; there are {', '.join(crops)}")
         rows: FeatureRows = self.rows(name)[crops.index(crop)]
         return rows
+
+    def bag(self, name: str, crops: Sequence[str]) -> FeatureRows:
+        return self.rows(name) if tuple(crops) == self.crops(name) else super().bag(name, crops)
 
     def frames(self, name: str) -> int:
         """Return the number of frames that were decoded of a video."""

@@ -76,6 +76,8 @@ def execute(
     )
     try:
         method = trained_method(experiment, training, meter, progress, workers)
+        if experiment.retargeted:
+            method = method.retarget(experiment.dataset.classes)
         with torch_draws(experiment.device, Purpose.SCORE, training.seed):
             found = evaluate_method(experiment, method, place, meter, progress)
     except Exception as error:
@@ -114,6 +116,8 @@ def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
         notes.append("the weights were trained before the files of the method changed")
     if info.subset != experiment.protocol.subset:
         notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
+    if experiment.retargeted:
+        notes.append(f"for the classes of {info.dataset} before, asked for those of {experiment.dataset.name}")
     return notes
 
 

@@ -19,6 +19,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.dataset import SPLITS, Dataset, Split
 from vadbench.features.crops import MAXIMUM, training_notes
+from vadbench.harness.checkpoints import CheckpointInfo
 from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of, text_notes
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import require_fit
@@ -53,7 +54,8 @@ class Experiment:
     ``device_name`` is ``auto``, ``cpu`` or ``cuda``. ``version`` and ``code`` say whose code the method and the data
     set are; both are part of keys. ``changed`` is as in :class:`vadbench.records.record.RunRecord`. ``trained`` is the
     folder of a finished training to evaluate instead of training (``--from``). ``normal_segments`` is as in
-    :class:`vadbench.scoring.split.ScoredSplit`. ``used`` grows by the parts of the CLIP that the method asks for.
+    :class:`vadbench.scoring.split.ScoredSplit`. ``retargeted``: the training was made for other classes, and its method
+    is asked for those of this data set. ``used`` grows by the parts of the CLIP that the method asks for.
     """
 
     method_name: str
@@ -70,6 +72,7 @@ class Experiment:
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
     normal_segments: bool = False
+    retargeted: bool = False
     used: set[str] = field(default_factory=set, compare=False)
 
     @cached_property
@@ -243,7 +246,15 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
+        retargeted=start.info is not None and _retargets(config, start.info, dataset_class),
     )
+
+
+def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: type[Dataset]) -> bool:
+    """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
+    trained, here = info.class_table(), dataset.classes
+    other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)
+    return other and config.open_vocabulary and not config.unfit(Facts(dataset.name, here))
 
 
 def chosen_device(name: str) -> torch.device:

@@ -64,6 +64,8 @@ def _kind(dataset: Dataset, video: Video) -> Kind:
 
 def _without_inputs(config: MethodConfig, facts: Facts) -> str:
     needs = config.needs()
+    if needs.supervision == "oracle" and facts.truth is False:
+        return "it is an oracle, which is handed the ground truth, and there is none; use another method"
     missing = [name for name in needs.streams if facts.streams is not None and name not in facts.streams]
     if missing:
         reads, there = ", ".join(needs.streams), ", ".join(facts.streams or ()) or "none"

@@ -89,6 +89,7 @@ def evaluation_identity(experiment: Experiment, split: SplitRecord) -> str:
         classes=classes_in_keys(experiment),
         manifest=split.manifest,
         dataset_code=experiment.dataset_code,
+        retargeted=experiment.retargeted,
     )
 
 

@@ -16,7 +16,7 @@ from vadbench.clip import Clip
 from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule, Joining, joining, training_crops
+from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
 from vadbench.features.extracted import frame_mismatches, not_extracted
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.pooling import can_serve, pooled_count, pooled_features
@@ -52,6 +52,7 @@ class Provision:
         streams: the streams beside it, by name.
         decoders: of the videos whose frames the method may ask for.
         truth: the test videos with their annotation, for an oracle.
+        bag: the crops of a video are given to the method at once.
         foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
     """
 
@@ -70,6 +71,7 @@ class Provision:
     decoders: Mapping[str, FrameDecoder] = field(default_factory=dict)
     truth: Mapping[str, Video] = field(default_factory=dict)
     foreign: bool = False
+    bag: bool = False
 
     @property
     def joined(self) -> Joining:
@@ -100,8 +102,10 @@ class Provision:
         return own + [stream.source.folder for stream in self.streams.values()]
 
     def training_crops(self, name: str, which: str) -> Sequence[str]:
-        """Return the crops of a training video that are samples; without features one without a name."""
-        return ("",) if self.features is None else training_crops(self.features, name, which)
+        """Return the crops of a training video that are samples, or its bag; without features one without a name."""
+        if self.features is None:
+            return ("",)
+        return self.crop.like_test(self.features, name) if self.bag else training_crops(self.features, name, which)
 
     def scored_like_test(self, names: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the crops of training videos that are scored as those of the test videos are."""
@@ -197,11 +201,14 @@ def provide(
     crop = CropRule(rules.crop, crop_asked)
     scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    learnt = {
+    learnt: dict[str, Sequence[str]] = {
         v.name: [*training_crops(features, v.name, rows.crops), *crop.like_test(features, v.name)]
         for v in every_video(videos)
         if v.name not in scored
     }
+    if bag := rows.crops == "bag":
+        learnt = {name: crop.like_test(features, name) for name in learnt}
+        require_bags(features, {**learnt, **scored})
     require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
@@ -230,6 +237,7 @@ def provide(
         decoders=decoders,
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
         foreign=made.foreign,
+        bag=bag,
     )
 
 

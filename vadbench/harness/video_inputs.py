@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from vadbench.base.needs import CLIP_STREAM
 from vadbench.dataset import ClassTable, Video
+from vadbench.features.shard import FeatureRows
 from vadbench.harness.provision import Provision
 from vadbench.inputs import StreamInput, TrainingData, TrainingVideo, VideoInput
 from vadbench.scoring.opened import open_videos
@@ -31,10 +34,14 @@ def training_data(
     samples = []
     for video in videos:
         labels, first = weak_labels(video.labels, classes)
-        for crop in provision.training_crops(video.name, which):
-            fields = _fields(provision, video.name, seed)
+        crops = provision.training_crops(video.name, which)
+        fields = _fields(provision, video.name, seed) | {"labels": labels, "first_class": first}
+        if provision.bag:
+            samples.append(TrainingVideo(**fields, **_bag(provision, video.name, crops)))
+            continue
+        for crop in crops:
             streams = _line(provision, video.name, crop) | _beside(provision, video.name, crop)
-            samples.append(TrainingVideo(**fields, streams=streams, crop=crop, labels=labels, first_class=first))
+            samples.append(TrainingVideo(**fields, streams=streams, crop=crop))
     return TrainingData(samples, classes)
 
 
@@ -47,6 +54,11 @@ def scored_inputs(provision: Provision, crops: Mapping[str, Sequence[str]], seed
     if provision.features is None:
         for name in crops:
             yield [VideoInput(**_fields(provision, name, seed), truth=provision.truth.get(name))]
+        return
+    if provision.bag:
+        for name, wanted in crops.items():
+            bag = _bag(provision, name, wanted)
+            yield [VideoInput(**_fields(provision, name, seed), **bag, truth=provision.truth.get(name))]
         return
     for videos in open_videos(provision.features, crops, provision.frames, seed):
         yield [
@@ -84,6 +96,22 @@ def _line(provision: Provision, name: str, crop: str) -> dict[str, StreamInput]:
         return {}
     read = partial(provision.features.crop_rows, name, crop)
     return {provision.line: StreamInput(read, provision.rows[name], provision.stride)}
+
+
+def _bag(provision: Provision, name: str, crops: Sequence[str]) -> dict[str, Any]:
+    """Return the streams of several crops of a video as ``(crops, rows, dim)`` each, mapped anew at each reading."""
+    assert provision.features is not None
+    read = partial(provision.features.bag, name, crops)
+    streams = {provision.line: StreamInput(read, provision.rows[name], provision.stride)}
+    for stream, beside in provision.streams.items():
+        parts = [beside.input(name, crop) for crop in crops]
+        streams[stream] = replace(parts[0], read=partial(_stacked, [part.read for part in parts]))
+    return {"streams": streams, "crop_count": len(crops)}
+
+
+def _stacked(reads: Sequence[Callable[[], FeatureRows]]) -> FeatureRows:
+    rows: FeatureRows = np.stack([read() for read in reads])
+    return rows
 
 
 def _beside(provision: Provision, name: str, crop: str) -> dict[str, StreamInput]:

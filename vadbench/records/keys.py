@@ -91,7 +91,13 @@ def training_key(
 
 
 def evaluation_key(
-    *, protocol: BaseModel, dataset: str, classes: Sequence[Any], manifest: str, dataset_code: str = ""
+    *,
+    protocol: BaseModel,
+    dataset: str,
+    classes: Sequence[Any],
+    manifest: str,
+    dataset_code: str = "",
+    retargeted: bool = False,
 ) -> str:
     """Return the key of an evaluation of a training: the rules and the test videos with their ground truth.
 
@@ -101,6 +107,7 @@ def evaluation_key(
         classes: its class table.
         manifest: digest of the test videos and their annotation.
         dataset_code: as in :func:`training_key`.
+        retargeted: the training was made for other classes, and its method scored those of this data set.
     """
     parts = {
         "edition": EDITION,
@@ -109,7 +116,8 @@ def evaluation_key(
         "classes": classes,
         "manifest": manifest,
     }
-    return digest(parts | ({"dataset_code": dataset_code} if dataset_code else {}))
+    later = {"dataset_code": dataset_code, "retargeted": retargeted}
+    return digest(parts | {name: value for name, value in later.items() if value})
 
 
 def _marker(info: FieldInfo) -> Introduced | None:

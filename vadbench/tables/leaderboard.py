@@ -202,11 +202,12 @@ def _distinct(rows: Sequence[SeedRuns]) -> list[str]:
 
 
 def _facts(run: Evaluation) -> dict[str, str]:
-    train = run.record.data.get("train")
+    train, validation = (run.record.data.get(split) for split in ("train", "validation"))
     return {
         "version": run.record.method_version,
         "edition": str(run.record.edition),
         "features": run.fingerprint.digest if run.fingerprint else run.record.reads,
         "training videos": train.manifest if train else "",
+        "validation videos": validation.manifest if validation else "",
         "evaluation": run.record.evaluation,
     }

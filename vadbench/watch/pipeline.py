@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,28 +14,24 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from vadbench.base.errors import DataError
 from vadbench.base.needs import CLIP_STREAM
 from vadbench.data.media import Frame
 from vadbench.features.decoding import Decoder
 from vadbench.features.encoders import FrameEncoder
+from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.inputs import StreamInput, VideoInput
 from vadbench.method import Reach
 from vadbench.scoring.scoring import score_window
 from vadbench.scoring.windows import Window, first_needed, next_window, window_rows
-from vadbench.watch.reader import DecodedFrame, Reader
+from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import Scorer
+from vadbench.watch.timeline import Timeline
 
 FOLLOWED_BATCH = 16
 """Frames encoded at once if scores are needed soon."""
 _T = TypeVar("_T")
-
-_THUMBNAIL = (192, 144)
-_THUMBNAIL_SECONDS = 0.2
-_THUMBNAILS = 1024
 
 
 @dataclass(frozen=True)
@@ -55,14 +49,6 @@ class StreamedRows:
     starts: NDArray[np.float64]
     anomaly: NDArray[np.float32]
     classes: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """Thumbnail of a frame: the number of the frame and a JPEG file."""
-
-    frame: int
-    jpeg: bytes
 
 
 @dataclass
@@ -93,76 +79,26 @@ class Stopwatch:
             yield item
 
 
-class Pictures(Decoder):
-    """Decoder that prepares one video ahead of the encoder, and stores times and thumbnails of its frames.
-
-    A video that breaks off ends here like any other, with the reason in :attr:`failure`: its earlier part is scored.
-    """
+class Pictures(Decoder, Timeline):
+    """Decoder that prepares one video ahead of the encoder, and keeps times and thumbnails of its frames."""
 
     def __init__(self, reader: Reader, encoder: FrameEncoder) -> None:
         stride, batch, workers = encoder.fingerprint.stride, encoder.batch_size, encoder.workers
-        super().__init__([Path()], encoder.prepare, stride, encoder.pooling, batch, workers, encoder.pinned)
-        self._reader, self.encoder = reader, encoder
-        self._lock = threading.Lock()
-        self._thumbnails: list[Thumbnail] = []
-        self.starts: deque[float] = deque()
-        """Seconds at which the first frame of each row is shown, for rows without a score yet."""
-        self.until = 0.0
-        """Seconds at which the last frame decoded so far ends."""
-        self.failure: DataError | None = None
+        Decoder.__init__(self, [Path()], encoder.prepare, stride, encoder.pooling, batch, workers, encoder.pinned)
+        Timeline.__init__(self, reader, stride)
+        self.encoder = encoder
 
     def __exit__(self, *details: object) -> None:
         self._reader.stop.set()
         super().__exit__(*details)
 
-    def thumbnail(self, frame: int) -> Thumbnail | None:
-        """Return the stored thumbnail nearest to a frame."""
-        with self._lock:
-            return min(self._thumbnails, key=lambda t: abs(t.frame - frame), default=None)
-
-    def forget(self, before: int) -> None:
-        """Drop thumbnails of frames that are no longer needed."""
-        with self._lock:
-            # The last of them may still be the nearest.
-            passed = [t for t in self._thumbnails if t.frame < before]
-            self._thumbnails = passed[-1:] + self._thumbnails[len(passed) :]
-
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
         """Yield the frames of the reader; the path is ignored."""
-        shown = -np.inf
-        try:
-            for number, picture in enumerate(self._reader):
-                read = picture.read
-                if number % self._stride == 0:
-                    self.starts.append(picture.time)
-                    if picture.time - shown >= _THUMBNAIL_SECONDS:
-                        shown = picture.time
-                        frame = read()
-                        self._keep(Thumbnail(number, _small_jpeg(frame)))
-                        read = DecodedFrame(frame)
-                self.until = picture.until
-                yield read
-        except DataError as error:
-            self.failure = error
-
-    def _keep(self, thumbnail: Thumbnail) -> None:
-        with self._lock:
-            self._thumbnails.append(thumbnail)
-            if len(self._thumbnails) > _THUMBNAILS:
-                self._thumbnails = self._thumbnails[::2]
-
-
-def _small_jpeg(frame: Frame) -> bytes:
-    image = Image.fromarray(frame)
-    # Skips most pixels before it filters the rest.
-    image.thumbnail(_THUMBNAIL, reducing_gap=2.0)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return file.getvalue()
+        return self.watched()
 
 
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
-    """Yield the scores of a video's rows as their windows become complete."""
+    """Yield the scores of a video's rows of features as their windows become complete."""
     rows = encoded_rows(pictures, pictures.encoder, watch)
     for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
         starts = np.array([pictures.starts.popleft() for _ in anomaly])
@@ -187,7 +123,8 @@ def score_rows(
     Yields:
         The number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.
     """
-    reach = scorer.method.reach
+    reach, made_by = scorer.method.reach, scorer.fingerprint
+    assert made_by is not None  # or there would be no rows
     size = window_rows(reach, follow)
     held, done = _Held(), 0
     for new in itertools.chain(rows, [None]):
@@ -197,7 +134,7 @@ def score_rows(
         if follow:
             size = _ready(reach, held.stop - done - (0 if ended else reach.margin))
         while window := next_window(reach, size, done, held.stop, ended):
-            crops = (_window(scorer, held, crop, window) for crop in scorer.fingerprint.crops)
+            crops = (_window(made_by, held, crop, window) for crop in made_by.crops)
             with watch.of("method"):
                 found = score_window(scorer.method, crops, window, scorer.precision)
             yield done, found.anomaly, found.classes
@@ -205,9 +142,9 @@ def score_rows(
         held.drop(first_needed(reach, size, done, held.stop))
 
 
-def _window(scorer: Scorer, held: _Held, crop: str, window: Window) -> VideoInput:
+def _window(made_by: Fingerprint, held: _Held, crop: str, window: Window) -> VideoInput:
     """Return the rows of a window of one crop as a video."""
-    crops, stride, count = scorer.fingerprint.crops, scorer.fingerprint.stride, window.stop - window.start
+    crops, stride, count = made_by.crops, made_by.stride, window.stop - window.start
     rows = StreamInput(partial(held.crop, crops.index(crop), window.start, window.stop), count, stride)
     return VideoInput(
         name="this video",

@@ -7,7 +7,7 @@ information on how and when its frames are to be shown.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ class Reader:
     stop: threading.Event = field(default_factory=threading.Event)
     """Event that ends the reading of a growing file when it is set."""
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Generator[Picture, None, None]:
         """Yield every frame in the order of presentation.
 
         Raises:

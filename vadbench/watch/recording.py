@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vadbench.watch.events import Event, EventFinder, ScoreCurve
-from vadbench.watch.pipeline import Pictures, StreamedRows, Thumbnail
+from vadbench.watch.pipeline import StreamedRows
 from vadbench.watch.scorer import Scorer
+from vadbench.watch.timeline import Thumbnail, Timeline
 from vadbench.watch.video_folder import VideoFolder
 
 _PICTURED = 200
@@ -16,7 +17,7 @@ _PICTURED = 200
 class PeakAlbum:
     """Thumbnails of the peaks of events and of the highest row, taken while the decoder still has them."""
 
-    def __init__(self, pictures: Pictures) -> None:
+    def __init__(self, pictures: Timeline) -> None:
         self._pictures = pictures
         self._open: dict[int, Thumbnail | None] = {}
         self._highest: tuple[float, float, Thumbnail] | None = None
@@ -57,7 +58,7 @@ class Recording:
 
     Args:
         files: folder that rows and events are written to.
-        pictures: decoder of the video, with its thumbnails.
+        pictures: timeline of the video, with its thumbnails.
         scorer: has the threshold and the classes of events.
         tell: called with every event when it has ended.
 
@@ -68,9 +69,9 @@ class Recording:
         rows: number of rows.
     """
 
-    def __init__(self, files: VideoFolder, pictures: Pictures, scorer: Scorer, tell: Callable[[Event], None]) -> None:
+    def __init__(self, files: VideoFolder, pictures: Timeline, scorer: Scorer, tell: Callable[[Event], None]) -> None:
         self._files, self._pictures, self._tell = files, pictures, tell
-        self._stride = scorer.fingerprint.stride
+        self._stride = scorer.stride
         self._finder = EventFinder(scorer.threshold, scorer.classes, self._stride)
         self.events: list[Event] = []
         self.curve, self.album, self.rows = ScoreCurve(), PeakAlbum(pictures), 0

@@ -12,6 +12,7 @@ from vadbench.base.files import write_json, write_text
 from vadbench.base.types import Progress, silent
 from vadbench.features.encoders import BATCH, FrameEncoder
 from vadbench.scoring.windows import window_rows
+from vadbench.watch.counted_frames import CountedFrames, score_frames
 from vadbench.watch.events import Event, ScoreCurve
 from vadbench.watch.pipeline import FOLLOWED_BATCH, Pictures, Stopwatch, score_pictures
 from vadbench.watch.reader import Reader
@@ -97,12 +98,15 @@ def score_video(
         The scored video; if it is damaged or broke off, it has an ``error`` and everything before it.
     """
     began = time.perf_counter()
-    source, stride, watch, notes = reader.source, scorer.fingerprint.stride, Stopwatch(), []
-    encoder = FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if reader.follow else BATCH)
-    with VideoFolder(folder, scorer.classes, stride, form) as files, Pictures(reader, encoder) as pictures:
+    source, stride, watch, notes = reader.source, scorer.stride, Stopwatch(), []
+    with VideoFolder(folder, scorer.classes, stride, form) as files, _pictures(reader, scorer) as pictures:
         recording = Recording(files, pictures, scorer, tell)
         try:
-            for rows in score_pictures(pictures, scorer, reader.follow, watch):
+            for rows in (
+                score_pictures(pictures, scorer, reader.follow, watch)
+                if isinstance(pictures, Pictures)
+                else score_frames(pictures, scorer, watch)
+            ):
                 with watch.of("writing"):
                     recording.add(rows)
                 last, known = recording.last_frame, reader.declared or 0
@@ -138,6 +142,12 @@ def score_video(
     return result
 
 
+def _pictures(reader: Reader, scorer: Scorer) -> Pictures | CountedFrames:
+    if scorer.clip is None or scorer.fingerprint is None:
+        return CountedFrames(reader, scorer.stride)
+    return Pictures(reader, FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if reader.follow else BATCH))
+
+
 def _count_notes(reader: Reader, frames: int, duration: float) -> list[str]:
     """Return the differences between a video that was read to its end and the declaration of its container."""
     if reader.declared is not None and reader.declared != frames:
@@ -152,10 +162,10 @@ def _score_notes(reader: Reader, scorer: Scorer, rows: int) -> list[str]:
     if reader.damaged:
         notes.append(f"{reader.damaged} damaged frames, scored as the decoder guessed them")
     window = window_rows(scorer.method.reach, reader.follow)
-    if scorer.method.reach.whole and rows > window:
+    if scorer.fingerprint is not None and scorer.method.reach.whole and rows > window:
         notes.append(
             f"a score of '{scorer.name}' depends on the whole video, which is too long to hold: scored in windows of"
-            f" {window:,} rows, {window * scorer.fingerprint.stride:,} frames"
+            f" {window:,} rows, {window * scorer.stride:,} frames"
         )
     return notes
 
@@ -177,7 +187,7 @@ def _write(result: ScoredVideo, album: PeakAlbum, scorer: Scorer, picture: bytes
         "length": f"{clock(result.duration)}, {result.frames} frames",
         "method": scorer.origin,
         "threshold": f"{scorer.threshold:.4g} ({scorer.threshold_origin})",
-        "features": f"CLIP {scorer.clip.name}, a row every {scorer.fingerprint.stride} frames",
+        "features": f"{f'CLIP {scorer.clip.name}' if scorer.clip else 'none'}, a row every {scorer.stride} frames",
         "time": f"{result.seconds['all']:.1f} s{took}",
         **({"not scored to its end": result.error} if result.error else {}),
     }

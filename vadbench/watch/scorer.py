@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 
 from vadbench.base.config import resolve
-from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.errors import CheckpointError, ConfigError, PluginError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import defaults
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
-from vadbench.clip import CROPS, Clip, load_clip
+from vadbench.clip import CROPS, Clip, TextTower, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source, open_clip_of
+from vadbench.harness.clips import clip_notes, clip_source
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import with_descriptions
 from vadbench.method import Method, Task, build_method, require_trainable
@@ -37,7 +37,7 @@ class Scorer:
     Args:
         name: the method's name.
         method: the method with its weights, in evaluation mode.
-        clip: CLIP that makes its features.
+        clip: CLIP that makes its features; ``None`` for a method that reads none.
         fingerprint: fingerprint of the features to make; all of its crops are scored and averaged.
         precision: arithmetic of the method.
         threshold: anomaly score from which on a row is part of an event.
@@ -48,13 +48,18 @@ class Scorer:
 
     name: str
     method: Method
-    clip: Clip
-    fingerprint: Fingerprint
+    clip: Clip | None
+    fingerprint: Fingerprint | None
     precision: str
     threshold: float
     threshold_origin: str
     origin: str
     notes: Sequence[str] = field(default_factory=list)
+
+    @property
+    def stride(self) -> int:
+        """Frames per row."""
+        return int(self.method.config.rows.stride if self.fingerprint is None else self.fingerprint.stride)
 
     @property
     def classes(self) -> ClassTable:
@@ -87,16 +92,18 @@ def open_trained(
     info = read_info(run)
     method_class = registry.method(info.method)
     config = trained_config(info, method_class.Config, registry.version(info.method))
-    assert info.clip is not None
-    clip = open_clip_of(info.clip, run, clip_model, clip_weights, lambda: device)
-    notes = clip_notes(clip.source)
-    fingerprint = _features(info, run, config, clip, notes)
+    _require_scorable(info.method, config, info.class_table(), trained=True)
+    clip, fingerprint, notes = None, None, []
+    if config.needs().streams:
+        clip = _clip_of(info, run, clip_model, clip_weights, device)
+        notes += clip_notes(clip.source)
+        fingerprint = _features(info, run, config, clip, notes)
     method = _built(method_class, config, info.class_table(), clip, device)
     load_checkpoint(run, method)
     found, where = info.threshold, "99th percentile of the scores of normal training videos"
-    if found is None:
-        found, where = USUAL_THRESHOLD, "of a method without training"
-        if config.trains:
+    if found is None or threshold is not None:
+        found, where = _threshold(info.method, method, threshold)
+        if config.trains and threshold is None:
             where = "of a run that has none"
             notes.append("the run has no threshold: it is imported or of an older vadbench; give --threshold")
     return Scorer(
@@ -105,8 +112,8 @@ def open_trained(
         clip,
         fingerprint,
         config.recipe.precision if config.recipe else "fp32",
-        found if threshold is None else threshold,
-        where if threshold is None else "given",
+        found,
+        where,
         f"{info.method} {'trained on' if config.trains else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
         f" {info.key}",
         notes,
@@ -152,25 +159,74 @@ def open_untrained(
     config = resolve(settings, own, assignments=chosen)
     require_trainable(name, method_class, config)
     classes = _classes(name, config, registry, dataset)
-    require_fit(name, config, Facts(dataset or "", classes, streams={CLIP_STREAM: StreamFacts()}, files=True))
-    clip = load_clip(clip_source(clip_model, clip_weights), device)
+    _require_scorable(name, config, classes, dataset or "")
+    clip = load_clip(clip_source(clip_model, clip_weights), device) if config.needs().streams else None
+    method = _built(method_class, config, classes, clip, device)
     return Scorer(
         name,
-        _built(method_class, config, classes, clip, device),
+        method,
         clip,
-        clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling),
+        clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling) if clip else None,
         config.recipe.precision if config.recipe else "fp32",
-        USUAL_THRESHOLD if threshold is None else threshold,
-        "of a method without training" if threshold is None else "given",
+        *_threshold(name, method, threshold),
         f"{name} without training",
-        clip_notes(clip.source),
+        clip_notes(clip.source) if clip else [],
     )
 
 
+def _require_scorable(
+    name: str, config: MethodConfig, classes: ClassTable, dataset: str = "", trained: bool = False
+) -> None:
+    """Raise if a method cannot score videos without annotation, from rows of CLIP alone or from frames alone.
+
+    Raises:
+        ConfigError: says what it needs.
+    """
+    facts = Facts(dataset, classes, streams={CLIP_STREAM: StreamFacts()}, files=True, truth=False)
+    require_fit(name, config, facts, trained)
+    needs = config.needs()
+    if needs.streams and needs.frames:
+        raise ConfigError(
+            f"'{name}' reads frames beside features with these settings, score gives one or the other; use other"
+            " settings, or vadbench run"
+        )
+
+
+def _threshold(name: str, method: Method, given: float | None) -> tuple[float, str]:
+    """Return the threshold of a method for which none was measured, and its origin.
+
+    Raises:
+        ConfigError: nothing says one.
+    """
+    if given is not None:
+        return given, "given"
+    if method.threshold is not None:
+        return method.threshold, "the method's own"
+    if not method.config.needs().unit_scores:
+        raise ConfigError(f"scores of '{name}' are not between 0 and 1, so no threshold is usual; give --threshold")
+    return USUAL_THRESHOLD, "of a method without training"
+
+
+def _clip_of(
+    info: CheckpointInfo, run: Path, clip_model: str | None, clip_weights: str | None, device: torch.device
+) -> Clip:
+    if info.clip is None:
+        raise CheckpointError(
+            f"the features of the run in {run} are not of a CLIP, so they cannot be made here; train on CLIP's features"
+        )
+    return open_clip_of(info.clip, run, clip_model, clip_weights, lambda: device)
+
+
 def _built(
-    method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip, device: torch.device
+    method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip | None, device: torch.device
 ) -> Method:
-    return build_method(method_class, config, Task(classes, clip.dim, device, lambda: clip.text), seed=0).eval()
+    def text() -> TextTower:
+        if clip is None:
+            raise PluginError(f"{method_class.__name__} asks for CLIP's text, and its needs() name no stream of CLIP")
+        return clip.text
+
+    task = Task(classes, clip.dim if clip else {}, device, text)
+    return build_method(method_class, config, task, seed=0).eval()
 
 
 def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str | None) -> ClassTable:

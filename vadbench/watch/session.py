@@ -101,7 +101,9 @@ def open_session(request: ScoreRequest, registry: Registry) -> ScoreSession:
         if isinstance(source.place, Path) and source.place.is_dir():
             raise ConfigError(f"--follow reads a growing file or a stream, {source.shown} is a folder of frames")
     folders = name_folders(request.out, sources)
-    return ScoreSession(request, _open_scorer(request, registry), list(zip(sources, folders, strict=True)))
+    scorer = _open_scorer(request, registry)
+    _require_on_disk(scorer, request.follow, sources)
+    return ScoreSession(request, scorer, list(zip(sources, folders, strict=True)))
 
 
 def _require_agreement(request: ScoreRequest) -> None:
@@ -140,6 +142,19 @@ def _require_annotatable(output: Path | None, sources: Sequence[VideoSource]) ->
         raise ConfigError(f"--annotate writes .mp4, .mkv or .mov, found '{output.suffix}'")
     if output.resolve() == Path(sources[0].place).resolve():
         raise ConfigError(f"--annotate would write over the video itself, {output}; name another file")
+
+
+def _require_on_disk(scorer: Scorer, follow: bool, sources: Sequence[VideoSource]) -> None:
+    """Raise if a method that decodes videos itself, and more than once, is to score what can be read only once.
+
+    Raises:
+        ConfigError: there is a stream, or a file that grows.
+    """
+    if scorer.fingerprint is None and (follow or any(source.live for source in sources)):
+        raise ConfigError(
+            f"'{scorer.name}' reads no features and scores a whole video at once: expected files or folders of frames,"
+            f" found {'--follow' if follow else 'a stream'}; record it first"
+        )
 
 
 def _open_scorer(request: ScoreRequest, registry: Registry) -> Scorer:

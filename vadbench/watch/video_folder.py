@@ -20,7 +20,8 @@ from PIL import Image
 from vadbench.base.files import make_folder, replacing, storage_errors
 from vadbench.dataset import ClassTable
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.pipeline import StreamedRows, Thumbnail
+from vadbench.watch.pipeline import StreamedRows
+from vadbench.watch.timeline import Thumbnail
 
 RowFormat = Literal["csv", "json", "parquet"]
 

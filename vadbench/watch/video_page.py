@@ -9,7 +9,7 @@ from typing import Any
 
 from vadbench.report.page import document
 from vadbench.watch.events import Event
-from vadbench.watch.pipeline import Thumbnail
+from vadbench.watch.timeline import Thumbnail
 
 _MOST_EVENTS = 500
 
