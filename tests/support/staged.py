@@ -4,6 +4,7 @@
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from method_inputs import labelled
 from places import KINDS
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.harness.training import score_alone
 from vadbench.inputs import TrainingData
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import import_scratch
-from vadbench.scoring.scoring import score_videos
 from vadbench.training import stages
 from vadbench.training.stages import TrainingLoop
 
@@ -45,12 +46,6 @@ def build(name: str, kind: str, seed: int = SEED, **settings: object) -> Method:
     return build_method(found, found.Config(**settings), task, seed)
 
 
-def scores_alone(method, video):
-    """Return the scores of a video as the harness makes them."""
-    (scores,) = score_videos(method, [[video]])
-    return scores.anomaly, scores.classes
-
-
 def drawing_judge(method: Method) -> float:
     """Judge weights by something that they decide, and draw, which must not be noticed."""
     torch.rand(3)
@@ -59,7 +54,7 @@ def drawing_judge(method: Method) -> float:
 
 def loop_in(folder: Path, **options) -> TrainingLoop:
     """Return a loop that scores as a run does."""
-    return TrainingLoop(SEED, folder, scorer=scores_alone, **options)
+    return TrainingLoop(SEED, folder, scorer=partial(score_alone, precision="fp32"), **options)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def trained_method(
     needs = config.needs()
     if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
-    alone = partial(_scores_alone, precision=precision)
+    alone = partial(score_alone, precision=precision)
     loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
     with meter.stage("training" if config.trains else "prepare"):
         method.fit(data, loop)
@@ -126,7 +126,7 @@ def trained_method(
     return method
 
 
-def _scores_alone(
+def score_alone(
     method: Method, video: VideoInput, precision: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return the scores of a video and its class probabilities, which no other video has a part in."""
