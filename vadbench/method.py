@@ -169,21 +169,23 @@ class Method(nn.Module):
         """Return one training sample of a video.
 
         Called in a thread or process of its own, while the batch before is trained on: it may read ``self.config``, the
-        classes and widths of ``self.task``, and the video, and draw from ``rng`` and nothing else.
+        classes and widths of ``self.task``, and the video, and draw from ``rng`` and nothing else. Data for a later
+        stage is looked up in :meth:`loss` by ``batch.keys``, at numbers of rows that the view gives.
 
         Args:
             video: its ``rows`` are memory-mapped: index them, do not copy them whole.
             rng: the only source of randomness.
 
         Returns:
-            arrays of the same names and shapes for every video, so that they can be stacked.
+            arrays of the same names, shapes and dtypes for every video, so that they can be stacked.
         """
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no view()")
 
     def loss(self, batch: Batch) -> LossTerms:
         """Return named, already weighted terms, each a scalar; the harness adds them and logs each.
 
-        Terms by group, ``{group: {term: scalar}}``, have a backward pass for each group of parameters.
+        Terms by group, ``{group: {term: scalar}}``, have a backward pass for each: the gradient of a group's terms
+        reaches the parameters of that group alone, and a group without terms stays as it is.
         """
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no loss()")
 
@@ -202,7 +204,7 @@ class Method(nn.Module):
         return None
 
     def stepped(self, step: int) -> None:
-        """Called after each optimiser step, such as to update a teacher; ``step`` counts finished steps."""
+        """Called without gradients after each optimiser step, as to update a teacher; ``step`` counts finished ones."""
 
     def score(self, videos: Sequence[VideoInput]) -> Iterable[Scores]:
         """Score several videos, each with at least one row, under ``torch.inference_mode``.
@@ -301,10 +303,10 @@ def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int
 
 
 def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:
-    """Raise if a method with a recipe has no loss.
+    """Raise if a method with a recipe has neither a loss nor a training of its own.
 
     Raises:
         ConfigError: it has a recipe and no loss; a training-free method was given settings of ``recipe``.
     """
-    if config.recipe is not None and method.loss is Method.loss:
+    if config.recipe is not None and method.loss is Method.loss and method.fit is Method.fit:
         raise ConfigError(f"'{name}' is not trained: it has no loss that a recipe would be for; leave recipe out")

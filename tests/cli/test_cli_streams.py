@@ -121,7 +121,7 @@ def test_a_training_is_evaluated_on_the_same_streams_of_another_data_set(run, au
     beside = ("--from", trained["folder"], "-d", "other")
     found = run(*beside, "--features", f"audio={audio}", "--spacing", "audio=0.5s")
     assert found["metrics"]["AUC"] == trained["metrics"]["AUC"]
-    assert "give those of audio with --features audio=DIR" in run(*beside, status=2)
+    assert "give features of audio (--features audio=DIR)" in run(*beside, status=2)
     wide = sound(tmp_path / "wide", width=5)
     assert "used other features of stream 'audio' (dim: 128 there, 5 here)" in run(
         *beside, "--features", f"audio={wide}", status=2
@@ -133,7 +133,10 @@ def test_a_training_is_evaluated_on_the_same_streams_of_another_data_set(run, au
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "'two-streams' reads the streams clip, audio with these settings; give those of audio with --features"),
+        (
+            (),
+            "it reads the streams clip, audio with these settings, found clip; give features of audio (--features",
+        ),
         (
             ("--features", "audio=AUDIO", "--features", "adio=x"),
             "did you mean 'audio'?; leave out --features adio=",

@@ -135,7 +135,7 @@ def test_a_video_of_another_length_is_named_with_what_was_expected(tmp_path, cou
     inferred = "" if spacing else " (inferred)"
     assert str(error.value) == (
         f"test-b: expected 42 rows of stream 'audio', one every 24 frames{inferred} of its 1000 frames, found {count};"
-        " fetch the files of these videos, or state another spacing with --spacing audio=..."
+        " fetch the files of these videos, or state another spacing, such as in stream.toml"
     )
 
 
@@ -249,23 +249,15 @@ def test_values_of_unknown_origin_are_part_of_what_a_stream_is(tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "features", "streams", "spacings", "complaint"),
     [
-        (
-            ("clip", "audio"),
-            None,
-            {},
-            {},
-            "reads the streams clip, audio .* give those of audio with --features audio=",
-        ),
         (("clip", "audio"), "a", {"adio": "b"}, {}, r"reads no stream 'adio'.*did you mean 'audio'\?; leave out"),
         (("clip",), "a", {"audio": "b"}, {}, "reads no stream 'audio' .* leave out --features audio=..."),
         (("clip",), None, {}, {"audio": "1s"}, "reads no stream 'audio' .* leave out --spacing audio=..."),
         (("clip",), None, {}, {"clip": "1s"}, "--spacing clip=... is of the first stream"),
-        (("clip",), "a", {"clip": "b"}, {}, "both give stream 'clip'; leave one out"),
-        (("audio",), None, {}, {}, "give those of audio with --features audio=DIR"),
+        (("clip",), "a", {"clip": "b"}, {}, "stream 'clip' is given twice, in a and, by its name, in b; leave one"),
         ((), None, {"clip": "a"}, {}, "reads no stream 'clip'"),
     ],
 )
-def test_streams_that_are_missing_or_too_many_are_refused_before_anything_is_read(
+def test_what_is_given_of_no_stream_or_twice_is_refused_before_anything_is_read(
     wanted, features, streams, spacings, complaint
 ):
     spacings = {name: RowSpacing.parse(text) for name, text in spacings.items()}

@@ -13,5 +13,3 @@ BROKEN_DATASETS = SUPPORT / "broken_datasets.py"
 
 # Small plugins that each show one kind of method or data set.
 KINDS = SUPPORT.parent / "plugins"
-PLUGINS = ROOT / "tests" / "plugins"
-"""Folder of plugins that each show a kind of method or data set."""

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from method_inputs import labelled
-from places import PLUGINS
+from places import KINDS
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import TrainingData
@@ -39,7 +39,7 @@ def training_videos(abnormal: int = 5, normal: int = 7) -> TrainingData:
 
 def build(name: str, kind: str, seed: int = SEED, **settings: object) -> Method:
     """Return a fresh method of a plugin file of the tests."""
-    module = sys.modules.get(name) or import_scratch(PLUGINS / f"{name}.py")
+    module = sys.modules.get(name) or import_scratch(KINDS / f"{name}.py")
     found = getattr(module, kind)
     task = Task(TABLE, DIM, torch.device("cpu"), lambda: None, seed=seed)
     return build_method(found, found.Config(**settings), task, seed)

@@ -1,4 +1,4 @@
-"""Methods whose views tell who makes them, or break in a worker process; importable there by the name of this module."""
+"""Methods whose views tell who makes them, or break in a worker process, which imports them by this module's name."""
 
 import os
 import sys

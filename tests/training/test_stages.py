@@ -263,7 +263,7 @@ def test_what_is_kept_is_read_back_and_not_made_again(tmp_path):
         with pytest.raises(ValueError, match="read-only"):
             kept["é"][0] = 1
     assert sorted(p.name for p in (tmp_path / STAGES).iterdir()) == ["once-1.bin", "once-1.json"]
-    with pytest.raises(CheckpointError, match="is of 'labels', now the method's fit.* keeps 'other' in its place"):
+    with pytest.raises(CheckpointError, match=r"is of 'labels', now the method's fit.* keeps 'other' in its place"):
         loop_in(tmp_path).once("other", dict)
 
 
@@ -342,9 +342,8 @@ def test_class_probabilities_that_are_not_there_are_refused(tmp_path):
 def test_a_loop_is_what_methods_are_promised(tmp_path):
     from inspect import signature
 
-    from vadbench.inputs import Loop
+    from vadbench.method import Loop
 
     for name in ("run", "once", "score"):
-        assert list(signature(getattr(Loop, name)).parameters) == list(
-            signature(getattr(TrainingLoop, name)).parameters
-        )
+        promised, given = (list(signature(getattr(kind, name)).parameters) for kind in (Loop, TrainingLoop))
+        assert promised == given

@@ -10,7 +10,7 @@ import torch
 
 import worker_methods
 from method_inputs import labelled
-from places import PLUGINS
+from places import KINDS
 from stores import PRINT, append, some_rows
 from vadbench.base.errors import DataError, PluginError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
@@ -101,7 +101,7 @@ def test_another_view_of_the_method_is_called_by_its_name():
 
 
 def test_a_scratch_plugin_is_imported_by_the_workers():
-    module = import_scratch(PLUGINS / "two_stage.py")
+    module = import_scratch(KINDS / "two_stage.py")
     task = Task(TABLE, 4, torch.device("cpu"), lambda: None)
     made = module.TwoStage(module.Config(width=3), task)
     workers = open_workers(made, made.numbered, plan(), 1)
@@ -187,9 +187,8 @@ def test_a_view_that_reads_weights_or_text_is_told_what_it_may_read():
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_views_of_different_forms_are_refused_by_name(workers):
-    with pytest.raises(
-        PluginError, match=r"found x \(2, 4\) float(32|16) for v\d+ and x \(2, 4\) float(32|16) for v\d+"
-    ):
+    form = r"x \(2, 4\) float(32|16) for v\d+"
+    with pytest.raises(PluginError, match=f"same names, shapes and dtypes for every video, found {form} and {form}"):
         batches(worker_methods.Uneven, workers)
 
 

@@ -186,6 +186,7 @@ def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
 
 def _request(site: Site, cell: Cell, registry: Registry, training: Path | None = None) -> Request:
     """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
+    from vadbench.clip import SMALL
     from vadbench.harness.request import Request
 
     rules = protocol_changes(cell.settings)
@@ -205,7 +206,8 @@ def _request(site: Site, cell: Cell, registry: Registry, training: Path | None =
         streams=site.streams_of(cell.dataset, wanted),
         features_layout=dict(site.layouts).get(cell.dataset) if wanted else None,
         allow_incomplete=site.allow_incomplete,
-        clip_model=cell.clip or None,
+        # The default of a benchmark names no CLIP: features may then be of any encoder, as in a run.
+        clip_model=None if (cell.clip, cell.clip_weights) == (SMALL, "") else cell.clip or None,
         clip_weights=cell.clip_weights or None,
         device=site.device,
         out=site.out,

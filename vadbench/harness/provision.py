@@ -17,9 +17,8 @@ from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
-from vadbench.features.extraction import extract_features, frame_mismatches
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.extracted import frame_mismatches, not_extracted
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.pooling import can_serve, pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
@@ -257,11 +256,15 @@ def _extracted(
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
-    place = folder / wanted.digest
-    report = extract_features(
-        every_video(kept), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
-    )
-    store, damaged = FeatureStore(place), dict(report.failed)
+    place, damaged = folder / wanted.digest, dict[str, str]()
+    if not_extracted(place, wanted, every_video(kept)):
+        from vadbench.features.encoders import FrameEncoder
+        from vadbench.features.extraction import extract_features
+
+        encoder = FrameEncoder(clip, wanted)
+        report = extract_features(every_video(kept), encoder, place, keep_going=leave_out, progress=progress)
+        damaged = dict(report.failed)
+    store = FeatureStore(place)
     # The store may still hold rows of an earlier, undamaged file.
     there = set(store.names) - damaged.keys()
     sound, unsound = require_present(dataset, kept, there, "a file without damage", bool(damaged))
