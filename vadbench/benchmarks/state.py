@@ -201,7 +201,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             or ("" if trained else unfit(cell.training.group, False))
             or unfit(cell.group, cell.training != cell)
             or next(filter(None, (data(name).absent for name in needed)), "")
-            or (clip_absent(cell.clip, cell.clip_weights) if _reads_features(here) else "")
+            or (clip_absent(cell.clip, cell.clip_weights) if here and here.reads_features else "")
         )
         if missing:
             return CellState(cell, "impossible", missing)
@@ -282,10 +282,6 @@ def _data(name: str, registry: Registry, root: Path | None) -> _Data:
     except VadbenchError as error:
         return _Data(facts, in_words_of_bench(str(error), name))
     return _Data(replace(facts, videos=video_counts(dataset, videos), files=files))
-
-
-def _reads_features(now: Today | None) -> bool:
-    return now is None or now.config is None or bool(now.config.needs().streams)
 
 
 def _clip_absent(model: str, weights: str) -> str:
