@@ -21,7 +21,7 @@ from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES, CostRecord
+from vadbench.records.record import SCORES, CostRecord, costs_of
 from vadbench.records.scores import save_split
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
@@ -113,14 +113,8 @@ def evaluate_method(
             *_cut_videos(experiment.method_name, method, split),
             *_other_classes(method.task.classes, experiment.dataset.classes),
         ],
-        costs=_costs(split.scores),
+        costs=costs_of(split.scores),
     )
-
-
-def _costs(scores: Sequence[VideoScores]) -> dict[str, CostRecord]:
-    names = dict.fromkeys(name for s in scores for name in s.costs)
-    totals = {name: float(sum(s.costs.get(name, 0) for s in scores)) for name in names}
-    return {name: CostRecord(total=total, per_video=total / len(scores)) for name, total in totals.items()}
 
 
 def _shared(trained: ClassTable, here: ClassTable) -> list[tuple[int, int]]:
