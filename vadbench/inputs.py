@@ -1,4 +1,4 @@
-"""The inputs of a method: videos with their streams of features or their frames, batches, training data and the loop.
+"""The inputs of a method: videos with their streams of features or their frames, training data and batches.
 
 The harness makes all of them; a method only reads them.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import PluginError
-from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import Purpose, generator
 from vadbench.dataset import ClassTable, Video
 
@@ -270,38 +269,3 @@ LossTerms = Mapping[str, "Tensor | Mapping[str, Tensor]"]
 """Named, weighted scalars; or, where groups of parameters have backward passes of their own, such terms by group."""
 ArraysByKey = Mapping[str, NDArray[Any]]
 """Arrays by :attr:`VideoInput.key`, read when they are asked for."""
-
-
-class Loop(Protocol):
-    """The training loop, as :meth:`vadbench.method.Method.fit` is given it. Every stage resumes to the same bits."""
-
-    def run(
-        self,
-        method: Any,
-        videos: Sequence[TrainingVideo],
-        recipe: Recipe,
-        stage: str = "main",
-        *,
-        view: Callable[[VideoInput, np.random.Generator], Mapping[str, NDArray[Any]]] | None = None,
-        loss: Callable[[Batch], LossTerms] | None = None,
-        select: bool = True,
-    ) -> None:
-        """Train a stage, or load its end if it is finished; optimisers begin anew with each stage.
-
-        Args:
-            method: trained in place.
-            videos: the samples, those of :class:`TrainingData` or some of them.
-            recipe: how to train.
-            stage: its name.
-            view: a method of ``method``, by default ``method.view``.
-            loss: by default ``method.loss``.
-            select: whether the selection rule of the run may choose among the weights of this stage. A stage before
-                the last says no: what it passes on must not depend on test videos.
-        """
-
-    def once(self, stage: str, make: Callable[[], ArraysByKey]) -> ArraysByKey:
-        """Return what ``make`` gave, now or before the interruption, as it was stored."""
-
-    def score(self, method: Any, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
-        """Return anomaly scores ``(rows,)`` by key; with ``classes`` ``(rows, 1 + classes)``, class probabilities
-        after them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from vadbench.base.errors import ConfigError, FeatureError, PluginError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.needs import CLIP_STREAM
 from vadbench.dataset import ClassTable
-from vadbench.inputs import Batch, Loop, LossTerms, TrainingData, VideoInput
+from vadbench.inputs import ArraysByKey, Batch, LossTerms, TrainingData, TrainingVideo, VideoInput
 from vadbench.outputs import Reach, Remarks, Scores
 
 if TYPE_CHECKING:
@@ -169,21 +169,23 @@ class Method(nn.Module):
         """Return one training sample of a video.
 
         Called in a thread or process of its own, while the batch before is trained on: it may read ``self.config``, the
-        classes and widths of ``self.task``, and the video, and draw from ``rng`` and nothing else.
+        classes and widths of ``self.task``, and the video, and draw from ``rng`` and nothing else. Data for a later
+        stage is looked up in :meth:`loss` by ``batch.keys``, at numbers of rows that the view gives.
 
         Args:
             video: its ``rows`` are memory-mapped: index them, do not copy them whole.
             rng: the only source of randomness.
 
         Returns:
-            arrays of the same names and shapes for every video, so that they can be stacked.
+            arrays of the same names, shapes and dtypes for every video, so that they can be stacked.
         """
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no view()")
 
     def loss(self, batch: Batch) -> LossTerms:
         """Return named, already weighted terms, each a scalar; the harness adds them and logs each.
 
-        Terms by group, ``{group: {term: scalar}}``, have a backward pass for each group of parameters.
+        Terms by group, ``{group: {term: scalar}}``, have a backward pass for each: the gradient of a group's terms
+        reaches the parameters of that group alone, and a group without terms stays as it is.
         """
         raise NotImplementedError(f"{type(self).__name__} has a recipe but no loss()")
 
@@ -202,7 +204,7 @@ class Method(nn.Module):
         return None
 
     def stepped(self, step: int) -> None:
-        """Called after each optimiser step, such as to update a teacher; ``step`` counts finished steps."""
+        """Called without gradients after each optimiser step, as to update a teacher; ``step`` counts finished ones."""
 
     def score(self, videos: Sequence[VideoInput]) -> Iterable[Scores]:
         """Score several videos, each with at least one row, under ``torch.inference_mode``.
@@ -256,6 +258,41 @@ class Method(nn.Module):
             CheckpointError: keys or shapes differ; lists them.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot import a released checkpoint")
+
+
+class Loop(Protocol):
+    """The training loop, as :meth:`vadbench.method.Method.fit` is given it. Every stage resumes to the same bits."""
+
+    def run(
+        self,
+        method: Method,
+        videos: Sequence[TrainingVideo],
+        recipe: Recipe,
+        stage: str = "main",
+        *,
+        view: Callable[[VideoInput, np.random.Generator], Mapping[str, NDArray[Any]]] | None = None,
+        loss: Callable[[Batch], LossTerms] | None = None,
+        select: bool = True,
+    ) -> None:
+        """Train a stage, or load its end if it is finished; optimisers begin anew with each stage.
+
+        Args:
+            method: trained in place.
+            videos: the samples, those of :class:`TrainingData` or some of them.
+            recipe: how to train.
+            stage: its name.
+            view: a method of ``method``, by default ``method.view``.
+            loss: by default ``method.loss``.
+            select: whether the selection rule of the run may choose among the weights of this stage. A stage before
+                the last says no: what it passes on must not depend on test videos.
+        """
+
+    def once(self, stage: str, make: Callable[[], ArraysByKey]) -> ArraysByKey:
+        """Return what ``make`` gave, now or before the interruption, as it was stored."""
+
+    def score(self, method: Method, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
+        """Return anomaly scores ``(rows,)`` by key; with ``classes`` ``(rows, 1 + classes)``, class probabilities
+        after them."""
 
 
 def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int) -> Method:

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vadbench.base.errors import PluginError
+from vadbench.base.remarks import Remarks as Remarks
 from vadbench.dataset import ClassTable
-
-
-@dataclass(frozen=True, eq=False)
-class Remarks:
-    """Remarks in words on spans of rows, as columns: those of a day of video stay small.
-
-    Args:
-        first, end: ``(remarks,)`` first row and one past the last of each.
-        which: ``(remarks,)`` number of its text.
-        texts: the distinct texts.
-    """
-
-    first: NDArray[np.integer[Any]]
-    end: NDArray[np.integer[Any]]
-    which: NDArray[np.integer[Any]]
-    texts: Sequence[str]
-
-    @classmethod
-    def of_rows(cls, texts: Sequence[str]) -> Remarks:
-        """Return one remark for each run of rows that have the same text; empty texts are none."""
-        starts = [i for i, text in enumerate(texts) if i == 0 or text != texts[i - 1]]
-        spans = [
-            (first, end, texts[first])
-            for first, end in zip(starts, [*starts[1:], len(texts)], strict=True)
-            if texts[first]
-        ]
-        numbers = {text: i for i, text in enumerate(dict.fromkeys(text for _, _, text in spans))}
-        first, end, which = (
-            np.array([take(span) for span in spans], np.int64)
-            for take in (lambda s: s[0], lambda s: s[1], lambda s: numbers[s[2]])
-        )
-        return cls(first, end, which, list(numbers))
-
-    def part(self, start: int, stop: int) -> Remarks:
-        """Return the remarks on the rows from ``start`` to before ``stop``, which are then counted from 0."""
-        first, end = np.maximum(self.first, start), np.minimum(self.end, stop)
-        kept = first < end
-        return Remarks(first[kept] - start, end[kept] - start, self.which[kept], self.texts)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Remarks], rows: Sequence[int]) -> Remarks:
-        """Return the remarks on neighbouring parts of a video with so many rows each."""
-        starts = np.concatenate([[0], np.cumsum(rows)[:-1]]).astype(np.int64)
-        texts = list(dict.fromkeys(text for part in parts for text in part.texts))
-        places = {text: number for number, text in enumerate(texts)}
-        return cls(
-            np.concatenate([part.first + start for part, start in zip(parts, starts, strict=True)]),
-            np.concatenate([part.end + start for part, start in zip(parts, starts, strict=True)]),
-            np.concatenate([np.array([places[part.texts[i]] for i in part.which], np.int64) for part in parts]),
-            texts,
-        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +24,7 @@ class Scores:
         branches: anomaly scores ``(rows,)`` by branch, where a method has several ways to one; ``anomaly`` is the one
             that the method's settings choose.
         video: ``(classes,)`` probabilities of the whole video, or several of them by the name of a rule, where the
-            method has its own way to one.
+            method has its own way to one. They are kept; no metric reads them.
         extras: values ``(rows,)`` by name to keep beside the scores; nothing is measured on them.
         costs: what the video cost, by name, such as ``{"calls": 12, "tokens": 3400}``.
         remarks: remarks in words on rows.

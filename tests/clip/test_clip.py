@@ -221,3 +221,8 @@ def test_a_tag_is_known_to_be_in_the_cache_without_being_loaded(monkeypatch, tin
         assert [loading.is_cached(source) for source in sources] == cached
     with pytest.raises(ClipError, match="another activation"):
         loading.is_cached(ClipSource("ViT-B-16", "openai"))
+
+
+def test_images_are_normalised_as_openai_does():
+    assert loading._DEFAULT_IMAGES["mean"] == open_clip.OPENAI_DATASET_MEAN
+    assert loading._DEFAULT_IMAGES["std"] == open_clip.OPENAI_DATASET_STD

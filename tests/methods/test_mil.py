@@ -18,6 +18,7 @@ from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
 from vadbench.method import Task
+from vadbench.records.keys import key_values
 from vadbench.training.loop import autocast
 from vadbench.training.stages import TrainingLoop
 
@@ -49,6 +50,41 @@ def scores_of(method: Mil, *videos: np.ndarray) -> list[Any]:
 def scaled(x: np.ndarray) -> np.ndarray:
     x = x.astype(np.float64)
     return x / np.linalg.norm(x, axis=-1, keepdims=True) * DIM**0.5
+
+
+@pytest.mark.parametrize("scored", ["segments", "rows"])
+def test_rows_of_several_streams_are_joined_in_time(scored: str) -> None:
+    config = MilConfig(streams=("clip", "sound"), scored=scored, segments=5)
+    torch.manual_seed(1)
+    method = Mil(config, Task(CLASSES, {"clip": DIM, "sound": 7}, CPU, no_text)).eval()
+    torch.nn.init.normal_(method.classifier.weight)
+    rows, sound = features(23), np.random.default_rng(1).standard_normal((9, 7)).astype(np.float32)
+    # A row of the time line is 16 frames, one of the sound 23 * 16 / 9.
+    nearest = [min(range(9), key=lambda j: abs((j + 0.5) * 23 * 16 / 9 - (i + 0.5) * 16)) for i in range(23)]
+    joined = np.concatenate([scaled(rows), scaled7(sound)[nearest]], 1)
+    video = VideoInput.of_rows(rows, stride=16, sound=sound)
+    bounds = list(zip(*parts(23, 5), strict=True))
+    segments = np.stack([joined[a:b].mean(0) for a, b in bounds])
+    np.testing.assert_allclose(method.view(video, np.random.default_rng(0))["segments"], segments, atol=1e-5)
+    tensors = VideoInput.of_rows(torch.from_numpy(rows), stride=16, sound=torch.from_numpy(sound))
+    with torch.inference_mode():
+        (found,) = method.score([tensors])
+    anomaly, _ = slow_network(method, joined if scored == "rows" else segments)
+    if scored == "segments":
+        anomaly = np.repeat(anomaly, [b - a for a, b in bounds])
+    np.testing.assert_allclose(found.anomaly.numpy(), anomaly, atol=1e-5)
+
+
+def test_the_streams_that_it_reads_are_a_setting_that_changes_no_key() -> None:
+    assert MilConfig().needs().streams == ("clip",)
+    assert MilConfig(streams=("clip", "sound")).needs().streams == ("clip", "sound")
+    assert "streams" not in key_values(MilConfig()) and "streams" in key_values(MilConfig(streams=("sound",)))
+    with pytest.raises(ConfigError, match=r"'streams'.*must name each stream once"):
+        resolve(MilConfig, {}, assignments=['streams=["clip", "clip"]'])
+
+
+def scaled7(x: np.ndarray) -> np.ndarray:
+    return scaled(x) / DIM**0.5 * 7**0.5
 
 
 def slow_network(method: Mil, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,9 @@ FAILS = {
     "half-expected": ["expected", *LISTED],
     "odd-split": ["expected", *LISTED],
     "no-files-text": ["files"],
+    "odd-headline": ["attributes"],
+    "no-stride": ["attributes"],
+    "letters-for-folders": ["attributes"],
     # It cannot be made where it should say what is missing either.
     "eager": ["constructor", "missing-root"],
     "slow": ["constructor"],
@@ -139,6 +142,18 @@ class OddSplit(SoundSet):
 
 class NoFilesText(SoundSet):
     files = ""
+
+
+class OddHeadline(SoundSet):
+    headline = "mAP"
+
+
+class NoStride(SoundSet):
+    extraction_stride = 0
+
+
+class LettersForFolders(SoundSet):
+    truth_folders = "masks"
 
 
 class Eager(SoundSet):

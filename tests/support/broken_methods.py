@@ -20,6 +20,7 @@ from vadbench_baselines.zero_shot import ZeroShot
 from vadbench import MethodSpec, hookimpl
 from vadbench.base.locations import find_data_root
 from vadbench.base.method_config import MethodConfig, Recipe
+from vadbench.base.needs import Needs
 from vadbench.method import Method, Reach, Scores, VideoInput
 from vadbench.plugins.registry import installed
 
@@ -48,6 +49,8 @@ FAILS = {
     "last-bits": ["float16"],
     "keeps-rows": ["memory"],
     "keeps-scores": ["memory"],
+    "looks-at-normal": ["supervision"],
+    "trains-in-secret": ["supervision"],
     "dead": ["gradients"],
     "left-out": ["gradients"],
     "twice": ["gradients", "seeds", *SCORED],
@@ -272,6 +275,27 @@ class KeepsTower(ZeroShot):
     def __init__(self, config, task):
         super().__init__(config, task)
         self.tower = task.text
+
+
+class LooksAtNormal(ZeroShot):
+    """Keeps what normal rows are like, and says that it learns nothing, as its settings do."""
+
+    def __init__(self, config, task):
+        super().__init__(config, task)
+        self.register_buffer("center", torch.zeros(task.dim))
+
+    def prepare(self, data):
+        for video in data.normal:
+            self.center += torch.from_numpy(video.rows.mean(0)) / len(data.normal)
+
+
+class SecretConfig(SoundConfig):
+    def needs(self):
+        return Needs(supervision="training-free")
+
+
+class TrainsInSecret(Sound):
+    Config = SecretConfig
 
 
 class CallsHome(Sound):

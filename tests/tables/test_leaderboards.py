@@ -7,6 +7,8 @@ from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.records.folders import read_record, write_record
 from vadbench.tables.layout import lay_out
 
+SOUND = {"fingerprint": {"encoder": "vggish", "weights": "2" * 64}, "dim": 128, "spacing": "0.96s"}
+
 
 def labels(table):
     return [row.label for row in table.rows]
@@ -82,6 +84,7 @@ def test_two_runs_with_the_same_scores_share_the_first_place(make_run, boards):
         {"dataset": "another"},
         {"count": 20, "notes": ["incomplete: 20 of 24 test videos, the others lack a file under /home/me"]},
         {"notes": ["incomplete: 7 of 8 train videos"]},
+        {"streams": {"audio": SOUND}},
         {"supervision": "oracle"},
         {"reads": "frames"},
         {"reads": "none"},
@@ -135,6 +138,18 @@ def test_methods_without_features_are_a_family_of_their_own_and_say_so(make_run,
     (frames,) = (t for name, t in tables.items() if name != "blind")
     assert "Features none (family frames)." in frames.note
     assert {t.backbone for t in tables.values()} == {"none"}
+
+
+def test_other_streams_are_another_family_and_are_named(make_run, boards):
+    make_run("a", quality=1, streams={"audio": SOUND})
+    make_run("b", quality=1, streams={"audio": {**SOUND, "inferred": True}})
+    make_run("c", quality=1, streams={"audio": {**SOUND, "spacing": "24f"}})
+    make_run("d", quality=1, streams={"audio": {**SOUND, "fingerprint": {"encoder": "x", "weights": "unknown-1"}}})
+    tables = boards().tables
+    assert sorted(sorted(labels(t)) for t in tables) == [["a", "b"], ["c"], ["d"]]
+    assert all(", stream audio 128 wide (family" in t.note for t in tables)
+    (unknown,) = (t for t in tables if labels(t) == ["d"])
+    assert "stream audio of unknown origin" in str(unknown)
 
 
 def test_stride_and_pooling_are_a_methods_own_choice(make_run, boards):

@@ -317,3 +317,11 @@ def test_made_names_the_day_the_machine_and_the_versions(make_run, draw):
     make_run("a", seed=1, figures={"AUC": 0.6}, created="2026-01-05T00:00:00+00:00")
     table = draw(own_benchmark([{"label": "a", "method": "a"}], seeds=[0, 1]), "1")
     assert table.made == "2 runs, made 2026-01-02 to 2026-01-05 on a machine, no GPU; torch 2, commit abcdef0"
+
+
+def test_supervision_is_that_of_the_runs_or_of_the_paper(make_run, draw):
+    table = draw("anomalyclip", "7")
+    assert {row.supervision for row in table.rows} == {"weak"}
+    make_run(**ARGUMENTS, quality=1, supervision="one-class", company="split")
+    found = next(row for row in draw("anomalyclip", "7").rows if row.label == FINAL)
+    assert (found.supervision, found.depends) == ("one-class", "on the whole split")

@@ -66,6 +66,9 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("odd-split", "expected", "'val': 4", "'validation': K"),
         ("odd-split", "names", "and names train, val, test", "correct it in OddSplit"),
         ("no-files-text", "files", "files is ''", "which files are expected where"),
+        ("odd-headline", "attributes", "headline is 'mAP'", "'AUC' or 'AP'"),
+        ("no-stride", "attributes", "extraction_stride is 0", "from 1"),
+        ("letters-for-folders", "attributes", "truth_folders is 'masks'", "frozenset({'masks'})"),
         ("eager", "constructor", "raises: no videos", "look at files in prepare()"),
         ("slow", "constructor", "making it takes 0.", "just to be listed"),
         ("content-with-nothing", "missing-root", "accepts a root that does not exist", "super().prepare"),
@@ -122,7 +125,7 @@ def test_all_checks_at_once(root, tmp_path):
         warnings.simplefilter("error")
         check_dataset("sound-set", plugins=[BROKEN_DATASETS], data_root=root)
         check_dataset(broken.SoundSet, data_root=root)
-    with pytest.raises(AssertionError, match=r"data set 'strong' fails 1 of 13 checks:\n  segments: 1 training videos"):
+    with pytest.raises(AssertionError, match=r"data set 'strong' fails 1 of 14 checks:\n  segments: 1 training videos"):
         check_dataset("strong", plugins=[BROKEN_DATASETS], data_root=root)
     with pytest.warns(NotCheckedWarning, match=r"data set 'sound-set' was not checked in full:\n  names: no data at"):
         check_dataset("sound-set", plugins=[BROKEN_DATASETS], data_root=tmp_path / "absent")

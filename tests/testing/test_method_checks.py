@@ -74,6 +74,8 @@ def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
         ("last-bits", "float16", "with features in float16 anomaly scores change by 0.09", "threshold"),
         ("keeps-rows", "memory", "scoring 32 videos of 2,000 rows left 15.6", "on self"),
         ("keeps-scores", "memory", "rows left 0.2", "on self"),
+        ("looks-at-normal", "supervision", "and center differ with and without", "supervision='weak'"),
+        ("trains-in-secret", "supervision", "'training-free' and has a recipe", "supervision='weak'"),
         ("dead", "gradients", "no gradient reaches 'unused.weight', 'unused.bias'", "make it a buffer"),
         ("left-out", "gradients", "'scale' are in no group", "in one group"),
         ("vector-term", "gradients", "loss 'class' is (1,)", "scalar"),

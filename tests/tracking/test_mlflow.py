@@ -103,6 +103,33 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert (given.dataset.name, given.dataset.digest) == ("seeds", "abc")
 
 
+def test_rates_of_groups_and_losses_of_stages_have_names_of_their_own(outcome, client):
+    made = outcome(0, "stages")
+    lines = [
+        {"stage": "mil", "epoch": 0, "learning_rate": 0.1, "steps": 1, "loss": {"total": 1.0}},
+        {
+            "stage": "refine (2)",
+            "epoch": 0,
+            "learning_rate": {"default": 0.2, "head": 0.3},
+            "steps": 1,
+            "loss": {"head/bce": 2.0, "total": 3.0},
+        },
+    ]
+    (made.folder / "training.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    log_runs([made])
+    experiment = client.get_experiment_by_name("stages").experiment_id
+    (child,) = [r for r in client.search_runs([experiment]) if "mlflow.parentRunId" in r.data.tags]
+    found = {k: v for k, v in child.data.metrics.items() if k.startswith(("loss_", "learning_rate"))}
+    assert found == {
+        "learning_rate/mil": 0.1,
+        "loss_mil/total": 1.0,
+        "learning_rate/refine _28_2_29_/default": 0.2,
+        "learning_rate/refine _28_2_29_/head": 0.3,
+        "loss_refine _28_2_29_/head/bce": 2.0,
+        "loss_refine _28_2_29_/total": 3.0,
+    }
+
+
 def test_logging_twice_adds_nothing(outcome, client):
     log_runs([outcome(0, "twice")])
     log_runs([outcome(0, "twice")])

@@ -43,6 +43,15 @@ def plain(text: str) -> str:
     return "".join(kept)
 
 
+def amount(value: float) -> str:
+    """Return a number for readers: a large one without decimals, a small one with four digits.
+
+    >>> amount(1200), amount(0.01234567), amount(12)
+    ('1,200', '0.01235', '12')
+    """
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def markdown(text: str) -> str:
     """Escape a text for a cell of a Markdown table, where HTML is markup too.
 

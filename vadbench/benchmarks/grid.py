@@ -15,7 +15,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
-from vadbench.benchmarks.staleness import inputs_here, today
+from vadbench.benchmarks.staleness import inputs_here, settings_of, today
 from vadbench.benchmarks.state import CellState, finished, in_words_of_bench, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
@@ -165,7 +165,7 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
 
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
-        request = _request(site, cell, training.folder)
+        request = _request(site, cell, registry, training.folder)
         outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
     return CellOutcome("done", outcome.folder, outcome.reused)
 
@@ -180,14 +180,18 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
 def _experiment(site: Site, group: Cell, progress: Progress) -> Experiment:
     from vadbench.harness.experiment import open_experiment
 
-    return open_experiment(_request(site, group), _registry(site.plugins), progress)
+    registry = _registry(site.plugins)
+    return open_experiment(_request(site, group, registry), registry, progress)
 
 
-def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
+def _request(site: Site, cell: Cell, registry: Registry, training: Path | None = None) -> Request:
     """Return the equivalent ``vadbench run``: a training, or the evaluation of one on another data set."""
+    from vadbench.clip import SMALL
     from vadbench.harness.request import Request
 
     rules = protocol_changes(cell.settings)
+    # Features of a data set are given to the methods that read some.
+    wanted = settings_of(cell, registry).needs().streams
     return Request(
         method=None if training else cell.method,
         dataset=cell.dataset,
@@ -198,10 +202,12 @@ def _request(site: Site, cell: Cell, training: Path | None = None) -> Request:
         # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
         data_root=dict(site.data_roots).get(cell.dataset),
-        features=dict(site.features).get(cell.dataset),
-        features_layout=dict(site.layouts).get(cell.dataset),
+        features=dict(site.features).get(cell.dataset) if wanted else None,
+        streams=site.streams_of(cell.dataset, wanted),
+        features_layout=dict(site.layouts).get(cell.dataset) if wanted else None,
         allow_incomplete=site.allow_incomplete,
-        clip_model=cell.clip or None,
+        # The default of a benchmark names no CLIP: features may then be of any encoder, as in a run.
+        clip_model=None if (cell.clip, cell.clip_weights) == (SMALL, "") else cell.clip or None,
         clip_weights=cell.clip_weights or None,
         device=site.device,
         out=site.out,

@@ -6,7 +6,7 @@ The grid has every run that the tables need, once. This module does not import t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -260,6 +260,7 @@ class Site:
         device: ``auto``, ``cpu`` or ``cuda``.
         data_roots: folder of a data set, by its name.
         features: folder of features to use instead of extracting them, by the data set's name.
+        streams: folder of the features of a stream, by the data set's name and its own.
         layouts: layout of the files there, by the data set's name; detected for the others.
         allow_incomplete: continue without videos that are missing or damaged.
         plugins: files of plugins that are not installed.
@@ -272,3 +273,8 @@ class Site:
     layouts: tuple[tuple[str, LayoutName], ...] = ()
     allow_incomplete: bool = False
     plugins: tuple[Path, ...] = ()
+    streams: tuple[tuple[str, str, Path], ...] = ()
+
+    def streams_of(self, dataset: str, wanted: Collection[str]) -> dict[str, Path]:
+        """Return the folders of those streams of a data set that a method wants."""
+        return {name: folder for place, name, folder in self.streams if place == dataset and name in wanted}

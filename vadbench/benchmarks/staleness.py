@@ -72,9 +72,7 @@ def today(
     Raises:
         VadbenchError: the method cannot be imported, or it has no such setting.
     """
-    model = registry.method_config(cell.method)
-    usual = model.dataset_defaults.get(cell.trained_on, {})
-    config = resolve(model, usual, environment={}, assignments=assignments(cell.settings))
+    config = settings_of(cell, registry)
     try:
         code = registry.provenance("dataset", cell.dataset).identity
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
@@ -86,12 +84,23 @@ def today(
     return Today(registry.version(cell.method), config, rules, code, own)
 
 
+def settings_of(cell: Cell, registry: Registry) -> MethodConfig:
+    """Return the settings of a cell's method.
+
+    Raises:
+        VadbenchError: there is no such method, or it has no such setting.
+    """
+    model = registry.method_config(cell.method)
+    usual = model.dataset_defaults.get(cell.trained_on, {})
+    return resolve(model, usual, environment={}, assignments=assignments(cell.settings))
+
+
 def inputs_here(
     site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None, needs: Needs
 ) -> dict[Split, str]:
     """Return digests of the current inputs of each split for a method with such needs; empty if the data are absent or
     damaged, as a run reports."""
-    from vadbench.harness.given_features import GivenFeatures
+    from vadbench.harness.given_features import GivenFeatures, GivenStream
     from vadbench.harness.present_inputs import current_inputs
 
     try:
@@ -100,9 +109,11 @@ def inputs_here(
         if not found.root.is_dir():
             return {}
         rules = protocol(protocol_name, registry).on(dataset, subset=subset)
-        features = dict(site.features).get(dataset)
+        named = site.streams_of(dataset, needs.streams[:1]).values()
+        features = next(iter(named), dict(site.features).get(dataset))
         given = None if features is None else GivenFeatures(features, dict(site.layouts).get(dataset))
-        return current_inputs(found, rules, given, cache_root(), needs=needs)
+        streams = {n: GivenStream(place) for n, place in site.streams_of(dataset, needs.streams[1:]).items()}
+        return current_inputs(found, rules, given, cache_root(), streams, needs)
     except VadbenchError:
         return {}
 

@@ -117,12 +117,16 @@ def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
 def in_words_of_bench(reason: str, dataset: str = "NAME") -> str:
     """Return advice on options of ``vadbench run`` reworded for ``vadbench bench``.
 
+    >>> in_words_of_bench("give features of audio (--features audio=DIR)", "tiny")
+    'give features of audio (--features tiny.audio=DIR)'
+
     >>> in_words_of_bench("name it with --features-layout anomalyclip or vadclip", "tiny")
     'name it with --features-layout tiny=anomalyclip or vadclip'
     >>> in_words_of_bench("no crop 'center'; name one with --crop, or --crop mean", "tiny")
     "no crop 'center'; name one with protocol.crop, or protocol.crop = mean (in the benchmark's file)"
     """
     said = reason.replace("--data-root DIR", f"--data-root {dataset}=DIR")
+    said = re.sub(r"--features ([\w-]+)=DIR", rf"--features {dataset}.\1=DIR", said)
     said = re.sub(r"--features-layout (?=[a-z])", f"--features-layout {dataset}=", said)
     said = re.sub(r"--features-layout(?! [\w-]+=)", f"--features-layout {dataset}=LAYOUT", said)
 
@@ -171,7 +175,10 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         facts, (here, _) = data(group.dataset).facts, now(group)
         if facts is None or here is None or here.config is None:
             return ""  # the reason is what is absent
-        return in_words_of_bench(misfit(here.config, facts, trained), group.dataset)
+        wanted, name = here.config.needs().streams, group.dataset
+        given = {CLIP_STREAM, *site.streams_of(name, wanted), *(wanted[:1] if name in dict(site.features) else ())}
+        facts = replace(facts, streams={stream: StreamFacts() for stream in sorted(given)})
+        return in_words_of_bench(misfit(here.config, facts, trained), name)
 
     clip_absent = cache(_clip_absent)
 
@@ -188,7 +195,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             or ("" if trained else unfit(cell.training.group, False))
             or unfit(cell.group, cell.training != cell)
             or next(filter(None, (data(name).absent for name in needed)), "")
-            or clip_absent(cell.clip, cell.clip_weights)
+            or (clip_absent(cell.clip, cell.clip_weights) if _reads_features(here) else "")
         )
         if missing:
             return CellState(cell, "impossible", missing)
@@ -259,7 +266,7 @@ def _data(name: str, registry: Registry, root: Path | None) -> _Data:
     facts = None
     try:
         kind = registry.dataset(name)
-        facts = Facts(name, kind.classes, splits=tuple(kind.expected), streams={CLIP_STREAM: StreamFacts()})
+        facts = Facts(name, kind.classes, splits=tuple(kind.expected))
         dataset = kind(find_data_root(name, kind.makes_itself, root))
         if dataset.makes_itself:
             return _Data(facts)
@@ -272,6 +279,10 @@ def _data(name: str, registry: Registry, root: Path | None) -> _Data:
     except VadbenchError as error:
         return _Data(facts, in_words_of_bench(str(error), name))
     return _Data(replace(facts, videos=video_counts(dataset, videos), files=files))
+
+
+def _reads_features(now: Today | None) -> bool:
+    return now is None or now.config is None or bool(now.config.needs().streams)
 
 
 def _clip_absent(model: str, weights: str) -> str:

@@ -55,8 +55,9 @@ if TYPE_CHECKING:
 @click.option(
     "--features",
     multiple=True,
-    metavar="NAME=DIR",
-    help="Features of a data set to use instead of extracting them; may be repeated.",
+    metavar="NAME[.STREAM]=DIR",
+    help="Features of a data set to use instead of extracting them, or those of one of its streams, as"
+    " ucfcrime.audio=DIR; may be repeated.",
 )
 @click.option(
     "--features-layout",
@@ -115,6 +116,8 @@ def command(
     runner = _engine(engine, jobs, address, device)
     registry = Registry(files=plugin_files)
     benchmark = open_benchmark(name, registry, check_settings=True)
+    streams = [text for text in features if _stream(text, registry)]
+    features = tuple(text for text in features if text not in streams)
     site = Site(
         out.resolve(),
         device,
@@ -123,6 +126,7 @@ def command(
         _layouts(layouts, features, registry),
         allow_incomplete,
         tuple(f.resolve() for f in plugin_files),
+        _stream_folders(streams, registry),
     )
     grid = benchmark.model_copy(update={"seeds": seeds or benchmark.seeds})
     cells = with_trainings(chosen(grid, only))
@@ -231,6 +235,23 @@ def _folders(option: str, given: Sequence[str], registry: Registry) -> tuple[tup
         if not folder.is_dir():
             raise ConfigError(f"{option} {name}={folder}: no such folder; expected the folder of {name}")
     return tuple(sorted(found.items()))
+
+
+def _stream(text: str, registry: Registry) -> str:
+    """Return the name of the stream in ``--features NAME.STREAM=DIR``; empty where a data set alone is named."""
+    name = text.partition("=")[0]
+    return "" if name in registry.specs("dataset") else name.rpartition(".")[2] if "." in name else ""
+
+
+def _stream_folders(given: Sequence[str], registry: Registry) -> tuple[tuple[str, str, Path], ...]:
+    """Return folders of streams, each with the names of its data set and of itself."""
+    found = []
+    for text in given:
+        name, _, folder = text.partition("=")
+        dataset, _, stream = name.rpartition(".")
+        ((_, place),) = _folders("--features", [f"{dataset}={folder}"], registry)
+        found.append((dataset, stream, place))
+    return tuple(sorted(found))
 
 
 def _layouts(given: Sequence[str], features: Sequence[str], registry: Registry) -> tuple[tuple[str, Any], ...]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
@@ -33,8 +32,8 @@ _TAUGHT = 0.01
 """Training the small CLIP moved no entry of the embedding of a token outside its captions by more than 0.003, and some
 entry of each token in them by 0.02 and more (measured)."""
 _DEFAULT_IMAGES: dict[str, Any] = {
-    "mean": open_clip.OPENAI_DATASET_MEAN,
-    "std": open_clip.OPENAI_DATASET_STD,
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
@@ -101,6 +100,8 @@ def is_cached(source: ClipSource) -> bool:
     """
     if source.model in ("", SMALL) or is_file(source.weights) or source.weights.startswith("random:"):
         return False
+    import open_clip
+
     _check_kind(source.model, _named_config(source.model), _DEFAULT_IMAGES | _pretrained(source))
     return _cached(open_clip.get_pretrained_cfg(source.model, source.weights)) is not None
 
@@ -148,7 +149,9 @@ def taught_tokens(clip: Clip) -> Tensor | None:
 
 
 def _named_config(model: str) -> dict[str, Any]:
-    # open_clip would follow local-dir: and hf-hub: to configurations that others wrote.
+    import open_clip
+
+    # It would follow local-dir: and hf-hub: to configurations that others wrote.
     config: dict[str, Any] | None = None if ":" in model else open_clip.get_model_config(model)
     if config is None:
         raise UnknownNameError("CLIP model", model, [SMALL, *open_clip.list_models()])
@@ -157,6 +160,8 @@ def _named_config(model: str) -> dict[str, Any]:
 
 def _pretrained(source: ClipSource) -> dict[str, Any]:
     """Return open_clip's entry for a tag after checking its activation."""
+    import open_clip
+
     model, tag = source.model, source.weights
     twin = model.removesuffix(_QUICK) if model.endswith(_QUICK) else model + _QUICK
     entry: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if tag else {}
@@ -194,6 +199,8 @@ def _build(config: Mapping[str, Any], weights: str) -> Any:
             raise ClipError(
                 f"random CLIP weights need a whole number of at most 18 digits, as in random:0, found '{weights}'"
             )
+    import open_clip
+
     arguments = dict(config)
     kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
     with torch.random.fork_rng(devices=[]):
@@ -202,6 +209,8 @@ def _build(config: Mapping[str, Any], weights: str) -> Any:
 
 
 def _load_tag(model: Any, source: ClipSource) -> None:
+    import open_clip
+
     try:
         entry = open_clip.get_pretrained_cfg(source.model, source.weights)
         path = _cached(entry) or open_clip.download_pretrained(entry)

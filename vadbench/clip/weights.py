@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
-from open_clip.model import convert_to_custom_text_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -114,6 +112,8 @@ def infer_config(state: StateDict, weights: str) -> tuple[str, dict[str, Any]]:
                 f"{weights} has a tower of width {tower}, which OpenAI's rule of {_HEAD_WIDTH} for each attention head"
                 f" splits into {heads} heads; name the model"
             )
+    import open_clip
+
     named = next((name for name in open_clip.list_models() if open_clip.get_model_config(name) == config), None)
     return named or f"openai-vit-w{width}-l{layers}-p{patch}-{patch * grid}", config
 
@@ -128,9 +128,11 @@ def load_strictly(model: Any, state: StateDict, source: str) -> None:
     Raises:
         ClipError: a weight is missing, unexpected or of another shape; lists the first of them.
     """
+    import open_clip
+
     _require_tensors(state, source)
     if isinstance(model, open_clip.CustomTextCLIP):
-        state = convert_to_custom_text_state_dict(state)
+        state = open_clip.model.convert_to_custom_text_state_dict(state)
     wanted = model.state_dict()
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
         # Some writers store this scalar with one axis.

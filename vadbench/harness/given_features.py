@@ -95,12 +95,14 @@ def choose_streams(
                 f"'{method}' reads no stream '{name}' with these settings{did_you_mean(name, wanted)}; leave out"
                 f" --{option} {name}=..."
             )
+    if features is not None and not wanted:
+        raise ConfigError(f"'{method}' reads no features with these settings; leave out --features {features}")
     first, *others = wanted or ("",)
     if first in spacings:
         raise ConfigError(f"--spacing {first}=... is of the first stream, whose layout says it; leave it out")
     if features is not None and first in streams:
         raise ConfigError(
-            f"--features {features} and --features {first}={streams[first]} both give stream '{first}'; leave one out"
+            f"stream '{first}' is given twice, in {features} and, by its name, in {streams[first]}; leave one out"
         )
     place = streams.get(first, features)
     return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}

@@ -142,7 +142,7 @@ def lay_out(
                 raise DataError(
                     f"{video}: expected {rows_of(length, apart)} rows of stream '{name}', one every {spacing.in_words}"
                     f"{' (inferred)' if inferred else ''} of its {length} frames, found {count}; fetch the files of"
-                    f" these videos, or state another spacing with --spacing {name}=..."
+                    f" these videos, or state another spacing, such as in {STREAM_FILE}"
                 )
         known = [apart for apart in spacings.values() if apart is not None]
         even = {v: frames[v] / counts[v] for v in counts}

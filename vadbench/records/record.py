@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vadbench.base.errors import RunError
-from vadbench.base.metric_keys import MetricKey
+from vadbench.base.metric_keys import MetricKey, is_branch
 from vadbench.base.naming import flatten, is_of, written
 from vadbench.base.needs import Reading, Supervision
+from vadbench.base.text import amount
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
@@ -22,6 +23,7 @@ FIRST_EDITION = 2
 """The schema of the first edition's records, which are read too: their metric keys are translated."""
 RESULT = "result.json"
 SCORES = "scores.npz"
+REMARKS = "remarks.jsonl"
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
 INCOMPLETE = "incomplete"
@@ -35,6 +37,24 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
 """A metric key in the grammar of :mod:`vadbench.base.metric_keys`."""
+
+
+def _as_branch(name: str) -> str:
+    if not is_branch(name):
+        raise ValueError("must have letters, digits, '_' and '-', with single blanks between")
+    return name
+
+
+CostName = Annotated[str, AfterValidator(_as_branch)]
+"""A name that keys can carry as they carry that of a branch."""
+
+
+class CostRecord(BaseModel):
+    """What a method said that the test videos cost, together and on average over them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    total: float = Field(ge=0, allow_inf_nan=False)
+    per_video: float = Field(ge=0, allow_inf_nan=False)
 
 
 class SplitRecord(BaseModel):
@@ -100,6 +120,7 @@ class RunRecord(BaseModel):
     settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
     those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
     are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing the figures.
+    ``costs`` are what the method counted, such as calls and tokens.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
@@ -135,6 +156,7 @@ class RunRecord(BaseModel):
     unit_scores: bool = True
     reads: Reading = "features"
     environment: dict[str, Any]
+    costs: dict[CostName, CostRecord] = {}
     seconds: dict[str, float] = {}
     peak_memory_mb: dict[str, float] = {}
     created: str
@@ -185,6 +207,11 @@ def features_words(record: RunRecord) -> str:
         return "none, it decodes the videos" if record.reads == "frames" else "none"
     beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]
     return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
+
+
+def costs_words(record: RunRecord) -> str:
+    """Return what the test videos cost, such as ``calls 1,200 (100 a video)``; empty where nothing was counted."""
+    return ", ".join(f"{n} {amount(c.total)} ({amount(c.per_video)} a video)" for n, c in record.costs.items())
 
 
 def weights_name(weights: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from vadbench.base.metric_keys import is_branch, legal_branch
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.records.folders import read_record
 from vadbench.records.keys import restored
-from vadbench.records.record import RESULT, SCORES
+from vadbench.records.record import REMARKS, RESULT, SCORES
+from vadbench.records.remark_file import read_remarks, write_remarks
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
 
-_BRANCH = "branch "
-"""Prefix of the names of branches in a scores file."""
+_BRANCH, _EXTRA, _VIDEO, _COST = "branch ", "extra ", "video ", "cost "
+"""Prefixes of the names of branches, extras, rules for scores of whole videos, and costs in a scores file."""
+_ONLY_RULE = "video"
+"""Name in a scores file of the scores of whole videos where the method has one rule, which has no name."""
 _KINDS = {
     **dict.fromkeys(("names", "labels", "class_names"), "U"),
     **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
@@ -34,7 +38,11 @@ _KINDS = {
 
 
 def save_split(split: ScoredSplit, path: Path) -> None:
-    """Write everything but the rules as one .npz file without pickled objects; the run's record has the rules."""
+    """Write everything but the rules, which the run's record has.
+
+    Arrays become one .npz file without pickled objects, remarks a file beside it.
+    """
+    write_remarks(path.with_name(REMARKS), split.scores, split.stride)
     index = range(len(split.videos))
     segments = [(i, split.classes.id(s.label), s.start, s.end) for i in index for s in split.videos[i].segments]
     runs = [(i, start, end) for i in index for start, end in split.videos[i].runs]
@@ -55,12 +63,22 @@ def save_split(split: ScoredSplit, path: Path) -> None:
         arrays["classes"] = np.concatenate([s.classes for s in split.scores if s.classes is not None])
     for branch in split.scores[0].branches:
         arrays[f"{_BRANCH}{branch}"] = np.concatenate([s.branches[branch] for s in split.scores])
+    for extra in split.scores[0].extras:
+        arrays[f"{_EXTRA}{extra}"] = np.concatenate([s.extras[extra] for s in split.scores])
+    for rule in split.scores[0].video:
+        arrays[f"{_VIDEO}{rule}" if rule else _ONLY_RULE] = np.stack([s.video[rule] for s in split.scores])
+    for cost in dict.fromkeys(name for s in split.scores for name in s.costs):
+        arrays[f"{_COST}{cost}"] = np.array([s.costs.get(cost, np.nan) for s in split.scores], np.float64)
     with replacing(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
-def load_split(folder: Path) -> ScoredSplit:
+def load_split(folder: Path, *, remarks: bool = False) -> ScoredSplit:
     """Return the scores and the ground truth that an evaluation left in its folder.
+
+    Args:
+        folder: of the evaluation.
+        remarks: read the remarks in words as well, which may be many and are measured by nothing.
 
     Raises:
         RunError: the record or the scores are missing, damaged or contradict each other.
@@ -88,12 +106,20 @@ def load_split(folder: Path) -> ScoredSplit:
         _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
     except (TypeError, ValueError, VadbenchError) as error:
         raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
+    if remarks:
+        found = read_remarks(folder / REMARKS, {s.name: len(s.anomaly) for s in split.scores})
+        split = replace(split, scores=[replace(s, remarks=found.get(s.name)) for s in split.scores])
     return split
 
 
 def _legal(array: str) -> str:
     """Return the name in today's files of an array of the first edition."""
     return _BRANCH + legal_branch(array.removeprefix(_BRANCH)) if array.startswith(_BRANCH) else array
+
+
+def _of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of one kind by the rest of their names."""
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
 def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -104,14 +130,16 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     if missing := sorted(_KINDS.keys() - arrays.keys()):
         raise DataError(f"it lacks {', '.join(missing)}")
-    branches = [name.removeprefix(_BRANCH) for name in arrays if name.startswith(_BRANCH)]
-    scored = {name: "f" for name in arrays if name == "classes" or name.startswith(_BRANCH)}
-    for name, kind in (_KINDS | scored).items():
+    named = [name for name in arrays if name.startswith((_BRANCH, _EXTRA, _VIDEO, _COST))]
+    scored = [name for name in arrays if name in ("anomaly", "classes", _ONLY_RULE, *named)]
+    for name, kind in (_KINDS | dict.fromkeys(scored, "f")).items():
         if arrays[name].dtype.kind != kind:
             raise DataError(f"'{name}' must be of kind {kind}, found {arrays[name].dtype}")
+    costs = [name for name in named if name.startswith(_COST)]
     videos, classes, rows = arrays["names"].size, arrays["class_names"].size, int(arrays["rows"].sum())
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("anomaly", *scored), (rows,))
-    shapes |= dict.fromkeys(("names", "labels", "frames", "rows"), (videos,)) | {"class_names": (classes,)}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(scored, (rows,))
+    shapes |= {name: (videos, classes) for name in scored if name.startswith((_ONLY_RULE, _VIDEO))}
+    shapes |= dict.fromkeys(("names", "labels", "frames", "rows", *costs), (videos,)) | {"class_names": (classes,)}
     shapes |= dict.fromkeys(("stride", "normal", "localises_normal"), ())
     shapes |= {name: (len(arrays[name]), width) for name, width in (("segments", 4), ("runs", 3)) if arrays[name].ndim}
     if "classes" in arrays:
@@ -125,14 +153,15 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
         "a video twice": len(np.unique(arrays["names"])) < videos,
         "a class twice": len(np.unique(arrays["class_names"])) < classes,
         "a class without a name": (arrays["class_names"] == "").any(),
-        "a branch whose name no metric can carry": not all(map(is_branch, branches)),
+        "a name that no metric can carry": not all(is_branch(name.partition(" ")[2]) for name in named),
         "a video without rows or frames": (np.minimum(arrays["rows"], arrays["frames"]) < 1).any(),
         "a stride below 1": arrays["stride"] < 1,
         "an index of the normal class that is out of range": not 0 <= arrays["normal"] < classes,
         "a segment of no video": ((owners < 0) | (owners >= videos)).any(),
         "a segment of no class": ((segments[:, 1] < 0) | (segments[:, 1] >= classes)).any(),
         "a segment that ends before it starts": (runs[:, 1] >= runs[:, 2]).any(),
-        "a score that is not finite": not all(np.isfinite(arrays[name]).all() for name in scored),
+        "a score that is not finite": not all(np.isfinite(arrays[n]).all() for n in scored if n not in costs),
+        "a cost that is infinite or below 0": any((arrays[n] < 0).any() or np.isinf(arrays[n]).any() for n in costs),
     }
     for what, found in wrong.items():
         if found:
@@ -142,7 +171,8 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
 def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: bool) -> ScoredSplit:
     table = ClassTable(tuple(VideoClass(str(name)) for name in arrays["class_names"]), int(arrays["normal"]))
     classes = arrays.get("classes")
-    branches = {k.removeprefix(_BRANCH): v for k, v in arrays.items() if k.startswith(_BRANCH)}
+    branches, extras, of_video, costs = (_of(prefix, arrays) for prefix in (_BRANCH, _EXTRA, _VIDEO, _COST))
+    of_video |= {"": arrays[_ONLY_RULE]} if _ONLY_RULE in arrays else {}
     ends = np.cumsum(arrays["rows"])
     scores, videos = [], []
     for i, (name, labels) in enumerate(zip(arrays["names"], arrays["labels"], strict=True)):
@@ -154,6 +184,9 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: boo
                 arrays["anomaly"][own],
                 None if classes is None else classes[own],
                 {branch: values[own] for branch, values in branches.items()},
+                {extra: values[own] for extra, values in extras.items()},
+                {rule: values[i] for rule, values in of_video.items()},
+                {cost: float(values[i]) for cost, values in costs.items() if not np.isnan(values[i])},
             )
         )
         segments = arrays["segments"][arrays["segments"][:, 0] == i, 1:].tolist()

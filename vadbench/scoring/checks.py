@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from vadbench.base.errors import PluginError
 from vadbench.base.metric_keys import is_branch
+from vadbench.base.remarks import Remarks
 from vadbench.inputs import VideoInput
 from vadbench.method import Method
-from vadbench.outputs import Remarks, Scores
+from vadbench.outputs import Scores
 from vadbench.scoring.video_scores import Scored, VideoScores
 
 
@@ -24,17 +25,17 @@ def checked(method: Method, video: VideoInput, scores: Scores) -> VideoScores:
         PluginError: one has another shape or is not finite, or a name cannot be used.
     """
     kind, name, rows, classes = type(method).__name__, video.name, video.row_count, len(method.task.classes)
-    for what, named in (("a branch", scores.branches), ("an extra", scores.extras)):
-        if wrong := [given for given in named if not is_branch(given)]:
+    of_video: Mapping[str, torch.Tensor] = {}
+    if scores.video is not None:
+        of_video = scores.video if isinstance(scores.video, Mapping) else {"": scores.video}
+    rules = of_video if of_video is scores.video else ()
+    named = {"a branch": scores.branches, "an extra": scores.extras, "a cost": scores.costs, "a rule": rules}
+    for what, names in named.items():
+        if wrong := [given for given in names if not is_branch(given)]:
             raise PluginError(
                 f"{kind}: {what} name has letters, digits, '_' and '-', with single blanks between, found {wrong[0]!r};"
                 " rename it, as metrics and files are called after it, such as AUC(<branch>)"
             )
-    of_video = scores.video
-    if of_video is None:
-        of_video = {}
-    elif not isinstance(of_video, Mapping):
-        of_video = {"": of_video}
 
     def values(what: str, tensor: torch.Tensor, shape: tuple[int, ...]) -> Scored:
         array: NDArray[Any] = tensor.float().cpu().numpy()
@@ -76,4 +77,4 @@ def _on_rows(kind: str, video: VideoInput, remarks: Remarks) -> Remarks:
             f"{kind}: remark {at} on {video.name} must be on rows from 0 to {video.row_count} and have a text, found"
             f" rows {first[at]} to {end[at]} and text {which[at]} of {len(remarks.texts)}"
         )
-    return Remarks(first, end, which, [str(text) for text in remarks.texts])
+    return Remarks(first, end, which, remarks.texts).legible()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.base.remarks import Remarks
 from vadbench.features.crops import Joining
-from vadbench.outputs import Remarks
 
 Scored = NDArray[np.float32]
 """Scores of one video, ``(rows,)`` or ``(rows, classes)``."""

@@ -1,4 +1,4 @@
-"""Checks that a method learns on ``synthetic``, and only from the labels it is given."""
+"""Checks that a method learns what it says: on ``synthetic``, and only from the labels it is given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from unittest import SkipTest
 
 import numpy as np
+import torch
 
 from vadbench.base.errors import listed
 from vadbench.metrics.bootstrap import LEVEL, draw_videos
@@ -22,6 +23,23 @@ higher."""
 CHANCE = 0.5
 ERRORS = 2
 """Standard errors of the mean of the seeds' differences by which :data:`ALLOWED` must be exceeded to fail."""
+
+
+def supervision(subject: TestedMethod) -> str:
+    """Check that a method that says it learns nothing keeps nothing of the training videos that it is given."""
+    needs = subject.config.needs()
+    if needs.learns:
+        return f"it says that it learns: {needs.supervision}"
+    fix = "name what it learns from in needs(): supervision='weak', or 'one-class' for normal videos alone"
+    require(not subject.config.trains, f"it says '{needs.supervision}' and has a recipe to train with", fix)
+    states = [subject.fitted(samples).state_dict() for samples in (subject.samples, [])]
+    changed = [name for name in states[0] if not torch.equal(states[0][name], states[1][name])]
+    require(
+        not changed,
+        f"it says '{needs.supervision}', and {listed(changed, 3)} differ with and without training videos",
+        fix,
+    )
+    return f"it says '{needs.supervision}', and its state is the same with and without training videos"
 
 
 def learns(subject: TestedMethod) -> str:

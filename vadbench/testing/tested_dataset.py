@@ -7,7 +7,7 @@ import tempfile
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,29 @@ def files(source: TestedDataset) -> str:
         "say in one line which files are expected where under the root; error messages end with it",
     )
     return textwrap.shorten(text, SHOWN, placeholder=" ...")
+
+
+def attributes(source: TestedDataset) -> str:
+    """Check the attributes that have a default, which the harness uses as they are."""
+    kind = source.kind
+    require(
+        kind.headline in ("AUC", "AP"),
+        f"headline is {kind.headline!r}",
+        "make it 'AUC' or 'AP', the one that papers report first: weights can be selected by it",
+    )
+    stride = kind.extraction_stride
+    require(
+        type(stride) is int and stride > 0,
+        f"extraction_stride is {stride!r}",
+        "make it a number of frames, from 1: a row of extracted features stands for that many",
+    )
+    folders = kind.truth_folders
+    require(
+        isinstance(folders, Set) and all(isinstance(name, str) and name and "/" not in name for name in folders),
+        f"truth_folders is {folders!r}",
+        "make it a frozenset of names of folders, such as frozenset({'masks'}): their .npy files are no features",
+    )
+    return f"headline {kind.headline}, a row every {stride} frames, {len(folders)} folders of ground truth"
 
 
 def constructor(source: TestedDataset) -> str:

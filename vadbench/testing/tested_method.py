@@ -116,6 +116,13 @@ class TestedMethod:
     def prepare(self, method: Method) -> None:
         method.prepare(TrainingData(self.samples, self.classes))
 
+    def fitted(self, videos: Sequence[TrainingVideo]) -> Method:
+        """Return a new method after its ``fit`` on some videos, without a recipe that would train it."""
+        method = self.build(0)
+        with tempfile.TemporaryDirectory() as folder:
+            method.fit(TrainingData(videos, self.classes), TrainingLoop(0, Path(folder)))
+        return method
+
     def fit(self, method: Method, recipe: Recipe, seed: int) -> None:
         short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
         with tempfile.TemporaryDirectory() as folder:

@@ -236,14 +236,10 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
             entry = json.loads(line)
             epoch, rates = int(entry["epoch"]), entry["learning_rate"]
             stage = [str(entry["stage"])] if "stage" in entry else []
-            by_group = {(): rates} if not isinstance(rates, dict) else {(group,): rate for group, rate in rates.items()}
-            points = {
-                "/".join(["learning_rate", *map(_spelt, [*stage, *group])]): float(rate)
-                for group, rate in by_group.items()
-            }
-            points |= {
-                "loss_" + "/".join(map(_spelt, [*stage, *t.split("/")])): float(v) for t, v in entry["loss"].items()
-            }
+            groups = {(name,): rate for name, rate in rates.items()} if isinstance(rates, dict) else {(): rates}
+            points = {"/".join(["learning_rate", *map(_spelt, [*stage, *g])]): float(r) for g, r in groups.items()}
+            losses = {"/".join(map(_spelt, [*stage, *t.split("/")])): float(v) for t, v in entry["loss"].items()}
+            points |= {f"loss_{term}": value for term, value in losses.items()}
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TrackingError(
                 f"{log}, line {number}: expected an epoch with its learning_rate and loss; remove the file to log"

@@ -21,7 +21,7 @@ from vadbench.inputs import Batch, LossTerms
 from vadbench.method import Method
 from vadbench.training.optimisers import Optimisers, planned_steps
 from vadbench.training.prefetching import BatchLoader
-from vadbench.training.state import StageState, load_state
+from vadbench.training.stage_state import StageState, load_state
 from vadbench.training.views import BatchPlan
 
 Judge = Callable[[Method], float]

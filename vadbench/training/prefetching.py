@@ -98,11 +98,17 @@ class BatchLoader:
 def _one_thread() -> Iterator[ThreadPoolExecutor]:
     """Give a thread in which torch computes as a worker does: the last digits of a view must not depend on cores."""
     usual = torch.get_num_threads()
-    with ThreadPoolExecutor(1, "vadbench-batches", torch.set_num_threads, (1,)) as thread:
+    with ThreadPoolExecutor(1, "vadbench-batches", _compute_alone) as thread:
         thread.submit(int).result()
-        # Torch keeps the number for each thread, but gives new ones the number that was set last.
+        # Each thread keeps its own number, but the next new one would begin with the one that was set last.
         torch.set_num_threads(usual)
         yield thread
+
+
+def _compute_alone() -> None:
+    torch.set_num_threads(1)
+    # A thread takes the number over when it first needs it.
+    torch.get_num_threads()
 
 
 def batch_difference(method: Method, plan: BatchPlan, counts: Sequence[int] = (0, 1, 3), epochs: int = 1) -> str:

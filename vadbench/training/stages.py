@@ -22,7 +22,7 @@ from vadbench.method import Method
 from vadbench.training.array_files import LazyArrays, read_arrays, write_arrays
 from vadbench.training.loop import Judge, StageTraining
 from vadbench.training.prefetching import BatchLoader
-from vadbench.training.state import StageState, load_state, read_state
+from vadbench.training.stage_state import StageState, load_state, read_state
 from vadbench.training.views import BatchPlan, ViewFunction
 
 STAGES = "stages"
@@ -33,12 +33,12 @@ SAVE_SECONDS = 15.0
 MAIN = "main"
 """The name of a training's only stage."""
 
-Scorer = Callable[[Method, VideoInput], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
+ScoreAlone = Callable[[Method, VideoInput], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 """Scores a video alone: ``(rows,)`` and, where the method has them, class probabilities ``(rows, classes)``."""
 
 
 class TrainingLoop:
-    """The loop that a method's ``fit`` is given, see :class:`vadbench.inputs.Loop`.
+    """The loop that a method's ``fit`` is given, see :class:`vadbench.method.Loop`.
 
     A fit that was interrupted is called again from its beginning: what it did before is then read, stage by stage, and
     the one that was interrupted goes on. Torch's generators have a seed of their own after each stage, so that what a
@@ -62,7 +62,7 @@ class TrainingLoop:
         folder: Path,
         progress: Progress = silent,
         judge: Judge | None = None,
-        scorer: Scorer | None = None,
+        scorer: ScoreAlone | None = None,
         workers: int = 0,
     ) -> None:
         self._seed, self._folder, self._progress = seed, folder, progress
@@ -85,7 +85,7 @@ class TrainingLoop:
         loss: Callable[[Batch], LossTerms] | None = None,
         select: bool = True,
     ) -> None:
-        """Train a stage, or load its end; arguments as :meth:`vadbench.inputs.Loop.run`.
+        """Train a stage, or load its end; arguments as :meth:`vadbench.method.Loop.run`.
 
         Raises:
             TrainingError: the loss stopped being finite; says which term and when.
@@ -128,7 +128,7 @@ class TrainingLoop:
         return found
 
     def score(self, method: Method, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
-        """Return scores by key as :meth:`vadbench.inputs.Loop.score`; a video is scored alone, when it is asked for.
+        """Return scores by key as :meth:`vadbench.method.Loop.score`; a video is scored alone, when it is asked for.
 
         Raises:
             PluginError: the method gives no class probabilities; or it was trained further before its scores were read.

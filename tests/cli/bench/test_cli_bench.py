@@ -62,6 +62,30 @@ def test_the_text_counts_runs_and_gives_each_reason_once(bench, write):
     assert "logged to MLflow at sqlite" in out
 
 
+FEATURELESS = f"""{HEAD}seeds = [0]
+[[tables]]
+id = "1"
+title = "Without features"
+columns = [{{ dataset = "tiny", metric = "AUC" }}]
+rows = [
+  {{ label = "motion", method = "motion-energy", set = {{ rows.stride = 3 }} }},
+  {{ label = "random", method = "random" }},
+]
+"""
+
+
+def test_methods_without_features_stand_in_a_grid_with_others(bench, write, monkeypatch):
+    file = write(FEATURELESS)
+    found, _ = bench(file)
+    assert [c["state"] for c in found["cells"]] == ["done", "done"]
+    records = [json.loads((Path(c["folder"]) / "result.json").read_text()) for c in found["cells"]]
+    assert (records[0]["clip"], records[0]["reads"]) == ({}, "frames") and records[1]["clip"]
+    # Done is done, whatever the other files of the grid are; another video file makes it stale.
+    assert bench(file, "--dry-run")[0]["counts"] == {"done": 2}
+    monkeypatch.setenv("TINY_END", "19")
+    assert bench(file, "--dry-run")[0]["counts"] == {"to do": 2}
+
+
 UNTRAINED = f"""{HEAD}seeds = [0]
 [[tables]]
 id = "1"
@@ -157,6 +181,8 @@ def test_only_adds_up_within_a_kind_and_restricts_across_kinds(bench, write):
         (["--data-root", "tiny"], "--data-root expects NAME=DIR"),
         (["--data-root", "ucfcrim=."], "unknown dataset 'ucfcrim'; did you mean 'ucfcrime'?"),
         (["--features", "tiny=/nowhere"], "no such folder"),
+        (["--features", "tiny.audio=/nowhere"], "no such folder"),
+        (["--features", "tinny.audio=."], "unknown dataset 'tinny'; did you mean 'tiny'?"),
         (["--address", "auto"], "add --engine ray"),
         (["--jobs", "2", "--engine", "ray"], "--jobs is for --engine local"),
         (["--jobs", "0"], "--jobs"),
@@ -308,13 +334,55 @@ def test_advice_of_a_cell_speaks_of_what_a_benchmark_has(bench, write, tmp_path)
     given = features_of(tmp_path / "wide", 30)
     for path in given.iterdir():
         np.save(path, np.load(path)[:, :32])
-    found, _ = bench(write(ONE), "--features", f"tiny={given}", status=1)
+    # A CLIP is named, and the features are not its.
+    file = write(ONE)
+    found, _ = bench(file, "--features", f"tiny={given}", status=1)
     assert (
         "such as clip = ViT-B-16-quickgelu clip_weights = openai (in the benchmark's file)"
         in (found["cells"][0]["reason"])
     )
-    looked, _ = bench(write(ONE), "--features", f"tiny={given}", "--dry-run")
+    looked, _ = bench(file, "--features", f"tiny={given}", "--dry-run")
     assert looked["cells"][0]["state"] == "to do" and "--clip" not in looked["cells"][0]["reason"]
+
+
+def test_features_of_any_encoder_do_for_a_method_without_text(bench, write, tmp_path):
+    given = features_of(tmp_path / "wide", 30)
+    for path in given.iterdir():
+        np.save(path, np.load(path)[:, :32])
+    file = write(ONE.replace(HEAD, 'title = "No CLIP is named"\n'))
+    for _ in range(2):
+        found, _ = bench(file, "--features", f"tiny={given}")
+        assert found["counts"] == {"done": 1}
+
+
+STREAMS = """
+title = "one stream and two"
+seeds = [0]
+[[tables]]
+id = "1"
+title = "a table"
+columns = [{dataset = "tiny", metric = "AUC"}]
+set = {"recipe.epochs" = 1, "recipe.batch_size" = 4}
+rows = [
+    {label = "seeing", method = "mil"},
+    {label = "hearing", method = "mil", set = {streams = ["clip", "audio"]}},
+]
+"""
+
+
+def test_a_cell_is_given_the_streams_that_its_method_reads(bench, write, tmp_path):
+    file, audio = write(STREAMS), features_of(tmp_path / "audio", 6)
+    (seeing, hearing) = bench(file, "--dry-run")[0]["cells"]
+    assert (seeing["state"], hearing["state"]) == ("to do", "impossible")
+    assert "found clip; give features of audio (--features tiny.audio=DIR)" in hearing["reason"]
+    found, _ = bench(file)
+    assert [c["state"] for c in found["cells"]] == ["done", "impossible"]
+    given = ("--features", f"tiny.audio={audio}")
+    found, _ = bench(file, *given)
+    assert [c["state"] for c in found["cells"]] == ["done", "done"]
+    assert bench(file, *given, "--dry-run")[0]["counts"] == {"done": 2}
+    np.save(audio / "test-0.npy", np.load(audio / "test-0.npy") + 1)
+    assert bench(file, *given, "--dry-run")[0]["counts"] == {"done": 1, "to do": 1}
 
 
 def test_a_grid_logs_beside_its_runs_or_not_at_all(bench, write, monkeypatch, tmp_path):

@@ -70,3 +70,20 @@ def test_other_validation_videos_make_stale_what_was_selected_on_them_and_nothin
 
 def line(text):
     return next(x for x in text.splitlines() if x.startswith("columns")).removeprefix("columns = ")
+
+
+def test_what_must_be_trained_is_impossible_where_nothing_can_be_trained_and_no_failure(bench, write):
+    file = write(ELSEWHERE.replace('train = "three-splits", ', ""))
+    for options in (("--dry-run",), (), ("--dry-run",)):
+        found, _ = bench(file, *PLUGINS, *options)
+        linear, random = found["cells"]
+        assert linear["state"] == "impossible" and random["state"] in ("to do", "done")
+        assert "testing-only has no train split" in linear["reason"]
+    assert random["state"] == "done"
+
+
+def test_a_training_where_nothing_can_be_trained_makes_its_test_elsewhere_impossible_too(bench, write):
+    swapped = 'columns = [{ dataset = "three-splits", train = "testing-only", metric = "AUC" }]'
+    file = write(ELSEWHERE.replace(f"columns = {line(ELSEWHERE)}", swapped))
+    found, _ = bench(file, *PLUGINS)
+    assert [state for _, state in states(found)] == ["impossible", "impossible", "done", "done"]
