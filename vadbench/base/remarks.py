@@ -36,7 +36,7 @@ class Remarks:
         starts = [i for i, text in enumerate(texts) if i == 0 or text != texts[i - 1]]
         spans = [
             (first, end, texts[first])
-            for first, end in zip(starts, [*starts[1:], len(texts)], strict=True)
+            for first, end in zip(starts, [*starts, len(texts)][1:], strict=True)
             if texts[first]
         ]
         numbers = {text: i for i, text in enumerate(dict.fromkeys(text for _, _, text in spans))}

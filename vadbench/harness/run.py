@@ -132,6 +132,7 @@ def _run(
             *selection_notes(experiment.protocol.selection, folder, info.selected_by),
             *found.notes,
         ],
+        costs=found.costs,
         seconds=meter.seconds,
         peak_memory_mb=meter.peak_memory_mb,
         created=_now(),
