@@ -4,6 +4,7 @@
 """
 
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -57,10 +58,21 @@ def loop_in(folder: Path, **options) -> TrainingLoop:
     return TrainingLoop(SEED, folder, scorer=partial(score_alone, precision="fp32"), **options)
 
 
+def pausing(step, seconds):
+    """Return a function that waits before it does the same."""
+
+    def call(*arguments):
+        time.sleep(seconds)
+        return step(*arguments)
+
+    return call
+
+
 if __name__ == "__main__":
     stages.SAVE_SECONDS = 0.0
     place = Path(sys.argv[1])
-    trained = build("two_stage", "TwoStage", pause=float(sys.argv[2]))
+    trained = build("two_stage", "TwoStage")
+    trained.loss, trained.refine = (pausing(step, float(sys.argv[2])) for step in (trained.loss, trained.refine))
     with torch_draws(torch.device("cpu"), Purpose.SCORE, 1):  # whatever the process drew before
         trained.fit(training_videos(), loop_in(place, judge=drawing_judge))
     save_file(trained.state_dict(), place / WEIGHTS)
