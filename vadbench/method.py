@@ -235,16 +235,11 @@ class Method(nn.Module):
 
         Called only where its settings say ``open_vocabulary``.
         """
+        own = self.task
         task = Task(
-            classes,
-            self.task.dims,
-            self.task.device,
-            lambda: self.task.text,
-            spacings=self.task.spacings,
-            cache=self.task.cache,
-            seed=self.task.seed,
+            classes, own.dims, own.device, lambda: own.text, spacings=own.spacings, cache=own.cache, seed=own.seed
         )
-        other = build_method(type(self), self.config, task, self.task.seed)
+        other = build_method(type(self), self.config, task, own.seed)
         state = self.state_dict()
         other.resize({name: value.shape for name, value in state.items()})
         other.load_state_dict(state)
