@@ -303,10 +303,10 @@ def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int
 
 
 def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:
-    """Raise if a method with a recipe has no loss.
+    """Raise if a method with a recipe has neither a loss nor a training of its own.
 
     Raises:
         ConfigError: it has a recipe and no loss; a training-free method was given settings of ``recipe``.
     """
-    if config.recipe is not None and method.loss is Method.loss:
+    if config.recipe is not None and method.loss is Method.loss and method.fit is Method.fit:
         raise ConfigError(f"'{name}' is not trained: it has no loss that a recipe would be for; leave recipe out")

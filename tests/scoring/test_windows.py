@@ -19,8 +19,9 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.crops import joining
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
@@ -345,7 +346,7 @@ from pathlib import Path
 import numpy as np, torch
 from test_windows import Drawn, Sees, run_scores
 from vadbench.clip import ClipSource, load_clip
-from vadbench.features.encoders import clip_fingerprint
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.method import Reach, Scores
 
 peak, ended = 0, threading.Event()

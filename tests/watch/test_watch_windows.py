@@ -13,8 +13,9 @@ from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
 from vadbench.plugins.registry import installed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.files import file_stamp
@@ -15,10 +15,16 @@ from vadbench.base.locations import find_data_root
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
+from vadbench.clip import SMALL
+from vadbench.clip.memory import is_remembered
+from vadbench.harness.clips import clip_source, open_clip
 from vadbench.harness.fitness import have_files, misfit, video_counts
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome
 from vadbench.records.record import INCOMPLETE
+
+if TYPE_CHECKING:
+    import torch
 
 _IN_FILE = re.compile(
     r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
@@ -195,7 +201,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             or ("" if trained else unfit(cell.training.group, False))
             or unfit(cell.group, cell.training != cell)
             or next(filter(None, (data(name).absent for name in needed)), "")
-            or (clip_absent(cell.clip, cell.clip_weights) if _reads_features(here) else "")
+            or (clip_absent(cell.clip, cell.clip_weights) if here and here.reads_features else "")
         )
         if missing:
             return CellState(cell, "impossible", missing)
@@ -245,11 +251,8 @@ def _weights_digest(cell: Cell) -> str:
 
 @lru_cache(maxsize=8)
 def _digest_of(model: str, weights: str, stamp: str) -> str:
-    from vadbench.clip import load_clip
-    from vadbench.harness.clips import clip_source
-
     try:
-        return load_clip(clip_source(model or None, weights)).weights_sha256
+        return open_clip(clip_source(model or None, weights), _cpu).weights_sha256
     except VadbenchError as error:
         return f"cannot be read: {error}"
 
@@ -281,21 +284,21 @@ def _data(name: str, registry: Registry, root: Path | None) -> _Data:
     return _Data(replace(facts, videos=video_counts(dataset, videos), files=files))
 
 
-def _reads_features(now: Today | None) -> bool:
-    return now is None or now.config is None or bool(now.config.needs().streams)
-
-
 def _clip_absent(model: str, weights: str) -> str:
-    from vadbench.clip import SMALL, load_clip
-    from vadbench.clip.loading import is_cached
-    from vadbench.harness.clips import clip_source
-
     source = clip_source(model or None, weights or None)
-    if model == SMALL and not weights:
+    if (source.model == SMALL and not source.weights) or is_remembered(source):
         return ""
+    from vadbench.clip.loading import is_cached
+
     try:
         if not is_cached(source):
-            load_clip(source)
+            open_clip(source, _cpu)
     except VadbenchError as error:
         return in_words_of_bench(str(error))
     return ""
+
+
+def _cpu() -> torch.device:
+    import torch
+
+    return torch.device("cpu")

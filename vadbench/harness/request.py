@@ -18,6 +18,7 @@ from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
+from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
 from vadbench.scoring.protocol import Protocol
 
@@ -146,3 +147,17 @@ def _require_settings_of_training(request: Request, info: CheckpointInfo) -> Non
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
             f" --selection and variables {ENVIRONMENT_PREFIX}*"
         )
+
+
+def require_use_of_recipe(name: str, registry: Registry, config: MethodConfig, usual: MethodConfig) -> None:
+    """Raise if settings of ``recipe`` were given to a method that is not trained.
+
+    Its class is imported only where they were given and the method's own settings have none.
+
+    Raises:
+        ConfigError: it has no loss.
+    """
+    if config.recipe is not None and usual.recipe is None:
+        from vadbench.method import require_trainable
+
+        require_trainable(name, registry.method(name), config)

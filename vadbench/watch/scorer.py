@@ -16,10 +16,9 @@ from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.clip import CROPS, Clip, TextTower, load_clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
-from vadbench.features.encoders import clip_fingerprint
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source, load_clip_of
+from vadbench.harness.clips import clip_notes, clip_source, open_clip_of
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import with_descriptions
 from vadbench.method import Method, Task, build_method, require_trainable
@@ -215,7 +214,7 @@ def _clip_of(
         raise CheckpointError(
             f"the features of the run in {run} are not of a CLIP, so they cannot be made here; train on CLIP's features"
         )
-    return load_clip_of(info.clip, run, clip_model, clip_weights, device)
+    return open_clip_of(info.clip, run, clip_model, clip_weights, lambda: device)
 
 
 def _built(
