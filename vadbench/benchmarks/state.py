@@ -163,7 +163,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             or ("" if trained else unfit(cell.training.group, False))
             or unfit(cell.group, cell.training != cell)
             or next(filter(None, (data(name).absent for name in needed)), "")
-            or (clip_absent(cell.clip, cell.clip_weights) if _reads_features(here) else "")
+            or (clip_absent(cell.clip, cell.clip_weights) if here and here.reads_features else "")
         )
         if missing:
             return CellState(cell, "impossible", missing)
@@ -203,7 +203,3 @@ def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcom
         # A benchmark is about training; imported weights of the authors do not count as a seed.
         and not any(n.startswith("weights imported") for n in r.record.notes)
     ]
-
-
-def _reads_features(now: Today | None) -> bool:
-    return now is None or now.config is None or bool(now.config.needs().streams)

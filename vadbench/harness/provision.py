@@ -13,7 +13,6 @@ from vadbench.base.method_config import Rows
 from vadbench.base.needs import CLIP_STREAM, Needs
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
-from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
@@ -23,10 +22,10 @@ from vadbench.features.pooling import pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.fitness import FitCheck, have_files, video_counts
-from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
+from vadbench.harness.frame_counts import decoded_beside, video_lengths, with_files
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
 from vadbench.harness.own_features import extracted_features
-from vadbench.harness.participants import every_video, participants, require_present
+from vadbench.harness.participants import every_video, participants
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
 from vadbench.harness.streams import lay_out, open_streams
 from vadbench.records.record import SplitRecord
@@ -87,7 +86,7 @@ class Provision:
     @property
     def dims(self) -> dict[str, int]:
         """Widths of the streams, the time line first."""
-        own = {} if self.fingerprint is None else {self.line: self.fingerprint.dim}
+        own = {self.line: self.fingerprint.dim} if self.fingerprint else {}
         return own | {name: stream.record.dim for name, stream in self.streams.items()}
 
     @property
@@ -195,7 +194,7 @@ def provide(
         videos, beside, of_streams = open_streams(
             streams or {}, dataset, made.videos, folder, allow_incomplete, progress
         )
-        videos, decoders, of_files = _decoded(dataset, videos, needs, cache, allow_incomplete, progress)
+        videos, decoders, of_files = decoded_beside(dataset, videos, needs, cache, allow_incomplete, progress)
     source = made.source
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
@@ -221,7 +220,7 @@ def provide(
         features.fingerprint.stride,
         crop,
         scored,
-        _with_files(made.identity, decoders, videos) if given else made.identity,
+        with_files(made.identity, decoders, videos) if given else made.identity,
         [
             *listed.notes,
             *made.notes,
@@ -240,29 +239,3 @@ def provide(
         foreign=made.foreign,
         bag=bag,
     )
-
-
-def _decoded(
-    dataset: Dataset,
-    videos: Mapping[Split, Sequence[Video]],
-    needs: Needs,
-    cache: Path,
-    leave_out: bool,
-    progress: Progress,
-) -> tuple[Mapping[Split, Sequence[Video]], dict[str, FrameDecoder], list[str]]:
-    """Return the videos that can be used, the decoders of a method that reads frames beside features, and notes."""
-    if not needs.frames:
-        return videos, {}, []
-    here = {v.name for v in every_video(videos) if is_there(v)}
-    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
-    decoders, damaged = count_frames(every_video(kept), cache, leave_out, progress)
-    sound, unsound = require_present(dataset, kept, decoders, "a file without damage", bool(damaged))
-    return sound, decoders, [*absent, *damaged, *unsound]
-
-
-def _with_files(
-    identity: Mapping[str, str], decoders: Mapping[str, FrameDecoder], videos: Mapping[Split, Sequence[Video]]
-) -> dict[str, str]:
-    """Return the identities of given features, with those of the files that are decoded beside them."""
-    paths = {v.name: v.path for v in every_video(videos) if v.name in decoders}
-    return dict(identity) | {n: f"{identity[n]} {source_id(path)}" for n, path in paths.items() if path is not None}
