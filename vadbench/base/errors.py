@@ -8,6 +8,7 @@
     +-- DataError            files of a data set: missing, misplaced, contradictory
     |   +-- MediaError       a video that cannot be decoded
     |   +-- FeatureError     features that are absent, damaged or made by another encoder
+    |       +-- NotExtractedError  features that are not made yet, where nothing may be made
     +-- ClipError            CLIP weights that are absent, unsafe or of another architecture
     +-- CheckpointError      a checkpoint that does not fit
     +-- DeviceError          a device that was asked for and is not there
@@ -71,6 +72,10 @@ class MediaError(DataError):
 
 class FeatureError(DataError):
     """Features that are absent, damaged, of the wrong width or of another fingerprint."""
+
+
+class NotExtractedError(FeatureError):
+    """Features that are not in the cache yet, where nothing is to be made, as in a dry run."""
 
 
 class ClipError(VadbenchError):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vadbench.base.errors import StorageError, VadbenchError
+from vadbench.base.locations import STAGES
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress
 from vadbench.harness import environment
@@ -21,7 +22,6 @@ from vadbench.harness.training import trained_method
 from vadbench.records.folders import write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.training.stages import STAGES
 
 
 def execute(
