@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from vadbench.watch.events import Event
-from vadbench.watch.pipeline import Thumbnail
+from vadbench.watch.timeline import Thumbnail
 from vadbench.watch.video_page import video_page
 
 NAME = '<img src=x onerror=alert(1)> "שלום" </title><script>document.title="run"</script>'

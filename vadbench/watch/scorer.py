@@ -18,7 +18,7 @@ from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source
+from vadbench.harness.clips import clip_notes, clip_source, open_clip_of
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import with_descriptions
 from vadbench.method import Method, Task, build_method, require_trainable
