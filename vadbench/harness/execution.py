@@ -101,6 +101,7 @@ def execute(
             *selection_notes(experiment.protocol.selection, folder, info.selected_by),
             *found.notes,
         ],
+        costs=found.costs,
         seconds=meter.seconds,
         peak_memory_mb=meter.peak_memory_mb,
         created=_now(),

@@ -108,7 +108,7 @@ def trained_method(
     needs = config.needs()
     if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
-    alone = partial(_scores_alone, precision=precision)
+    alone = partial(score_alone, precision=precision)
     loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
     with meter.stage("training" if config.trains else "prepare"):
         method.fit(data, loop)
@@ -117,8 +117,9 @@ def trained_method(
             f"'{experiment.method_name}' lets no rule choose among its weights: its fit() runs no stage with"
             " select=True; leave --selection out"
         )
-    threshold = method.threshold
-    if threshold is None and (config.trains or (config.recipe is None and needs.learns)):
+    threshold, fitted = method.threshold, config.trains or (config.recipe is None and needs.learns)
+    # A score in company with training videos says nothing about one in other company.
+    if threshold is None and fitted and needs.company == "none":
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
@@ -126,7 +127,7 @@ def trained_method(
     return method
 
 
-def _scores_alone(
+def score_alone(
     method: Method, video: VideoInput, precision: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return the scores of a video and its class probabilities, which no other video has a part in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from statistics import fmean, stdev
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +17,9 @@ from vadbench.base.text import amount
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
+
+if TYPE_CHECKING:
+    from vadbench.scoring.video_scores import VideoScores
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -207,6 +210,13 @@ def features_words(record: RunRecord) -> str:
         return "none, it decodes the videos" if record.reads == "frames" else "none"
     beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]
     return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
+
+
+def costs_of(scores: Sequence[VideoScores]) -> dict[str, CostRecord]:
+    """Return what the videos cost together; one that lacks a cost which others have counts as 0."""
+    names = dict.fromkeys(name for s in scores for name in s.costs)
+    totals = {name: float(sum(s.costs.get(name, 0) for s in scores)) for name in names}
+    return {name: CostRecord(total=total, per_video=total / len(scores)) for name, total in totals.items()}
 
 
 def costs_words(record: RunRecord) -> str:

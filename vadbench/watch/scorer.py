@@ -20,8 +20,8 @@ from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, open_clip_of
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.request import with_descriptions
-from vadbench.method import Method, Task, build_method, require_trainable
+from vadbench.harness.request import require_use_of_recipe, with_descriptions
+from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT
@@ -157,7 +157,7 @@ def open_untrained(
         chosen.append("recipe.epochs=0")
     own = {} if dataset is None else settings.dataset_defaults.get(dataset, {})
     config = resolve(settings, own, assignments=chosen)
-    require_trainable(name, method_class, config)
+    require_use_of_recipe(name, registry, config, resolve(settings, own, environment={}))
     classes = _classes(name, config, registry, dataset)
     _require_scorable(name, config, classes, dataset or "")
     clip = load_clip(clip_source(clip_model, clip_weights), device) if config.needs().streams else None
