@@ -1,7 +1,9 @@
 """The base class of method plugins: what it is told of its task, what it implements and what it returns.
 
 The harness owns data, seeds, the training loop, devices and checkpoints; a method owns its layers, its losses and how
-rows become scores. What it is given is in :mod:`vadbench.inputs`.
+rows become scores. What it is given is in :mod:`vadbench.inputs`, what it gives in :mod:`vadbench.outputs`. Which
+streams it reads, whether it decodes frames and what it learns from is said by its settings, in
+:meth:`vadbench.base.method_config.MethodConfig.needs`. docs/kinds-of-methods.md has a working example of each kind.
 """
 
 from __future__ import annotations
