@@ -23,7 +23,7 @@ class RemarksMethod(Method):
         size = rows.norm(dim=-1)
         anomaly = torch.sigmoid(size - size.mean())
         calls = -(-video.row_count // self.config.every)
-        texts = ["nothing of note" if s < 0.5 else "a large row <b>& more</b>" for s in anomaly.tolist()]
+        texts = ["nothing of note" if s < 0.5 else "a large row <b> & more" for s in anomaly.tolist()]
         classes = torch.full((len(self.task.classes),), 1 / len(self.task.classes))
         return Scores(
             anomaly,

@@ -78,9 +78,9 @@ def in_bits(rows, sizes):
 
 def collected(scorer, rows, sizes, follow=True):
     parts = list(score_rows(in_bits(rows, sizes), scorer, follow, Stopwatch()))
-    assert [first for first, _, _ in parts] == list(np.cumsum([0, *(len(a) for _, a, _ in parts)]))[:-1]
-    classes = None if parts[0][2] is None else np.concatenate([c for _, _, c in parts])
-    return np.concatenate([a for _, a, _ in parts]), classes
+    assert [first for first, _ in parts] == list(np.cumsum([0, *(len(s.anomaly) for _, s in parts)]))[:-1]
+    classes = None if parts[0][1].classes is None else np.concatenate([s.classes for _, s in parts])
+    return np.concatenate([s.anomaly for _, s in parts]), classes
 
 
 CHUNKED = [

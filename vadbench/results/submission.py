@@ -214,9 +214,9 @@ def _score_problems(folder: Path, record: RunRecord) -> Iterator[str]:
         yield f"{SCORES}: {error}"
         return
     yield from _cost_problems(split, record)
-    for scores in split.scores:
-        for text in scores.remarks.texts if scores.remarks is not None else ():
-            yield from (f"{REMARKS}: {finding}" for finding in _private_texts(text, f"a remark on {scores.name}"))
+    said = {text: s.name for s in split.scores if s.remarks is not None for text in s.remarks.texts}
+    for text, name in said.items():
+        yield from (f"{REMARKS}: {finding}" for finding in _private_texts(text, f"a remark on {name}"))
     for name in sorted(again.keys() | record.metrics.keys()):
         if name not in record.metrics or name not in again:
             has, lacks = ("the scores", "the record") if name in again else ("the record", "the scores")
