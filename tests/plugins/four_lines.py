@@ -16,7 +16,7 @@ def vadbench_methods():
 
 class Config(MethodConfig):
     rows: Rows = Rows(stride=4)
-    recipe: Recipe = Recipe(epochs=20, batch_size=16, learning_rate=0.003)
+    recipe: Recipe = Recipe(epochs=20, batch_size=8, learning_rate=0.003)
 
 
 class FourLines(Method):

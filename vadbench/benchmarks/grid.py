@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vadbench.base.errors import MisfitError, RunError, StoppedError, StorageError, VadbenchError, one_line
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
+from vadbench.benchmarks.availability import in_words_of_bench
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.staleness import inputs_here, settings_of, today
-from vadbench.benchmarks.state import CellState, CellStatus, finished, in_words_of_bench, training_of, usable
+from vadbench.benchmarks.state import CellState, CellStatus, finished, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 

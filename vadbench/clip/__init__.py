@@ -8,7 +8,7 @@ takes no torch; what needs it is imported when it is asked for.
 from typing import TYPE_CHECKING, Any
 
 from vadbench.clip.model import Clip
-from vadbench.clip.source import CROPS, SMALL, ClipSource
+from vadbench.clip.origin import CROPS, SMALL, ClipSource
 
 if TYPE_CHECKING:
     from vadbench.clip.loading import load_clip

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vadbench.base.errors import ClipError, UnknownNameError, first_line
 from vadbench.clip.model import Clip
-from vadbench.clip.source import ASSETS, FILE_SUFFIXES, SMALL, ClipSource, is_file
+from vadbench.clip.origin import ASSETS, FILE_SUFFIXES, SMALL, ClipSource, is_file
 from vadbench.clip.text_tower import TextTower
 from vadbench.clip.weights import StateDict, hash_weights, infer_config, load_strictly, read_file
 

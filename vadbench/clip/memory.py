@@ -16,7 +16,7 @@ from vadbench.base.errors import ClipError, StorageError
 from vadbench.base.files import Remembered, file_stamp
 from vadbench.base.locations import cache_root
 from vadbench.clip.model import Clip
-from vadbench.clip.source import ASSETS, ClipSource, is_file
+from vadbench.clip.origin import ASSETS, ClipSource, is_file
 
 if TYPE_CHECKING:
     from torch import nn

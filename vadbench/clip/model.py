@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vadbench.base.types import Arithmetic
-from vadbench.clip.source import CROPS, MIRRORED, ClipSource
+from vadbench.clip.origin import CROPS, MIRRORED, ClipSource
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,6 +37,8 @@ class TextTower(nn.Module):
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return token ids ``(n, context_length)``, int64, padded with 0; a text that is too long loses its end."""
+        import open_clip
+
         tokens: Tensor = open_clip.tokenize(list(texts), context_length=self.context_length)
         return tokens.to(self.text_projection.device)
 

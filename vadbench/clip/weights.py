@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vadbench.base.errors import ClipError, first_line, listed
 from vadbench.base.files import mismatches
-from vadbench.clip.source import FILE_SUFFIXES
+from vadbench.clip.origin import FILE_SUFFIXES
 
 _OPENAI_SIZES = {"input_resolution", "context_length", "vocab_size"}
 _HEAD_WIDTH = 64

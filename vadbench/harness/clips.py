@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vadbench.base.errors import CheckpointError
 from vadbench.clip import SMALL, Clip, ClipSource
 from vadbench.clip.memory import remembered_clip
-from vadbench.clip.source import is_file
+from vadbench.clip.origin import is_file
 from vadbench.harness.checkpoints import ClipEntry
 
 if TYPE_CHECKING:

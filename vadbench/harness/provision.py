@@ -13,19 +13,19 @@ from vadbench.base.method_config import Rows
 from vadbench.base.needs import CLIP_STREAM, Needs
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
-from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
-from vadbench.features.extracted import frame_mismatches, not_extracted
-from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
-from vadbench.features.pooling import can_serve, pooled_count, pooled_features
+from vadbench.features.extracted import frame_mismatches
+from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.pooling import pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.fitness import FitCheck, have_files, video_counts
 from vadbench.harness.frame_counts import decoded_beside, video_lengths, with_files
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
-from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
+from vadbench.harness.own_features import extracted_features
+from vadbench.harness.participants import every_video, participants
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
 from vadbench.harness.streams import lay_out, open_streams
 from vadbench.records.record import SplitRecord
@@ -188,7 +188,7 @@ def provide(
             fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
-            made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
+            made = extracted_features(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
         else:
             made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
         videos, beside, of_streams = open_streams(
@@ -238,41 +238,4 @@ def provide(
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
         foreign=made.foreign,
         bag=bag,
-    )
-
-
-def _extracted(
-    dataset: Dataset,
-    videos: Mapping[Split, Sequence[Video]],
-    rows: Rows,
-    clip: Clip,
-    folder: Path,
-    leave_out: bool,
-    progress: Progress,
-) -> FoundFeatures:
-    """Return features extracted from the data set's videos, or found in the cache; damaged videos may be left out."""
-    here = {v.name for v in every_video(videos) if v.path is not None and v.path.exists()}
-    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
-    wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
-    if not can_serve(wanted, rows.stride, rows.pooling):
-        wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
-    place, damaged = folder / wanted.digest, dict[str, str]()
-    if not_extracted(place, wanted, every_video(kept)):
-        from vadbench.features.encoders import FrameEncoder
-        from vadbench.features.extraction import extract_features
-
-        encoder = FrameEncoder(clip, wanted)
-        report = extract_features(every_video(kept), encoder, place, keep_going=leave_out, progress=progress)
-        damaged = dict(report.failed)
-    store = FeatureStore(place)
-    # The store may still hold rows of an earlier, undamaged file.
-    there = set(store.names) - damaged.keys()
-    sound, unsound = require_present(dataset, kept, there, "a file without damage", bool(damaged))
-    return FoundFeatures(
-        sound,
-        store,
-        store.fingerprint.weights,
-        {v.name: source_id(v.path) for v in every_video(sound) if v.path is not None},
-        {v.name: store.rows(v.name).shape[1] for v in every_video(sound)},
-        [*absent, *damaged.values(), *unsound],
     )

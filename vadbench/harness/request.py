@@ -155,9 +155,12 @@ def require_use_of_recipe(name: str, registry: Registry, config: MethodConfig, u
     Its class is imported only where they were given and the method's own settings have none.
 
     Raises:
-        ConfigError: it has no loss.
+        ConfigError: it has neither a loss nor a training of its own.
     """
-    if config.recipe is not None and usual.recipe is None:
-        from vadbench.method import require_trainable
+    if config.recipe is None or usual.recipe is not None:
+        return
+    from vadbench.method import Method
 
-        require_trainable(name, registry.method(name), config)
+    method = registry.method(name)
+    if method.loss is Method.loss and method.fit is Method.fit:
+        raise ConfigError(f"'{name}' is not trained: it has no loss that a recipe would be for; leave recipe out")

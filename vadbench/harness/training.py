@@ -135,8 +135,9 @@ def trained_method(
             f"'{experiment.method_name}' lets no rule choose among its weights: its fit() runs no stage with"
             " select=True; leave --selection out"
         )
-    threshold = method.threshold
-    if threshold is None and (config.trains or (config.recipe is None and needs.learns)):
+    threshold, fitted = method.threshold, config.trains or (config.recipe is None and needs.learns)
+    # A score in company with training videos says nothing about one in other company.
+    if threshold is None and fitted and needs.company == "none":
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
