@@ -153,6 +153,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     """Resolve names, settings, device, CLIP, data and features.
 
     Raises:
+        NotExtractedError: it is a dry run, and features are still to be extracted.
         VadbenchError: something cannot be resolved, cheapest checks first.
     """
     start = starting_point(request)
@@ -194,7 +195,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     if request.device == "cuda":
         chosen_device(request.device)  # before anything else is done
-    make_folder(request.out)
+    if not request.dry_run:
+        make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
     clip = _clip(request, start) if wanted else None
     # Validation videos are looked at only by a training that selects weights.
@@ -227,6 +229,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
             crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
             needs=needs,
+            extract=not request.dry_run,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )

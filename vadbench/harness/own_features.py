@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vadbench.base.errors import NotExtractedError
 from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
@@ -25,15 +26,26 @@ def extracted_features(
     folder: Path,
     leave_out: bool,
     progress: Progress,
+    only_there: bool = False,
 ) -> FoundFeatures:
-    """Return features extracted from the data set's videos, or found in the cache; damaged videos may be left out."""
+    """Return features extracted from the data set's videos, or found in the cache; damaged videos may be left out.
+
+    Raises:
+        NotExtractedError: some are not in the cache, and only what is there was asked for.
+        DataError: files are missing, or damaged.
+    """
     here = {v.name for v in every_video(videos) if v.path is not None and v.path.exists()}
     kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
     wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
     if not can_serve(wanted, rows.stride, rows.pooling):
         wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
     place, damaged = folder / wanted.digest, dict[str, str]()
-    if not_extracted(place, wanted, every_video(kept)):
+    if missing := not_extracted(place, wanted, every_video(kept)):
+        if only_there:
+            raise NotExtractedError(
+                f"features of {len(missing)} of {len(every_video(kept))} videos of {dataset.name} are still to be"
+                " extracted, by the run or by vadbench extract; the keys of its runs are known then"
+            )
         from vadbench.features.encoders import FrameEncoder
         from vadbench.features.extraction import extract_features
 

@@ -153,6 +153,7 @@ def provide(
     asked: ClipDemand,
     crop_asked: bool = False,
     needs: Needs | None = None,
+    extract: bool = True,
     allow_incomplete: bool = False,
     progress: Progress = silent,
 ) -> Provision:
@@ -174,10 +175,12 @@ def provide(
         asked: what is asked of the CLIP.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         needs: of the method, where it is more than features: frames, the ground truth.
+        extract: make the features that are not in the cache.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
     Raises:
         DataError: files are missing or contradict each other.
+        NotExtractedError: features are not in the cache and must not be made.
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
     folder, needs = cache / "features" / dataset.name, needs or Needs()
@@ -188,7 +191,9 @@ def provide(
             fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
-            made = extracted_features(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
+            made = extracted_features(
+                dataset, listed.videos, rows, clip, folder, allow_incomplete, progress, only_there=not extract
+            )
         else:
             made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
         videos, beside, of_streams = open_streams(

@@ -27,7 +27,8 @@ from vadbench.scoring.protocol import Protocol
 class Request:
     """The request of a user; the fields are the options of ``vadbench run``.
 
-    ``features`` is the folder of the first stream, ``streams`` has those given by name.
+    ``features`` is the folder of the first stream, ``streams`` has those given by name. With ``dry_run`` nothing is
+    extracted and no folder of results is made.
 
     ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
     """
@@ -52,6 +53,7 @@ class Request:
     device: str = "auto"
     out: Path = DEFAULT_OUT
     trained: str | None = None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)

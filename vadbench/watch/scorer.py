@@ -22,6 +22,7 @@ from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_i
 from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import require_use_of_recipe, with_descriptions
+from vadbench.harness.training import own_cache
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
@@ -102,7 +103,7 @@ def open_trained(
         clip = _clip_of(info, run, clip_model, clip_weights, device)
         notes += clip_notes(clip.source)
         fingerprint = _features(info, run, config, clip, notes)
-    method = _built(method_class, config, info.class_table(), clip, device)
+    method = _built(info.method, method_class, config, info.class_table(), clip, device)
     load_checkpoint(run, method)
     found, where = info.threshold, "99th percentile of the scores of normal training videos"
     if found is None or threshold is not None:
@@ -165,7 +166,7 @@ def open_untrained(
     classes = _classes(name, config, registry, dataset)
     _require_scorable(name, config, classes, dataset or "")
     clip = open_clip(clip_source(clip_model, clip_weights), lambda: device) if config.needs().streams else None
-    method = _built(method_class, config, classes, clip, device)
+    method = _built(name, method_class, config, classes, clip, device)
     return Scorer(
         name,
         method,
@@ -222,14 +223,19 @@ def _clip_of(
 
 
 def _built(
-    method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip | None, device: torch.device
+    name: str,
+    method_class: type[Method],
+    config: MethodConfig,
+    classes: ClassTable,
+    clip: Clip | None,
+    device: torch.device,
 ) -> Method:
     def text() -> TextTower:
         if clip is None:
             raise PluginError(f"{method_class.__name__} asks for CLIP's text, and its needs() name no stream of CLIP")
         return clip.text
 
-    task = Task(classes, clip.dim if clip else {}, device, text)
+    task = Task(classes, clip.dim if clip else {}, device, text, cache=own_cache(name, config))
     return build_method(method_class, config, task, seed=0).eval()
 
 
