@@ -69,10 +69,11 @@ def _without_inputs(config: MethodConfig, facts: Facts) -> str:
     missing = [name for name in needs.streams if facts.streams is not None and name not in facts.streams]
     if missing:
         reads, there = ", ".join(needs.streams), ", ".join(facts.streams or ()) or "none"
-        return (
-            f"it reads the streams {reads} with these settings, found {there}; give features of {missing[0]}"
-            f" (--features {missing[0]}=DIR)"
+        # Of one's own videos there are CLIP's rows alone.
+        advice = (
+            f"give features of {missing[0]} (--features {missing[0]}=DIR)" if facts.dataset else "use another method"
         )
+        return f"it reads the streams {reads} with these settings, found {there}; {advice}"
     if needs.frames and facts.files is False:
         return "it decodes the videos, and no file of them is here; name their folder with --data-root DIR"
     if needs.text and facts.text is False:
