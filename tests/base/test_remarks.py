@@ -30,6 +30,12 @@ def on_rows(found, rows):
     ]
 
 
+@given(remarks())
+def test_the_texts_on_each_row_are_those_of_the_remarks_on_it(made):
+    found, rows = made
+    assert found.on_each(rows) == on_rows(found, rows)
+
+
 @given(TEXTS)
 def test_equal_texts_of_neighbouring_rows_become_one_remark(texts):
     found = Remarks.of_rows(texts)

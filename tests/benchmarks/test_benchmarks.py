@@ -14,11 +14,12 @@ from vadbench.base.config import resolve
 from vadbench.base.errors import StorageError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import silent
+from vadbench.benchmarks.availability import in_words_of_bench
 from vadbench.benchmarks.engines import LostTask
 from vadbench.benchmarks.engines.local import LocalEngine
 from vadbench.benchmarks.grid import CellOutcome, CellTask, run_cells
 from vadbench.benchmarks.parser import assignments, open_benchmark, protocol_changes
-from vadbench.benchmarks.state import CellState, Site, in_words_of_bench, look, with_trainings
+from vadbench.benchmarks.state import CellState, Site, look, with_trainings
 from vadbench.plugins.hookspecs import MethodSpec
 from vadbench.plugins.registry import Plugin, Registry
 

@@ -5,6 +5,7 @@
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from method_inputs import labelled
 from places import KINDS
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.harness.training import score_alone
 from vadbench.inputs import TrainingData
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import import_scratch
-from vadbench.scoring.scoring import score_videos
 from vadbench.training import stages
 from vadbench.training.stages import TrainingLoop
 
@@ -46,12 +47,6 @@ def build(name: str, kind: str, seed: int = SEED, **settings: object) -> Method:
     return build_method(found, found.Config(**settings), task, seed)
 
 
-def scores_alone(method, video):
-    """Return the scores of a video as the harness makes them."""
-    (scores,) = score_videos(method, [[video]])
-    return scores.anomaly, scores.classes
-
-
 def drawing_judge(method: Method) -> float:
     """Judge weights by something that they decide, and draw, which must not be noticed."""
     torch.rand(3)
@@ -60,7 +55,7 @@ def drawing_judge(method: Method) -> float:
 
 def loop_in(folder: Path, **options) -> TrainingLoop:
     """Return a loop that scores as a run does."""
-    return TrainingLoop(SEED, folder, scorer=scores_alone, **options)
+    return TrainingLoop(SEED, folder, scorer=partial(score_alone, precision="fp32"), **options)
 
 
 def pausing(step, seconds):

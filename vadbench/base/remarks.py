@@ -60,6 +60,14 @@ class Remarks:
         kept = first < end
         return Remarks(first[kept] - start, end[kept] - start, self.which[kept], self.texts)
 
+    def on_each(self, rows: int) -> list[list[str]]:
+        """Return the texts on each of the rows of the video."""
+        texts: list[list[str]] = [[] for _ in range(rows)]
+        for first, end, which in zip(self.first.tolist(), self.end.tolist(), self.which.tolist(), strict=True):
+            for row in range(first, end):
+                texts[row].append(self.texts[which])
+        return texts
+
     @classmethod
     def joined(cls, parts: Sequence[Remarks], rows: Sequence[int]) -> Remarks:
         """Return the remarks on neighbouring parts of a video with so many rows each."""

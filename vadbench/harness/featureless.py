@@ -15,7 +15,7 @@ from vadbench.data.media import declared_frames, source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule
-from vadbench.features.extraction import Mismatch
+from vadbench.features.extracted import Mismatch
 from vadbench.harness.fitness import FitCheck, have_files, video_counts
 from vadbench.harness.frame_counts import count_frames, is_there
 from vadbench.harness.participants import every_video, participants, require_present

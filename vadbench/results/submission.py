@@ -67,7 +67,8 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             continue
         if record.status != "finished":
             reason = cut(last_line(record.error or "no reason given"), 200)
-            yield path, f"the run failed: {reason}; run it again"
+            what = "failed" if record.status == "failed" else "was stopped"
+            yield path, f"the run {what}: {reason}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:
@@ -214,9 +215,9 @@ def _score_problems(folder: Path, record: RunRecord) -> Iterator[str]:
         yield f"{SCORES}: {error}"
         return
     yield from _cost_problems(split, record)
-    for scores in split.scores:
-        for text in scores.remarks.texts if scores.remarks is not None else ():
-            yield from (f"{REMARKS}: {finding}" for finding in _private_texts(text, f"a remark on {scores.name}"))
+    said = {text: s.name for s in split.scores if s.remarks is not None for text in s.remarks.texts}
+    for text, name in said.items():
+        yield from (f"{REMARKS}: {finding}" for finding in _private_texts(text, f"a remark on {name}"))
     for name in sorted(again.keys() | record.metrics.keys()):
         if name not in record.metrics or name not in again:
             has, lacks = ("the scores", "the record") if name in again else ("the record", "the scores")

@@ -31,7 +31,6 @@ def gradients(subject: TestedMethod) -> str:
     if subject.recipe is None:
         raise SkipTest("the method is not trained")
     method = subject.build(0)
-    subject.prepare(method)
     trainable = {name: p for name, p in method.named_parameters() if p.requires_grad}
     require(
         bool(trainable),
@@ -56,7 +55,7 @@ def gradients(subject: TestedMethod) -> str:
     for name, parameter in trainable.items():
         watch(name, parameter)
     terms = _watch_terms(method)
-    subject.fit(method, subject.recipe, 0)
+    subject.fit(method, 0)
     wide = [name for name, shape in terms.items() if shape]
     require(not wide, f"loss {_named(wide)} is {terms.get(wide[0] if wide else '')}", "give each term as a scalar")
     infinite = [n for n, size in seen.items() if not np.isfinite(size)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,14 @@ from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip, load_clip
 from vadbench.dataset import ClassTable
+from vadbench.harness.training import score_alone
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
 from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.testing.training_ground import TrainingGround
 from vadbench.training.batches import weak_labels
 from vadbench.training.loop import arithmetic
-from vadbench.training.stages import TrainingLoop
+from vadbench.training.stages import MAIN, TrainingLoop
 
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
@@ -40,6 +42,16 @@ NOISE = 0.05
 """Deviation of each value of a row from the class's text feature, which has length 1."""
 LENGTH = 10.0
 """Length of a row as a vector, about that of OpenAI's CLIPs."""
+
+
+class _ShortLoop(TrainingLoop):
+    """A loop whose stages have a few epochs."""
+
+    def run(
+        self, method: Method, videos: Sequence[TrainingVideo], recipe: Recipe, stage: str = MAIN, **options: Any
+    ) -> None:
+        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
+        super().run(method, videos, short, stage, **options)
 
 
 class TestedMethod:
@@ -106,15 +118,10 @@ class TestedMethod:
         return build_method(self.kind, self.config, task, seed)
 
     def train(self, seed: int) -> Method:
-        """Build and prepare a new method and, if it has a recipe, train it for a few epochs on generated videos."""
+        """Build a new method and fit it to generated videos, for a few epochs where it has a recipe."""
         method = self.build(seed)
-        self.prepare(method)
-        if self.recipe is not None:
-            self.fit(method, self.recipe, seed)
+        self.fit(method, seed)
         return method.eval()
-
-    def prepare(self, method: Method) -> None:
-        method.prepare(TrainingData(self.samples, self.classes))
 
     def fitted(self, videos: Sequence[TrainingVideo]) -> Method:
         """Return a new method after its ``fit`` on some videos, without a recipe that would train it."""
@@ -123,10 +130,14 @@ class TestedMethod:
             method.fit(TrainingData(videos, self.classes), TrainingLoop(0, Path(folder)))
         return method
 
-    def fit(self, method: Method, recipe: Recipe, seed: int) -> None:
-        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
+    def fit(self, method: Method, seed: int) -> None:
+        """Fit a method to generated videos."""
+        data = TrainingData(self.samples, self.classes)
+        if self.config.needs().supervision == "one-class":
+            data = TrainingData(data.normal, self.classes)
+        precision = self.recipe.precision if self.recipe else "fp32"
         with tempfile.TemporaryDirectory() as folder:
-            TrainingLoop(seed, Path(folder)).run(method, self.samples, short)
+            method.fit(data, _ShortLoop(seed, Path(folder), scorer=partial(score_alone, precision=precision)))
 
     @cached_property
     def samples(self) -> list[TrainingVideo]:

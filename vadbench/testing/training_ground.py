@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vadbench.base.locations import cache_root, find_data_root
 from vadbench.base.method_config import MethodConfig
@@ -68,7 +67,7 @@ class TrainingGround:
         )
         return Experiment(
             method_name=self.name,
-            method=self.kind,
+            load_method=lambda: self.kind,
             version=self.config.version,
             config=self.config,
             dataset=dataset,
@@ -76,7 +75,7 @@ class TrainingGround:
             clip=self._clip,
             protocol=rules,
             changed=(),
-            device=torch.device("cpu"),
+            device_name="cpu",
             out=Path(),
         )
 
