@@ -72,9 +72,8 @@ def _without_inputs(config: MethodConfig, facts: Facts) -> str:
     if missing:
         reads, there = ", ".join(needs.streams), ", ".join(facts.streams or ()) or "none"
         # Of one's own videos there are CLIP's rows alone.
-        advice = (
-            f"give features of {missing[0]} (--features {missing[0]}=DIR)" if facts.dataset else "use another method"
-        )
+        given = f"give features of {missing[0]} (--features {missing[0]}=DIR)"
+        advice = "use another method" if facts.truth is False else given
         return f"it reads the streams {reads} with these settings, found {there}; {advice}"
     if needs.frames and facts.files is False:
         return "it decodes the videos, and no file of them is here; name their folder with --data-root DIR"
