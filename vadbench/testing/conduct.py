@@ -127,7 +127,7 @@ def fits(subject: TestedMethod) -> str:
         HOME,
         table,
         splits=("train", "test"),
-        videos={(s, k): 20 for s in ("train", "test") for k in ("normal", "abnormal")},  # type: ignore[misc]
+        videos={(s, k): 20 for s in ("train", "test") for k in ("normal", "abnormal")},
         streams=streams,
         files=True,
         text=True,

@@ -22,8 +22,8 @@ ROUNDING = 1e-5
 share."""
 ALMOST = 1e-7
 """How far the rows of a near-tie are apart, as a share: about the last bit of a float32."""
-TIED = 300
-"""Rows of a video full of near-ties."""
+TIED, TIE = 300, 113
+"""Rows of a video full of near-ties, and of each tie: no usual share of the rows ends with one."""
 WINDOW = 61
 """Minimum rows of the windows in which a long video is scored to check a method's reach."""
 CUT = 40
@@ -80,7 +80,7 @@ def near_ties(subject: TestedMethod) -> VideoInput:
     video = subject.footage.video(length, subject.classes.abnormal[0], 2000, "video-of-ties")
 
     def tied(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        repeated = rows[..., np.arange(rows.shape[-2]) // 30 * 30, :]
+        repeated = rows[..., np.arange(rows.shape[-2]) // TIE * TIE, :]
         change = np.random.default_rng(5).normal(0, ALMOST, repeated.shape)
         return np.asarray(repeated * (1 + change), np.float32)
 

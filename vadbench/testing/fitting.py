@@ -106,18 +106,18 @@ def names(subject: TestedMethod) -> str:
     told = [_renamed(s, _told(kind, i), s.name) for i, (s, kind) in enumerate(zip(samples, kinds, strict=True))]
     swapped = [_renamed(s, other.name, s.name) for s, other in zip(samples, told[::-1], strict=True)]
     videos = subject.videos((40, 17, 16))
-    methods, scores = [], []
-    for own, kind in ((told, table.abnormal), (swapped, (table.normal,) * len(table.abnormal))):
-        methods.append(subject.train(0, TrainingData(own, table)))
-        called = [_renamed(v, _told(table.names[kind[i % len(kind)]], i), v.name) for i, v in enumerate(videos)]
-        scores.append(subject.score(methods[0], called))
-    differing = differences(*(m.state_dict() for m in methods))
+    method, other = (subject.train(0, TrainingData(own, table)) for own in (told, swapped))
+    abnormal, normal = (
+        subject.score(method, [_renamed(v, _told(table.names[kind], i), v.name) for i, v in enumerate(videos)])
+        for kind in (table.abnormal[0], table.normal)
+    )
+    differing = differences(method.state_dict(), other.state_dict())
     fix = (
         "use names only to find what belongs to a video, as in batch.keys: they tell the class in many data sets; draw"
         " from video.rng() and keep the videos' order"
     )
     require(not differing, f"with other names of the videos, training ends with other {listed(differing, SHOWN)}", fix)
-    gap, what = furthest(*scores)
+    gap, what = furthest(abnormal, normal)
     require(gap == 0, f"with other names of the videos, {what} differ by {gap:.3g}", fix)
     return (
         f"{len(samples)} training videos and {len(videos)} others under telling names and swapped ones: the same bits"

@@ -105,11 +105,13 @@ def leak(subject: TestedMethod) -> str:
         "training on shuffled labels ends with the same weights: they do not come from the labels",
         "use batch.labels in loss(); what is learnt without them belongs into the settings, or is no training",
     )
-    means = [fmean(v) for v in ([auc(s.scores) for s in shuffled], [subject.ground.untrained_auc(s) for s in SEEDS])]
+    usual = [subject.ground.trained(seed) for seed in SEEDS]
+    trained = [fmean(auc(made.scores) for made in several) for several in (shuffled, usual)]
+    untrained = fmean(subject.ground.untrained_auc(seed) for seed in SEEDS)
     return (
-        f"{told}; with shuffled labels the weights are others, and their AUC is {means[0]:.3f}, untrained"
-        f" {means[1]:.3f}, with the true labels {auc(first.scores):.3f} (means of {len(SEEDS)} seeds; one that stays"
-        " high is won without labels, such as from prompts or from rows that stand out)"
+        f"{told}; with shuffled labels the weights are others, and their AUC is {trained[0]:.3f},"
+        f" untrained {untrained:.3f}, with the true labels {trained[1]:.3f} (means of {len(SEEDS)} seeds; what stays"
+        " above chance is won without labels, such as from prompts or from rows that stand out)"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -75,7 +75,7 @@ def gradients(subject: TestedMethod) -> str:
     return f"{len(trainable)} trainable parameters, loss of {', '.join(terms)}"
 
 
-def _require_grouped(method: Method, subject: TestedMethod, trainable: dict[str, Tensor]) -> None:
+def _require_grouped(method: Method, subject: TestedMethod, trainable: Mapping[str, Tensor]) -> None:
     """Raise if a parameter is trained by no optimiser, or by two."""
     assert subject.recipe is not None
     own = method.optimisers(subject.recipe)
@@ -124,7 +124,7 @@ def checkpoint(subject: TestedMethod) -> str:
         "CLIP's text tower is a module of the method, so every checkpoint has a copy",
         "call self.task.text where it is needed and do not store it on self",
     )
-    method, fresh = subject.trained, subject.build(1)
+    method, fresh = subject.trained, subject.build(1, run=0)
     state = method.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         write_tensors(Path(folder) / CHECKPOINT, state)
@@ -190,8 +190,8 @@ def vocabulary(subject: TestedMethod) -> str:
             "make what belongs to classes of task.classes, in the constructor",
         )
     back = subject.score(other.retarget(own), videos)
-    for what, scores in (("after it", subject.score(method, videos)), ("back under its own classes", back)):
-        gap, which = furthest(before, scores)
+    for what, again in (("after it", subject.score(method, videos)), ("back under its own classes", back)):
+        gap, which = furthest(before, again)
         require(
             gap == 0,
             f"{what}, {which} differ by {gap:.3g} from those before retarget()",

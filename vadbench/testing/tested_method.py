@@ -151,17 +151,26 @@ class TestedMethod:
         """Method after a short training under seed 0, only for scoring."""
         return self.train(0)
 
-    def build(self, seed: int, widths: Mapping[str, int] | None = None) -> Method:
-        """Build a new method on the CPU, its parameters drawn under ``seed``.
+    def build(self, seed: int, widths: Mapping[str, int] | None = None, run: int | None = None) -> Method:
+        """Build a new method on the CPU.
 
         Args:
-            seed: of the run.
+            seed: its parameters are drawn under it.
             widths: of its streams, where they are not the usual ones.
+            run: seed of the run, where that is another.
         """
         dims = self.widths if widths is None else widths
         spacings = {name: own.spacing for name, own in self.footage.video(1, self.classes.normal, 0).streams.items()}
         cache = self._cache if self.needs.writes else None
-        task = Task(self.classes, dims, torch.device("cpu"), self._load_text, spacings=spacings, cache=cache, seed=seed)
+        task = Task(
+            self.classes,
+            dims,
+            torch.device("cpu"),
+            self._load_text,
+            spacings=spacings,
+            cache=cache,
+            seed=seed if run is None else run,
+        )
         return build_method(self.kind, self.config, task, seed)
 
     def _load_text(self) -> TextTower:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.base.spacing import rows_of
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
-from vadbench.dataset import Dataset
+from vadbench.dataset import Dataset, Segment
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.featureless import provide_without_features
@@ -133,9 +133,9 @@ class TrainingGround:
     def trained_again(self, seed: int) -> Trained:
         """Return the training under a seed once more, the annotations of the test videos having changed places."""
         provision = self.experiment.provision
-        test = provision.videos["test"]
+        test, frames = provision.videos["test"], provision.frames
         moved = [
-            replace(v, labels=other.labels, segments=other.segments, binary=other.binary)
+            replace(v, labels=other.labels, segments=_within(other.segments, frames[v.name]))
             for v, other in zip(test, test[::-1], strict=True)
         ]
         return self._run(replace(provision, videos={**provision.videos, "test": moved}), seed)
@@ -176,6 +176,11 @@ class TrainingGround:
                 np.save(folder / f"{video.name}.npy", rows)
             write_text(folder / STREAM_FILE, f"spacing = '{SPACING}f'\nencoder = 'noise'\n")
         return {name: GivenStream(folder) for name, folder in folders.items()}
+
+
+def _within(segments: Sequence[Segment], frames: int) -> tuple[Segment, ...]:
+    """Return the parts of segments that are inside a video of some frames."""
+    return tuple(replace(s, end=min(s.end, frames)) for s in segments if s.start < frames)
 
 
 def auc(split: ScoredSplit) -> float:
