@@ -29,8 +29,9 @@ from tabulate import tabulate
 from vadbench.base.files import read_json, write_json, write_text
 from vadbench.base.locations import cache_root
 from vadbench.clip import ClipSource, load_clip
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import Experiment, open_experiment

@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 
 from places import ROOT
+from vadbench import method
 from vadbench.base.config import field_descriptions
+from vadbench.base.method_config import Recipe, Rows
+from vadbench.base.naming import written
 from vadbench.cli import cli
 from vadbench.data.media import write_video
 from vadbench.dataset import Dataset
@@ -130,6 +133,18 @@ def test_every_command_is_in_the_reference(built):
 
 def test_every_hook_is_documented(built):
     assert all(hook in built["api"] for hook, _ in HOOKS.values())
+
+
+def test_what_a_method_is_given_gives_and_says_is_documented(site):
+    page = (site / "api.html").read_text(encoding="utf-8")
+    documented = {name.rpartition(".")[2] for name in re.findall(r'<dt class="sig[^>]*id="(vadbench\.[\w.]+)"', page)}
+    assert documented >= set(method.__all__) - {"build_method", "require_trainable"}
+    assert documented >= {"Needs", "Facts", "Rows", "GroupRecipe", "TextTower", "StreamInput", "TrainingVideo"}
+    assert documented >= {"prompt_words", "abnormal", "words", "CachedText", "in_chunks", "drawn_sample", "top_mean"}
+    text = words(html.unescape(page)).replace("…", "...")
+    for settings in (Rows, Recipe):
+        for name, field in settings.model_fields.items():
+            assert f"{name} ({written(field.get_default())}): {words(field.description)}" in text, name
 
 
 @pytest.mark.parametrize("name", sorted(installed().specs("method")))

@@ -173,6 +173,9 @@ class VideoInput:
     def frames(self, every: int = 1) -> Iterator[TimedFrame]:
         """Decode the frames of the rows, every so many of them, anew at every call; one is in memory at a time.
 
+        A frame belongs to row ``frame.number // video.stride - video.first_row``. Of those asked for a row may have
+        none, where ``every`` is above ``stride``.
+
         Raises:
             PluginError: there is no video file.
             DataError: the file is damaged; names the frame.

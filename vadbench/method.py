@@ -1,7 +1,9 @@
 """The base class of method plugins: what it is told of its task, what it implements and what it returns.
 
 The harness owns data, seeds, the training loop, devices and checkpoints; a method owns its layers, its losses and how
-rows become scores. What it is given is in :mod:`vadbench.inputs`.
+rows become scores. What it is given is in :mod:`vadbench.inputs`, what it gives in :mod:`vadbench.outputs`. Which
+streams it reads, whether it decodes frames and what it learns from is said by its settings, in
+:meth:`vadbench.base.method_config.MethodConfig.needs`. docs/kinds-of-methods.md has a working example of each kind.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vadbench.base.errors import ConfigError, FeatureError, PluginError
+from vadbench.base.errors import FeatureError, PluginError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.needs import CLIP_STREAM
 from vadbench.dataset import ClassTable
@@ -39,7 +41,6 @@ __all__ = [
     "TrainingData",
     "VideoInput",
     "build_method",
-    "require_trainable",
 ]
 
 
@@ -236,16 +237,11 @@ class Method(nn.Module):
 
         Called only where its settings say ``open_vocabulary``.
         """
+        own = self.task
         task = Task(
-            classes,
-            self.task.dims,
-            self.task.device,
-            lambda: self.task.text,
-            spacings=self.task.spacings,
-            cache=self.task.cache,
-            seed=self.task.seed,
+            classes, own.dims, own.device, lambda: own.text, spacings=own.spacings, cache=own.cache, seed=own.seed
         )
-        other = build_method(type(self), self.config, task, self.task.seed)
+        other = build_method(type(self), self.config, task, own.seed)
         state = self.state_dict()
         other.resize({name: value.shape for name, value in state.items()})
         other.load_state_dict(state)
@@ -300,13 +296,3 @@ def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int
     # CUDA draws other numbers than the CPU; building on the CPU gives every device the same start.
     torch.manual_seed(seed)
     return kind(config, task).to(task.device)
-
-
-def require_trainable(name: str, method: type[Method], config: MethodConfig) -> None:
-    """Raise if a method with a recipe has no loss.
-
-    Raises:
-        ConfigError: it has a recipe and no loss; a training-free method was given settings of ``recipe``.
-    """
-    if config.recipe is not None and method.loss is Method.loss:
-        raise ConfigError(f"'{name}' is not trained: it has no loss that a recipe would be for; leave recipe out")

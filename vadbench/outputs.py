@@ -27,7 +27,7 @@ class Scores:
             method has its own way to one. They are kept; no metric reads them.
         extras: values ``(rows,)`` by name to keep beside the scores; nothing is measured on them.
         costs: what the video cost, by name, such as ``{"calls": 12, "tokens": 3400}``.
-        remarks: remarks in words on rows.
+        remarks: remarks in words on rows; of a method that makes any, empty ones where there is nothing to say.
     """
 
     anomaly: Tensor

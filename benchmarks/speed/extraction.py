@@ -25,8 +25,9 @@ from vadbench.clip import CROPS, Clip, ClipSource, load_clip
 from vadbench.data.media import Frame, write_video
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.harness import environment
 
 HEIGHT, WIDTH, FPS = 240, 320, 25

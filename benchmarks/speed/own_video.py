@@ -26,7 +26,8 @@ from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.harness import environment
 from vadbench.method import Task
 from vadbench.plugins.registry import installed

@@ -14,11 +14,12 @@ from vadbench.base.config import resolve
 from vadbench.base.errors import StorageError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import silent
+from vadbench.benchmarks.availability import in_words_of_bench
 from vadbench.benchmarks.engines import LostTask
 from vadbench.benchmarks.engines.local import LocalEngine
 from vadbench.benchmarks.grid import CellOutcome, CellTask, run_cells
 from vadbench.benchmarks.parser import assignments, open_benchmark, protocol_changes
-from vadbench.benchmarks.state import CellState, Site, in_words_of_bench, look, with_trainings
+from vadbench.benchmarks.state import CellState, Site, look, with_trainings
 from vadbench.plugins.hookspecs import MethodSpec
 from vadbench.plugins.registry import Plugin, Registry
 
@@ -149,7 +150,12 @@ UNREACHED = {
         "--from evaluates a finished training",  # nor any of these
     },
     "vadbench/harness/experiment.py": {"--features-layout is the layout"},  # bench says so itself
-    "vadbench/harness/given_features.py": {"is of the first stream, whose layout"},  # bench has no --spacing
+    "vadbench/harness/given_features.py": {
+        "is of the first stream, whose layout",  # bench has no --spacing
+        "reads no features with these settings",  # bench gives none to a method that reads none
+    },
+    "vadbench/harness/import_checkpoint.py": {"name with --dataset the one that"},  # import-checkpoint alone says so
+    "vadbench/training/workers.py": {"train with --workers 0"},  # which run alone has
     "vadbench/harness/streams.py": {"contradicts X, whose rows"},
     "vadbench/harness/fitness.py": {
         "evaluate that training here (--from RUN)",  # a column's "train"

@@ -11,8 +11,7 @@ from places import PLUGIN
 from stores import append
 from vadbench.clip import load_clip
 from vadbench.data.media import source_id
-from vadbench.features.encoders import clip_fingerprint
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.store import StoreWriter
 
 FRAMES = 6

@@ -14,7 +14,7 @@ from extraction import LENGTHS, content, extract
 from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.data.media import declared_frames, lazy_frames, read_frames, write_video
 from vadbench.dataset import Video
-from vadbench.features.encoders import clip_fingerprint
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.pooling import pool_rows
 from vadbench.features.store import FeatureStore
 
@@ -201,7 +201,8 @@ from pathlib import Path
 import torch
 from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.dataset import Video
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.extraction import extract_features
 
 weights, folder, whole, torn, crops, workers = sys.argv[1:]

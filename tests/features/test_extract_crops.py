@@ -17,7 +17,7 @@ from vadbench.base.errors import StorageError
 from vadbench.clip import CROPS
 from vadbench.data.media import read_frames
 from vadbench.dataset import Video
-from vadbench.features.encoders import clip_fingerprint
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.pooling import pool_rows
 from vadbench.features.store import FeatureStore
 

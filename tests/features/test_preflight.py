@@ -122,7 +122,10 @@ def test_the_verdict_follows_the_cosine_with_the_class_names(tmp_path, text, ver
         return torch.tensor([text] * len(words))
 
     big = dataclasses.replace(
-        load_clip(), name="ViT-B-16-quickgelu", source=ClipSource("ViT-B-16-quickgelu", "openai"), text=tower
+        load_clip(),
+        name="ViT-B-16-quickgelu",
+        source=ClipSource("ViT-B-16-quickgelu", "openai"),
+        towers=lambda: (None, tower),
     )
     found = preflight(source.folder, [source.sample("v")], big, CLASSES)
     assert (found.clip, found.verdict) == ("ViT-B-16-quickgelu", verdict)

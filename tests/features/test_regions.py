@@ -21,9 +21,9 @@ from vadbench.data.media import read_frames, write_video
 from vadbench.dataset import Video
 from vadbench.features.boxes import COLUMNS, Boxes
 from vadbench.features.detector import Detector
-from vadbench.features.encoders import FrameEncoder, RegionEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder, RegionEncoder
 from vadbench.features.extraction import extract_features
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.pooling import can_serve
 from vadbench.features.regions import REGIONS, SLOTS
 from vadbench.features.store import FeatureStore
@@ -217,7 +217,8 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import Video
 from vadbench.features.boxes import Boxes
 from vadbench.features.detector import Detector
-from vadbench.features.encoders import RegionEncoder, clip_fingerprint
+from vadbench.features.encoders import RegionEncoder
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.extraction import extract_features
 folder, store, regions = map(Path, sys.argv[1:])
 videos = [Video(p.stem, (), p) for p in sorted(folder.glob("*.mp4"))]

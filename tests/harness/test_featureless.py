@@ -128,8 +128,8 @@ def test_what_comes_after_a_run_says_that_there_are_no_features(run, vadbench, t
     for words in ("Features none (family frames)", "Features none (family none)", "oracles: not comparable"):
         assert words in board
     assert "Never ranked." in board and "| oracle | oracle |" in board
-    (tmp_path / "page").mkdir()
-    vadbench("report", *(r["folder"] for r in records), "--out", tmp_path / "page" / "r.html")
+    vadbench("report", *(r["folder"] for r in records), "--output", tmp_path / "page.html")
+    assert "none, it decodes the videos" in (tmp_path / "page.html").read_text()
     compared = vadbench("compare", records[0]["folder"], records[3]["folder"]).err
     assert "CLIPs differ" in compared and "features differ" in compared
 

@@ -1,4 +1,4 @@
-"""A causal method: the score of a row depends on the rows before it and on one row after it, its declared look-ahead."""
+"""A causal method: a score depends on the rows before its own and on one row after it, its declared look-ahead."""
 
 import torch
 

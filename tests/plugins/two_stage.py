@@ -4,7 +4,6 @@ The first stage is a linear MIL. What it thinks of every training row is kept, a
 rows with these labels. The view has the numbers of the rows that it drew, by which the loss finds their labels.
 """
 
-import time
 from functools import partial
 
 import numpy as np
@@ -21,7 +20,6 @@ from vadbench.method import Method, Scores
 class Config(MethodConfig):
     width: int = Field(8, description="rows of a video in a sample")
     refine: Recipe = Recipe(epochs=6, batch_size=4, learning_rate=0.02)
-    pause: float = Field(0.0, description="seconds to wait in each step, for tests that kill it")
     recipe: Recipe = Recipe(epochs=6, batch_size=4, learning_rate=0.02)
 
 
@@ -53,7 +51,6 @@ class TwoStage(Method):
         return {"rows": video.rows[rng.integers(video.row_count, size=self.config.width)]}
 
     def loss(self, batch):
-        time.sleep(self.config.pause)
         logits = self.first(nn.functional.dropout(batch.views["rows"], 0.1))[..., 0].amax(1)
         return {"mil": cross_entropy(logits, 1 - batch.labels[:, self.task.classes.normal])}
 
@@ -62,7 +59,6 @@ class TwoStage(Method):
         return {"rows": video.rows[index], "index": index}
 
     def refine(self, pseudo, batch):
-        time.sleep(self.config.pause)
         index = batch.views["index"].cpu().numpy()
         labels = np.stack([pseudo[key][own] for key, own in zip(batch.keys, index, strict=True)])
         logits = self.second(nn.functional.dropout(batch.views["rows"], 0.1))[..., 0]

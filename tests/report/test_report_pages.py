@@ -8,19 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from report_pages import find, point, press, readout, texts
+from report_pages import HOSTILE, find, point, press, readout, texts
 from vadbench.metrics.measurement import measure
-
-HOSTILE = (
-    "</script><script>window.hacked = 1</script>",
-    "<img src=x onerror='window.hacked = 1'>",
-    '"><svg onload="window.hacked = 1">',
-    "' onfocus='window.hacked=1' autofocus='",
-    "אבג \u202etxt.exe",
-    "javascript:window.hacked=1//\u2028\u2029",
-    "w" * 300,
-    "${window.hacked = 1}{{7*7}}&lt;b&gt;\\u003cscript>",
-)
 
 
 def test_the_figures_are_those_of_the_record(make_split, keep, page, browser):

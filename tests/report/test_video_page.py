@@ -1,12 +1,13 @@
 """The page of one scored video in a real browser."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from vadbench.watch.events import Event
-from vadbench.watch.pipeline import Thumbnail
+from vadbench.watch.timeline import Thumbnail
 from vadbench.watch.video_page import video_page
 
 NAME = '<img src=x onerror=alert(1)> "שלום" </title><script>document.title="run"</script>'
@@ -38,6 +39,16 @@ def test_names_are_text_and_nothing_runs(opened):
     assert cells == ["1:01.0", "1:02.5", "1:01.5", "0.900", "0.700", NAME, ""]
     widths = page.execute_script("return [...document.images].map((image) => image.naturalWidth)")
     assert widths == [1100, 192, 192], "every picture is there"
+
+
+def test_remarks_are_a_column_of_text(browser, tmp_path):
+    events = [replace(EVENTS[0], remarks=(NAME, "runs")), replace(EVENTS[1], remarks=())]
+    (tmp_path / "page.html").write_text(video_page("v", {}, [], events, b"", {}), encoding="utf-8")
+    page = browser(tmp_path / "page.html", drawn=False)
+    assert [head.text for head in page.find_elements("css selector", "thead th")][-2:] == ["remarks", "peak frame"]
+    cells = [cell.text for cell in page.find_elements("css selector", "tbody td:nth-child(7)")]
+    assert cells == [f"{NAME}\nruns", ""]
+    assert not page.find_elements("css selector", "script, img[onerror]")
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -19,8 +19,9 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.data.media import write_video
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.crops import joining
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
@@ -129,9 +130,9 @@ def own_scores(method, source, name, sizes=(7,), follow=False, clip=None):
 
     scorer = Scorer("it", method.eval(), clip, source.fingerprint, "fp32", 0.5, "", "")
     parts = list(score_rows(bits(), scorer, follow, Stopwatch()))
-    assert [first for first, _, _ in parts] == list(np.cumsum([0, *(len(a) for _, a, _ in parts)]))[:-1]
-    classes = None if parts[0][2] is None else np.concatenate([c for _, _, c in parts])
-    return np.concatenate([a for _, a, _ in parts]), classes
+    assert [first for first, _ in parts] == list(np.cumsum([0, *(len(s.anomaly) for _, s in parts)]))[:-1]
+    classes = None if parts[0][1].classes is None else np.concatenate([s.classes for _, s in parts])
+    return np.concatenate([s.anomaly for _, s in parts]), classes
 
 
 # The rule.
@@ -345,7 +346,7 @@ from pathlib import Path
 import numpy as np, torch
 from test_windows import Drawn, Sees, run_scores
 from vadbench.clip import ClipSource, load_clip
-from vadbench.features.encoders import clip_fingerprint
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.method import Reach, Scores
 
 peak, ended = 0, threading.Event()

@@ -2,8 +2,9 @@
 
 from vadbench.base.types import silent
 from vadbench.features.decoding import WORKERS
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 
 LENGTHS = {"a": 37, "b": 5, "c": 16, "d": 1, "e": 50}
 

@@ -2,6 +2,17 @@
 
 import re
 
+HOSTILE = (
+    "</script><script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>",
+    '"><svg onload="window.hacked = 1">',
+    "' onfocus='window.hacked=1' autofocus='",
+    "אבג \u202etxt.exe",
+    "javascript:window.hacked=1//\u2028\u2029",
+    "w" * 300,
+    "${window.hacked = 1}{{7*7}}&lt;b&gt;\\u003cscript>",
+)
+
 
 def texts(browser, selector):
     return browser.execute_script(

@@ -4,6 +4,8 @@
 """
 
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,10 @@ from method_inputs import labelled
 from places import KINDS
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.dataset import ClassTable, VideoClass
+from vadbench.harness.training import score_alone
 from vadbench.inputs import TrainingData
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import import_scratch
-from vadbench.scoring.scoring import score_videos
 from vadbench.training import stages
 from vadbench.training.stages import TrainingLoop
 
@@ -45,12 +47,6 @@ def build(name: str, kind: str, seed: int = SEED, **settings: object) -> Method:
     return build_method(found, found.Config(**settings), task, seed)
 
 
-def scores_alone(method, video):
-    """Return the scores of a video as the harness makes them."""
-    (scores,) = score_videos(method, [[video]])
-    return scores.anomaly, scores.classes
-
-
 def drawing_judge(method: Method) -> float:
     """Judge weights by something that they decide, and draw, which must not be noticed."""
     torch.rand(3)
@@ -59,13 +55,24 @@ def drawing_judge(method: Method) -> float:
 
 def loop_in(folder: Path, **options) -> TrainingLoop:
     """Return a loop that scores as a run does."""
-    return TrainingLoop(SEED, folder, scorer=scores_alone, **options)
+    return TrainingLoop(SEED, folder, scorer=partial(score_alone, precision="fp32"), **options)
+
+
+def pausing(step, seconds):
+    """Return a function that waits before it does the same."""
+
+    def call(*arguments):
+        time.sleep(seconds)
+        return step(*arguments)
+
+    return call
 
 
 if __name__ == "__main__":
     stages.SAVE_SECONDS = 0.0
     place = Path(sys.argv[1])
-    trained = build("two_stage", "TwoStage", pause=float(sys.argv[2]))
+    trained = build("two_stage", "TwoStage")
+    trained.loss, trained.refine = (pausing(step, float(sys.argv[2])) for step in (trained.loss, trained.refine))
     with torch_draws(torch.device("cpu"), Purpose.SCORE, 1):  # whatever the process drew before
         trained.fit(training_videos(), loop_in(place, judge=drawing_judge))
     save_file(trained.state_dict(), place / WEIGHTS)

@@ -95,3 +95,14 @@ def test_a_curve_keeps_every_peak_in_bounded_space(scores, size):
     each = 2 ** max(0, int(np.ceil(np.log2(len(scores) / size))))
     assert curve.times == list(range(0, len(scores), each))
     assert curve.scores == [max(np.float32(scores[i : i + each])) for i in range(0, len(scores), each)]
+
+
+def test_an_event_has_the_first_different_remarks_on_its_rows_that_reach_the_threshold():
+    said = [["before"], ["a man", "runs"], ["in the gap"], ["a man"], ["w" * 400], *([str(i)] for i in range(20))]
+    scores = np.array([0, 1, 0, *[1] * 22], np.float32)
+    rows = StreamedRows(0, np.arange(25) * 0.5, scores, None, said)
+    finder = EventFinder(0.5, TABLE, 4)
+    (event,) = [*finder.add(rows), *finder.finish(12.5, 100)]
+    assert event.remarks == ("a man", "runs", "w" * 297 + "...", *map(str, range(7)))
+    assert event.to_dict()["remarks"].startswith("a man; runs; www")
+    assert "remarks" not in found([1], 0.5)[0].to_dict()

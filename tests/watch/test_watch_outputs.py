@@ -174,3 +174,28 @@ def test_an_annotated_video_never_replaces_the_one_that_was_scored(tmp_path, sam
     with pytest.raises(ConfigError, match="is the video that was scored; write the annotated one to another file"):
         annotate(Reader(source), tmp_path / "x" / "scores.csv", curve, [], 0.5, tmp_path / same)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_remarks_are_a_column_of_rows_and_events_where_the_method_gives_any(tmp_path, form):
+    said = [["=1+1", "a\nb"], [], ["x" * 20_000]]
+    part = StreamedRows(0, np.arange(3.0), np.ones(3, np.float32), None, said)
+    event = Event(0.0, 3.0, 0, 3, 1.0, 0.0, 0, 1.0, "", ("=1+1", "a\nb"))
+    with VideoFolder(tmp_path / "x", TABLE, 1, form) as folder:
+        folder.add(part)
+        folder.add_events([event])
+    with open(tmp_path / "x" / "scores.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    texts = ["=1+1; a\nb", "", "x" * 9997 + "..."]
+    # A spreadsheet takes no remark for a formula.
+    assert [row["remarks"] for row in table] == ["'=1+1; a b", *texts[1:]]
+    assert [score for *_, score in read_scores(tmp_path / "x" / "scores.csv")] == [1, 1, 1]
+    with open(tmp_path / "x" / "events.csv", newline="") as file:
+        assert [row["remarks"] for row in csv.DictReader(file)] == ["'=1+1; a b"]
+    if form == "json":
+        other = json.loads((tmp_path / "x" / "scores.json").read_text())
+    else:
+        import pandas as pd
+
+        other = pd.read_parquet(tmp_path / "x" / "scores.parquet").to_dict("records")
+    assert [row["remarks"] for row in other] == texts

@@ -13,8 +13,9 @@ from method_inputs import as_videos
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.store import FeatureStore
 from vadbench.method import Method, Reach, Scores, Task
 from vadbench.plugins.registry import installed
@@ -77,9 +78,9 @@ def in_bits(rows, sizes):
 
 def collected(scorer, rows, sizes, follow=True):
     parts = list(score_rows(in_bits(rows, sizes), scorer, follow, Stopwatch()))
-    assert [first for first, _, _ in parts] == list(np.cumsum([0, *(len(a) for _, a, _ in parts)]))[:-1]
-    classes = None if parts[0][2] is None else np.concatenate([c for _, _, c in parts])
-    return np.concatenate([a for _, a, _ in parts]), classes
+    assert [first for first, _ in parts] == list(np.cumsum([0, *(len(s.anomaly) for _, s in parts)]))[:-1]
+    classes = None if parts[0][1].classes is None else np.concatenate([s.classes for _, s in parts])
+    return np.concatenate([s.anomaly for _, s in parts]), classes
 
 
 CHUNKED = [

@@ -37,10 +37,12 @@ class ClassTable:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Official names, in the order of the ids."""
         return tuple(c.name for c in self.classes)
 
     @property
     def words(self) -> tuple[str, ...]:
+        """Words for prompts, in the order of the ids."""
         return tuple(c.words for c in self.classes)
 
     def prompt_words(self, source: Literal["words", "name"]) -> tuple[str, ...]:

@@ -8,10 +8,12 @@
     +-- DataError            files of a data set: missing, misplaced, contradictory
     |   +-- MediaError       a video that cannot be decoded
     |   +-- FeatureError     features that are absent, damaged or made by another encoder
+    |       +-- NotExtractedError  features that are not made yet, where nothing may be made
     +-- ClipError            CLIP weights that are absent, unsafe or of another architecture
     +-- CheckpointError      a checkpoint that does not fit
     +-- DeviceError          a device that was asked for and is not there
     +-- TrainingError        a training that cannot go on (a loss that is not finite)
+    +-- StoppedError         a run that its method stopped, and that can go on later
     +-- RunError             a run folder that is missing, locked, damaged or of another version
     +-- StorageError         the disk is full or may not be written
     +-- TrackingError        MLflow cannot be reached; the run itself is complete
@@ -73,6 +75,10 @@ class FeatureError(DataError):
     """Features that are absent, damaged, of the wrong width or of another fingerprint."""
 
 
+class NotExtractedError(FeatureError):
+    """Features that are not in the cache yet, where nothing is to be made, as in a dry run."""
+
+
 class ClipError(VadbenchError):
     """CLIP weights that are absent, unsafe to read or of another architecture."""
 
@@ -87,6 +93,13 @@ class DeviceError(VadbenchError):
 
 class TrainingError(VadbenchError):
     """A training that cannot go on."""
+
+
+class StoppedError(VadbenchError):
+    """A run that its method stopped, such as at a limit of what it may cost, and that goes on when it is run again.
+
+    For methods to raise; the run is recorded as stopped, not as failed.
+    """
 
 
 class RunError(VadbenchError):

@@ -20,6 +20,8 @@ SWITCH_VARIABLE = "VADBENCH_MLFLOW"
 SQLITE = "sqlite:///"
 TRAINING_LOG = "training.jsonl"
 """The file of a run folder with a line for each epoch and each look."""
+STAGES = "stages"
+"""Folder of a training with what it needs to go on after an interruption."""
 ARTIFACTS = "mlflow-artifacts"
 """Folder of MLflow's copies of records and plots, beside its database; skipped when looking for run folders."""
 

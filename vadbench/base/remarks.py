@@ -36,7 +36,7 @@ class Remarks:
         starts = [i for i, text in enumerate(texts) if i == 0 or text != texts[i - 1]]
         spans = [
             (first, end, texts[first])
-            for first, end in zip(starts, [*starts[1:], len(texts)], strict=True)
+            for first, end in zip(starts, [*starts, len(texts)][1:], strict=True)
             if texts[first]
         ]
         numbers = {text: i for i, text in enumerate(dict.fromkeys(text for _, _, text in spans))}
@@ -59,6 +59,14 @@ class Remarks:
         first, end = np.maximum(self.first, start), np.minimum(self.end, stop)
         kept = first < end
         return Remarks(first[kept] - start, end[kept] - start, self.which[kept], self.texts)
+
+    def on_each(self, rows: int) -> list[list[str]]:
+        """Return the texts on each of the rows of the video."""
+        texts: list[list[str]] = [[] for _ in range(rows)]
+        for first, end, which in zip(self.first.tolist(), self.end.tolist(), self.which.tolist(), strict=True):
+            for row in range(first, end):
+                texts[row].append(self.texts[which])
+        return texts
 
     @classmethod
     def joined(cls, parts: Sequence[Remarks], rows: Sequence[int]) -> Remarks:

@@ -168,10 +168,9 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     table: TableSpec = benchmark.tables[t]
     row: RowSpec = table.rows[r]
     assert row.method is not None
-    from vadbench.method import require_trainable  # imports torch, as the method does
+    from vadbench.harness.request import require_use_of_recipe
 
     try:
-        method = registry.method(row.method)
         model = registry.method_config(row.method)
     except PluginError:
         return  # reported by the state of its cells
@@ -189,13 +188,9 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     for dataset in dict.fromkeys(c.train or c.dataset for c in table.columns):
         try:
             # The user's environment must not change a benchmark.
-            config = resolve(
-                model,
-                model.dataset_defaults.get(dataset, {}),
-                environment={},
-                assignments=assignments(settings.items()),
-            )
-            require_trainable(row.method, method, config)
+            own = model.dataset_defaults.get(dataset, {})
+            config = resolve(model, own, environment={}, assignments=assignments(settings.items()))
+            require_use_of_recipe(row.method, registry, config, resolve(model, own, environment={}))
             recorded = config.model_dump(mode="json")
             NATIVE.on(dataset, **protocol_changes(settings.items()))
         except ConfigError as error:

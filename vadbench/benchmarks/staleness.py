@@ -41,6 +41,11 @@ class Today:
     dataset_code: str = ""
     inputs: Mapping[Split, str] = field(default_factory=dict)
 
+    @property
+    def reads_features(self) -> bool:
+        """False if the method is known to read none."""
+        return self.config is None or bool(self.config.needs().streams)
+
     def made(self, record: RunRecord) -> bool:
         """Return whether a record was made with this version, code, configuration and data."""
         code = record.code.get("dataset")

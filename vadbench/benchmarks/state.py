@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
-from pathlib import Path
-from typing import Literal
+from functools import cache, partial
+from typing import TYPE_CHECKING, Literal
 
 from vadbench.base.errors import UnknownNameError, VadbenchError
-from vadbench.base.files import file_stamp
-from vadbench.base.locations import find_data_root
-from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
+from vadbench.base.needs import CLIP_STREAM, StreamFacts
+from vadbench.benchmarks.availability import DataHere, clip_absence, data_here, in_words_of_bench, weights_digest
 from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
-from vadbench.harness.fitness import have_files, misfit, video_counts
+from vadbench.harness.fitness import misfit
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome
 from vadbench.records.record import INCOMPLETE
 
-_IN_FILE = re.compile(
-    r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
-)
-"""Options of ``vadbench run``, with their values, that are entries in a benchmark's file."""
+if TYPE_CHECKING:
+    pass
 
 CellStatus = Literal["done", "to do", "impossible", "failed"]
 
@@ -114,33 +109,6 @@ def usable(site: Site, runs: Iterable[Outcome]) -> list[Outcome]:
     return [r for r in runs if site.allow_incomplete or not any(note.startswith(INCOMPLETE) for note in r.record.notes)]
 
 
-def in_words_of_bench(reason: str, dataset: str = "NAME") -> str:
-    """Return advice on options of ``vadbench run`` reworded for ``vadbench bench``.
-
-    >>> in_words_of_bench("give features of audio (--features audio=DIR)", "tiny")
-    'give features of audio (--features tiny.audio=DIR)'
-
-    >>> in_words_of_bench("name it with --features-layout anomalyclip or vadclip", "tiny")
-    'name it with --features-layout tiny=anomalyclip or vadclip'
-    >>> in_words_of_bench("no crop 'center'; name one with --crop, or --crop mean", "tiny")
-    "no crop 'center'; name one with protocol.crop, or protocol.crop = mean (in the benchmark's file)"
-    """
-    said = reason.replace("--data-root DIR", f"--data-root {dataset}=DIR")
-    said = re.sub(r"--features ([\w-]+)=DIR", rf"--features {dataset}.\1=DIR", said)
-    said = re.sub(r"--features-layout (?=[a-z])", f"--features-layout {dataset}=", said)
-    said = re.sub(r"--features-layout(?! [\w-]+=)", f"--features-layout {dataset}=LAYOUT", said)
-
-    def entry(found: re.Match[str]) -> str:
-        option, value = found.groups()
-        if option == "set":
-            return value or "set"
-        name = option.replace("-", "_") if option.startswith("clip") else f"protocol.{option}"
-        return f"{name} = {value}" if value else name
-
-    said, count = _IN_FILE.subn(entry, said)
-    return f"{said} (in the benchmark's file)" if count else said
-
-
 def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[Outcome]) -> list[CellState]:
     """Return the state of each cell, without running anything.
 
@@ -167,8 +135,8 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             return None, str(error)
 
     @cache
-    def data(dataset: str) -> _Data:
-        return _data(dataset, registry, roots.get(dataset))
+    def data(dataset: str) -> DataHere:
+        return data_here(dataset, registry, roots.get(dataset))
 
     @cache
     def unfit(group: Cell, trained: bool) -> str:
@@ -180,7 +148,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         facts = replace(facts, streams={stream: StreamFacts() for stream in sorted(given)})
         return in_words_of_bench(misfit(here.config, facts, trained), name)
 
-    clip_absent = cache(_clip_absent)
+    clip_absent = cache(clip_absence)
 
     def state(cell: Cell) -> CellState:
         here, broken = now(cell.group)
@@ -195,7 +163,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             or ("" if trained else unfit(cell.training.group, False))
             or unfit(cell.group, cell.training != cell)
             or next(filter(None, (data(name).absent for name in needed)), "")
-            or (clip_absent(cell.clip, cell.clip_weights) if _reads_features(here) else "")
+            or (clip_absent(cell.clip, cell.clip_weights) if here and here.reads_features else "")
         )
         if missing:
             return CellState(cell, "impossible", missing)
@@ -231,71 +199,7 @@ def _made(cell: Cell, now: Today | None, runs: Iterable[Outcome]) -> list[Outcom
         for r in runs
         if (now is None or now.made(r.record))
         and cell.matches(r.record)
-        and (not r.record.clip or _weights_digest(cell) in ("", r.record.clip.get("sha256")))
+        and (not r.record.clip or weights_digest(cell) in ("", r.record.clip.get("sha256")))
         # A benchmark is about training; imported weights of the authors do not count as a seed.
         and not any(n.startswith("weights imported") for n in r.record.notes)
     ]
-
-
-def _weights_digest(cell: Cell) -> str:
-    """Return the digest of the CLIP's weights if they are in a local file, which its name does not identify."""
-    path = Path(cell.clip_weights)
-    return _digest_of(cell.clip, cell.clip_weights, file_stamp(path.stat())) if path.is_file() else ""
-
-
-@lru_cache(maxsize=8)
-def _digest_of(model: str, weights: str, stamp: str) -> str:
-    from vadbench.clip import load_clip
-    from vadbench.harness.clips import clip_source
-
-    try:
-        return load_clip(clip_source(model or None, weights)).weights_sha256
-    except VadbenchError as error:
-        return f"cannot be read: {error}"
-
-
-@dataclass(frozen=True)
-class _Data:
-    """A data set on this machine: what is known of it, and what must be done to have it here, empty if it is."""
-
-    facts: Facts | None = None
-    absent: str = ""
-
-
-def _data(name: str, registry: Registry, root: Path | None) -> _Data:
-    facts = None
-    try:
-        kind = registry.dataset(name)
-        facts = Facts(name, kind.classes, splits=tuple(kind.expected))
-        dataset = kind(find_data_root(name, kind.makes_itself, root))
-        if dataset.makes_itself:
-            return _Data(facts)
-        dataset.prepare()
-        videos = {split: dataset.videos(split) for split in dataset.splits}
-        files = have_files([video for listed in videos.values() for video in listed])
-        for split, listed in videos.items():
-            if not listed:
-                return _Data(facts, f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}")
-    except VadbenchError as error:
-        return _Data(facts, in_words_of_bench(str(error), name))
-    return _Data(replace(facts, videos=video_counts(dataset, videos), files=files))
-
-
-def _reads_features(now: Today | None) -> bool:
-    return now is None or now.config is None or bool(now.config.needs().streams)
-
-
-def _clip_absent(model: str, weights: str) -> str:
-    from vadbench.clip import SMALL, load_clip
-    from vadbench.clip.loading import is_cached
-    from vadbench.harness.clips import clip_source
-
-    source = clip_source(model or None, weights or None)
-    if model == SMALL and not weights:
-        return ""
-    try:
-        if not is_cached(source):
-            load_clip(source)
-    except VadbenchError as error:
-        return in_words_of_bench(str(error))
-    return ""

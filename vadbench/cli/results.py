@@ -29,10 +29,11 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     \b
       vadbench results check results/runs/ucfcrime/two-stage
 
-    FOLDER has run folders at any depth; result.json and scores.npz of each are read. The metrics are computed again
-    from the scores and must agree; they must be finite and in range, the seeds of a method distinct, the protocol one
-    of vadbench's with every change of it named, the features' fingerprint known or marked as unknown, the videos
-    complete or marked as incomplete, the commit recorded, and no text may name a folder or a person.
+    FOLDER has run folders at any depth; result.json, scores.npz and remarks.jsonl of each are read. The metrics are
+    computed again from the scores and must agree; they must be finite and in range, the seeds of a method distinct,
+    the protocol one of vadbench's with every change of it named, the features' fingerprint known or marked as
+    unknown, the videos complete or marked as incomplete, the commit recorded, and no text may name a folder or a
+    person.
 
     With --json the report is a list of objects with: file and finding. CONTRIBUTING.md says how results are submitted.
     """

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import ConfigError, RunError, StorageError, TrackingError, VadbenchError
+from vadbench.base.errors import ConfigError, NotExtractedError, RunError, StorageError, TrackingError, VadbenchError
 from vadbench.base.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, progress_bar
+from vadbench.cli.output import note, print_json, print_results, print_table, progress_bar
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
     from vadbench.harness.experiment import Experiment
+    from vadbench.harness.request import Request
+    from vadbench.plugins.registry import Registry
     from vadbench.records.folders import Outcome
 
 
@@ -81,6 +84,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     help="Processes that read training samples ahead; 0: a thread. Results are the same.",
 )
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
+@click.option("--dry-run", is_flag=True, help="Show what is finished and what is left to do, without doing any of it.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.plugin
 @options.as_json
@@ -92,6 +96,7 @@ def command(
     spacings: tuple[str, ...],
     plugin_files: tuple[Path, ...],
     as_json: bool,
+    dry_run: bool,
     **request: Any,
 ) -> None:
     """Train and evaluate a method on a data set.
@@ -102,6 +107,7 @@ def command(
       vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
       vadbench run -m anomalyclip -d ucfcrime --features UCFCrime/Image-Features --protocol anomalyclip
       vadbench run -m mil -d xdviolence --set 'streams=["clip", "audio"]' --features clip=DIR --features audio=DIR
+      vadbench run --method anomalyclip --dataset synthetic --seeds 0-2 --dry-run
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
 
     Settings come in layers: the method's defaults, its defaults for the data set, the TOML file, the environment
@@ -115,10 +121,13 @@ def command(
     from vadbench.harness.request import Request
     from vadbench.plugins.registry import Registry
 
-    asked = Request(**request, **options.given_streams(features, spacings))
+    asked = Request(**request, dry_run=dry_run, **options.given_streams(features, spacings))
     tracks()  # reject a value that is neither on nor off before the run rather than after it
     if asked.trained is not None and seeds:
         raise ConfigError("--from evaluates the weights of one seed; leave --seeds out")
+    if dry_run:
+        _plan(asked, Registry(files=plugin_files), seeds or [0], as_json)
+        return
     with progress_bar() as progress:
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         told = [] if as_json else experiment.notes()
@@ -136,6 +145,46 @@ def command(
         _report(outcomes, asked.out, as_json)
     if failures:
         raise _summed_up(failures, len(outcomes)) from next(iter(failures.values()))
+
+
+def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: bool) -> None:
+    """Print the settings of a run, what is there of it under each seed, and what the rest would cost."""
+    from vadbench.harness.experiment import open_experiment
+    from vadbench.harness.plan import estimated_costs, plan
+
+    try:
+        with progress_bar() as progress:
+            experiment = open_experiment(asked, registry, progress)
+    except NotExtractedError as error:
+        if as_json:
+            print_json({"runs": [], "first": str(error), "costs": {}})
+        else:
+            click.echo(str(error))
+        return
+    runs = [plan(experiment, seed) for seed in seeds]
+    costs = dict(estimated_costs(experiment)) if any(r.state != "finished" for r in runs) else {}
+    if as_json:
+        print_json(
+            {
+                "method": experiment.method_name,
+                "dataset": experiment.dataset.name,
+                "protocol": experiment.protocol.name,
+                "config": experiment.config.model_dump(mode="json"),
+                "changed": list(experiment.changed),
+                "notes": experiment.notes(),
+                "runs": [{**asdict(r), "folder": str(r.folder)} for r in runs],
+                "first": "",
+                "costs": costs,
+            }
+        )
+        return
+    for text in experiment.notes():
+        note(f"note: {text}")
+    changed = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
+    click.echo(f"{experiment.method_name} on {experiment.dataset.name}, protocol {experiment.protocol.name}{changed}\n")
+    print_table([[str(r.seed), r.state, str(r.folder)] for r in runs], ["seed", "state", "folder"])
+    if costs:
+        click.echo("\nestimated: " + ", ".join(f"{value:g} {name}" for name, value in costs.items()))
 
 
 def _run_seeds(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import cut
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, progress_bar
+from vadbench.cli.output import note, print_json, print_table, printable, progress_bar
 
 if TYPE_CHECKING:
     from vadbench.watch.events import Event
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from vadbench.watch.scorer import Scorer
 
 _SHOWN = 20
+"""Number of events that are printed."""
+_SAID = 80
+"""Number of characters of an event's remarks that are printed."""
 
 
 @click.command("score", short_help="Score your own videos with a trained run, or from descriptions alone.")
@@ -148,13 +152,19 @@ def _report(result: ScoredVideo, scorer: Scorer, events: bool) -> None:
         if text not in scorer.notes:
             note(f"note: {text}")
     if events and result.events:
+        shown = result.events[:_SHOWN]
         rows = [
-            [clock(e.start), clock(e.end), f"{e.peak:.3f}", clock(e.peak_time), f"{e.mean:.3f}", e.label]
-            for e in result.events[:_SHOWN]
+            [clock(e.start), clock(e.end), f"{e.peak:.3f}", clock(e.peak_time), f"{e.mean:.3f}", e.label] for e in shown
         ]
-        print_table(rows, ["start", "end", "peak", "at", "mean", "class"])
+        heads = ["start", "end", "peak", "at", "mean", "class"]
+        if any(e.remarks for e in shown):
+            rows = [[*r, cut("; ".join(e.remarks or ()), _SAID)] for r, e in zip(rows, shown, strict=True)]
+            heads.append("remarks")
+        print_table(rows, heads)
         if len(result.events) > _SHOWN:
             click.echo(f"{len(result.events) - _SHOWN} more in {result.folder / 'events.csv'}")
     elif result.rows and not result.events:
         click.echo("no row reaches the threshold")
+    if result.costs:
+        click.echo(printable(f"costs: {result.paid}"))
     click.echo(f"{result.folder / 'index.html'}")

@@ -9,7 +9,7 @@ import click
 
 from vadbench.base.errors import DataError
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, print_table
+from vadbench.cli.output import note, print_json, print_results, print_table, printable
 
 
 @click.command("show", short_help="Show one method, data set or run in full.")
@@ -95,18 +95,24 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _show_run(name: str, out: Path, as_json: bool) -> None:
     from vadbench.records.folders import find_run, read_record
-    from vadbench.records.record import features_words
+    from vadbench.records.record import REMARKS, costs_words, features_words
 
     folder = find_run(name, out)
     record = read_record(folder)
+    remarks = (folder / REMARKS).is_file()
     if as_json:
-        print_json({"folder": str(folder), **record.model_dump(mode="json")})
+        files = {"folder": str(folder)} | ({"remarks": str(folder / REMARKS)} if remarks else {})
+        print_json({**files, **record.model_dump(mode="json")})
         return
     click.echo(f"{record.method} on {record.dataset}{record.marks}, seed {record.seed}: {record.status}")
     # A record from another machine may lack its environment.
     device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
     click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
     click.echo(f"commit: {commit}\nfeatures: {features_words(record)}")
+    if record.costs:
+        click.echo(printable(f"costs: {costs_words(record)}"))
+    if remarks:
+        click.echo(f"remarks: {folder / REMARKS}")
     for text in record.notes:
         note(f"note: {text}")
     click.echo()

@@ -13,19 +13,10 @@ from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
 from vadbench.base.errors import ClipError, UnknownNameError, first_line
-from vadbench.clip.model import SMALL, Clip, ClipSource, TextTower
-from vadbench.clip.weights import (
-    FILE_SUFFIXES,
-    StateDict,
-    hash_weights,
-    infer_config,
-    is_file,
-    load_strictly,
-    read_file,
-)
-
-ASSETS = Path(__file__).parents[1] / "assets"
-"""The folder of ``small_clip.json`` and ``small_clip.safetensors``."""
+from vadbench.clip.model import Clip
+from vadbench.clip.origin import ASSETS, FILE_SUFFIXES, SMALL, ClipSource, is_file
+from vadbench.clip.text_tower import TextTower
+from vadbench.clip.weights import StateDict, hash_weights, infer_config, load_strictly, read_file
 
 _QUICK = "-quickgelu"
 _TAUGHT = 0.01
@@ -77,19 +68,31 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
     height, width = size if isinstance(size, tuple | list) else (size, size)
     if height != width:
         raise ClipError(f"CLIP '{name}' must take square images, found {height} x {width}; use another model")
+    weights_sha256 = hash_weights(model.state_dict())
+    # Convolutions in this order of memory are three times as fast on a CPU.
+    towers = (
+        model.visual.to(device, memory_format=torch.channels_last),
+        TextTower(getattr(model, "text", model)).to(device),
+    )
     return Clip(
         source=source,
         name=name,
-        weights_sha256=hash_weights(model.state_dict()),
+        weights_sha256=weights_sha256,
         activation="quickgelu" if config.get("quick_gelu", False) else "gelu",
         image_size=height,
         dim=config["embed_dim"],
         mean=tuple(images["mean"]),
         std=tuple(images["std"]),
-        # Convolutions in this order of memory are three times as fast on a CPU.
-        visual=model.visual.to(device, memory_format=torch.channels_last),
-        text=TextTower(getattr(model, "text", model)).to(device),
+        towers=lambda: towers,
     )
+
+
+def cached_file(source: ClipSource) -> Path | None:
+    """Return the file in the hub's cache that a tag's weights were loaded from, ``None`` where there is none."""
+    import open_clip
+
+    path = _cached(open_clip.get_pretrained_cfg(source.model, source.weights))
+    return None if path is None else Path(path)
 
 
 def is_cached(source: ClipSource) -> bool:

@@ -1,120 +1,23 @@
-"""A loaded CLIP: its image side, and the text side that prompts learn through."""
+"""A CLIP: what is known of it, its image side, and the text side that prompts learn through.
+
+Importing it takes no torch: that of a CLIP which was loaded before is only needed once a tower is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from vadbench.base.types import Arithmetic
-from vadbench.nn.linear import linear
+from vadbench.clip.origin import CROPS, MIRRORED, ClipSource
 
-SMALL = "small"
-"""Name of the small CLIP that ships with vadbench."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-_PLACES = ("center", "top-left", "top-right", "bottom-left", "bottom-right")
-_MIRRORED = "-mirrored"
-
-CROPS = (*_PLACES, *(place + _MIRRORED for place in _PLACES))
-"""Names of the ten crops: the first is CLIP's own, the first five are torchvision's ``five_crop``, all of them its
-``ten_crop``, with the center before the corners. Those of the second half are cut from the mirrored frame."""
-
-
-@dataclass(frozen=True)
-class ClipSource:
-    """The name of a CLIP and of its weights.
-
-    Args:
-        model: an open_clip model name, :data:`SMALL`, or ``""`` to infer the architecture from a weights file with
-            OpenAI's key names.
-        weights: an open_clip pretrained tag, the path of a local file (``.safetensors``, ``.pt``, ``.pth``, ``.bin``),
-            ``random:SEED`` for untrained weights, or ``""`` for the weights of the small CLIP.
-    """
-
-    model: str = SMALL
-    weights: str = ""
-
-
-class TextTower(nn.Module):
-    """CLIP's text side, frozen and in evaluation mode.
-
-    Prompt learners call :meth:`embed`, replace some of the embeddings and call :meth:`encode`; all others call the
-    module with texts.
-
-    Args:
-        model: an open_clip model, or its ``text`` part, whose text transformer is causal.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        text: Any = model
-        self.token_embedding: nn.Embedding = text.token_embedding
-        self.positional_embedding: nn.Parameter = text.positional_embedding
-        self.transformer: Any = text.transformer
-        self.ln_final: nn.Module = text.ln_final
-        self.text_projection: Tensor
-        self.register_buffer("text_projection", text.text_projection.detach())
-        self.context_length: int = text.context_length
-        self.width, self.dim = self.text_projection.shape
-        self.requires_grad_(False).eval()
-
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Return token ids ``(n, context_length)``, int64, padded with 0; a text that is too long loses its end."""
-        import open_clip
-
-        tokens: Tensor = open_clip.tokenize(list(texts), context_length=self.context_length)
-        return tokens.to(self.text_projection.device)
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Return token embeddings ``(n, length, width)`` without positions."""
-        embeddings: Tensor = self.token_embedding(tokens)
-        return embeddings
-
-    def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
-        """Run the transformer and take each text's row at its end-of-text token.
-
-        Attention is causal, so nothing after the last end matters, and it is not computed.
-
-        Args:
-            embeddings: ``(n, length, width)`` without positions; gradients flow through.
-            ends: ``(n,)`` position of each end-of-text token.
-
-        Returns:
-            ``(n, width)`` after the final layer norm, before the projection.
-        """
-        length = int(ends.max()) + 1
-        x = embeddings[:, :length] + self.positional_embedding[:length]
-        for block in self.transformer.resblocks:
-            x = _text_block(block, x)
-        rows: Tensor = self.ln_final(x[torch.arange(len(x), device=x.device), ends])
-        return rows
-
-    def forward(self, texts: Sequence[str]) -> Tensor:
-        """Return text features ``(n, dim)``, not normalised."""
-        tokens = self.tokenize(texts)
-        # The end-of-text token has the highest id of all.
-        return self.encode(self.embed(tokens), tokens.argmax(dim=-1)) @ self.text_projection
-
-
-def _text_block(block: Any, x: Tensor) -> Tensor:
-    """Run a block of open_clip's text transformer with its products through :func:`vadbench.nn.linear.linear`.
-
-    Open_clip's own takes twice as long on some processors, a twentieth of a training step of VadCLIP.
-    """
-    attention, (widen, activation, narrow) = block.attn, block.mlp
-    parts = linear(block.ln_1(x), attention.in_proj_weight, attention.in_proj_bias)
-    query, key, value = parts.view(*x.shape[:2], 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    attended = F.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2).reshape(x.shape)
-    x = x + block.ls_1(linear(attended, attention.out_proj.weight, attention.out_proj.bias))
-    hidden = activation(linear(block.ln_2(x), widen.weight, widen.bias))
-    out: Tensor = x + block.ls_2(linear(hidden, narrow.weight, narrow.bias))
-    return out
+    from vadbench.clip.text_tower import TextTower
 
 
 @dataclass
@@ -130,8 +33,8 @@ class Clip:
         dim: width of image and text features.
         mean: per-channel mean that pixel values between 0 and 1 are normalised with.
         std: per-channel standard deviation, likewise.
-        visual: the image tower, frozen and in evaluation mode.
-        text: the text tower.
+        towers: returns the image tower and the text tower, frozen and in evaluation mode; asked once, when one of them
+            is used, so that a CLIP whose facts are known needs not be loaded.
     """
 
     source: ClipSource
@@ -142,8 +45,21 @@ class Clip:
     dim: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    visual: nn.Module
-    text: TextTower
+    towers: Callable[[], tuple[nn.Module, TextTower]]
+
+    @cached_property
+    def _loaded(self) -> tuple[nn.Module, TextTower]:
+        return self.towers()
+
+    @property
+    def visual(self) -> nn.Module:
+        """The image tower."""
+        return self._loaded[0]
+
+    @property
+    def text(self) -> TextTower:
+        """The text tower."""
+        return self._loaded[1]
 
     @property
     def device(self) -> torch.device:
@@ -169,6 +85,9 @@ class Clip:
         Args:
             frames: uint8 ``(n, 3, height, width)``.
         """
+        from torchvision.transforms.v2 import InterpolationMode
+        from torchvision.transforms.v2 import functional as transforms
+
         resized: Tensor = transforms.resize(
             frames, [self.image_size], interpolation=InterpolationMode.BICUBIC, antialias=True
         )
@@ -184,7 +103,7 @@ class Clip:
         Returns:
             ``(n, 3, image_size, image_size)``, a view unless it is mirrored.
         """
-        place, size = name.removesuffix(_MIRRORED), self.image_size
+        place, size = name.removesuffix(MIRRORED), self.image_size
         spare_height, spare_width = resized.shape[-2] - size, resized.shape[-1] - size
         # Rounds as torchvision does.
         top = round(spare_height / 2) if place == "center" else 0 if place.startswith("top") else spare_height
@@ -194,7 +113,6 @@ class Clip:
         left = spare_width - left
         return resized[..., top : top + size, left : left + size].flip(-1)
 
-    @torch.no_grad()
     def encode_images(self, frames: Tensor, arithmetic: Arithmetic = "fp32") -> Tensor:
         """Return image features.
 
@@ -205,6 +123,8 @@ class Clip:
         Returns:
             float32 ``(n, dim)`` on the image tower's device, not normalised.
         """
+        import torch
+
         device = self.device
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
@@ -215,6 +135,7 @@ class Clip:
         reduced = torch.float16 if arithmetic == "fp16" else torch.bfloat16
         try:
             with (
+                torch.no_grad(),
                 torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
                 torch.autocast(device.type, dtype=reduced, enabled=arithmetic != "fp32"),
             ):

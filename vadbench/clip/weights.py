@@ -14,18 +14,12 @@ from torch import Tensor
 
 from vadbench.base.errors import ClipError, first_line, listed
 from vadbench.base.files import mismatches
-
-FILE_SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin"})
+from vadbench.clip.origin import FILE_SUFFIXES
 
 _OPENAI_SIZES = {"input_resolution", "context_length", "vocab_size"}
 _HEAD_WIDTH = 64
 
 StateDict = dict[str, Tensor]
-
-
-def is_file(weights: str) -> bool:
-    """Return True if ``weights`` names a file, not an open_clip tag: the suffix decides, not what exists."""
-    return Path(weights).suffix in FILE_SUFFIXES
 
 
 def read_file(weights: str) -> tuple[StateDict, bool]:

@@ -24,9 +24,9 @@ from vadbench.base.files import storage_errors
 from vadbench.base.types import Arithmetic
 from vadbench.clip import CROPS, Clip
 from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.fingerprint import Fingerprint, Pooling, Precision
+from vadbench.features.fingerprint import Fingerprint, Pooling
 from vadbench.features.pooling import pool_rows
-from vadbench.features.regions import LONGEST, SLOTS, RegionSource, cut
+from vadbench.features.regions import RegionSource, cut
 from vadbench.features.shard import FeatureRows, write_all
 
 BATCH = 256
@@ -35,48 +35,6 @@ BATCH = 256
 _WHOLE_FRAMES = 8
 """Whole frames decoded at a time: they are large."""
 _COPIED_ROWS = 1024
-
-
-def clip_fingerprint(
-    clip: Clip,
-    *,
-    stride: int,
-    pooling: Pooling,
-    dtype: Precision = "float32",
-    crops: Sequence[str] = CROPS[:1],
-    arithmetic: Arithmetic = "fp32",
-    regions: str | None = None,
-) -> Fingerprint:
-    """Return the fingerprint of features that an encoder makes with this CLIP.
-
-    Args:
-        clip: encodes the images.
-        stride: frames from one row to the next.
-        pooling: which of a row's frames stand for it. ``mean`` encodes every frame, the others one in ``stride``.
-        dtype: how values are stored.
-        crops: names of those wanted, of :data:`vadbench.clip.CROPS`.
-        arithmetic: of the encoder.
-        regions: the label of a :class:`vadbench.features.regions.RegionSource` whose regions take the place of crops.
-    """
-    mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
-    cut_out = "square crops"
-    if regions:
-        crops, cut_out = SLOTS, f"centre crop of a region, its middle where over {LONGEST} to 1"
-    elif tuple(crops) == CROPS[:1]:
-        cut_out = "centre crop"
-    return Fingerprint(
-        encoder=clip.name,
-        weights=clip.weights_sha256,
-        activation=clip.activation,
-        preprocessing=f"short side {clip.image_size}, bicubic, antialias, uint8, {cut_out}; mean {mean}, std {std}",
-        stride=stride,
-        pooling=pooling,
-        dim=clip.dim,
-        crops=tuple(crops),
-        dtype=dtype,
-        arithmetic=arithmetic,
-        regions=regions,
-    )
 
 
 class Encoder(ABC):

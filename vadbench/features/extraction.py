@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
@@ -22,25 +21,10 @@ from vadbench.data.media import declared_frames, is_source, source_id
 from vadbench.dataset import Video
 from vadbench.features.decoding import Decoder
 from vadbench.features.encoders import Encoder
+from vadbench.features.extracted import Mismatch, frame_mismatches
 from vadbench.features.store import FeatureStore, StoreWriter
 
 _STAGE = "extracting features"
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """A video with another number of decoded frames than was declared.
-
-    ``declared_by`` is ``"container"``, the video file itself, or ``"data set"``, its annotation.
-    """
-
-    name: str
-    decoded: int
-    declared: int
-    declared_by: Literal["container", "data set"]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.decoded} frames decoded, {self.declared} declared by its {self.declared_by}"
 
 
 @dataclass
@@ -127,16 +111,6 @@ def extract_features(
     return report
 
 
-def frame_mismatches(store: FeatureStore, videos: Sequence[Video]) -> list[Mismatch]:
-    """Return the videos with another number of decoded frames than their container or their data set declares."""
-    return [
-        Mismatch(v.name, store.frames(v.name), declared, by)
-        for v in videos
-        for declared, by in _declarations(store, v)
-        if declared not in (None, store.frames(v.name))
-    ]
-
-
 def _watched(decoder: Decoder, number: int, began: float, told: Callable[..., None]) -> Iterator[Tensor]:
     """Yield the batches of a video, reporting with each the rate at which frames are decoded."""
     for batch in decoder.batches(number):
@@ -169,7 +143,3 @@ def _leave_out(name: str, error: DataError, report: ExtractionReport, keep_going
     if not keep_going:
         raise error
     report.failed.append((name, str(error)))
-
-
-def _declarations(store: FeatureStore, video: Video) -> list[tuple[int | None, Literal["container", "data set"]]]:
-    return [(store.declared(video.name), "container"), (video.frames, "data set")]

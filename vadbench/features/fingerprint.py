@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import write_json
 from vadbench.base.types import Arithmetic
+from vadbench.clip import CROPS
+from vadbench.features.regions import LONGEST, SLOTS
+
+if TYPE_CHECKING:
+    from vadbench.clip import Clip
 
 Pooling = Literal["first", "middle", "mean"]
 Precision = Literal["float32", "float16"]
@@ -166,3 +171,45 @@ def read_fingerprint(folder: Path) -> Fingerprint:
 def _hash(values: Mapping[str, Any]) -> str:
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_SHORT]
+
+
+def clip_fingerprint(
+    clip: Clip,
+    *,
+    stride: int,
+    pooling: Pooling,
+    dtype: Precision = "float32",
+    crops: Sequence[str] = CROPS[:1],
+    arithmetic: Arithmetic = "fp32",
+    regions: str | None = None,
+) -> Fingerprint:
+    """Return the fingerprint of features that an encoder makes with this CLIP.
+
+    Args:
+        clip: encodes the images.
+        stride: frames from one row to the next.
+        pooling: which of a row's frames stand for it. ``mean`` encodes every frame, the others one in ``stride``.
+        dtype: how values are stored.
+        crops: names of those wanted, of :data:`vadbench.clip.CROPS`.
+        arithmetic: of the encoder.
+        regions: the label of a :class:`vadbench.features.regions.RegionSource` whose regions take the place of crops.
+    """
+    mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
+    cut_out = "square crops"
+    if regions:
+        crops, cut_out = SLOTS, f"centre crop of a region, its middle where over {LONGEST} to 1"
+    elif tuple(crops) == CROPS[:1]:
+        cut_out = "centre crop"
+    return Fingerprint(
+        encoder=clip.name,
+        weights=clip.weights_sha256,
+        activation=clip.activation,
+        preprocessing=f"short side {clip.image_size}, bicubic, antialias, uint8, {cut_out}; mean {mean}, std {std}",
+        stride=stride,
+        pooling=pooling,
+        dim=clip.dim,
+        crops=tuple(crops),
+        dtype=dtype,
+        arithmetic=arithmetic,
+        regions=regions,
+    )

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from torch import Tensor
 
 from vadbench.base.errors import FeatureError
 from vadbench.clip import SMALL, Clip
 from vadbench.dataset import ClassTable
 from vadbench.features.source import SampledRows, spread
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OTHER_BELOW = 0.1
 """A mean cosine below this is another encoder's (our decision: between the two ranges measured)."""
@@ -80,7 +82,11 @@ def preflight(folder: Path, samples: Sequence[SampledRows], clip: Clip, classes:
     Raises:
         FeatureError: as :func:`image_text_cosine`.
     """
-    cosine = image_text_cosine(folder, samples, clip.text(classes.words))
+    return judged(image_text_cosine(folder, samples, clip.text(classes.words)), clip)
+
+
+def judged(cosine: float, clip: Clip) -> Preflight:
+    """Return the verdict on features whose rows have a mean image-text cosine under a CLIP."""
     if clip.name == SMALL or clip.source.weights.startswith("random:"):
         return Preflight(clip.name, cosine, "untold")
     return Preflight(clip.name, cosine, "other encoder" if is_other_encoder(cosine) else "right encoder")

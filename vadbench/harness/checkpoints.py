@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import mismatches, read_json, write_json, write_tensors
 from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable, Split, VideoClass
-from vadbench.method import Method
 from vadbench.records.keys import restored
 from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord, StreamRecord
 from vadbench.scoring.protocol import Selection
+
+if TYPE_CHECKING:
+    from vadbench.method import Method
 
 
 class ClassEntry(BaseModel):
@@ -146,6 +146,9 @@ def load_checkpoint(folder: Path, method: Method) -> None:
     Raises:
         CheckpointError: the file is missing, damaged, or of other weights; lists what differs.
     """
+    import torch
+    from safetensors.torch import load_file
+
     path = folder / CHECKPOINT
     try:
         found = load_file(os.fspath(path), device="cpu")

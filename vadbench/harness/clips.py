@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from vadbench.base.errors import CheckpointError
-from vadbench.clip import SMALL, Clip, ClipSource, load_clip
-from vadbench.clip.weights import is_file
+from vadbench.clip import SMALL, Clip, ClipSource
+from vadbench.clip.memory import remembered_clip
+from vadbench.clip.origin import is_file
 from vadbench.harness.checkpoints import ClipEntry
+
+if TYPE_CHECKING:
+    import torch
 
 SMALL_CLIP_NOTE = (
     "features come from the small CLIP embedded in vadbench, trained on rendered scenes: the figures compare methods"
@@ -47,15 +51,28 @@ def clip_source(model: str | None, weights: str | None) -> ClipSource:
     return ClipSource(model or SMALL, weights or "")
 
 
-def load_clip_of(made: ClipEntry, run: Path, model: str | None, weights: str | None, device: torch.device) -> Clip:
-    """Return the CLIP of a finished training, which records its hash.
+def open_clip(source: ClipSource, device: Callable[[], torch.device]) -> Clip:
+    """Return a CLIP: one that was loaded before is not loaded again, on that device, until its towers are used."""
+
+    def load() -> Clip:
+        from vadbench.clip import load_clip
+
+        return load_clip(source, device())
+
+    return remembered_clip(source, load)
+
+
+def open_clip_of(
+    made: ClipEntry, run: Path, model: str | None, weights: str | None, device: Callable[[], torch.device]
+) -> Clip:
+    """Return the CLIP of a finished training, which records its hash, as :func:`open_clip` does.
 
     Args:
         made: the record of it.
         run: the training's folder.
         model: the user's name for the CLIP; the recorded name where neither this nor ``weights`` is given.
         weights: its weights; a record names those from a file by the file's name alone.
-        device: where to compute.
+        device: returns where to compute.
 
     Raises:
         CheckpointError: it is another CLIP, or it must be named.
@@ -66,7 +83,7 @@ def load_clip_of(made: ClipEntry, run: Path, model: str | None, weights: str | N
         source = ClipSource(made.model, weights)
     elif model is None and is_file(source.weights) and not Path(source.weights).is_file():
         raise CheckpointError(f"{said}, a file that is not here; name it with --clip-weights")
-    clip = load_clip(source, device)
+    clip = open_clip(source, device)
     if clip.weights_sha256 != made.sha256:
         raise CheckpointError(
             f"{said}, found sha256 {clip.weights_sha256[:12]}; name it with --clip and --clip-weights"

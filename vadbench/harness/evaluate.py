@@ -21,7 +21,7 @@ from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES
+from vadbench.records.record import SCORES, CostRecord, costs_of
 from vadbench.records.scores import save_split
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
@@ -81,6 +81,7 @@ class SplitResults:
         diagnostics: class recognition at a threshold chosen on the test split.
         frames, positives: of the split.
         notes: remarks on these scores for readers.
+        costs: what the method counted.
     """
 
     metrics: dict[str, MetricValue]
@@ -88,6 +89,7 @@ class SplitResults:
     frames: int
     positives: int
     notes: list[str]
+    costs: dict[str, CostRecord]
 
 
 def evaluate_method(
@@ -111,6 +113,7 @@ def evaluate_method(
             *_cut_videos(experiment.method_name, method, split),
             *_other_classes(method.task.classes, experiment.dataset.classes),
         ],
+        costs=costs_of(split.scores),
     )
 
 
@@ -133,7 +136,14 @@ def _in_common(
     table = ClassTable(tuple(here.classes[i] for _, i in pairs), [i for _, i in pairs].index(here.normal))
     columns, kept = [i for i, _ in pairs], {i for _, i in pairs}
     return (
-        [replace(s, classes=None if s.classes is None else s.classes[:, columns]) for s in scores],
+        [
+            replace(
+                s,
+                classes=None if s.classes is None else s.classes[:, columns],
+                video={rule: values[columns] for rule, values in s.video.items()},
+            )
+            for s in scores
+        ],
         [replace(v, segments=tuple(s for s in v.segments if here.id(s.label) in kept), binary=v.runs) for v in videos],
         table,
     )

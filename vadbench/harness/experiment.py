@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError
@@ -18,38 +16,51 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.base.types import Progress, silent
-from vadbench.clip import Clip, TextTower, load_clip
-from vadbench.dataset import SPLITS, Dataset, Split
+from vadbench.clip import Clip
+from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.harness.checkpoints import CheckpointInfo
-from vadbench.harness.clips import clip_notes, clip_source, load_clip_of, text_notes
-from vadbench.harness.environment import choose_device
+from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of, text_notes
 from vadbench.harness.featureless import provide_without_features
-from vadbench.harness.fitness import require_fit
+from vadbench.harness.fitness import have_files, require_fit, video_counts
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
 from vadbench.harness.provision import Provision, provide
-from vadbench.harness.request import Request, StartingPoint, requested_config, require_selection, starting_point
-from vadbench.method import Method
+from vadbench.harness.request import (
+    Request,
+    StartingPoint,
+    requested_config,
+    require_selection,
+    require_use_of_recipe,
+    starting_point,
+)
+from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.record import StreamRecord, weights_name
 from vadbench.scoring.protocol import Protocol, protocol
 
+if TYPE_CHECKING:
+    import torch
+
+    from vadbench.clip import TextTower
+    from vadbench.method import Method
+
 
 @dataclass(frozen=True)
 class Experiment:
     """Everything that is the same for all seeds of a method on a data set.
 
-    ``version`` and ``code`` say whose code the method and the data set are; both are part of keys. ``changed`` is as in
-    :class:`vadbench.records.record.RunRecord`. ``trained`` is the folder of a finished training to evaluate instead of
-    training (``--from``). ``normal_segments`` is as in :class:`vadbench.scoring.split.ScoredSplit`.
-    ``retargeted``: the training was made for other classes, and its method is asked for those of this data set.
-    ``used`` grows by the parts of the CLIP that the method asks for.
+    Opening one takes no torch where everything was read before. ``load_method`` imports the method's class,
+    ``device_name`` is ``auto``, ``cpu`` or ``cuda``. ``version`` and ``code`` say whose code the method and the data
+    set are; both are part of keys. ``changed`` is as in :class:`vadbench.records.record.RunRecord`. ``trained`` is the
+    folder of a finished training to evaluate instead of training (``--from``). ``normal_segments`` is as in
+    :class:`vadbench.scoring.split.ScoredSplit`. ``retargeted``: the training was made for other classes, and its method
+    is asked for those of this data set. ``used`` grows by the parts of the CLIP that the method asks for.
     """
 
     method_name: str
-    method: type[Method]
+    load_method: Callable[[], type[Method]]
     version: str
     config: MethodConfig
     dataset: Dataset
@@ -57,13 +68,23 @@ class Experiment:
     clip: Clip | None
     protocol: Protocol
     changed: Sequence[str]
-    device: torch.device
+    device_name: str
     out: Path
     trained: Path | None = None
     code: Mapping[Literal["method", "dataset"], Provenance] = field(default_factory=dict)
     normal_segments: bool = False
     retargeted: bool = False
     used: set[str] = field(default_factory=set, compare=False)
+
+    @cached_property
+    def method(self) -> type[Method]:
+        """The class of the method, imported now."""
+        return self.load_method()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where to compute."""
+        return chosen_device(self.device_name)
 
     @property
     def method_digest(self) -> str:
@@ -133,11 +154,11 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     """Resolve names, settings, device, CLIP, data and features.
 
     Raises:
+        NotExtractedError: it is a dry run, and features are still to be extracted.
         VadbenchError: something cannot be resolved, cheapest checks first.
     """
     start = starting_point(request)
-    method, dataset_class = registry.method(start.method), registry.dataset(start.dataset)
-    settings = registry.method_config(start.method)
+    settings, dataset_class = registry.method_config(start.method), registry.dataset(start.dataset)
     version = registry.version(start.method)
     code: dict[Literal["method", "dataset"], Provenance] = {
         "method": registry.provenance("method", start.method),
@@ -165,16 +186,28 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         streams={name: StreamFacts() for name in sorted(given)},
     )
     fits(facts)
-    changed = changed_names(config, resolve(settings, defaults, environment={}))
+    usual = resolve(settings, defaults, environment={})
+    changed = changed_names(config, usual)
+    require_use_of_recipe(start.method, registry, config, usual)
     require_selection(start.method, rules, config, changed)
     wanted = needs.streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
+    if request.crop is not None and not wanted:
+        raise ConfigError(f"'{start.method}' reads no features, which have crops; leave --crop {request.crop} out")
     if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
-    device = choose_device(request.device)
-    make_folder(request.out)
+    if request.device == "cuda":
+        chosen_device(request.device)  # before anything else is done
+    if not request.dry_run:
+        make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
-    clip = _clip(request, start, device) if wanted else None
+    clip = _clip(request, start) if wanted else None
+
+    def fit_videos(videos: Mapping[Split, Sequence[Video]]) -> None:
+        fits(replace(facts, videos=video_counts(dataset, videos), files=have_files(videos)))
+        if start.info is None:
+            require_watchable(dataset, rules.selection, videos)
+
     # Validation videos are looked at only by a training that selects weights.
     splits: Sequence[Split] = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
     if clip is None:
@@ -185,7 +218,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             cache_root(),
             rules,
             splits,
-            fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
+            fits=fit_videos,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
@@ -198,19 +231,20 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             rules,
             None if features is None else GivenFeatures(features, request.features_layout),
             splits=splits,
-            fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
+            fits=fit_videos,
             line=wanted[0],
             streams=streams,
             asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),
             # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
             crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
             needs=needs,
+            extract=not request.dry_run,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
     return Experiment(
         method_name=start.method,
-        method=method,
+        load_method=partial(registry.method, start.method),
         version=version,
         config=config,
         dataset=dataset,
@@ -219,7 +253,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         protocol=rules.model_copy(update={"crop": MAXIMUM}) if provision.regions else rules,
         # The crop that was asked for, and not that features of regions are scored by their maximum.
         changed=[*changed, *(f"protocol.{name}" for name in changed_names(rules, named))],
-        device=device,
+        device_name=request.device,
         out=request.out,
         trained=start.trained,
         code=code,
@@ -235,8 +269,16 @@ def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: type[Dataset
     return other and config.open_vocabulary and not config.unfit(Facts(dataset.name, here))
 
 
-def _clip(request: Request, start: StartingPoint, device: torch.device) -> Clip:
+def chosen_device(name: str) -> torch.device:
+    """Return the device of that name, as :func:`vadbench.harness.environment.choose_device` does; imports torch."""
+    from vadbench.harness.environment import choose_device
+
+    return choose_device(name)
+
+
+def _clip(request: Request, start: StartingPoint) -> Clip:
     """Return the CLIP that the user names, or that of the training to evaluate."""
+    device = partial(chosen_device, request.device)
     if start.trained is None or start.info is None or start.info.clip is None:
-        return load_clip(clip_source(request.clip_model, request.clip_weights), device)
-    return load_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)
+        return open_clip(clip_source(request.clip_model, request.clip_weights), device)
+    return open_clip_of(start.info.clip, start.trained, request.clip_model, request.clip_weights, device)

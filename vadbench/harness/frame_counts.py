@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vadbench.base.errors import DataError, FeatureError, MediaError
+from vadbench.base.needs import Needs
 from vadbench.base.types import Progress
 from vadbench.data.lengths import require_frames, require_rows
-from vadbench.data.media import declared_frames
+from vadbench.data.media import declared_frames, source_id
 from vadbench.data.timed_frames import FrameCounts, FrameDecoder
-from vadbench.dataset import Split, Video
+from vadbench.dataset import Dataset, Split, Video
 from vadbench.features.source import FeatureSource
+from vadbench.harness.participants import every_video, require_present
 from vadbench.scoring.protocol import Protocol
 
 
@@ -111,6 +113,33 @@ def count_frames(
             damaged.append(str(error))
     progress("counting frames", len(present), len(present))
     return decoders, damaged
+
+
+def decoded_beside(
+    dataset: Dataset,
+    videos: Mapping[Split, Sequence[Video]],
+    needs: Needs,
+    cache: Path,
+    leave_out: bool,
+    progress: Progress,
+) -> tuple[Mapping[Split, Sequence[Video]], dict[str, FrameDecoder], list[str]]:
+    """Return the videos that can be used, the decoders of a method that reads frames beside features, and notes."""
+    if not needs.frames:
+        return videos, {}, []
+    kept, absent = require_present(
+        dataset, videos, {v.name for v in every_video(videos) if is_there(v)}, f"a file under {dataset.root}", leave_out
+    )
+    decoders, damaged = count_frames(every_video(kept), cache, leave_out, progress)
+    sound, unsound = require_present(dataset, kept, decoders, "a file without damage", bool(damaged))
+    return sound, decoders, [*absent, *damaged, *unsound]
+
+
+def with_files(
+    identity: Mapping[str, str], decoders: Mapping[str, FrameDecoder], videos: Mapping[Split, Sequence[Video]]
+) -> dict[str, str]:
+    """Return the identities of given features, with those of the files that are decoded beside them."""
+    paths = {v.name: v.path for v in every_video(videos) if v.name in decoders}
+    return dict(identity) | {n: f"{identity[n]} {source_id(path)}" for n, path in paths.items() if path is not None}
 
 
 def count_rows(folder: Path, name: str, counts: Mapping[str, int]) -> int:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vadbench.base.errors import ConfigError, FeatureError, did_you_mean
+from vadbench.base.files import Remembered
 from vadbench.base.hashing import digest
 from vadbench.base.spacing import RowSpacing
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.media import is_source
-from vadbench.dataset import Dataset, Split, Video
-from vadbench.features.encoders import clip_fingerprint
-from vadbench.features.fingerprint import UNKNOWN
+from vadbench.dataset import ClassTable, Dataset, Split, Video
+from vadbench.features.fingerprint import UNKNOWN, clip_fingerprint
 from vadbench.features.layouts import LayoutName, open_features
 from vadbench.features.npy_files import find_npy
-from vadbench.features.preflight import Preflight, preflight, sampled_videos
+from vadbench.features.preflight import Preflight, judged, preflight, sampled_videos
 from vadbench.features.source import FeatureSource, SampledRows, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
@@ -25,6 +25,8 @@ from vadbench.harness.participants import FoundFeatures, every_video, origin_vid
 
 CHECKED = "checked.jsonl"
 """File in a data set's cache that says which features were looked at before."""
+COMPARED = "compared.jsonl"
+"""File in a data set's cache that says how near features were to a CLIP's texts."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def open_given(
         values = {v.name: looks[v.name].digest for v in origin_videos(videos) if v.name in looks}
         weights = f"{UNKNOWN}-{digest(values)}"
     if not fingerprint.known and asked.text:
-        found = preflight(source.folder, _samples(source, looks), clip, dataset.classes)
+        found = _preflight(source, looks, clip, dataset.classes, cache)
         require_encoder(source, found)
         origin += (
             f", mean cosine with the class names under CLIP {clip.name} {found.cosine:.2f} (judged for OpenAI's alone)"
@@ -216,6 +218,20 @@ def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSour
     """
     stated = {v.name: v.frames for v in videos if v.frames is not None}
     return open_features(given.folder, {v.name for v in videos}, stated, given.layout, given.without)
+
+
+def _preflight(
+    source: FeatureSource, looks: Mapping[str, VideoLook], clip: Clip, classes: ClassTable, cache: Path
+) -> Preflight:
+    """Return the preflight of features, without CLIP's texts where the same rows were compared with them before."""
+    memory, key = Remembered(cache / COMPARED), (str(source.folder.resolve()),)
+    compared = [looks[name].digest for name in sampled_videos(sorted(looks))]
+    stamp = digest([compared, clip.weights_sha256, list(classes.words)])
+    if (cosine := memory.find(key, stamp)) is not None:
+        return judged(float(cosine), clip)
+    found = preflight(source.folder, _samples(source, looks), clip, classes)
+    memory.add(key, stamp, repr(found.cosine))
+    return found
 
 
 def _samples(source: FeatureSource, looks: Mapping[str, VideoLook]) -> list[SampledRows]:

@@ -24,7 +24,8 @@ from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import Split
 from vadbench.harness.experiment import Experiment
-from vadbench.harness.training import Training, build, save_training, training_identity
+from vadbench.harness.identities import Training, training_identity
+from vadbench.harness.training import build, save_training
 from vadbench.harness.video_inputs import training_data
 from vadbench.records.folders import RunFolder
 from vadbench.records.record import SplitRecord

@@ -13,20 +13,19 @@ from vadbench.base.method_config import Rows
 from vadbench.base.needs import CLIP_STREAM, Needs
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
-from vadbench.data.media import source_id
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
-from vadbench.features.extraction import extract_features, frame_mismatches
+from vadbench.features.crops import CropRule, Joining, joining, require_bags, require_single, training_crops
+from vadbench.features.extracted import frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.pooling import can_serve, pooled_count, pooled_features
+from vadbench.features.pooling import pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.harness.fitness import FitCheck, have_files, video_counts
-from vadbench.harness.frame_counts import count_frames, is_there, video_lengths
+from vadbench.harness.fitness import FitCheck
+from vadbench.harness.frame_counts import decoded_beside, video_lengths, with_files
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
-from vadbench.harness.participants import FoundFeatures, every_video, participants, require_present
+from vadbench.harness.own_features import extracted_features
+from vadbench.harness.participants import every_video, participants
 from vadbench.harness.side_streams import SideStream, require_crops, stream_facts
 from vadbench.harness.streams import lay_out, open_streams
 from vadbench.records.record import SplitRecord
@@ -87,7 +86,7 @@ class Provision:
     @property
     def dims(self) -> dict[str, int]:
         """Widths of the streams, the time line first."""
-        own = {} if self.fingerprint is None else {self.line: self.fingerprint.dim}
+        own = {self.line: self.fingerprint.dim} if self.fingerprint else {}
         return own | {name: stream.record.dim for name, stream in self.streams.items()}
 
     @property
@@ -154,6 +153,7 @@ def provide(
     asked: ClipDemand,
     crop_asked: bool = False,
     needs: Needs | None = None,
+    extract: bool = True,
     allow_incomplete: bool = False,
     progress: Progress = silent,
 ) -> Provision:
@@ -175,10 +175,12 @@ def provide(
         asked: what is asked of the CLIP.
         crop_asked: whether the protocol's crop is the user's own wish; otherwise features of a single crop do as well.
         needs: of the method, where it is more than features: frames, the ground truth.
+        extract: make the features that are not in the cache.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
 
     Raises:
         DataError: files are missing or contradict each other.
+        NotExtractedError: features are not in the cache and must not be made.
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
     folder, needs = cache / "features" / dataset.name, needs or Needs()
@@ -186,16 +188,18 @@ def provide(
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
         if fits is not None:
-            fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
+            fits(listed.videos)
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
-            made = _extracted(dataset, listed.videos, rows, clip, folder, allow_incomplete, progress)
+            made = extracted_features(
+                dataset, listed.videos, rows, clip, folder, allow_incomplete, progress, only_there=not extract
+            )
         else:
             made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
         videos, beside, of_streams = open_streams(
             streams or {}, dataset, made.videos, folder, allow_incomplete, progress
         )
-        videos, decoders, of_files = _decoded(dataset, videos, needs, cache, allow_incomplete, progress)
+        videos, decoders, of_files = decoded_beside(dataset, videos, needs, cache, allow_incomplete, progress)
     source = made.source
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
@@ -210,6 +214,8 @@ def provide(
     if bag := rows.crops == "bag":
         learnt = {name: crop.like_test(features, name) for name in learnt}
         require_bags(features, {**learnt, **scored})
+    elif needs.company == "split":
+        require_single(features, scored)
     require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
@@ -221,7 +227,7 @@ def provide(
         features.fingerprint.stride,
         crop,
         scored,
-        _with_files(made.identity, decoders, videos) if given else made.identity,
+        with_files(made.identity, decoders, videos) if given else made.identity,
         [
             *listed.notes,
             *made.notes,
@@ -239,63 +245,4 @@ def provide(
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
         foreign=made.foreign,
         bag=bag,
-    )
-
-
-def _decoded(
-    dataset: Dataset,
-    videos: Mapping[Split, Sequence[Video]],
-    needs: Needs,
-    cache: Path,
-    leave_out: bool,
-    progress: Progress,
-) -> tuple[Mapping[Split, Sequence[Video]], dict[str, FrameDecoder], list[str]]:
-    """Return the videos that can be used, the decoders of a method that reads frames beside features, and notes."""
-    if not needs.frames:
-        return videos, {}, []
-    here = {v.name for v in every_video(videos) if is_there(v)}
-    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
-    decoders, damaged = count_frames(every_video(kept), cache, leave_out, progress)
-    sound, unsound = require_present(dataset, kept, decoders, "a file without damage", bool(damaged))
-    return sound, decoders, [*absent, *damaged, *unsound]
-
-
-def _with_files(
-    identity: Mapping[str, str], decoders: Mapping[str, FrameDecoder], videos: Mapping[Split, Sequence[Video]]
-) -> dict[str, str]:
-    """Return the identities of given features, with those of the files that are decoded beside them."""
-    paths = {v.name: v.path for v in every_video(videos) if v.name in decoders}
-    return dict(identity) | {n: f"{identity[n]} {source_id(path)}" for n, path in paths.items() if path is not None}
-
-
-def _extracted(
-    dataset: Dataset,
-    videos: Mapping[Split, Sequence[Video]],
-    rows: Rows,
-    clip: Clip,
-    folder: Path,
-    leave_out: bool,
-    progress: Progress,
-) -> FoundFeatures:
-    """Return features extracted from the data set's videos, or found in the cache; damaged videos may be left out."""
-    here = {v.name for v in every_video(videos) if v.path is not None and v.path.exists()}
-    kept, absent = require_present(dataset, videos, here, f"a file under {dataset.root}", leave_out)
-    wanted = clip_fingerprint(clip, stride=dataset.extraction_stride, pooling=rows.pooling)
-    if not can_serve(wanted, rows.stride, rows.pooling):
-        wanted = clip_fingerprint(clip, stride=rows.stride, pooling=rows.pooling)
-    place = folder / wanted.digest
-    report = extract_features(
-        every_video(kept), FrameEncoder(clip, wanted), place, keep_going=leave_out, progress=progress
-    )
-    store, damaged = FeatureStore(place), dict(report.failed)
-    # The store may still hold rows of an earlier, undamaged file.
-    there = set(store.names) - damaged.keys()
-    sound, unsound = require_present(dataset, kept, there, "a file without damage", bool(damaged))
-    return FoundFeatures(
-        sound,
-        store,
-        store.fingerprint.weights,
-        {v.name: source_id(v.path) for v in every_video(sound) if v.path is not None},
-        {v.name: store.rows(v.name).shape[1] for v in every_video(sound)},
-        [*absent, *damaged.values(), *unsound],
     )

@@ -18,6 +18,7 @@ from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
+from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
 from vadbench.scoring.protocol import Protocol
 
@@ -26,7 +27,8 @@ from vadbench.scoring.protocol import Protocol
 class Request:
     """The request of a user; the fields are the options of ``vadbench run``.
 
-    ``features`` is the folder of the first stream, ``streams`` has those given by name.
+    ``features`` is the folder of the first stream, ``streams`` has those given by name. With ``dry_run`` nothing is
+    extracted and no folder of results is made.
 
     ``method`` and ``dataset`` may be left out where ``trained`` names a finished run: they are then that run's own.
     """
@@ -51,6 +53,7 @@ class Request:
     device: str = "auto"
     out: Path = DEFAULT_OUT
     trained: str | None = None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,3 +149,20 @@ def _require_settings_of_training(request: Request, info: CheckpointInfo) -> Non
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
             f" --selection and variables {ENVIRONMENT_PREFIX}*"
         )
+
+
+def require_use_of_recipe(name: str, registry: Registry, config: MethodConfig, usual: MethodConfig) -> None:
+    """Raise if settings of ``recipe`` were given to a method that is not trained.
+
+    Its class is imported only where they were given and the method's own settings have none.
+
+    Raises:
+        ConfigError: it has neither a loss nor a training of its own.
+    """
+    if config.recipe is None or usual.recipe is not None:
+        return
+    from vadbench.method import Method
+
+    method = registry.method(name)
+    if method.loss is Method.loss and method.fit is Method.fit:
+        raise ConfigError(f"'{name}' is not trained: it has no loss that a recipe would be for; leave recipe out")

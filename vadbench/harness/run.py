@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import traceback
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from vadbench.base.errors import CheckpointError, StorageError, VadbenchError
+from vadbench.base.errors import CheckpointError
 from vadbench.base.files import locked
-from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress, silent
-from vadbench.harness import environment
-from vadbench.harness.checkpoints import CheckpointInfo, read_info
-from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
-from vadbench.harness.selection import selection_notes
-from vadbench.harness.training import Training, evaluation_identity, open_training, trained_method
-from vadbench.records.folders import Outcome, write_record
-from vadbench.records.keys import EDITION
-from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.training.stages import STAGES
+from vadbench.harness.identities import evaluation_identity, open_training
+from vadbench.records.folders import Outcome
+from vadbench.records.record import RunRecord
 
 
 def run(
@@ -29,7 +18,8 @@ def run(
 ) -> Outcome:
     """Train, score and evaluate under one seed, or return the finished run that is there.
 
-    An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
+    An interrupted run resumes where it stopped. A run that fails is recorded as failed, one that its
+    method stops (:class:`vadbench.base.errors.StoppedError`) as stopped; both can be started again.
 
     Args:
         experiment: the experiment to run.
@@ -58,84 +48,9 @@ def run(
         elif record := folder.finished(evaluation):
             return _reused(experiment, folder.evaluation(evaluation), record)
         place = folder.evaluation(evaluation)
-        record = _run(experiment, training, evaluation, test, place, progress, workers)
-        write_record(place, record)
-        shutil.rmtree(folder.path / STAGES, ignore_errors=True)
-        return Outcome(place, record, reused=False)
+        from vadbench.harness.execution import execute  # what is finished takes no torch
 
-
-def _run(
-    experiment: Experiment,
-    training: Training,
-    evaluation: str,
-    test: SplitRecord,
-    place: Path,
-    progress: Progress,
-    workers: int,
-) -> RunRecord:
-    """Train unless the weights are there, score and measure, and return the record.
-
-    Raises:
-        VadbenchError: whatever went wrong, after it was recorded.
-    """
-    made, needs = training.made, experiment.config.needs()
-    meter = environment.Meter(experiment.device)
-    record = partial(
-        RunRecord,
-        method=experiment.method_name,
-        method_version=experiment.version,
-        dataset=experiment.dataset.name,
-        trained_on=made.dataset if made else experiment.dataset.name,
-        seed=training.seed,
-        edition=made.edition if made else EDITION,
-        key=training.key,
-        group=training.group,
-        evaluation=evaluation,
-        protocol=experiment.protocol.model_dump(mode="json"),
-        config=experiment.config.model_dump(mode="json"),
-        changed=list(experiment.changed),
-        fingerprint=experiment.fingerprint,
-        streams=experiment.streams,
-        clip=experiment.clip_source,
-        supervision=needs.supervision,
-        company=needs.company,
-        lookahead=needs.lookahead,
-        unit_scores=needs.unit_scores,
-        reads=needs.reads,
-        code=dict(experiment.code),
-        environment=environment.describe(experiment.device),
-    )
-    try:
-        method = trained_method(experiment, training, meter, progress, workers)
-        if experiment.retargeted:
-            method = method.retarget(experiment.dataset.classes)
-        with torch_draws(experiment.device, Purpose.SCORE, training.seed):
-            found = evaluate_method(experiment, method, place, meter, progress)
-    except Exception as error:
-        reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
-        if not isinstance(error, StorageError):
-            data = {**training.splits, "test": test}
-            reason = experiment.without_folders(reason)
-            write_record(place, record(status="failed", error=reason, data=data, created=_now()))
-        raise
-    test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
-    folder = training.folder.path
-    info = read_info(folder)
-    return record(
-        status="finished",
-        data={**training.splits, "test": test},
-        metrics=found.metrics,
-        diagnostics=found.diagnostics,
-        notes=[
-            *experiment.notes(),
-            *_origin_notes(info, experiment),
-            *selection_notes(experiment.protocol.selection, folder, info.selected_by),
-            *found.notes,
-        ],
-        seconds=meter.seconds,
-        peak_memory_mb=meter.peak_memory_mb,
-        created=_now(),
-    )
+        return Outcome(place, execute(experiment, training, evaluation, test, place, progress, workers), reused=False)
 
 
 def _reused(experiment: Experiment, place: Path, record: RunRecord) -> Outcome:
@@ -147,18 +62,3 @@ def _reused(experiment: Experiment, place: Path, record: RunRecord) -> Outcome:
     ]
     note = f"run {record.key} was made before {' and '.join(edited)} changed; --again runs it anew" if edited else ""
     return Outcome(place, record, reused=True, note=note)
-
-
-def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
-    notes = [f"weights imported from the authors' file {info.imported}"] if info.imported else []
-    if info.code.get("method", made := experiment.method_digest) != made:
-        notes.append("the weights were trained before the files of the method changed")
-    if info.subset != experiment.protocol.subset:
-        notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
-    if experiment.retargeted:
-        notes.append(f"for the classes of {info.dataset} before, asked for those of {experiment.dataset.name}")
-    return notes
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

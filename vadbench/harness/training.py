@@ -1,94 +1,61 @@
-"""The training that a run needs: its key, its folder, and how its weights are made or found."""
+"""The weights of a training: how they are made, or found."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.base.errors import CheckpointError, ConfigError
+from vadbench.base.errors import ConfigError
+from vadbench.base.files import make_folder
+from vadbench.base.locations import cache_root
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import Progress
-from vadbench.dataset import ClassTable, Split
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.dataset import ClassTable
 from vadbench.harness import environment
 from vadbench.harness.checkpoints import (
     CheckpointInfo,
     ClipEntry,
     class_entries,
     load_checkpoint,
-    read_info,
     save_checkpoint,
 )
 from vadbench.harness.evaluate import headline
 from vadbench.harness.experiment import Experiment
+from vadbench.harness.identities import Training
 from vadbench.harness.selection import choose_judge
 from vadbench.harness.threshold import normal_threshold
 from vadbench.harness.video_inputs import training_data
 from vadbench.inputs import TrainingData, VideoInput
 from vadbench.method import Method, Task, build_method
-from vadbench.records.folders import RunFolder
-from vadbench.records.keys import EDITION, evaluation_key, training_key
-from vadbench.records.record import SplitRecord
+from vadbench.records.keys import EDITION
 from vadbench.scoring.protocol import Selection
 from vadbench.scoring.scoring import score_videos
 from vadbench.training.stages import TrainingLoop
-
-
-@dataclass(frozen=True)
-class Training:
-    """The training that a run needs, there or still to be made.
-
-    Args:
-        folder: its run folder.
-        key, group, seed: as in a record.
-        splits: the videos that it is made from, by split: those that it is trained on and those that weights are
-            selected on, where there are such videos.
-        made: the description of a finished training that is only evaluated (``--from``).
-    """
-
-    folder: RunFolder
-    key: str
-    group: str
-    seed: int
-    splits: Mapping[Split, SplitRecord]
-    made: CheckpointInfo | None = None
-
-
-def open_training(experiment: Experiment, seed: int, evaluation: str) -> Training:
-    """Return the training of an experiment under a seed, or the one that it evaluates.
-
-    Raises:
-        CheckpointError: the training to evaluate cannot be read, or was made on other features.
-    """
-    if experiment.trained is not None:
-        info = read_info(experiment.trained)
-        _require_same_features(experiment, info)
-        return Training(RunFolder(experiment.trained), info.key, info.group, info.seed, info.splits, info)
-    provision = experiment.provision
-    splits: dict[Split, SplitRecord] = {
-        split: provision.record(experiment.dataset, split) for split in provision.videos if split != "test"
-    }
-    selection = str(experiment.protocol.selection)
-    # Weights chosen on a split depend on it and on how it is evaluated.
-    if selection == "best-on-test":
-        selection += f" {evaluation}"
-    elif "validation" in splits:
-        selection += f" {evaluation_identity(experiment, splits['validation'])}"
-    key, group = (training_identity(experiment, splits, selection, s) for s in (seed, None))
-    folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
-    return Training(folder, key, group, seed, splits)
 
 
 def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
     provision = experiment.provision
     spacings = provision.spacings
-    task = Task(classes, provision.dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
+    task = Task(
+        classes,
+        provision.dims,
+        experiment.device,
+        experiment.text,
+        spacings=spacings,
+        cache=own_cache(experiment.method_name, experiment.config),
+        seed=seed,
+    )
     return build_method(experiment.method, experiment.config, task, seed)
+
+
+def own_cache(method: str, config: MethodConfig) -> Path | None:
+    """Return the folder for what a method writes beside its runs, ``None`` for one whose ``needs()`` say that it writes
+    nothing."""
+    return make_folder(cache_root() / "methods" / method) if config.needs().writes else None
 
 
 def save_training(
@@ -138,65 +105,6 @@ def save_training(
     save_checkpoint(training.folder.path, method, info)
 
 
-def training_identity(
-    experiment: Experiment, splits: Mapping[Split, SplitRecord], selection: str = "", seed: int | None = None
-) -> str:
-    """Return the key of a training of an experiment; without a seed the key that all of its seeds share."""
-    return training_key(
-        method=experiment.method_name,
-        version=experiment.version,
-        config=experiment.config,
-        classes=classes_in_keys(experiment),
-        manifest=splits["train"].manifest if "train" in splits else "",
-        fingerprint=experiment.provision.fingerprint.digest if experiment.provision.fingerprint else "",
-        clip=experiment.clip.weights_sha256 if experiment.clip else "",
-        subset=experiment.protocol.subset,
-        selection=selection,
-        seed=seed,
-        dataset_code=experiment.dataset_code,
-        streams={name: stream.identity for name, stream in experiment.streams.items()},
-    )
-
-
-def evaluation_identity(experiment: Experiment, split: SplitRecord) -> str:
-    """Return the key of the evaluation of an experiment on a split."""
-    return evaluation_key(
-        protocol=experiment.protocol,
-        dataset=experiment.dataset.name,
-        classes=classes_in_keys(experiment),
-        manifest=split.manifest,
-        dataset_code=experiment.dataset_code,
-        retargeted=experiment.retargeted,
-    )
-
-
-def classes_in_keys(experiment: Experiment) -> list[Any]:
-    """Return the class table as part of a key: prompts are made of its words."""
-    table = experiment.dataset.classes
-    return [table.normal, *([c.name, c.words] for c in table.classes)]
-
-
-def _require_same_features(experiment: Experiment, info: CheckpointInfo) -> None:
-    here = experiment.provision.fingerprint
-    if here is None:  # as was then, with the same settings
-        return
-    trained = Fingerprint.from_dict(info.fingerprint)
-    if not (trained.known or here.known):
-        # Two data sets' features of unknown origin differ in their values, which stand in for the weights.
-        here = replace(here, weights=trained.weights)
-    if differing := trained.differences(here):
-        raise CheckpointError(
-            f"the training in {experiment.trained} used features of another fingerprint ({'; '.join(differing)});"
-            " evaluate it on features made the same way"
-        )
-    for name, stream in info.streams.items():
-        if differing := stream.differences(experiment.streams[name]):
-            raise CheckpointError(
-                f"the training in {experiment.trained} used other features of stream '{name}' ({'; '.join(differing)});"
-                " evaluate it on features made the same way"
-            )
-
-
 def trained_method(
     experiment: Experiment, training: Training, meter: environment.Meter, progress: Progress, workers: int = 0
 ) -> Method:
@@ -218,7 +126,7 @@ def trained_method(
     needs = config.needs()
     if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
-    alone = partial(_scores_alone, precision=precision)
+    alone = partial(score_alone, precision=precision)
     loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
     with meter.stage("training" if config.trains else "prepare"):
         method.fit(data, loop)
@@ -227,8 +135,9 @@ def trained_method(
             f"'{experiment.method_name}' lets no rule choose among its weights: its fit() runs no stage with"
             " select=True; leave --selection out"
         )
-    threshold = method.threshold
-    if threshold is None and (config.trains or (config.recipe is None and needs.learns)):
+    threshold, fitted = method.threshold, config.trains or (config.recipe is None and needs.learns)
+    # A score in company with training videos says nothing about one in other company.
+    if threshold is None and fitted and needs.company == "none":
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
@@ -236,7 +145,7 @@ def trained_method(
     return method
 
 
-def _scores_alone(
+def score_alone(
     method: Method, video: VideoInput, precision: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return the scores of a video and its class probabilities, which no other video has a part in."""

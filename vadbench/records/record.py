@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from statistics import fmean, stdev
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +17,9 @@ from vadbench.base.text import amount
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
+
+if TYPE_CHECKING:
+    from vadbench.scoring.video_scores import VideoScores
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -114,13 +117,14 @@ class StreamRecord(BaseModel):
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
-    ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names the training,
-    ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was evaluated.
-    ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
-    settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
-    those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
-    are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing the figures.
-    ``costs`` are what the method counted, such as calls and tokens.
+    ``status`` is ``stopped`` where the method stopped the run, which goes on when it is run again; ``error`` says why a
+    run is not finished. ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names
+    the training, ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was
+    evaluated. ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed``
+    names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
+    ``protocol.<field>`` those in which ``protocol`` differs from the one of its name. ``code`` says whose code the
+    method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs
+    before comparing the figures. ``costs`` are what the method counted, such as calls and tokens.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
@@ -128,7 +132,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     schema_version: int = SCHEMA
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "stopped"]
     error: str | None = None
     method: Name
     method_version: str
@@ -207,6 +211,13 @@ def features_words(record: RunRecord) -> str:
         return "none, it decodes the videos" if record.reads == "frames" else "none"
     beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]
     return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
+
+
+def costs_of(scores: Sequence[VideoScores]) -> dict[str, CostRecord]:
+    """Return what the videos cost together; one that lacks a cost which others have counts as 0."""
+    names = dict.fromkeys(name for s in scores for name in s.costs)
+    totals = {name: float(sum(s.costs.get(name, 0) for s in scores)) for name in names}
+    return {name: CostRecord(total=total, per_video=total / len(scores)) for name, total in totals.items()}
 
 
 def costs_words(record: RunRecord) -> str:

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.base.errors import DataError, RunError
+from vadbench.base.errors import DataError, RunError, cut
 from vadbench.base.metric_keys import MetricKey
+from vadbench.base.remarks import Remarks
 from vadbench.dataset import Video
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.recognition import recognise
-from vadbench.records.record import RunRecord, features_words
+from vadbench.records.record import RunRecord, costs_words, features_words
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.thumbnails import Strip
@@ -29,6 +30,8 @@ from vadbench.scoring.video_scores import VideoScores
 
 POINTS = 400
 """Number of points of a ROC or precision-recall curve, more than a chart has pixels."""
+MOST_REMARKS, LONGEST_SHOWN = 200, 300
+"""Number of remarks on a video, the first ones, and of characters of one that are on the page."""
 BINS = 40
 """Number of bars of the distribution of scores."""
 PROTOCOL = "protocol."
@@ -76,7 +79,7 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]
 
 def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
     """Return the scores of a run after checking its metrics, as the folder may not be trusted."""
-    split = load_split(folder)
+    split = load_split(folder, remarks=True)
     figures = [n for v in record.metrics.values() for n in (v.value, v.low, v.high) if n is not None]
     if not all(map(isfinite, figures)):
         raise RunError(f"{folder}: expected metrics that are finite or null; run the method again")
@@ -164,7 +167,32 @@ def _run(run: PageRun) -> dict[str, Any]:
         "confusion": _confusion(rows),
         "videos": list(_per_video(rows)),
         **_curves(split),
+        **({"costs": costs_words(record)} if record.costs else {}),
+        **_remarks(split),
     }
+
+
+def _remarks(split: ScoredSplit) -> dict[str, Any]:
+    """Return the first remarks on each video with their frames, each text once; nothing where there are none."""
+    texts: dict[str, int] = {}
+    videos = []
+    for s in split.scores:
+        found = s.remarks if s.remarks is not None else Remarks.of_rows([])
+        order = np.argsort(found.first, kind="stable")[:MOST_REMARKS]
+        videos.append(
+            {
+                "shown": [
+                    [
+                        int(found.first[i]) * split.stride,
+                        s.frames if found.end[i] == len(s.anomaly) else int(found.end[i]) * split.stride,
+                        texts.setdefault(cut(found.texts[found.which[i]], LONGEST_SHOWN), len(texts)),
+                    ]
+                    for i in order
+                ],
+                "more": len(found) - len(order),
+            }
+        )
+    return {"remarks": {"texts": list(texts), "videos": videos}} if texts else {}
 
 
 def _rules(record: RunRecord) -> str:
@@ -247,10 +275,14 @@ def _slices(rows: ScoredRows) -> Iterator[slice]:
 
 
 def _curves(split: ScoredSplit) -> dict[str, Any]:
-    """Return the score and the class probabilities of every row, or their means over 16 frames."""
+    """Return the score, the class probabilities and the extras of every row, or their means over 16 frames."""
     together = joined_rows(sum(len(s.anomaly) for s in split.scores), split.stride)
     anomaly = [joined(s.anomaly, together) for s in split.scores]
     classes = [joined(s.classes, together) for s in split.scores if s.classes is not None]
+    extras = {
+        name: pack(np.concatenate([joined(s.extras[name], together) for s in split.scores]))._asdict()
+        for name in split.scores[0].extras
+    }
     return {
         "stride": split.stride * together,
         "mean": together > 1,
@@ -258,4 +290,5 @@ def _curves(split: ScoredSplit) -> dict[str, Any]:
         "scores": pack(np.concatenate(anomaly))._asdict(),
         "classNames": split.classes.names,
         "classes": pack(np.concatenate(classes))._asdict() if classes else None,
+        **({"extras": extras} if extras else {}),
     }

@@ -22,7 +22,10 @@ for (const run of data.runs) {
 }
 
 const rowAt = (run, video, frame) => Math.min(Math.floor(frame / run.stride), run.rows[video] - 1);
-const scoreAt = (run, video, frame) => valueOf(run.scores, run.bytes[run.starts[video] + rowAt(run, video, frame)]);
+// The bytes of the scores, or of another curve of the run, unpacked when they are first asked for.
+const bytesOf = (run, packed) => (packed === run.scores ? run.bytes : (packed.unpacked ??= unpacked(packed)));
+const valueAt = (run, video, frame, packed) => valueOf(packed, bytesOf(run, packed)[run.starts[video] + rowAt(run, video, frame)]);
+const scoreAt = (run, video, frame) => valueAt(run, video, frame, run.scores);
 
 function classesAt(run, video, frame) {
   if (!run.classes) return [];
@@ -31,10 +34,11 @@ function classesAt(run, video, frame) {
   return run.classNames.map((name, i) => [name, valueOf(run.classes, run.classBytes[start + i])]);
 }
 
-// One step line through a video's scores: within a pixel, the lowest and the highest value.
-function trace(pen, run, video, view, box, range) {
+// One step line through a video's scores or another curve: within a pixel, the lowest and the highest value.
+function trace(pen, run, video, view, box, range, packed = run.scores) {
   const { x, y, width, height } = box;
-  const at = (byte) => y + height - ((valueOf(run.scores, byte) - range[0]) / (range[1] - range[0] || 1)) * height;
+  const bytes = bytesOf(run, packed);
+  const at = (byte) => y + height - ((valueOf(packed, byte) - range[0]) / (range[1] - range[0] || 1)) * height;
   pen.beginPath();
   for (let pixel = 0; pixel < width; pixel++) {
     const from = view.from + (pixel / width) * (view.to - view.from);
@@ -42,7 +46,7 @@ function trace(pen, run, video, view, box, range) {
     const last = Math.max(first, rowAt(run, video, from + (view.to - view.from) / width - 1e-9));
     let [low, high] = [255, 0];
     for (let row = first; row <= last; row++) {
-      const byte = run.bytes[run.starts[video] + row];
+      const byte = bytes[run.starts[video] + row];
       low = Math.min(low, byte);
       high = Math.max(high, byte);
     }

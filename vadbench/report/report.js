@@ -8,6 +8,8 @@ function header() {
   const { split } = data;
   fill("title", several ? `${data.runs.length} runs on ` : isolated(data.runs[0].label), several ? "" : " on ", isolated(data.dataset));
   fill("subtitle", `${count(split.videos)} test videos, ${count(split.abnormal)} of them abnormal; ${count(split.frames)} frames, ${percent(split.prevalence)} % of them anomalous`);
+  const paid = data.runs.filter((run) => run.costs);
+  fill("costs", ...paid.map((run) => make("p", { class: "muted" }, "Costs", ...(several ? [" of ", isolated(run.label)] : []), `: ${run.costs}`)));
 }
 
 function figures() {
@@ -189,6 +191,29 @@ function current() {
   }
 }
 
+const spoken = (from, to) => (to - from > 1 ? `frames ${count(from)} to ${count(to - 1)}` : `frame ${count(from)}`);
+
+// The remarks of every run on the open video, in the order of time.
+function remarks() {
+  fill("remarks", ...data.runs.flatMap((run) => {
+    const found = run.remarks?.videos[viewer.index];
+    if (!found?.shown.length) return [];
+    const lines = found.shown.map(([from, to, which]) =>
+      make("li", { "data-from": from, "data-to": to }, make("button", { type: "button", class: "link", click: () => viewer.goto(from, to) }, spoken(from, to)), " ", isolated(run.remarks.texts[which])));
+    const more = found.more ? make("small", { class: "muted" }, `${count(found.more)} more in remarks.jsonl of the run.`) : null;
+    const label = several ? `Remarks of ${run.label}` : "Remarks";
+    return [make("h4", {}, isolated(label)), make("ol", { class: "remarks", tabindex: "0", "aria-label": label }, ...lines), ...(more ? [more] : [])];
+  }));
+  currentRemarks();
+}
+
+function currentRemarks() {
+  for (const line of document.querySelectorAll("#remarks li")) {
+    if (line.dataset.from <= viewer.cursor && viewer.cursor < line.dataset.to) line.setAttribute("aria-current", "true");
+    else line.removeAttribute("aria-current");
+  }
+}
+
 function choose(index) {
   chosen = viewer.classRun = index;
   const run = data.runs[index];
@@ -211,6 +236,16 @@ function controls() {
     viewer.move(viewer.cursor);
   }, true));
   if (several) fill("video-legend", make("div", { class: "bar" }, ...marks));
+  // Each extra has a scale of its own, and is drawn where it is asked for.
+  const extras = data.runs.flatMap((run) => Object.entries(run.extras ?? {}).map(([name, packed]) => ({ run, name, packed })));
+  fill("extras", ...extras.map((extra, i) => {
+    extra.series = data.runs.length + i;
+    const range = `${tick(extra.packed.low)} to ${tick(extra.packed.high)}`;
+    return check([swatch(extra.series), isolated(several ? `${extra.name} of ${extra.run.label}` : extra.name), make("small", { class: "muted" }, range)], (on) => {
+      viewer.extras[on ? "add" : "delete"](extra);
+      viewer.move(viewer.cursor);
+    });
+  }));
   const means = data.runs.filter((run) => run.mean);
   for (const stride of new Set(means.map((run) => run.stride))) {
     const which = means.filter((run) => run.stride === stride).map((run) => run.label);
@@ -228,7 +263,11 @@ ranking();
 classes();
 controls();
 choose(0);
-document.addEventListener("opened", current);
+document.addEventListener("opened", () => {
+  current();
+  remarks();
+});
+document.addEventListener("moved", currentRemarks);
 viewer.open(Math.max(0, data.videos.findIndex((video) => video.runs.length)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => videoTable(data.runs[chosen]));
 document.body.dataset.ready = "true";

@@ -16,7 +16,7 @@ function shortened(pen, name, width) {
 }
 
 const viewer = {
-  index: 0, view: { from: 0, to: 1 }, cursor: 0, hidden: new Set(), fitted: false, classRun: 0, picked: null, image: null,
+  index: 0, view: { from: 0, to: 1 }, cursor: 0, hidden: new Set(), extras: new Set(), fitted: false, classRun: 0, picked: null, image: null,
 
   open(index, focus = false) {
     this.index = index;
@@ -91,6 +91,12 @@ const viewer = {
       pen.setLineDash(seriesDash(i).split(" ").filter(Boolean).map(Number));
       trace(pen, run, this.index, this.view, plot, range);
     });
+    for (const { run, packed, series } of this.extras) {
+      pen.strokeStyle = color(`--series-${series % SERIES}`);
+      pen.lineWidth = 1;
+      pen.setLineDash(seriesDash(series).split(" ").filter(Boolean).map(Number));
+      trace(pen, run, this.index, this.view, plot, [packed.low, packed.high], packed);
+    }
     pen.setLineDash([]);
     if (pictures.height) this.pictures(pen, pictures, video.strip, at);
     if (names.length) this.classes(pen, classes, names);
@@ -204,10 +210,21 @@ const viewer = {
       i, isolated(run.label), make("b", { "data-run": i, "data-score": score }, text),
       ...(best ? [make("span", { class: "muted" }, isolated(best[0]), ` ${percent(best[1], 0)} %`)] : []),
     ]);
+    for (const { run, name, packed, series } of this.extras) {
+      const value = valueAt(run, this.index, this.cursor, packed);
+      items.push([series, isolated(name), make("b", { "data-extra": name }, value.toFixed(digitsOf(packed)))]);
+    }
     fill("readout", `Frame ${count(this.cursor)}, ground truth `, isolated(truth), legend(items));
     canvas.setAttribute("aria-valuenow", this.cursor);
     canvas.setAttribute("aria-valuetext", `frame ${this.cursor}, ${truth}, ${lines.map((line) => `${line.run.label} ${line.text}`).join(", ")}`);
+    document.dispatchEvent(new CustomEvent("moved"));
     this.later();
+  },
+
+  // Moves to the first of some frames, and shows them where they are outside of what is seen.
+  goto(from, to) {
+    this.move(from);
+    if (from < this.view.from || to > this.view.to) this.show(from, to);
   },
 
   // Zooms by a factor about the cursor, or to the frames from..to.

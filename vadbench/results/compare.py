@@ -96,7 +96,7 @@ def load_runs(name: str, out: Path) -> ComparedRuns:
             if record.status == "finished":
                 found[folder.resolve()] = record
             else:
-                notes.append(f"left out: {folder} holds a failed run; run it again")
+                notes.append(f"left out: {folder} holds a {record.status} run; run it again")
     if not found:
         raise RunError(f"'{name}' has no finished run to compare: {'; '.join(notes)}")
     runs = sorted(((record, folder) for folder, record in found.items()), key=lambda r: r[0].seed)
@@ -174,11 +174,8 @@ def contrasts(a: ComparedRuns, b: ComparedRuns) -> list[str]:
         "features": lambda r: {k: v for k, v in r.fingerprint.items() if k not in asked},
         "streams": lambda r: {name: stream.identity for name, stream in r.streams.items()},
         "CLIPs": lambda r: r.clip,
-        "training data": lambda r: {
-            "data set": r.trained_on,
-            "videos": _manifest(r, "train"),
-            "validation videos": _manifest(r, "validation"),
-        },
+        "training data": lambda r: {"data set": r.trained_on, "videos": _manifest(r, "train")},
+        "validation data": lambda r: {"videos": _manifest(r, "validation")},
     }
     found = {what: _differing(of(a.first), of(b.first)) for what, of in areas.items()}
     return [f"{what} differ: {_some(differing)}" for what, differing in found.items() if differing]

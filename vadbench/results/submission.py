@@ -28,7 +28,7 @@ from vadbench.metrics.measurement import measure
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
-from vadbench.records.record import INCOMPLETE, RESULT, SCORES, RunRecord
+from vadbench.records.record import INCOMPLETE, REMARKS, RESULT, SCORES, RunRecord, costs_of
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit
@@ -67,7 +67,8 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             continue
         if record.status != "finished":
             reason = cut(last_line(record.error or "no reason given"), 200)
-            yield path, f"the run failed: {reason}; run it again"
+            what = "failed" if record.status == "failed" else "was stopped"
+            yield path, f"the run {what}: {reason}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:
@@ -206,13 +207,17 @@ def _score_problems(folder: Path, record: RunRecord) -> Iterator[str]:
         yield f"no {SCORES} in its folder, which is needed to check the metrics"
         return
     try:
-        split = load_split(folder)
+        split = load_split(folder, remarks=True)
         again = measure(split)
         yield from _split_problems(split, record)
     # The arrays are not trusted: they may have another length, shape or type, or be empty.
     except (VadbenchError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         yield f"{SCORES}: {error}"
         return
+    yield from _cost_problems(split, record)
+    said = {text: s.name for s in split.scores if s.remarks is not None for text in s.remarks.texts}
+    for text, name in said.items():
+        yield from (f"{REMARKS}: {finding}" for finding in _private_texts(text, f"a remark on {name}"))
     for name in sorted(again.keys() | record.metrics.keys()):
         if name not in record.metrics or name not in again:
             has, lacks = ("the scores", "the record") if name in again else ("the record", "the scores")
@@ -234,6 +239,13 @@ def _split_problems(split: ScoredSplit, record: RunRecord) -> Iterator[str]:
         if getattr(stated, name) != number:
             yield f"data: {getattr(stated, name)} test {name}, the scores are of {number}"
     yield from _name_problems(v.name for v in split.videos)
+
+
+def _cost_problems(split: ScoredSplit, record: RunRecord) -> Iterator[str]:
+    found = costs_of(split.scores)
+    for name in sorted(found.keys() | record.costs.keys()):
+        if found.get(name) != record.costs.get(name):
+            yield f"costs: the record states {record.costs.get(name)}, its scores give {found.get(name)} of '{name}'"
 
 
 def _name_problems(names: Iterable[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from vadbench.features.shard import FeatureRows
 from vadbench.inputs import VideoInput
 from vadbench.method import Method, Scores
 from vadbench.scoring.checks import checked
-from vadbench.scoring.video_scores import VideoScores, joined_crops, joined_windows
+from vadbench.scoring.video_scores import VideoScores, joined_crops, joined_windows, require_one_form
 from vadbench.scoring.windows import Window, window_rows, windows
 from vadbench.training.loop import arithmetic, autocast
 
@@ -50,7 +50,8 @@ def score_videos(
         total: how many there are.
 
     Raises:
-        PluginError: the method returned scores of the wrong shape, or not finite.
+        PluginError: the method returned scores of the wrong shape, or not finite, or other kinds of them for some
+            videos.
     """
     method.eval()
     longest = window_rows(method.reach)
@@ -60,12 +61,14 @@ def score_videos(
         for scores in _in_company(method, videos, precision):
             out.append(scores)
             progress("scoring", len(out), total)
+        require_one_form(out)
         return out
     for is_long, several in itertools.groupby(videos, lambda crops: _is_long(crops[0], longest)):
         in_windows = (_in_windows(method, crops, precision, joined) for crops in several)
         for scores in in_windows if is_long else _together(method, several, precision, joined):
             out.append(scores)
             progress("scoring", len(out), total)
+    require_one_form(out)
     return out
 
 

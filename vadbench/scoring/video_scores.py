@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.base.errors import PluginError
 from vadbench.base.remarks import Remarks
 from vadbench.features.crops import Joining
 
@@ -60,12 +61,35 @@ def joined_crops(crops: Sequence[VideoScores], how: Joining) -> VideoScores:
 
     Costs add up and remarks are those of the first crop. Of crops everything else is the mean; of regions the anomaly
     score and that of each branch is the highest, and the rest is that of the region whose anomaly score is.
+
+    Raises:
+        PluginError: as :func:`require_one_form`.
     """
+    first = crops[0]
     if len(crops) == 1:
-        return crops[0]
-    joined = _JOINED[how](crops)
-    costs = {name: sum(c.costs[name] for c in crops) for name in crops[0].costs}
-    return replace(joined, costs=costs, remarks=crops[0].remarks)
+        return first
+    require_one_form(crops)
+    return replace(_JOINED[how](crops), costs=_summed(crops), remarks=first.remarks)
+
+
+def require_one_form(scores: Sequence[VideoScores]) -> None:
+    """Raise if there are not the same branches, extras and scores of the whole video beside all anomaly scores.
+
+    Raises:
+        PluginError: names the first that differs.
+    """
+    for other in scores[1:]:
+        if other.form != scores[0].form:
+            pair = f"{scores[0].name} and {other.name}" if other.name != scores[0].name else f"parts of {other.name}"
+            raise PluginError(
+                f"{pair} differ in their class scores, branches, extras or scores of the whole video; a method must"
+                " give the same of everything that it scores"
+            )
+
+
+def _summed(parts: Sequence[VideoScores]) -> dict[str, float]:
+    names = dict.fromkeys(name for part in parts for name in part.costs)
+    return {name: sum(part.costs.get(name, 0) for part in parts) for name in names}
 
 
 def _mean(crops: Sequence[VideoScores]) -> VideoScores:
@@ -106,10 +130,10 @@ _JOINED: Mapping[Joining, Callable[[Sequence[VideoScores]], VideoScores]] = {"me
 
 
 def joined_windows(parts: Sequence[VideoScores]) -> VideoScores:
-    """Return the scores of a video from those of windows that follow each other."""
+    """Return the scores of a video from those of windows that follow each other, which have one form."""
     first = parts[0]
     classes = [p.classes for p in parts if p.classes is not None]
-    remarks = [p.remarks for p in parts if p.remarks is not None]
+    remarks = [p.remarks or Remarks.of_rows([]) for p in parts]
     return VideoScores(
         first.name,
         first.frames,
@@ -117,6 +141,6 @@ def joined_windows(parts: Sequence[VideoScores]) -> VideoScores:
         np.concatenate(classes) if classes else None,
         {name: np.concatenate([p.branches[name] for p in parts]) for name in first.branches},
         {name: np.concatenate([p.extras[name] for p in parts]) for name in first.extras},
-        costs={name: sum(p.costs.get(name, 0) for p in parts) for name in first.costs},
-        remarks=Remarks.joined(remarks, [len(p.anomaly) for p in parts]) if len(remarks) == len(parts) else None,
+        costs=_summed(parts),
+        remarks=Remarks.joined(remarks, [len(p.anomaly) for p in parts]) if any(map(len, remarks)) else None,
     )

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -108,7 +107,7 @@ class TrainingGround:
             )
         return Experiment(
             method_name=self.name,
-            method=self.kind,
+            load_method=lambda: self.kind,
             version=self.config.version,
             config=self.config,
             dataset=dataset,
@@ -116,7 +115,7 @@ class TrainingGround:
             clip=clip,
             protocol=rules,
             changed=(),
-            device=torch.device("cpu"),
+            device_name="cpu",
             out=Path(),
         )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vadbench.base.errors import PluginError
 from vadbench.base.files import write_text
-from vadbench.base.locations import TRAINING_LOG
+from vadbench.base.locations import STAGES, TRAINING_LOG
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, seed_torch, torch_draws
 from vadbench.base.types import Progress, silent
@@ -25,8 +25,6 @@ from vadbench.training.prefetching import BatchLoader
 from vadbench.training.stage_state import StageState, load_state, read_state
 from vadbench.training.views import BatchPlan, ViewFunction
 
-STAGES = "stages"
-"""Folder below that of a training with what is there until it is finished."""
 SAVE_SECONDS = 15.0
 """Shortest time between two writings of the state at the end of an epoch, which may have a dozen steps and weights of
 40 MB (our decision). Killed, a training does no more of its work again."""

@@ -58,4 +58,4 @@ def score_frames(frames: CountedFrames, scorer: Scorer, watch: Stopwatch) -> Ite
     with watch.of("method"):
         (found,) = score_videos(scorer.method, [[video]], precision=scorer.precision)
     starts = np.array([frames.starts.popleft() for _ in range(video.row_count)])
-    yield StreamedRows(0, starts, found.anomaly, found.classes)
+    yield StreamedRows.of(0, starts, found)

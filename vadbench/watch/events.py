@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.base.errors import cut
 from vadbench.dataset import ClassTable
 from vadbench.watch.pipeline import StreamedRows
 
 JOINED_SECONDS = 1.0
 """Largest gap between rows above the threshold within one event: our decision, so that a flickering score is not many
 events."""
+MOST_REMARKS, LONGEST_REMARK = 10, 300
+"""Number of remarks of an event that are kept, the first different ones, and of characters of each."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Event:
         peak_frame: the first frame of that row.
         mean: the mean score of its rows, including rows in gaps that do not reach the threshold.
         label: the abnormal class with the highest mean probability, ``""`` if the method has no classes.
+        remarks: the first different remarks on its rows that reach the threshold, ``None`` for a method without.
     """
 
     start: float
@@ -41,11 +46,14 @@ class Event:
     peak_frame: int
     mean: float
     label: str
+    remarks: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and tables."""
         values = asdict(self)
         values["class"] = values.pop("label")
+        if (remarks := values.pop("remarks")) is not None:
+            values["remarks"] = "; ".join(remarks)
         # Scores are float32, with seven significant digits.
         values |= {name: float(f"{values[name]:.7g}") for name in ("peak", "mean")}
         return values | {name: round(values[name], 3) for name in ("start", "end", "peak_time")}
@@ -78,7 +86,7 @@ class EventFinder:
         self._threshold, self._classes, self._stride = threshold, classes, stride
         self._open: _Open | None = None
         # The row before, which ends where the next one starts.
-        self._pending: tuple[int, float, float, NDArray[np.float64] | None] | None = None
+        self._pending: tuple[int, float, float, NDArray[np.float64] | None, Sequence[str] | None] | None = None
 
     @property
     def going_on(self) -> Event | None:
@@ -92,7 +100,8 @@ class EventFinder:
             start = float(rows.starts[i])
             ended += self._settle(start, (rows.first + i) * self._stride)
             classes = None if rows.classes is None else rows.classes[i].astype(np.float64)
-            self._pending = (rows.first + i, start, float(score), classes)
+            remarks = None if rows.remarks is None else rows.remarks[i]
+            self._pending = (rows.first + i, start, float(score), classes, remarks)
         return ended
 
     def finish(self, end: float, frames: int) -> list[Event]:
@@ -109,7 +118,7 @@ class EventFinder:
         """Take the pending row into account, now that its end is known."""
         if self._pending is None:
             return []
-        row, start, score, classes = self._pending
+        row, start, score, classes, remarks = self._pending
         self._pending = None
         if score < self._threshold:
             if self._open is None:
@@ -120,11 +129,12 @@ class EventFinder:
             return self._close() if end - self._open.event.end > JOINED_SECONDS else []
         frame = row * self._stride
         if self._open is None:
-            event = Event(start, end, frame, end_frame, score, start, frame, score, "")
+            event = Event(start, end, frame, end_frame, score, start, frame, score, "", _added(None, remarks))
             self._open = _Open(event, 1, score, classes)
             return []
         opened = self._open
-        opened.event = replace(opened.event, end=end, end_frame=end_frame)
+        said = _added(opened.event.remarks, remarks)
+        opened.event = replace(opened.event, end=end, end_frame=end_frame, remarks=said)
         if score > opened.event.peak:
             opened.event = replace(opened.event, peak=score, peak_time=start, peak_frame=frame)
         opened.rows += opened.gap_rows + 1
@@ -142,6 +152,13 @@ class EventFinder:
             abnormal = list(self._classes.abnormal)
             label = self._classes.names[abnormal[int(opened.classes[abnormal].argmax())]]
         return [replace(opened.event, mean=opened.total / opened.rows, label=label)]
+
+
+def _added(before: tuple[str, ...] | None, remarks: Sequence[str] | None) -> tuple[str, ...] | None:
+    if remarks is None:
+        return before
+    shown = (cut(remark, LONGEST_REMARK) for remark in remarks)
+    return tuple(dict.fromkeys([*(before or ()), *shown]))[:MOST_REMARKS]
 
 
 def _sum(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> NDArray[np.float64] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from vadbench.features.shard import FeatureRows
 from vadbench.inputs import StreamInput, VideoInput
 from vadbench.method import Reach
 from vadbench.scoring.scoring import score_window
+from vadbench.scoring.video_scores import VideoScores
 from vadbench.scoring.windows import Window, first_needed, next_window, window_rows
 from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import Scorer
@@ -43,12 +44,22 @@ class StreamedRows:
         starts: ``(n,)`` seconds at which each row's first frame is shown.
         anomaly: ``(n,)``.
         classes: ``(n, classes)`` or ``None``.
+        remarks: the texts on each row, ``None`` for a method that gives no remarks.
+        costs: what these rows cost, by name.
     """
 
     first: int
     starts: NDArray[np.float64]
     anomaly: NDArray[np.float32]
     classes: NDArray[np.float32] | None
+    remarks: Sequence[Sequence[str]] | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, first: int, starts: NDArray[np.float64], scores: VideoScores) -> StreamedRows:
+        """Return scored rows from the scores that the method gave for them."""
+        said = None if scores.remarks is None else scores.remarks.on_each(len(scores.anomaly))
+        return cls(first, starts, scores.anomaly, scores.classes, said, scores.costs)
 
 
 @dataclass
@@ -100,9 +111,9 @@ class Pictures(Decoder, Timeline):
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
     """Yield the scores of a video's rows of features as their windows become complete."""
     rows = encoded_rows(pictures, pictures.encoder, watch)
-    for first, anomaly, classes in score_rows(rows, scorer, follow, watch):
-        starts = np.array([pictures.starts.popleft() for _ in anomaly])
-        yield StreamedRows(first, starts, anomaly, classes)
+    for first, scores in score_rows(rows, scorer, follow, watch):
+        starts = np.array([pictures.starts.popleft() for _ in scores.anomaly])
+        yield StreamedRows.of(first, starts, scores)
 
 
 def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> Iterator[FeatureRows]:
@@ -114,14 +125,14 @@ def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> I
 
 def score_rows(
     rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch
-) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32] | None]]:
+) -> Iterator[tuple[int, VideoScores]]:
     """Score rows ``(crops, n, dim)`` as they come, in the same windows as a run.
 
     The windows of a stream are smaller (:func:`vadbench.scoring.windows.window_rows`), which does not change the scores
     of a method unless it needs the whole video.
 
     Yields:
-        The number of the first row, anomaly scores ``(n,)`` and class probabilities ``(n, classes)`` or ``None``.
+        The number of the first row, and the scores of it and the next ones.
     """
     reach, made_by = scorer.method.reach, scorer.fingerprint
     assert made_by is not None  # or there would be no rows
@@ -137,7 +148,7 @@ def score_rows(
             crops = (_window(made_by, held, crop, window) for crop in made_by.crops)
             with watch.of("method"):
                 found = score_window(scorer.method, crops, window, scorer.precision)
-            yield done, found.anomaly, found.classes
+            yield done, found
             done = window.last
         held.drop(first_needed(reach, size, done, held.stop))
 

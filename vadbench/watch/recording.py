@@ -67,6 +67,7 @@ class Recording:
         curve: the scores over time.
         album: thumbnails of the peaks.
         rows: number of rows.
+        costs: what they cost, by name.
     """
 
     def __init__(self, files: VideoFolder, pictures: Timeline, scorer: Scorer, tell: Callable[[Event], None]) -> None:
@@ -75,6 +76,7 @@ class Recording:
         self._finder = EventFinder(scorer.threshold, scorer.classes, self._stride)
         self.events: list[Event] = []
         self.curve, self.album, self.rows = ScoreCurve(), PeakAlbum(pictures), 0
+        self.costs: dict[str, float] = {}
 
     @property
     def last_frame(self) -> int:
@@ -86,6 +88,7 @@ class Recording:
         self._files.add(rows)
         self.curve.add(rows)
         self.rows += len(rows.anomaly)
+        self.costs |= {name: self.costs.get(name, 0) + cost for name, cost in rows.costs.items()}
         self.album.add_rows(rows, self._stride)
         self._add_events(self._finder.add(rows), self._finder.going_on)
         self._pictures.forget(self.last_frame)

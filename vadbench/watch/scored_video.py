@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vadbench.base.files import write_json, write_text
+from vadbench.base.text import amount
 from vadbench.base.types import Progress, silent
 from vadbench.features.encoders import BATCH, FrameEncoder
 from vadbench.scoring.windows import window_rows
@@ -37,6 +38,7 @@ class ScoredVideo:
         events: events in the order of time.
         curve: its scores over time.
         seconds: seconds spent on each activity, and the total as ``all``.
+        costs: what the method counted, by name.
         notes: notes for the reader.
         error: the reason why it was not scored to its end; empty if it was.
     """
@@ -50,6 +52,7 @@ class ScoredVideo:
     events: Sequence[Event]
     curve: ScoreCurve
     seconds: Mapping[str, float]
+    costs: Mapping[str, float]
     notes: Sequence[str]
     error: str
 
@@ -57,6 +60,11 @@ class ScoredVideo:
     def per_second(self) -> float | None:
         """Seconds spent per second of video."""
         return self.seconds["all"] / self.duration if self.duration else None
+
+    @property
+    def paid(self) -> str:
+        """Costs in words, such as ``calls 12, tokens 3,400``."""
+        return ", ".join(f"{name} {amount(value)}" for name, value in self.costs.items())
 
     def summary(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -71,6 +79,7 @@ class ScoredVideo:
             "events": [event.to_dict() for event in self.events],
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "seconds_per_video_second": None if self.per_second is None else round(self.per_second, 4),
+            **({"costs": dict(self.costs)} if self.costs else {}),
             "notes": list(self.notes),
         }
 
@@ -135,6 +144,7 @@ def score_video(
         recording.events,
         recording.curve,
         {**watch.seconds, "all": time.perf_counter() - began},
+        recording.costs,
         notes,
         error,
     )
@@ -189,6 +199,7 @@ def _write(result: ScoredVideo, album: PeakAlbum, scorer: Scorer, picture: bytes
         "threshold": f"{scorer.threshold:.4g} ({scorer.threshold_origin})",
         "features": f"{f'CLIP {scorer.clip.name}' if scorer.clip else 'none'}, a row every {scorer.stride} frames",
         "time": f"{result.seconds['all']:.1f} s{took}",
+        **({"costs": result.paid} if result.costs else {}),
         **({"not scored to its end": result.error} if result.error else {}),
     }
     page = video_page(result.source.name, facts, result.notes, result.events, picture, album.of_events)

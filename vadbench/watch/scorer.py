@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,19 +14,22 @@ from vadbench.base.errors import CheckpointError, ConfigError, PluginError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import defaults
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
-from vadbench.clip import CROPS, Clip, TextTower, load_clip
+from vadbench.clip import CROPS, Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.crops import CENTER, CropRule
-from vadbench.features.encoders import clip_fingerprint
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source, load_clip_of
+from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.request import with_descriptions
-from vadbench.method import Method, Task, build_method, require_trainable
+from vadbench.harness.request import require_use_of_recipe, with_descriptions
+from vadbench.harness.training import own_cache
+from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT
+
+if TYPE_CHECKING:
+    from vadbench.clip import TextTower
 
 USUAL_THRESHOLD = 0.5
 """Threshold of events for a method without its own: our decision."""
@@ -99,7 +103,7 @@ def open_trained(
         clip = _clip_of(info, run, clip_model, clip_weights, device)
         notes += clip_notes(clip.source)
         fingerprint = _features(info, run, config, clip, notes)
-    method = _built(method_class, config, info.class_table(), clip, device)
+    method = _built(info.method, method_class, config, info.class_table(), clip, device)
     load_checkpoint(run, method)
     found, where = info.threshold, "99th percentile of the scores of normal training videos"
     if found is None or threshold is not None:
@@ -158,11 +162,11 @@ def open_untrained(
         chosen.append("recipe.epochs=0")
     own = {} if dataset is None else settings.dataset_defaults.get(dataset, {})
     config = resolve(settings, own, assignments=chosen)
-    require_trainable(name, method_class, config)
+    require_use_of_recipe(name, registry, config, resolve(settings, own, environment={}))
     classes = _classes(name, config, registry, dataset)
     _require_scorable(name, config, classes, dataset or "")
-    clip = load_clip(clip_source(clip_model, clip_weights), device) if config.needs().streams else None
-    method = _built(method_class, config, classes, clip, device)
+    clip = open_clip(clip_source(clip_model, clip_weights), lambda: device) if config.needs().streams else None
+    method = _built(name, method_class, config, classes, clip, device)
     return Scorer(
         name,
         method,
@@ -215,18 +219,23 @@ def _clip_of(
         raise CheckpointError(
             f"the features of the run in {run} are not of a CLIP, so they cannot be made here; train on CLIP's features"
         )
-    return load_clip_of(info.clip, run, clip_model, clip_weights, device)
+    return open_clip_of(info.clip, run, clip_model, clip_weights, lambda: device)
 
 
 def _built(
-    method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip | None, device: torch.device
+    name: str,
+    method_class: type[Method],
+    config: MethodConfig,
+    classes: ClassTable,
+    clip: Clip | None,
+    device: torch.device,
 ) -> Method:
     def text() -> TextTower:
         if clip is None:
             raise PluginError(f"{method_class.__name__} asks for CLIP's text, and its needs() name no stream of CLIP")
         return clip.text
 
-    task = Task(classes, clip.dim if clip else {}, device, text)
+    task = Task(classes, clip.dim if clip else {}, device, text, cache=own_cache(name, config))
     return build_method(method_class, config, task, seed=0).eval()
 
 

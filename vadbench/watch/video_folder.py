@@ -17,12 +17,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vadbench.base.errors import cut
 from vadbench.base.files import make_folder, replacing, storage_errors
+from vadbench.base.remarks import LONGEST_REMARK
+from vadbench.base.text import spreadsheet
 from vadbench.dataset import ClassTable
 from vadbench.watch.events import Event, ScoreCurve
 from vadbench.watch.pipeline import StreamedRows
 from vadbench.watch.timeline import Thumbnail
 
+REMARKS = "remarks"
+"""Column of the remarks on a row or an event, where the method gives any."""
 RowFormat = Literal["csv", "json", "parquet"]
 
 EVENT_COLUMNS = ("start", "end", "first_frame", "end_frame", "peak", "peak_time", "peak_frame", "mean", "class")
@@ -38,7 +43,7 @@ _RED = "#d62728"
 
 
 class RowTable(ABC):
-    """Table that grows by windows of rows: time, frame, score, and a column for each class."""
+    """Table that grows by windows of rows: time, frame, score, a column for each class, and the remarks."""
 
     @abstractmethod
     def add(self, records: Sequence[dict[str, Any]]) -> None:
@@ -65,6 +70,9 @@ def row_records(rows: StreamedRows, stride: int, columns: Sequence[str]) -> list
     if rows.classes is not None:
         for record, values in zip(records, rows.classes, strict=True):
             record.update((c, float(str(v))) for c, v in zip(columns, values, strict=True))
+    if rows.remarks is not None:
+        for record, texts in zip(records, rows.remarks, strict=True):
+            record[REMARKS] = cut("; ".join(texts), LONGEST_REMARK)
     return records
 
 
@@ -73,12 +81,14 @@ class CsvTable(RowTable):
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file: TextIO = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+        self._writer = csv.DictWriter(self._file, columns, extrasaction="ignore", lineterminator="\n")
         self._writer.writeheader()
         self._file.flush()
 
     def add(self, records: Sequence[dict[str, Any]]) -> None:
-        self._writer.writerows(records)
+        # A remark may begin like a formula, and have line breaks.
+        said = ({REMARKS: spreadsheet(r[REMARKS])} if REMARKS in r else {} for r in records)
+        self._writer.writerows({**r, **own} for r, own in zip(records, said, strict=True))
         self._file.flush()
 
     def close(self) -> None:
@@ -110,7 +120,7 @@ class ParquetTable(RowTable):
         import pyarrow
         import pyarrow.parquet
 
-        kinds = {"time": pyarrow.float64(), "frame": pyarrow.int64()}
+        kinds = {"time": pyarrow.float64(), "frame": pyarrow.int64(), REMARKS: pyarrow.string()}
         schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in columns])
         self._table = pyarrow.Table
         self._writer = pyarrow.parquet.ParquetWriter(path, schema)
@@ -127,7 +137,7 @@ class VideoFolder:
 
     Args:
         path: created if needed; results of an earlier call in it are removed.
-        classes: their probabilities are columns, if the first rows have any.
+        classes: their probabilities are columns, if the first rows have any, as remarks are.
         stride: frames per row.
         form: format of a second table in addition to the .csv file.
     """
@@ -140,8 +150,6 @@ class VideoFolder:
         with storage_errors(path):
             for name in FILES:
                 (path / name).unlink(missing_ok=True)
-            self._events = CsvTable(path / "events.csv", EVENT_COLUMNS)
-            self._stack.callback(self._events.close)
 
     def __enter__(self) -> VideoFolder:
         return self
@@ -149,14 +157,14 @@ class VideoFolder:
     def __exit__(self, *_: object) -> None:
         with storage_errors(self.path):
             if not self._tables:
-                self._start([])
+                self._start([], [])
             self._stack.close()
 
     def add(self, rows: StreamedRows) -> None:
         """Append scored rows to the tables."""
         with storage_errors(self.path):
             if not self._tables:
-                self._start([] if rows.classes is None else self._columns)
+                self._start([] if rows.classes is None else self._columns, [] if rows.remarks is None else [REMARKS])
             records = row_records(rows, self._stride, self._columns)
             for table in self._tables:
                 table.add(records)
@@ -167,8 +175,10 @@ class VideoFolder:
             with storage_errors(self.path):
                 self._events.add([event.to_dict() for event in events])
 
-    def _start(self, columns: Sequence[str]) -> None:
-        names = ["time", "frame", "score", *columns]
+    def _start(self, columns: Sequence[str], remarks: Sequence[str]) -> None:
+        names = ["time", "frame", "score", *columns, *remarks]
+        self._events = CsvTable(self.path / "events.csv", [*EVENT_COLUMNS, *remarks])
+        self._stack.callback(self._events.close)
         self._tables = [CsvTable(self.path / "scores.csv", names)]
         if self._form == "json":
             self._tables.append(JsonTable(self.path / "scores.json"))

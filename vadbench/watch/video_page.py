@@ -46,17 +46,20 @@ def _table(events: Sequence[Event], thumbnails: Mapping[int, Thumbnail]) -> str:
     if not events:
         return "<p>No row reaches the threshold.</p>"
     lines = []
+    talks = any(event.remarks for event in events[:_MOST_EVENTS])
     for event in events[:_MOST_EVENTS]:
         frame = thumbnails.get(event.peak_frame)
         shown = f'<img alt="Frame {frame.frame}" src="{_inline("image/jpeg", frame.jpeg)}">' if frame else ""
         when = [clock(event.start), clock(event.end), clock(event.peak_time)]
         numbers = [*when, f"{event.peak:.3f}", f"{event.mean:.3f}"]
         cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
-        lines.append(f"<tr>{cells}<td>{escape(event.label)}</td><td>{shown}</td></tr>")
+        said = f"<td>{'<br>'.join(map(escape, event.remarks or ()))}</td>" if talks else ""
+        lines.append(f"<tr>{cells}<td>{escape(event.label)}</td>{said}<td>{shown}</td></tr>")
     more = len(events) - len(lines)
     rest = f"<p>{more} more in events.csv.</p>" if more else ""
     heads = "".join(f'<th class="number">{head}</th>' for head in ("start", "end", "peak at", "peak", "mean"))
-    head = f"<thead><tr>{heads}<th>class</th><th>peak frame</th></tr></thead>"
+    said = "<th>remarks</th>" if talks else ""
+    head = f"<thead><tr>{heads}<th>class</th>{said}<th>peak frame</th></tr></thead>"
     table = f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
     # Reachable by keyboard, so that wide tables can be scrolled.
     return f'<div class="scroll" tabindex="0" role="group" aria-label="Events">{table}</div>{rest}'

@@ -22,8 +22,9 @@ from vadbench.clip import CROPS, ClipSource, load_clip
 from vadbench.data.media import Frame, lazy_frames
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.encoders import FrameEncoder, clip_fingerprint
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
+from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.store import FeatureStore
 
 SMALL, PUBLISHED = ClipSource("small"), ClipSource("ViT-B-16-quickgelu", "random:0")

@@ -14,8 +14,8 @@ from works.work import Options, Work, floor_of, off
 
 import methods
 from vadbench.clip import load_clip
-from vadbench.features.encoders import BATCH, clip_fingerprint
-from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.encoders import BATCH
+from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.method import Method

@@ -1,0 +1,127 @@
+"""The execution of a run: training, scores, metrics, and the record of them or of what went wrong."""
+
+from __future__ import annotations
+
+import shutil
+import traceback
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from vadbench.base.errors import StoppedError, StorageError, VadbenchError
+from vadbench.base.locations import STAGES
+from vadbench.base.seeds import Purpose, torch_draws
+from vadbench.base.types import Progress
+from vadbench.harness import environment
+from vadbench.harness.checkpoints import CheckpointInfo, read_info
+from vadbench.harness.evaluate import evaluate_method
+from vadbench.harness.experiment import Experiment
+from vadbench.harness.identities import Training
+from vadbench.harness.selection import selection_notes
+from vadbench.harness.training import trained_method
+from vadbench.records.folders import write_record
+from vadbench.records.keys import EDITION
+from vadbench.records.record import RunRecord, SplitRecord
+
+
+def execute(
+    experiment: Experiment,
+    training: Training,
+    evaluation: str,
+    test: SplitRecord,
+    place: Path,
+    progress: Progress,
+    workers: int,
+) -> RunRecord:
+    """Train unless the weights are there, score, measure, and write and return the record.
+
+    Args:
+        experiment: the experiment.
+        training: the training that it needs, locked.
+        evaluation: the key of the evaluation.
+        test: the test split as in the record.
+        place: the folder of the record.
+        progress: told how far it is.
+        workers: as for :func:`vadbench.harness.run.run`.
+
+    Raises:
+        VadbenchError: whatever went wrong, after it was recorded.
+    """
+    made, needs = training.made, experiment.config.needs()
+    meter = environment.Meter(experiment.device)
+    record = partial(
+        RunRecord,
+        method=experiment.method_name,
+        method_version=experiment.version,
+        dataset=experiment.dataset.name,
+        trained_on=made.dataset if made else experiment.dataset.name,
+        seed=training.seed,
+        edition=made.edition if made else EDITION,
+        key=training.key,
+        group=training.group,
+        evaluation=evaluation,
+        protocol=experiment.protocol.model_dump(mode="json"),
+        config=experiment.config.model_dump(mode="json"),
+        changed=list(experiment.changed),
+        fingerprint=experiment.fingerprint,
+        streams=experiment.streams,
+        clip=experiment.clip_source,
+        supervision=needs.supervision,
+        company=needs.company,
+        lookahead=needs.lookahead,
+        unit_scores=needs.unit_scores,
+        reads=needs.reads,
+        code=dict(experiment.code),
+        environment=environment.describe(experiment.device),
+    )
+    try:
+        method = trained_method(experiment, training, meter, progress, workers)
+        if experiment.retargeted:
+            method = method.retarget(experiment.dataset.classes)
+        with torch_draws(experiment.device, Purpose.SCORE, training.seed):
+            found = evaluate_method(experiment, method, place, meter, progress)
+    except Exception as error:
+        reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
+        if not isinstance(error, StorageError):
+            data = {**training.splits, "test": test}
+            reason = experiment.without_folders(reason)
+            status = "stopped" if isinstance(error, StoppedError) else "failed"
+            write_record(place, record(status=status, error=reason, data=data, created=_now()))
+        raise
+    test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
+    folder = training.folder.path
+    info = read_info(folder)
+    finished = record(
+        status="finished",
+        data={**training.splits, "test": test},
+        metrics=found.metrics,
+        diagnostics=found.diagnostics,
+        notes=[
+            *experiment.notes(),
+            *_origin_notes(info, experiment),
+            *selection_notes(experiment.protocol.selection, folder, info.selected_by),
+            *found.notes,
+        ],
+        costs=found.costs,
+        seconds=meter.seconds,
+        peak_memory_mb=meter.peak_memory_mb,
+        created=_now(),
+    )
+    write_record(place, finished)
+    shutil.rmtree(folder / STAGES, ignore_errors=True)
+    return finished
+
+
+def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
+    notes = [f"weights imported from the authors' file {info.imported}"] if info.imported else []
+    if info.code.get("method", made := experiment.method_digest) != made:
+        notes.append("the weights were trained before the files of the method changed")
+    if info.subset != experiment.protocol.subset:
+        notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
+    if experiment.retargeted:
+        notes.append(f"for the classes of {info.dataset} before, asked for those of {experiment.dataset.name}")
+    return notes
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
