@@ -85,8 +85,8 @@ def leak(subject: TestedMethod) -> str:
     first, again = subject.ground.trained(SEEDS[0]), subject.ground.trained_again(SEEDS[0])
     fix = (
         "find what reaches the method besides the videos and labels it is given: files, a data set, the caller's"
-        " variables, or what a class or a module keeps of videos that were scored before; where the check seeds fails too,"
-        " begin there"
+        " variables, or what a class or a module keeps of videos that were scored before (where the check seeds fails"
+        " too, begin there)"
     )
     what = f"{HOME} was scored and the annotations of its test videos changed places"
     other = differences(dict(first.weights), dict(again.weights))

@@ -54,15 +54,10 @@ def gradients(subject: TestedMethod) -> str:
 
     for name, parameter in trainable.items():
         watch(name, parameter)
-<<<<<<< HEAD
     rehearsal = subject.rehearse(0, method)
     if not rehearsal.trained:
         raise SkipTest("the method is not trained by the loop" if subject.needs.learns else "the method is not trained")
     terms = rehearsal.terms
-=======
-    terms = _watch_terms(method)
-    subject.fit(method, 0)
->>>>>>> main
     wide = [name for name, shape in terms.items() if shape]
     require(not wide, f"loss {_named(wide)} is {terms.get(wide[0] if wide else '')}", "give each term as a scalar")
     infinite = [n for n, size in seen.items() if not np.isfinite(size)]

@@ -6,16 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE
+from vadbench.harness.training import score_alone
 from vadbench.inputs import ArraysByKey, Batch, LossTerms, TrainingVideo, VideoInput
 from vadbench.method import Method
-from vadbench.scoring.scoring import score_videos
 from vadbench.training.stages import MAIN, TrainingLoop
 from vadbench.training.views import BatchPlan, ViewFunction
 
@@ -59,7 +55,7 @@ class Rehearsal:
         self, method: Method, seed: int, folder: Path, precision: str, stop: tuple[str, int] | None = None
     ) -> None:
         self.method, self._seed, self._stop = method, seed, stop
-        self._loop = TrainingLoop(seed, folder, scorer=partial(_scores_alone, precision=precision))
+        self._loop = TrainingLoop(seed, folder, scorer=partial(score_alone, precision=precision))
         self.stages: list[StagePart] = []
         self.terms: dict[str, tuple[int, ...]] = {}
         """Shapes of the loss terms by name."""
@@ -115,10 +111,3 @@ class Rehearsal:
     def _stop_at(self, stage: str, step: int) -> None:
         if self._stop == (stage, step):
             raise Interruption(f"stage {stage}, step {step}")
-
-
-def _scores_alone(
-    method: Method, video: VideoInput, precision: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | Any]:
-    (scores,) = score_videos(method, [[video]], precision=precision)
-    return scores.anomaly, scores.classes

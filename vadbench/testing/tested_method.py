@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-<<<<<<< HEAD
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
-=======
-from collections.abc import Sequence
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Any
->>>>>>> main
 
 import numpy as np
 import torch
@@ -27,14 +20,8 @@ from vadbench.base.config import resolve
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.needs import Facts, Needs
 from vadbench.base.types import Progress, silent
-<<<<<<< HEAD
 from vadbench.clip import Clip, TextTower, load_clip
 from vadbench.dataset import ClassTable, Dataset
-=======
-from vadbench.clip import Clip, load_clip
-from vadbench.dataset import ClassTable
-from vadbench.harness.training import score_alone
->>>>>>> main
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
 from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
@@ -43,10 +30,6 @@ from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.rehearsal import Rehearsal
 from vadbench.testing.training_ground import TrainingGround
 from vadbench.training.loop import arithmetic
-<<<<<<< HEAD
-=======
-from vadbench.training.stages import MAIN, TrainingLoop
->>>>>>> main
 
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
@@ -60,16 +43,6 @@ FEWEST = 8
 """Training videos of each kind, or half a batch if that is more."""
 WIDTHS = (24, 40, 16)
 """Widths of the streams beside the first, in turn."""
-
-
-class _ShortLoop(TrainingLoop):
-    """A loop whose stages have a few epochs."""
-
-    def run(
-        self, method: Method, videos: Sequence[TrainingVideo], recipe: Recipe, stage: str = MAIN, **options: Any
-    ) -> None:
-        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
-        super().run(method, videos, short, stage, **options)
 
 
 class TestedMethod:
@@ -200,7 +173,6 @@ class TestedMethod:
         )
         return build_method(self.kind, self.config, task, seed)
 
-<<<<<<< HEAD
     def _load_text(self) -> TextTower:
         self.asked_for_text = True
         return self.clip.text
@@ -230,29 +202,6 @@ class TestedMethod:
         """Return training videos as the harness gives them: normal ones alone for a method of one class."""
         data = TrainingData(samples, self.classes)
         return TrainingData(data.normal, self.classes) if self.needs.supervision == "one-class" else data
-=======
-    def train(self, seed: int) -> Method:
-        """Build a new method and fit it to generated videos, for a few epochs where it has a recipe."""
-        method = self.build(seed)
-        self.fit(method, seed)
-        return method.eval()
-
-    def fitted(self, videos: Sequence[TrainingVideo]) -> Method:
-        """Return a new method after its ``fit`` on some videos, without a recipe that would train it."""
-        method = self.build(0)
-        with tempfile.TemporaryDirectory() as folder:
-            method.fit(TrainingData(videos, self.classes), TrainingLoop(0, Path(folder)))
-        return method
-
-    def fit(self, method: Method, seed: int) -> None:
-        """Fit a method to generated videos."""
-        data = TrainingData(self.samples, self.classes)
-        if self.config.needs().supervision == "one-class":
-            data = TrainingData(data.normal, self.classes)
-        precision = self.recipe.precision if self.recipe else "fp32"
-        with tempfile.TemporaryDirectory() as folder:
-            method.fit(data, _ShortLoop(seed, Path(folder), scorer=partial(score_alone, precision=precision)))
->>>>>>> main
 
     @cached_property
     def samples(self) -> list[TrainingVideo]:
