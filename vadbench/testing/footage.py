@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -117,14 +119,20 @@ class Footage:
 
     @cached_property
     def _folder(self) -> Path:
-        self._kept = tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER)  # removed with this object
-        return Path(self._kept.name)
+        return folder_of(self, CHECKS_FOLDER)
 
     def _truth(self, name: str, frames: int, label: int) -> Video:
         own = self._classes.names[label]
         anomalous = label != self._classes.normal and frames > 2
         segments = (Segment(own, frames // 3, 2 * frames // 3),) if anomalous else ()
         return Video(name, (own,), frames=frames, segments=segments)
+
+
+def folder_of(owner: object, prefix: str) -> Path:
+    """Return a new temporary folder, which is removed with its owner."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from vadbench.dataset import ClassTable, Dataset
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
 from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
-from vadbench.testing.footage import Footage
+from vadbench.testing.footage import Footage, folder_of
 from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.rehearsal import Rehearsal
 from vadbench.testing.training_ground import TrainingGround
@@ -179,8 +179,7 @@ class TestedMethod:
 
     @cached_property
     def _cache(self) -> Path:
-        self._kept = tempfile.TemporaryDirectory(prefix="vadbench-cache-")  # removed with this object
-        return Path(self._kept.name)
+        return folder_of(self, "vadbench-cache-")
 
     def train(self, seed: int, data: TrainingData | None = None) -> Method:
         """Return a new method after its ``fit`` on a few videos, of a few epochs a stage."""
