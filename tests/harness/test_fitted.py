@@ -112,7 +112,7 @@ def test_a_threshold_that_a_method_states_is_recorded(run, tmp_path):
         ("linear", ["--set", "rows.stride=4"]),  # pooled when they are read
         ("bag-of-crops", ["--crop", "mean"]),
         ("two-streams", ["--features", "audio=audio"]),
-        ("on-frames", []),
+        ("brightness", []),
     ],
 )
 def test_workers_read_every_kind_of_input(run, monkeypatch, tmp_path, method, arguments):
@@ -129,7 +129,7 @@ def test_workers_read_every_kind_of_input(run, monkeypatch, tmp_path, method, ar
         return opened[-1]
 
     monkeypatch.setattr(prefetching, "open_workers", spy)
-    plugins = [KINDS / "bag_of_crops.py", KINDS / "two_streams.py", KINDS / "on_frames.py"]
+    plugins = [KINDS / "bag_of_crops.py", KINDS / "two_streams.py", KINDS / "brightness.py"]
     asked = [word for file in plugins for word in ("--plugin", file)]
     asked += ["-m", method, "-d", "tiny", "--set", "recipe.epochs=1", *arguments]
     weights = []
