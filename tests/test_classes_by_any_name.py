@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vadbench.base.errors import UnknownNameError
 from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
 from vadbench.harness.participants import participants
-from vadbench.harness.selection import hold_out
+from vadbench.harness.watched_videos import hold_out
 from vadbench.inspect import inspect
 from vadbench.scoring.alignment import class_positives_per_row
 from vadbench.scoring.protocol import protocol

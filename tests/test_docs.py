@@ -138,7 +138,7 @@ def test_every_hook_is_documented(built):
 def test_what_a_method_is_given_gives_and_says_is_documented(site):
     page = (site / "api.html").read_text(encoding="utf-8")
     documented = {name.rpartition(".")[2] for name in re.findall(r'<dt class="sig[^>]*id="(vadbench\.[\w.]+)"', page)}
-    assert documented >= set(method.__all__) - {"build_method", "require_trainable"}
+    assert documented >= set(method.__all__) - {"build_method"}
     assert documented >= {"Needs", "Facts", "Rows", "GroupRecipe", "TextTower", "StreamInput", "TrainingVideo"}
     assert documented >= {"prompt_words", "abnormal", "words", "CachedText", "in_chunks", "drawn_sample", "top_mean"}
     text = words(html.unescape(page)).replace("…", "...")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ class MotionEnergy(Method):
     """
 
     Config = MotionConfig
+    known_failures: ClassVar[Mapping[str, str]] = {
+        "learns": "what is anomalous on synthetic is seldom what moves most: AUC 0.570 against 0.502 at random, the"
+        " difference within [-0.028, 0.165] at 95%; on UCSD Ped2, where vehicles are anomalous, AUC 0.832"
+    }
 
     @property
     def reach(self) -> Reach:

@@ -150,7 +150,12 @@ UNREACHED = {
         "--from evaluates a finished training",  # nor any of these
     },
     "vadbench/harness/experiment.py": {"--features-layout is the layout"},  # bench says so itself
-    "vadbench/harness/given_features.py": {"is of the first stream, whose layout"},  # bench has no --spacing
+    "vadbench/harness/given_features.py": {
+        "is of the first stream, whose layout",  # bench has no --spacing
+        "reads no features with these settings",  # bench gives none to a method that reads none
+    },
+    "vadbench/harness/import_checkpoint.py": {"name with --dataset the one that"},  # import-checkpoint alone says so
+    "vadbench/training/workers.py": {"train with --workers 0"},  # which run alone has
     "vadbench/harness/streams.py": {"contradicts X, whose rows"},
     "vadbench/harness/fitness.py": {
         "evaluate that training here (--from RUN)",  # a column's "train"

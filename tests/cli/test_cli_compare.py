@@ -230,7 +230,7 @@ def test_a_failed_run_has_nothing_to_measure(vadbench, out):
     content = json.loads((first / "result.json").read_text()) | {"status": "failed", "error": "no"}
     (first / "result.json").write_text(json.dumps(content))
     _, err = vadbench("rescore", first)
-    assert "a failed run, nothing to measure" in err
+    assert "not finished, nothing to measure" in err
     assert json.loads((first / "result.json").read_text()) == content
 
 

@@ -30,9 +30,21 @@ def test_the_report_is_json_with_every_file(vadbench, tmp_path):
     assert report["files"] == found and len(found) == 7
 
 
+def test_every_kind_of_method_may_be_chosen(vadbench, tmp_path):
+    from vadbench.cli.new import command
+    from vadbench.scaffold import METHOD_TEMPLATES
+
+    (option,) = (p for p in command.params if p.name == "kind")
+    assert tuple(option.type.choices) == tuple(METHOD_TEMPLATES)
+    vadbench("new", "method", "mine", "--kind", "frames")
+    assert "frames=True" in (tmp_path / "vadbench-mine" / "vadbench_mine" / "config.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["method", "mine", "--kind", "frame"], "'frame' is not one of"),
+        (["dataset", "mine", "--kind", "frames"], "--kind is of a method; leave it out"),
         (["method", "anomalyclip"], "a method called 'anomalyclip' exists already"),
         (["dataset", "synthetic"], "a data set called 'synthetic' exists already"),
         (["method", "../up"], "a name must begin with a letter or digit"),

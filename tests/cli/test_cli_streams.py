@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from places import KINDS, PLUGIN
+from vadbench.data.media import write_video
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 VIDEOS = [f"train-{i}" for i in range(8)] + [f"test-{i}" for i in range(6)]
@@ -130,6 +131,17 @@ def test_a_training_is_evaluated_on_the_same_streams_of_another_data_set(run, au
     assert "(spacing: 0.5s there, 0.45s here)" in line
 
 
+def test_own_videos_have_no_second_stream(run, vadbench, audio, tmp_path):
+    write_video(tmp_path / "any.mp4", [np.zeros((48, 64, 3), np.uint8)] * 4, fps=10)
+    trained = run("--features", f"audio={audio}", "--set", "recipe.epochs=1")
+    plugins = ("--plugin", KINDS / "two_streams.py", "--plugin", PLUGIN)
+    line = vadbench("score", tmp_path / "any.mp4", "--run", trained["folder"], *plugins, status=2).err
+    assert line == (
+        "vadbench: 'two-streams' cannot run on these videos: it reads the streams clip, audio with these settings,"
+        " found clip; use another method\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -144,7 +156,7 @@ def test_a_training_is_evaluated_on_the_same_streams_of_another_data_set(run, au
         (("--features", "a", "--features", "b"), "both give the first stream; name the other stream"),
         (
             ("--features", "audio=a", "--features", "audio=b"),
-            "audio=a and --features audio=b; leave one out",
+            "audio=a and --features audio=b are of one stream; leave one out",
         ),
         (("--features", "audio=AUDIO", "--spacing", "audio=5"), "such as 24f or 0.96s, found '5'"),
         (

@@ -18,7 +18,8 @@ from vadbench.features.store import FeatureStore
 from vadbench.harness.experiment import open_experiment
 from vadbench.harness.import_checkpoint import import_checkpoint
 from vadbench.harness.request import Request
-from vadbench.harness.selection import hold_out, video_auc
+from vadbench.harness.selection import video_auc
+from vadbench.harness.watched_videos import hold_out
 from vadbench.plugins.registry import Registry
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import Protocol, ProtocolPreset

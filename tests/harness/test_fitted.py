@@ -104,3 +104,37 @@ def test_a_threshold_that_a_method_states_is_recorded(run, tmp_path):
     )
     record = run("--plugin", tmp_path / "stating.py", "-m", "stating", "-d", "tiny")
     assert json.loads((Path(record["folder"]) / "checkpoint.json").read_text())["threshold"] == 0.625
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("linear", ["--set", "rows.stride=4"]),  # pooled when they are read
+        ("bag-of-crops", ["--crop", "mean"]),
+        ("two-streams", ["--features", "audio=audio"]),
+        ("brightness", []),
+    ],
+)
+def test_workers_read_every_kind_of_input(run, monkeypatch, tmp_path, method, arguments):
+    from vadbench.training import prefetching
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "audio").mkdir()
+    for i, name in enumerate([f"train-{i}" for i in range(8)] + [f"test-{i}" for i in range(6)]):
+        np.save(tmp_path / "audio" / f"{name}.npy", np.random.default_rng(i).normal(size=(6, 128)).astype("f4"))
+    opened, open_workers = [], prefetching.open_workers
+
+    def spy(*asked):
+        opened.append(open_workers(*asked))
+        return opened[-1]
+
+    monkeypatch.setattr(prefetching, "open_workers", spy)
+    plugins = [KINDS / "bag_of_crops.py", KINDS / "two_streams.py", KINDS / "brightness.py"]
+    asked = [word for file in plugins for word in ("--plugin", file)]
+    asked += ["-m", method, "-d", "tiny", "--set", "recipe.epochs=1", *arguments]
+    weights = []
+    for more in ((), ("--workers", "1", "--again")):
+        record = run(*asked, *more)
+        weights.append((Path(record["folder"]) / "checkpoint.safetensors").read_bytes())
+    assert [found is not None for found in opened] == [True]
+    assert weights[0] == weights[1]

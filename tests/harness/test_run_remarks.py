@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from grids import HEAD
 from places import KINDS, PLUGIN
 from vadbench.records.scores import load_split
 
@@ -79,3 +80,43 @@ def test_a_run_without_them_has_no_file_and_no_cost(vadbench, tmp_path):
     said = vadbench("show", "run", found["folder"]).out
     assert "costs" not in said and "remarks" not in said
     assert "remarks" not in vadbench("show", "run", found["folder"], "--json").json
+
+
+def test_a_run_that_the_method_stops_is_recorded_so_and_goes_on_where_it_was(run, vadbench, tmp_path):
+    calls = 6 * 15  # of rows of one frame
+    for videos in (2, 4):
+        said = run("--set", "most_calls=40", status=2)
+        assert len(said.strip().splitlines()) == 1 and f"before test-{videos}; run it again" in said
+        (folder,) = (tmp_path / "runs" / "tiny" / "remarks").iterdir()
+        record = json.loads((folder / "result.json").read_text())
+        assert record["status"] == "stopped" and "most_calls=40 are used up" in record["error"]
+        assert "seed 0: stopped" in vadbench("show", "run", folder).out
+        assert "not finished" in vadbench("rescore", folder).err
+        assert "the run was stopped: most_calls" in vadbench("results", "check", folder, *PLUGINS, status=None).out
+        assert "has a stopped run; run it again" in vadbench("log", folder, status=2).err
+    found = run("--set", "most_calls=40")
+    assert found["status"] == "finished" and found["folder"] == str(folder)
+    assert found["costs"]["calls"]["total"] == calls
+
+
+def test_a_grid_tries_a_stopped_run_again(vadbench, tmp_path):
+    (tmp_path / "mine.toml").write_text(f"""{HEAD}seeds = [0]
+[[tables]]
+id = "table"
+title = "One"
+columns = [{{ dataset = "tiny", metric = "AUC" }}]
+rows = [{{ label = "remarks", method = "remarks", set = {{ most_calls = 50 }} }}]
+""")
+
+    def bench(*more, status=0):
+        base = ("bench", tmp_path / "mine.toml", *PLUGINS, "--out", tmp_path / "runs", "--device", "cpu", "--json")
+        return vadbench(*base, *more, status=status)
+
+    found = bench(status=1)
+    assert "[1/1] stopped remarks" in found.err
+    (cell,) = found.json["cells"]
+    assert cell["state"] == "to do" and "most_calls=50 are used up" in cell["reason"]
+    (cell,) = bench("--dry-run").json["cells"]
+    assert cell["state"] == "to do" and "most_calls=50 are used up" in cell["reason"]
+    (cell,) = bench().json["cells"]
+    assert (cell["state"], cell["reason"]) == ("done", "")

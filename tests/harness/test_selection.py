@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from places import PLUGIN
 from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, Video, VideoClass
-from vadbench.harness.selection import hold_out, video_auc
+from vadbench.harness.selection import video_auc
+from vadbench.harness.watched_videos import hold_out
 from vadbench.scoring.video_scores import VideoScores
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")

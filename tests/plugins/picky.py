@@ -38,4 +38,4 @@ class Picky(Method):
 
 @hookimpl
 def vadbench_methods() -> list[MethodSpec]:
-    return [MethodSpec("picky", "fits few data sets", "picky:Picky", config="picky:PickyConfig")]
+    return [MethodSpec("picky", "fits few data sets", "picky:Picky")]

@@ -21,6 +21,10 @@ class Config(MethodConfig):
 
 class Stochastic(Method):
     Config = Config
+    known_failures = {
+        "float16": "which rows are the longest is a hard choice, and one draw in 16 weighs 0.06",
+        "learns": "the length of a row tells next to nothing: AUC 0.54 on synthetic",
+    }
 
     def score(self, videos):
         return [Scores(self._often(video)) for video in videos]

@@ -18,10 +18,11 @@ from vadbench.base.errors import ConfigError, DataError, PluginError, StorageErr
 from vadbench.data.media import write_video
 from vadbench.dataset import Segment
 from vadbench.plugins.registry import Registry
-from vadbench.scaffold import package_words, write_package
+from vadbench.scaffold import METHOD_TEMPLATES, package_words, write_package
 
 SHARED = {"pyproject.toml", "README.md", ".github/workflows/test.yml"}
 OWN = {"method": {"__init__.py", "config.py", "method.py"}, "dataset": {"__init__.py", "dataset.py"}}
+TEMPLATES = [("method", template) for template in METHOD_TEMPLATES] + [("dataset", "trained")]
 NAMES = ["two-stage", "3d.conv", "config", "None", "Method", "a", "x__y-", "9"]
 
 
@@ -30,8 +31,8 @@ def loaded(tmp_path, monkeypatch):
     """Write a package, import it as if installed, and give its folder and a registry with it."""
     known = set(sys.modules)
 
-    def load(kind, name):
-        folder = write_package(kind, name, tmp_path, Registry())
+    def load(kind, name, template="trained"):
+        folder = write_package(kind, name, tmp_path, Registry(), template)
         monkeypatch.syspath_prepend(folder)
         package = package_words(kind, name)["package"]
         return folder, Registry([EntryPoint(name, package, "vadbench")], [PLUGIN])
@@ -62,9 +63,54 @@ def test_a_package_is_whole_whatever_its_name(loaded, kind, name):
     assert found.__name__.isidentifier() and found.__module__ == f"{package}.{kind}"
 
 
-@pytest.mark.parametrize("kind", ["method", "dataset"])
-def test_what_is_written_is_clean_python(tmp_path, kind):
-    folder = write_package(kind, "two-stage", tmp_path, Registry([]))
+@pytest.mark.parametrize("template", METHOD_TEMPLATES)
+def test_the_settings_of_every_kind_are_known_without_torch(tmp_path, template):
+    folder = write_package("method", "mine-torchless", tmp_path, Registry([]), template)
+    assert METHOD_TEMPLATES[template].does in (folder / "README.md").read_text()
+    code = (
+        "import sys; from vadbench_mine_torchless import vadbench_methods; from vadbench_mine_torchless.config import"
+        " Config\n(spec,) = vadbench_methods(); Config().needs()\n"
+        "assert spec.config == 'vadbench_mine_torchless.config:Config' and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A second stream of the tiny data set, which tells what the pictures do."""
+    folder = tmp_path / "sound"
+    folder.mkdir()
+    for i, name in enumerate([f"train-{i}" for i in range(8)] + [f"test-{i}" for i in range(6)]):
+        rows = np.random.default_rng(i).standard_normal((6, 16), dtype="f4")
+        rows[2:4] += 4 * (int(name[-1]) % 2 == 0)
+        np.save(folder / f"{name}.npy", rows)
+    return folder
+
+
+@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.parametrize("template", METHOD_TEMPLATES)
+def test_every_kind_runs_as_it_is_written(loaded, tmp_path, sound, template):
+    """On tiny videos through an untrained CLIP; the tutorial's tests ask what they learn on ``synthetic``."""
+    from vadbench.harness.experiment import open_experiment
+    from vadbench.harness.request import Request
+    from vadbench.harness.run import run
+
+    _, registry = loaded("method", "mine", template)
+    config = registry.method_config("mine")()
+    settings = ["rows.stride=2", *(["recipe.batch_size=4", "recipe.epochs=4"] if config.recipe else [])]
+    streams = {name: sound for name in config.needs().streams[1:]}
+    assert bool(streams) == (template == "two-streams") == ("audio=DIR" in METHOD_TEMPLATES[template].options)
+    encoder = {"clip_model": "small", "clip_weights": "random:0"} if config.needs().streams else {}
+    request = Request("mine", "tiny", settings, device="cpu", out=tmp_path / "runs", streams=streams, **encoder)
+    record = run(open_experiment(request, registry), 0).record
+    assert record.status == "finished" and record.metrics["AUC"].value is not None
+    assert (record.supervision, record.reads) == (config.needs().supervision, config.needs().reads)
+    assert set(record.streams) == set(streams) and bool(record.clip) == bool(encoder)
+
+
+@pytest.mark.parametrize(("kind", "template"), TEMPLATES)
+def test_what_is_written_is_clean_python(tmp_path, kind, template):
+    folder = write_package(kind, "two-stage", tmp_path, Registry([]), template)
     ruff = [sys.executable, "-m", "ruff"]
     rules = ["--select", "E,F,I,UP,B,SIM,RUF", "--ignore", "RUF012"]
     common = ["--isolated", "--no-cache", "--line-length", "120", "."]
@@ -74,8 +120,9 @@ def test_what_is_written_is_clean_python(tmp_path, kind):
 
 
 def test_the_plugin_module_imports_nothing_heavy(tmp_path):
-    for kind, package in (("method", "vadbench_mine_a"), ("dataset", "vadbench_mine_b")):
-        folder = write_package(kind, package.removeprefix("vadbench_"), tmp_path, Registry([]))
+    for number, (kind, template) in enumerate(TEMPLATES):
+        package = f"vadbench_mine_{number}"
+        folder = write_package(kind, package.removeprefix("vadbench_"), tmp_path, Registry([]), template)
         code = f"import sys, {package}; assert not {{'torch', 'numpy', 'av', 'pydantic'}} & set(sys.modules)"
         subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
 
@@ -138,7 +185,8 @@ def test_nothing_is_left_half_written(tmp_path, monkeypatch, fails_at):
 def test_every_template_is_used_and_shipped():
     folder = Path(scaffold.__file__).parent / "templates"
     templates = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert templates == {f"{t}.tmpl" for files in scaffold._FILES.values() for t in files.values()}
+    named = {t for files in scaffold._FILES.values() for t in files.values()}
+    assert templates == {f"{t.replace('$template', kind)}.tmpl" for t in named for kind in METHOD_TEMPLATES}
     globs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["vadbench"]
     shipped = {p for g in globs for p in (ROOT / "vadbench").glob(g)}
     assert {folder / t for t in templates} <= shipped

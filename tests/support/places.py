@@ -9,6 +9,7 @@ ROOT = SUPPORT.parents[1]
 PLUGIN = SUPPORT / "tiny_plugin.py"
 INPUTS = SUPPORT / "inputs_plugin.py"
 BROKEN_METHODS = SUPPORT / "broken_methods.py"
+BROKEN_KINDS = SUPPORT / "broken_kinds.py"
 BROKEN_DATASETS = SUPPORT / "broken_datasets.py"
 
 # Small plugins that each show one kind of method or data set.

@@ -176,7 +176,9 @@ def test_a_finished_stage_is_loaded_and_not_trained_again(tmp_path):
 
 def test_a_stage_of_another_name_in_its_place_is_refused(tmp_path):
     fitted(tmp_path, stop=("loss", 7))
-    with pytest.raises(CheckpointError, match=r"is of the stage 'mil', now .* runs 'warm' in its place; .*--again"):
+    with pytest.raises(
+        CheckpointError, match=r"is of the stage 'mil', now .* runs 'warm' in its place; delete .*stages"
+    ):
         loop_in(tmp_path).run(build("two_stage", "TwoStage"), DATA.videos, RECIPE, "warm")
 
 

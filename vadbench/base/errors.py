@@ -13,6 +13,7 @@
     +-- CheckpointError      a checkpoint that does not fit
     +-- DeviceError          a device that was asked for and is not there
     +-- TrainingError        a training that cannot go on (a loss that is not finite)
+    +-- StoppedError         a run that its method stopped, and that can go on later
     +-- RunError             a run folder that is missing, locked, damaged or of another version
     +-- StorageError         the disk is full or may not be written
     +-- TrackingError        MLflow cannot be reached; the run itself is complete
@@ -92,6 +93,13 @@ class DeviceError(VadbenchError):
 
 class TrainingError(VadbenchError):
     """A training that cannot go on."""
+
+
+class StoppedError(VadbenchError):
+    """A run that its method stopped, such as at a limit of what it may cost, and that goes on when it is run again.
+
+    For methods to raise; the run is recorded as stopped, not as failed.
+    """
 
 
 class RunError(VadbenchError):

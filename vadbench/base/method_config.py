@@ -55,6 +55,11 @@ class MethodConfig(Settings):
         return self.recipe is not None and self.recipe.epochs > 0
 
     @property
+    def takes_bags(self) -> bool:
+        """True if ``rows.crops`` may be ``bag``; by default where it is so by default."""
+        return bool(type(self).model_fields["rows"].get_default().crops == "bag")
+
+    @property
     def open_vocabulary(self) -> bool:
         """True if it can score other classes than those that it was trained on, see
         :meth:`vadbench.method.Method.retarget`."""

@@ -87,7 +87,7 @@ def data_here(name: str, registry: Registry, root: Path | None) -> DataHere:
             return DataHere(facts)
         dataset.prepare()
         videos = {split: dataset.videos(split) for split in dataset.splits}
-        files = have_files([video for listed in videos.values() for video in listed])
+        files = have_files(videos)
         for split, listed in videos.items():
             if not listed:
                 return DataHere(facts, f"{name} has no {split} videos under {dataset.root}; expected: {dataset.files}")

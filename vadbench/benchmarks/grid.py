@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from vadbench.base.errors import MisfitError, RunError, StorageError, VadbenchError, one_line
+from vadbench.base.errors import MisfitError, RunError, StoppedError, StorageError, VadbenchError, one_line
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.availability import in_words_of_bench
@@ -17,7 +17,7 @@ from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.benchmarks.staleness import inputs_here, settings_of, today
-from vadbench.benchmarks.state import CellState, finished, training_of, usable
+from vadbench.benchmarks.state import CellState, CellStatus, finished, training_of, usable
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import Outcome, read_record, read_records
 
@@ -41,13 +41,18 @@ class CellTask:
 class CellOutcome:
     """Result of a task: the folder of the finished run, or the reason why there is none.
 
-    ``impossible`` means that the method cannot run on the data set, which is no failure.
+    ``impossible`` means that the method cannot run on the data set, which is no failure, and ``stopped`` that it
+    stopped the run, which is still to do.
     """
 
-    status: Literal["done", "failed", "impossible", "busy", "storage"]
+    status: Literal["done", "failed", "impossible", "stopped", "busy", "storage"]
     folder: Path | None = None
     reused: bool = False
     reason: str = ""
+
+
+_UNDONE: Mapping[str, CellStatus] = {"impossible": "impossible", "stopped": "to do"}
+"""States of cells that were not done and did not fail, by the result of their task."""
 
 
 class Watch(Protocol):
@@ -57,7 +62,7 @@ class Watch(Protocol):
         """Handle the start of a cell by a worker."""
 
     def ended(self, state: CellState) -> None:
-        """Handle a cell that is done, has failed or turned out to be impossible."""
+        """Handle a cell that is done, has failed, was stopped or turned out to be impossible."""
 
 
 def run_cells(
@@ -94,10 +99,7 @@ def run_cells(
         elif result.status == "busy":
             busy.append(task.cell)
         elif result.folder is None:
-            end(
-                task.cell,
-                CellState(task.cell, "impossible" if result.status == "impossible" else "failed", result.reason),
-            )
+            end(task.cell, CellState(task.cell, _UNDONE.get(result.status, "failed"), result.reason))
         else:
             outcome = Outcome(result.folder, read_record(result.folder), result.reused)
             end(task.cell, CellState(task.cell, "done", outcome=outcome))
@@ -109,8 +111,8 @@ def run_cells(
             training = now.get(cell.training)
             if not trains and (training is None or training.state != "done"):
                 reason = f"not trained on {cell.trained_on}" + (f": {training.reason}" if training else "")
-                impossible = training is not None and training.state == "impossible"
-                end(cell, CellState(cell, "impossible" if impossible else "failed", reason))
+                undone = training.state if training is not None and training.state in _UNDONE.values() else "failed"
+                end(cell, CellState(cell, undone, reason))
             else:
                 ready.append(cell)
         engine.run_all(_groups([CellTask(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
@@ -132,6 +134,8 @@ def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOut
             return _run(site, cell, progress)
     except StorageError as error:
         return CellOutcome("storage", reason=str(error))
+    except StoppedError as error:
+        return CellOutcome("stopped", reason=in_words_of_bench(one_line(error), cell.dataset))
     except MisfitError as error:
         return CellOutcome("impossible", reason=in_words_of_bench(one_line(error), cell.dataset))
     except VadbenchError as error:

@@ -154,7 +154,7 @@ def command(
         print_states(states)
         print_reasons(states)
         click.echo(f"\n{logged}")
-    return int(any(s.state == "failed" for s in states))
+    return int(any(s.state in ("failed", "to do") for s in states))
 
 
 def _run(

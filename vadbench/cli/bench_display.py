@@ -25,6 +25,11 @@ SHOWN = 12
 """Number of recently ended cells in the live table."""
 
 
+def _ended(state: CellState) -> str:
+    """Return how a cell ended; one that is still to do was stopped."""
+    return "stopped" if state.state == "to do" else state.state
+
+
 class CellLines:
     """Display with a line on stderr for each cell that ends."""
 
@@ -45,7 +50,7 @@ class CellLines:
 
     def show(self, state: CellState) -> None:
         """Show a cell that has just ended."""
-        note(f"[{self.ended_count}/{self.total}] {state.state} {state.cell.label}: {result(state)}")
+        note(f"[{self.ended_count}/{self.total}] {_ended(state)} {state.cell.label}: {result(state)}")
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Ignore the stages within a cell, which get no lines."""
@@ -73,8 +78,8 @@ class Live(CellLines):
 
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for state in self._last:
-            style = {"done": "green", "impossible": "yellow"}.get(state.state, "red")
-            table.add_row(Text(state.state, style), Text(state.cell.label), Text(result(state), overflow="ellipsis"))
+            style = {"done": "green", "impossible": "yellow", "to do": "yellow"}.get(state.state, "red")
+            table.add_row(Text(_ended(state), style), Text(state.cell.label), Text(result(state), overflow="ellipsis"))
         for cell, since in list(self.running.items()):
             seconds = f"{self._stage}  {time.monotonic() - since:.0f} s".strip()
             table.add_row(Text("running", "cyan"), Text(cell.label), Text(seconds))
@@ -135,8 +140,8 @@ def print_states(states: Sequence[CellState]) -> None:
 
 
 def print_reasons(states: Sequence[CellState]) -> None:
-    """Print failed and impossible cells, each reason once."""
-    for wanted, said in (("failed", "failed"), ("to do", "failed before"), ("impossible", "impossible here")):
+    """Print the cells that are not done and for which a reason is known, each reason once."""
+    for wanted, said in (("failed", "failed"), ("to do", "not finished before"), ("impossible", "impossible here")):
         reasons: dict[str, list[Cell]] = {}
         for state in states:
             if state.state == wanted and state.reason:

@@ -26,5 +26,5 @@ def command(runs: tuple[str, ...], out: Path) -> None:
         folder = find_run(name, out)
         record = read_record(folder)
         if record.status != "finished":
-            raise RunError(f"{folder} has a failed run; run it again before logging it")
+            raise RunError(f"{folder} has a {record.status} run; run it again before logging it")
         click.echo(f"logged {folder} to {log_runs([Outcome(folder, record, reused=True)], out)}")

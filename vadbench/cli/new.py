@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from vadbench.base.errors import ConfigError
 from vadbench.cli import options
 from vadbench.cli.output import print_json
 
 if TYPE_CHECKING:
-    from vadbench.scaffold import ScaffoldKind
+    from vadbench.scaffold import MethodKind, ScaffoldKind
 
 
 @click.command("new", short_help="Start your own method or data set.")
 @click.argument("what", type=click.Choice(["method", "dataset"]))
 @click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(["trained", "training-free", "two-streams", "frames", "one-class", "two-stage"]),
+    help="Kind of the method to start from.  [default: trained]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     help="Folder for the package's folder.",
 )
 @options.as_json
-def command(what: str, name: str, out: Path, as_json: bool) -> None:
+def command(what: str, name: str, kind: str | None, out: Path, as_json: bool) -> None:
     """Write a small package with a working method or data set, as a start for your own.
 
     \b
@@ -34,18 +40,24 @@ def command(what: str, name: str, out: Path, as_json: bool) -> None:
       python -m pip install -e '.[test]'
       vadbench run --method two-stage --dataset synthetic
     \b
+      vadbench new method hearing --kind two-streams
+    \b
       vadbench new dataset warehouse --out plugins
 
     The package has tests, which run vadbench's checks, and is found by vadbench once it is installed. The method is a
-    classifier after a convolution over time, the data set a folder of videos and a csv file of segments; CHANGE marks
-    where to start. docs/adding-a-method.md and docs/adding-a-dataset.md continue from there.
+    classifier after a convolution over time or, with --kind, another one (docs/kinds-of-methods.md); the data set is a
+    folder of videos and a csv file of segments. CHANGE marks where to start. docs/adding-a-method.md and
+    docs/adding-a-dataset.md continue from there.
 
     With --json the report is an object with: folder and files.
     """
     from vadbench.plugins.registry import installed
     from vadbench.scaffold import write_package
 
-    folder = write_package(cast("ScaffoldKind", what), name, out, installed())
+    if kind is not None and what != "method":
+        raise ConfigError("--kind is of a method; leave it out")
+    chosen = cast("MethodKind", kind or "trained")
+    folder = write_package(cast("ScaffoldKind", what), name, out, installed(), chosen)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     if as_json:
         print_json({"folder": str(folder), "files": files})

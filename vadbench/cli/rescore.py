@@ -47,7 +47,7 @@ def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
                 problems[str(folder)] = one_line(error)
                 continue
             if rescored is None:
-                note(f"{folder}: a failed run, nothing to measure")
+                note(f"{folder}: not finished, nothing to measure")
             else:
                 found.append(rescored)
         progress("measuring", len(folders), len(folders))

@@ -12,8 +12,9 @@ import click
 
 from vadbench.base.errors import ConfigError, NotExtractedError, RunError, StorageError, TrackingError, VadbenchError
 from vadbench.base.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
+from vadbench.base.text import amount
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, print_table, progress_bar
+from vadbench.cli.output import note, print_json, print_results, print_table, printable, progress_bar
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
@@ -183,8 +184,13 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
     changed = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
     click.echo(f"{experiment.method_name} on {experiment.dataset.name}, protocol {experiment.protocol.name}{changed}\n")
     print_table([[str(r.seed), r.state, str(r.folder)] for r in runs], ["seed", "state", "folder"])
+    for run in runs:
+        if run.reason:
+            click.echo(printable(f"seed {run.seed} did not finish before: {run.reason}"))
     if costs:
-        click.echo("\nestimated: " + ", ".join(f"{value:g} {name}" for name, value in costs.items()))
+        each = " for each seed" if len(runs) > 1 else ""
+        words = ", ".join(f"{name} {amount(value)}" for name, value in costs.items())
+        click.echo(printable(f"\nwould cost{each}: {words}"))
 
 
 def _run_seeds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vadbench.watch.events import Event
     from vadbench.watch.scored_video import ScoredVideo
     from vadbench.watch.scorer import Scorer
+    from vadbench.watch.session import ScoreSession
 
 _SHOWN = 20
 """Number of events that are printed."""
@@ -116,9 +118,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
         click.echo(f"{scorer.origin}; threshold {scorer.threshold:.4g} ({scorer.threshold_origin})")
     tell = _tell if asked.follow and not as_json else lambda event: None
     results = []
-    for source, folder in session.videos:
-        with progress_bar() as progress:
-            result = session.score(source, folder, progress, tell)
+    for result in _results(session, tell):
         results.append(result)
         if not as_json:
             _report(result, scorer, events=not asked.follow)
@@ -130,6 +130,19 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
     if failed and len(results) > 1:
         note(f"vadbench: {failed} of {len(results)} videos were not scored to their end")
     return 1 if failed else 0
+
+
+def _results(session: ScoreSession, tell: Callable[[Event], None]) -> Iterator[ScoredVideo]:
+    """Yield each video when it is scored; those that are scored in company are so at once."""
+    if session.scorer.in_company:
+        with progress_bar() as progress:
+            found = session.score_all(progress)
+        yield from found
+        return
+    for source, folder in session.videos:
+        with progress_bar() as progress:
+            result = session.score(source, folder, progress, tell)
+        yield result
 
 
 def _tell(event: Event) -> None:

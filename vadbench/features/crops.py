@@ -139,6 +139,24 @@ def require_bags(features: FeatureSource, bags: Mapping[str, Sequence[str]]) -> 
             )
 
 
+def require_single(features: FeatureSource, crops: Mapping[str, Sequence[str]]) -> None:
+    """Raise if several crops of a video are scored, which a method that scores videos in company is not given.
+
+    Args:
+        features: of the videos.
+        crops: those of each video that are scored.
+
+    Raises:
+        FeatureError: a video has several.
+    """
+    for name, own in crops.items():
+        if len(own) > 1:
+            raise FeatureError(
+                f"a method that scores videos in company is given one crop of each, found {len(own)} of {name!r} in"
+                f" {features.folder}; give features of one crop, or name one with --crop"
+            )
+
+
 def training_crops(features: FeatureSource, name: str, which: str) -> Sequence[str]:
     """Return the crops of a training video that are samples: ``all``, or ``one``, the center crop (else the first).
 

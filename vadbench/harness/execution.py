@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from vadbench.base.errors import StorageError, VadbenchError
+from vadbench.base.errors import StoppedError, StorageError, VadbenchError
 from vadbench.base.locations import STAGES
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress
@@ -85,7 +85,8 @@ def execute(
         if not isinstance(error, StorageError):
             data = {**training.splits, "test": test}
             reason = experiment.without_folders(reason)
-            write_record(place, record(status="failed", error=reason, data=data, created=_now()))
+            status = "stopped" if isinstance(error, StoppedError) else "failed"
+            write_record(place, record(status=status, error=reason, data=data, created=_now()))
         raise
     test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
     folder = training.folder.path

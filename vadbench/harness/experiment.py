@@ -17,12 +17,12 @@ from vadbench.base.naming import changed_names
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
-from vadbench.dataset import SPLITS, Dataset, Split
+from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.harness.checkpoints import CheckpointInfo
 from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of, text_notes
 from vadbench.harness.featureless import provide_without_features
-from vadbench.harness.fitness import require_fit
+from vadbench.harness.fitness import have_files, require_fit, video_counts
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
 from vadbench.harness.provision import Provision, provide
 from vadbench.harness.request import (
@@ -33,6 +33,7 @@ from vadbench.harness.request import (
     require_use_of_recipe,
     starting_point,
 )
+from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
@@ -191,6 +192,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     require_selection(start.method, rules, config, changed)
     wanted = needs.streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
+    if request.crop is not None and not wanted:
+        raise ConfigError(f"'{start.method}' reads no features, which have crops; leave --crop {request.crop} out")
     if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     if request.device == "cuda":
@@ -199,6 +202,12 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         make_folder(request.out)
     dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
     clip = _clip(request, start) if wanted else None
+
+    def fit_videos(videos: Mapping[Split, Sequence[Video]]) -> None:
+        fits(replace(facts, videos=video_counts(dataset, videos), files=have_files(videos)))
+        if start.info is None:
+            require_watchable(dataset, rules.selection, videos)
+
     # Validation videos are looked at only by a training that selects weights.
     splits: Sequence[Split] = SPLITS if rules.selection == "validation" and start.info is None else ("train", "test")
     if clip is None:
@@ -209,7 +218,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             cache_root(),
             rules,
             splits,
-            fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
+            fits=fit_videos,
             allow_incomplete=request.allow_incomplete,
             progress=progress,
         )
@@ -222,7 +231,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             rules,
             None if features is None else GivenFeatures(features, request.features_layout),
             splits=splits,
-            fits=lambda videos, files: fits(replace(facts, videos=videos, files=files)),
+            fits=fit_videos,
             line=wanted[0],
             streams=streams,
             asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),

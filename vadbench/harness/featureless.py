@@ -16,7 +16,7 @@ from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule
 from vadbench.features.extracted import Mismatch
-from vadbench.harness.fitness import FitCheck, have_files, video_counts
+from vadbench.harness.fitness import FitCheck
 from vadbench.harness.frame_counts import count_frames, is_there
 from vadbench.harness.participants import every_video, participants, require_present
 from vadbench.harness.provision import Provision
@@ -60,7 +60,7 @@ def provide_without_features(
         listed = participants(dataset, rules, splits if needs.learns else ("test",))
         every = every_video(listed.videos)
         if fits is not None:
-            fits(video_counts(dataset, listed.videos), have_files(every))
+            fits(listed.videos)
         usable = {v.name for v in every if is_there(v) or not (needs.frames or v.frames is None)}
         lacking = f"a file under {dataset.root}" + ("" if needs.frames else ", or a stated number of frames")
         kept, absent = require_present(dataset, listed.videos, usable, lacking, allow_incomplete)

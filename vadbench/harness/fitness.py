@@ -15,8 +15,8 @@ from vadbench.base.needs import Facts, Kind
 from vadbench.dataset import Dataset, Split, Video
 from vadbench.harness.frame_counts import is_there
 
-FitCheck = Callable[[Mapping[tuple[str, Kind], int], bool], None]
-"""Raises if a method cannot run, given the number of videos by split and kind, and whether a video file is there."""
+FitCheck = Callable[[Mapping[Split, Sequence[Video]]], None]
+"""Raises if a method cannot run on the videos that take part, by split; called before their features are made."""
 
 
 def require_fit(method: str, config: MethodConfig, facts: Facts, trained: bool = False) -> None:
@@ -53,9 +53,9 @@ def video_counts(dataset: Dataset, videos: Mapping[Split, Sequence[Video]]) -> d
     }
 
 
-def have_files(videos: Sequence[Video]) -> bool:
+def have_files(videos: Mapping[Split, Sequence[Video]]) -> bool:
     """Return True if the file of some video is there."""
-    return any(map(is_there, videos))
+    return any(is_there(video) for listed in videos.values() for video in listed)
 
 
 def _kind(dataset: Dataset, video: Video) -> Kind:
@@ -66,13 +66,15 @@ def _without_inputs(config: MethodConfig, facts: Facts) -> str:
     needs = config.needs()
     if needs.supervision == "oracle" and facts.truth is False:
         return "it is an oracle, which is handed the ground truth, and there is none; use another method"
+    if config.rows.crops == "bag" and not config.takes_bags:
+        return "it is given the crops of a video one by one, not as a bag; set rows.crops=one or all"
     missing = [name for name in needs.streams if facts.streams is not None and name not in facts.streams]
     if missing:
         reads, there = ", ".join(needs.streams), ", ".join(facts.streams or ()) or "none"
-        return (
-            f"it reads the streams {reads} with these settings, found {there}; give features of {missing[0]}"
-            f" (--features {missing[0]}=DIR)"
-        )
+        # Of one's own videos there are CLIP's rows alone.
+        given = f"give features of {missing[0]} (--features {missing[0]}=DIR)"
+        advice = "use another method" if facts.truth is False else given
+        return f"it reads the streams {reads} with these settings, found {there}; {advice}"
     if needs.frames and facts.files is False:
         return "it decodes the videos, and no file of them is here; name their folder with --data-root DIR"
     if needs.text and facts.text is False:

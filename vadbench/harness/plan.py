@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from vadbench.base.files import read_json
+from vadbench.base.errors import PluginError, last_line
 from vadbench.base.locations import STAGES
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import evaluation_identity, open_training
 from vadbench.harness.video_inputs import scored_inputs
+from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT
 
-PlannedState = Literal["finished", "to evaluate", "to continue", "failed before", "to do"]
+PlannedState = Literal["finished", "to evaluate", "to continue", "failed before", "stopped before", "to do"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class PlannedRun:
         key: of the training.
         folder: where its record is, or will be.
         state: ``to evaluate`` where the weights are there, ``to continue`` where a training was interrupted.
+        reason: why the run that is there did not finish; empty without one.
     """
 
     seed: int
     key: str
     folder: Path
     state: PlannedState
+    reason: str = ""
 
 
 def plan(experiment: Experiment, seed: int) -> PlannedRun:
@@ -45,22 +49,27 @@ def plan(experiment: Experiment, seed: int) -> PlannedRun:
     training = open_training(experiment, seed, evaluation)
     folder = training.folder
     place = folder.evaluation(evaluation)
+    record = read_record(place) if (place / RESULT).is_file() else None
     state: PlannedState = "to do"
-    if folder.finished(evaluation):
+    if record is not None and record.status == "finished":
         state = "finished"
     elif folder.checkpoint.is_file():
         state = "to evaluate"
     elif (folder.path / STAGES).is_dir():
         state = "to continue"
-    elif (place / RESULT).is_file() and read_json(place / RESULT).get("status") == "failed":
-        state = "failed before"
-    return PlannedRun(training.seed, training.key, place, state)
+    elif record is not None:
+        state = "stopped before" if record.status == "stopped" else "failed before"
+    reason = (record.error or "") if record is not None else ""
+    return PlannedRun(training.seed, training.key, place, state, last_line(reason))
 
 
 def estimated_costs(experiment: Experiment) -> Mapping[str, float]:
     """Return what scoring the test split would cost, by name, as far as the method says.
 
     Only one that reaches for a network or keeps what it computed is asked, for it must be built to answer.
+
+    Raises:
+        PluginError: a cost is no number from 0 on.
     """
     needs = experiment.config.needs()
     if not (needs.network or needs.writes):
@@ -68,5 +77,10 @@ def estimated_costs(experiment: Experiment) -> Mapping[str, float]:
     from vadbench.harness.training import build
 
     method = build(experiment, experiment.dataset.classes, seed=0).eval()
-    videos = [crops[0] for crops in scored_inputs(experiment.provision, experiment.provision.scored, seed=0)]
-    return method.estimate(videos)
+    every = scored_inputs(experiment.provision, experiment.provision.scored, seed=0)
+    # As those of a run, costs are summed over crops.
+    costs = method.estimate([crop for crops in every for crop in crops])
+    for name, cost in costs.items():
+        if not (isinstance(cost, int | float) and isfinite(cost) and cost >= 0):
+            raise PluginError(f"the estimated cost '{name}' must be a number from 0 on, found {cost!r}; fix estimate()")
+    return costs

@@ -15,13 +15,13 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
-from vadbench.features.crops import CropRule, Joining, joining, require_bags, training_crops
+from vadbench.features.crops import CropRule, Joining, joining, require_bags, require_single, training_crops
 from vadbench.features.extracted import frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.pooling import pooled_count, pooled_features
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
-from vadbench.harness.fitness import FitCheck, have_files, video_counts
+from vadbench.harness.fitness import FitCheck
 from vadbench.harness.frame_counts import decoded_beside, video_lengths, with_files
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, GivenStream, choose_features, open_given
 from vadbench.harness.own_features import extracted_features
@@ -188,7 +188,7 @@ def provide(
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
         if fits is not None:
-            fits(video_counts(dataset, listed.videos), have_files(every_video(listed.videos)))
+            fits(listed.videos)
         given = choose_features(dataset, every_video(listed.videos), given)
         if given is None:
             made = extracted_features(
@@ -214,6 +214,8 @@ def provide(
     if bag := rows.crops == "bag":
         learnt = {name: crop.like_test(features, name) for name in learnt}
         require_bags(features, {**learnt, **scored})
+    elif needs.company == "split":
+        require_single(features, scored)
     require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(

@@ -18,7 +18,8 @@ def run(
 ) -> Outcome:
     """Train, score and evaluate under one seed, or return the finished run that is there.
 
-    An interrupted run resumes where it stopped. A run that fails is recorded as failed and can be started again.
+    An interrupted run resumes where it stopped. A run that fails is recorded as failed, one that its
+    method stops (:class:`vadbench.base.errors.StoppedError`) as stopped; both can be started again.
 
     Args:
         experiment: the experiment to run.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from vadbench.base.errors import ConfigError
 from vadbench.base.locations import TRAINING_LOG
-from vadbench.base.seeds import Purpose, generator
 from vadbench.dataset import Dataset, Split, Video
 from vadbench.harness.provision import Provision
 from vadbench.harness.video_inputs import scored_inputs
+from vadbench.harness.watched_videos import are_annotated, hold_out, require_watchable
 from vadbench.method import Method
 from vadbench.metrics.ranking import Ranking
 from vadbench.scoring.protocol import Selection
@@ -23,8 +21,6 @@ from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.video_scores import VideoScores
 from vadbench.training.loop import Judge
 
-HELD_OUT = 0.2
-"""Share of each class's training videos that ``validation`` holds out (our decision)."""
 TOP_SHARE = 16
 """A video's score is the mean of its top ``rows // TOP_SHARE + 1`` rows, the number that MIL losses look at
 (spec of VadCLIP, section 2)."""
@@ -75,28 +71,18 @@ def choose_judge(
     if watched is None:
         videos, watched = hold_out(dataset, videos, seed)
         by = ""
-    elif _annotated(dataset, watched):
+    elif are_annotated(dataset, watched):
         by = f"by the {dataset.headline} of frames"
         return Chosen(videos, lambda method: headline(method, "validation"), by)
     crops = provision.scored_like_test([v.name for v in watched])
     abnormal = {v.name: not dataset.is_normal(v) for v in watched}
-    if len(set(abnormal.values())) < 2:
-        raise ConfigError(
-            f"selection 'validation' needs normal and abnormal validation videos, {dataset.name} has one kind;"
-            " choose another rule"
-        )
+    require_watchable(dataset, rule, provision.videos)  # some may have been left out
 
     def judge(method: Method) -> float:
         videos = scored_inputs(provision, crops, seed)
         return video_auc(score_videos(method, videos, provision.joined, precision, total=len(crops)), abnormal)
 
     return Chosen(videos, judge, by)
-
-
-def _annotated(dataset: Dataset, videos: Sequence[Video]) -> bool:
-    """Return True if abnormal videos are there and all have segments: frames of the others would count as normal."""
-    abnormal = [v for v in videos if not dataset.is_normal(v)]
-    return bool(abnormal) and all(v.runs for v in abnormal)
 
 
 def selection_notes(rule: Selection, folder: Path, by: str = "") -> list[str]:
@@ -118,32 +104,6 @@ def selection_notes(rule: Selection, folder: Path, by: str = "") -> list[str]:
     where = "the test split" if rule == "best-on-test" else own
     seen = f" ({len(looks)} looks, the best {max(looks):.4f})" if looks else ""
     return [f"weights selected on {where}{seen}: not comparable with weights of the last epoch"]
-
-
-def hold_out(dataset: Dataset, videos: Sequence[Video], seed: int) -> tuple[list[Video], list[Video]]:
-    """Split training videos into those trained on and those held out, the same share of every class.
-
-    A video counts for the class it names first; of a class with a single video none is held out.
-
-    Raises:
-        ConfigError: normal or abnormal videos are too few to hold one out.
-    """
-    groups: dict[str, list[Video]] = defaultdict(list)
-    for video in videos:
-        groups[dataset.classes.names[dataset.classes.id(video.labels[0])]].append(video)
-    rng = generator(Purpose.HOLD_OUT, seed)
-    held: set[str] = set()
-    for label in sorted(groups):
-        members = groups[label]
-        count = min(max(1, round(HELD_OUT * len(members))), len(members) - 1)
-        held |= {members[i].name for i in rng.permutation(len(members))[:count]}
-    kinds = {dataset.is_normal(v) for v in videos if v.name in held}
-    if len(kinds) < 2:
-        raise ConfigError(
-            "selection 'validation' holds out normal and abnormal training videos and needs two of a class for that;"
-            f" {dataset.name} has {', '.join(f'{len(m)} {label}' for label, m in sorted(groups.items()))}"
-        )
-    return [v for v in videos if v.name not in held], [v for v in videos if v.name in held]
 
 
 def video_auc(scores: Sequence[VideoScores], abnormal: Mapping[str, bool]) -> float:

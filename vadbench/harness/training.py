@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import ConfigError
+from vadbench.base.files import make_folder
+from vadbench.base.locations import cache_root
+from vadbench.base.method_config import MethodConfig
 from vadbench.base.types import Progress
 from vadbench.dataset import ClassTable
 from vadbench.harness import environment
@@ -36,8 +40,22 @@ def build(experiment: Experiment, classes: ClassTable, seed: int) -> Method:
     """Return a fresh method on the experiment's device, its parameters drawn under ``seed``."""
     provision = experiment.provision
     spacings = provision.spacings
-    task = Task(classes, provision.dims, experiment.device, experiment.text, spacings=spacings, seed=seed)
+    task = Task(
+        classes,
+        provision.dims,
+        experiment.device,
+        experiment.text,
+        spacings=spacings,
+        cache=own_cache(experiment.method_name, experiment.config),
+        seed=seed,
+    )
     return build_method(experiment.method, experiment.config, task, seed)
+
+
+def own_cache(method: str, config: MethodConfig) -> Path | None:
+    """Return the folder for what a method writes beside its runs, ``None`` for one whose ``needs()`` say that it writes
+    nothing."""
+    return make_folder(cache_root() / "methods" / method) if config.needs().writes else None
 
 
 def save_training(

@@ -48,7 +48,7 @@ class RunFolder:
         if (further / RESULT).is_file():
             return further
         first = read_record(self.path) if (self.path / RESULT).is_file() else None
-        if first is None or first.status == "failed" or first.evaluation == key:
+        if first is None or first.status != "finished" or first.evaluation == key:
             return self.path
         return further
 

@@ -117,13 +117,14 @@ class StreamRecord(BaseModel):
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
-    ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names the training,
-    ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was evaluated.
-    ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed`` names the
-    settings in which ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>``
-    those in which ``protocol`` differs from the one of its name. ``code`` says whose code the method and the data set
-    are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing the figures.
-    ``costs`` are what the method counted, such as calls and tokens.
+    ``status`` is ``stopped`` where the method stopped the run, which goes on when it is run again; ``error`` says why a
+    run is not finished. ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names
+    the training, ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was
+    evaluated. ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed``
+    names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
+    ``protocol.<field>`` those in which ``protocol`` differs from the one of its name. ``code`` says whose code the
+    method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs
+    before comparing the figures. ``costs`` are what the method counted, such as calls and tokens.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
@@ -131,7 +132,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     schema_version: int = SCHEMA
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "stopped"]
     error: str | None = None
     method: Name
     method_version: str
@@ -190,7 +191,8 @@ class RunRecord(BaseModel):
         """What a score depends on, in words, where that is more than its own video or less than all of it."""
         found = ["on the whole split"] if self.company == "split" else []
         if self.lookahead is not None:
-            found.append(f"on {self.lookahead} rows ahead" if self.lookahead else "on no later row")
+            rows = "1 row" if self.lookahead == 1 else f"{self.lookahead} rows"
+            found.append(f"on {rows} ahead" if self.lookahead else "on no later row")
         return " and ".join(found)
 
     @property

@@ -96,7 +96,7 @@ def load_runs(name: str, out: Path) -> ComparedRuns:
             if record.status == "finished":
                 found[folder.resolve()] = record
             else:
-                notes.append(f"left out: {folder} holds a failed run; run it again")
+                notes.append(f"left out: {folder} holds a {record.status} run; run it again")
     if not found:
         raise RunError(f"'{name}' has no finished run to compare: {'; '.join(notes)}")
     runs = sorted(((record, folder) for folder, record in found.items()), key=lambda r: r[0].seed)

@@ -49,7 +49,7 @@ def rescore(folder: Path) -> Rescored | None:
     """Measure a run's scores, and write the record again if a metric differs from it.
 
     Returns:
-        ``None`` for a failed run, which has no scores to measure.
+        ``None`` for a run that failed or was stopped, which has no scores to measure.
 
     Raises:
         RunError: the record or the scores are damaged, or another process is using the run.
@@ -57,7 +57,7 @@ def rescore(folder: Path) -> Rescored | None:
         StorageError: the record cannot be written.
     """
     record = read_record(folder)
-    if record.status == "failed":
+    if record.status != "finished":
         return None
     metrics = measure(load_split(folder))
     changed = {

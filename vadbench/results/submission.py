@@ -67,7 +67,8 @@ def check_submission(folder: Path, registry: Registry, progress: Progress = sile
             continue
         if record.status != "finished":
             reason = cut(last_line(record.error or "no reason given"), 200)
-            yield path, f"the run failed: {reason}; run it again"
+            what = "failed" if record.status == "failed" else "was stopped"
+            yield path, f"the run {what}: {reason}; run it again"
             continue
         identity = _identity(record)
         if identity in seen:

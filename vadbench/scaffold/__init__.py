@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,54 @@ from vadbench.plugins.registry import Registry
 
 ScaffoldKind = Literal["method", "dataset"]
 
+MethodKind = Literal["trained", "training-free", "two-streams", "frames", "one-class", "two-stage"]
+
+
+@dataclass(frozen=True)
+class MethodTemplate:
+    """What a template makes a method of.
+
+    Args:
+        summary: what it does, in a line.
+        does: the same in sentences.
+        options: what ``vadbench run`` needs besides a data set, from its blank on.
+    """
+
+    summary: str
+    does: str
+    options: str = ""
+
+
+METHOD_TEMPLATES: dict[MethodKind, MethodTemplate] = {
+    "trained": MethodTemplate(
+        "a classifier behind a convolution over time",
+        "A classifier of CLIP's rows behind a convolution over time, trained on the highest rows of each video.",
+    ),
+    "training-free": MethodTemplate(
+        "CLIP's softmax over a prompt for each class",
+        "CLIP's softmax over a prompt for each class, for the classes of any data set, without training.",
+    ),
+    "two-streams": MethodTemplate(
+        "a linear layer on rows of two streams",
+        "A linear layer on rows of CLIP and of sound that belong together in time, trained on each video's highest\n"
+        "rows. `--features audio=DIR` gives the sound: a `.npy` file (rows, width) for each video, called like it.",
+        " --features audio=DIR",
+    ),
+    "frames": MethodTemplate(
+        "how far a picture is from the mean picture of its video",
+        "How far a picture is from the mean picture of its video. It decodes the videos, and no CLIP is loaded.",
+    ),
+    "one-class": MethodTemplate(
+        "how far a row is from those of normal videos",
+        "How far a row of CLIP is from the nearest of some rows of normal videos, which are kept in the checkpoint.",
+    ),
+    "two-stage": MethodTemplate(
+        "pseudo labels of one layer train another",
+        "A first layer, trained on labels of videos, labels rows of the training videos; a second one learns these.",
+    ),
+}
+"""The kinds of methods that there are templates for; the first is the common one."""
+
 _WORDS: dict[ScaffoldKind, str] = {"method": "method", "dataset": "data set"}
 _SHARED = {"pyproject.toml": "shared/pyproject.toml", ".github/workflows/test.yml": "shared/test.yml"}
 _FILES: dict[ScaffoldKind, dict[str, str]] = {
@@ -25,8 +74,8 @@ _FILES: dict[ScaffoldKind, dict[str, str]] = {
         **_SHARED,
         "README.md": "method/README.md",
         "$package/__init__.py": "method/__init__.py",
-        "$package/config.py": "method/config.py",
-        "$package/method.py": "method/method.py",
+        "$package/config.py": "method/$template/config.py",
+        "$package/method.py": "method/$template/method.py",
         "tests/test_$package.py": "method/test.py",
     },
     "dataset": {
@@ -37,10 +86,12 @@ _FILES: dict[ScaffoldKind, dict[str, str]] = {
         "tests/test_$package.py": "dataset/test.py",
     },
 }
-"""Map from a path in the new package to its :class:`string.Template`."""
+"""Map from a path in the new package to its :class:`string.Template`; both may have words of the package."""
 
 
-def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) -> Path:
+def write_package(
+    kind: ScaffoldKind, name: str, out: Path, registry: Registry, template: MethodKind = "trained"
+) -> Path:
     """Write an installable package with one plugin, completely or not at all.
 
     Args:
@@ -48,6 +99,7 @@ def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) 
         name: name of the method or data set.
         out: folder for the package's folder.
         registry: the existing plugins, whose names are taken.
+        template: kind of the method, where it is one.
 
     Returns:
         The package's folder, ``<out>/vadbench-<name>``.
@@ -65,7 +117,12 @@ def write_package(kind: ScaffoldKind, name: str, out: Path, registry: Registry) 
     target = out / words["distribution"]
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target} exists already; move it away, or choose another name or --out")
-    contents = {Template(path).substitute(words): _filled(template, words) for path, template in _FILES[kind].items()}
+    if kind == "method":
+        words |= {"template": template, **asdict(METHOD_TEMPLATES[template])}
+    contents = {
+        Template(path).substitute(words): _filled(Template(source).substitute(words), words)
+        for path, source in _FILES[kind].items()
+    }
     with storage_errors(target), tempfile.TemporaryDirectory(prefix=".vadbench-new-", dir=make_folder(out)) as folder:
         made = Path(folder) / target.name
         for path, text in contents.items():

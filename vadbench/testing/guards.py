@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,6 +15,9 @@ from vadbench.dataset import Dataset
 
 _Watch = Callable[[str, tuple[Any, ...]], None]
 _watches: list[_Watch] = []
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHECKS_FOLDER = "vadbench-check-"
+"""Beginning of the names of temporary folders in which the checks keep trainings and videos."""
 
 
 @contextmanager
@@ -45,6 +49,24 @@ def opened_below(folder: Path, seen: list[str]) -> Iterator[None]:
             path = os.path.realpath(os.fsdecode(arguments[0]))
             if path.startswith(root):
                 seen.append(f"the file {path}")
+
+    with _watching(note):
+        yield
+
+
+@contextmanager
+def written_files(seen: list[str]) -> Iterator[None]:
+    """Record the files that are opened for writing, except those of the checks' own folders and of Python's imports."""
+    own = os.path.join(os.path.realpath(tempfile.gettempdir()), CHECKS_FOLDER)
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], str | bytes | os.PathLike):
+            return
+        _, mode, flags = arguments
+        if set(mode or "") & set("wax+") or (isinstance(flags, int) and flags & _WRITING):
+            path = os.path.realpath(os.fsdecode(arguments[0]))
+            if not (path.startswith(own) or "__pycache__" in path or path == os.devnull):
+                seen.append(path)
 
     with _watching(note):
         yield

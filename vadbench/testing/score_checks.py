@@ -1,38 +1,45 @@
-"""Checks of a method's scores."""
+"""Checks of a method's scores: their shapes and values, and what they may not depend on."""
 
 from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 from unittest import SkipTest
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.inputs import VideoInput
 from vadbench.method import Scores
-from vadbench.scoring.windows import windows
+from vadbench.scoring.checks import checked
 from vadbench.testing.conformance import require
+from vadbench.testing.footage import Footage
 from vadbench.testing.tested_method import LENGTHS, TestedMethod, furthest, values
 
 ROUNDING = 1e-5
-"""Tolerance for a value outside its range, and for a score that is computed with other videos."""
+"""Tolerance for a value outside its range."""
 SUMS = 1e-4
 """Tolerance for the sum of the probabilities of a row."""
 HALF = 1e-2
 """Tolerance for the change of a score with features in float16."""
-WINDOW = 61
-"""Minimum rows of the windows in which a long video is scored to check a method's reach."""
+OTHER_WIDTH = 32
+"""How much wider the streams are made to see that no width is built in."""
 KEPT_PER_ROW = 1.0
 """Bytes that may stay allocated per scored row; a score alone has four."""
+KEPT_AT_ALL = 2**16
+"""The same of videos that are decoded, of which a single frame has more."""
 
 
 def shapes(subject: TestedMethod) -> str:
-    """Check that there is a finite score for every row, for any number of rows."""
-    table = subject.classes
-    low, high, forms = float("inf"), -float("inf"), set()
-    for video, length in zip(subject.videos(), LENGTHS, strict=True):
+    """Check that there is a finite score for every row, for any number of rows, and what else there is fits them."""
+    table, needs = subject.classes, subject.needs
+    low, high, forms = float("inf"), -float("inf"), {}
+    for video in subject.videos():
+        length = video.row_count
         found = subject.score(subject.trained, [video])
         require(
             len(found) == 1 and isinstance(found[0], Scores),
@@ -40,7 +47,6 @@ def shapes(subject: TestedMethod) -> str:
             "return a list with one Scores per video, in the order of the videos",
         )
         said = values(found[0])
-        forms.add(tuple(said))
         for what, tensor in said.items():
             shape = (length, len(table)) if what == "class probabilities" else (length,)
             require(
@@ -54,19 +60,37 @@ def shapes(subject: TestedMethod) -> str:
                 "look for a division by a count that can be 0, or a mean of an empty tensor",
             )
         low, high = min(low, float(found[0].anomaly.min())), max(high, float(found[0].anomaly.max()))
-        for what, tensor in said.items() if found[0].classes is not None else ():
+        for what, tensor in said.items():
+            least, most = float(tensor.min()), float(tensor.max())
             require(
-                float(tensor.min()) >= -ROUNDING and float(tensor.max()) <= 1 + ROUNDING,
-                f"{what} of a video of {length} rows range from {float(tensor.min()):.4g} to {float(tensor.max()):.4g}",
-                "a method with class probabilities gives scores between 0 and 1: apply a sigmoid or a softmax",
+                (least >= -ROUNDING and most <= 1 + ROUNDING)
+                or not (needs.unit_scores or what == "class probabilities"),
+                f"{what} of a video of {length} rows range from {least:.4g} to {most:.4g}",
+                "give scores between 0 and 1, by a sigmoid or a softmax, or say unit_scores=False in needs(): metrics"
+                " with a fixed threshold are then undefined",
             )
+        # What else there is: branches, extras, scores of the video, costs, remarks.
+        kept = checked(subject.trained, video, found[0])
+        forms[kept.form] = ", ".join([*said, *_others(found[0])])
     require(
         len(forms) == 1,
-        f"videos of different lengths get different things: {' or '.join(', '.join(f) for f in sorted(forms))}",
-        "give every video the same: classes always or never, and the same branches",
+        f"videos of different lengths get different things: {' or '.join(sorted(forms.values()))}",
+        "give every video the same: classes always or never, and the same branches, extras and rules",
     )
-    rows = ", ".join(f"{n:,}" for n in LENGTHS)
-    return f"{', '.join(forms.pop())} of {rows} rows; anomaly scores from {low:.3g} to {high:.3g}"
+    rows = ", ".join(f"{n:,}" for n in subject.footage.lengths(LENGTHS))
+    outside = "" if needs.unit_scores else ", as needs() say not between 0 and 1"
+    return f"{forms.popitem()[1]} of {rows} rows; anomaly scores from {low:.3g} to {high:.3g}{outside}"
+
+
+def _others(scores: Scores) -> list[str]:
+    """Return what a method gives beside scores of rows, in words."""
+    there = {
+        "values of " + ", ".join(scores.extras): scores.extras,
+        "scores of the video": scores.video is not None,
+        "costs": scores.costs,
+        "remarks": scores.remarks is not None,
+    }
+    return [what for what, some in there.items() if some]
 
 
 def probabilities(subject: TestedMethod) -> str:
@@ -97,83 +121,40 @@ def probabilities(subject: TestedMethod) -> str:
     return f"sums are one within {gap:.1g}; normal is column {table.normal} of {len(table)}"
 
 
-def together(subject: TestedMethod) -> str:
-    """Check that scores are the same one by one, in another order, and once more."""
-    rows = subject.videos((*LENGTHS, 40, 300))
-    first = subject.score(subject.trained, rows)
+def width(subject: TestedMethod) -> str:
+    """Check that a method that uses no text takes rows of any width: those of any encoder."""
+    if not subject.needs.streams:
+        raise SkipTest("the method reads no features")
+    if subject.needs.text:
+        raise SkipTest("the method compares rows with CLIP's texts, which have one width")
+    widths = {name: dim + OTHER_WIDTH for name, dim in subject.widths.items()}
+    footage = Footage(subject.config, subject.classes, subject.anchors(subject.classes, widths))
+    method = subject.rehearse(0, subject.build(0, widths), subject.learnt(subject.made_samples(footage))).method
+    (usual,), (found,) = (
+        subject.score(made, [own.video(40, subject.classes.abnormal[0], 0)])
+        for made, own in ((subject.trained, subject.footage), (method, footage))
+    )
     require(
-        len(first) == len(rows),
-        f"score() of {len(rows)} videos returned {len(first)} results",
-        "return one Scores per video, in the order of the videos",
+        found.anomaly.shape == usual.anomaly.shape,
+        f"with rows {_listed(widths)} wide the anomaly scores of 40 rows are {tuple(found.anomaly.shape)}",
+        "take widths from task.dims, or task.dim for the first stream",
     )
-    order = list(np.random.default_rng(0).permutation(len(rows)))
-    shuffled = dict(zip(order, subject.score(subject.trained, [rows[i] for i in order]), strict=True))
-    others = {
-        "once more": subject.score(subject.trained, rows),
-        "one by one": [subject.score(subject.trained, [r])[0] for r in rows],
-        "in another order": [shuffled[i] for i in range(len(rows))],
-    }
-    gaps = {how: furthest(first, scores) for how, scores in others.items()}
-    for how, (gap, what) in gaps.items():
-        require(
-            gap <= ROUNDING,
-            f"scored {how}, {what} differ by {gap:.3g}, expected {ROUNDING:g} at most",
-            "mask padding, take no statistics over a batch, leave dropout off in evaluation, draw nothing from a"
-            " generator that others move",
-        )
-    return f"{len(rows)} videos one by one, in another order, once more: within {max(g for g, _ in gaps.values()):.1g}"
+    return f"trained and scored with rows {_listed(widths)} wide as well as {_listed(subject.widths)}"
 
 
-def reach(subject: TestedMethod) -> str:
-    """Check that windows cut as ``reach`` declares have the scores of the whole video.
-
-    Two lengths of window are tried, a chunk times neighbouring numbers: if rows are in fact scored in longer chunks
-    than declared, some begin in the wrong place with one of the two.
-    """
-    declared = subject.trained.reach
-    if declared.whole:
-        return (
-            f"all of a video's rows count, so there is nothing to compare; a stream is cut into {declared.chunk:,} rows"
-        )
-    shortest = -(-WINDOW // declared.chunk)
-    lengths = [declared.chunk * count for count in (shortest, shortest + 1)]
-    count = 3 * lengths[1] + 2 * declared.margin + declared.chunk // 2 + 7
-    (rows,) = subject.videos((count,))
-    whole = subject.score(subject.trained, [rows])
-    most = 0.0
-    for length in lengths:
-        cut = list(windows(declared, length, count))
-        parts = [subject.score(subject.trained, [rows[w.start : w.stop]])[0] for w in cut]
-        gap, what = furthest(whole, [_joined(parts, [w.scored for w in cut])])
-        require(
-            gap <= ROUNDING,
-            f"scored in windows of {length:,} with a margin of {declared.margin:,}, {what} of a video of {count:,} rows"
-            f" differ by {gap:.3g} from those of the whole, expected {ROUNDING:g} at most",
-            f"reach is {declared}: set chunk to the number of rows that are scored together and margin to how far"
-            " before and after them rows still matter, or whole=True; long videos are cut accordingly",
-        )
-        most = max(most, gap)
-    return f"{count:,} rows whole and in windows of {lengths[0]:,} and {lengths[1]:,}: within {most:.1g}"
-
-
-def _joined(parts: Sequence[Scores], counted: Sequence[slice]) -> Scores:
-    """Join the scores of windows, of the rows that count in each, to those of one video."""
-    pairs = list(zip(parts, counted, strict=True))
-    classes = [s.classes[rows] for s, rows in pairs if s.classes is not None]
-    return Scores(
-        torch.cat([s.anomaly[rows] for s, rows in pairs]),
-        torch.cat(classes) if classes else None,
-        {b: torch.cat([s.branches[b][rows] for s, rows in pairs if b in s.branches]) for b in parts[0].branches},
-    )
+def _listed(widths: dict[str, int]) -> str:
+    return " and ".join(f"{dim:,}" for dim in widths.values())
 
 
 def float16(subject: TestedMethod) -> str:
     """Check that scores hardly change if rows are stored in half precision."""
     if subject.is_floor:
         raise SkipTest(f"'{subject.name}' draws its scores from every bit of a row")
-    rows = subject.videos()
-    full, half = (subject.score(subject.trained, r) for r in (rows, [r.half().float() for r in rows]))
-    gap, what = furthest(full, half)
+    if not subject.needs.streams:
+        raise SkipTest("the method reads no features")
+    videos = subject.videos()
+    full, half = (subject.score(subject.trained, v) for v in (videos, [_halved(v) for v in videos]))
+    gap, what = furthest(full, half, values)
     require(
         gap < HALF,
         f"with features in float16 {what} change by {gap:.3g}, expected less than {HALF:g}",
@@ -182,30 +163,41 @@ def float16(subject: TestedMethod) -> str:
     return f"scores change by {gap:.2g} at most"
 
 
+def _halved(video: VideoInput) -> VideoInput:
+    def half(read: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: np.asarray(read(), np.float16)
+
+    return replace(video, streams={name: replace(own, read=half(own.read)) for name, own in video.streams.items()})
+
+
 def memory(subject: TestedMethod) -> str:
     """Check that scoring leaves no tensors and Python objects behind."""
-    length, before, more = 2000, 8, 32
-    rng, abnormal = np.random.default_rng(2), subject.classes.abnormal
+    decodes = subject.needs.frames
+    (length,) = subject.footage.lengths([2000])
+    before, more = (2, 8) if decodes else (8, 32)
+    abnormal = subject.classes.abnormal
 
-    def score(count: int) -> None:
+    def score(count: int, seed: int) -> None:
         for i in range(count):
-            subject.score(subject.trained, [subject.video(length, abnormal[i % len(abnormal)], rng)])
+            video = subject.footage.video(length, abnormal[i % len(abnormal)], seed if decodes else seed + i)
+            subject.score(subject.trained, [video])
 
     tracing = tracemalloc.is_tracing()
     if not tracing:
         tracemalloc.start()
     try:
-        score(before)
+        score(before, 0)
         start = _alive()
-        score(more)
+        score(more, 0 if decodes else before)
         grown = _alive() - start
     finally:
         if not tracing:
             tracemalloc.stop()
     require(
-        grown <= KEPT_PER_ROW * more * length,
+        grown <= max(KEPT_PER_ROW * more * length, KEPT_AT_ALL * decodes),
         f"scoring {more} videos of {length:,} rows left {grown / 2**20:.2f} MiB behind",
-        "keep no rows, scores or intermediate results of a video on self or in a global; a data set has thousands",
+        "keep no rows, frames, scores or intermediate results of a video on self or in a global; a data set has"
+        " thousands",
     )
     return f"{more} videos of {length:,} rows left {max(grown, 0) / 1024:.0f} KiB behind"
 

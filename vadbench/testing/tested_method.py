@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from vadbench.base.config import resolve
 from vadbench.base.method_config import MethodConfig, Recipe
+from vadbench.base.needs import Facts, Needs
 from vadbench.base.types import Progress, silent
-from vadbench.clip import Clip, load_clip
-from vadbench.dataset import ClassTable
-from vadbench.harness.training import score_alone
+from vadbench.clip import Clip, TextTower, load_clip
+from vadbench.dataset import ClassTable, Dataset
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
 from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
+from vadbench.testing.footage import Footage, folder_of
+from vadbench.testing.guards import CHECKS_FOLDER
+from vadbench.testing.rehearsal import Rehearsal
 from vadbench.testing.training_ground import TrainingGround
-from vadbench.training.batches import weak_labels
 from vadbench.training.loop import arithmetic
-from vadbench.training.stages import MAIN, TrainingLoop
 
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
@@ -35,27 +39,14 @@ LENGTHS = (1, 2, 15, 16, 17, 3000)
 """Lengths in rows of the videos to score; windows and pooled rows have their borders at 16."""
 TRAINED_LENGTHS = (40, 1, 17, 300, 2, 16, 100, 15)
 """Lengths in rows of the training videos."""
-EPOCHS = 4
 FEWEST = 8
 """Training videos of each kind, or half a batch if that is more."""
-NOISE = 0.05
-"""Deviation of each value of a row from the class's text feature, which has length 1."""
-LENGTH = 10.0
-"""Length of a row as a vector, about that of OpenAI's CLIPs."""
-
-
-class _ShortLoop(TrainingLoop):
-    """A loop whose stages have a few epochs."""
-
-    def run(
-        self, method: Method, videos: Sequence[TrainingVideo], recipe: Recipe, stage: str = MAIN, **options: Any
-    ) -> None:
-        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0})
-        super().run(method, videos, short, stage, **options)
+WIDTHS = (24, 40, 16)
+"""Widths of the streams beside the first, in turn."""
 
 
 class TestedMethod:
-    """Method, its settings, and videos whose rows are near CLIP's text features of their classes.
+    """Method, its settings, and videos of the kind that it reads; rows are near CLIP's text features of their classes.
 
     Args:
         method: a name, or a class.
@@ -66,6 +57,8 @@ class TestedMethod:
     def __init__(self, method: str | type[Method], registry: Registry, progress: Progress = silent) -> None:
         self.method, self.registry, self.progress = method, registry, progress
         self.name = method if isinstance(method, str) else method.__name__
+        self.asked_for_text = False
+        """True once the method asked for CLIP's text tower."""
 
     @cached_property
     def kind(self) -> type[Method]:
@@ -83,14 +76,38 @@ class TestedMethod:
         settings = self.kind.Config
         return resolve(settings, settings.dataset_defaults.get(HOME, {}), environment={})
 
+    @cached_property
+    def needs(self) -> Needs:
+        return self.config.needs()
+
     @property
     def recipe(self) -> Recipe | None:
         """Recipe of its training; ``None`` if it is not trained."""
         return self.config.recipe if self.config.trains else None
 
+    @property
+    def precision(self) -> str:
+        return self.config.recipe.precision if self.config.recipe else "fp32"
+
     @cached_property
     def classes(self) -> ClassTable:
-        return self.registry.dataset(HOME).classes
+        """Classes of the videos: those of ``synthetic``, or of the first table that the method fits."""
+        tables = (self.home.classes, two_classes(self.home.classes))
+        fitting = [table for table in tables if not self.config.unfit(Facts(HOME, table))]
+        return (fitting or tables)[0]
+
+    @cached_property
+    def unfit(self) -> str:
+        """Why the method cannot run on ``synthetic``; empty if it can."""
+        table = self.home.classes
+        return self.config.unfit(
+            Facts(HOME, table, splits=tuple(self.home.expected), truth=True, files=True, text=True)
+        )
+
+    @cached_property
+    def home(self) -> type[Dataset]:
+        """Class of ``synthetic``."""
+        return self.registry.dataset(HOME)
 
     @cached_property
     def clip(self) -> Clip:
@@ -99,86 +116,143 @@ class TestedMethod:
     @cached_property
     def ground(self) -> TrainingGround:
         """Training of the method on ``synthetic``."""
-        return TrainingGround(self.name, self.kind, self.config, self.registry.dataset(HOME), self.clip, self.progress)
+        return TrainingGround(self.name, self.kind, self.config, self.home, lambda: self.clip, self.progress)
 
     @cached_property
     def floor(self) -> TrainingGround:
         """Training of ``random`` on ``synthetic``."""
         kind = self.registry.method(FLOOR)
-        return TrainingGround(FLOOR, kind, kind.Config(), self.registry.dataset(HOME), self.clip, self.progress)
+        return TrainingGround(FLOOR, kind, kind.Config(), self.home, lambda: self.clip, self.progress)
+
+    @cached_property
+    def footage(self) -> Footage:
+        """Videos of the kind that the method reads."""
+        return Footage(self.config, self.classes, self.anchors(self.classes, self.widths))
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """Widths of the method's streams."""
+        first, others = self.needs.streams[:1], self.needs.streams[1:]
+        return {name: self.clip.dim for name in first} | {n: WIDTHS[i % len(WIDTHS)] for i, n in enumerate(others)}
+
+    def anchors(self, classes: ClassTable, widths: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
+        """Return anchors for :class:`Footage`: text features of the classes where the width is CLIP's, else drawn."""
+        return {
+            name: self._text(classes) if i == 0 and width == self.clip.dim else drawn_anchors(len(classes), width, i)
+            for i, (name, width) in enumerate(widths.items())
+        }
+
+    def _text(self, classes: ClassTable) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return normalize(self.clip.text(classes.words), dim=-1).numpy()
 
     @cached_property
     def trained(self) -> Method:
         """Method after a short training under seed 0, only for scoring."""
         return self.train(0)
 
-    def build(self, seed: int) -> Method:
-        """Build a new method on the CPU, its parameters drawn under ``seed``."""
-        task = Task(self.classes, self.clip.dim, torch.device("cpu"), lambda: self.clip.text)
+    def build(self, seed: int, widths: Mapping[str, int] | None = None, run: int | None = None) -> Method:
+        """Build a new method on the CPU.
+
+        Args:
+            seed: its parameters are drawn under it.
+            widths: of its streams, where they are not the usual ones.
+            run: seed of the run, where that is another.
+        """
+        dims = self.widths if widths is None else widths
+        spacings = {name: own.spacing for name, own in self.footage.video(1, self.classes.normal, 0).streams.items()}
+        cache = self._cache if self.needs.writes else None
+        task = Task(
+            self.classes,
+            dims,
+            torch.device("cpu"),
+            self._load_text,
+            spacings=spacings,
+            cache=cache,
+            seed=seed if run is None else run,
+        )
         return build_method(self.kind, self.config, task, seed)
 
-    def train(self, seed: int) -> Method:
-        """Build a new method and fit it to generated videos, for a few epochs where it has a recipe."""
-        method = self.build(seed)
-        self.fit(method, seed)
-        return method.eval()
+    def _load_text(self) -> TextTower:
+        self.asked_for_text = True
+        return self.clip.text
 
-    def fitted(self, videos: Sequence[TrainingVideo]) -> Method:
-        """Return a new method after its ``fit`` on some videos, without a recipe that would train it."""
-        method = self.build(0)
-        with tempfile.TemporaryDirectory() as folder:
-            method.fit(TrainingData(videos, self.classes), TrainingLoop(0, Path(folder)))
-        return method
+    @cached_property
+    def _cache(self) -> Path:
+        return folder_of(self, "vadbench-cache-")
 
-    def fit(self, method: Method, seed: int) -> None:
-        """Fit a method to generated videos."""
-        data = TrainingData(self.samples, self.classes)
-        if self.config.needs().supervision == "one-class":
-            data = TrainingData(data.normal, self.classes)
-        precision = self.recipe.precision if self.recipe else "fp32"
-        with tempfile.TemporaryDirectory() as folder:
-            method.fit(data, _ShortLoop(seed, Path(folder), scorer=partial(score_alone, precision=precision)))
+    def train(self, seed: int, data: TrainingData | None = None) -> Method:
+        """Return a new method after its ``fit`` on a few videos, of a few epochs a stage."""
+        return self.rehearse(seed, self.build(seed), data).method.eval()
+
+    def rehearse(self, seed: int, method: Method, data: TrainingData | None = None) -> Rehearsal:
+        """Fit a method on a few videos, of a few epochs a stage, and return what was seen of it."""
+        with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder:
+            rehearsal = Rehearsal(method, seed, Path(folder), self.precision)
+            method.fit(self.data if data is None else data, rehearsal)
+        return rehearsal
+
+    @cached_property
+    def data(self) -> TrainingData:
+        """Training videos, as the method is given them."""
+        return self.learnt(self.samples)
+
+    def learnt(self, samples: Sequence[TrainingVideo]) -> TrainingData:
+        """Return training videos as the harness gives them: normal ones alone for a method of one class."""
+        data = TrainingData(samples, self.classes)
+        return TrainingData(data.normal, self.classes) if self.needs.supervision == "one-class" else data
 
     @cached_property
     def samples(self) -> list[TrainingVideo]:
         """Training videos, half normal and half abnormal, which are anomalous in their middle third."""
-        rng, table = np.random.default_rng(0), self.classes
+        return self.made_samples(self.footage)
+
+    def made_samples(self, footage: Footage) -> list[TrainingVideo]:
+        table, lengths = self.classes, footage.lengths(TRAINED_LENGTHS)
         count = max(FEWEST, self.recipe.batch_size // 2 if self.recipe else 0)
         samples = []
         for i in range(2 * count):
             label = table.abnormal[i % len(table.abnormal)] if i < count else table.normal
-            rows = self.video(TRAINED_LENGTHS[i % len(TRAINED_LENGTHS)], label, rng).numpy()
+            video = footage.video(lengths[i % len(lengths)], label, i, f"video-{i}")
             # As in XD-Violence, some videos have a second class.
             second = [table.abnormal[(i + 1) % len(table.abnormal)]] if i < count and i % 3 == 0 else []
-            labels, first = weak_labels([table.names[c] for c in (label, *second)], table)
-            own = VideoInput.of_rows(rows, f"video-{i}", self.config.rows.stride)
-            samples.append(TrainingVideo(**vars(own), labels=labels, first_class=first))
+            samples.append(footage.sample(video, [table.names[c] for c in dict.fromkeys((label, *second))]))
         return samples
 
-    def video(self, length: int, label: int, rng: np.random.Generator) -> Tensor:
-        """Return rows ``(length, dim)`` of a video of a class, normal except for its middle third."""
-        place = np.arange(length)
-        classes = np.where((3 * place >= length) & (3 * place < 2 * length), label, self.classes.normal)
-        noise = torch.from_numpy(rng.normal(0, NOISE, (length, self.clip.dim))).float()
-        rows: Tensor = LENGTH * (self._text[torch.from_numpy(classes)] + noise)
-        return rows
+    def videos(self, lengths: Sequence[int] = LENGTHS) -> list[VideoInput]:
+        """Return videos of about these lengths, of one abnormal class after the other."""
+        abnormal, own = self.classes.abnormal, self.footage.lengths(lengths)
+        return [self.footage.video(n, abnormal[i % len(abnormal)], 1000 + i, f"video-{i}") for i, n in enumerate(own)]
 
-    def videos(self, lengths: Sequence[int] = LENGTHS, seed: int = 1) -> list[Tensor]:
-        """Return rows of videos of these lengths, of one abnormal class after the other."""
-        rng, abnormal = np.random.default_rng(seed), self.classes.abnormal
-        return [self.video(n, abnormal[i % len(abnormal)], rng) for i, n in enumerate(lengths)]
-
-    @cached_property
-    def _text(self) -> Tensor:
-        with torch.no_grad():
-            return normalize(self.clip.text(self.classes.words), dim=-1)
-
-    def score(self, method: Method, videos: Sequence[Tensor]) -> list[Scores]:
-        """Return the scores of videos ``(rows, dim)``, each a copy, in one call as in a run."""
+    def score(self, method: Method, videos: Sequence[VideoInput]) -> list[Scores]:
+        """Return the scores of videos, each a copy, in one call as in a run."""
         method.eval()
-        stride = self.config.rows.stride
-        with torch.inference_mode(), arithmetic(self.recipe.precision if self.recipe else "fp32"):
-            return list(method.score([VideoInput.of_rows(rows.clone(), stride=stride) for rows in videos]))
+        given = [_placed(video) for video in videos]
+        # One that scores in company is given an iterator in a run.
+        asked = iter(given) if self.needs.company == "split" else given
+        with torch.inference_mode(), arithmetic(self.precision):
+            return list(method.score(cast(Sequence[VideoInput], asked)))
+
+
+def two_classes(table: ClassTable) -> ClassTable:
+    """Return a table of the normal class and the first abnormal one."""
+    return ClassTable((table.classes[table.normal], table.classes[table.abnormal[0]]), 0)
+
+
+def drawn_anchors(classes: int, width: int, seed: int) -> NDArray[np.float32]:
+    """Return random directions ``(classes, width)``."""
+    drawn = np.random.default_rng([seed, width]).normal(size=(classes, width))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+
+
+def _placed(video: VideoInput) -> VideoInput:
+    """Return a video with its streams as tensors, each a copy of its own."""
+
+    def tensors(read: Callable[[], Any]) -> Callable[[], Tensor]:
+        return cache(lambda: torch.from_numpy(np.array(read(), np.float32)))
+
+    streams = {name: replace(own, read=tensors(own.read)) for name, own in video.streams.items()}
+    return replace(video, streams=streams, decode=copy(video.decode))
 
 
 def values(scores: Scores) -> dict[str, Tensor]:
@@ -188,15 +262,30 @@ def values(scores: Scores) -> dict[str, Tensor]:
     return {"anomaly scores": scores.anomaly, **classes, **branches}
 
 
-def furthest(one: Sequence[Scores], other: Sequence[Scores]) -> tuple[float, str]:
-    """Return the largest difference between two scorings of the same videos, and what differs."""
+def everything(scores: Scores) -> dict[str, Tensor]:
+    """Return all tensors of a video's scores and of what goes with them, by their description."""
+    of_video = scores.video if isinstance(scores.video, Mapping) else {"": scores.video}
+    extras = {f"values of {name}": extra for name, extra in scores.extras.items()}
+    rules = {f"scores {rule} of the video": own for rule, own in of_video.items() if own is not None}
+    return {**values(scores), **extras, **rules}
+
+
+def furthest(
+    one: Sequence[Scores], other: Sequence[Scores], of: Callable[[Scores], Mapping[str, Tensor]] = everything
+) -> tuple[float, str]:
+    """Return the largest difference between two scorings of the same videos, and what differs.
+
+    Of values that exceed 1 it is a share of the largest.
+    """
     most, what = 0.0, "scores"
     for a, b in zip(one, other, strict=True):
-        found, expected = values(a), values(b)
+        found, expected = of(a), of(b)
         for name in found.keys() | expected.keys():
             if name not in found or name not in expected or found[name].shape != expected[name].shape:
                 return float("inf"), name
-            gap = (found[name].double() - expected[name].double()).abs().nan_to_num(float("inf"))
-            if gap.numel() and float(gap.max()) > most:
-                most, what = float(gap.max()), name
+            first, second = found[name].double(), expected[name].double()
+            gap = (first - second).abs().nan_to_num(float("inf"))
+            share = float(gap.max()) / max(1.0, float(second.abs().max())) if gap.numel() else 0.0
+            if share > most:
+                most, what = share, name
     return most, what

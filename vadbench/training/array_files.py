@@ -89,11 +89,13 @@ def read_arrays(path: Path, what: str) -> LazyArrays | None:
         if total and values.itemsize:
             values = np.asarray(np.memmap(path.with_suffix(VALUES), dtype, "r", shape=(total, *shape)))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path.with_suffix(VALUES)}: {error}; run with --again") from error
+        raise CheckpointError(
+            f"cannot read {path.with_suffix(VALUES)}: {error}; delete {path.parent} and run again"
+        ) from error
     if found != what:
         raise CheckpointError(
-            f"{path.with_suffix(INDEX)} is of '{found}', now the method's fit() keeps '{what}' in its place; run with"
-            " --again"
+            f"{path.with_suffix(INDEX)} is of '{found}', now the method's fit() keeps '{what}' in its place;"
+            f" delete {path.parent} and run again"
         )
     parts = {name: slice(int(end - n), int(end)) for name, n, end in zip(names, lengths, ends, strict=True)}
     return LazyArrays(names, lambda name: values[parts[name]])

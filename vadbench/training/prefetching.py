@@ -111,11 +111,17 @@ def _compute_alone() -> None:
     torch.get_num_threads()
 
 
-def batch_difference(method: Method, plan: BatchPlan, counts: Sequence[int] = (0, 1, 3), epochs: int = 1) -> str:
+def batch_difference(
+    method: Method,
+    plan: BatchPlan,
+    counts: Sequence[int] = (0, 1, 3),
+    epochs: int = 1,
+    view: ViewFunction | None = None,
+) -> str:
     """Return the first difference between the batches that several numbers of workers make, in words.
 
     Args:
-        method, plan: as for :class:`BatchLoader`.
+        method, plan, view: as for :class:`BatchLoader`.
         counts: numbers of workers, each compared with the first.
         epochs: how many to compare.
 
@@ -124,7 +130,7 @@ def batch_difference(method: Method, plan: BatchPlan, counts: Sequence[int] = (0
     """
     first, *others = counts
     for count in others:
-        with BatchLoader(method, plan, workers=first) as one, BatchLoader(method, plan, workers=count) as two:
+        with BatchLoader(method, plan, view, first) as one, BatchLoader(method, plan, view, count) as two:
             for epoch in range(epochs):
                 for number, pair in enumerate(zip_longest(one.epoch(epoch), two.epoch(epoch))):
                     if what := _difference(*pair):

@@ -80,7 +80,8 @@ def read_state(path: Path, stage: str) -> StageState:
         raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
     if found != stage:
         raise CheckpointError(
-            f"{path} is of the stage '{found}', now the method's fit() runs '{stage}' in its place; run with --again"
+            f"{path} is of the stage '{found}', now the method's fit() runs '{stage}' in its place; delete"
+            f" {path.parent} and run again"
         )
     return state
 

@@ -40,21 +40,29 @@ class CountedFrames(Timeline):
                     yield TimedFrame(number, picture.time, picture.read())
 
 
-def score_frames(frames: CountedFrames, scorer: Scorer, watch: Stopwatch) -> Iterator[StreamedRows]:
-    """Yield the scores of all rows of a video at once; of a damaged one, of those before the damage."""
+def counted_input(frames: CountedFrames, scorer: Scorer, watch: Stopwatch) -> VideoInput | None:
+    """Return a video as the method is given it, after its frames were counted; ``None`` if it has none."""
     with watch.of("counting frames"):
         count = frames.count()
     if not count:
-        return
+        return None
     needs = scorer.method.config.needs()
-    video = VideoInput(
-        name="this video",
+    return VideoInput(
+        name=frames.name,
         row_count=math.ceil(count / scorer.stride),
         stride=scorer.stride,
         frame_count=count,
         frame_rate=count / frames.until if frames.until else None,
         decode=frames.decode if needs.frames else None,
+        seed=scorer.seed,
     )
+
+
+def score_frames(frames: CountedFrames, scorer: Scorer, watch: Stopwatch) -> Iterator[StreamedRows]:
+    """Yield the scores of all rows of a video at once; of a damaged one, of those before the damage."""
+    video = counted_input(frames, scorer, watch)
+    if video is None:
+        return
     with watch.of("method"):
         (found,) = score_videos(scorer.method, [[video]], precision=scorer.precision)
     starts = np.array([frames.starts.popleft() for _ in range(video.row_count)])

@@ -19,13 +19,12 @@ from vadbench.base.needs import CLIP_STREAM
 from vadbench.data.media import Frame
 from vadbench.features.decoding import Decoder
 from vadbench.features.encoders import FrameEncoder
-from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.inputs import StreamInput, VideoInput
 from vadbench.method import Reach
 from vadbench.scoring.scoring import score_window
 from vadbench.scoring.video_scores import VideoScores
-from vadbench.scoring.windows import Window, first_needed, next_window, window_rows
+from vadbench.scoring.windows import first_needed, next_window, window_rows
 from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.timeline import Timeline
@@ -111,7 +110,7 @@ class Pictures(Decoder, Timeline):
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
     """Yield the scores of a video's rows of features as their windows become complete."""
     rows = encoded_rows(pictures, pictures.encoder, watch)
-    for first, scores in score_rows(rows, scorer, follow, watch):
+    for first, scores in score_rows(rows, scorer, follow, watch, pictures.name):
         starts = np.array([pictures.starts.popleft() for _ in scores.anomaly])
         yield StreamedRows.of(first, starts, scores)
 
@@ -124,18 +123,17 @@ def encoded_rows(decoder: Decoder, encoder: FrameEncoder, watch: Stopwatch) -> I
 
 
 def score_rows(
-    rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch
+    rows: Iterable[FeatureRows], scorer: Scorer, follow: bool, watch: Stopwatch, name: str = "video"
 ) -> Iterator[tuple[int, VideoScores]]:
     """Score rows ``(crops, n, dim)`` as they come, in the same windows as a run.
 
     The windows of a stream are smaller (:func:`vadbench.scoring.windows.window_rows`), which does not change the scores
-    of a method unless it needs the whole video.
+    of a method unless it needs the whole video. ``name`` is the video's.
 
     Yields:
         The number of the first row, and the scores of it and the next ones.
     """
-    reach, made_by = scorer.method.reach, scorer.fingerprint
-    assert made_by is not None  # or there would be no rows
+    reach = scorer.method.reach
     size = window_rows(reach, follow)
     held, done = _Held(), 0
     for new in itertools.chain(rows, [None]):
@@ -145,27 +143,42 @@ def score_rows(
         if follow:
             size = _ready(reach, held.stop - done - (0 if ended else reach.margin))
         while window := next_window(reach, size, done, held.stop, ended):
-            crops = (_window(made_by, held, crop, window) for crop in made_by.crops)
+            seen = partial(held.rows, window.start, window.stop)
             with watch.of("method"):
-                found = score_window(scorer.method, crops, window, scorer.precision)
+                inputs = row_inputs(scorer, name, seen, window.stop - window.start, window.start)
+                found = score_window(scorer.method, inputs, window, scorer.precision)
             yield done, found
             done = window.last
         held.drop(first_needed(reach, size, done, held.stop))
 
 
-def _window(made_by: Fingerprint, held: _Held, crop: str, window: Window) -> VideoInput:
-    """Return the rows of a window of one crop as a video."""
-    crops, stride, count = made_by.crops, made_by.stride, window.stop - window.start
-    rows = StreamInput(partial(held.crop, crops.index(crop), window.start, window.stop), count, stride)
-    return VideoInput(
-        name="this video",
-        row_count=count,
-        stride=stride,
-        frame_count=window.stop * stride,
-        streams={CLIP_STREAM: rows},
-        crop=crop,
-        first_row=window.start,
-    )
+def row_inputs(
+    scorer: Scorer, name: str, read: Callable[[int | slice], FeatureRows], count: int, first: int = 0
+) -> Iterator[VideoInput]:
+    """Yield rows of a video as the method is given them: each crop for itself, or all as a bag.
+
+    Args:
+        scorer: the method, with the making of its features.
+        name: of the video.
+        read: returns the rows of a crop by its number, or of several as ``(crops, rows, dim)``.
+        count: how many rows there are.
+        first: number of the first of them.
+    """
+    stride, made_by = scorer.stride, scorer.fingerprint
+    assert made_by is not None  # or there would be no rows
+    bag = [("", slice(None), len(made_by.crops))]
+    for crop, number, crops in bag if scorer.bag else [(c, i, 1) for i, c in enumerate(made_by.crops)]:
+        yield VideoInput(
+            name=name,
+            row_count=count,
+            stride=stride,
+            frame_count=(first + count) * stride,
+            streams={CLIP_STREAM: StreamInput(partial(read, number), count, stride)},
+            crop=crop,
+            crop_count=crops,
+            seed=scorer.seed,
+            first_row=first,
+        )
 
 
 def _ready(reach: Reach, waiting: int) -> int:
@@ -187,12 +200,10 @@ class _Held:
         self._parts.append(rows)
         self.stop += rows.shape[1]
 
-    def crop(self, crop: int, start: int, stop: int) -> FeatureRows:
-        """Return the rows of one crop from ``start`` to ``stop`` of the video."""
-        rows: FeatureRows = np.concatenate([part[crop] for part in self._parts])[
-            start - self._start : stop - self._start
-        ]
-        return rows
+    def rows(self, start: int, stop: int, crop: int | slice) -> FeatureRows:
+        """Return the rows from ``start`` to ``stop`` of the video of one crop or, with a first axis, of several."""
+        held: FeatureRows = np.concatenate([part[crop] for part in self._parts], axis=-2)
+        return held[..., start - self._start : stop - self._start, :]
 
     def drop(self, before: int) -> None:
         """Drop all rows before a row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from vadbench.features.encoders import BATCH, FrameEncoder
 from vadbench.scoring.windows import window_rows
 from vadbench.watch.counted_frames import CountedFrames, score_frames
 from vadbench.watch.events import Event, ScoreCurve
-from vadbench.watch.pipeline import FOLLOWED_BATCH, Pictures, Stopwatch, score_pictures
+from vadbench.watch.pipeline import FOLLOWED_BATCH, Pictures, Stopwatch, StreamedRows, score_pictures
 from vadbench.watch.reader import Reader
 from vadbench.watch.recording import PeakAlbum, Recording
 from vadbench.watch.scorer import Scorer
@@ -106,16 +106,40 @@ def score_video(
     Returns:
         The scored video; if it is damaged or broke off, it has an ``error`` and everything before it.
     """
-    began = time.perf_counter()
-    source, stride, watch, notes = reader.source, scorer.stride, Stopwatch(), []
-    with VideoFolder(folder, scorer.classes, stride, form) as files, _pictures(reader, scorer) as pictures:
+    watch = Stopwatch()
+    with open_pictures(reader, scorer) as pictures:
+        rows = (
+            score_pictures(pictures, scorer, reader.follow, watch)
+            if isinstance(pictures, Pictures)
+            else score_frames(pictures, scorer, watch)
+        )
+        return record_video(reader, pictures, scorer, folder, rows, form, watch, progress, tell)
+
+
+def record_video(
+    reader: Reader,
+    pictures: Pictures | CountedFrames,
+    scorer: Scorer,
+    folder: Path,
+    scored: Iterable[StreamedRows],
+    form: RowFormat,
+    watch: Stopwatch,
+    progress: Progress = silent,
+    tell: Callable[[Event], None] = lambda event: None,
+) -> ScoredVideo:
+    """Write the rows of a video to its folder as they come; arguments and result as for :func:`score_video`.
+
+    Args:
+        pictures: its timeline.
+        scored: its rows, in order.
+        watch: has what was spent on it before.
+    """
+    began, spent = time.perf_counter(), sum(watch.seconds.values())
+    source, stride, notes = reader.source, scorer.stride, []
+    with VideoFolder(folder, scorer.classes, stride, form) as files:
         recording = Recording(files, pictures, scorer, tell)
         try:
-            for rows in (
-                score_pictures(pictures, scorer, reader.follow, watch)
-                if isinstance(pictures, Pictures)
-                else score_frames(pictures, scorer, watch)
-            ):
+            for rows in scored:
                 with watch.of("writing"):
                     recording.add(rows)
                 last, known = recording.last_frame, reader.declared or 0
@@ -143,7 +167,7 @@ def score_video(
         duration,
         recording.events,
         recording.curve,
-        {**watch.seconds, "all": time.perf_counter() - began},
+        {**watch.seconds, "all": spent + time.perf_counter() - began},
         recording.costs,
         notes,
         error,
@@ -152,7 +176,8 @@ def score_video(
     return result
 
 
-def _pictures(reader: Reader, scorer: Scorer) -> Pictures | CountedFrames:
+def open_pictures(reader: Reader, scorer: Scorer) -> Pictures | CountedFrames:
+    """Return the timeline of a video, which makes the rows of its features where the method reads any."""
     if scorer.clip is None or scorer.fingerprint is None:
         return CountedFrames(reader, scorer.stride)
     return Pictures(reader, FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if reader.follow else BATCH))
@@ -172,7 +197,8 @@ def _score_notes(reader: Reader, scorer: Scorer, rows: int) -> list[str]:
     if reader.damaged:
         notes.append(f"{reader.damaged} damaged frames, scored as the decoder guessed them")
     window = window_rows(scorer.method.reach, reader.follow)
-    if scorer.fingerprint is not None and scorer.method.reach.whole and rows > window:
+    cut = scorer.fingerprint is not None and not scorer.in_company and rows > window
+    if cut and scorer.method.reach.whole:
         notes.append(
             f"a score of '{scorer.name}' depends on the whole video, which is too long to hold: scored in windows of"
             f" {window:,} rows, {window * scorer.stride:,} frames"

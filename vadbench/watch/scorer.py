@@ -10,28 +10,31 @@ from typing import TYPE_CHECKING
 import torch
 
 from vadbench.base.config import resolve
-from vadbench.base.errors import CheckpointError, ConfigError, PluginError
+from vadbench.base.errors import ConfigError, PluginError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import defaults
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
-from vadbench.clip import CROPS, Clip
+from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
-from vadbench.features.crops import CENTER, CropRule
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
-from vadbench.harness.checkpoints import CheckpointInfo, load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of
+from vadbench.harness.checkpoints import load_checkpoint, read_info, trained_config
+from vadbench.harness.clips import clip_notes, clip_source, open_clip
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import require_use_of_recipe, with_descriptions
+from vadbench.harness.training import own_cache
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import read_record
-from vadbench.records.record import RESULT
+from vadbench.watch.run_features import clip_of_run, features_of_run
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
 
 USUAL_THRESHOLD = 0.5
 """Threshold of events for a method without its own: our decision."""
+_GIVEN = Facts(
+    "", ClassTable((VideoClass("Normal"),), 0), streams={CLIP_STREAM: StreamFacts()}, files=True, truth=False
+)
+"""What is known of a user's videos, before it is known which classes to look for."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Scorer:
         threshold_origin: origin of the threshold, in words.
         origin: training of the method, in words.
         notes: notes for readers of the scores.
+        seed: of the run.
     """
 
     name: str
@@ -59,11 +63,22 @@ class Scorer:
     threshold_origin: str
     origin: str
     notes: Sequence[str] = field(default_factory=list)
+    seed: int = 0
 
     @property
     def stride(self) -> int:
         """Frames per row."""
         return int(self.method.config.rows.stride if self.fingerprint is None else self.fingerprint.stride)
+
+    @property
+    def bag(self) -> bool:
+        """True if the method is given the crops of a video at once."""
+        return bool(self.method.config.rows.crops == "bag")
+
+    @property
+    def in_company(self) -> bool:
+        """True if a score depends on the other videos, which the method is then given at once."""
+        return bool(self.method.config.needs().company == "split")
 
     @property
     def classes(self) -> ClassTable:
@@ -96,20 +111,23 @@ def open_trained(
     info = read_info(run)
     method_class = registry.method(info.method)
     config = trained_config(info, method_class.Config, registry.version(info.method))
-    _require_scorable(info.method, config, info.class_table(), trained=True)
-    clip, fingerprint, notes = None, None, []
-    if config.needs().streams:
-        clip = _clip_of(info, run, clip_model, clip_weights, device)
+    _require_readable(info.method, config)
+    clip, fingerprint, notes, needs = None, None, [], config.needs()
+    if needs.streams:
+        clip = clip_of_run(info, run, clip_model, clip_weights, device)
         notes += clip_notes(clip.source)
-        fingerprint = _features(info, run, config, clip, notes)
-    method = _built(method_class, config, info.class_table(), clip, device)
+        fingerprint = features_of_run(info, run, config, clip, notes)
+    method = _built(info.method, method_class, config, info.class_table(), clip, device, info.seed)
     load_checkpoint(run, method)
     found, where = info.threshold, "99th percentile of the scores of normal training videos"
     if found is None or threshold is not None:
         found, where = _threshold(info.method, method, threshold)
-        if config.trains and threshold is None:
+        if needs.learns and threshold is None and method.threshold is None:
             where = "of a run that has none"
-            notes.append("the run has no threshold: it is imported or of an older vadbench; give --threshold")
+            why = "it is imported or of an older vadbench"
+            if needs.company == "split":
+                why = "a score depends on the other videos"
+            notes.append(f"the run has no threshold: {why}; give --threshold")
     return Scorer(
         info.method,
         method,
@@ -118,9 +136,10 @@ def open_trained(
         config.recipe.precision if config.recipe else "fp32",
         found,
         where,
-        f"{info.method} {'trained on' if config.trains else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
+        f"{info.method} {'trained on' if needs.learns else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
         f" {info.key}",
         notes,
+        info.seed,
     )
 
 
@@ -154,18 +173,22 @@ def open_untrained(
     """
     method_class = registry.method(name)
     settings = method_class.Config
+    untrained = ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
     chosen = [*with_descriptions(assignments, descriptions, name, settings)]
     if defaults(settings).get("recipe") is not None:
         if settings.needs_training:
-            raise ConfigError(f"'{name}' must be trained first: vadbench run --method {name}, and then --run RUN")
+            raise untrained
         chosen.append("recipe.epochs=0")
     own = {} if dataset is None else settings.dataset_defaults.get(dataset, {})
     config = resolve(settings, own, assignments=chosen)
     require_use_of_recipe(name, registry, config, resolve(settings, own, environment={}))
+    if config.needs().learns:
+        raise untrained
+    _require_readable(name, config)
     classes = _classes(name, config, registry, dataset)
-    _require_scorable(name, config, classes, dataset or "")
+    require_fit(name, config, replace(_GIVEN, dataset=dataset or "", classes=classes))
     clip = open_clip(clip_source(clip_model, clip_weights), lambda: device) if config.needs().streams else None
-    method = _built(method_class, config, classes, clip, device)
+    method = _built(name, method_class, config, classes, clip, device)
     return Scorer(
         name,
         method,
@@ -178,16 +201,13 @@ def open_untrained(
     )
 
 
-def _require_scorable(
-    name: str, config: MethodConfig, classes: ClassTable, dataset: str = "", trained: bool = False
-) -> None:
-    """Raise if a method cannot score videos without annotation, from rows of CLIP alone or from frames alone.
+def _require_readable(name: str, config: MethodConfig) -> None:
+    """Raise if a method, of whatever classes, cannot score videos from rows of CLIP alone or from frames alone.
 
     Raises:
         ConfigError: says what it needs.
     """
-    facts = Facts(dataset, classes, streams={CLIP_STREAM: StreamFacts()}, files=True, truth=False)
-    require_fit(name, config, facts, trained)
+    require_fit(name, config, _GIVEN, trained=True)
     needs = config.needs()
     if needs.streams and needs.frames:
         raise ConfigError(
@@ -211,26 +231,22 @@ def _threshold(name: str, method: Method, given: float | None) -> tuple[float, s
     return USUAL_THRESHOLD, "of a method without training"
 
 
-def _clip_of(
-    info: CheckpointInfo, run: Path, clip_model: str | None, clip_weights: str | None, device: torch.device
-) -> Clip:
-    if info.clip is None:
-        raise CheckpointError(
-            f"the features of the run in {run} are not of a CLIP, so they cannot be made here; train on CLIP's features"
-        )
-    return open_clip_of(info.clip, run, clip_model, clip_weights, lambda: device)
-
-
 def _built(
-    method_class: type[Method], config: MethodConfig, classes: ClassTable, clip: Clip | None, device: torch.device
+    name: str,
+    method_class: type[Method],
+    config: MethodConfig,
+    classes: ClassTable,
+    clip: Clip | None,
+    device: torch.device,
+    seed: int = 0,
 ) -> Method:
     def text() -> TextTower:
         if clip is None:
             raise PluginError(f"{method_class.__name__} asks for CLIP's text, and its needs() name no stream of CLIP")
         return clip.text
 
-    task = Task(classes, clip.dim if clip else {}, device, text)
-    return build_method(method_class, config, task, seed=0).eval()
+    task = Task(classes, clip.dim if clip else {}, device, text, cache=own_cache(name, config), seed=seed)
+    return build_method(method_class, config, task, seed).eval()
 
 
 def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str | None) -> ClassTable:
@@ -244,48 +260,3 @@ def _classes(name: str, config: MethodConfig, registry: Registry, dataset: str |
     words = named or ["Anomaly"]
     normal = "Normal" if "Normal" not in words else "Nothing unusual"
     return ClassTable((VideoClass(normal), *map(VideoClass, words)), 0)
-
-
-def _features(info: CheckpointInfo, run: Path, config: MethodConfig, clip: Clip, notes: list[str]) -> Fingerprint:
-    """Return the fingerprint of the features to make."""
-    trained = Fingerprint.from_dict(info.fingerprint)
-    if trained.regions:
-        raise CheckpointError(
-            f"the run in {run} was trained on regions ({trained.regions}), which cannot be found in these videos; train"
-            " on whole frames"
-        )
-    if not trained.known:
-        notes.append(
-            "the run's features are of unknown origin; those of these videos are extracted by vadbench from the center"
-            " crop, and may differ from them more than the method tolerates"
-        )
-        return clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
-    if trained.pooling == "unknown" or trained.arithmetic == "unknown" or not set(trained.crops) <= set(CROPS):
-        raise CheckpointError(
-            f"the features of the run in {run} cannot be made here, as their origin is partly unknown; train on"
-            " features made by extract"
-        )
-    made = clip_fingerprint(
-        clip,
-        stride=trained.stride,
-        pooling=trained.pooling,
-        dtype=trained.dtype,
-        crops=trained.crops,
-        arithmetic=trained.arithmetic,
-    )
-    if differing := trained.differences(made):
-        raise CheckpointError(f"the features of the run in {run} cannot be made here: {'; '.join(differing)}")
-    return replace(made, crops=_scored(trained.crops, run))
-
-
-def _scored(crops: tuple[str, ...], run: Path) -> tuple[str, ...]:
-    """Return the crops that the run scored."""
-    rule = CropRule(CENTER)
-    if (run / RESULT).is_file():
-        record = read_record(run)
-        rule = CropRule(str(record.protocol.get("crop", CENTER)), "protocol.crop" in record.changed)
-    if chosen := rule.choose(crops):
-        return chosen
-    raise CheckpointError(
-        f"the run in {run} scored crop {rule.wanted}, its features have {', '.join(crops)}; run it again"
-    )

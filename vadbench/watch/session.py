@@ -14,6 +14,7 @@ from vadbench.harness.environment import choose_device
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
 from vadbench.watch.annotated_video import annotate
+from vadbench.watch.company import score_company
 from vadbench.watch.events import Event
 from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import ScoredVideo, score_video
@@ -78,6 +79,25 @@ class ScoreSession:
         asked = self.request
         reader = Reader(source, asked.follow, asked.timeout, asked.fps)
         result = score_video(reader, self.scorer, folder, form=asked.form, progress=progress, tell=tell)
+        return self._shown(source, folder, result)
+
+    def score_all(self, progress: Progress = silent) -> list[ScoredVideo]:
+        """Score the videos in one call of the method, for one that scores them in company.
+
+        Args:
+            progress: called with the number of videos.
+
+        Returns:
+            As :meth:`score`, of each.
+        """
+        readers = [Reader(source, fps=self.request.fps) for source, _ in self.videos]
+        folders = [folder for _, folder in self.videos]
+        found = score_company(readers, self.scorer, folders, self.request.form, progress)
+        return [self._shown(*video, result) for video, result in zip(self.videos, found, strict=True)]
+
+    def _shown(self, source: VideoSource, folder: Path, result: ScoredVideo) -> ScoredVideo:
+        """Return a scored video, after it was written with its curve if requested."""
+        asked = self.request
         if asked.annotate is None or not result.rows or result.error:
             return result
         again, scores = Reader(source, fps=asked.fps), folder / "scores.csv"
@@ -103,7 +123,10 @@ def open_session(request: ScoreRequest, registry: Registry) -> ScoreSession:
     folders = name_folders(request.out, sources)
     scorer = _open_scorer(request, registry)
     _require_on_disk(scorer, request.follow, sources)
-    return ScoreSession(request, scorer, list(zip(sources, folders, strict=True)))
+    if scorer.in_company:
+        scorer = replace(scorer, notes=[*scorer.notes, _company_note(len(sources))])
+    named = [replace(source, name=folder.name) for source, folder in zip(sources, folders, strict=True)]
+    return ScoreSession(request, scorer, list(zip(named, folders, strict=True)))
 
 
 def _require_agreement(request: ScoreRequest) -> None:
@@ -145,16 +168,25 @@ def _require_annotatable(output: Path | None, sources: Sequence[VideoSource]) ->
 
 
 def _require_on_disk(scorer: Scorer, follow: bool, sources: Sequence[VideoSource]) -> None:
-    """Raise if a method that decodes videos itself, and more than once, is to score what can be read only once.
+    """Raise if a method that decodes videos itself, and more than once, is to score what can be read only once, or one
+    that scores videos in company what has no end.
 
     Raises:
         ConfigError: there is a stream, or a file that grows.
     """
-    if scorer.fingerprint is None and (follow or any(source.live for source in sources)):
+    if not (follow or any(source.live for source in sources)):
+        return
+    if scorer.fingerprint is None or scorer.in_company:
+        why = "scores all videos at once" if scorer.in_company else "reads no features and scores a whole video at once"
         raise ConfigError(
-            f"'{scorer.name}' reads no features and scores a whole video at once: expected files or folders of frames,"
-            f" found {'--follow' if follow else 'a stream'}; record it first"
+            f"'{scorer.name}' {why}: expected files or folders of frames, found"
+            f" {'--follow' if follow else 'a stream'}; record it first"
         )
+
+
+def _company_note(videos: int) -> str:
+    given = "this video is" if videos == 1 else f"these {videos} videos are"
+    return f"a score depends on all videos that are scored with it: {given} taken as the whole split"
 
 
 def _open_scorer(request: ScoreRequest, registry: Registry) -> Scorer:

@@ -40,6 +40,7 @@ class Timeline:
 
     def __init__(self, reader: Reader, stride: int) -> None:
         self._reader, self._every = reader, stride
+        self.name = reader.source.name
         self._lock = threading.Lock()
         self._thumbnails: list[Thumbnail] = []
         self.starts: deque[float] = deque()

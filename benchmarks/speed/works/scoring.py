@@ -145,7 +145,9 @@ def long_video(name: str, options: Options, folder: Path) -> Work:
             yield bits[i % len(bits)]
 
     def score(frames: int) -> int:
-        return sum(len(scores) for _, scores, _ in score_rows(streamed(frames // stride), scorer, False, Stopwatch()))
+        return sum(
+            len(scores.anomaly) for _, scores in score_rows(streamed(frames // stride), scorer, False, Stopwatch())
+        )
 
     peaks: list[tuple[float, float]] = []
 
