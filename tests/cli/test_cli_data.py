@@ -164,7 +164,9 @@ def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tm
     output = check("ucsdped2", *where, status=2)
     (said,) = [line.removeprefix("encoder: ") for line in output.splitlines() if line.startswith("encoder: ")]
     assert "2048 wide" in said and "unusable" in output and "complete" not in output.splitlines()[-1]
-    refused = vadbench("run", "-m", "mil", "-d", "ucsdped2", *where, "--crop", "mean", "--out", tmp_path, status=2)
+    refused = vadbench(
+        "run", "-m", "zero-shot", "-d", "ucsdped2", *where, "--crop", "mean", "--out", tmp_path, status=2
+    )
     assert refused.err.splitlines()[-1] == f"vadbench: {said}"
 
 

@@ -163,7 +163,11 @@ def test_features_of_other_videos_are_refused(refused, tiny, tiny_store):
 
 @pytest.mark.parametrize(
     ("test", "train", "words"),
-    [(0, 8, "has no test videos"), (6, 0, "has no train videos"), (6, 1, "the training split needs both kinds")],
+    [
+        (0, 8, "has no test videos"),
+        (6, 0, "has no train videos"),
+        (6, 1, "trained on batches of normal and abnormal videos"),
+    ],
 )
 def test_a_split_without_videos_is_refused(refused, tiny, monkeypatch, test, train, words):
     monkeypatch.setenv("TINY_TRAIN", str(train))

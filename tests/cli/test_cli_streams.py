@@ -156,7 +156,7 @@ def test_own_videos_have_no_second_stream(run, vadbench, audio, tmp_path):
         (("--features", "a", "--features", "b"), "both give the first stream; name the other stream"),
         (
             ("--features", "audio=a", "--features", "audio=b"),
-            "audio=a and --features audio=b; leave one out",
+            "audio=a and --features audio=b are of one stream; leave one out",
         ),
         (("--features", "audio=AUDIO", "--spacing", "audio=5"), "such as 24f or 0.96s, found '5'"),
         (

@@ -197,7 +197,7 @@ def test_real_features_are_held_against_the_class_names(test_data, tmp_path):
         name="ViT-B-16-quickgelu",
         source=ClipSource("ViT-B-16-quickgelu", "openai"),
         dim=512,
-        text=lambda words: torch.from_numpy(decoded(prompts)),
+        towers=lambda: (None, lambda words: torch.from_numpy(decoded(prompts))),
     )
     files = {
         "right encoder": "clip_vitb16_snippets16_5_train_videos",

@@ -7,6 +7,7 @@ import torch
 from vadbench_baselines.chance import Random
 from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
 from vadbench_baselines.mil import Mil
+from vadbench_baselines.motion import MotionEnergy
 from vadbench_baselines.zero_shot import ZeroShot
 
 from method_inputs import as_videos
@@ -91,7 +92,7 @@ def test_registering_imports_no_torch_and_names_what_exists():
     check = "assert 'torch' not in sys.modules; print(*(m.target for m in p.vadbench_methods()))"
     code = f"import sys, vadbench_baselines as p; {check}"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil]
+    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil, MotionEnergy]
     assert out.split() == [f"{cls.__module__}:{cls.__name__}" for cls in expected]
 
 

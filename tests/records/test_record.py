@@ -163,6 +163,7 @@ def test_a_record_made_before_supervision_was_recorded_has_that_of_its_recipe(tm
         ({"supervision": "oracle"}, " (oracle)"),
         ({"company": "split"}, " (depends on the whole split)"),
         ({"lookahead": 0}, " (depends on no later row)"),
+        ({"lookahead": 1}, " (depends on 1 row ahead)"),
         ({"lookahead": 2}, " (depends on 2 rows ahead)"),
         ({"supervision": "oracle", "company": "split"}, " (oracle, depends on the whole split)"),
     ],

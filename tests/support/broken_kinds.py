@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from broken_methods import ON_SYNTHETIC, Changed, Sound, SoundConfig
+from broken_methods import ON_SYNTHETIC, SCORED, Changed, Sound, SoundConfig
 from vadbench import MethodSpec, hookimpl
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.needs import Needs
@@ -23,6 +23,9 @@ FAILS = {
     "heavy-settings": ["config"],
     "no-answer": ["fits"],
     "asks-for-text": ["needs"],
+    # What it does not name it is not given.
+    "asks-for-sound": ["needs", "names", "width", "network", "writes", *SCORED, *ON_SYNTHETIC],
+    "asks-for-frames": ["needs", "names", "width", "network", "writes", *SCORED, *ON_SYNTHETIC],
     "raw-distances": ["shapes"],
     # The harness refuses what does not fit the video.
     "three-for-the-video": ["shapes", "reach", *ON_SYNTHETIC],
@@ -79,6 +82,18 @@ class AsksForText(Sound):
     def __init__(self, config, task):
         super().__init__(config, task)
         assert task.text.dim
+
+
+class AsksForSound(Sound):
+    def score(self, videos):
+        assert all(v.aligned("audio").shape for v in videos)
+        return super().score(videos)
+
+
+class AsksForFrames(Sound):
+    def score(self, videos):
+        assert all(next(v.frames()) for v in videos)
+        return super().score(videos)
 
 
 class RawDistances(Changed):

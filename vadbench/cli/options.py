@@ -80,7 +80,9 @@ def given_streams(features: Sequence[str], spacings: Sequence[str]) -> dict[str,
 
 def _put_once(values: dict[str, Any], option: str, name: str, value: Any) -> None:
     if name in values:
-        raise ConfigError(f"{option} {name}={values[name]} and {option} {name}={value}; leave one out")
+        raise ConfigError(
+            f"{option} {name}={values[name]} and {option} {name}={value} are of one stream; leave one out"
+        )
     values[name] = value
 
 

@@ -252,7 +252,7 @@ def require_clip(source: FeatureSource, clip: Clip) -> None:
     if have.dim != clip.dim:
         raise FeatureError(
             f"features in {source.folder} are {have.dim} wide, those of CLIP {clip.name} {clip.dim}; name the one they"
-            " come from, such as --clip ViT-B-16-quickgelu --clip-weights openai"
+            " come from, such as --clip ViT-B-16-quickgelu --clip-weights openai, or take a method that reads no texts"
         )
     if not have.known:
         return

@@ -191,7 +191,8 @@ class RunRecord(BaseModel):
         """What a score depends on, in words, where that is more than its own video or less than all of it."""
         found = ["on the whole split"] if self.company == "split" else []
         if self.lookahead is not None:
-            found.append(f"on {self.lookahead} rows ahead" if self.lookahead else "on no later row")
+            rows = "1 row" if self.lookahead == 1 else f"{self.lookahead} rows"
+            found.append(f"on {rows} ahead" if self.lookahead else "on no later row")
         return " and ".join(found)
 
     @property

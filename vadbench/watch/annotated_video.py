@@ -100,7 +100,7 @@ class _Strip:
         width = size[0]
         self.size = (width, size[1] + _STRIP)
         self._end = max(curve.end, 1e-3)
-        low, high = min(0.0, *curve.scores, threshold), max(1.0, *curve.scores, threshold)
+        low, high = curve.span(threshold)
         self._font = ImageFont.load_default(13)
         image = Image.new("RGB", (width, _STRIP), _PAPER)
         draw = ImageDraw.Draw(image)

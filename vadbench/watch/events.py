@@ -169,13 +169,15 @@ def _sum(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> NDArra
 class ScoreCurve:
     """Highest score in each of at most :attr:`size` intervals of a video, which grow with it.
 
-    ``times`` are the starts of the intervals, ``scores`` the highest scores in them.
+    ``times`` are the starts of the intervals, ``scores`` the highest scores in them, which are between 0 and 1 where
+    they are ``unit``.
     """
 
     size: int = 4096
     times: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     end: float = 0.0
+    unit: bool = True
     _rows: int = 0
     _each: int = 1
 
@@ -190,6 +192,12 @@ class ScoreCurve:
                 self.times.append(start)
                 self.scores.append(score)
             self._rows += 1
+
+    def span(self, threshold: float) -> tuple[float, float]:
+        """Return the lowest and the highest score to draw, beside a threshold; those of a unit are all drawn alike."""
+        drawn = [*self.scores, threshold, *((0.0, 1.0) if self.unit else ())]
+        low, high = min(drawn), max(drawn)
+        return low, high if high > low else low + 1
 
     def _halve(self) -> None:
         self.times = self.times[::2]

@@ -75,7 +75,8 @@ class Recording:
         self._stride = scorer.stride
         self._finder = EventFinder(scorer.threshold, scorer.classes, self._stride)
         self.events: list[Event] = []
-        self.curve, self.album, self.rows = ScoreCurve(), PeakAlbum(pictures), 0
+        self.curve = ScoreCurve(unit=scorer.method.config.needs().unit_scores)
+        self.album, self.rows = PeakAlbum(pictures), 0
         self.costs: dict[str, float] = {}
 
     @property

@@ -216,7 +216,8 @@ def draw_curve(
         axes.axvspan(event.start, event.end, color=_RED, alpha=0.15, linewidth=0)
     axes.step(times, scores, where="post", linewidth=1.2)
     axes.axhline(threshold, linestyle="--", color="grey", linewidth=1)
-    axes.set(xlim=(0, end), ylim=(min(0.0, *scores), max(1.0, *scores) * 1.02))
+    low, high = curve.span(threshold)
+    axes.set(xlim=(0, end), ylim=(low, high + 0.02 * (high - low)))
     axes.set(xlabel="seconds", ylabel="anomaly score")
     for place, (when, score, thumbnail) in enumerate(shown):
         above = figure.add_subplot(grid[0, place])
