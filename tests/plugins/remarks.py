@@ -16,7 +16,7 @@ from vadbench.method import Method, MethodConfig, Remarks, Scores
 
 class RemarksConfig(MethodConfig):
     every: int = Field(2, ge=1, description="rows that are looked at in one call")
-    most_calls: int = Field(1000, ge=0, description="calls of one run, after which it stops")
+    most_calls: int = Field(1_000_000, ge=0, description="calls of one run, after which it stops")
 
     def needs(self) -> Needs:
         return replace(super().needs(), network=True, writes=True)
@@ -24,6 +24,7 @@ class RemarksConfig(MethodConfig):
 
 class RemarksMethod(Method):
     Config = RemarksConfig
+    known_failures = {"learns": "how long a row is says little: AUC 0.533 on synthetic, 0.502 at random"}
 
     paid = 0
 
@@ -65,4 +66,4 @@ class RemarksMethod(Method):
 
 @hookimpl
 def vadbench_methods():
-    return [MethodSpec("remarks", "says why in words", "remarks:RemarksMethod", config="remarks:RemarksConfig")]
+    return [MethodSpec("remarks", "says why in words", "remarks:RemarksMethod")]

@@ -119,7 +119,7 @@ def test_views_that_depend_on_the_process_are_found(name, fails):
             "long videos are cut accordingly",
         ),
         ("last-bits", "float16", "with features in float16 anomaly scores change by 0.09", "threshold"),
-        ("keeps-rows", "memory", "scoring 32 videos of 2,000 rows left 15.6", "on self"),
+        ("keeps-rows", "memory", "scoring 32 videos of 2,000 rows left ", "on self"),
         ("keeps-scores", "memory", "rows left 0.2", "on self"),
         ("looks-at-normal", "supervision", "and center differ with and without", "supervision='weak'"),
         ("trains-in-secret", "supervision", "'training-free' and has a recipe", "supervision='weak'"),

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from method_inputs import labelled
+from places import SUPPORT
 from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
@@ -126,7 +128,10 @@ def train_two_epochs(compiled, folder):
 def test_compiled_training_goes_the_same_way(tmp_path):
     # In a process of its own: what compiling leaves behind goes on growing, and a check of memory would see it.
     code = "import pathlib, sys, test_loop; test_loop.train_two_epochs(True, pathlib.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, tmp_path / "compiled"], cwd=Path(__file__).parent, check=True)
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "compiled"], cwd=Path(__file__).parent, env=found, check=True
+    )
     train_two_epochs(False, tmp_path / "plain")
     compiled, plain = (
         [json.loads(line)["loss"]["bce"] for line in (tmp_path / side / "training.jsonl").read_text().splitlines()]
