@@ -45,6 +45,11 @@ class StreamInput:
     count: int
     spacing: float
 
+    @classmethod
+    def of_rows(cls, rows: Any, spacing: float) -> StreamInput:
+        """Return a stream of rows that are at hand, an array or a tensor."""
+        return cls(partial(_itself, rows), rows.shape[-2], spacing)
+
     @property
     def rows(self) -> Any:
         """The rows, read anew at every access."""
@@ -103,9 +108,9 @@ class VideoInput:
             streams: further streams by name, spread evenly over the video.
         """
         count = rows.shape[-2]
-        made = {"clip": StreamInput(partial(_itself, rows), count, stride)}
+        made = {"clip": StreamInput.of_rows(rows, stride)}
         for other, own in streams.items():
-            made[other] = StreamInput(partial(_itself, own), own.shape[-2], count * stride / own.shape[-2])
+            made[other] = StreamInput.of_rows(own, count * stride / own.shape[-2])
         return cls(name=name, row_count=count, stride=stride, frame_count=count * stride, streams=made, seed=seed)
 
     @property

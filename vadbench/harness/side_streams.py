@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from vadbench.base.errors import FeatureError
 from vadbench.features.crops import CENTER
-from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.inputs import StreamInput
 from vadbench.records.record import StreamRecord
@@ -43,7 +40,7 @@ class SideStream:
         """Return the stream of a crop of a video, mapped anew at each reading; of all its crops where none is named."""
         crops = self.source.crops(video)
         if not crop and len(crops) > 1:
-            read = partial(_stacked, self.source, video)
+            read = partial(self.source.bag, video, crops)
         else:
             read = partial(self.source.crop_rows, video, matching_crop(crops, crop))
         return StreamInput(read, self.counts[video], self.spacings[video])
@@ -94,8 +91,3 @@ def stream_facts(streams: Mapping[str, SideStream], video: str, spacings: bool) 
         name: [s.digests[video], round(s.spacings[video], 9) if spacings else s.stated] for name, s in streams.items()
     }
     return [["streams", facts]] if facts else []
-
-
-def _stacked(source: FeatureSource, video: str) -> FeatureRows:
-    rows: FeatureRows = np.stack(list(source.video_rows(video).values()))
-    return rows

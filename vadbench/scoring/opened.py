@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vadbench.base.needs import CLIP_STREAM
-from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.inputs import StreamInput, VideoInput
 
@@ -30,13 +29,9 @@ def open_videos(
                 row_count=len(rows),
                 stride=stride,
                 frame_count=frames[name],
-                streams={CLIP_STREAM: StreamInput(_giving(rows), len(rows), stride)},
+                streams={CLIP_STREAM: StreamInput.of_rows(rows, stride)},
                 crop=crop,
                 seed=seed,
             )
             for crop, rows in opened.items()
         ]
-
-
-def _giving(rows: FeatureRows) -> Callable[[], FeatureRows]:
-    return lambda: rows
