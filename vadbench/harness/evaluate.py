@@ -17,8 +17,9 @@ from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.measurement import measure
-from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
+from vadbench.metrics.ranking import NO_FIXED_THRESHOLD
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import SCORES, CostRecord, costs_of
