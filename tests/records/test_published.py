@@ -339,11 +339,7 @@ def test_a_number_names_the_key_that_measures_the_same_thing(one):
         (("vadclip2024", "Table 4", "vadclip2024", "mAP@0.1", UCF), {}, ("unknown", "", "abnormal-videos")),
         (("anomize2025", "Table 1", "anomize2025", "AP_novel", XD), {}, ("unknown", "", "open-vocabulary")),
         (("pel4vad2024", "README results", "pel4vad2024", "AP", XD), {}, ("unknown", "other", "official")),
-        (
-            ("lavad2024", "Table 3", "lavad2024", "AUC", UCF),
-            {"variant": "w/o score refinement"},
-            ("unknown", "", "official"),
-        ),
+        (("anomalyclip2024", "Table 3", "rtfm2021", "AP", XD), {}, ("best-on-test", "", "official")),
         (("vera2025", "Table 2", "vera2025", "AUC", UCF), {}, ("unknown", "other", "official")),
     ],
 )  # fmt: skip
