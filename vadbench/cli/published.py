@@ -51,7 +51,7 @@ def command(
     one_dataset, one_metric, one_test = (
         len({getattr(n, name) for n in numbers}) == 1 for name in ("dataset", "metric", "test_protocol")
     )
-    shown = {
+    shown: dict[str, list[str]] = {
         "method": [n.method for n in numbers],
         "variant": [n.variant for n in numbers],
         "backbone": [n.backbone for n in numbers],
