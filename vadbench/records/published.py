@@ -43,9 +43,6 @@ TRAPEZOID = "AP/trapezoid"
 AP_KEYS = frozenset({"AP", "AP_base", "AP_novel"})
 """Metrics of published numbers that are an average precision of the anomaly score. AP of a class has one definition."""
 
-OTHER_POST = "other"
-"""Post-processing that is known of and that ``--post`` cannot express, or whose parameters are not stated."""
-
 
 @dataclass(frozen=True)
 class PublishedNumber:
@@ -67,8 +64,8 @@ class PublishedNumber:
         verified: how it is known.
         ap_rule: ``step`` or ``trapezoid`` for an average precision of the anomaly score, ``unknown`` where that was
             not established for this very number; empty for other metrics.
-        post: the post-processing of the scores, as ``--post`` takes it; ``other`` for steps that it cannot express;
-            empty where none is known of.
+        post: the post-processing of the scores, as ``--post`` takes it; ``other`` where it is known to be there, but
+            ``--post`` cannot express it or its parameters are not stated; empty where none is known of.
         test_protocol: what was tested, in a word.
         selection: which weights were evaluated, as :class:`vadbench.scoring.protocol.Protocol` calls it; ``unknown``
             also where nothing is trained.
