@@ -20,8 +20,9 @@ from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
+from vadbench.records.costs import CostRecord, costs_of
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES, CostRecord, costs_of
+from vadbench.records.record import SCORES
 from vadbench.records.scores import save_split
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
