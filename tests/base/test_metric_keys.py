@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vadbench.base.metric_keys import MetricKey, from_first_edition, is_branch
-from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, canonical, definition
+from vadbench.metrics.definitions import DEFINITIONS, canonical, definition
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9@._-]{0,8}", fullmatch=True)
 BRANCHES = st.from_regex(r"[a-z_][a-z0-9_-]{0,5}( [a-z0-9_-]{1,5})?", fullmatch=True)
@@ -104,9 +104,9 @@ def test_a_branch_has_a_name_exactly_where_a_key_can_carry_it(name):
 @given(st.sets(HOSTILE), st.sets(BRANCHES, max_size=3))
 def test_keys_of_a_first_edition_record_go_to_its_classes_and_branches(classes, branches):
     """A branch had overwritten a class of its name, with which the record has the branch's value."""
-    plain = list(DEFINITIONS)
+    plain = [key for key in DEFINITIONS if "/" not in key]  # measures came later
     of_classes = {f"{m}/{c}": MetricKey(m, of_class=c) for m in ("AUC", "AP") for c in classes}
-    of_branches = {f"{m}/{b}": MetricKey(m, branch=b) for m in BRANCH_METRICS for b in branches}
+    of_branches = {f"{m}/{b}": MetricKey(m, branch=b) for m in ("AUC", "AP", "AnoAUC") for b in branches}
     found = from_first_edition([*plain, *(of_classes | of_branches)])
     assert found == {k: k for k in plain} | {k: str(v) for k, v in (of_classes | of_branches).items()}
     assert len(set(found.values())) == len(found)

@@ -15,8 +15,14 @@ from vadbench.scoring.rows import ScoredRows
 
 def test_all_keys_of_the_interface_are_defined_in_order():
     assert list(DEFINITIONS) == [
-        *("AUC", "AP", "prevalence", "AnoAUC", "mAUC", "mAP"),
-        *("mAP@0.1", "mAP@0.2", "mAP@0.3", "mAP@0.4", "mAP@0.5", "mAP@IoU", "FAR"),
+        *("AUC", "AUC/within", "AUC/cross", "AUC/video", "AUC/flattened", "pair-share"),
+        *("AP", "AP/trapezoid", "prevalence", "AnoAUC", "mAUC", "mAP"),
+        *("mAP@0.1", "mAP@0.2", "mAP@0.3", "mAP@0.4", "mAP@0.5", "mAP@IoU"),
+        *("recall@1%FPR", "recall@2%FPR", "recall@3%FPR", "recall@5%FPR"),
+        *(f"false-frames-per-hour@{rate}%FPR" for rate in (1, 2, 3, 5)),
+        *("FPR@95TPR", "distinct"),
+        *(f"event-{name}@{iou}" for iou in (0.1, 0.3, 0.5) for name in ("recall", "precision", "F1")),
+        *("hit", "delay", "delay/seconds", "false-alarms-per-hour", "FAR"),
     ]
 
 
@@ -55,7 +61,9 @@ def test_two_metrics_never_share_a_definition():
 
 def test_directions():
     directions = {key: d.better for key, d in DEFINITIONS.items() if d.better != "higher"}
-    assert directions == {"prevalence": None, "FAR": None}
+    unranked = ("pair-share", "prevalence", "distinct", "delay", "delay/seconds", "false-alarms-per-hour", "FAR")
+    frames = [f"false-frames-per-hour@{rate}%FPR" for rate in (1, 2, 3, 5)]
+    assert directions == dict.fromkeys((*unranked, *frames)) | {"FPR@95TPR": "lower"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError
 from vadbench.metrics.bootstrap import draw_videos
-from vadbench.metrics.definitions import IOU_THRESHOLDS, MetricValue
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 from vadbench.metrics.proposals import propose
 

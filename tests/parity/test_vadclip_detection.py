@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vadbench.metrics.definitions import IOU_THRESHOLDS
+from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
 
 ROOT = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "vadclip"

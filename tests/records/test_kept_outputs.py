@@ -45,7 +45,7 @@ def rich(seed=0):
         )
         for i, s in enumerate(made.scores)
     ]
-    return replace(made, scores=scores)
+    return replace(made, given=scores)
 
 
 def test_everything_comes_back(tmp_path):
@@ -68,7 +68,7 @@ def test_everything_comes_back(tmp_path):
 def test_the_only_rule_of_a_method_comes_back_without_a_name(tmp_path):
     made = split(0)
     of_video = np.array([0.5, 0.25, 0.25], np.float32)
-    made = replace(made, scores=[replace(s, video={"": of_video}) for s in made.scores])
+    made = replace(made, given=[replace(s, video={"": of_video}) for s in made.scores])
     for scores in load_split(keep(made, tmp_path)).scores:
         assert {rule: values.tolist() for rule, values in scores.video.items()} == {"": of_video.tolist()}
 
@@ -102,7 +102,7 @@ def test_the_scores_file_does_not_grow_with_the_texts(tmp_path):
     made = rich()
     size = (keep(made, tmp_path / "a") / "scores.npz").stat().st_size
     wordy = [replace(s, remarks=said((0, 1, "word " * 1000))) for s in made.scores]
-    assert (keep(replace(made, scores=wordy), tmp_path / "b") / "scores.npz").stat().st_size == size
+    assert (keep(replace(made, given=wordy), tmp_path / "b") / "scores.npz").stat().st_size == size
 
 
 def test_scores_made_anew_without_remarks_leave_no_old_ones(tmp_path):

@@ -25,7 +25,7 @@ def talkative(make_split):
 
     def call(change, **how):
         split = make_split(**how)
-        return replace(split, scores=[replace(s, **change(i, s)) for i, s in enumerate(split.scores)])
+        return replace(split, given=[replace(s, **change(i, s)) for i, s in enumerate(split.scores)])
 
     return call
 

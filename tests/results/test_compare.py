@@ -73,7 +73,7 @@ def test_a_comparison_is_the_resampling_of_written_out_videos(keep, out, monkeyp
 
 def test_the_order_of_videos_makes_no_difference(keep, out):
     b = scored(1, 1)
-    turned = replace(b, scores=b.scores[::-1], videos=b.videos[::-1])
+    turned = replace(b, given=b.scores[::-1], videos=b.videos[::-1])
     keep(b, "b")
     keep(turned, "turned")
     a = keep(scored(0, 1), "a") and load_runs("d/a", out)
@@ -112,7 +112,7 @@ def test_other_frame_counts_are_named(keep, out):
     b = scored(0, 1)
     longer = [replace(s, frames=s.frames + (s.name == "v7")) for s in b.scores]
     with pytest.raises(RunError, match="v7 has 64 and 65 frames;"):
-        compare(*sides(keep, out, scored(0, 1), replace(b, scores=longer)))
+        compare(*sides(keep, out, scored(0, 1), replace(b, given=longer)))
 
 
 def test_every_seed_is_checked(keep, out):
@@ -182,7 +182,7 @@ def test_other_classes_are_noticed_whatever_a_video_is_called(keep, out, name, o
         split = scored(seed, 1)
         truth = [replace(v, segments=tuple(replace(g, label="Riot") for g in v.segments)) for v in split.videos]
         scores = [replace(split.scores[0], name=name), *split.scores[1:]]
-        return replace(split, scores=scores, videos=[replace(truth[0], name=name), *truth[1:]], classes=table)
+        return replace(split, given=scores, videos=[replace(truth[0], name=name), *truth[1:]], classes=table)
 
     found = compare(*sides(keep, out, made(0, TABLE), made(1, other)), ["AUC", "mAUC", "AUC[Riot]"])
     assert found["AUC"].p is not None
@@ -209,7 +209,7 @@ def test_metrics_must_be_defined_on_both_sides(keep, out):
 
 def test_metrics_of_branches_cannot_be_compared(keep, out):
     split = scored(0, 1)
-    branched = replace(split, scores=[replace(s, branches={"align": s.anomaly}) for s in split.scores])
+    branched = replace(split, given=[replace(s, branches={"align": s.anomaly}) for s in split.scores])
     with pytest.raises(RunError, match=r"scores of branches are not compared, found AUC\(align\)"):
         compare(*sides(keep, out, branched, branched), ["AUC(align)"])
 

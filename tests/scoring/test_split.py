@@ -180,7 +180,7 @@ def test_float32_scores_rank_as_scikit_learn_ranks_them(seed, ties):
     made = split(seed, classes=False)
     if ties:
         coarse = [replace(s, anomaly=np.round(s.anomaly * 4) / 4 - np.float32(0.5)) for s in made.scores]
-        made = replace(made, scores=coarse)
+        made = replace(made, given=coarse)
     inside, held = frames_of(made, [s.anomaly for s in made.scores])
     assume(inside.any())
     metrics = measure(made)
@@ -202,7 +202,7 @@ def test_float32_scores_rank_as_scikit_learn_ranks_them(seed, ties):
 def test_a_branch_and_a_class_of_one_name_are_two_metrics(tmp_path):
     made = split(3)
     named = [replace(s, branches={"Riot": s.branches["align"]}) for s in made.scores]
-    other = replace(made, scores=named)
+    other = replace(made, given=named)
     before, after = measure(made), measure(other)
     assert after["AUC[Riot]"] == before["AUC[Riot]"] != after["AUC(Riot)"] == before["AUC(align)"]
     assert measure(load_split(keep(other, tmp_path))) == after
@@ -216,7 +216,7 @@ def test_no_metric_of_a_class_or_a_branch_is_lost_whatever_they_are_called(class
     names = sorted(classes)
     table = ClassTable(tuple(map(VideoClass, names)), normal=0)
     made = split(1, table=table)
-    made = replace(made, scores=[replace(s, branches={branch: s.anomaly}) for s in made.scores])
+    made = replace(made, given=[replace(s, branches={branch: s.anomaly}) for s in made.scores])
     metrics = measure(made)
     plain = {str(MetricKey(m, of_class=c)) for m in ("AUC", "AP") for c in names[1:]}
     assert len(plain) == 4

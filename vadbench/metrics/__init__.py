@@ -10,6 +10,7 @@
 Metrics know no method and no data set, so every number can be made again from the scores of a run.
 """
 
-from vadbench.metrics.definitions import DEFINITIONS, Definition, definition
+from vadbench.metrics.definitions import DEFINITIONS, definition
+from vadbench.metrics.glossary import Definition
 
 __all__ = ["DEFINITIONS", "Definition", "definition"]

@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError
-from vadbench.metrics.definitions import IOU_THRESHOLDS, MetricValue
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.metrics.proposals import Proposals, match, propose
 from vadbench.scoring.protocol import localisation_class
 from vadbench.scoring.rows import Floats, Ints

@@ -5,25 +5,52 @@ Needs the scores and their ground truth alone: neither the method nor the featur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
-from vadbench.metrics.definitions import BRANCH_METRICS, MetricValue
-from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
+from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, MetricValue
+from vadbench.metrics.localization import KEYS, Localisation, LocalisedVideo, localise
 from vadbench.metrics.ranking import evaluate
 from vadbench.scoring.split import ScoredSplit
 
 
+class Family(Protocol):
+    """Metrics that are computed together, from one look at the scores."""
+
+    def metrics(self) -> Mapping[str, MetricValue]:
+        """Return their values by key, without intervals."""
+
+    def resampled(self, draws: Draws) -> Mapping[str, NDArray[np.float64]]:
+        """Return ``(resamples,)`` values by key in resamples of the videos, NaN where undefined.
+
+        Args:
+            draws: ``(resamples, videos)`` multiplicities.
+        """
+
+
+def _families(split: ScoredSplit) -> dict[frozenset[str], Callable[[], Family]]:
+    """Return the families beside the ranking metrics by the keys that they measure."""
+    return {frozenset(KEYS): lambda: localised(split)}
+
+
 def measure(split: ScoredSplit) -> dict[str, MetricValue]:
     """Return every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on."""
-    drop, found = split.rules.drop_zeros, localised(split)
-    values = evaluate(split.rows, drop) | found.metrics()
-    metrics = with_intervals(split.rows, values, drop_zeros=drop, others=found.resampled)
+    families = [make() for make in _families(split).values()]
+    found = dict(evaluate(split.rows, split.rules.drop_zeros))
+    for family in families:
+        found |= family.metrics()
+    values = {key: found[key] for key in (*(k for k in DEFINITIONS if k in found), *found)}
+
+    def others(draws: Draws) -> dict[str, NDArray[np.float64]]:
+        return {key: samples for family in families for key, samples in family.resampled(draws).items()}
+
+    metrics = with_intervals(split.rows, values, drop_zeros=split.rules.drop_zeros, others=others)
     for branch in split.scores[0].branches:
         own = np.concatenate([s.branches[branch] for s in split.scores])
         rows = replace(split.rows, scores=own, class_scores=None, class_positives=None)
@@ -41,8 +68,9 @@ def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[
         draws: ``(resamples, videos)``, from :func:`vadbench.metrics.bootstrap.draw_videos`.
     """
     found = resampled_metrics(split.rows, metrics, draws, split.rules.drop_zeros)
-    if any(name.startswith("mAP@") for name in metrics):
-        found |= localised(split).resampled(draws)
+    for keys, make in _families(split).items():
+        if not keys.isdisjoint(metrics):
+            found |= make().resampled(draws)
     return {name: found[name] for name in metrics if name in found}
 
 

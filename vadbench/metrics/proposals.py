@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.definitions import IOU_THRESHOLDS
+from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.scoring.rows import Floats, Ints
 
 DEPTH = 0.6

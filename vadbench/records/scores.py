@@ -42,33 +42,33 @@ def save_split(split: ScoredSplit, path: Path) -> None:
 
     Arrays become one .npz file without pickled objects, remarks a file beside it.
     """
-    write_remarks(path.with_name(REMARKS), split.scores, split.stride)
+    write_remarks(path.with_name(REMARKS), split.given, split.stride)
     index = range(len(split.videos))
     segments = [(i, split.classes.id(s.label), s.start, s.end) for i in index for s in split.videos[i].segments]
     runs = [(i, start, end) for i in index for start, end in split.videos[i].runs]
     arrays: dict[str, Any] = {
-        "names": np.array([s.name for s in split.scores]),
+        "names": np.array([s.name for s in split.given]),
         "labels": np.array([json.dumps(v.labels) for v in split.videos]),
-        "frames": np.array([s.frames for s in split.scores], np.int64),
-        "rows": np.array([len(s.anomaly) for s in split.scores], np.int64),
+        "frames": np.array([s.frames for s in split.given], np.int64),
+        "rows": np.array([len(s.anomaly) for s in split.given], np.int64),
         "stride": np.int64(split.stride),
-        "anomaly": np.concatenate([s.anomaly for s in split.scores]),
+        "anomaly": np.concatenate([s.anomaly for s in split.given]),
         "class_names": np.array(split.classes.names),
         "normal": np.int64(split.classes.normal),
         "localises_normal": np.bool_(split.normal_segments),
         "segments": np.array(segments, np.int64).reshape(-1, 4),
         "runs": np.array(runs, np.int64).reshape(-1, 3),
     }
-    if all(s.classes is not None for s in split.scores):
-        arrays["classes"] = np.concatenate([s.classes for s in split.scores if s.classes is not None])
-    for branch in split.scores[0].branches:
-        arrays[f"{_BRANCH}{branch}"] = np.concatenate([s.branches[branch] for s in split.scores])
-    for extra in split.scores[0].extras:
-        arrays[f"{_EXTRA}{extra}"] = np.concatenate([s.extras[extra] for s in split.scores])
-    for rule in split.scores[0].video:
-        arrays[f"{_VIDEO}{rule}" if rule else _ONLY_RULE] = np.stack([s.video[rule] for s in split.scores])
-    for cost in dict.fromkeys(name for s in split.scores for name in s.costs):
-        arrays[f"{_COST}{cost}"] = np.array([s.costs.get(cost, np.nan) for s in split.scores], np.float64)
+    if all(s.classes is not None for s in split.given):
+        arrays["classes"] = np.concatenate([s.classes for s in split.given if s.classes is not None])
+    for branch in split.given[0].branches:
+        arrays[f"{_BRANCH}{branch}"] = np.concatenate([s.branches[branch] for s in split.given])
+    for extra in split.given[0].extras:
+        arrays[f"{_EXTRA}{extra}"] = np.concatenate([s.extras[extra] for s in split.given])
+    for rule in split.given[0].video:
+        arrays[f"{_VIDEO}{rule}" if rule else _ONLY_RULE] = np.stack([s.video[rule] for s in split.given])
+    for cost in dict.fromkeys(name for s in split.given for name in s.costs):
+        arrays[f"{_COST}{cost}"] = np.array([s.costs.get(cost, np.nan) for s in split.given], np.float64)
     with replacing(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
@@ -107,8 +107,8 @@ def load_split(folder: Path, *, remarks: bool = False) -> ScoredSplit:
     except (TypeError, ValueError, VadbenchError) as error:
         raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
     if remarks:
-        found = read_remarks(folder / REMARKS, {s.name: len(s.anomaly) for s in split.scores})
-        split = replace(split, scores=[replace(s, remarks=found.get(s.name)) for s in split.scores])
+        found = read_remarks(folder / REMARKS, {s.name: len(s.anomaly) for s in split.given})
+        split = replace(split, given=[replace(s, remarks=found.get(s.name)) for s in split.given])
     return split
 
 

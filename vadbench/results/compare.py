@@ -276,7 +276,7 @@ def matched(
             " videos under one protocol"
         )
     order = [place[s.name] for s in reference.scores]
-    return replace(split, scores=[split.scores[i] for i in order], videos=[split.videos[i] for i in order])
+    return replace(split, given=[split.given[i] for i in order], videos=[split.videos[i] for i in order])
 
 
 def _mismatches(reference: ScoredSplit, split: ScoredSplit, place: Mapping[str, int]) -> Iterator[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
 from vadbench.base.config import Settings
 from vadbench.base.errors import PluginError, UnknownNameError, VadbenchError
+from vadbench.base.fields import Introduced
 from vadbench.plugins.hookspecs import ProtocolSpec
 from vadbench.plugins.registry import Registry, installed
 from vadbench.plugins.targets import load_class, load_object
@@ -55,6 +56,11 @@ class Protocol(Settings):
     )
     drop_zeros: bool = Field(
         False, description="leave classes whose AUC or AP is exactly 0 out of mAUC and mAP, as AnomalyCLIP's code does"
+    )
+    post: Annotated[str, Introduced("")] = Field(
+        "",
+        description="steps between the scores of a method and the metrics, such as 'logistic, round(4), gaussian(10)';"
+        " empty: none",
     )
 
 

@@ -6,11 +6,12 @@ A run folder can be measured again, compared or drawn without the data set, the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vadbench.dataset import ClassTable, Video
 from vadbench.scoring.alignment import align
+from vadbench.scoring.post import processed
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.video_scores import VideoScores
@@ -21,22 +22,35 @@ class ScoredSplit:
     """Scores of a test split with its ground truth.
 
     Args:
-        scores: of each video.
+        given: scores of each video as the method gave them; :attr:`scores` are those after post-processing.
         videos: the same videos with their annotated segments, in the same order.
         stride: frames from one row of scores to the next.
         classes: the classes that are measured, those of the columns of ``scores[i].classes``.
         rules: how scores meet ground truth.
         normal_segments: whether the protocol names the videos' data set in its own ``normal_segments``.
-        unit_scores: as in :class:`vadbench.scoring.rows.ScoredRows`.
+        unit_scores: as in :class:`vadbench.scoring.rows.ScoredRows`, of the scores that were given.
+        threshold: score from which on frames count as anomalous, fixed without test labels for the scores that were
+            given; ``None`` where there is none.
     """
 
-    scores: Sequence[VideoScores]
+    given: Sequence[VideoScores]
     videos: Sequence[Video]
     stride: int
     classes: ClassTable
     rules: Protocol
     normal_segments: bool = False
     unit_scores: bool = True
+    threshold: float | None = None
+
+    @cached_property
+    def scores(self) -> Sequence[VideoScores]:
+        """Scores of each video after the post-processing of the rules."""
+        return [processed(s, self.rules.post, self.stride) for s in self.given] if self.rules.post else self.given
+
+    @property
+    def unprocessed(self) -> ScoredSplit:
+        """The split without post-processing."""
+        return replace(self, rules=self.rules.model_copy(update={"post": ""}))
 
     @cached_property
     def rows(self) -> ScoredRows:

@@ -22,7 +22,8 @@ class VideoScores:
 
     ``anomaly`` and each of ``branches`` and ``extras`` are ``(rows,)``, ``classes`` is ``(rows, classes)`` or ``None``.
     ``video`` has ``(classes,)`` probabilities of the whole video by the name of a rule, an empty one for its only rule.
-    ``costs`` and ``remarks`` are as in :class:`vadbench.outputs.Scores`.
+    ``costs`` and ``remarks`` are as in :class:`vadbench.outputs.Scores`. ``rate`` is in frames a second, ``None`` where
+    unknown.
     """
 
     name: str
@@ -34,6 +35,7 @@ class VideoScores:
     video: Mapping[str, Scored] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     remarks: Remarks | None = None
+    rate: float | None = None
 
     @property
     def form(self) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from vadbench.base.hashing import digest
 from vadbench.base.text import plain
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.metrics.comparison import ROUNDING
+from vadbench.metrics.definitions import value_range
 from vadbench.records.folders import read_records
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, RESULT, RunRecord, machine_words
@@ -162,8 +163,10 @@ def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
         fingerprint = Fingerprint.from_dict(record.fingerprint) if record.reads == "features" else None
         evaluation = Evaluation(folder, record, rules, fingerprint)
         for name, found in record.metrics.items():
-            if found.value is not None and not -ROUNDING <= found.value <= 1 + ROUNDING:
-                raise ValueError(f"metric {plain(name)} must be a fraction, found {found.value}")
+            low, high = value_range(name)
+            if found.value is not None and not low - ROUNDING <= found.value <= high + ROUNDING:
+                what = "a fraction" if high == 1 else f"a number from {low:g} on"
+                raise ValueError(f"metric {plain(name)} must be {what}, found {found.value}")
         # Fail early on names that JSON cannot encode.
         _ = evaluation.experiment_key
         return evaluation
