@@ -45,7 +45,7 @@ def counted_flop(tower: nn.Module, size: int) -> int:
     # Attention as plain matrix products, all of which are counted.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         tower(image)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def _tower(clip: Clip) -> nn.Module:

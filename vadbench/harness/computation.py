@@ -13,17 +13,23 @@ from vadbench.records.folders import read_record
 from vadbench.records.record import RESULT, RunRecord, machine_words
 
 GIGA = 1e9
+SECONDS = 3600
+"""Of an hour."""
 
 
-def computed(experiment: Experiment, training: Training, meter: Meter, record: RunRecord) -> RunRecord:
+def computed(
+    experiment: Experiment, training: Training, meter: Meter, hours: float | None, record: RunRecord
+) -> RunRecord:
     """Return the record of a finished run with what it took.
 
     Args:
         experiment: the experiment.
         training: the training that it evaluated, made now or before.
         meter: measured the run.
+        hours: how long the test videos last together, where that is known.
         record: the record without it.
     """
+    frames = sum(experiment.provision.frames[name] for name in experiment.provision.scored)
     earlier = None if meter.seconds.keys() & set(FITTING) else _training_record(training)
     elsewhere = "" if earlier is None else earlier.compute.training_machine or machine_words(earlier)
     compute = ComputeRecord(
@@ -33,6 +39,8 @@ def computed(experiment: Experiment, training: Training, meter: Meter, record: R
         training_parts=next((meter.parts[stage] for stage in FITTING if stage in meter.parts), None),
         training_seconds=None if earlier is None else training_seconds(earlier),
         training_machine="" if elsewhere == machine_words(record) else elsewhere,
+        video_hours=hours,
+        rows_per_second=frames / experiment.provision.stride / hours / SECONDS if hours else None,
         encoder_gflop=row_gflop(experiment),
     )
     return record.model_copy(update={"compute": compute})

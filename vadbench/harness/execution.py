@@ -109,7 +109,7 @@ def execute(
         peak_memory_mb=meter.peak_memory_mb,
         created=_now(),
     )
-    finished = computed(experiment, training, meter, finished)
+    finished = computed(experiment, training, meter, found.hours, finished)
     write_record(place, finished)
     shutil.rmtree(folder / STAGES, ignore_errors=True)
     return finished

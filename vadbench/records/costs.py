@@ -64,3 +64,9 @@ def costs_of(scores: Sequence[VideoScores]) -> dict[str, CostRecord]:
     names = dict.fromkeys(name for s in scores for name in s.costs)
     totals = {name: float(sum(s.costs.get(name, 0) for s in scores)) for name in names}
     return {name: CostRecord(total=total, per_video=total / len(scores)) for name, total in totals.items()}
+
+
+def video_hours(scores: Sequence[VideoScores]) -> float | None:
+    """Return how many hours the videos last together; ``None`` where the frame rate of any is unknown."""
+    seconds = [s.frames / s.rate for s in scores if s.rate is not None]
+    return sum(seconds) / 3600 if len(seconds) == len(scores) else None
