@@ -20,8 +20,9 @@ from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
+from vadbench.records.costs import CostRecord, costs_of, video_hours
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES, CostRecord, costs_of
+from vadbench.records.record import SCORES
 from vadbench.records.scores import save_split
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
@@ -82,6 +83,7 @@ class SplitResults:
         frames, positives: of the split.
         notes: remarks on these scores for readers.
         costs: what the method counted.
+        hours: of video, where the frame rates are known.
     """
 
     metrics: dict[str, MetricValue]
@@ -90,6 +92,7 @@ class SplitResults:
     positives: int
     notes: list[str]
     costs: dict[str, CostRecord]
+    hours: float | None
 
 
 def evaluate_method(
@@ -114,6 +117,7 @@ def evaluate_method(
             *_other_classes(method.task.classes, experiment.dataset.classes),
         ],
         costs=costs_of(split.scores),
+        hours=video_hours(split.scores),
     )
 
 

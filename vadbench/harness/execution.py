@@ -14,6 +14,7 @@ from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress
 from vadbench.harness import environment
 from vadbench.harness.checkpoints import CheckpointInfo, read_info
+from vadbench.harness.computation import computed
 from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import Training
@@ -48,7 +49,7 @@ def execute(
         VadbenchError: whatever went wrong, after it was recorded.
     """
     made, needs = training.made, experiment.config.needs()
-    meter = environment.Meter(experiment.device)
+    meter = environment.Meter(experiment.device, training.folder.path / STAGES)
     record = partial(
         RunRecord,
         method=experiment.method_name,
@@ -78,6 +79,7 @@ def execute(
         method = trained_method(experiment, training, meter, progress, workers)
         if experiment.retargeted:
             method = method.retarget(experiment.dataset.classes)
+            meter.count_parameters(method)
         with torch_draws(experiment.device, Purpose.SCORE, training.seed):
             found = evaluate_method(experiment, method, place, meter, progress)
     except Exception as error:
@@ -107,6 +109,7 @@ def execute(
         peak_memory_mb=meter.peak_memory_mb,
         created=_now(),
     )
+    finished = computed(experiment, training, meter, found.hours, finished)
     write_record(place, finished)
     shutil.rmtree(folder / STAGES, ignore_errors=True)
     return finished

@@ -10,7 +10,7 @@ from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber
 from vadbench.report.page import render_page
 from vadbench.tables.layout import COUNTS, PrintedEntry, lay_out, legend
-from vadbench.tables.table import Table
+from vadbench.tables.table import Table, TableColumn
 
 SCRIPTS = ("base.js", "board.js")
 PUBLISHED = "as published"
@@ -45,7 +45,7 @@ def _reproduced(table: Table) -> dict[str, Any]:
         "note": layout.note,
         "dataset": table.columns[0].dataset,
         "protocol": table.protocol,
-        "columns": [*leads, *(_column(c.metric, c.title) for c in table.columns)],
+        "columns": [*leads, *map(_of_table, table.columns)],
         "rows": rows,
         "below": [*layout.reading, *([legend("bold", "underlined")] if layout.ranked else []), *layout.remarks],
         "footnotes": layout.footnotes,
@@ -60,6 +60,12 @@ def _lead_values(leads: Sequence[str], entries: Sequence[PrintedEntry]) -> Itera
 def _column(metric: str, title: str) -> dict[str, Any]:
     means = definition(metric)
     return {"title": title, "explanation": means.text, "number": True, "better": means.better}
+
+
+def _of_table(column: TableColumn) -> dict[str, Any]:
+    if column.cost:
+        return {"title": column.heading, "explanation": column.definition, "number": True, "better": None}
+    return _column(column.metric, column.title)
 
 
 AP_HEADINGS = {"step": "AP (step)", "trapezoid": "AP (trapezoid)", "unknown": "AP (rule unknown)"}
