@@ -7,7 +7,7 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey, is_branch
@@ -127,6 +127,7 @@ class RunRecord(BaseModel):
     before comparing the figures. ``costs`` are what the method counted, such as calls and tokens.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
+    ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
@@ -158,6 +159,7 @@ class RunRecord(BaseModel):
     company: Literal["none", "split"] = "none"
     lookahead: int | None = None
     unit_scores: bool = True
+    threshold: FiniteFloat | None = None
     reads: Reading = "features"
     environment: dict[str, Any]
     costs: dict[CostName, CostRecord] = {}
