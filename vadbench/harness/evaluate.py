@@ -18,7 +18,7 @@ from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
-from vadbench.metrics.events import event_threshold
+from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise

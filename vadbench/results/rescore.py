@@ -9,7 +9,7 @@ import vadbench
 from vadbench.base.errors import RunError
 from vadbench.base.files import locked
 from vadbench.metrics.definitions import MetricValue
-from vadbench.metrics.events import event_threshold
+from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
 from vadbench.records.folders import find_folder, read_record, run_folders, training_folder, write_record
 from vadbench.records.record import RESULT, RunRecord

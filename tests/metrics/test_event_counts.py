@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from splits import TABLE
 from vadbench.dataset import Segment, Video, merged
 from vadbench.metrics.bootstrap import draw_videos
-from vadbench.metrics.events import KEYS, event_threshold, find_events
+from vadbench.metrics.event_counts import KEYS, event_threshold, find_events
 from vadbench.metrics.glossary import EVENT_IOUS
 from vadbench.metrics.measurement import measure, resampled
 from vadbench.scoring.protocol import NATIVE

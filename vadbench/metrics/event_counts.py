@@ -75,7 +75,7 @@ def _rarely_reached(scores: Floats, frames: Ints) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class EventCounts:
     """The events of a split, predicted and annotated; made by :func:`find_events`.
 
     Matching stays within a video, so any resampling of videos is a weighting of these counts.
@@ -181,7 +181,7 @@ def _medians(values: NDArray[np.float64], video: Ints, draws: NDArray[np.float64
     return medians
 
 
-def find_events(split: ScoredSplit) -> Events:
+def find_events(split: ScoredSplit) -> EventCounts:
     """Find the events of a split and match them.
 
     A predicted event is a longest run of frames that reach the threshold; rows that stand for no frame do not break it.
@@ -201,7 +201,7 @@ def find_events(split: ScoredSplit) -> Events:
     at_least = np.array(EVENT_IOUS) <= overlaps[:, None]
     matched = np.zeros((videos, len(EVENT_IOUS)), np.int64)
     np.add.at(matched, owner, at_least)
-    return Events(
+    return EventCounts(
         names=rows.names,
         predicted=np.bincount(video, minlength=videos),
         annotated=np.bincount(owner, minlength=videos),
