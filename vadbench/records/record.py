@@ -7,7 +7,7 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey
@@ -108,6 +108,7 @@ class RunRecord(BaseModel):
     ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
+    ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
@@ -139,6 +140,7 @@ class RunRecord(BaseModel):
     company: Literal["none", "split"] = "none"
     lookahead: int | None = None
     unit_scores: bool = True
+    threshold: FiniteFloat | None = None
     reads: Reading = "features"
     environment: dict[str, Any]
     costs: dict[CostName, CostRecord] = {}
