@@ -17,6 +17,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.schema import Cell
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
+from vadbench.metrics.definitions import definition
 from vadbench.metrics.measurement import carriers, resampled
 from vadbench.records.published import PublishedNumber
 from vadbench.records.record import SCORES
@@ -218,7 +219,7 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
     defined = [v.value for v in values if v is not None and v.value is not None]
     if len(defined) < len(runs):
         reasons = {v.reason for v in values if v is not None and v.value is None and v.reason}
-        why = "; ".join(sorted(reasons)) or "not measured in these runs"
+        why = "; ".join(sorted(reasons)) or _unmeasured(metric)
         return ReproducedFigure(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
     samples = _first(resamples.together(runs, metric), RESAMPLES)
@@ -234,6 +235,11 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         seeds=seeds,
         notes=notes,
     )
+
+
+def _unmeasured(metric: str) -> str:
+    # Times are measured by the run itself, everything else from its scores.
+    return "not measured in these runs" + ("" if definition(metric).unit == "ms" else "; vadbench rescore adds it")
 
 
 def _no_interval(reason: str | None, lost: bool) -> str:
