@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import FALSE_POSITIVE_RATES
 from vadbench.metrics.ranking import Ranking, ratio, value_of
-from vadbench.metrics.sweep import Block, Sweep
+from vadbench.metrics.sweep import Steps, Sweep
 from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
 RECALLS = {rate: f"recall@{rate:.0%}FPR" for rate in FALSE_POSITIVE_RATES}
@@ -75,7 +75,7 @@ class OperatingPoints:
         self._needed += self._needed / np.maximum(self._positives, 1) < MOST
         self._last, self._reached = (np.full(len(draws), -1) for _ in range(2))
 
-    def add(self, block: Block) -> None:
+    def add(self, block: Steps) -> None:
         """Look for operating points among the next steps."""
         if any(strict.open.any() for strict in self._strict.values()):
             drawn = np.where(block.gained > 0, np.arange(len(block.gained))[:, None] + block.first, -1)
@@ -131,7 +131,7 @@ class _Strict:
         self.tp = np.zeros(len(negatives))
         self.step = np.full(len(negatives), -1)
 
-    def add(self, block: Block, drawn: Ints, last: Ints) -> None:
+    def add(self, block: Steps, drawn: Ints, last: Ints) -> None:
         """Look among the next steps.
 
         Args:

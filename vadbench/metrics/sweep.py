@@ -24,7 +24,7 @@ SMALL_PRODUCT = 2**18
 _Array = NDArray[np.float64]
 
 
-class Block(NamedTuple):
+class Steps(NamedTuple):
     """Neighbouring steps of a sweep, from the highest score down; all but ``first`` and ``before`` are ``(steps,
     resamples)`` drawn frames.
 
@@ -67,7 +67,7 @@ class Sweep:
         self._total = int(has_positives.sum())
         self._by_video = np.ascontiguousarray(draws.T)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Steps]:
         """Yield all steps in order."""
         resamples = self._by_video.shape[1]
         tp, fp = np.zeros(resamples), np.zeros(resamples)
@@ -77,7 +77,7 @@ class Sweep:
                 self._drawn(slice(low, high), frames) for frames in (self.positives, self.negatives, self._tied)
             )
             hits, false = np.cumsum(gained, axis=0) + tp, np.cumsum(passed, axis=0) + fp
-            yield Block(int(self.step[low]), tp, gained, tied, hits, false)
+            yield Steps(int(self.step[low]), tp, gained, tied, hits, false)
             tp, fp = hits[-1], false[-1]
 
     def _drawn(self, rows: slice, frames: Ints) -> _Array:
@@ -105,7 +105,7 @@ class StepSum:
         self._area = np.zeros(resamples)
         self._tp = np.zeros(resamples)
 
-    def add(self, block: Block) -> None:
+    def add(self, block: Steps) -> None:
         """Count the next steps."""
         self._area += self._gain(block).sum(0)
         self._tp = block.tp[-1]
@@ -115,7 +115,7 @@ class StepSum:
         """``(resamples,)`` area, NaN where no positive is drawn."""
         return ratio(self._area, self._tp)
 
-    def _gain(self, block: Block) -> _Array:
+    def _gain(self, block: Steps) -> _Array:
         # Counts are whole numbers, so a sum below 1 is 0: nothing has been drawn yet and nothing is gained.
         return block.gained * block.tp / np.maximum(block.tp + block.fp, 1)
 
@@ -123,7 +123,7 @@ class StepSum:
 class Trapezoid(StepSum):
     """Area under the precision-recall curve by the trapezoid rule."""
 
-    def _gain(self, block: Block) -> _Array:
+    def _gain(self, block: Steps) -> _Array:
         above = block.tp - block.gained
         # What ties with the step is not above it. Where nothing is above, precision is 1.
         seen = above + block.fp - block.tied
