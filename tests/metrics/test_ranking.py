@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from drawn_rows import videos_of
 from literal_metrics import of_frames
 from vadbench.base.errors import DataError
 from vadbench.metrics.curves import pr_curve, roc_curve
@@ -136,13 +137,6 @@ def split(seed=0, videos=12, dtype=np.float32, per_row=16):
         normal=0,
         hours=rng.random(videos) + 0.1,
     )
-
-
-def videos_of(rows):
-    """Scores and truth of the frames of each video, a pair of arrays for each."""
-    labels, scores = frames_of(rows.scores, rows.positives, rows.frames - rows.positives)
-    owner = np.repeat(rows.video, rows.frames)
-    return [(scores[owner == v], labels[owner == v] == 1) for v in range(len(rows.names))]
 
 
 @given(st.integers(0, 10_000), st.sampled_from([np.float32, np.float64]))

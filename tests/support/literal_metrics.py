@@ -16,13 +16,13 @@ def of_frames(videos, hours=None):
     """
     scores, truth = (np.concatenate(parts) for parts in zip(*videos, strict=True))
     both = truth.any() and not truth.all()
-    flat = np.concatenate([np.full(len(s), float(f"{s.mean(dtype=float):.11e}")) for s, _ in videos if len(s)])
+    flat = np.concatenate([np.full(len(s), float(f"{s.mean(dtype=float):.11e}") if len(s) else 0) for s, _ in videos])
     found = {
         "AUC": sk.roc_auc_score(truth, scores) if both else None,
         "AUC/flattened": sk.roc_auc_score(truth, flat) if both else None,
         "AUC/cross": cross(videos),
-        "AP": sk.average_precision_score(truth, scores) if both else None,
-        "AP/trapezoid": trapezoid(truth, scores) if both else None,
+        "AP": sk.average_precision_score(truth, scores) if truth.any() else None,
+        "AP/trapezoid": trapezoid(truth, scores) if truth.any() else None,
         "distinct": len(set(scores.tolist())) or None,
     }
     return found | within(videos) | operating(videos, scores, truth, hours)
