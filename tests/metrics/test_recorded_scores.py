@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_xdviolence.dataset import XdViolence
 
+from literal_metrics import of_frames
 from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.metrics.evaluation import evaluate
 from vadbench.scoring.protocol import NATIVE
@@ -159,3 +160,31 @@ def test_recorded_scores_have_the_metrics_computed_frame_by_frame(recorded, trut
         assert (found["FAR"], expected[run]["FAR"]) == (None, 0.0)
     wanted = {KEYS[k]: v for k, v in expected[run].items() if k in KEYS and not (k == "FAR" and "length" in run)}
     assert {key: found[key] for key in wanted} == pytest.approx(wanted, abs=1e-9, rel=0)
+
+
+GENERATED = {
+    "continuous": lambda rng, n: rng.random(n),
+    "continuous in float32": lambda rng, n: rng.random(n).astype(np.float32),
+    "tied": lambda rng, n: np.round(rng.random(n), 1),
+    "yes or no": lambda rng, n: rng.integers(0, 2, n).astype(float),
+    "smoothed": lambda rng, n: gaussian_filter1d(np.round(rng.random(n), 1), 10),
+}
+
+
+@pytest.mark.parametrize("stride", [1, 16])
+@pytest.mark.parametrize("kind", GENERATED)
+def test_generated_scores_have_the_metrics_computed_frame_by_frame(kind, stride):
+    """Normal, abnormal and mixed videos, one of one row; rows end before, at and after the frames."""
+    rng = np.random.default_rng(len(kind) + stride)
+    lengths = [1, 15, 16, 17, *rng.integers(20, 400, 20)]
+    rows = {f"v{i}": GENERATED[kind](rng, max(1, frames // stride + i % 2)) for i, frames in enumerate(lengths)}
+    runs = [() if i % 2 else ((0, n),) if i % 6 == 0 else ((n // 3, n // 2), (n - 2, n)) for i, n in enumerate(lengths)]
+    truth = {f"v{i}": (int(n), own) for i, (n, own) in enumerate(zip(lengths, runs, strict=True))}
+    split = split_of(rows, stride, truth)
+    videos = []
+    for name, (frames, own) in truth.items():
+        held = np.array([rows[name][min(f // stride, len(rows[name]) - 1)] for f in range(frames)])
+        videos.append((held, np.array([any(a <= f < b for a, b in own) for f in range(frames)])))
+    assert {(t.any(), t.all()) for _, t in videos} == {(False, False), (True, True), (True, False)}
+    found, expected = evaluate(split.rows), of_frames(videos)
+    assert {key: found[key].value for key in expected} == pytest.approx(expected, abs=1e-9)
