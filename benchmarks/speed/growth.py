@@ -110,6 +110,16 @@ def resamples(number: int, options: Options) -> Callable[[], Any]:
     return lambda: resampled_metrics(rows, ("AUC", "AP"), draw_videos(VIDEOS, number))
 
 
+def videos(number: int, options: Options) -> Callable[[], Any]:
+    """All metrics of a run with their intervals, of a split of so many videos."""
+    from metrics import scored, split
+
+    from vadbench.metrics.measurement import measure as of_split
+
+    run = scored(*split(16, number), 16)
+    return lambda: of_split(replace(run))
+
+
 def seeds(number: int, options: Options) -> Callable[[], Any]:
     """So many seeds of a run brought into one row of a table: metrics of each, resamples of each, mean and interval."""
     from metrics import VIDEOS, split
@@ -157,6 +167,7 @@ CURVES: dict[str, tuple[list[int], Callable[[int, Options], Callable[[], Any]]]]
     "AUC and AP, frames": ([10**n for n in range(1, 8)], areas),
     "metrics, classes": ([2, 4, 8, 16, 32, 64], classes),
     "AUC and AP, resamples": ([250, 500, 1000, 2000, 4000], resamples),
+    "metrics with intervals, videos": ([73, 145, 290, 725, 1450, 2900], videos),
     "a row of a table, seeds": ([1, 2, 4, 8, 16], seeds),
     **{
         f"{name}, {what}": (sizes, make)
