@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from rich import box
 from rich.cells import cell_len
@@ -84,10 +85,14 @@ class _Columns:
         for title in (plain(c.heading) for c in layout.columns):
             self.headings += [f"{title}\n{part}" if several else title for part in layout.parts]
         lines = [line.entries for line in layout.lines if line.entries]
-        grouped = any(line.heading for line in layout.lines)
+        headings = accumulate(bool(line.heading) for line in layout.lines)
+        below = [n > 0 for n, line in zip(headings, layout.lines, strict=True) if line.entries]
         columns = [_aligned([line[i] for line in lines], styled, intervals) for i in range(len(self.headings))]
         names = _names([line[self.name] for line in lines])
-        columns[self.name] = [Text("  ").append_text(name) for name in names] if grouped else names
+        # Indented below a heading.
+        columns[self.name] = [
+            Text("  " if under else "").append_text(name) for name, under in zip(names, below, strict=True)
+        ]
         self.cells = list(zip(*columns, strict=True))
         self.widths = [
             max(cell_len(text) for text in (*heading.split("\n"), *(cell.plain for cell in column)))
