@@ -18,6 +18,7 @@ from vadbench.records.record import seed_values
 from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
 from vadbench.tables.blind import with_blind_rows
+from vadbench.tables.costs import with_costs
 from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
@@ -40,6 +41,7 @@ def leaderboards(
     headline: Callable[[str], str],
     metric: str | None = None,
     progress: Progress = silent,
+    costs: bool = False,
 ) -> tuple[list[model.Table], list[str]]:
     """Return a table for each group of runs that may be ranked together, and notes on what is not in them.
 
@@ -52,6 +54,7 @@ def leaderboards(
         headline: the metric that a data set is ranked by.
         metric: rank by this one instead; the first edition's spelling is accepted too.
         progress: called with the number of resampled runs.
+        costs: add columns of what the runs cost.
 
     Raises:
         UnknownNameError: there is no such metric, or none of the runs has it.
@@ -72,7 +75,7 @@ def leaderboards(
     shown = COMPARED if metric is None or metric in COMPARED else (metric, *COMPARED)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
-    return [_table(group, shown, resamples) for group in ranked], [*notes, *resamples.notes]
+    return [_table(group, shown, resamples, costs) for group in ranked], [*notes, *resamples.notes]
 
 
 def _without_blind(evaluations: Sequence[Evaluation]) -> tuple[Sequence[Evaluation], list[str]]:
@@ -103,7 +106,7 @@ def _mean(seeds: SeedRuns, metric: str) -> float | None:
     return fmean(values) if values else None
 
 
-def _table(group: Group, asked: Sequence[str], resamples: Resamples) -> model.Table:
+def _table(group: Group, asked: Sequence[str], resamples: Resamples, costs: bool) -> model.Table:
     known = {metric for seeds in group.rows for run in seeds for metric in run.record.metrics}
     metrics = [metric for metric in asked if metric in known or metric == group.metric]
     absent = [metric for metric in asked if metric not in metrics]
@@ -139,6 +142,7 @@ def _table(group: Group, asked: Sequence[str], resamples: Resamples) -> model.Ta
         backbone=_backbone(group.rows[0][0]),
     )
     drawn = model.with_shared_notes(drawn)
+    drawn = with_costs(drawn, ordered) if costs else drawn
     return with_blind_rows(drawn, [[seeds] * len(metrics) for seeds in ordered], resamples)
 
 

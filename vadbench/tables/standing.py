@@ -19,7 +19,7 @@ from vadbench.dataset import Video
 from vadbench.metrics.blind import blind_metrics
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
-from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.glossary import UNPROCESSED
 from vadbench.metrics.measurement import carriers, resampled
 from vadbench.records.published import PublishedNumber
@@ -240,7 +240,7 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
     defined = [v.value for v in values if v is not None and v.value is not None]
     if len(defined) < len(runs):
         reasons = {v.reason for v in values if v is not None and v.value is None and v.reason}
-        why = "; ".join(sorted(reasons)) or "not measured in these runs"
+        why = "; ".join(sorted(reasons)) or _unmeasured(metric)
         return ReproducedFigure(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
     if metric == FLATTENED:
         aucs = seed_values((run.record for run in runs), "AUC")
@@ -266,6 +266,11 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
 def adds_nothing(auc: float | None, flattened: float) -> tuple[str, ...]:
     """Return a note where an AUC without any localisation is not below the AUC with it."""
     return () if auc is None or flattened < auc else (ADDS_NOTHING,)
+
+
+def _unmeasured(metric: str) -> str:
+    # Times are measured by the run itself, everything else from its scores.
+    return "not measured in these runs" + ("" if definition(metric).unit == "ms" else "; vadbench rescore adds it")
 
 
 def _no_interval(reason: str | None, lost: bool) -> str:
