@@ -87,7 +87,7 @@ def areas(frames: int, options: Options) -> Callable[[], Any]:
 
 def classes(number: int, options: Options) -> Callable[[], Any]:
     """All ranking metrics of 20,000 rows with so many classes."""
-    from vadbench.metrics.ranking import evaluate
+    from vadbench.metrics.evaluation import evaluate
     from vadbench.scoring.rows import ScoredRows
 
     rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def seeds(number: int, options: Options) -> Callable[[], Any]:
 
     from vadbench.metrics.bootstrap import draw_videos, resampled_metrics
     from vadbench.metrics.comparison import seed_mean_interval
-    from vadbench.metrics.ranking import evaluate
+    from vadbench.metrics.evaluation import evaluate
 
     rows, _ = split(16)
     rng = np.random.default_rng(0)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos, resampled_metrics, with_intervals
 from vadbench.metrics.comparison import paired_difference
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
-from vadbench.metrics.ranking import evaluate
 from vadbench.results.compare import RESAMPLES as COMPARED
 from vadbench.scoring.rows import ScoredRows
 

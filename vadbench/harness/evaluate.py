@@ -18,9 +18,10 @@ from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
-from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
+from vadbench.metrics.ranking import NO_FIXED_THRESHOLD
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.costs import CostRecord, costs_of, video_hours
 from vadbench.records.plots import save_pictures

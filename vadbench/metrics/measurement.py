@@ -16,8 +16,8 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics import event_counts
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, MetricValue
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.localization import KEYS, Localisation, LocalisedVideo, localise
-from vadbench.metrics.ranking import evaluate
 from vadbench.scoring.split import ScoredSplit
 
 
