@@ -80,7 +80,18 @@ NAMES = {
     "blind-oracle-label": "oracle video label",
     "blind-oracle-centre": "oracle video label x centre prior",
 }
-KEYS = {"AUC": "AUC", "AP": "AP", "AnoAUC": "AnoAUC", "FAR": "FAR"}
+THE_SAME = ("AUC", "AP", "AnoAUC", "FAR", *(f"recall@{percent}%FPR" for percent in (1, 2, 3, 5)))
+KEYS = {key: key for key in THE_SAME} | {
+    "AUC/within": "within",
+    "AUC/cross": "cross",
+    "AUC/video": "macro_within",
+    "AUC/flattened": "video_mean_AUC",
+    "pair-share": "pair_share",
+    "AP/trapezoid": "AP_trapezoid",
+    "FPR@95TPR": "FPR_at_95TPR_normal_videos",
+    "distinct": "distinct_scores",
+}
+"""Names of the metrics in the file of recorded values."""
 
 
 def xdviolence(source, folder):

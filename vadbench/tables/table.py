@@ -86,8 +86,8 @@ class TableColumn(_Part):
 
     @property
     def heading(self) -> str:
-        """Title, followed by the unit unless it is percent or a count."""
-        return self.title if self.unit in ("%", "") else f"{self.title} ({self.unit})"
+        """Title, followed by the unit unless that is percent, none, or in the title."""
+        return self.title if self.unit in ("%", "") or self.unit in self.title else f"{self.title} ({self.unit})"
 
 
 class TableRow(_Part):

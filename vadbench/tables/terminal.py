@@ -136,13 +136,18 @@ class _Columns:
                 # Columns of numbers are already padded: rich would strip spaces below a sign.
                 lines = (line.rjust(self.widths[i]) for line in self.headings[i].split("\n"))
                 table.add_column(Text("\n".join(lines)), no_wrap=True, vertical="bottom")
-        cells = iter(self.cells)
+        cells, lead = iter(self.cells), len(self.own)
+        entered = [line for line in self.layout.lines if line.entries]
+        # Rows that look at no frame tell no classes apart: they are left out where they would be empty.
+        told = any(line.apart and any(line.entries[i].text for i in places if i >= lead) for line in entered)
         for line in self.layout.lines:
+            row = next(cells) if line.entries else ()
+            if line.apart and not told:
+                continue
             if line.heading:
                 heading = Text(plain(line.heading), style="italic")
                 table.add_row(*(heading if i == self.name else Text() for i in places))
             else:
-                row = next(cells)
                 table.add_row(*(row[i] for i in places))
         return table
 
