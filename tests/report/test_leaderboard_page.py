@@ -210,3 +210,28 @@ def test_one_data_set_has_only_its_own_published_figures(keep, make_split, board
     keep(make_split())
     page = browser(board("-d", "d"))
     assert shown(page, "h2") == ["d reproduced"]
+
+
+def test_rows_that_look_at_no_frame_stay_below_and_are_not_counted(opened):
+    table = opened.find_element("css selector", "section.reproduced table")
+    heads = table.find_elements("css selector", "thead th")
+    place = [head.text for head in heads].index("AUC")
+    names = ["blind-length", "blind-centre", "blind-oracle-label", "blind-oracle-centre"]
+
+    def last():
+        return [row.text for row in table.find_elements("css selector", "tbody th")][-5:]
+
+    below = ["without looking at a frame", *names]
+    assert last() == below
+    for _ in range(2):
+        heads[place].find_element("css selector", "button").click()
+        assert last() == below
+    cells = table.find_elements("css selector", f"tbody.apart tr > :nth-child({place + 1})")
+    # Half of the videos are abnormal, and a quarter of their frames anomalous.
+    assert cells[2].text == f"{100 * (1 + 0.5 / (1 - 0.125)) / 2:.2f}"
+    assert not table.find_elements("css selector", ".apart .best, .apart .second")
+    rows = len(shown(opened, "section.reproduced tbody:not(.apart) tr"))
+    choose(opened, "dataset", "d")
+    assert shown(opened, "#shown") == ["2 rows"] and rows == 3
+    choose(opened, "backbone", "I3D-RGB")
+    assert not shown(opened, ".apart th")
