@@ -17,7 +17,7 @@ from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
-from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.definitions import MetricValue, coarse_remark
 from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
@@ -135,7 +135,7 @@ def evaluate_method(
             *_cut_segments(split),
             *_cut_videos(experiment.method_name, method, split),
             *_other_classes(method.task.classes, experiment.dataset.classes),
-            *filter(None, [event_threshold(split).remark]),
+            *filter(None, [event_threshold(split).remark, coarse_remark(metrics)]),
         ],
         costs=costs_of(split.scores),
         hours=video_hours(split.scores),

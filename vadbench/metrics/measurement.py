@@ -5,7 +5,7 @@ Needs the scores and their ground truth alone: neither the method nor the featur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -41,6 +41,15 @@ def _families(split: ScoredSplit) -> dict[frozenset[str], Callable[[], Family]]:
         frozenset(KEYS): lambda: localised(split),
         frozenset(event_counts.KEYS): lambda: event_counts.find_events(split),
     }
+
+
+def point_values(split: ScoredSplit, metrics: Collection[str]) -> dict[str, MetricValue]:
+    """Return those of the asked metrics that there are, without intervals and without those of branches."""
+    found = dict(evaluate(split.rows, split.rules.drop_zeros))
+    for keys, make in _families(split).items():
+        if not keys.isdisjoint(metrics):
+            found |= make().metrics()
+    return {key: found[key] for key in metrics if key in found}
 
 
 def measure(split: ScoredSplit) -> dict[str, MetricValue]:

@@ -15,7 +15,7 @@ from vadbench.base.hashing import digest
 from vadbench.base.text import plain
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.metrics.comparison import ROUNDING
-from vadbench.metrics.definitions import value_range
+from vadbench.metrics.definitions import coarse_remark, value_range
 from vadbench.records.folders import read_records
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, RESULT, RunRecord, machine_words
@@ -131,6 +131,7 @@ class Evaluation:
             *([f"a score depends {self.record.depends}"] if self.record.company == "split" else []),
             *([] if self._known_origin else ["features of unknown origin"]),
             *(f"stream {name} of unknown origin" for name, s in self.record.streams.items() if not s.known),
+            *filter(None, [coarse_remark(self.record.metrics)]),
             # The rest of such a note has a path on the user's machine.
             *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if self._is_kept(n)),
         )

@@ -18,6 +18,7 @@ from vadbench.metrics.definitions import definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
 from vadbench.tables import table as model
+from vadbench.tables.blind import with_blind_rows
 from vadbench.tables.evaluations import Evaluation, by_seed, made
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
 from vadbench.tables.verdicts import AP_RULES, measured_key, table_cell
@@ -188,7 +189,7 @@ def _table(
         made=made(exact or {run: None for place in places for run in place.runs}),
         missing=_missing(name, table, places, out),
     )
-    return model.with_shared_notes(drawn)
+    return with_blind_rows(model.with_shared_notes(drawn), [[place.runs for place in row] for row in grid], resamples)
 
 
 def _supervision(places: Sequence[TablePlace]) -> str:
