@@ -11,7 +11,7 @@ from functools import cached_property
 
 from vadbench.dataset import ClassTable, Video
 from vadbench.scoring.alignment import align
-from vadbench.scoring.post import processed
+from vadbench.scoring.post import processed, within_unit
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.video_scores import VideoScores
@@ -60,4 +60,5 @@ class ScoredSplit:
             DataError: an annotation does not belong to its video.
         """
         videos = {v.name: v for v in self.videos}
-        return align(self.scores, videos, self.stride, self.classes, self.rules, self.unit_scores)
+        unit_scores = within_unit(self.rules.post, self.unit_scores)
+        return align(self.scores, videos, self.stride, self.classes, self.rules, unit_scores)
