@@ -134,7 +134,8 @@ def with_unit(key: str) -> str:
 def print_results(records: Sequence[RunRecord]) -> None:
     """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
     from vadbench.base.metric_keys import MetricKey
-    from vadbench.metrics.definitions import CLASS_METRICS, COMPARED
+    from vadbench.metrics.definitions import CLASS_METRICS, COMPARED, HEADLINES
+    from vadbench.metrics.glossary import UNPROCESSED
     from vadbench.records.record import summarise
 
     means = summarise(records)
@@ -146,7 +147,8 @@ def print_results(records: Sequence[RunRecord]) -> None:
     of_branches = [str(k) for k in keys if k.branch is not None]
     rows = []
     beside = [name for name in _BESIDE if any(name in r.metrics and r.metrics[name].value is not None for r in records)]
-    for name in (*(n for n in (*COMPARED, "prevalence") if n in whole), *beside, *of_branches):
+    before = [name + UNPROCESSED for name in HEADLINES if name + UNPROCESSED in whole]
+    for name in (*(n for n in (*COMPARED, "prevalence") if n in whole), *before, *beside, *of_branches):
         cells = [printed_with_interval(r.metrics.get(name), name) for r in records]
         rows.append([with_unit(name), *cells, *([_mean(means.get(name), name)] if several else [])])
     print_table(rows, ["%, [95 % interval]", *seeds, *(["mean ± std"] if several else [])])

@@ -61,12 +61,13 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
 
 
 def headline(experiment: Experiment, method: Method, split: Split) -> float:
-    """Return the headline metric of a split, for a selection that looks at it.
+    """Return the headline metric of a split before post-processing, for a selection that looks at it.
 
     Raises:
         ConfigError: its frames are all normal or all anomalous.
     """
-    rows = replace(score_split(experiment, method, silent, split).rows, class_scores=None, class_positives=None)
+    scored = score_split(experiment, method, silent, split).unprocessed
+    rows = replace(scored.rows, class_scores=None, class_positives=None)
     value = evaluate(rows)[experiment.dataset.headline].value
     if value is None:
         raise ConfigError(
@@ -125,7 +126,8 @@ def evaluate_method(
         metrics = measure(split)
         diagnostics = _diagnostics(split.rows)
     save_split(split, place / SCORES)
-    save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}")
+    after = f", {split.rules.post}" if split.rules.post else ""
+    save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}{after}")
     return SplitResults(
         metrics=metrics,
         diagnostics=diagnostics,

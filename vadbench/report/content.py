@@ -198,7 +198,9 @@ def _remarks(split: ScoredSplit) -> dict[str, Any]:
 
 def _rules(record: RunRecord) -> str:
     changed = [name.removeprefix(PROTOCOL) for name in record.changed if name.startswith(PROTOCOL)]
-    return ", ".join([str(record.protocol.get("name")), *(f"{name} {record.protocol.get(name)}" for name in changed)])
+    # What a method proposes changes no rule of the protocol, and must be seen all the same.
+    told = dict.fromkeys([*changed, *(["post"] if record.post else [])])
+    return ", ".join([str(record.protocol.get("name")), *(f"{n} {record.protocol.get(n) or 'none'}" for n in told)])
 
 
 def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,11 @@ class Protocol(Settings):
         "", description=f"steps between the scores of a method and the metrics, such as '{EXAMPLE}'; empty: none"
     )
 
+    @property
+    def unprocessed(self) -> Protocol:
+        """The same rules without post-processing."""
+        return self.model_copy(update={"post": ""})
+
 
 @dataclass(frozen=True)
 class ProtocolPreset:

@@ -50,7 +50,7 @@ class ScoredSplit:
     @property
     def unprocessed(self) -> ScoredSplit:
         """The split without post-processing."""
-        return replace(self, rules=self.rules.model_copy(update={"post": ""}))
+        return replace(self, rules=self.rules.unprocessed)
 
     @cached_property
     def rows(self) -> ScoredRows:

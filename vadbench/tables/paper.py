@@ -13,7 +13,7 @@ from vadbench.base.locations import DEFAULT_OUT
 from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
-from vadbench.benchmarks.schema import PROTOCOL, Benchmark
+from vadbench.benchmarks.schema import POST, PROTOCOL, Benchmark
 from vadbench.metrics.definitions import definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
@@ -131,9 +131,9 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
     own = _protocol_settings(record)
     for name in sorted(asked.keys() | own):
         field = name.removeprefix(PROTOCOL)
-        value = record.protocol.get(field)
+        value = record.post if name == POST else record.protocol.get(field)
         if name not in asked or not same(asked[name], value):
-            found.append(f"{field.replace('_', ' ')} ({value})")
+            found.append(f"{field.replace('_', ' ')} ({value or 'none'})")
     if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
     if run.fingerprint and run.fingerprint.regions:
