@@ -121,7 +121,7 @@ def _table(group: Group, asked: Sequence[str], resamples: Resamples, costs: bool
             label=labels[i],
             supervision=seeds[0].record.supervision,
             depends=seeds[0].record.depends,
-            post=seeds[0].rules.post,
+            post=seeds[0].post,
             rank=i + 1 if i < ranked and _mean(seeds, group.metric) is not None else None,
             seeds=len(seeds),
             cells=tuple(model.TableCell(reproduced=found[i]) for found in columns),

@@ -173,6 +173,7 @@ def _table(
             group=row.group,
             supervision=_supervision(grid[r]),
             depends=next((run.record.depends for place in grid[r] for run in place.runs), ""),
+            post=next((run.post for place in grid[r] for run in place.runs), ""),
             cells=tuple(table_cell(place, columns[c].get(r), resamples, keys[c]) for c, place in enumerate(grid[r])),
             notes=(f"not run here: {row.why}",) if row.why else (),
         )
