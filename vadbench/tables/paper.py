@@ -14,7 +14,7 @@ from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark
-from vadbench.metrics.comparison import TOO_FEW
+from vadbench.metrics.carriers import TOO_FEW
 from vadbench.metrics.definitions import definition
 from vadbench.records.published import PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
@@ -216,7 +216,7 @@ def _cell(
     # Figures on incomplete data cannot be compared.
     judged = number.first_hand and not any(run.kind.incomplete for run in place.runs)
     verdict = _verdict(number.value, reproduced) if judged else ""
-    if verdict and resamples.too_few(place.runs, metric):
+    if judged and resamples.carriers(place.runs, metric).too_few:
         verdict = TOO_FEW
     return model.TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
 

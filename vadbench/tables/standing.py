@@ -16,8 +16,10 @@ from vadbench.base.errors import PluginError, RunError
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.schema import Cell
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
-from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
-from vadbench.metrics.measurement import carriers, resampled
+from vadbench.metrics.carriers import TOO_FEW, Carriers, carriers
+from vadbench.metrics.comparison import Samples, rank_column, seed_mean_interval
+from vadbench.metrics.definitions import definition
+from vadbench.metrics.measurement import resampled
 from vadbench.records.published import PublishedNumber
 from vadbench.records.record import SCORES
 from vadbench.records.scores import load_split
@@ -29,7 +31,7 @@ RESAMPLES_A_ROW = 80
 rows compared: with fewer resamples, every row of a long table would be tied with the best."""
 OTHER_TRUTH = "test videos or their ground truth"
 UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are missing"
-NOT_RANKED = f"{TOO_FEW} methods apart: fewer than {FEWEST} test videos with positives"
+NOT_RANKED = f"{TOO_FEW} methods apart"
 DIGITS = 6
 """Decimals of a fraction in a table: more than are printed, fewer than those that differ between machines."""
 
@@ -38,12 +40,12 @@ DIGITS = 6
 class Resampled:
     """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth.
 
-    ``carriers`` is the number of videos with positives, by metric.
+    ``carriers`` are the videos that carry what a metric counts, by metric.
     """
 
     videos: tuple[object, ...]
     values: Mapping[str, NDArray[np.float64]]
-    carriers: Mapping[str, int]
+    carriers: Mapping[str, Carriers]
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,18 @@ class Resamples:
             return None
         return np.stack([f.values[metric] for f in known])
 
-    def too_few(self, runs: Sequence[Evaluation], metric: str) -> bool:
-        """Return whether one experiment has too few test videos for a verdict by this metric.
+    def carriers(self, runs: Sequence[Evaluation], metric: str) -> Carriers:
+        """Return the test videos of one experiment that carry what a metric counts.
 
-        If no scores can be read, the number of abnormal videos in the record is used.
+        If no scores can be read, they are the abnormal or the normal videos of the record.
         """
         known = [self.of[run.folder].carriers[metric] for run in runs if run.folder in self.of]
-        return (known[0] if known else runs[0].kind.abnormal) < FEWEST
+        if known:
+            return known[0]
+        abnormal, normal = runs[0].kind.abnormal, runs[0].kind.videos - runs[0].kind.abnormal
+        of_kind = [Carriers(abnormal), Carriers(normal, "normal")]
+        counted = [c for c in of_kind if c.kind in definition(metric).carriers] or of_kind[:1]
+        return min(counted, key=lambda c: c.count)
 
     def same_videos(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
         """Return for each row whether it has the test videos and ground truth of most rows.
@@ -138,7 +145,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
             if len(videos) not in draws:
                 draws[len(videos)] = draw_videos(len(videos), count)
             values = resampled(split, sorted(metrics), draws[len(videos)])
-            counts = {metric: carriers(split, metric) for metric in metrics}
+            counts = {metric: carriers(split.rows, metric) for metric in metrics}
             found.of[evaluation.folder] = Resampled(videos, values, counts)
         except RunError as error:
             found.notes.append(str(error))
@@ -154,7 +161,7 @@ def column(
     """Return a column's figures with their ranks.
 
     Only figures of the most frequent group are ranked; the others are marked. Oracles are never ranked. If too few test
-    videos have positives for a verdict, no figure is ranked and a note says so.
+    videos carry what the metric counts, no figure is ranked and a note says so.
 
     Args:
         places: places with runs, by row.
@@ -179,7 +186,7 @@ def column(
             found[row] = _noted(found[row], f"not ranked with the others: differs in {differing}")
     if len(ranked) < 2:
         return found  # a single figure has no rank
-    if any(resamples.too_few(places[row].runs, metric) for row in ranked):
+    if any(resamples.carriers(places[row].runs, metric).too_few for row in ranked):
         for row in ranked:
             found[row] = _noted(found[row], NOT_RANKED)
         return found
@@ -221,10 +228,13 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         why = "; ".join(sorted(reasons)) or "not measured in these runs"
         return ReproducedFigure(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
-    samples = _first(resamples.together(runs, metric), RESAMPLES)
+    samples, carried = _first(resamples.together(runs, metric), RESAMPLES), resamples.carriers(runs, metric)
     if len(runs) > 1 and samples is not None:
-        low, high = seed_mean_interval(samples)
-    if low is None:
+        low, high = seed_mean_interval(samples, carried)
+    if carried.too_few:
+        low, high = None, None  # older runs recorded an interval all the same
+        notes = (*notes, f"no interval: {carried.reason}")
+    elif low is None:
         notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
     return ReproducedFigure(
         mean=round(fmean(defined), DIGITS),
