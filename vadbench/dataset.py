@@ -115,6 +115,10 @@ class Dataset(ABC):
     """Names of folders whose .npy files are ground truth under the videos' names, not features."""
     extraction_stride: ClassVar[int] = 16
     """Frames between two rows when ``run`` extracts features for this data set itself."""
+    frame_rate: ClassVar[float | None] = None
+    """Frames a second of its videos, where all have the same and its source says so; for videos whose files are absent
+    or state none, such as folders of images. ``None`` leaves false alarms per hour and delays in seconds of these
+    undefined."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -45,6 +45,7 @@ class UcsdPed2(Dataset):
     licence = "none stated; for research"
     citation = "Mahadevan, Li, Bhalodia, Vasconcelos: Anomaly Detection in Crowded Scenes, CVPR 2010"
     extraction_stride = 1
+    frame_rate = 10.0
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

@@ -20,10 +20,10 @@ def test_the_numbers_of_a_data_set_and_metric_are_listed_and_marked(published):
     said = published("--dataset", "ucfcrime", "--metric", "AUC", "--source", "vadclip2024")
     header, _, *lines = said.out.splitlines()
     assert cells(header) == [
-        *("method", "variant", "backbone", "supervision", "value", "table", "reported in", "verified"),
+        *("method", "variant", "backbone", "supervision", "value", "selection", "table", "reported in", "verified"),
     ]
     rows = [cells(line) for line in lines]
-    assert ["VadCLIP", "CLIP ViT-B/16", "weak", "88.02", "Table 2", "vadclip2024", "read"] in rows
+    assert ["VadCLIP", "CLIP ViT-B/16", "weak", "88.02", "best-on-test", "Table 2", "vadclip2024", "read"] in rows
     refit = ["DeepMIL (Sultani)", "refit", "CLIP ViT-B/16", "weak", "84.14", "Table 2", "vadclip2024", "read *"]
     assert refit in rows
     assert len(rows) == 12
@@ -35,6 +35,15 @@ def test_data_set_and_metric_have_columns_where_they_differ(published):
     assert "metric" in cells(lines[0]) and "data set" not in cells(lines[0])
     lines = published("--method", "VadCLIP").out.splitlines()
     assert {"metric", "data set"} <= set(cells(lines[0]))
+
+
+def test_rules_behind_a_number_have_columns_where_they_are_known(published):
+    header, _, *lines = published("--source", "pel4vad2024", "--dataset", "xdviolence").out.splitlines()
+    assert {"AP rule", "post"} <= set(cells(header)) and not {"selection", "tested"} & set(cells(header))
+    assert [cells(line)[4:8] for line in lines if "  AP  " in line] == [["AP", "85.59", "trapezoid", "other"]]
+    assert published("--source", "pel4vad2024", "--metric", "AP/trapezoid").out.count("trapezoid") == 3
+    header = published("--source", "anomalyclip2024", "--table", "3").out.splitlines()[0]
+    assert {"AP rule", "selection", "tested"} <= set(cells(header))
 
 
 def test_where_all_are_first_hand_nothing_is_marked(published):
@@ -59,6 +68,10 @@ def test_json_has_every_field_and_the_fraction(published):
             "table": "Table 1",
             "reported_in": "vadclip2024",
             "verified": "read",
+            "ap_rule": "step",
+            "post": "",
+            "test_protocol": "official",
+            "selection": "best-on-test",
             "value": 0.8451,
             "unit": "fraction",
             "first_hand": True,

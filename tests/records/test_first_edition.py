@@ -62,9 +62,8 @@ def test_every_figure_is_found_under_todays_key(folder):
 
 def test_its_scores_measure_as_they_did(folder):
     record, found = read_record(folder), measure(load_split(folder))
-    assert found.keys() == record.metrics.keys()
-    for key, value in found.items():
-        known = record.metrics[key]
+    for key, known in record.metrics.items():
+        value = found[key]
         assert (value.value, value.low, value.high) == pytest.approx((known.value, known.low, known.high), abs=1e-12)
 
 
@@ -100,10 +99,56 @@ def test_it_is_compared_drawn_and_reported(vadbench, tmp_path):
     assert [name for name, auc, ap in data["runs"][0]["perClass"] if auc and ap] == CLASSES
 
 
-def test_measured_again_it_is_left_as_it_is(vadbench, folder):
-    before = (folder / "result.json").read_bytes()
+def test_measured_again_it_keeps_its_figures_and_gets_those_of_today(vadbench, folder):
+    before = read_record(folder).metrics
     text, err = vadbench("rescore", KEY)
-    assert ": unchanged, " in text and err == "" and (folder / "result.json").read_bytes() == before
+    record = read_record(folder)
+    assert err == "" and "event-F1@0.3" in record.metrics and len(record.metrics) > len(before)
+    assert {key: value for key, value in record.metrics.items() if key in before} == before
+    once = (folder / "result.json").read_bytes()
+    text, err = vadbench("rescore", KEY)
+    assert ": unchanged, " in text and err == "" and (folder / "result.json").read_bytes() == once
+
+
+def test_its_events_are_counted_from_the_threshold_of_its_training_on(vadbench, folder):
+    threshold = json.loads((folder / "checkpoint.json").read_text())["threshold"]
+    split = load_split(folder)
+    assert split.threshold == threshold == pytest.approx(0.42015, abs=1e-5)
+    assert read_record(folder).threshold is None
+    with_it = measure(split)["hit"]
+    vadbench("rescore", KEY)
+    assert read_record(folder).threshold == threshold
+    (folder / "checkpoint.json").unlink()  # the record has it now
+    assert load_split(folder).threshold == threshold and measure(load_split(folder))["hit"] == with_it
+    assert not any("chosen on the normal test videos" in note for note in read_record(folder).notes)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "[" * 100_000, '{"threshold": "high"}', '{"threshold": 1e999}'])
+def test_without_a_legible_checkpoint_its_threshold_is_chosen_on_the_test_split_and_it_says_so(
+    vadbench, folder, content
+):
+    (folder / "checkpoint.json").unlink()
+    if content is not None:
+        (folder / "checkpoint.json").write_text(content)
+    assert load_split(folder).threshold is None
+    vadbench("rescore", KEY)
+    record = read_record(folder)
+    assert record.threshold is None and record.metrics["hit"].value is not None
+    assert [note for note in record.notes if "chosen on the normal test videos" in note] != []
+    assert "unchanged" in vadbench("rescore", KEY)[0]
+    assert read_record(folder).notes == record.notes
+
+
+def test_the_threshold_of_another_data_set_is_not_taken_from_its_checkpoint(folder):
+    content = written(folder)
+    (folder / "result.json").write_text(json.dumps(content | {"trained_on": "elsewhere"}))
+    assert load_split(folder).threshold is None
+
+
+def test_its_frame_rates_are_unknown(folder):
+    assert {s.rate for s in load_split(folder).given} == {None}
+    reason = measure(load_split(folder))["false-alarms-per-hour"].reason
+    assert reason.startswith("the frame rate of") and "normal videos is unknown" in reason
 
 
 def test_where_measuring_changes_it_the_record_is_written_as_todays(vadbench, folder):
@@ -123,9 +168,12 @@ def test_handed_in_it_is_checked_like_any_other(capsys, out, folder):
         status_of("results", "check", out)
         return capsys.readouterr().out
 
+    # Its record lacks the figures of today.
+    assert "the scores give hit, the record do not" in check()
+    status_of("rescore", KEY, "--out", out)
     assert "nothing to fix" in check()
     content = written(folder)
-    content["metrics"]["AP/Fire"]["value"] = 0.5
+    content["metrics"]["AP[Fire]"]["value"] = 0.5
     (folder / "result.json").write_text(json.dumps(content))
     assert "AP[Fire] has value 0.5, its scores give" in check()
 
@@ -174,7 +222,9 @@ def test_a_branch_that_was_called_by_what_keys_cannot_carry_is_read(folder, vadb
     np.savez(folder / "scores.npz", **arrays)
     assert "AUC(text-image-0-5)" in read_record(folder).metrics
     assert list(load_split(folder).scores[0].branches) == ["coarse", "text-image-0-5"]
-    assert "unchanged" in vadbench("rescore", folder)[0]
+    before = read_record(folder).metrics
+    vadbench("rescore", folder)
+    assert {key: value for key, value in read_record(folder).metrics.items() if key in before} == before
 
 
 def test_metrics_that_runs_do_not_have_or_that_are_not_compared_are_named(vadbench, folder):

@@ -1,12 +1,14 @@
 """The published numbers: none lost, none altered, and none judged by that cannot bear it."""
 
 import csv
+import dataclasses
 import io
 import math
 import subprocess
 import sys
 from collections import Counter
 from importlib.resources import files
+from typing import get_args
 
 import pytest
 
@@ -15,7 +17,8 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.benchmarks.schema import ColumnSpec, PublishedSpec
 from vadbench.metrics.definitions import definition
 from vadbench.plugins.registry import Registry
-from vadbench.records.published import published_numbers, search
+from vadbench.records import published
+from vadbench.records.published import PublishedNumber, TestProtocol, published_numbers, search
 from vadbench.tables.paper import published_for
 
 COUNTS = {
@@ -134,8 +137,9 @@ def test_the_file_has_our_columns():
     assert next(csv.reader(io.StringIO(text))) == [
         *("key", "year", "method", "variant", "backbone", "supervision", "dataset", "protocol_note"),
         *("metric", "value", "table", "reported_in", "verified"),
+        *("ap_rule", "post", "test_protocol", "selection"),
     ]
-    assert all(len(row) == 13 for row in csv.reader(io.StringIO(text)))
+    assert all(len(row) == 17 for row in csv.reader(io.StringIO(text)))
 
 
 UCF, XD, SHT = "ucfcrime", "xdviolence", "shanghaitech"
@@ -263,6 +267,113 @@ def test_lists_notes_and_issues_are_second_hand():
         *("papernotes_dsanet", "papernotes_lasvad", "papernotes_vadtree", "notes_lecvad"),
         *("vadclip_issue34", "plovad_issue2"),
     }
+
+
+# The two average precisions, and the rules behind a number.
+
+TRAPEZOID = {
+    *("rtfm2021", "cliptsa2023", "urdmu2023", "mgfn2023", "bnwvad2024", "pel4vad2024", "plovad2025", "lavad2024"),
+    *("vera2025", "vadtree2025", "msad2024"),
+}
+STEP = {
+    *("vadclip2024", "dsanet2026", "avadclip2025", "corevad", "headhunt2026", "lavida2026", "anomalyclip2024"),
+    "lagovad2026",
+}
+"""Methods whose own code is known to publish the area by the trapezoid rule, or the step sum, as AP. Those without a
+number of their own paper are listed as well: one that is added must say its rule."""
+
+
+def test_every_ap_of_a_methods_own_paper_has_the_rule_of_its_code_and_all_others_are_unknown():
+    numbers = [n for n in published_numbers() if n.metric in ("AP", "AP_base", "AP_novel")]
+    assert len(numbers) == 209
+    for n in numbers:
+        own = n.key if n.reported_in == n.key else ""
+        assert n.ap_rule == ("trapezoid" if own in TRAPEZOID else "step" if own in STEP else "unknown"), n
+    assert Counter((n.key, n.ap_rule) for n in numbers if n.ap_rule != "unknown") == {
+        ("vadclip2024", "step"): 18,
+        ("anomalyclip2024", "step"): 5,
+        ("avadclip2025", "step"): 2,
+        ("pel4vad2024", "trapezoid"): 3,
+        ("lavad2024", "trapezoid"): 1,
+    }
+
+
+def test_only_an_ap_of_the_anomaly_score_has_a_rule():
+    metrics = {n.metric for n in published_numbers() if n.ap_rule}
+    assert metrics == {"AP", "AP_base", "AP_novel"}
+    assert not any(n.ap_rule for n in published_numbers() if n.metric.startswith(("mAP", "AP[", "AUC")))
+
+
+def test_a_number_names_the_key_that_measures_the_same_thing(one):
+    lavad = one("lavad2024", "Table 2", "lavad2024", "AP", XD)
+    vadclip = one("vadclip2024", "Table 1", "vadclip2024", "AP", XD)
+    quoted = one("vadclip2024", "Table 1", "cliptsa2023", "AP", XD)
+    assert [n.measured for n in (lavad, vadclip, quoted)] == ["AP/trapezoid", "AP", "AP"]
+    assert {n.metric for n in published_numbers() if n.measured != n.metric} == {"AP"}
+
+
+@pytest.mark.parametrize(
+    ("place", "more", "rules"),
+    [
+        # Maxima over the test set, by the code of the method.
+        (("vadclip2024", "Table 2", "vadclip2024", "AUC", UCF), {}, ("best-on-test", "", "official")),
+        (("tpwng2024", "Table 1", "urdmu2023", "AP", XD), {}, ("best-on-test", "", "official")),
+        # The paper says so of methods that it trained itself.
+        (("anomalyclip2024", "Table 3", "s3r2022", "mAP", XD), {}, ("best-on-test", "", "single-anomaly")),
+        # Refitted by another paper, in ways it does not state.
+        (("vadclip2024", "Table 1", "rtfm2021", "AP", XD), {}, ("unknown", "", "official")),
+        (("anomalyclip2024", "Table 3", "anomalyclip2024", "AP", XD), {}, ("last", "", "single-anomaly")),
+        # Beside numbers on fewer videos, one that was taken from a paper on all of them.
+        (
+            ("anomalyclip2024", "Table 3", "hlnet2020", "AP", XD),
+            {"backbone": "I3D-RGB"},
+            ("unknown", "", "official"),
+        ),
+        (("anomalyclip2024", "Table 1", "mnad2020", "AUC", SHT), {}, ("unknown", "", "one-class")),
+        (("anomalyclip2024", "Table 1", "anomalyclip2024", "AUC", SHT), {}, ("last", "", "weakly-supervised")),
+        (
+            ("clipavad2024", "Table 5", "clipavad2024", "AUC", SHT),
+            {"variant": "Ours-Frame"},
+            ("unknown", "", "unknown"),
+        ),
+        (("vadclip2024", "Table 4", "vadclip2024", "mAP@0.1", UCF), {}, ("unknown", "", "abnormal-videos")),
+        (("anomize2025", "Table 1", "anomize2025", "AP_novel", XD), {}, ("unknown", "", "open-vocabulary")),
+        (("pel4vad2024", "README results", "pel4vad2024", "AP", XD), {}, ("unknown", "other", "official")),
+        (("anomalyclip2024", "Table 3", "rtfm2021", "AP", XD), {}, ("best-on-test", "", "official")),
+        (("vera2025", "Table 2", "vera2025", "AUC", UCF), {}, ("unknown", "other", "official")),
+    ],
+)  # fmt: skip
+def test_rules_by_hand(one, place, more, rules):
+    number = one(*place, **more)
+    assert (number.selection, number.post, number.test_protocol) == rules
+
+
+def test_rules_are_of_the_words_that_are_documented():
+    numbers = published_numbers()
+    assert {n.selection for n in numbers} == {"last", "best-on-test", "unknown"}
+    assert {n.test_protocol for n in numbers} == set(get_args(TestProtocol))
+    assert {n.post for n in numbers} == {"", "other"}
+
+
+def test_one_number_has_one_selection_wherever_it_is_quoted():
+    """VadCLIP's and AnomalyCLIP's headline numbers, in every table that prints them."""
+    for key, metric, dataset, printed, selection in (
+        ("vadclip2024", "AUC", UCF, "88.02", "best-on-test"),
+        ("vadclip2024", "AP", XD, "84.51", "best-on-test"),
+        ("anomalyclip2024", "AP", XD, "78.51", "last"),
+    ):
+        found = [n for n in published_numbers() if (n.key, n.metric, n.dataset) == (key, metric, dataset)]
+        same = [n.selection for n in found if n.printed == printed]
+        assert len(same) > 2 and set(same) == {selection}
+
+
+def test_a_file_without_these_columns_is_read_and_its_rules_are_unknown():
+    fields = [f.name for f in dataclasses.fields(PublishedNumber)]
+    old = dict.fromkeys(fields[: fields.index("ap_rule")], "x")
+    old["value"] = old.pop("printed")
+    for metric, rule in (("AP", "unknown"), ("AUC", ""), ("AP[Abuse]", ""), ("mAP", "")):
+        number = published._number(old | {"metric": metric})
+        assert (number.ap_rule, number.post, number.test_protocol, number.selection) == (rule, "", "unknown", "unknown")
 
 
 # The place in a table.

@@ -1,10 +1,13 @@
 """The leaderboard's page in a real browser: groups apart, published figures apart from ours, sorting, filters."""
 
+import json
 import re
+from collections import Counter
 
 import pytest
 
 from vadbench.records.published import published_numbers
+from vadbench.report.board import leaderboard_page
 
 HOSTILE = "</script><img src=x onerror='window.hacked=1'>אב\u202e"
 
@@ -70,6 +73,45 @@ def test_published_figures_stand_apart_and_say_how_they_are_known(opened):
     assert any(f"{first.reported_in}, {first.table} {first.printed}" in row for row in rows)
     assert any(f"{quoted.reported_in}, {quoted.table} {quoted.printed}*" in row for row in rows)
     assert not any(f"{first.reported_in}, {first.table} {first.printed}*" in row for row in rows)
+
+
+def published_part(dataset):
+    """Headings and rows of the published figures of a data set, as the page has them: text by heading."""
+    page = leaderboard_page([], [n for n in published_numbers() if n.dataset == dataset])
+    (section,) = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["sections"]
+    titles = [column["title"] for column in section["columns"]]
+    return section, [dict(zip(titles, row["cells"], strict=True)) for row in section["rows"]]
+
+
+def test_the_two_average_precisions_and_an_unknown_one_never_share_a_column():
+    section, rows = published_part("xdviolence")
+    columns = {column["title"]: column for column in section["columns"]}
+    headings = [title for title in columns if title.startswith("AP")]
+    assert headings == ["AP (step)", "AP (trapezoid)", "AP (rule unknown)"]
+    assert (
+        "trapezoid" in columns["AP (trapezoid)"]["explanation"] and "not known" in columns[headings[2]]["explanation"]
+    )
+    assert len({columns[title]["explanation"] for title in headings}) == 3
+    shown = Counter((row["reported in"]["text"], title, row[title]["text"]) for row in rows for title in headings)
+    for found in (
+        ("vadclip2024, Table 1", "AP (step)", "84.51"),
+        ("lavad2024, Table 2", "AP (trapezoid)", "62.01"),
+        ("lavad2024, Table 2", "AP (rule unknown)", "17.83"),
+        ("pel4vad2024, README results", "AP (trapezoid)", "85.59"),
+    ):
+        assert shown[found] == 1
+    numbers = Counter(n.ap_rule for n in published_numbers() if (n.dataset, n.metric) == ("xdviolence", "AP"))
+    filled = Counter(title for (_, title, text), count in shown.items() for _ in range(count) if text)
+    assert [filled[title] for title in headings] == [numbers[rule] for rule in ("step", "trapezoid", "unknown")]
+
+
+def test_published_figures_of_selected_weights_or_processed_scores_say_so():
+    _, rows = published_part("xdviolence")
+    said = {(row["reported in"]["text"], cell["text"]): cell.get("explanation", "") for row in rows
+            for title, cell in row.items() if title.startswith("AP")}  # fmt: skip
+    assert said["vadclip2024, Table 1", "84.51"] == "weights selected on the test set (best-on-test)"
+    assert said["pel4vad2024, README results", "85.59"] == "scores post-processed (other)"
+    assert said["anomalyclip2024, Table 3", "78.51"] == said["tpwng2024, Table 1", "83.68"] == ""
 
 
 def test_filters_narrow_down_to_data_set_protocol_and_backbone(opened):

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from vadbench.benchmarks.schema import Benchmark
+from vadbench.metrics.definitions import definition
 from vadbench.metrics.measurement import resampled
 from vadbench.tables.evaluations import collect
 from vadbench.tables.paper import paper_tables
@@ -325,3 +326,214 @@ def test_supervision_is_that_of_the_runs_or_of_the_paper(make_run, draw):
     make_run(**ARGUMENTS, quality=1, supervision="one-class", company="split")
     found = next(row for row in draw("anomalyclip", "7").rows if row.label == FINAL)
     assert (found.supervision, found.depends) == ("one-class", "on the whole split")
+
+
+# Like with like: the two average precisions, the selection of weights, post-processing.
+
+STEP, TRAPEZOID = {"value": 0.5, "low": 0.4, "high": 0.6}, {"value": 0.62, "low": 0.61, "high": 0.63}
+BY_BOTH = {"AP": STEP, "AP/trapezoid": TRAPEZOID}
+UNKNOWN_RULE = "published number: an AP by an unknown rule, the step sum or the trapezoid rule; no verdict"
+
+
+def paper_table(source, number, *rows, metric="AP", **column):
+    """A table of a paper with one column on XD-Violence; a row is its key, and the method that runs it."""
+    return Benchmark.model_validate(
+        {
+            "title": "of a paper",
+            "source": source,
+            "seeds": [0],
+            "clip": "ViT-B-16-quickgelu",
+            "clip_weights": "openai",
+            "tables": [
+                {
+                    "id": number,
+                    "title": "t",
+                    "columns": [{"dataset": "xdviolence", "metric": metric} | column],
+                    "rows": [{"label": m, "published": {"key": key}, "method": m} for key, m in rows],
+                }
+            ],
+        }
+    )
+
+
+ON_TEST = {"selection": "best-on-test"}
+
+
+def asking(benchmark, rules):
+    """The benchmark with its table's runs under changed rules."""
+    (table,) = benchmark.tables
+    changed = table.model_copy(update={"set": {f"protocol.{field}": value for field, value in rules.items()}})
+    return benchmark.model_copy(update={"tables": [changed]})
+
+
+@pytest.mark.parametrize("metric", ["AP", "AP/trapezoid"])
+def test_a_paper_that_means_the_trapezoid_by_ap_is_compared_with_ours_by_the_trapezoid(make_run, draw, metric):
+    """LAVAD publishes 62.01, within the interval of our AP/trapezoid and above that of our AP."""
+    make_run("lavad", dataset="xdviolence", figures=BY_BOTH)
+    table = draw(paper_table("lavad2024", "2", ("lavad2024", "lavad"), metric=metric), "2")
+    (column,), cell = table.columns, table.rows[0].cells[0]
+    assert (column.title, column.metric) == ("AP (trapezoid)", "AP/trapezoid")
+    assert (cell.published.printed, cell.reproduced.mean) == ("62.01", 0.62)
+    assert (cell.verdict, cell.gap) == ("within the interval", pytest.approx(-0.0001))
+    assert not cell.published.notes and not table.notes
+
+
+def test_a_paper_that_means_the_step_sum_is_compared_with_ours_by_the_step_sum(make_run, draw):
+    """AVadCLIP publishes 85.53 and 86.04, AnomalyCLIP 78.51."""
+    figures = {"AP": {"value": 0.78, "low": 0.77, "high": 0.79}, "AP/trapezoid": TRAPEZOID}
+    make_run("anomalyclip", dataset="xdviolence", figures=figures)
+    table = draw(paper_table("anomalyclip2024", "3", ("anomalyclip2024", "anomalyclip")), "3")
+    (column,), cell = table.columns, table.rows[0].cells[0]
+    assert (column.title, column.metric, cell.reproduced.mean) == ("AP (step)", "AP", 0.78)
+    assert (cell.verdict, cell.gap) == ("within the interval", pytest.approx(-0.0051))
+
+
+def test_all_our_figures_of_a_column_are_one_metric_and_numbers_of_unknown_rule_are_marked(make_run, draw):
+    for method in ("lavad", "zero-shot", "other"):
+        make_run(method, dataset="xdviolence", figures=BY_BOTH)
+    rows = (("lavad2024", "lavad"), ("clip2021", "zero-shot"), ("llava-1.5", "other"))
+    table = draw(paper_table("lavad2024", "2", *rows), "2")
+    own, quoted, _ = (row.cells[0] for row in table.rows)
+    assert {row.cells[0].reproduced.mean for row in table.rows} == {0.62}
+    assert own.verdict and not own.published.notes
+    assert quoted.verdict == "" and quoted.published.printed == "17.83" and UNKNOWN_RULE in quoted.published.notes
+
+
+def test_an_ap_of_unknown_rule_is_shown_and_never_judged_even_if_the_paper_measured_it(make_run, draw):
+    """TPWNG's own AP; its code is not known."""
+    make_run("tpwng", dataset="xdviolence", figures={"AP": {"value": 0.83, "low": 0.8, "high": 0.86}})
+    table = draw(paper_table("tpwng2024", "1", ("tpwng2024", "tpwng")), "1")
+    cell = table.rows[0].cells[0]
+    assert (cell.published.printed, cell.verdict) == ("83.68", "") and UNKNOWN_RULE in table.notes
+    assert (table.columns[0].title, table.columns[0].metric) == ("AP (step)", "AP")
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "other", "ours", "words"),
+    [
+        ("lavad2024", "2", "step", 0.62, "AP by the step sum, ours by the trapezoid rule"),
+        ("anomalyclip2024", "3", "trapezoid", 0.5, "AP by the trapezoid rule, ours by the step sum"),
+    ],
+)
+def test_a_number_of_the_other_rule_has_neither_gap_nor_verdict(
+    make_run, draw, monkeypatch, source, table, other, ours, words
+):
+    """The paper's own numbers decide which AP is ours; one that it took from elsewhere is shown and marked."""
+    import dataclasses
+
+    from vadbench.tables import paper
+
+    def with_rules(source, table, published, column):
+        number = original(source, table, published, column)
+        return dataclasses.replace(number, ap_rule=other) if published.key == "clip2021" else number
+
+    original = paper.published_for
+    monkeypatch.setattr(paper, "published_for", with_rules)
+    for method in ("own", "zero-shot"):
+        make_run(method, dataset="xdviolence", figures=BY_BOTH)
+    drawn = draw(paper_table(source, table, (source, "own"), ("clip2021", "zero-shot")), table)
+    cell = drawn.rows[1].cells[0]
+    assert (cell.gap, cell.verdict, cell.reproduced.mean) == (None, "", ours)
+    assert f"published number: {words}; no verdict" in cell.published.notes
+    assert drawn.rows[0].cells[0].gap is not None and drawn.rows[0].cells[0].reproduced.mean == ours
+
+
+def test_a_run_that_is_older_than_the_metric_says_how_to_add_it(make_run, draw):
+    make_run("lavad", dataset="xdviolence", figures={"AP": STEP})
+    table = draw(paper_table("lavad2024", "2", ("lavad2024", "lavad")), "2")
+    cell = table.rows[0].cells[0]
+    assert cell.reproduced.mean is None and (cell.gap, cell.verdict) == (None, "")
+    assert "undefined: not measured in these runs; vadbench rescore adds it" in (*table.notes, *cell.reproduced.notes)
+
+
+def test_a_column_without_a_paper_is_called_by_its_metric(make_run, draw):
+    make_run("a", figures=BY_BOTH)
+    columns = [{"dataset": "d", "metric": metric} for metric in ("AP", "AP/trapezoid")]
+    table = draw(own_benchmark([{"label": "a", "method": "a"}], columns, seeds=[0]), "1")
+    assert [column.metric for column in table.columns] == ["AP", "AP/trapezoid"]
+    assert [cell.reproduced.mean for cell in table.rows[0].cells] == [0.5, 0.62]
+    assert [column.title for column in table.columns] == [definition(m).title for m in ("AP", "AP/trapezoid")]
+
+
+def test_titles_of_the_file_keep_their_words_and_get_the_rule_once(draw):
+    for title, heading in (("AP trained here", "AP trained here (step)"), ("AP (step)", "AP (step)")):
+        table = draw(paper_table("anomalyclip2024", "3", ("anomalyclip2024", "m"), title=title), "3")
+        assert table.columns[0].title == heading
+
+
+def test_weights_selected_on_the_test_set_are_compared_with_weights_selected_alike(make_run, draw):
+    """VadCLIP's 84.51 is the best of its looks at the test set."""
+    figures = {"AP": {"value": 0.84, "low": 0.83, "high": 0.85}}
+    benchmark = paper_table("vadclip2024", "1", ("vadclip2024", "vadclip"))
+    assert "published number: weights selected on the test set (best-on-test)" in draw(benchmark, "1").notes
+    make_run("vadclip", dataset="xdviolence", figures=figures)
+    table = draw(benchmark, "1")
+    cell = table.rows[0].cells[0]
+    assert (cell.verdict, cell.gap, cell.reproduced.mean) == ("", None, 0.84)
+    assert "published number: selection best-on-test, ours last; no verdict" in table.notes
+
+    make_run("vadclip", dataset="xdviolence", figures=figures, rules=ON_TEST)
+    table = draw(asking(benchmark, ON_TEST), "1")
+    cell = table.rows[0].cells[0]
+    assert (cell.verdict, cell.gap) == ("within the interval", pytest.approx(-0.0051))
+    assert not any(note.startswith("published number") for note in (*table.notes, *cell.published.notes))
+
+
+def test_last_weights_are_not_compared_with_weights_selected_on_the_test_set(make_run, draw):
+    benchmark = paper_table("anomalyclip2024", "3", ("anomalyclip2024", "anomalyclip"))
+    figures = {"AP": {"value": 0.78, "low": 0.7, "high": 0.8}}
+    make_run("anomalyclip", dataset="xdviolence", figures=figures, rules=ON_TEST)
+    table = draw(asking(benchmark, ON_TEST), "3")
+    assert (table.rows[0].cells[0].verdict, table.rows[0].cells[0].gap) == ("", None)
+    assert "published number: selection last, ours best-on-test; no verdict" in table.notes
+
+
+@pytest.mark.parametrize(
+    ("published", "ours", "verdict"),
+    [
+        ("", "", "within the interval"),
+        ("gaussian(10)", "gaussian(10)", "within the interval"),
+        ("gaussian(10)", "", ""),
+        ("gaussian(10)", "gaussian(2)", ""),
+        ("other", "", ""),
+        ("other", "gaussian(10)", ""),
+    ],
+)
+def test_smoothed_scores_are_compared_with_scores_smoothed_alike(make_run, draw, monkeypatch, published, ours, verdict):
+    import dataclasses
+
+    from vadbench.tables import paper
+
+    original = paper.published_for
+    monkeypatch.setattr(paper, "published_for", lambda *a: dataclasses.replace(original(*a), post=published))
+    benchmark = paper_table("lavad2024", "2", ("lavad2024", "lavad"))
+    unrun = draw(benchmark, "2").notes
+    assert (f"published number: scores post-processed ({published})" in unrun) == (published != "")
+    # The method proposes its own steps, so that they are no change of the rules.
+    folder = make_run("lavad", dataset="xdviolence", figures=BY_BOTH, rules={"post": ours}, changed=[])
+    record = folder / "result.json"
+    record.write_text(record.read_text().replace('"protocol.post"', ""))
+    table = draw(benchmark, "2")
+    cell = table.rows[0].cells[0]
+    assert cell.verdict == verdict and (cell.gap is None) == (verdict == "")
+    said = f"published number: post-processing {published}, ours {ours or 'none'}; no verdict"
+    assert (said in table.notes) == (verdict == "")
+
+
+def test_headings_of_shipped_tables_say_which_ap_they_hold(draw):
+    assert [c.title for c in draw("anomalyclip", "3").columns] == ["AP (step)", "mAP"]
+    assert [c.title for c in draw("vadclip", "5").columns] == ["AP (step)", "average mAP"]
+    assert [c.title for c in draw("anomalyclip", "6").columns][:2] == ["Abuse", "Car accident"]
+    assert [c.title for c in draw("anomalyclip", "2").columns] == ["AUC", "mAUC"]
+
+
+@pytest.mark.parametrize("format", ["text", "md", "latex", "html", "csv", "json"])
+@pytest.mark.parametrize("source", ["lavad2024", "anomalyclip2024"])
+def test_every_format_prints_the_rule(make_run, draw, format, source):
+    from vadbench.tables.formats import render
+
+    make_run("m", dataset="xdviolence", figures=BY_BOTH)
+    number = "2" if source == "lavad2024" else "3"
+    text = render(draw(paper_table(source, number, (source, "m")), number), format)
+    assert ("AP (trapezoid)" in text) == (source == "lavad2024")
+    assert ("AP (step)" in text) == (source == "anomalyclip2024")

@@ -93,7 +93,11 @@ class RowSpec(_Entry):
 
 
 class ColumnSpec(_Entry):
-    """Column of a table: one metric on one data set under one protocol."""
+    """Column of a table: one metric on one data set under one protocol.
+
+    ``AP`` in a table of a paper is what the paper itself means by it: ``AP/trapezoid`` where its own numbers are by the
+    trapezoid rule. The heading prints the rule.
+    """
 
     dataset: Name
     metric: Metric

@@ -23,6 +23,9 @@ HEADLINE = "AUC"
 @click.command("leaderboard", short_help="Rank the finished runs that may be compared.")
 @click.option("-d", "--dataset", help="Only this data set.")
 @click.option("--metric", help="Rank by this metric, such as AP or AUC[Abuse].  [default: the data set's, AUC or AP]")
+@click.option(
+    "--columns", type=click.Choice(["cost"]), help="Columns to add: cost, what each method and its features take."
+)
 @format_option
 @options.out
 @output_option
@@ -31,6 +34,7 @@ HEADLINE = "AUC"
 def command(
     dataset: str | None,
     metric: str | None,
+    columns: str | None,
     format_: TableFormat,
     out: Path,
     output: Path | None,
@@ -47,6 +51,7 @@ def command(
     \b
       vadbench leaderboard
       vadbench leaderboard -d ucfcrime --metric AP
+      vadbench leaderboard --columns cost
       vadbench leaderboard --format md --output leaderboard.md
       vadbench leaderboard --format html --output leaderboard.html
 
@@ -69,7 +74,9 @@ def command(
         raise UnknownNameError("data set with finished runs", dataset, known)
     chosen = [e for e in evaluations if dataset in (None, e.record.dataset)]
     with progress_bar() as progress:
-        tables, lost = leaderboards(chosen, lambda name: _headline(registry, name), metric, progress)
+        tables, lost = leaderboards(
+            chosen, lambda name: _headline(registry, name), metric, progress, costs=columns == "cost"
+        )
     for problem in lost:
         note(f"note: {problem}")
     if format_ == "html" and not as_json:

@@ -28,13 +28,16 @@ def command(
     \b
       vadbench published --dataset ucfcrime --metric AUC
       vadbench published --method VadCLIP --dataset xdviolence
+      vadbench published --metric AP/trapezoid
       vadbench published --source anomalyclip2024 --table 10
       vadbench published --dataset ucfcrime --metric AUC --json
 
     Values are in percent, or in milliseconds if the metric says so. An asterisk marks numbers that are not from the
     paper that measured them: quoted or refitted by another paper, computed, recalled, or read in a list. Such numbers
-    are shown, but no reproduction is judged by them. JSON has fractions beside the printed text (the unit
-    says which are milliseconds), and notes on the protocol.
+    are shown, but no reproduction is judged by them. Two metrics are published as AP: by the step sum (AP of vadbench)
+    and by the trapezoid rule (AP/trapezoid); by an AP of unknown rule nothing is judged either. Post-processing, the
+    selection of weights and what was tested have columns where they are known and not all the same. JSON has fractions
+    beside the printed text (the unit says which are milliseconds), and notes on the protocol.
     """
     from vadbench.records.published import search
 
@@ -45,8 +48,10 @@ def command(
     if not numbers:
         note("each of these exists among the published numbers, but no number has them all")
         return
-    one_dataset, one_metric = len({n.dataset for n in numbers}) == 1, len({n.metric for n in numbers}) == 1
-    shown = {
+    one_dataset, one_metric, one_test = (
+        len({getattr(n, name) for n in numbers}) == 1 for name in ("dataset", "metric", "test_protocol")
+    )
+    shown: dict[str, list[str]] = {
         "method": [n.method for n in numbers],
         "variant": [n.variant for n in numbers],
         "backbone": [n.backbone for n in numbers],
@@ -54,6 +59,10 @@ def command(
         "data set": [] if one_dataset else [n.dataset for n in numbers],
         "metric": [] if one_metric else [n.metric for n in numbers],
         "value": [n.printed for n in numbers],
+        "AP rule": [n.ap_rule for n in numbers],
+        "post": [n.post for n in numbers],
+        "selection": ["" if n.selection == "unknown" else n.selection for n in numbers],
+        "tested": [] if one_test else [n.test_protocol for n in numbers],
         "table": [n.table for n in numbers],
         "reported in": [n.reported_in for n in numbers],
         "verified": [n.verified + ("" if n.first_hand else " *") for n in numbers],

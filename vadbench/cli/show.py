@@ -94,6 +94,7 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _show_run(name: str, out: Path, as_json: bool) -> None:
+    from vadbench.records.cost_figures import cost_words, known_costs
     from vadbench.records.folders import find_run, read_record
     from vadbench.records.record import REMARKS, costs_words, features_words
 
@@ -102,7 +103,7 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
     remarks = (folder / REMARKS).is_file()
     if as_json:
         files = {"folder": str(folder)} | ({"remarks": str(folder / REMARKS)} if remarks else {})
-        print_json({**files, **record.model_dump(mode="json")})
+        print_json({**files, **record.model_dump(mode="json"), "cost_figures": known_costs(record)})
         return
     click.echo(f"{record.method} on {record.dataset}{record.marks}, seed {record.seed}: {record.status}")
     # A record from another machine may lack its environment.
@@ -111,6 +112,8 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
     click.echo(f"commit: {commit}\nfeatures: {features_words(record)}")
     if record.costs:
         click.echo(printable(f"costs: {costs_words(record)}"))
+    for phrase in cost_words(record):
+        click.echo(printable(f"took: {phrase}"))
     if remarks:
         click.echo(f"remarks: {folder / REMARKS}")
     for text in record.notes:

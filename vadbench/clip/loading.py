@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from torch import Tensor
+from torch import Tensor, nn
 
 from vadbench.base.errors import ClipError, UnknownNameError, first_line
 from vadbench.clip.model import Clip
@@ -109,12 +109,21 @@ def is_cached(source: ClipSource) -> bool:
     return _cached(open_clip.get_pretrained_cfg(source.model, source.weights)) is not None
 
 
+def unweighted_image_tower(architecture: str) -> nn.Module:
+    """Return the image tower of an architecture on the device ``meta``: shapes without values, made in a moment.
+
+    Raises:
+        UnknownNameError: open_clip knows no model of that name.
+    """
+    config = _small_config(_small_asset()) if architecture == SMALL else _named_config(architecture)
+    with torch.device("meta"):
+        tower: nn.Module = _build(config, "").visual
+    return tower.eval().requires_grad_(False)
+
+
 def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, Any], StateDict | None, dict[str, Any]]:
-    try:
-        asset = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ClipError(f"this installation lacks the small CLIP ({error}); install vadbench again") from error
-    config = {key: asset[key] for key in ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu")}
+    asset = _small_asset()
+    config = _small_config(asset)
     images = images | {"mean": asset["image_mean"], "std": asset["image_std"]}
     if source.weights.startswith("random:"):
         return SMALL, config, None, images
@@ -128,6 +137,18 @@ def _small(source: ClipSource, images: dict[str, Any]) -> tuple[str, dict[str, A
     embedding = _untaught(asset["token_seed"], rows.shape[1])
     embedding[ids] = rows
     return SMALL, config, state | {"token_embedding.weight": embedding}, images
+
+
+def _small_asset() -> dict[str, Any]:
+    try:
+        asset: dict[str, Any] = json.loads((ASSETS / "small_clip.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ClipError(f"this installation lacks the small CLIP ({error}); install vadbench again") from error
+    return asset
+
+
+def _small_config(asset: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: asset[key] for key in ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu")}
 
 
 def _untaught(seed: int, width: int) -> Tensor:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from vadbench.base.errors import MediaError, PluginError, StorageError
-from vadbench.base.files import Remembered
+from vadbench.base.files import Remembered, file_stamp
+from vadbench.base.locations import cache_root
 from vadbench.data.media import ShownFrames, frame_rate, lazy_frames, list_images, shown_frames, source_id
+from vadbench.dataset import Video
 from vadbench.inputs import TimedFrame
 
 
@@ -47,6 +50,39 @@ class FrameCounts:
         with suppress(StorageError):  # a cache that cannot be written costs time and nothing else
             self._remembered.add(key, "", f"{found.frames} {found.rate or 0.0}")
         return found
+
+
+def stated_rates(videos: Iterable[Video]) -> dict[str, float]:
+    """Return the frame rates of the videos whose files are here and state one.
+
+    A container is opened once; what it states is remembered in the cache under the size, inode and times of its file.
+    """
+    remembered, rates = _remembered(cache_root() / "frame_rates.jsonl"), {}
+    for video in videos:
+        if video.path is not None and (rate := _stated_rate(video.path, remembered)) is not None:
+            rates[video.name] = rate
+    return rates
+
+
+def _stated_rate(path: Path, remembered: Remembered) -> float | None:
+    """Return the frames in a second of a file; ``None`` for a folder of images, or of a file that cannot be read."""
+    try:
+        if path.is_dir():
+            return None
+        key, stamp = (str(path.resolve()),), file_stamp(path.stat())
+        if (before := remembered.find(key, stamp)) is not None:
+            return float(before) or None
+        rate = frame_rate(path)
+    except (OSError, MediaError):
+        return None
+    with suppress(StorageError):  # as above
+        remembered.add(key, stamp, str(rate or 0.0))
+    return rate
+
+
+@lru_cache(maxsize=4)
+def _remembered(path: Path) -> Remembered:
+    return Remembered(path)
 
 
 class FrameDecoder:

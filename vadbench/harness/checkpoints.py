@@ -48,7 +48,7 @@ class CheckpointInfo(BaseModel):
     ``train`` and ``validation`` are the videos that it was trained and
     selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
     ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
-    which on a user's own videos count as anomalous, ``None`` where it was not measured: see
+    which on frames count as anomalous, ``None`` where it was not measured: see
     :func:`vadbench.harness.threshold.normal_threshold`.
     """
 

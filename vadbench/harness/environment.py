@@ -7,19 +7,25 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 import vadbench
-from vadbench.base.errors import DeviceError
+from vadbench.base.errors import DeviceError, RunError
+from vadbench.base.files import read_json, write_json
+from vadbench.method import Method
 from vadbench.plugins import provenance
+from vadbench.records.costs import Amount
 
 PACKAGES = ("vadbench", "torch", "torchvision", "open_clip_torch", "av", "numpy", "scikit-learn", "mlflow")
+SPENT = "spent.json"
+"""File in the folder of the stages of a training with what the parts of the run before took."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -65,27 +71,95 @@ def commit() -> str:
     return (provenance.commit(folder) if (folder / ".git").exists() else "") or "unknown"
 
 
-class Meter:
-    """Seconds and peak memory of each stage of a run."""
+class _Spent(BaseModel):
+    """What the stages of a run took until now, by stage: the content of :data:`SPENT`."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
-        self.peak_memory_mb: dict[str, float] = {}
+    model_config = ConfigDict(extra="forbid")
+    seconds: dict[str, Amount] = {}
+    cpu_seconds: dict[str, Amount] = {}
+    peak_memory_mb: dict[str, Amount] = {}
+    parts: dict[str, int] = {}
+
+
+class Meter:
+    """Seconds, processor seconds and peak memory of each stage of a run, whose training may have been interrupted.
+
+    ``seconds`` are those on the clock; with a GPU, the clock is read when the device has done all that it was given.
+    ``cpu_seconds`` are those of all threads of this process, and of processes that it started and that ended within the
+    stage. ``parts`` says in how many parts a stage was done.
+
+    ``parameters`` are those of the method, ``trainable`` those of them that are trained.
+
+    Args:
+        device: where the method computes.
+        folder: for what must be known after an interruption; what is there already counts as done before.
+    """
+
+    def __init__(self, device: torch.device, folder: Path) -> None:
+        self.device, self._file = device, folder / SPENT
+        before = _spent(self._file)
+        self.seconds, self.cpu_seconds = before.seconds, before.cpu_seconds
+        self.peak_memory_mb, self.parts = before.peak_memory_mb, before.parts
+        self.parameters = self.trainable = 0
+        self._running: Callable[[], None] | None = None
+
+    def count_parameters(self, method: Method) -> None:
+        """Count the parameters of a method as it was built: a training may freeze what it has trained."""
+        every = list(method.parameters())
+        self.parameters = sum(p.numel() for p in every)
+        learns = method.config.needs().learns
+        self.trainable = sum(p.numel() for p in every if p.requires_grad) if learns else 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage; the memory is the process's peak so far, or the GPU's peak within the stage."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        start = time.perf_counter()
+        before, cpu_before = self.seconds.get(name, 0.0), self.cpu_seconds.get(name, 0.0)
+        self.parts[name] = self.parts.get(name, 0) + 1
+        start, cpu_start = self._clock(), _cpu_clock()
+
+        def read() -> None:
+            self.seconds[name] = round(before + self._clock() - start, 3)
+            self.cpu_seconds[name] = round(cpu_before + _cpu_clock() - cpu_start, 3)
+            self._raise_peak(name, peak_memory_mb())
+            if self.device.type == "cuda":
+                self._raise_peak(f"{name} (GPU)", torch.cuda.max_memory_allocated(self.device) / 2**20)
+
+        self._running = read
         try:
             yield
         finally:
-            self.seconds[name] = round(time.perf_counter() - start, 3)
-            self.peak_memory_mb[name] = round(peak_memory_mb(), 1)
-            if self.device.type == "cuda":
-                self.peak_memory_mb[f"{name} (GPU)"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+            read()
+            self._running = None
+
+    def keep(self) -> None:
+        """Write down what was measured until now; called whenever an interruption would not undo it any more."""
+        if self._running is not None:
+            self._running()
+        names = ("seconds", "cpu_seconds", "peak_memory_mb", "parts")
+        write_json(self._file, {name: getattr(self, name) for name in names})
+
+    def _clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def _raise_peak(self, name: str, found: float) -> None:
+        self.peak_memory_mb[name] = max(round(found, 1), self.peak_memory_mb.get(name, 0.0))
+
+
+def _spent(path: Path) -> _Spent:
+    """Return what a run took before it was interrupted; nothing where that is not known, which stops no run."""
+    try:
+        return _Spent.model_validate(read_json(path)) if path.is_file() else _Spent()
+    except (RunError, ValidationError):
+        return _Spent()
+
+
+def _cpu_clock() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def peak_memory_mb() -> float:

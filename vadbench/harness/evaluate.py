@@ -11,17 +11,20 @@ import numpy as np
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.types import Progress, silent
+from vadbench.data.timed_frames import stated_rates
 from vadbench.dataset import ClassTable, Split, Video
 from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
 from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
+from vadbench.records.costs import CostRecord, costs_of, video_hours
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES, CostRecord, costs_of
+from vadbench.records.record import SCORES
 from vadbench.records.scores import save_split
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.scoring import score_videos
@@ -82,6 +85,7 @@ class SplitResults:
         frames, positives: of the split.
         notes: remarks on these scores for readers.
         costs: what the method counted.
+        hours: of video, where the frame rates are known.
     """
 
     metrics: dict[str, MetricValue]
@@ -90,14 +94,32 @@ class SplitResults:
     positives: int
     notes: list[str]
     costs: dict[str, CostRecord]
+    hours: float | None
 
 
 def evaluate_method(
-    experiment: Experiment, method: Method, place: Path, meter: environment.Meter, progress: Progress
+    experiment: Experiment,
+    method: Method,
+    place: Path,
+    meter: environment.Meter,
+    progress: Progress,
+    threshold: float | None = None,
 ) -> SplitResults:
-    """Score the test videos and measure the scores, which are saved in ``place`` with plots of them."""
+    """Score the test videos and measure the scores, which are saved in ``place`` with plots of them.
+
+    Args:
+        experiment: has the videos.
+        method: scores them.
+        place: folder of the evaluation.
+        meter: counts seconds and memory.
+        progress: told how far it is.
+        threshold: as in :class:`vadbench.scoring.split.ScoredSplit`.
+    """
     with meter.stage("scoring"):
         split = score_split(experiment, method, progress)
+    rates = stated_rates(experiment.provision.videos["test"])
+    rated = [replace(s, rate=rates.get(s.name, experiment.dataset.frame_rate)) for s in split.given]
+    split = replace(split, given=rated, threshold=threshold)
     with meter.stage("metrics"):
         metrics = measure(split)
         diagnostics = _diagnostics(split.rows)
@@ -112,8 +134,10 @@ def evaluate_method(
             *_cut_segments(split),
             *_cut_videos(experiment.method_name, method, split),
             *_other_classes(method.task.classes, experiment.dataset.classes),
+            *filter(None, [event_threshold(split).remark]),
         ],
         costs=costs_of(split.scores),
+        hours=video_hours(split.scores),
     )
 
 

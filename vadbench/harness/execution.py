@@ -14,11 +14,13 @@ from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress
 from vadbench.harness import environment
 from vadbench.harness.checkpoints import CheckpointInfo, read_info
+from vadbench.harness.computation import computed
 from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import Training
 from vadbench.harness.selection import selection_notes
 from vadbench.harness.training import trained_method
+from vadbench.method import Method
 from vadbench.records.folders import write_record
 from vadbench.records.keys import EDITION
 from vadbench.records.record import RunRecord, SplitRecord
@@ -47,8 +49,8 @@ def execute(
     Raises:
         VadbenchError: whatever went wrong, after it was recorded.
     """
-    made, needs = training.made, experiment.config.needs()
-    meter = environment.Meter(experiment.device)
+    made, needs, folder = training.made, experiment.config.needs(), training.folder.path
+    meter = environment.Meter(experiment.device, folder / STAGES)
     record = partial(
         RunRecord,
         method=experiment.method_name,
@@ -76,10 +78,13 @@ def execute(
     )
     try:
         method = trained_method(experiment, training, meter, progress, workers)
+        info = read_info(folder)
         if experiment.retargeted:
             method = method.retarget(experiment.dataset.classes)
+            meter.count_parameters(method)
+        threshold = _threshold(method, info, experiment.retargeted)
         with torch_draws(experiment.device, Purpose.SCORE, training.seed):
-            found = evaluate_method(experiment, method, place, meter, progress)
+            found = evaluate_method(experiment, method, place, meter, progress, threshold)
     except Exception as error:
         reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
         if not isinstance(error, StorageError):
@@ -89,8 +94,6 @@ def execute(
             write_record(place, record(status=status, error=reason, data=data, created=_now()))
         raise
     test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
-    folder = training.folder.path
-    info = read_info(folder)
     finished = record(
         status="finished",
         data={**training.splits, "test": test},
@@ -103,13 +106,26 @@ def execute(
             *found.notes,
         ],
         costs=found.costs,
+        threshold=threshold,
         seconds=meter.seconds,
         peak_memory_mb=meter.peak_memory_mb,
         created=_now(),
     )
+    finished = computed(experiment, training, meter, found.hours, finished)
     write_record(place, finished)
     shutil.rmtree(folder / STAGES, ignore_errors=True)
     return finished
+
+
+def _threshold(method: Method, info: CheckpointInfo, retargeted: bool) -> float | None:
+    """Return the score from which on frames count as anomalous, which no test label has a part in.
+
+    It is the method's own, else the one that was measured after the training. That one holds on another data set as
+    well, but not for other classes: they make other scores.
+    """
+    if method.threshold is not None:
+        return method.threshold
+    return None if retargeted else info.threshold
 
 
 def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:

@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vadbench.base.config import read_toml
-from vadbench.base.errors import ConfigError, DataError, FeatureError, MediaError, first_complaint
+from vadbench.base.errors import ConfigError, DataError, FeatureError, first_complaint
 from vadbench.base.hashing import digest
 from vadbench.base.spacing import RowSpacing, inferred_spacing, rows_of, spacing_fits
 from vadbench.base.types import Progress
-from vadbench.data.media import frame_rate
+from vadbench.data.timed_frames import stated_rates
 from vadbench.dataset import Dataset, Split, Video
 from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.layouts import open_stream
@@ -131,7 +131,7 @@ def lay_out(
     for name, opened in streams.items():
         counts = {v.name: count_rows(opened.source.folder, v.name, opened.looks[v.name].rows) for v in videos}
         spacing = opened.stated or opened.given.spacing
-        rates = {} if spacing is not None and spacing.unit == "frames" else _frame_rates(videos)
+        rates = {} if spacing is not None and spacing.unit == "frames" else stated_rates(videos)
         inferred = spacing is None
         if spacing is None:
             spacing = _inferred(counts, frames, rates)
@@ -202,19 +202,6 @@ def _statement(name: str, given: GivenStream, source: FeatureSource) -> tuple[Ro
             " leave it out"
         )
     return stated, encoder
-
-
-def _frame_rates(videos: Sequence[Video]) -> dict[str, float]:
-    """Return the frame rates of the videos whose files are here and state one."""
-    rates: dict[str, float] = {}
-    for video in videos:
-        try:
-            rate = frame_rate(video.path) if video.path is not None and video.path.exists() else None
-        except MediaError:  # its features are what is used
-            continue
-        if rate is not None:
-            rates[video.name] = rate
-    return rates
 
 
 def _inferred(counts: Mapping[str, int], frames: Mapping[str, int], rates: Mapping[str, float]) -> RowSpacing:

@@ -1,4 +1,4 @@
-"""The score from which on rows of a video without annotation count as anomalous."""
+"""The score from which on rows count as anomalous, fixed without test labels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def normal_threshold(
 ) -> float | None:
     """Return the 99th percentile of the scores of normal training videos, rows counting equally (our decision).
 
-    Of more than :data:`NORMAL_VIDEOS`, that number is drawn under the seed. The threshold has no part in any metric: it
-    tells where an event begins in a video without annotation.
+    Of more than :data:`NORMAL_VIDEOS`, that number is drawn under the seed. From the threshold on frames belong to an
+    event: in the metrics of events, and in a video without annotation.
 
     Args:
         method: trained.

@@ -115,6 +115,7 @@ def trained_method(
     """
     dataset, config, seed = experiment.dataset, experiment.config, training.seed
     method = build(experiment, training.made.class_table() if training.made else dataset.classes, seed)
+    meter.count_parameters(method)
     folder = training.folder
     if folder.checkpoint.is_file():
         load_checkpoint(folder.path, method)
@@ -127,7 +128,7 @@ def trained_method(
     if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
     alone = partial(score_alone, precision=precision)
-    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers)
+    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers, meter.keep)
     with meter.stage("training" if config.trains else "prepare"):
         method.fit(data, loop)
     if chosen.judge is not None and not loop.selects:
@@ -142,6 +143,7 @@ def trained_method(
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
     save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by)
+    meter.keep()
     return method
 
 

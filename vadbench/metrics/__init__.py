@@ -5,6 +5,7 @@
     bootstrap.py     confidence intervals from resampling videos
     proposals.py     predicted segments of a video and their match with the annotated ones
     localization.py  mAP@IoU from them, by the rule that the protocol names
+    event_counts.py  events from a threshold on, as an operator counts them
     recognition.py   AnomalyCLIP's diagnostics at a threshold chosen on the test set
 
 Metrics know no method and no data set, so every number can be made again from the scores of a run.

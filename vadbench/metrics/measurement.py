@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.metric_keys import MetricKey
+from vadbench.metrics import event_counts
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
 from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, MetricValue
 from vadbench.metrics.localization import KEYS, Localisation, LocalisedVideo, localise
@@ -36,7 +37,10 @@ class Family(Protocol):
 
 def _families(split: ScoredSplit) -> dict[frozenset[str], Callable[[], Family]]:
     """Return the families beside the ranking metrics by the keys that they measure."""
-    return {frozenset(KEYS): lambda: localised(split)}
+    return {
+        frozenset(KEYS): lambda: localised(split),
+        frozenset(event_counts.KEYS): lambda: event_counts.find_events(split),
+    }
 
 
 def measure(split: ScoredSplit) -> dict[str, MetricValue]:

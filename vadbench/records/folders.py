@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from vadbench.base.errors import RunError, first_complaint, listed
 from vadbench.base.files import LOCK, read_json, write_json
@@ -27,6 +27,12 @@ class Outcome:
     record: RunRecord
     reused: bool
     note: str = ""
+
+
+class _Calibrated(BaseModel):
+    """The part of ``checkpoint.json`` that an older record of a run lacks."""
+
+    threshold: FiniteFloat | None = None
 
 
 class RunFolder:
@@ -104,6 +110,22 @@ def _translated(content: dict[str, Any]) -> dict[str, Any]:
         spelling = from_first_edition(metrics)
         metrics = {spelling[name]: value for name, value in metrics.items()}
     return content | {"schema_version": SCHEMA, "metrics": metrics}
+
+
+def training_folder(evaluation: Path) -> Path:
+    """Return the folder of the training whose evaluation is in a folder."""
+    return evaluation.parent.parent if evaluation.parent.name == EVALUATIONS else evaluation
+
+
+def trained_threshold(evaluation: Path) -> float | None:
+    """Return the threshold that was measured after the training of an evaluation.
+
+    ``None`` without one, or where nothing that can be read says it.
+    """
+    try:
+        return _Calibrated.model_validate(read_json(training_folder(evaluation) / CHECKPOINT_INFO)).threshold
+    except (RunError, ValidationError):
+        return None
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

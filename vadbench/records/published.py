@@ -21,6 +21,28 @@ Verification = Literal["read", "derived", "recalled", "second-hand"]
 computed from numbers read there, or its place in a table inferred. ``recalled``: from memory. ``second-hand``: read in
 a list, an issue or notes on a paper, not in a paper."""
 
+ApRule = Literal["", "step", "trapezoid", "unknown"]
+"""How an average precision of the anomaly score was integrated, as the method's own code does; empty for others."""
+
+TestProtocol = Literal[
+    "official",
+    "weakly-supervised",
+    "one-class",
+    "single-anomaly",
+    "abnormal-videos",
+    "open-vocabulary",
+    "cross-dataset",
+    "unknown",
+]
+"""What was tested, in a word: the whole official test split, ShanghaiTech's test split of the weakly supervised or that
+of one-class methods, the videos of at most one anomaly class, the abnormal videos alone, all classes after training
+on some, or another data set than the one trained on. ``protocol_note`` names what the source of a number prints in its
+heading; this is about the number itself, which a paper may have taken from another."""
+
+TRAPEZOID = "AP/trapezoid"
+AP_KEYS = frozenset({"AP", "AP_base", "AP_novel"})
+"""Metrics of published numbers that are an average precision of the anomaly score. AP of a class has one definition."""
+
 
 @dataclass(frozen=True)
 class PublishedNumber:
@@ -40,6 +62,13 @@ class PublishedNumber:
         table: where in the source, such as ``Table 7``.
         reported_in: key of the paper or page it was read in.
         verified: how it is known.
+        ap_rule: ``step`` or ``trapezoid`` for an average precision of the anomaly score, ``unknown`` where that was
+            not established for this very number; empty for other metrics.
+        post: the post-processing of the scores, as ``--post`` takes it; ``other`` where it is known to be there, but
+            ``--post`` cannot express it or its parameters are not stated; empty where none is known of.
+        test_protocol: what was tested, in a word.
+        selection: which weights were evaluated, as :class:`vadbench.scoring.protocol.Protocol` calls it; ``unknown``
+            also where nothing is trained.
     """
 
     key: str
@@ -55,6 +84,15 @@ class PublishedNumber:
     table: str
     reported_in: str
     verified: Verification
+    ap_rule: ApRule = ""
+    post: str = ""
+    test_protocol: TestProtocol = "unknown"
+    selection: Literal["last", "best-on-test", "unknown"] = "unknown"
+
+    @property
+    def measured(self) -> str:
+        """The key under which vadbench measures the same thing: ``AP/trapezoid`` for an AP by the trapezoid rule."""
+        return TRAPEZOID if (self.metric, self.ap_rule) == ("AP", "trapezoid") else self.metric
 
     @property
     def unit(self) -> Literal["fraction", "ms"]:
@@ -84,7 +122,8 @@ def published_numbers() -> tuple[PublishedNumber, ...]:
 def _number(row: dict[str, str]) -> PublishedNumber:
     """Return a line of the file, in today's columns and spelling or those of the first edition."""
     fields: dict[str, Any] = {("printed" if k == "value" else k): v for k, v in row.items()}
-    return PublishedNumber(**fields | {"metric": canonical(row["metric"])})
+    metric = canonical(row["metric"])
+    return PublishedNumber(**{"ap_rule": "unknown" if metric in AP_KEYS else ""} | fields | {"metric": metric})
 
 
 def search(
@@ -106,7 +145,7 @@ def search(
     numbers: list[PublishedNumber] = list(published_numbers())
     asked: tuple[tuple[str, str | None, Callable[[PublishedNumber], tuple[str, ...]]], ...] = (
         ("data set", dataset, lambda n: (n.dataset,)),
-        ("metric", metric and canonical(metric), lambda n: (n.metric,)),
+        ("metric", metric and canonical(metric), lambda n: (n.metric, n.measured)),
         ("method", method, lambda n: (n.key, n.method)),
         ("source", source, lambda n: (n.reported_in,)),
         ("table", table, lambda n: (n.table, n.table.removeprefix("Table "))),

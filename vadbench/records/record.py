@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from vadbench.base.errors import RunError
-from vadbench.base.metric_keys import MetricKey, is_branch
+from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, is_of, written
 from vadbench.base.needs import Reading, Supervision
 from vadbench.base.text import amount
 from vadbench.metrics.definitions import MetricValue
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
-
-if TYPE_CHECKING:
-    from vadbench.scoring.video_scores import VideoScores
+from vadbench.records.costs import Amount, ComputeRecord, CostName, CostRecord
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -40,24 +38,6 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
 """A metric key in the grammar of :mod:`vadbench.base.metric_keys`."""
-
-
-def _as_branch(name: str) -> str:
-    if not is_branch(name):
-        raise ValueError("must have letters, digits, '_' and '-', with single blanks between")
-    return name
-
-
-CostName = Annotated[str, AfterValidator(_as_branch)]
-"""A name that keys can carry as they carry that of a branch."""
-
-
-class CostRecord(BaseModel):
-    """What a method said that the test videos cost, together and on average over them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    total: float = Field(ge=0, allow_inf_nan=False)
-    per_video: float = Field(ge=0, allow_inf_nan=False)
 
 
 class SplitRecord(BaseModel):
@@ -124,9 +104,11 @@ class RunRecord(BaseModel):
     names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
     ``protocol.<field>`` those in which ``protocol`` differs from the one of its name. ``code`` says whose code the
     method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs
-    before comparing the figures. ``costs`` are what the method counted, such as calls and tokens.
+    before comparing the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and
+    ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
+    ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
@@ -158,11 +140,13 @@ class RunRecord(BaseModel):
     company: Literal["none", "split"] = "none"
     lookahead: int | None = None
     unit_scores: bool = True
+    threshold: FiniteFloat | None = None
     reads: Reading = "features"
     environment: dict[str, Any]
     costs: dict[CostName, CostRecord] = {}
-    seconds: dict[str, float] = {}
-    peak_memory_mb: dict[str, float] = {}
+    seconds: dict[str, Amount] = {}
+    peak_memory_mb: dict[str, Amount] = {}
+    compute: ComputeRecord = ComputeRecord()
     created: str
 
     @model_validator(mode="before")
@@ -214,11 +198,13 @@ def features_words(record: RunRecord) -> str:
     return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
 
 
-def costs_of(scores: Sequence[VideoScores]) -> dict[str, CostRecord]:
-    """Return what the videos cost together; one that lacks a cost which others have counts as 0."""
-    names = dict.fromkeys(name for s in scores for name in s.costs)
-    totals = {name: float(sum(s.costs.get(name, 0) for s in scores)) for name in names}
-    return {name: CostRecord(total=total, per_video=total / len(scores)) for name, total in totals.items()}
+def machine_words(record: RunRecord) -> str:
+    """Return the machine that a run was made on, as far as its record says."""
+    found = record.environment
+    processor, threads = found.get("processor", "an unknown machine"), found.get("threads")
+    used = f", {threads} of them used" if threads is not None and "threads" in str(processor) else ""
+    device = "no GPU" if found.get("device") == "cpu" else found.get("device", "an unknown device")
+    return f"{processor}{used}, {device}"
 
 
 def costs_words(record: RunRecord) -> str:

@@ -16,7 +16,7 @@ from vadbench.base.errors import DataError, RunError, VadbenchError, first_compl
 from vadbench.base.files import replacing
 from vadbench.base.metric_keys import is_branch, legal_branch
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
-from vadbench.records.folders import read_record
+from vadbench.records.folders import read_record, trained_threshold
 from vadbench.records.keys import restored
 from vadbench.records.record import REMARKS, RESULT, SCORES
 from vadbench.records.remark_file import read_remarks, write_remarks
@@ -28,6 +28,8 @@ _BRANCH, _EXTRA, _VIDEO, _COST = "branch ", "extra ", "video ", "cost "
 """Prefixes of the names of branches, extras, rules for scores of whole videos, and costs in a scores file."""
 _ONLY_RULE = "video"
 """Name in a scores file of the scores of whole videos where the method has one rule, which has no name."""
+_RATES = "rates"
+"""Name in a scores file of the videos' frames a second, NaN where unknown; older files have none."""
 _KINDS = {
     **dict.fromkeys(("names", "labels", "class_names"), "U"),
     **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
@@ -67,6 +69,8 @@ def save_split(split: ScoredSplit, path: Path) -> None:
         arrays[f"{_EXTRA}{extra}"] = np.concatenate([s.extras[extra] for s in split.given])
     for rule in split.given[0].video:
         arrays[f"{_VIDEO}{rule}" if rule else _ONLY_RULE] = np.stack([s.video[rule] for s in split.given])
+    if any(s.rate is not None for s in split.given):
+        arrays[_RATES] = np.array([np.nan if s.rate is None else s.rate for s in split.given], np.float64)
     for cost in dict.fromkeys(name for s in split.given for name in s.costs):
         arrays[f"{_COST}{cost}"] = np.array([s.costs.get(cost, np.nan) for s in split.given], np.float64)
     with replacing(path) as temporary:
@@ -90,6 +94,9 @@ def load_split(folder: Path, *, remarks: bool = False) -> ScoredSplit:
         raise RunError(
             f"cannot read {folder / RESULT}: protocol: {first_complaint(error)}; run the method again"
         ) from error
+    threshold = record.threshold
+    if threshold is None and record.trained_on == record.dataset:
+        threshold = trained_threshold(folder)  # of an older record
     path = folder / SCORES
     try:
         # Opened here: NumPy leaves a file open that is no zip archive.
@@ -102,7 +109,7 @@ def load_split(folder: Path, *, remarks: bool = False) -> ScoredSplit:
         arrays = {_legal(name): values for name, values in arrays.items()}
     try:
         _require_fitting(arrays)
-        split = _restored(arrays, rules, record.unit_scores)
+        split = replace(_restored(arrays, rules, record.unit_scores), threshold=threshold)
         _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
     except (TypeError, ValueError, VadbenchError) as error:
         raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
@@ -131,15 +138,15 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
     if missing := sorted(_KINDS.keys() - arrays.keys()):
         raise DataError(f"it lacks {', '.join(missing)}")
     named = [name for name in arrays if name.startswith((_BRANCH, _EXTRA, _VIDEO, _COST))]
-    scored = [name for name in arrays if name in ("anomaly", "classes", _ONLY_RULE, *named)]
+    scored = [name for name in arrays if name in ("anomaly", "classes", _ONLY_RULE, _RATES, *named)]
     for name, kind in (_KINDS | dict.fromkeys(scored, "f")).items():
         if arrays[name].dtype.kind != kind:
             raise DataError(f"'{name}' must be of kind {kind}, found {arrays[name].dtype}")
-    costs = [name for name in named if name.startswith(_COST)]
+    partial = [name for name in scored if name == _RATES or name.startswith(_COST)]
     videos, classes, rows = arrays["names"].size, arrays["class_names"].size, int(arrays["rows"].sum())
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(scored, (rows,))
     shapes |= {name: (videos, classes) for name in scored if name.startswith((_ONLY_RULE, _VIDEO))}
-    shapes |= dict.fromkeys(("names", "labels", "frames", "rows", *costs), (videos,)) | {"class_names": (classes,)}
+    shapes |= dict.fromkeys(("names", "labels", "frames", "rows", *partial), (videos,)) | {"class_names": (classes,)}
     shapes |= dict.fromkeys(("stride", "normal", "localises_normal"), ())
     shapes |= {name: (len(arrays[name]), width) for name, width in (("segments", 4), ("runs", 3)) if arrays[name].ndim}
     if "classes" in arrays:
@@ -160,8 +167,11 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
         "a segment of no video": ((owners < 0) | (owners >= videos)).any(),
         "a segment of no class": ((segments[:, 1] < 0) | (segments[:, 1] >= classes)).any(),
         "a segment that ends before it starts": (runs[:, 1] >= runs[:, 2]).any(),
-        "a score that is not finite": not all(np.isfinite(arrays[n]).all() for n in scored if n not in costs),
-        "a cost that is infinite or below 0": any((arrays[n] < 0).any() or np.isinf(arrays[n]).any() for n in costs),
+        "a score that is not finite": not all(np.isfinite(arrays[n]).all() for n in scored if n not in partial),
+        "a cost or a frame rate that is infinite or below 0": any(
+            (arrays[n] < 0).any() or np.isinf(arrays[n]).any() for n in partial
+        ),
+        "a frame rate of 0": (arrays.get(_RATES, np.ones(1)) == 0).any(),
     }
     for what, found in wrong.items():
         if found:
@@ -174,6 +184,7 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: boo
     branches, extras, of_video, costs = (_of(prefix, arrays) for prefix in (_BRANCH, _EXTRA, _VIDEO, _COST))
     of_video |= {"": arrays[_ONLY_RULE]} if _ONLY_RULE in arrays else {}
     ends = np.cumsum(arrays["rows"])
+    rates = arrays.get(_RATES, np.full(len(arrays["names"]), np.nan))
     scores, videos = [], []
     for i, (name, labels) in enumerate(zip(arrays["names"], arrays["labels"], strict=True)):
         own = slice(int(ends[i] - arrays["rows"][i]), int(ends[i]))
@@ -187,6 +198,7 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: boo
                 {extra: values[own] for extra, values in extras.items()},
                 {rule: values[i] for rule, values in of_video.items()},
                 {cost: float(values[i]) for cost, values in costs.items() if not np.isnan(values[i])},
+                rate=None if np.isnan(rates[i]) else float(rates[i]),
             )
         )
         segments = arrays["segments"][arrays["segments"][:, 0] == i, 1:].tolist()

@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from vadbench.metrics.definitions import COMPARED, definition
-from vadbench.records.published import PublishedNumber
+from vadbench.records.published import TRAPEZOID, PublishedNumber
 from vadbench.report.page import render_page
 from vadbench.tables.layout import COUNTS, PrintedEntry, lay_out, legend
-from vadbench.tables.table import Table
+from vadbench.tables.table import Table, TableColumn
 
 SCRIPTS = ("base.js", "board.js")
 PUBLISHED = "as published"
@@ -45,7 +45,7 @@ def _reproduced(table: Table) -> dict[str, Any]:
         "note": layout.note,
         "dataset": table.columns[0].dataset,
         "protocol": table.protocol,
-        "columns": [*leads, *(_column(c.metric, c.title) for c in table.columns)],
+        "columns": [*leads, *map(_of_table, table.columns)],
         "rows": rows,
         "below": [*layout.reading, *([legend("bold", "underlined")] if layout.ranked else []), *layout.remarks],
         "footnotes": layout.footnotes,
@@ -62,15 +62,31 @@ def _column(metric: str, title: str) -> dict[str, Any]:
     return {"title": title, "explanation": means.text, "number": True, "better": means.better}
 
 
+def _of_table(column: TableColumn) -> dict[str, Any]:
+    if column.cost:
+        return {"title": column.heading, "explanation": column.definition, "number": True, "better": None}
+    return _column(column.metric, column.title)
+
+
+AP_HEADINGS = {"step": "AP (step)", "trapezoid": "AP (trapezoid)", "unknown": "AP (rule unknown)"}
+"""Columns of the numbers that papers call AP, by their rule."""
+_UNKNOWN_RULE = "Average precision of the anomaly score, by the step sum or the trapezoid rule: which is not known."
+
+
 def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
     """Yield a section for each data set, with a row for each place of a paper that has figures of these metrics."""
     shown = sorted((n for n in numbers if n.metric in COMPARED), key=lambda n: n.dataset)
     for dataset, of_dataset in groupby(shown, key=lambda n: n.dataset):
-        rows: dict[tuple[str, ...], dict[str, PublishedNumber]] = {}
+        rows: dict[tuple[str, ...], dict[tuple[str, str], PublishedNumber]] = {}
         for n in of_dataset:
             place = (n.method, n.variant, n.backbone, n.supervision, n.reported_in, n.table, n.protocol_note)
-            rows.setdefault(place, {})[n.metric] = n
-        metrics = [m for m in COMPARED if any(m in found for found in rows.values())]
+            rows.setdefault(place, {})[n.metric, n.ap_rule] = n
+        columns = [
+            (metric, rule)
+            for metric in COMPARED
+            for rule in ("", *AP_HEADINGS)
+            if any((metric, rule) in found for found in rows.values())
+        ]
         yield {
             "published": True,
             "title": f"{dataset}: published figures",
@@ -81,27 +97,45 @@ def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
             "columns": [
                 {"title": "method", "heading": True},
                 *({"title": title} for title in ("variant", "backbone", "supervision", "reported in")),
-                *(_column(m, definition(m).title) for m in metrics),
+                *(_published_column(*column) for column in columns),
             ],
-            "rows": [_published_row(place, found, metrics) for place, found in rows.items()],
+            "rows": [_published_row(place, found, columns) for place, found in rows.items()],
             "below": [
                 "In percent, as printed. An asterisk marks numbers that are not from the paper that measured them:"
-                " quoted or refitted by another paper, computed, recalled, or read in a list."
+                " quoted or refitted by another paper, computed, recalled, or read in a list. Dotted numbers are known"
+                " to come from weights selected on the test set or from post-processed scores; the pointer shows which."
             ],
             "footnotes": [],
         }
 
 
-def _published_row(place: tuple[str, ...], found: dict[str, PublishedNumber], metrics: Sequence[str]) -> dict[str, Any]:
+def _published_column(metric: str, rule: str) -> dict[str, Any]:
+    """Return the column of a metric, for AP that of one rule: two metrics never share a column."""
+    if not rule:
+        return _column(metric, definition(metric).title)
+    found = _column(TRAPEZOID if rule == "trapezoid" else metric, AP_HEADINGS[rule])
+    return found | ({"explanation": _UNKNOWN_RULE} if rule == "unknown" else {})
+
+
+def _published_row(
+    place: tuple[str, ...], found: dict[tuple[str, str], PublishedNumber], columns: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
     *words, source, table, note = place
     texts = [*words, f"{source}, {table}" if table else source]
     cells: list[dict[str, Any]] = [{"text": text, "value": text or None} for text in texts]
     cells[-1]["explanation"] = note
-    for metric in metrics:
-        number = found.get(metric)
+    for column in columns:
+        number = found.get(column)
         cells.append(
             {"text": "", "value": None}
             if number is None
-            else {"text": number.printed, "value": number.value, "star": not number.first_hand}
+            else {"text": number.printed, "value": number.value, "star": not number.first_hand} | _conditions(number)
         )
     return {"backbone": words[2], "cells": cells}
+
+
+def _conditions(number: PublishedNumber) -> dict[str, str]:
+    """Return what is said of a number under the pointer, if there is anything."""
+    selected = ["weights selected on the test set (best-on-test)"] if number.selection == "best-on-test" else []
+    processed = [f"scores post-processed ({number.post})"] if number.post else []
+    return {"explanation": "; ".join([*selected, *processed])} if selected or processed else {}

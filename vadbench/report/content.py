@@ -19,6 +19,7 @@ from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.recognition import recognise
+from vadbench.records.cost_figures import cost_words
 from vadbench.records.record import RunRecord, costs_words, features_words
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
@@ -214,6 +215,7 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     for name, stream in record.streams.items():
         yield f"stream {name}", f"{stream.fingerprint.get('encoder')}, {stream.dim} wide, a row every {stream.spacing}"
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
+    yield from (("took", phrase) for phrase in cost_words(record))
     yield "commit", str(record.environment.get("commit", "unknown"))
     yield "key", record.key
 

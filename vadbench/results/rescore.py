@@ -9,8 +9,9 @@ import vadbench
 from vadbench.base.errors import RunError
 from vadbench.base.files import locked
 from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
-from vadbench.records.folders import EVALUATIONS, find_folder, read_record, run_folders, write_record
+from vadbench.records.folders import find_folder, read_record, run_folders, training_folder, write_record
 from vadbench.records.record import RESULT, RunRecord
 from vadbench.records.scores import load_split
 
@@ -59,7 +60,8 @@ def rescore(folder: Path) -> Rescored | None:
     record = read_record(folder)
     if record.status != "finished":
         return None
-    metrics = measure(load_split(folder))
+    split = load_split(folder)
+    metrics = measure(split)
     changed = {
         name: (record.metrics.get(name), metrics.get(name))
         for name in {**record.metrics, **metrics}
@@ -68,9 +70,10 @@ def rescore(folder: Path) -> Rescored | None:
     if not changed:
         return Rescored(folder, record, {})
     note = f"metrics computed again with vadbench {vadbench.__version__}"
-    notes = [*(n for n in record.notes if n != note), note]
-    record = record.model_copy(update={"metrics": metrics, "notes": notes})
-    training = folder.parent.parent if folder.parent.name == EVALUATIONS else folder
+    ours = [*filter(None, [event_threshold(split).remark]), note]
+    notes = [*(n for n in record.notes if n not in ours), *ours]
+    record = record.model_copy(update={"metrics": metrics, "notes": notes, "threshold": split.threshold})
+    training = training_folder(folder)
     with locked(training, f"run {training.name}"):
         write_record(folder, record)
     return Rescored(folder, record, changed)

@@ -26,9 +26,10 @@ from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.measurement import measure
 from vadbench.plugins.registry import Registry
+from vadbench.records.costs import costs_of
 from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
-from vadbench.records.record import INCOMPLETE, REMARKS, RESULT, SCORES, RunRecord, costs_of
+from vadbench.records.record import INCOMPLETE, REMARKS, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit

@@ -18,7 +18,7 @@ from vadbench.metrics.comparison import ROUNDING
 from vadbench.metrics.definitions import value_range
 from vadbench.records.folders import read_records
 from vadbench.records.keys import restored
-from vadbench.records.record import INCOMPLETE, RESULT, RunRecord
+from vadbench.records.record import INCOMPLETE, RESULT, RunRecord, machine_words
 from vadbench.scoring.protocol import Protocol
 
 IMPORTED = "weights imported"
@@ -202,7 +202,7 @@ def made(evaluations: Iterable[Evaluation]) -> str:
     if not records:
         return ""
     days = sorted({r.created[:10] for r in records})
-    where = sorted({_machine(r) for r in records})
+    where = sorted({machine_words(r) for r in records})
     packages = [r.environment.get("packages", {}) for r in records]
     versions = [
         f"{title} {' and '.join(found)}"
@@ -218,11 +218,3 @@ def made(evaluations: Iterable[Evaluation]) -> str:
 def _short(commit: str) -> str:
     name, changes, _ = commit.partition("+changes")
     return name[:7] + changes
-
-
-def _machine(record: RunRecord) -> str:
-    found = record.environment
-    processor, threads = found.get("processor", "an unknown machine"), found.get("threads")
-    used = f", {threads} of them used" if threads is not None and "threads" in str(processor) else ""
-    device = "no GPU" if found.get("device") == "cpu" else found.get("device", "an unknown device")
-    return f"{processor}{used}, {device}"

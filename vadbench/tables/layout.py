@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vadbench.base.text import amount
 from vadbench.tables.table import (
     DIFFERS,
     WITHIN,
@@ -171,6 +172,8 @@ def _entries(
         for part in parts:
             if part == "published":
                 yield _published(cell.published, letters)
+            elif part == "reproduced" and column.cost:
+                yield _cost(cell.reproduced, letters)
             elif part == "reproduced":
                 yield _reproduced(cell.reproduced, column.unit, letters)
             elif part == "gap":
@@ -195,6 +198,12 @@ def _reproduced(found: ReproducedFigure | None, unit: str, letters: _Letters) ->
         interval = f"[{number(found.low, unit, 1)}, {number(found.high, unit, 1)}]"
     emphasis: Emphasis = "best" if found.best else "second" if found.second else ""
     return PrintedEntry(number(found.mean, unit) + spread, interval, emphasis, found.tied, marks)
+
+
+def _cost(found: ReproducedFigure | None, letters: _Letters) -> PrintedEntry:
+    if found is None:
+        return PrintedEntry()
+    return PrintedEntry("unknown" if found.mean is None else amount(found.mean), marks=letters.of(found.notes))
 
 
 def _verdict(cell: TableCell) -> str:

@@ -16,6 +16,7 @@ from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.records.record import seed_values
 from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
+from vadbench.tables.costs import with_costs
 from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
@@ -38,6 +39,7 @@ def leaderboards(
     headline: Callable[[str], str],
     metric: str | None = None,
     progress: Progress = silent,
+    costs: bool = False,
 ) -> tuple[list[model.Table], list[str]]:
     """Return a table for each group of runs that may be ranked together, and the scores that cannot be read.
 
@@ -49,6 +51,7 @@ def leaderboards(
         headline: the metric that a data set is ranked by.
         metric: rank by this one instead; the first edition's spelling is accepted too.
         progress: called with the number of resampled runs.
+        costs: add columns of what the runs cost.
 
     Raises:
         UnknownNameError: there is no such metric, or none of the runs has it.
@@ -68,7 +71,7 @@ def leaderboards(
     shown = COMPARED if metric is None or metric in COMPARED else (metric, *COMPARED)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
-    return [_table(group, shown, resamples) for group in ranked], resamples.notes
+    return [_table(group, shown, resamples, costs) for group in ranked], resamples.notes
 
 
 def _ranked(kind: RankingGroup, rows: Sequence[SeedRuns], metric: str) -> Group:
@@ -86,7 +89,7 @@ def _mean(seeds: SeedRuns, metric: str) -> float | None:
     return fmean(values) if values else None
 
 
-def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.Table:
+def _table(group: Group, metrics: Sequence[str], resamples: Resamples, costs: bool) -> model.Table:
     same_videos = resamples.same_videos(group.rows)
     # Rows of another ground truth come last and have no rank.
     ordered = [*compress(group.rows, same_videos), *compress(group.rows, (not same for same in same_videos))]
@@ -114,7 +117,8 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples) -> model.
         protocol=group.kind.rules.name,
         backbone=_backbone(group.rows[0][0]),
     )
-    return model.with_shared_notes(drawn)
+    drawn = model.with_shared_notes(drawn)
+    return with_costs(drawn, ordered) if costs else drawn
 
 
 def _column(metric: str, dataset: str) -> model.TableColumn:

@@ -14,21 +14,13 @@ from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.schema import PROTOCOL, Benchmark
-from vadbench.metrics.carriers import TOO_FEW
 from vadbench.metrics.definitions import definition
-from vadbench.records.published import PublishedNumber, published_numbers
+from vadbench.records.published import TRAPEZOID, PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
 from vadbench.tables import table as model
 from vadbench.tables.evaluations import Evaluation, by_seed, made
-from vadbench.tables.standing import DIGITS, Resamples, TablePlace, column, resample
-from vadbench.tables.table import ABOVE, BELOW, DIFFERS, WITHIN
-
-_DOUBTS = {
-    "derived": "published number: derived from other numbers in print; no verdict",
-    "recalled": "published number: recalled from memory; no verdict",
-    "second-hand": "published number: second-hand, not read in a paper; no verdict",
-    "read": "published number: quoted from another paper, or another paper's method run again; no verdict",
-}
+from vadbench.tables.standing import Resamples, TablePlace, column, resample
+from vadbench.tables.verdicts import AP_RULES, measured_key, table_cell
 
 PaperRuns = Mapping[tuple[str, str, str], Sequence[Evaluation]]
 """Finished evaluations by method, data set and data set trained on."""
@@ -56,14 +48,16 @@ def paper_tables(
     for evaluation in evaluations:
         runs[evaluation.record.method, evaluation.record.dataset, evaluation.record.trained_on].append(evaluation)
     grids = {table.id: _grid(benchmark, table, runs) for table in tables}
+    keys = {table.id: _keys(table, grids[table.id]) for table in tables}
     wanted: dict[Evaluation, set[str]] = {}
     for table in tables:
         for row in grids[table.id]:
-            for asked, place in zip(table.columns, row, strict=True):
+            for key, place in zip(keys[table.id], row, strict=True):
                 for run in place.runs:
-                    wanted.setdefault(run, set()).add(asked.metric)
+                    wanted.setdefault(run, set()).add(key)
     resamples = resample(wanted, max(len(t.rows) for t in tables), progress)
-    return [_table(benchmark, name, t, grids[t.id], resamples, out) for t in tables], resamples.notes
+    drawn = [_table(benchmark, name, t, grids[t.id], keys[t.id], resamples, out) for t in tables]
+    return drawn, resamples.notes
 
 
 def _grid(benchmark: Benchmark, table: schema.TableSpec, runs: PaperRuns) -> list[list[TablePlace]]:
@@ -81,6 +75,11 @@ def _grid(benchmark: Benchmark, table: schema.TableSpec, runs: PaperRuns) -> lis
             places.append(TablePlace(there, cells, number, differs))
         grid.append(places)
     return grid
+
+
+def _keys(table: schema.TableSpec, grid: Sequence[Sequence[TablePlace]]) -> list[str]:
+    """Return our metric of each column."""
+    return [measured_key(asked.metric, (row[c].published for row in grid)) for c, asked in enumerate(table.columns)]
 
 
 def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Evaluation], str]:
@@ -159,22 +158,21 @@ def _table(
     name: str,
     table: schema.TableSpec,
     grid: Sequence[Sequence[TablePlace]],
+    keys: Sequence[str],
     resamples: Resamples,
     out: Path,
 ) -> model.Table:
     columns = []
-    for c, asked in enumerate(table.columns):
+    for c, key in enumerate(keys):
         filled = {r: row[c] for r, row in enumerate(grid) if row[c].runs}
-        columns.append(column(filled, asked.metric, definition(asked.metric).better, resamples))
+        columns.append(column(filled, key, definition(key).better, resamples))
     rows = tuple(
         model.TableRow(
             label=row.label,
             group=row.group,
             supervision=_supervision(grid[r]),
             depends=next((run.record.depends for place in grid[r] for run in place.runs), ""),
-            cells=tuple(
-                _cell(place, columns[c].get(r), resamples, table.columns[c].metric) for c, place in enumerate(grid[r])
-            ),
+            cells=tuple(table_cell(place, columns[c].get(r), resamples, keys[c]) for c, place in enumerate(grid[r])),
             notes=(f"not run here: {row.why}",) if row.why else (),
         )
         for r, row in enumerate(table.rows)
@@ -185,7 +183,7 @@ def _table(
         id=f"{name}/{table.id}",
         title=table.title,
         note=" ".join(filter(None, (table.note, _rules(benchmark, table)))),
-        columns=tuple(_column(table, asked) for asked in table.columns),
+        columns=tuple(_column(benchmark, table, *pair) for pair in zip(table.columns, keys, strict=True)),
         rows=rows,
         made=made(exact or {run: None for place in places for run in place.runs}),
         missing=_missing(name, table, places, out),
@@ -200,42 +198,19 @@ def _supervision(places: Sequence[TablePlace]) -> str:
     return next(ours, None) or next(theirs, "")
 
 
-def _cell(
-    place: TablePlace, reproduced: model.ReproducedFigure | None, resamples: Resamples, metric: str
-) -> model.TableCell:
-    number = place.published
-    published = None
-    if number is not None:
-        notes = () if number.first_hand else (_DOUBTS[number.verified],)
-        published = model.PublishedFigure(value=number.value, printed=number.printed, notes=notes)
-    if place.differs:
-        return model.TableCell(published=published, reproduced=reproduced, verdict=f"{DIFFERS} {place.differs}")
-    if number is None or reproduced is None or reproduced.mean is None:
-        return model.TableCell(published=published, reproduced=reproduced)
-    gap = round(reproduced.mean - number.value, DIGITS)
-    # Figures on incomplete data cannot be compared.
-    judged = number.first_hand and not any(run.kind.incomplete for run in place.runs)
-    verdict = _verdict(number.value, reproduced) if judged else ""
-    if judged and resamples.carriers(place.runs, metric).too_few:
-        verdict = TOO_FEW
-    return model.TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
-
-
-def _verdict(published: float, reproduced: model.ReproducedFigure) -> str:
-    """Return the position of the published number relative to the interval of the reproduced one, in words."""
-    if reproduced.low is None or reproduced.high is None:
-        return ""
-    if published > reproduced.high:
-        return BELOW
-    return ABOVE if published < reproduced.low else WITHIN
-
-
-def _column(table: schema.TableSpec, asked: schema.ColumnSpec) -> model.TableColumn:
-    means = definition(asked.metric)
+def _column(benchmark: Benchmark, table: schema.TableSpec, asked: schema.ColumnSpec, key: str) -> model.TableColumn:
+    means = definition(key)
+    # Papers call two metrics AP.
+    rule = AP_RULES.get(key, "") if benchmark.source else ""
+    name = "AP" if rule else means.title
     several = len({(c.dataset, c.train) for c in table.columns}) > 1
-    title = asked.title or (f"{asked.dataset} {means.title}" if several else means.title)
+    title = asked.title or (f"{asked.dataset} {name}" if several else name)
     return model.TableColumn(
-        title=title, dataset=asked.dataset, metric=asked.metric, definition=means.text, unit=means.unit
+        title=f"{title} ({rule})" if rule and rule not in title else title,
+        dataset=asked.dataset,
+        metric=key,
+        definition=means.text,
+        unit=means.unit,
     )
 
 
@@ -282,7 +257,7 @@ def published_for(
         n
         for n in published_numbers()
         if (n.reported_in, n.table, n.key, n.variant) == (source, f"Table {table}", published.key, published.variant)
-        and (n.dataset, n.metric) == (column.dataset, column.metric)
+        and (n.dataset, n.metric) == (column.dataset, "AP" if column.metric == TRAPEZOID else column.metric)
         and published.backbone in (None, n.backbone)
     ]
     if len(found) > 1:

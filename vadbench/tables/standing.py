@@ -225,7 +225,7 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
     defined = [v.value for v in values if v is not None and v.value is not None]
     if len(defined) < len(runs):
         reasons = {v.reason for v in values if v is not None and v.value is None and v.reason}
-        why = "; ".join(sorted(reasons)) or "not measured in these runs"
+        why = "; ".join(sorted(reasons)) or _unmeasured(metric)
         return ReproducedFigure(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
     samples, carried = _first(resamples.together(runs, metric), RESAMPLES), resamples.carriers(runs, metric)
@@ -244,6 +244,11 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         seeds=seeds,
         notes=notes,
     )
+
+
+def _unmeasured(metric: str) -> str:
+    # Times are measured by the run itself, everything else from its scores.
+    return "not measured in these runs" + ("" if definition(metric).unit == "ms" else "; vadbench rescore adds it")
 
 
 def _no_interval(reason: str | None, lost: bool) -> str:

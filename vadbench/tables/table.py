@@ -70,18 +70,22 @@ class TableCell(_Part):
 
 
 class TableColumn(_Part):
-    """Column of one metric; ``unit`` is the printed unit of its numbers."""
+    """Column of one metric; ``unit`` is the printed unit of its numbers, empty for a count.
+
+    One of ``cost`` has no metric: its ``metric`` is a name, and nothing in it is ranked.
+    """
 
     title: str
     dataset: str
     metric: str
     definition: str = ""
     unit: str = "%"
+    cost: bool = False
 
     @property
     def heading(self) -> str:
         """Title, followed by the unit unless it is percent."""
-        return self.title if self.unit == "%" else f"{self.title} ({self.unit})"
+        return self.title if self.unit in ("%", "") else f"{self.title} ({self.unit})"
 
 
 class TableRow(_Part):

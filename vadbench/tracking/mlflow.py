@@ -21,6 +21,7 @@ from vadbench.base.hashing import digest
 from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, TRAINING_LOG, tracking_store
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, written
+from vadbench.records.cost_figures import known_costs
 from vadbench.records.folders import Outcome
 from vadbench.records.record import PICTURES, RESULT, RunRecord
 from vadbench.tracking.database import sqlite_path, writing
@@ -226,6 +227,8 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
             if number is not None:
                 yield metric_key(name) + suffix, number, 0
     yield from ((f"seconds_{_spelt(stage)}", s, 0) for stage, s in record.seconds.items())
+    # No key of a metric begins so: underscores in it are doubled.
+    yield from ((f"cost_{name}", value, 0) for name, value in known_costs(record).items())
 
 
 def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
@@ -259,7 +262,7 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
     seeds = {child.data.params["seed"]: child.data.metrics for child in children if LOGGED in child.data.tags}
     names = set.intersection(*(set(metrics) for metrics in seeds.values())) if seeds else set()
     metrics = []
-    for name in sorted(n for n in names if not n.startswith(("loss_", "seconds_", "learning_rate"))):
+    for name in sorted(n for n in names if not n.startswith(("loss_", "seconds_", "cost_", "learning_rate"))):
         values = [m[name] for m in seeds.values()]
         metrics.append((name, fmean(values), 0))
         if len(values) > 1:

@@ -35,6 +35,9 @@ ScoreAlone = Callable[[Method, VideoInput], tuple[NDArray[np.float32], NDArray[n
 """Scores a video alone: ``(rows,)`` and, where the method has them, class probabilities ``(rows, classes)``."""
 
 
+def _nothing() -> None: ...
+
+
 class TrainingLoop:
     """The loop that a method's ``fit`` is given, see :class:`vadbench.method.Loop`.
 
@@ -52,6 +55,7 @@ class TrainingLoop:
         judge: of the weights, where a selection rule chooses among them.
         scorer: for :meth:`score`.
         workers: processes that make the views of batches; 0: a thread.
+        saved: called whenever something was written that an interruption leaves.
     """
 
     def __init__(
@@ -62,9 +66,10 @@ class TrainingLoop:
         judge: Judge | None = None,
         scorer: ScoreAlone | None = None,
         workers: int = 0,
+        saved: Callable[[], None] = _nothing,
     ) -> None:
         self._seed, self._folder, self._progress = seed, folder, progress
-        self._judge, self._scorer, self._workers = judge, scorer, workers
+        self._judge, self._scorer, self._workers, self._saved = judge, scorer, workers, saved
         self._numbers: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._logs: dict[str, list[dict[str, Any]]] = {}
@@ -105,6 +110,7 @@ class TrainingLoop:
                 told = "training" if stage == MAIN else f"training, stage {stage}"
                 training.run(loader, self._saving(state, path), self._progress, told)
             state.write(path)
+            self._saved()
         self._write_log()
         seed_torch(Purpose.STAGES, self._seed, "run", stage)
 
@@ -120,6 +126,7 @@ class TrainingLoop:
         if (found := read_arrays(path, stage)) is None:
             seed_torch(Purpose.STAGES, self._seed, "make", stage)
             write_arrays(path, stage, make())
+            self._saved()
             found = read_arrays(path, stage)
             assert found is not None
         seed_torch(Purpose.STAGES, self._seed, "once", stage)
@@ -161,6 +168,7 @@ class TrainingLoop:
             if time.monotonic() - written >= SAVE_SECONDS:
                 state.write(path)
                 self._write_log()
+                self._saved()
                 written = time.monotonic()
 
         return save

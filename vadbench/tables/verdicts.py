@@ -1,0 +1,102 @@
+"""Compare a published number with a reproduced one: like with like, or a note that says why not.
+
+Two metrics are published as AP, so a number of the other rule or of an unknown one says nothing about ours. Neither
+does a number made by another selection of weights or another post-processing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from vadbench.metrics.comparison import TOO_FEW
+from vadbench.records.published import TRAPEZOID, PublishedNumber
+from vadbench.tables.evaluations import Evaluation
+from vadbench.tables.standing import DIGITS, Resamples, TablePlace
+from vadbench.tables.table import ABOVE, BELOW, DIFFERS, WITHIN, PublishedFigure, ReproducedFigure, TableCell
+
+AP_RULES = {"AP": "step", TRAPEZOID: "trapezoid"}
+"""The rule of each average precision of the anomaly score, by our key; headings print it."""
+_RULE_WORDS = {"step": "step sum", "trapezoid": "trapezoid rule"}
+_DOUBTS = {
+    "derived": "published number: derived from other numbers in print; no verdict",
+    "recalled": "published number: recalled from memory; no verdict",
+    "second-hand": "published number: second-hand, not read in a paper; no verdict",
+    "read": "published number: quoted from another paper, or another paper's method run again; no verdict",
+}
+_UNKNOWN_RULE = "published number: an AP by an unknown rule, the step sum or the trapezoid rule; no verdict"
+
+
+def measured_key(metric: str, numbers: Iterable[PublishedNumber | None]) -> str:
+    """Return our key for a column of a paper's table: AP is what the paper itself measured by that name.
+
+    Args:
+        metric: key of the column in the benchmark file.
+        numbers: the published numbers of the column.
+    """
+    own = {n.measured for n in numbers if n is not None and n.reported_in == n.key}
+    return TRAPEZOID if metric == "AP" and TRAPEZOID in own else metric
+
+
+def table_cell(place: TablePlace, reproduced: ReproducedFigure | None, resamples: Resamples, metric: str) -> TableCell:
+    """Return the content of a place: both numbers, their gap if they can be compared, and a verdict if one is possible.
+
+    Args:
+        place: the published number, and the runs.
+        reproduced: figure of the runs; ``None`` without runs.
+        resamples: resamples of all runs in the table.
+        metric: our key, from :func:`measured_key`.
+    """
+    number = place.published
+    if number is None:
+        verdict = f"{DIFFERS} {place.differs}" if place.differs else ""
+        return TableCell(reproduced=reproduced, verdict=verdict)
+    unlike = list(_unlike(number, metric, place.runs))
+    notes = (*_reservations(number, place.runs), *(f"published number: {words}; no verdict" for words in unlike))
+    published = PublishedFigure(value=number.value, printed=number.printed, notes=notes)
+    if place.differs:
+        return TableCell(published=published, reproduced=reproduced, verdict=f"{DIFFERS} {place.differs}")
+    if reproduced is None or reproduced.mean is None or unlike:
+        return TableCell(published=published, reproduced=reproduced)
+    gap = round(reproduced.mean - number.value, DIGITS)
+    # Figures on incomplete data cannot be compared.
+    incomplete = any(run.kind.incomplete for run in place.runs)
+    judged = number.first_hand and number.ap_rule != "unknown" and not incomplete
+    verdict = _verdict(number.value, reproduced) if judged else ""
+    if verdict and resamples.too_few(place.runs, metric):
+        verdict = TOO_FEW
+    return TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
+
+
+def _reservations(number: PublishedNumber, runs: Sequence[Evaluation]) -> Iterator[str]:
+    """Yield what must be said of a published number whatever it is compared with."""
+    if not number.first_hand:
+        yield _DOUBTS[number.verified]
+    if number.ap_rule == "unknown":
+        yield _UNKNOWN_RULE
+    if not runs and number.selection == "best-on-test":
+        yield "published number: weights selected on the test set (best-on-test)"
+    if not runs and number.post:
+        yield f"published number: scores post-processed ({number.post})"
+
+
+def _unlike(number: PublishedNumber, metric: str, runs: Sequence[Evaluation]) -> Iterator[str]:
+    """Yield in which of its rules that are known a published number is unlike ours, in words."""
+    ours = AP_RULES.get(metric, "")
+    if ours and number.ap_rule not in (ours, "unknown"):
+        yield f"AP by the {_RULE_WORDS[number.ap_rule]}, ours by the {_RULE_WORDS[ours]}"
+    if not runs:
+        return
+    rules = runs[0].rules  # the same for every seed
+    if number.selection not in (rules.selection, "unknown"):
+        yield f"selection {number.selection}, ours {rules.selection}"
+    if number.post not in (rules.post, ""):
+        yield f"post-processing {number.post}, ours {rules.post or 'none'}"
+
+
+def _verdict(published: float, reproduced: ReproducedFigure) -> str:
+    """Return the position of the published number relative to the interval of the reproduced one, in words."""
+    if reproduced.low is None or reproduced.high is None:
+        return ""
+    if published > reproduced.high:
+        return BELOW
+    return ABOVE if published < reproduced.low else WITHIN
