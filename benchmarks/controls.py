@@ -39,7 +39,7 @@ from vadbench.harness.request import Request
 from vadbench.harness.run import run
 from vadbench.harness.training import build
 from vadbench.harness.video_inputs import training_data
-from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.evaluation import evaluate
 from vadbench.plugins.registry import installed
 from vadbench.scoring.alignment import align
 from vadbench.scoring.opened import open_videos

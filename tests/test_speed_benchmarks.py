@@ -104,7 +104,7 @@ def test_all(tmp_path, only, expected):
     assert record["settings"] == {"full": False, "quick": True, "device": "cpu", "precision": "fp32"}
     assert record["environment"]["threads"] == 1
     assert record["environment"]["device"] == "cpu"
-    curves = {"metrics": ["metrics, classes"], "resamples": ["AUC and AP, resamples"]}
+    curves = {"metrics": ["metrics, classes", "metrics with intervals, videos"], "resamples": ["AUC and AP, resamples"]}
     assert list(record["growth"]) == curves.get(only, [])
 
 
@@ -152,6 +152,7 @@ def test_metrics(tmp_path):
     printed = run("metrics.py", "--json", str(file))
     record = json.loads(file.read_text())
     names = ["ranking metrics", "mAP@IoU", "all metrics", "all metrics, 1,000 resamples"]
+    names.append("a run's metrics, 1,000 resamples")
     assert list(record["seconds"]) == names
     assert re.findall(r"^(.+?) +[\d.]+ s wall +[\d.]+ s CPU$", printed, re.M) == names
     found = re.search(r"peak memory (\d+) MB; largest difference from scikit-learn (\S+)$", printed.rstrip())

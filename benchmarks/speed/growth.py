@@ -87,7 +87,7 @@ def areas(frames: int, options: Options) -> Callable[[], Any]:
 
 def classes(number: int, options: Options) -> Callable[[], Any]:
     """All ranking metrics of 20,000 rows with so many classes."""
-    from vadbench.metrics.ranking import evaluate
+    from vadbench.metrics.evaluation import evaluate
     from vadbench.scoring.rows import ScoredRows
 
     rng = np.random.default_rng(0)
@@ -110,6 +110,16 @@ def resamples(number: int, options: Options) -> Callable[[], Any]:
     return lambda: resampled_metrics(rows, ("AUC", "AP"), draw_videos(VIDEOS, number))
 
 
+def videos(number: int, options: Options) -> Callable[[], Any]:
+    """All metrics of a run with their intervals, of a split of so many videos."""
+    from metrics import scored, split
+
+    from vadbench.metrics.measurement import measure as of_split
+
+    run = scored(*split(16, number), 16)
+    return lambda: of_split(replace(run))
+
+
 def seeds(number: int, options: Options) -> Callable[[], Any]:
     """So many seeds of a run brought into one row of a table: metrics of each, resamples of each, mean and interval."""
     from metrics import VIDEOS, split
@@ -117,7 +127,7 @@ def seeds(number: int, options: Options) -> Callable[[], Any]:
     from vadbench.metrics.bootstrap import draw_videos, resampled_metrics
     from vadbench.metrics.carriers import Carriers
     from vadbench.metrics.comparison import seed_mean_interval
-    from vadbench.metrics.ranking import evaluate
+    from vadbench.metrics.evaluation import evaluate
 
     rows, _ = split(16)
     rng = np.random.default_rng(0)
@@ -159,6 +169,7 @@ CURVES: dict[str, tuple[list[int], Callable[[int, Options], Callable[[], Any]]]]
     "AUC and AP, frames": ([10**n for n in range(1, 8)], areas),
     "metrics, classes": ([2, 4, 8, 16, 32, 64], classes),
     "AUC and AP, resamples": ([250, 500, 1000, 2000, 4000], resamples),
+    "metrics with intervals, videos": ([73, 145, 290, 725, 1450, 2900], videos),
     "a row of a table, seeds": ([1, 2, 4, 8, 16], seeds),
     **{
         f"{name}, {what}": (sizes, make)

@@ -1,9 +1,10 @@
 """How fast the metrics of a UCF-Crime-sized test split are, without torch in the process.
 
-    python benchmarks/speed/metrics.py [--stride 16] [--json FILE]
+    python benchmarks/speed/metrics.py [--stride 16] [--videos 290] [--json FILE]
 
 290 videos, 1,111,808 frames, 14 classes; scores are drawn, tied here and there. Ranking metrics and mAP@IoU are timed
-apart and together, then 1,000 bootstrap resamples of all of them. Each value is checked against scikit-learn on frames.
+apart and together, then 1,000 bootstrap resamples of all of them, then all that is measured of a run: the same with
+events, from scores of videos and their segments. Each value is checked against scikit-learn on frames.
 Last comes what statistics cost for AUC and AP: the intervals of a run, and two runs compared as by vadbench compare.
 """
 
@@ -13,32 +14,42 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos, resampled_metrics, with_intervals
 from vadbench.metrics.carriers import Carriers
 from vadbench.metrics.comparison import paired_difference
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.localization import Localisation, LocalisedVideo, localise
-from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.measurement import measure as of_split
 from vadbench.results.compare import RESAMPLES as COMPARED
+from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.rows import ScoredRows
+from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 VIDEOS, FRAMES, CLASSES, NORMAL = 290, 1_111_808, 14, 0
 REPEATS = 5
 
 
-def split(stride: int) -> tuple[ScoredRows, list[LocalisedVideo]]:
-    """A split of UCF-Crime's size: half of the videos with one segment, scores that know a little of it."""
+def split(stride: int, number: int = VIDEOS) -> tuple[ScoredRows, list[LocalisedVideo]]:
+    """A split of UCF-Crime's size: half of the videos with one segment, scores that know a little of it.
+
+    Other numbers of videos are as long on average.
+    """
     rng = np.random.default_rng(0)
-    lengths = rng.dirichlet(np.full(VIDEOS, 0.7)) * (FRAMES - 160 * VIDEOS)
+    total = FRAMES * number // VIDEOS
+    lengths = rng.dirichlet(np.full(number, 0.7)) * (total - 160 * number)
     lengths = lengths.astype(int) + 160
-    lengths[-1] += FRAMES - lengths.sum()
-    names = tuple(f"v{i}" for i in range(VIDEOS))
+    lengths[-1] += total - lengths.sum()
+    names = tuple(f"v{i}" for i in range(number))
     parts: dict[str, list[Any]] = {"video": [], "frames": [], "positives": [], "classes": [], "truth": []}
     videos = []
     for i, length in enumerate(lengths):
@@ -78,6 +89,17 @@ def split(stride: int) -> tuple[ScoredRows, list[LocalisedVideo]]:
     return rows, videos
 
 
+def scored(rows: ScoredRows, videos: Sequence[LocalisedVideo], stride: int) -> ScoredSplit:
+    """The same as a run has it, at 30 frames a second."""
+    table = ClassTable(tuple(map(VideoClass, rows.class_names)), rows.normal)
+    own = np.split(rows.scores, np.flatnonzero(np.diff(rows.video)) + 1)
+    given = [VideoScores(v.name, v.frames, s, v.probabilities, rate=30.0) for v, s in zip(videos, own, strict=True)]
+    truth = [
+        Video(v.name, (), segments=tuple(Segment(rows.class_names[c], a, b) for c, a, b in v.segments)) for v in videos
+    ]
+    return ScoredSplit(given, truth, stride, table, NATIVE.rules, threshold=0.9)
+
+
 def measure(work: Callable[[], Any]) -> tuple[float, float]:
     """Median wall and CPU seconds of several repeats."""
     wall, cpu = [], []
@@ -111,28 +133,32 @@ def main() -> None:
     """Print the table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stride", type=int, default=16, help="frames a row stands for")
+    parser.add_argument("--videos", type=int, default=VIDEOS, help="videos of the split")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     arguments = parser.parse_args()
-    rows, videos = split(arguments.stride)
+    number = arguments.videos
+    rows, videos = split(arguments.stride, number)
     names, stride = rows.class_names, arguments.stride
 
     def found() -> Localisation:
         return localise(videos, stride, names, NORMAL)
 
     def resampled(resamples: int) -> dict[str, NDArray[np.float64]]:
-        return resampled_metrics(rows, ("AUC", "AP"), draw_videos(VIDEOS, resamples))
+        return resampled_metrics(rows, ("AUC", "AP"), draw_videos(number, resamples))
 
     def compared() -> None:
         a, b = resampled(COMPARED), resampled(COMPARED)
         for key in ("AUC", "AP"):
             assert paired_difference(a[key][None], b[key][None], 0.0, 0.0, Carriers(VIDEOS // 2)).p == 1
 
+    run = scored(rows, videos, stride)
     both = {**evaluate(rows), **found().metrics()}
     figures = {
         "ranking metrics": measure(lambda: evaluate(rows)),
         "mAP@IoU": measure(lambda: found().metrics()),
         "all metrics": measure(lambda: (evaluate(rows), found().metrics())),
         "all metrics, 1,000 resamples": measure(lambda: with_intervals(rows, both, others=found().resampled)),
+        "a run's metrics, 1,000 resamples": measure(lambda: of_split(replace(run))),
     }
     statistics = {
         f"AUC and AP, {RESAMPLES:,} resamples": measure(lambda: resampled(RESAMPLES)),
@@ -141,13 +167,13 @@ def main() -> None:
     peak = peak_mb()
     assert "torch" not in sys.modules
     difference = check(rows)
-    print(f"{VIDEOS} videos, {FRAMES:,} frames, {len(rows.scores):,} rows, {CLASSES} classes; medians of {REPEATS}")
+    print(f"{number} videos, {rows.total:,} frames, {len(rows.scores):,} rows, {CLASSES} classes; medians of {REPEATS}")
     for name, (wall, cpu) in figures.items():
         print(f"{name:32s} {wall:8.3f} s wall {cpu:8.3f} s CPU")
     print("; ".join(f"{name}: {wall:.3f} s, {cpu:.3f} s CPU" for name, (wall, cpu) in statistics.items()))
     print(f"peak memory {peak:.0f} MB; largest difference from scikit-learn {difference:.1e}")
     if arguments.json:
-        record: dict[str, Any] = {"peak_mb": peak, "stride": stride}
+        record: dict[str, Any] = {"peak_mb": peak, "stride": stride, "videos": number}
         for what, measured in (("seconds", figures), ("statistics", statistics)):
             record[what] = {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in measured.items()}
         arguments.json.write_text(json.dumps(record, indent=1))

@@ -60,7 +60,7 @@ def test_two_methods_side_by_side(vadbench, out):
         "B: random on tiny, protocol native, seeds 0, 1",
     ]
     rows = table(text)
-    assert list(rows) == ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
+    assert list(rows) == ["AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
     stored = {m: [json.loads(p.read_text())["metrics"]["AUC"]["value"] for p in out.glob(f"tiny/{m}/*/result.json")]
               for m in ("linear", "random")}  # fmt: skip
     auc = {method: np.mean(values) for method, values in stored.items()}

@@ -8,8 +8,8 @@ import pytest
 
 from vadbench.base.errors import UnknownNameError
 from vadbench.metrics.definitions import DEFINITIONS, definition
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.localization import KEYS
-from vadbench.metrics.ranking import evaluate
 from vadbench.scoring.rows import ScoredRows
 
 
@@ -38,6 +38,7 @@ def test_what_evaluate_gives_is_defined_and_in_range():
         class_positives=counts,
         class_names=("Normal", "Road Accidents"),
         normal=0,
+        hours=np.array([0.5, 1.0]),
     )
     metrics = evaluate(rows)
     assert "AUC[Road Accidents]" in metrics

@@ -9,10 +9,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from drawn_rows import videos_of
+from literal_metrics import of_frames
 from vadbench.base.errors import DataError
 from vadbench.metrics.curves import pr_curve, roc_curve
 from vadbench.metrics.definitions import MetricValue
-from vadbench.metrics.ranking import average_precision, evaluate, roc_auc
+from vadbench.metrics.evaluation import evaluate
+from vadbench.metrics.ranking import average_precision, roc_auc
 from vadbench.scoring.rows import ScoredRows
 
 SCORES = {
@@ -132,6 +135,7 @@ def split(seed=0, videos=12, dtype=np.float32, per_row=16):
         class_positives,
         CLASSES,
         normal=0,
+        hours=rng.random(videos) + 0.1,
     )
 
 
@@ -142,9 +146,7 @@ def test_every_metric_of_a_split_equals_scikit_learn_on_its_frames(seed, dtype):
     negatives = rows.frames - rows.positives
     abnormal_videos = {v for v, p in zip(rows.video, rows.positives, strict=True) if p}
     own = np.isin(rows.video, list(abnormal_videos))
-    expected = {
-        "AUC": both(sk.roc_auc_score, rows.scores, rows.positives, negatives),
-        "AP": both(sk.average_precision_score, rows.scores, rows.positives, negatives),
+    expected = of_frames(videos_of(rows), rows.hours) | {
         "AnoAUC": both(sk.roc_auc_score, rows.scores[own], rows.positives[own], negatives[own]),
         "prevalence": rows.positives.sum() / rows.frames.sum(),
         "FAR": rows.frames[~own & (rows.scores > 0.5)].sum() / rows.frames[~own].sum() if (~own).any() else None,
@@ -207,10 +209,23 @@ def test_a_worked_split():
     assert found == {
         # 16 positives beat all 32 negatives; 8 positives tie with 8 negatives and lose to 24.
         "AUC": pytest.approx((16 * 32 + 8 * 8 / 2) / (24 * 32)),
+        # In the first video 16 positives beat 8 negatives and 8 tie with them; in the other 16 beat all and 8 none.
+        "AUC/within": pytest.approx((16 * 8 + 8 * 8 / 2) / (24 * 8)),
+        "AUC/cross": pytest.approx(16 * 24 / (24 * 24)),
+        "AUC/video": pytest.approx((16 * 8 + 8 * 8 / 2) / (24 * 8)),
+        # The means are 0.55 and 0.533.
+        "AUC/flattened": pytest.approx((24 * 24 + 24 * 8 / 2) / (24 * 32)),
+        "pair-share": pytest.approx(24 * 8 / (24 * 32)),
         "AP": pytest.approx(16 / 24 * 1 + 8 / 24 * 24 / 56),
+        # Above the lowest score 16 of 40 frames are positive.
+        "AP/trapezoid": pytest.approx(16 / 24 * 1 + 8 / 24 * (16 / 40 + 24 / 56) / 2),
         "prevalence": pytest.approx(24 / 56),
         "AnoAUC": pytest.approx((16 * 8 + 8 * 8 / 2) / (24 * 8)),
         "FAR": pytest.approx(16 / 24),
+        **{f"recall@{rate}%FPR": pytest.approx(16 / 24) for rate in (1, 2, 3, 5)},
+        **{f"false-frames-per-hour@{rate}%FPR": None for rate in (1, 2, 3, 5)},
+        "FPR@95TPR": 1,
+        "distinct": 4,
         "mAUC": None,
         "mAP": None,
     }
@@ -256,7 +271,9 @@ def test_values_are_plain_json_without_nan(seed):
     metrics = evaluate(split(seed, videos=2))
     written = json.dumps({key: value.model_dump() for key, value in metrics.items()}, allow_nan=False)
     assert {key: MetricValue(**value) for key, value in json.loads(written).items()} == metrics
-    assert all((value.value is None) == (value.reason is not None) for value in metrics.values())
+    assert all(value.reason for value in metrics.values() if value.value is None)
+    beside = {key for key, value in metrics.items() if value.value is not None and value.reason}
+    assert all(metrics[key].value == 0 and key.startswith("recall@") for key in beside)
 
 
 def test_false_alarm_rate_needs_scores_between_0_and_1():

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vadbench.metrics.ranking import average_precision, evaluate, roc_auc
+from vadbench.metrics.evaluation import evaluate
+from vadbench.metrics.ranking import average_precision, roc_auc
 from vadbench.metrics.recognition import recognise
 from vadbench.scoring.rows import ScoredRows
 

@@ -54,7 +54,7 @@ def choose(page, name, value):
 
 def test_groups_have_tables_of_their_own_and_names_are_text(opened):
     assert shown(opened, "section.reproduced h2") == ["d reproduced", "ucfcrime reproduced"]
-    names = shown(opened, "section.reproduced tbody th")
+    names = shown(opened, "section.reproduced tbody:not(.apart) th")
     assert sorted(names, key=len)[:2] == ["good", "third"] and len(names) == 3
     assert any("onerror='window.hacked=1'" in name for name in names)
     assert opened.execute_script("return [window.hacked ?? null, document.images.length]") == [None, 0]
@@ -138,7 +138,7 @@ def test_sorting_sorts_one_table(opened):
     place = [head.text for head in heads].index("AP")
 
     def column():
-        cells = table.find_elements("css selector", f"tbody tr > :nth-child({place + 1})")
+        cells = table.find_elements("css selector", f"tbody:not(.apart) tr > :nth-child({place + 1})")
         return [float(cell.text.split()[0]) for cell in cells]
 
     heads[place].find_element("css selector", "button").click()
@@ -179,7 +179,7 @@ def test_no_figure_of_false_alarms_is_marked_best(opened):
     marked = {}
     for metric in ("AUC", "FAR"):
         place = heads.index(metric) + 1
-        cells = table.find_elements("css selector", f"tbody tr > :nth-child({place})")
+        cells = table.find_elements("css selector", f"tbody:not(.apart) tr > :nth-child({place})")
         marked[metric] = [
             bool(cell.find_elements("css selector", ".best, .second")) or "≈" in cell.text for cell in cells
         ]
@@ -191,7 +191,7 @@ def test_with_four_abnormal_videos_nothing_is_marked_and_the_page_says_why(keep,
     keep(make_split(0, names=names), "good")
     keep(make_split(1, names=names), "other")
     page = browser(board())
-    assert len(shown(page, "section.reproduced tbody tr")) == 2
+    assert len(shown(page, "section.reproduced tbody:not(.apart) tr")) == 2
     assert not shown(page, ".reproduced .best, .reproduced .second")
     assert any("too few videos to tell" in text.casefold() for text in shown(page, ".reproduced .notes p"))
 
@@ -210,3 +210,28 @@ def test_one_data_set_has_only_its_own_published_figures(keep, make_split, board
     keep(make_split())
     page = browser(board("-d", "d"))
     assert shown(page, "h2") == ["d reproduced"]
+
+
+def test_rows_that_look_at_no_frame_stay_below_and_are_not_counted(opened):
+    table = opened.find_element("css selector", "section.reproduced table")
+    heads = table.find_elements("css selector", "thead th")
+    place = [head.text for head in heads].index("AUC")
+    names = ["blind-length", "blind-centre", "blind-oracle-label", "blind-oracle-centre"]
+
+    def last():
+        return [row.text for row in table.find_elements("css selector", "tbody th")][-5:]
+
+    below = ["without looking at a frame", *names]
+    assert last() == below
+    for _ in range(2):
+        heads[place].find_element("css selector", "button").click()
+        assert last() == below
+    cells = table.find_elements("css selector", f"tbody.apart tr > :nth-child({place + 1})")
+    # Half of the videos are abnormal, and a quarter of their frames anomalous.
+    assert cells[2].text == f"{100 * (1 + 0.5 / (1 - 0.125)) / 2:.2f}"
+    assert not table.find_elements("css selector", ".apart .best, .apart .second")
+    rows = len(shown(opened, "section.reproduced tbody:not(.apart) tr"))
+    choose(opened, "dataset", "d")
+    assert shown(opened, "#shown") == ["2 rows"] and rows == 3
+    choose(opened, "backbone", "I3D-RGB")
+    assert not shown(opened, ".apart th")

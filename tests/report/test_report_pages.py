@@ -203,7 +203,7 @@ def test_means_of_rows_that_do_not_divide_16_frames_say_of_how_many_they_are(mak
 
 def test_a_video_of_one_frame_and_a_method_without_classes(make_split, keep, page, browser):
     split = make_split(frames=1, stride=16)
-    split = replace(split, scores=[s.without_classes() for s in split.scores])
+    split = replace(split, given=[s.without_classes() for s in split.scores])
     split = replace(split, videos=[replace(v, segments=()) for v in split.videos])
     opened = browser(page(keep(split)))
     point(opened, 0, 1)

@@ -28,7 +28,7 @@ def sides(keep, out, a, b, **changes):
 
 def test_identical_runs_compare_as_one(keep, out):
     found = compare(*sides(keep, out, scored(0, 1), scored(0, 1)))
-    assert list(found) == ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
+    assert list(found) == ["AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
     for key, difference in found.items():
         assert (difference.value, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
         assert verdict(key, difference, 1.0) == "identical"
@@ -204,9 +204,9 @@ def test_settings_that_are_called_like_other_facts_of_a_run_are_compared(keep, o
 
 
 def test_metrics_must_be_defined_on_both_sides(keep, out):
-    without = replace(scored(1, 1), scores=[s.without_classes() for s in scored(1, 1).scores])
+    without = replace(scored(1, 1), given=[s.without_classes() for s in scored(1, 1).scores])
     a, b = sides(keep, out, scored(0, 1), without)
-    assert list(compare(a, b)) == ["AUC", "AP", "AnoAUC", "FAR"]
+    assert list(compare(a, b)) == ["AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "FAR"]
     with pytest.raises(UnknownNameError, match="unknown metric of both sides 'mAUC'; did you mean 'AUC'"):
         compare(a, b, ["AUC", "mAUC"])
     with pytest.raises(UnknownNameError, match="did you mean 'AnoAUC'"):

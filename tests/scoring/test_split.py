@@ -15,9 +15,9 @@ from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.harness.evaluate import _diagnostics, _in_common
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.calibration import reliability
-from vadbench.metrics.definitions import DEFINITIONS
+from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.measurement import localised, measure, resampled
-from vadbench.metrics.ranking import evaluate
 from vadbench.metrics.recognition import recognise
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import NATIVE, protocols
@@ -220,7 +220,7 @@ def test_no_metric_of_a_class_or_a_branch_is_lost_whatever_they_are_called(class
     metrics = measure(made)
     plain = {str(MetricKey(m, of_class=c)) for m in ("AUC", "AP") for c in names[1:]}
     assert len(plain) == 4
-    assert metrics.keys() == DEFINITIONS.keys() | plain | {f"{m}({branch})" for m in ("AUC", "AP", "AnoAUC")}
+    assert metrics.keys() == DEFINITIONS.keys() | plain | {f"{m}({branch})" for m in BRANCH_METRICS}
 
 
 def test_only_classes_of_both_data_sets_are_measured_and_every_anomalous_frame_counts():

@@ -69,6 +69,13 @@ class MethodConfig(Settings):
         """Return what the method needs under these settings."""
         return Needs(supervision="weak" if self.trains else "training-free")
 
+    def post(self) -> str:
+        """Return the post-processing of its scores that the method proposes, such as ``gaussian(10)``; none by default.
+
+        Part of the evaluation alone, never of the training: a user changes it, or takes it away, with ``--post``.
+        """
+        return ""
+
     def unfit(self, facts: Facts) -> str:
         """Return why the method cannot run on a data set and what to change, in words; an empty string if it can.
 

@@ -206,6 +206,7 @@ def _request(site: Site, cell: Cell, registry: Registry, training: Path | None =
         subset=rules.get("subset"),
         # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
+        post=rules.get("post"),
         data_root=dict(site.data_roots).get(cell.dataset),
         features=dict(site.features).get(cell.dataset) if wanted else None,
         streams=site.streams_of(cell.dataset, wanted),

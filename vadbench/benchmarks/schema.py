@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vadbench.base.config import is_content
-from vadbench.base.errors import UnknownNameError
+from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.hashing import digest
 from vadbench.base.naming import flatten, is_of, same, split_name, written
 from vadbench.metrics.definitions import canonical, definition
 from vadbench.records.record import Name, RunRecord, weights_name
+from vadbench.scoring.post_steps import canonical_post
 
 if TYPE_CHECKING:
     from vadbench.features.layouts import LayoutName
@@ -27,6 +28,7 @@ LAST_SEED = 999_999
 """Seed within the range of ``--seeds``."""
 PROTOCOL = "protocol."
 """Prefix of the names of protocol settings."""
+POST = f"{PROTOCOL}post"
 
 
 class _Entry(BaseModel):
@@ -47,6 +49,11 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"setting '{name}' must be a number, a string, true, false or a list of these") from error
+    if isinstance(post := flat.get(POST), str):
+        try:
+            flat[POST] = canonical_post(post)  # as runs record it
+        except VadbenchError as error:
+            raise ValueError(str(error)) from error
     return flat
 
 
@@ -59,8 +66,8 @@ def _distinct(seeds: list[int]) -> list[int]:
 SeedList = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]], AfterValidator(_distinct)]
 Metric = Annotated[str, AfterValidator(_known_metric)]
 Set = Annotated[dict[str, Any], AfterValidator(_flat)]
-"""Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset`` and
-``protocol.selection``."""
+"""Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset``,
+``protocol.selection`` and ``protocol.post``."""
 
 
 class PublishedSpec(_Entry):
@@ -210,7 +217,7 @@ class Cell:
         Each setting of the cell must have the value in the record, and each setting that the record lists as changed
         must be a setting of the cell.
         """
-        recorded = {**record.config, "protocol": record.protocol}
+        recorded = {**record.config, "protocol": {**record.protocol, "post": record.post}}
         return (
             (record.method, record.dataset, record.trained_on, record.seed, record.protocol.get("name"))
             == (self.method, self.dataset, self.trained_on, self.seed, self.protocol)

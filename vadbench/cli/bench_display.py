@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import last_line, listed
-from vadbench.cli.output import note, percent, print_table, printable
+from vadbench.cli.output import note, print_table, printable, printed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -113,7 +113,7 @@ def result(state: CellState) -> str:
     record = state.outcome.record
     value = record.metrics["AUC"].value if "AUC" in record.metrics else None
     took = "finished by another process" if state.outcome.reused else f"{sum(record.seconds.values()):.1f} s"
-    return f"AUC {percent(value)}{record.marks} ({took})"
+    return f"AUC {printed(value)}{record.marks} ({took})"
 
 
 def counted(states: Sequence[CellState]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vadbench.cli import options
-from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
+from vadbench.cli.output import note, print_json, print_table, printed, progress_bar, with_unit
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 """Comma between keys; the name of a class may contain one."""
@@ -21,7 +21,7 @@ _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
     "--metrics",
     metavar="KEYS",
     help="Metrics to compare, separated by commas (vadbench list metrics); AUC[Abuse] is the AUC of one class. "
-    " [default: AUC, AP, AnoAUC, mAUC, mAP, mAP@IoU and FAR, if both have them]",
+    " [default: AUC, AUC/within, AUC/flattened, AP, AnoAUC, mAUC, mAP, mAP@IoU and FAR, if both have them]",
 )
 @options.out
 @options.as_json
@@ -73,10 +73,10 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     click.echo()
     rows = [
         [
-            key,
-            *(percent(side.value(key)) for side in sides.values()),
-            _points(d.value),
-            "-" if d.low is None else f"[{_points(d.low)}, {_points(d.high)}]",
+            with_unit(key),
+            *(printed(side.value(key), key) for side in sides.values()),
+            _points(d.value, key),
+            "-" if d.low is None else f"[{_points(d.low, key)}, {_points(d.high, key)}]",
             f"{adjusted[key]:.4f}" if key in adjusted else "-",
             words[key],
         ]
@@ -85,6 +85,9 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     print_table(rows, ["%", *sides, "A - B", "95 % interval", "p (Holm)", "verdict"])
 
 
-def _points(difference: float | None) -> str:
-    """Format a difference of fractions in percentage points: ``+1.25``."""
-    return "-" if difference is None else f"{100 * difference:+.2f}"
+def _points(difference: float | None, key: str) -> str:
+    """Format a difference of a metric, of fractions in percentage points: ``+1.25``."""
+    from vadbench.metrics.definitions import unit_of
+    from vadbench.tables.layout import signed
+
+    return "-" if difference is None else signed(difference, unit_of(key))

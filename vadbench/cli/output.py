@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vadbench.records.record import RunRecord
 
 
+_BESIDE = ("recall@1%FPR", "hit", "delay", "false-alarms-per-hour", "distinct")
+"""Further metrics that are printed after a run where they are defined."""
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
@@ -95,19 +99,43 @@ def _note_of_waiting(stage: str, done: int, total: int, detail: str = "") -> Non
         note(f"note: {stage}")
 
 
-def percent(value: float | None) -> str:
-    """Format a fraction as a percentage with two digits, or a dash.
+def printed(value: float | None, key: str = "AUC") -> str:
+    """Format a value in the unit of its metric, a fraction as a percentage with two digits, or a dash.
 
-    >>> percent(0.86361), percent(None)
-    ('86.36', '-')
+    >>> printed(0.86361), printed(None), printed(12.5, "delay"), printed(8123, "distinct")
+    ('86.36', '-', '12.50', '8123')
     """
-    return "-" if value is None else f"{100 * value:.2f}"
+    from vadbench.metrics.definitions import unit_of
+    from vadbench.tables.layout import number
+
+    return "-" if value is None else number(value, unit_of(key))
+
+
+def printed_with_interval(value: MetricValue | None, key: str) -> str:
+    """Format a metric with its interval in brackets, if it has one."""
+    if value is None:
+        return "-"
+    interval = f" [{printed(value.low, key)}, {printed(value.high, key)}]" if value.low is not None else ""
+    return printed(value.value, key) + interval
+
+
+def with_unit(key: str) -> str:
+    """Return the key of a metric, followed by the unit of its values unless that is percent, none, or in the key.
+
+    >>> with_unit("AUC"), with_unit("delay"), with_unit("distinct"), with_unit("false-alarms-per-hour")
+    ('AUC', 'delay (frames)', 'distinct', 'false-alarms-per-hour')
+    """
+    from vadbench.metrics.definitions import unit_of
+
+    unit = unit_of(key)
+    return key if unit in ("%", "") or unit.replace(" ", "-") in key else f"{key} ({unit})"
 
 
 def print_results(records: Sequence[RunRecord]) -> None:
     """Print the metrics of one method's seeds: values with their intervals, means, and a table per class."""
     from vadbench.base.metric_keys import MetricKey
-    from vadbench.metrics.definitions import CLASS_METRICS, COMPARED
+    from vadbench.metrics.definitions import CLASS_METRICS, COMPARED, HEADLINES
+    from vadbench.metrics.glossary import UNPROCESSED
     from vadbench.records.record import summarise
 
     means = summarise(records)
@@ -118,9 +146,11 @@ def print_results(records: Sequence[RunRecord]) -> None:
     whole = [k.metric for k in keys if k.branch is None and k.of_class is None]
     of_branches = [str(k) for k in keys if k.branch is not None]
     rows = []
-    for name in (*(n for n in (*COMPARED, "prevalence") if n in whole), *of_branches):
-        cells = [_with_interval(r.metrics.get(name)) for r in records]
-        rows.append([name, *cells, *([_mean(means.get(name))] if several else [])])
+    beside = [name for name in _BESIDE if any(name in r.metrics and r.metrics[name].value is not None for r in records)]
+    before = [name + UNPROCESSED for name in HEADLINES if name + UNPROCESSED in whole]
+    for name in (*(n for n in (*COMPARED, "prevalence") if n in whole), *before, *beside, *of_branches):
+        cells = [printed_with_interval(r.metrics.get(name), name) for r in records]
+        rows.append([with_unit(name), *cells, *([_mean(means.get(name), name)] if several else [])])
     print_table(rows, ["%, [95 % interval]", *seeds, *(["mean ± std"] if several else [])])
     undefined: dict[str | None, list[str]] = {}
     for name in whole:
@@ -135,20 +165,13 @@ def print_results(records: Sequence[RunRecord]) -> None:
     if per_class:
         click.echo()
         print_table(
-            [[c, *(_mean(means.get(str(MetricKey(m, of_class=c)))) for m in CLASS_METRICS)] for c in per_class],
+            [[c, *(_mean(means.get(str(MetricKey(m, of_class=c))), m) for m in CLASS_METRICS)] for c in per_class],
             ["class", *CLASS_METRICS],
         )
 
 
-def _with_interval(value: MetricValue | None) -> str:
-    if value is None:
-        return "-"
-    interval = f" [{percent(value.low)}, {percent(value.high)}]" if value.low is not None else ""
-    return percent(value.value) + interval
-
-
-def _mean(summary: tuple[float, float | None] | None) -> str:
+def _mean(summary: tuple[float, float | None] | None, key: str) -> str:
     if summary is None:
         return "-"
     mean, deviation = summary
-    return percent(mean) if deviation is None else f"{percent(mean)} ± {percent(deviation)}"
+    return printed(mean, key) if deviation is None else f"{printed(mean, key)} ± {printed(deviation, key)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def _pictures(
 
 
 def _indices(run: PageRun, names: Sequence[str]) -> list[int]:
-    from vadbench.report.content import auc_within
+    from vadbench.metrics.within import within
 
     known = {video.name: i for i, video in enumerate(run.split.videos)}
     for name in names:
@@ -118,7 +119,7 @@ def _indices(run: PageRun, names: Sequence[str]) -> list[int]:
             raise UnknownNameError("test video", name, known)
     if names:
         return [known[name] for name in dict.fromkeys(names)]
-    found = {i: auc for i, auc in enumerate(auc_within(run.split.rows)) if auc is not None}
+    found = {i: auc for i, auc in enumerate(within(run.split.rows).aucs.tolist()) if not isnan(auc)}
     ordered = sorted(found, key=lambda i: -found[i])
     return list(dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])) if ordered else []
 

@@ -9,7 +9,7 @@ import click
 
 from vadbench.base.errors import VadbenchError, one_line
 from vadbench.cli import options
-from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
+from vadbench.cli.output import note, print_json, print_table, printed_with_interval, progress_bar, with_unit
 
 if TYPE_CHECKING:
     from vadbench.metrics.definitions import MetricValue
@@ -67,16 +67,16 @@ def _report(rescored: Rescored) -> None:
         click.echo(f"{rescored.folder}: unchanged, {len(rescored.record.metrics)} metrics")
         return
     click.echo(f"{rescored.folder}: {len(rescored.changed)} of {len(rescored.record.metrics)} metrics changed")
-    rows = [[name, _words(old), _words(new)] for name, (old, new) in rescored.changed.items()]
+    rows = [[with_unit(name), _words(old, name), _words(new, name)] for name, (old, new) in rescored.changed.items()]
     print_table(rows, ["%, [95 % interval]", "before", "now"])
 
 
-def _words(value: MetricValue | None) -> str:
+def _words(value: MetricValue | None, key: str) -> str:
     if value is None:
         return "absent"
     if value.value is None:
         return f"undefined: {value.reason}"
-    return percent(value.value) + (f" [{percent(value.low)}, {percent(value.high)}]" if value.low is not None else "")
+    return printed_with_interval(value, key)
 
 
 def _plain(rescored: Rescored) -> dict[str, Any]:

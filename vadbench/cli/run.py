@@ -68,6 +68,12 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     help="Weights to evaluate: the last epoch's, the best on the validation split (without one: on training videos held"
     " out), or the best on the test split (as several papers do; marked in the result).  [default: last]",
 )
+@click.option(
+    "--post",
+    metavar="STEPS",
+    help="Post-processing of the scores before they are measured, such as 'gaussian(10)' or 'logistic, round(4)'; none:"
+    " without any.  [default: the method's or the protocol's, mostly none]",
+)
 @options.data_root
 @options.allow_incomplete
 @options.streams
@@ -107,6 +113,7 @@ def command(
       vadbench run --method zero-shot --dataset synthetic --seeds 0-2 --json
       vadbench run --method anomalyclip --dataset synthetic --set n_ctx=4 --set recipe.epochs=5
       vadbench run -m anomalyclip -d ucfcrime --features UCFCrime/Image-Features --protocol anomalyclip
+      vadbench run --method anomalyclip --dataset synthetic --post 'gaussian(10)'
       vadbench run -m mil -d xdviolence --set 'streams=["clip", "audio"]' --features clip=DIR --features audio=DIR
       vadbench run --method anomalyclip --dataset synthetic --seeds 0-2 --dry-run
       vadbench run --from results/runs/synthetic/anomalyclip/1f0c... --dataset ucsdped2
@@ -171,6 +178,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
                 "dataset": experiment.dataset.name,
                 "protocol": experiment.protocol.name,
                 "config": experiment.config.model_dump(mode="json"),
+                "post": experiment.protocol.post,
                 "changed": list(experiment.changed),
                 "notes": experiment.notes(),
                 "runs": [{**asdict(r), "folder": str(r.folder)} for r in runs],
@@ -181,8 +189,10 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
         return
     for text in experiment.notes():
         note(f"note: {text}")
+    rules = experiment.protocol
+    after = f", post-processing {rules.post}" if rules.post else ""
     changed = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
-    click.echo(f"{experiment.method_name} on {experiment.dataset.name}, protocol {experiment.protocol.name}{changed}\n")
+    click.echo(f"{experiment.method_name} on {experiment.dataset.name}, protocol {rules.name}{after}{changed}\n")
     print_table([[str(r.seed), r.state, str(r.folder)] for r in runs], ["seed", "state", "folder"])
     for run in runs:
         if run.reason:

@@ -110,6 +110,9 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
     device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
     click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
     click.echo(f"commit: {commit}\nfeatures: {features_words(record)}")
+    if record.post:
+        whose = ", as the method proposes" if record.post == record.method_post else ""
+        click.echo(printable(f"post-processing: {record.post}{whose}"))
     if record.costs:
         click.echo(printable(f"costs: {costs_words(record)}"))
     for phrase in cost_words(record):

@@ -17,10 +17,11 @@ from vadbench.harness import environment
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.video_inputs import scored_inputs
 from vadbench.method import Method
-from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.definitions import MetricValue, coarse_remark
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
-from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, evaluate
+from vadbench.metrics.ranking import NO_FIXED_THRESHOLD
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
 from vadbench.records.costs import CostRecord, costs_of, video_hours
 from vadbench.records.plots import save_pictures
@@ -60,12 +61,13 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
 
 
 def headline(experiment: Experiment, method: Method, split: Split) -> float:
-    """Return the headline metric of a split, for a selection that looks at it.
+    """Return the headline metric of a split before post-processing, for a selection that looks at it.
 
     Raises:
         ConfigError: its frames are all normal or all anomalous.
     """
-    rows = replace(score_split(experiment, method, silent, split).rows, class_scores=None, class_positives=None)
+    scored = score_split(experiment, method, silent, split).unprocessed
+    rows = replace(scored.rows, class_scores=None, class_positives=None)
     value = evaluate(rows)[experiment.dataset.headline].value
     if value is None:
         raise ConfigError(
@@ -124,7 +126,8 @@ def evaluate_method(
         metrics = measure(split)
         diagnostics = _diagnostics(split.rows)
     save_split(split, place / SCORES)
-    save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}")
+    after = f", {split.rules.post}" if split.rules.post else ""
+    save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}{after}")
     return SplitResults(
         metrics=metrics,
         diagnostics=diagnostics,
@@ -134,7 +137,7 @@ def evaluate_method(
             *_cut_segments(split),
             *_cut_videos(experiment.method_name, method, split),
             *_other_classes(method.task.classes, experiment.dataset.classes),
-            *filter(None, [event_threshold(split).remark]),
+            *filter(None, [event_threshold(split).remark, coarse_remark(metrics)]),
         ],
         costs=costs_of(split.scores),
         hours=video_hours(split.scores),

@@ -18,6 +18,7 @@ from vadbench.harness.computation import computed
 from vadbench.harness.evaluate import evaluate_method
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import Training
+from vadbench.harness.request import method_post
 from vadbench.harness.selection import selection_notes
 from vadbench.harness.training import trained_method
 from vadbench.method import Method
@@ -65,6 +66,7 @@ def execute(
         protocol=experiment.protocol.model_dump(mode="json"),
         config=experiment.config.model_dump(mode="json"),
         changed=list(experiment.changed),
+        method_post=method_post(experiment.method_name, experiment.config),
         fingerprint=experiment.fingerprint,
         streams=experiment.streams,
         clip=experiment.clip_source,

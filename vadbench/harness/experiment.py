@@ -28,6 +28,7 @@ from vadbench.harness.provision import Provision, provide
 from vadbench.harness.request import (
     Request,
     StartingPoint,
+    method_post,
     requested_config,
     require_selection,
     require_use_of_recipe,
@@ -38,6 +39,7 @@ from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.record import StreamRecord, weights_name
+from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol, protocol
 
 if TYPE_CHECKING:
@@ -168,12 +170,13 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = requested_config(request, start, settings, version, defaults)
     preset = protocol(request.protocol_name, registry)
-    named = preset.on(start.dataset)
+    named = preset.on(start.dataset, post=preset.rules.post or method_post(start.method, config))
     rules = preset.on(
         start.dataset,
         crop=request.crop,
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
+        post=named.post if request.post is None else canonical_post(request.post),
     )
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     fits = partial(require_fit, start.method, config, trained=start.info is not None)

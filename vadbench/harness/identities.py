@@ -14,6 +14,7 @@ from vadbench.harness.experiment import Experiment
 from vadbench.records.folders import RunFolder
 from vadbench.records.keys import evaluation_key, training_key
 from vadbench.records.record import SplitRecord
+from vadbench.scoring.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,13 @@ class Training:
     made: CheckpointInfo | None = None
 
 
-def open_training(experiment: Experiment, seed: int, evaluation: str) -> Training:
+def open_training(experiment: Experiment, seed: int, test: SplitRecord) -> Training:
     """Return the training of an experiment under a seed, or the one that it evaluates.
+
+    Args:
+        experiment: the experiment.
+        seed: of the run.
+        test: the test split as in a record.
 
     Raises:
         CheckpointError: the training to evaluate cannot be read, or was made on other features.
@@ -51,11 +57,10 @@ def open_training(experiment: Experiment, seed: int, evaluation: str) -> Trainin
         split: provision.record(experiment.dataset, split) for split in provision.videos if split != "test"
     }
     selection = str(experiment.protocol.selection)
-    # Weights chosen on a split depend on it and on how it is evaluated.
-    if selection == "best-on-test":
-        selection += f" {evaluation}"
-    elif "validation" in splits:
-        selection += f" {evaluation_identity(experiment, splits['validation'])}"
+    # Weights chosen on a split depend on it and on how it is evaluated, but they are chosen before post-processing.
+    looked_at = test if selection == "best-on-test" else splits.get("validation")
+    if looked_at is not None:
+        selection += f" {_evaluation_identity(experiment, looked_at, experiment.protocol.unprocessed)}"
     key, group = (training_identity(experiment, splits, selection, s) for s in (seed, None))
     folder = RunFolder(experiment.out / experiment.dataset.name / experiment.method_name / key)
     return Training(folder, key, group, seed, splits)
@@ -83,8 +88,12 @@ def training_identity(
 
 def evaluation_identity(experiment: Experiment, split: SplitRecord) -> str:
     """Return the key of the evaluation of an experiment on a split."""
+    return _evaluation_identity(experiment, split, experiment.protocol)
+
+
+def _evaluation_identity(experiment: Experiment, split: SplitRecord, rules: Protocol) -> str:
     return evaluation_key(
-        protocol=experiment.protocol,
+        protocol=rules,
         dataset=experiment.dataset.name,
         classes=classes_in_keys(experiment),
         manifest=split.manifest,

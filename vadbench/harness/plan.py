@@ -45,8 +45,9 @@ def plan(experiment: Experiment, seed: int) -> PlannedRun:
         RunError: the record that is there is damaged.
         CheckpointError: the training to evaluate cannot be read, or was made on other features.
     """
-    evaluation = evaluation_identity(experiment, experiment.provision.record(experiment.dataset, "test"))
-    training = open_training(experiment, seed, evaluation)
+    test = experiment.provision.record(experiment.dataset, "test")
+    evaluation = evaluation_identity(experiment, test)
+    training = open_training(experiment, seed, test)
     folder = training.folder
     place = folder.evaluation(evaluation)
     record = read_record(place) if (place / RESULT).is_file() else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
-from vadbench.base.errors import ConfigError
+from vadbench.base.errors import ConfigError, PluginError, UnknownNameError
 from vadbench.base.fields import file_setting
 from vadbench.base.locations import DEFAULT_OUT
 from vadbench.base.method_config import MethodConfig
@@ -20,6 +20,7 @@ from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
+from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol
 
 
@@ -47,6 +48,7 @@ class Request:
     crop: str | None = None
     subset: str | None = None
     selection: str | None = None
+    post: str | None = None
     allow_incomplete: bool = False
     clip_model: str | None = None
     clip_weights: str | None = None
@@ -116,6 +118,21 @@ def require_selection(method: str, rules: Protocol, config: MethodConfig, change
                 )
     elif not config.trains:
         raise ConfigError(f"'{method}' is not trained: there are no weights to select; leave --selection out")
+
+
+def method_post(method: str, config: MethodConfig) -> str:
+    """Return the post-processing that a method proposes, in its one spelling.
+
+    Raises:
+        PluginError: it is no list of steps.
+    """
+    proposed: Any = config.post()
+    if not isinstance(proposed, str):
+        raise PluginError(f"the post() of '{method}' must return text such as 'gaussian(10)', found {proposed!r}")
+    try:
+        return canonical_post(proposed)
+    except (ConfigError, UnknownNameError) as error:
+        raise PluginError(f"the post() of '{method}' gives no post-processing: {error}") from error
 
 
 def with_descriptions(

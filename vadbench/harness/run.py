@@ -35,7 +35,7 @@ def run(
     """
     test = experiment.provision.record(experiment.dataset, "test")
     evaluation = evaluation_identity(experiment, test)
-    training = open_training(experiment, seed, evaluation)
+    training = open_training(experiment, seed, test)
     folder = training.folder
     if not again and (record := folder.finished(evaluation)):
         return _reused(experiment, folder.evaluation(evaluation), record)

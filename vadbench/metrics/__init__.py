@@ -1,8 +1,12 @@
 """Metrics: from scored rows to numbers with intervals, one module for each family of metrics, on numpy alone.
 
     definitions.py   what every metric key means, in words (imports no numpy, so that ``vadbench list`` stays quick)
-    ranking.py       AUC, AP, Ano-AUC, mAUC, mAP, false-alarm rate
+    evaluation.py    all frame-level metrics of a split; mAUC, mAP and the false-alarm rate
+    ranking.py       AUC and both average precisions of weighted rows, from one sort
+    within.py        AUC within videos, across them, and of their means
+    operating.py     what a threshold that few normal frames reach finds
     bootstrap.py     confidence intervals from resampling videos
+    sweep.py         what in resamples depends on the order of all frames
     proposals.py     predicted segments of a video and their match with the annotated ones
     localization.py  mAP@IoU from them, by the rule that the protocol names
     event_counts.py  events from a threshold on, as an operator counts them

@@ -5,14 +5,12 @@ each video was drawn), and a metric on it is the metric with every row's frames 
 
 Two exact identities make 1,000 resamples cheap. The AUC is a quadratic form in the multiplicities: the concordant pairs
 of frames, counted once for every pair of videos, serve all resamples. AP changes only at scores of positive rows, so
-the rows between two of them are added up per video before any resample is looked at.
+the rows between two of them are added up per video before any resample is looked at (:mod:`vadbench.metrics.sweep`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,11 @@ from numpy.typing import NDArray
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.carriers import Carriers, carriers
 from vadbench.metrics.definitions import MetricValue
-from vadbench.metrics.ranking import Ranking, normal_video_alarms
+from vadbench.metrics.evaluation import normal_video_alarms
+from vadbench.metrics.operating import RESAMPLED, OperatingPoints
+from vadbench.metrics.ranking import Ranking, ratio
+from vadbench.metrics.sweep import StepSum, Sweep, Trapezoid, resampled_ap
+from vadbench.metrics.within import within
 from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
 RESAMPLES = 1000
@@ -28,13 +30,10 @@ SEED = 0
 LEVEL = 0.95
 QUADRATIC_LIMIT = 5000
 """Videos up to which the matrix of concordant counts is made (200 MB at the limit)."""
-STEPS = 32
-"""Distinct positive scores handled at a time; bounds memory to a few arrays of this many rows per resample."""
+PLACES = frozenset({"AUC", "AUC/within", "AUC/cross", "AUC/video", "AUC/flattened", "pair-share"})
+"""The keys of AUC and of its parts within and across videos."""
 
 Draws = NDArray[np.float64]
-
-SMALL_PRODUCT = 2**18
-"""Multiplications up to which OpenBLAS, NumPy's usual BLAS, starts no threads."""
 
 
 def draw_videos(videos: int, resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
@@ -82,62 +81,25 @@ def resampled_auc(rows: WeightedRows, draws: Draws, among: NDArray[np.bool_] | N
         draws: ``(resamples, videos)`` multiplicities.
         among: ``(videos,)`` the videos whose frames count; all by default.
     """
-    if among is not None:
-        rows = rows.keep(among[rows.video])
-    videos = draws.shape[1]
-    if videos > QUADRATIC_LIMIT:
-        ranking, nan = Ranking(rows.scores), float("nan")
-        weighted = (ranking.auc(rows.positives * w[rows.video], rows.negatives * w[rows.video]) for w in draws)
-        return np.array([nan if auc is None else auc for auc in weighted])
-    holders = np.unique(rows.video[rows.positives > 0])
-    weights = draws[:, holders]
-    concordant = ((weights @ concordance(rows, holders, videos)) * draws).sum(1)
-    inside, outside = (np.bincount(rows.video, counts, videos) for counts in (rows.positives, rows.negatives))
-    return _ratio(concordant, (draws @ inside) * (draws @ outside))
+    return ratio(*resampled_pairs(rows if among is None else rows.keep(among[rows.video]), draws))
 
 
-def resampled_ap(rows: WeightedRows, draws: Draws) -> NDArray[np.float64]:
-    """Return ``(resamples,)`` average precision of each resample, NaN where it lacks positives.
+def resampled_pairs(rows: WeightedRows, draws: Draws) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``(resamples,)`` pairs of a positive and a negative frame in right order, ties a half, and all pairs.
 
     Args:
         draws: ``(resamples, videos)`` multiplicities.
     """
-    ranking = Ranking(rows.scores)
-    video, positives, negatives = (a[ranking.order] for a in (rows.video, rows.positives, rows.negatives))
-    # The steps are the distinct scores of positive rows, descending; a row counts from the first step not above it.
-    has_positives = np.diff(ranking.cumulative(rows.positives), prepend=0.0) > 0
-    steps_above: Ints = np.cumsum(has_positives) - has_positives
-    step: Ints = np.repeat(steps_above, np.diff(ranking.ends, prepend=-1))
-    by_video = np.ascontiguousarray(draws.T)
-    resamples, total = len(draws), int(has_positives.sum())
-    tp, fp, area = np.zeros(resamples), np.zeros(resamples), np.zeros(resamples)
-    bounds = np.searchsorted(step, np.arange(0, total + STEPS, STEPS).clip(max=total))
-    for low, high in pairwise(bounds):
-        within, owner = step[low:high] - step[low], video[low:high]
-        gained = _drawn(within, owner, positives[low:high], by_video)
-        passed = _drawn(within, owner, negatives[low:high], by_video)
-        hits, false = np.cumsum(gained, axis=0) + tp, np.cumsum(passed, axis=0) + fp
-        # Counts are whole numbers, so a sum below 1 is 0: nothing has been drawn yet and nothing is gained.
-        area += (gained * hits / np.maximum(hits + false, 1)).sum(0)
-        tp, fp = hits[-1], false[-1]
-    return _ratio(area, tp)
-
-
-def _drawn(step: Ints, video: Ints, frames: Ints, by_video: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``(steps, resamples)`` frames drawn at each step: each video's counts times its multiplicity."""
-    some = np.flatnonzero(frames)
-    present, column = np.unique(video[some], return_inverse=True)
-    shape = (int(step[-1]) + 1, len(present))
-    counts = np.bincount(step[some] * len(present) + column, frames[some], shape[0] * shape[1]).reshape(shape)
-    weights = by_video[present]
-    product = np.empty((shape[0], weights.shape[1]))
-    # In pieces: waiting for BLAS threads at each of many small products costs more than it saves, and on a busy
-    # machine up to a hundred times more than the products themselves.
-    width = max(1, SMALL_PRODUCT // max(1, counts.size))
-    for start in range(0, weights.shape[1], width):
-        piece = slice(start, start + width)
-        np.matmul(counts, weights[:, piece], out=product[:, piece])
-    return product
+    videos = draws.shape[1]
+    if videos > QUADRATIC_LIMIT:
+        ranking = Ranking(rows.scores)
+        found = [ranking.pairs(rows.positives * w[rows.video], rows.negatives * w[rows.video]) for w in draws]
+        concordant, pairs = np.array(found).reshape(-1, 2).T
+        return concordant, pairs
+    holders = np.unique(rows.video[rows.positives > 0])
+    concordant = ((draws[:, holders] @ concordance(rows, holders, videos)) * draws).sum(1)
+    inside, outside = (np.bincount(rows.video, counts, videos) for counts in (rows.positives, rows.negatives))
+    return concordant, (draws @ inside) * (draws @ outside)
 
 
 def with_intervals(
@@ -155,7 +117,7 @@ def with_intervals(
     counts. Metrics that are undefined themselves, or that this module does not resample, are returned as they came.
 
     Args:
-        metrics: from :func:`vadbench.metrics.ranking.evaluate` on the same rows.
+        metrics: from :func:`vadbench.metrics.evaluation.evaluate` on the same rows.
         drop_zeros: as given there.
         resamples: how many.
         seed: of the draws.
@@ -177,15 +139,11 @@ def resampled_metrics(
     """Return ``(resamples,)`` values of every asked metric that comes from ranking, NaN where undefined."""
     binary = rows.binary()
     alarms, normal = normal_video_alarms(rows)
-    samples = {}
-    if "AUC" in keys:
-        samples["AUC"] = resampled_auc(binary, draws)
-    if "AP" in keys:
-        samples["AP"] = resampled_ap(binary, draws)
+    samples = _places(rows, keys, draws) | _swept(rows, keys, draws)
     if "AnoAUC" in keys:
         samples["AnoAUC"] = resampled_auc(binary, draws, rows.abnormal)
-    samples["prevalence"] = _ratio(draws @ rows.video_positives, draws @ rows.video_frames)
-    samples["FAR"] = _ratio(draws @ alarms, draws @ normal)
+    samples["prevalence"] = ratio(draws @ rows.video_positives, draws @ rows.video_frames)
+    samples["FAR"] = ratio(draws @ alarms, draws @ normal)
     if rows.class_scores is None or rows.class_positives is None:
         return samples
     for metric, mean, resampled in (("AUC", "mAUC", resampled_auc), ("AP", "mAP", resampled_ap)):
@@ -199,10 +157,37 @@ def resampled_metrics(
     return samples
 
 
+def _places(rows: ScoredRows, keys: Collection[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
+    """Return resampled values of AUC and of its parts within and across videos, where any of them is asked for."""
+    if PLACES.isdisjoint(keys):
+        return {}
+    own = within(rows)
+    pairs = resampled_pairs(rows.binary(), draws)
+    found = own.resampled(draws, *pairs) | {"AUC": ratio(*pairs)}
+    if "AUC/flattened" in keys:
+        found["AUC/flattened"] = resampled_auc(own.flat, draws)
+    return found
+
+
+def _swept(rows: ScoredRows, keys: Collection[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
+    """Return resampled values of what depends on the order of all frames, from one sweep, where it is asked for."""
+    sums = {key: kind(len(draws)) for key, kind in (("AP", StepSum), ("AP/trapezoid", Trapezoid)) if key in keys}
+    pointed = not frozenset(RESAMPLED).isdisjoint(keys)
+    if not (sums or pointed):
+        return {}
+    sweep = Sweep(rows.binary(), draws)
+    points = OperatingPoints(rows, sweep, draws)
+    counted: list[StepSum | OperatingPoints] = [*sums.values(), *([points] if pointed else [])]
+    for block in sweep.blocks():
+        for each in counted:
+            each.add(block)
+    return {key: area.value for key, area in sums.items()} | (points.values() if pointed else {})
+
+
 def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.float64]:
     """Return the mean over the classes ``(classes, resamples)`` that are defined in each resample."""
     kept = ~np.isnan(values) & ~(drop_zeros & (values == 0))
-    return _ratio(np.where(kept, values, 0.0).sum(0), kept.sum(0))
+    return ratio(np.where(kept, values, 0.0).sum(0), kept.sum(0))
 
 
 def interval(samples: NDArray[np.float64], carried: Carriers) -> tuple[float | None, float | None, str | None]:
@@ -228,10 +213,3 @@ def _with_interval(value: MetricValue, samples: NDArray[np.float64], carried: Ca
     # A value may have a remark of its own.
     reasons = "; ".join(r for r in (reason, value.reason) if r)
     return MetricValue(value=value.value, low=low, high=high, reason=reasons or None)
-
-
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """Return ``part / whole``, NaN where ``whole`` is 0."""
-    ratio = np.full(len(part), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +33,8 @@ COMPARED = ("AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "mAUC", "mAP",
 """The keys by which methods are compared: what tables, pages and ``vadbench compare`` show."""
 BRANCH_METRICS = ("AUC", "AUC/within", "AP", "AnoAUC")
 """The metrics of each branch of a method, as ``AUC(<branch>)`` and so on."""
+FEWEST_DISTINCT = 100
+"""Distinct scores below which operating points are called coarse."""
 HEADLINES = ("AUC", "AUC/within", "AP")
 """The metrics that are measured before post-processing as well, as ``AUC/unprocessed`` and so on."""
 
@@ -98,6 +101,24 @@ def value_range(key: str) -> tuple[float, float]:
     """Return the lowest and the highest value of a metric; a metric that is not defined here is a fraction."""
     found = _definition(key)
     return (0.0, 1.0) if found is None else (found.low, found.high)
+
+
+def unit_of(key: str) -> str:
+    """Return the unit that a metric is printed in; one that is not defined here is a fraction, in percent."""
+    found = _definition(key)
+    return "%" if found is None else found.unit
+
+
+def coarse_remark(metrics: Mapping[str, MetricValue]) -> str:
+    """Return the remark on scores of so few distinct values that operating points are coarse; empty where they are not.
+
+    >>> coarse_remark({"distinct": MetricValue(value=12)})
+    'only 12 distinct scores: operating points are coarse'
+    """
+    count = metrics["distinct"].value if "distinct" in metrics else None
+    if count is None or count >= FEWEST_DISTINCT:
+        return ""
+    return f"only {count:.0f} distinct scores: operating points are coarse"
 
 
 def canonical(text: str) -> str:

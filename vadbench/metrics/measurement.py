@@ -5,7 +5,7 @@ Needs the scores and their ground truth alone: neither the method nor the featur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics import event_counts
 from vadbench.metrics.bootstrap import Draws, resampled_metrics, with_intervals
-from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, MetricValue
+from vadbench.metrics.definitions import BRANCH_METRICS, DEFINITIONS, HEADLINES, MetricValue
+from vadbench.metrics.evaluation import evaluate
+from vadbench.metrics.glossary import UNPROCESSED
 from vadbench.metrics.localization import KEYS, Localisation, LocalisedVideo, localise
-from vadbench.metrics.ranking import evaluate
 from vadbench.scoring.split import ScoredSplit
 
 
@@ -43,8 +44,20 @@ def _families(split: ScoredSplit) -> dict[frozenset[str], Callable[[], Family]]:
     }
 
 
+def point_values(split: ScoredSplit, metrics: Collection[str]) -> dict[str, MetricValue]:
+    """Return those of the asked metrics that there are, without intervals and without those of branches."""
+    found = dict(evaluate(split.rows, split.rules.drop_zeros))
+    for keys, make in _families(split).items():
+        if not keys.isdisjoint(metrics):
+            found |= make().metrics()
+    return {key: found[key] for key in metrics if key in found}
+
+
 def measure(split: ScoredSplit) -> dict[str, MetricValue]:
-    """Return every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on."""
+    """Return every metric with its interval, those of each branch as ``AUC(<branch>)`` and so on.
+
+    Where the rules ask for post-processing, the headline metrics without it are ``AUC/unprocessed`` and so on.
+    """
     families = [make() for make in _families(split).values()]
     found = dict(evaluate(split.rows, split.rules.drop_zeros))
     for family in families:
@@ -60,6 +73,10 @@ def measure(split: ScoredSplit) -> dict[str, MetricValue]:
         rows = replace(split.rows, scores=own, class_scores=None, class_positives=None)
         of_branch = with_intervals(rows, {k: v for k, v in evaluate(rows).items() if k in BRANCH_METRICS})
         metrics |= {str(MetricKey(name, branch)): value for name, value in of_branch.items()}
+    if split.rules.post:
+        rows = replace(split.unprocessed.rows, class_scores=None, class_positives=None)
+        before = with_intervals(rows, {k: v for k, v in evaluate(rows).items() if k in HEADLINES})
+        metrics |= {name + UNPROCESSED: value for name, value in before.items()}
     return metrics
 
 
@@ -75,6 +92,10 @@ def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[
     for keys, make in _families(split).items():
         if not keys.isdisjoint(metrics):
             found |= make().resampled(draws)
+    before = [name.removesuffix(UNPROCESSED) for name in metrics if name.endswith(UNPROCESSED)]
+    if before and split.rules.post:
+        values = resampled(split.unprocessed, before, draws)
+        found |= {name + UNPROCESSED: samples for name, samples in values.items()}
     return {name: found[name] for name in metrics if name in found}
 
 

@@ -1,6 +1,6 @@
-"""Frame-level ranking metrics: AUC, AP and what is built from them.
+"""Ranking of weighted rows, from which AUC, AP and all that is built from them come.
 
-All of them come from one sort of weighted rows. Every distinct score is one threshold, so ties are exact: AUC is the
+They come from one sort of weighted rows. Every distinct score is one threshold, so ties are exact: AUC is the
 trapezoidal area under the ROC curve and AP the step sum over recall, as in scikit-learn.
 """
 
@@ -11,13 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.definitions import MetricValue
-from vadbench.scoring.rows import Floats, Ints, ScoredRows
+from vadbench.scoring.rows import Floats, Ints
 
 Weights = NDArray[Any]
-ALARM = 0.5
-"""Score above which a frame raises an alarm (for the false-alarm rate)."""
 NO_FIXED_THRESHOLD = "the method's scores are not between 0 and 1, so a fixed threshold means nothing"
 """Reason why a metric with a fixed threshold is undefined."""
 
@@ -52,10 +49,17 @@ class Ranking:
         """Return the area under the ROC curve; ``None`` where one kind has no weight."""
         if not (positives.any() and negatives.any()):
             return None
+        concordant, pairs = self.pairs(positives, negatives)
+        return concordant / pairs
+
+    def pairs(self, positives: Weights, negatives: Weights) -> tuple[float, float]:
+        """Return the number of pairs of a positive and a negative in right order, ties counting a half, and of all."""
         tp, fp = self.cumulative(positives), self.cumulative(negatives)
+        if not len(tp):
+            return 0.0, 0.0
         gained, passed = np.diff(tp, prepend=0.0), np.diff(fp, prepend=0.0)
         # Not a dot product: BLAS spreads it over threads that spin, which doubles the CPU seconds of a split.
-        return float((gained * (fp[-1] - fp + passed / 2)).sum() / (tp[-1] * fp[-1]))
+        return float((gained * (fp[-1] - fp + passed / 2)).sum()), float(tp[-1] * fp[-1])
 
     def ap(self, positives: Weights, negatives: Weights) -> float | None:
         """Return average precision; ``None`` where positives have no weight."""
@@ -65,6 +69,27 @@ class Ranking:
         gained = np.diff(tp, prepend=0.0)
         hit = gained > 0
         return float((gained[hit] * (tp[hit] / (tp[hit] + fp[hit]))).sum() / tp[-1])
+
+    def trapezoid(self, positives: Weights, negatives: Weights) -> float | None:
+        """Return the area under the precision-recall curve by the trapezoid rule; ``None`` as :meth:`ap`.
+
+        Precision is 1 above the highest score.
+        """
+        if not positives.any():
+            return None
+        tp, fp = self.cumulative(positives), self.cumulative(negatives)
+        gained = np.diff(tp, prepend=0.0)
+        seen = tp + fp
+        precision = np.divide(tp, seen, out=np.ones_like(tp), where=seen > 0)
+        before = np.append(1.0, precision)[:-1]
+        return float((gained * (precision + before) / 2).sum() / tp[-1])
+
+
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ``part / whole``, NaN where ``whole`` is 0."""
+    found = np.full(len(part), np.nan)
+    np.divide(part, whole, out=found, where=whole > 0)
+    return found
 
 
 def _descending(scores: Floats) -> NDArray[np.int64]:
@@ -119,69 +144,6 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
     return Ranking(np.asarray(scores)).ap(np.asarray(positives), np.asarray(negatives))
 
 
-def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValue]:
-    """Return all ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
-
-    Per-class keys (``AUC[<class>]``, ``AP[<class>]``) are there if the method has class scores and the data set
-    annotates classes; the normal class has none.
-
-    Args:
-        drop_zeros: leave classes whose AUC (or AP) is exactly 0 out of the mean, as AnomalyCLIP's evaluation does.
-            There a 0 marks a class without frames; a true 0 is dropped as well.
-    """
-    video, scores, positives, negatives = rows.binary()
-    ranking = Ranking(scores)
-    single = "the split has only normal frames" if not positives.any() else "the split has only anomalous frames"
-    metrics = {
-        "AUC": value_of(ranking.auc(positives, negatives), single),
-        "AP": value_of(ranking.ap(positives, negatives), single),
-        "prevalence": value_of(rows.prevalence, "the split has no frames"),
-        "AnoAUC": value_of(
-            ranking.auc(positives, negatives * rows.abnormal[video]),
-            "abnormal videos have only anomalous frames" if rows.abnormal.any() else "the split has no abnormal video",
-        ),
-    }
-    per_class, lacking = _per_class(rows)
-    for mean, metric in (("mAUC", "AUC"), ("mAP", "AP")):
-        values = [value.value for key, value in per_class.items() if key.metric == metric]
-        kept = [v for v in values if v is not None and not (drop_zeros and v == 0)]
-        metrics[mean] = value_of(float(np.mean(kept)) if kept else None, lacking)
-    return metrics | {"FAR": _false_alarm_rate(rows)} | {str(key): value for key, value in per_class.items()}
-
-
 def value_of(value: float | None, reason: str) -> MetricValue:
     """Return a stored metric without an interval; ``reason`` is stored only where the value is undefined."""
     return MetricValue(value=value, low=None, high=None, reason=reason if value is None else None)
-
-
-def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
-    """Return AUC and AP of each abnormal class, and why their mean is undefined if it is."""
-    if rows.class_scores is None:
-        return {}, "the method gives no probabilities of these classes"
-    if rows.class_positives is None:
-        return {}, "the data set annotates no classes"
-    aucs, aps = {}, {}
-    for class_id, name in enumerate(rows.class_names):
-        if class_id == rows.normal:
-            continue
-        _, scores, positives, negatives = rows.one_vs_rest(class_id)
-        ranking = Ranking(scores)
-        reason = f"the split has no frame {'of' if not positives.any() else 'outside'} class {name}"
-        aucs[MetricKey("AUC", of_class=name)] = value_of(ranking.auc(positives, negatives), reason)
-        aps[MetricKey("AP", of_class=name)] = value_of(ranking.ap(positives, negatives), reason)
-    return aucs | aps, "no abnormal class can be ranked: none has frames in the split"
-
-
-def _false_alarm_rate(rows: ScoredRows) -> MetricValue:
-    if not rows.unit_scores:
-        return value_of(None, NO_FIXED_THRESHOLD)
-    if len(rows.scores) and not (rows.scores.min() >= 0 and rows.scores.max() <= 1):
-        return value_of(None, "scores are not between 0 and 1")
-    alarms, normal = normal_video_alarms(rows)
-    return value_of(float(alarms.sum() / normal.sum()) if normal.any() else None, "the split has no normal video")
-
-
-def normal_video_alarms(rows: ScoredRows) -> tuple[Ints, Ints]:
-    """Return ``(videos,)`` frames above the alarm threshold and all frames, of normal videos; 0 for abnormal ones."""
-    alarms = rows.per_video(rows.frames * (rows.scores > ALARM))
-    return np.where(rows.abnormal, 0, alarms), np.where(rows.abnormal, 0, rows.video_frames)

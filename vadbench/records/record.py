@@ -102,9 +102,10 @@ class RunRecord(BaseModel):
     the training, ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was
     evaluated. ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed``
     names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
-    ``protocol.<field>`` those in which ``protocol`` differs from the one of its name. ``code`` says whose code the
-    method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs
-    before comparing the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and
+    ``protocol.<field>`` those in which ``protocol`` differs from the one of its name, or in ``post`` from what the
+    method or that one proposes. ``method_post`` is the post-processing that the method proposes. ``code`` says whose
+    code the method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader
+    needs before comparing the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and
     ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
@@ -130,6 +131,7 @@ class RunRecord(BaseModel):
     diagnostics: dict[str, Any] = {}
     config: dict[str, Any]
     changed: list[str]
+    method_post: str = ""
     fingerprint: dict[str, Any]
     streams: dict[str, StreamRecord] = {}
     clip: dict[str, str]
@@ -180,6 +182,11 @@ class RunRecord(BaseModel):
         return " and ".join(found)
 
     @property
+    def post(self) -> str:
+        """The steps of post-processing that its metrics include; empty for none."""
+        return str(self.protocol.get("post", ""))
+
+    @property
     def marks(self) -> str:
         """The remark that every table must add to the figures, such as " (incomplete, best-on-test)"."""
         selection = self.protocol.get("selection", "last")
@@ -187,6 +194,7 @@ class RunRecord(BaseModel):
         marks += [str(selection)] if selection != "last" else []
         marks += ["oracle"] if self.supervision == "oracle" else []
         marks += [f"depends {self.depends}"] if self.depends else []
+        marks += [f"after {self.post}"] if self.post else []
         return f" ({', '.join(marks)})" if marks else ""
 
 

@@ -45,18 +45,23 @@ addEventListener("keydown", (event) => {
 });
 
 // columns: [{title, explanation, number, better, heading, sortable}], the heading that of the rows, else the first; rows: [{cells: [{content, value, class}], ...}]. A click on a heading sorts
-// by the cells' values, numbers from the highest first; cells without a value always come last.
-function sortableTable(columns, rows, attributes = {}) {
+// by the cells' values, numbers from the highest first; cells without a value always come last. The rows of apart, {heading, rows}, stay below the others.
+function sortableTable(columns, rows, attributes = {}, apart = null) {
   const body = make("tbody");
   const heading = Math.max(0, columns.findIndex((column) => column.heading));
-  const lines = rows.map((row) => {
+  const tableRow = (row) => {
     const cells = row.cells.map((cell, i) =>
       make(i === heading ? "th" : "td", { class: cellClass(columns[i], cell), scope: i === heading && "row" }, ...[cell.content].flat()),
     );
-    const node = make("tr", row.attributes ?? {}, ...cells);
+    return make("tr", row.attributes ?? {}, ...cells);
+  };
+  const lines = rows.map((row) => {
+    const node = tableRow(row);
     body.append(node);
     return { node, values: row.cells.map((cell) => cell.value ?? null) };
   });
+  const title = apart && make("tr", {}, make("th", { scope: "rowgroup", colspan: columns.length }, apart.heading));
+  const below = apart && make("tbody", { class: "apart" }, title, ...apart.rows.map(tableRow));
   const heads = columns.map((column, i) => {
     const head = make("th", { scope: "col", class: column.number ? "number" : null });
     const button = make("button", { type: "button", click: () => sort(i) }, column.title);
@@ -81,7 +86,7 @@ function sortableTable(columns, rows, attributes = {}) {
   }
   const head = make("thead", {}, make("tr", {}, ...heads));
   // Reachable by keyboard, for what is wider than the screen.
-  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": attributes["aria-label"] }, make("table", attributes, head, body));
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": attributes["aria-label"] }, make("table", attributes, head, body, below));
 }
 
 const cellClass = (column, cell) => [column.number ? "number" : "", cell.class ?? ""].join(" ").trim() || null;

@@ -21,12 +21,13 @@ function cell({ text, interval = "", emphasis = "", tied = false, marks = [], va
 
 const sections = data.sections.map((section) => {
   const rows = section.rows.map((row) => ({ cells: row.cells.map(cell), attributes: { "data-backbone": row.backbone } }));
+  const apart = section.apart && { heading: section.apart.heading, rows: section.apart.rows.map((cells) => ({ cells: cells.map(cell) })) };
   const notes = [...section.below, ...section.footnotes.map(([letter, text]) => `${letter}: ${text}`)];
   const kind = section.published ? "published" : "reproduced";
   const heading = make("h2", {}, isolated(section.title), " ", make("span", { class: "tag" }, kind));
   const content = [
     make("p", { class: "muted" }, isolated(section.note)),
-    sortableTable(section.columns, rows, { "aria-label": section.title }),
+    sortableTable(section.columns, rows, { "aria-label": section.title }, apart),
     make("div", { class: "notes" }, ...notes.map((note) => make("p", {}, isolated(note)))),
   ];
   // Papers state hundreds of figures: closed until they are asked for.
@@ -42,7 +43,7 @@ function narrow() {
   let shown = 0;
   for (const section of sections) {
     let rows = 0;
-    for (const row of section.node.querySelectorAll("tbody tr")) {
+    for (const row of section.node.querySelectorAll("tbody:not(.apart) tr")) {
       row.hidden = !fits("backbone", row.dataset.backbone);
       rows += !row.hidden;
     }

@@ -31,14 +31,14 @@ def leaderboard_page(tables: Sequence[Table], numbers: Sequence[PublishedNumber]
 def _reproduced(table: Table) -> dict[str, Any]:
     layout = lay_out(table)
     leads = [{"title": title, "number": title in COUNTS, "heading": title == "method"} for title in layout.lead]
-    rows = []
-    for line, row in zip(layout.lines, table.rows, strict=True):
+    cells = []
+    for line, row in zip((n for n in layout.lines if n.entries), (*table.rows, *table.blind), strict=True):
         values = [
             *_lead_values(layout.lead, line.entries),
             *(c.reproduced.mean if c.reproduced else None for c in row.cells),
         ]
-        cells = [{**vars(entry), "value": value} for entry, value in zip(line.entries, values, strict=True)]
-        rows.append({"backbone": table.backbone, "cells": cells})
+        cells.append([{**vars(entry), "value": value} for entry, value in zip(line.entries, values, strict=True)])
+    ranked = len(table.rows)
     return {
         "published": False,
         "title": layout.title,
@@ -46,7 +46,8 @@ def _reproduced(table: Table) -> dict[str, Any]:
         "dataset": table.columns[0].dataset,
         "protocol": table.protocol,
         "columns": [*leads, *map(_of_table, table.columns)],
-        "rows": rows,
+        "rows": [{"backbone": table.backbone, "cells": own} for own in cells[:ranked]],
+        "apart": {"heading": table.blind[0].group, "rows": cells[ranked:]} if table.blind else None,
         "below": [*layout.reading, *([legend("bold", "underlined")] if layout.ranked else []), *layout.remarks],
         "footnotes": layout.footnotes,
     }
@@ -65,7 +66,7 @@ def _column(metric: str, title: str) -> dict[str, Any]:
 def _of_table(column: TableColumn) -> dict[str, Any]:
     if column.cost:
         return {"title": column.heading, "explanation": column.definition, "number": True, "better": None}
-    return _column(column.metric, column.title)
+    return _column(column.metric, column.heading)
 
 
 AP_HEADINGS = {"step": "AP (step)", "trapezoid": "AP (trapezoid)", "unknown": "AP (rule unknown)"}

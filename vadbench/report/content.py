@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from vadbench.base.remarks import Remarks
 from vadbench.dataset import Video
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
-from vadbench.metrics.ranking import Ranking
 from vadbench.metrics.recognition import recognise
+from vadbench.metrics.within import within
 from vadbench.records.cost_figures import cost_words
 from vadbench.records.record import RunRecord, costs_words, features_words
 from vadbench.records.scores import load_split
@@ -198,7 +198,9 @@ def _remarks(split: ScoredSplit) -> dict[str, Any]:
 
 def _rules(record: RunRecord) -> str:
     changed = [name.removeprefix(PROTOCOL) for name in record.changed if name.startswith(PROTOCOL)]
-    return ", ".join([str(record.protocol.get("name")), *(f"{name} {record.protocol.get(name)}" for name in changed)])
+    # What a method proposes changes no rule of the protocol, and must be seen all the same.
+    told = dict.fromkeys([*changed, *(["post"] if record.post else [])])
+    return ", ".join([str(record.protocol.get("name")), *(f"{n} {record.protocol.get(n) or 'none'}" for n in told)])
 
 
 def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
@@ -255,19 +257,12 @@ def _confusion(rows: ScoredRows) -> dict[str, Any] | None:
     }
 
 
-def auc_within(rows: ScoredRows) -> Iterator[float | None]:
-    """Yield the AUC over the frames of each video alone, ``None`` if they are all normal or all anomalous."""
-    for own in _slices(rows):
-        positives = rows.positives[own]
-        yield Ranking(rows.scores[own]).auc(positives, rows.frames[own] - positives)
-
-
 def _per_video(rows: ScoredRows) -> Iterator[list[float | None]]:
     """Yield the AUC within each video, its mean and its highest score."""
-    for own, auc in zip(_slices(rows), auc_within(rows), strict=True):
+    for own, auc in zip(_slices(rows), within(rows).aucs.tolist(), strict=True):
         scores, frames = rows.scores[own], rows.frames[own]
         mean = float(scores @ frames / max(1, frames.sum()))
-        yield [None if auc is None else round(auc, 4), float(f"{mean:.3g}"), float(f"{scores.max():.3g}")]
+        yield [None if isnan(auc) else round(auc, 4), float(f"{mean:.3g}"), float(f"{scores.max():.3g}")]
 
 
 def _slices(rows: ScoredRows) -> Iterator[slice]:

@@ -243,7 +243,7 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """Return the settings that differ, each with both values: ``crop (center, mean)``."""
     x, y = dict(flatten(a)), dict(flatten(b))
     return [
-        f"{plain(name)} ({', '.join(_short(v if isinstance(v, str) else written(v)) for v in pair)})"
+        f"{plain(name)} ({', '.join(_short(v if isinstance(v, str) else written(v)) or 'none' for v in pair)})"
         for name in {**x, **y}
         if not same(*(pair := (x.get(name, _ABSENT), y.get(name, _ABSENT))))
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import vadbench
 from vadbench.base.errors import RunError
 from vadbench.base.files import locked
-from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.definitions import MetricValue, coarse_remark
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
 from vadbench.records.folders import find_folder, read_record, run_folders, training_folder, write_record
@@ -70,7 +70,7 @@ def rescore(folder: Path) -> Rescored | None:
     if not changed:
         return Rescored(folder, record, {})
     note = f"metrics computed again with vadbench {vadbench.__version__}"
-    ours = [*filter(None, [event_threshold(split).remark]), note]
+    ours = [*filter(None, [event_threshold(split).remark, coarse_remark(metrics)]), note]
     notes = [*(n for n in record.notes if n not in ours), *ours]
     record = record.model_copy(update={"metrics": metrics, "notes": notes, "threshold": split.threshold})
     training = training_folder(folder)

@@ -31,6 +31,7 @@ from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, REMARKS, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
+from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit
 
@@ -126,11 +127,25 @@ def _protocol_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
         yield f"protocol: expected one of {', '.join(known)}, found '{rules.name}'"
         return
     usual = known[rules.name].rules.model_dump()
-    # The crop that a protocol scores, of ten, depends on the data set.
+    # The crop that a protocol scores, of ten, depends on the data set, and the method may propose post-processing.
+    usual["post"] = usual["post"] or record.method_post
     differing = [k for k, v in rules.model_dump().items() if v != usual[k] and k != "crop"]
     for name in differing:
         if f"protocol.{name}" not in record.changed:
             yield f"protocol: {name} is not that of '{rules.name}', and 'changed' does not say so"
+    proposed = _proposed_post(record, registry)
+    if proposed is not None and proposed != record.method_post:
+        yield f"method_post: '{record.method}' proposes '{proposed}', the record says '{record.method_post}'"
+
+
+def _proposed_post(record: RunRecord, registry: Registry) -> str | None:
+    """Return the post-processing that a method proposes, ``None`` if its plugin is not installed as it was then."""
+    try:
+        if registry.version(record.method) != record.method_version:
+            return None
+        return canonical_post(restored(registry.method_config(record.method), record.config).post())
+    except (VadbenchError, ValidationError):
+        return None
 
 
 def _feature_problems(record: RunRecord) -> Iterator[str]:

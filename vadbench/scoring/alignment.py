@@ -106,6 +106,7 @@ def align(
         class_names=classes.names,
         normal=classes.normal,
         unit_scores=unit_scores,
+        hours=np.array([s.frames / s.rate / 3600 if s.rate else np.nan for s in scores], np.float64),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vadbench.base.config import Settings
 from vadbench.base.errors import PluginError, UnknownNameError, VadbenchError
@@ -14,11 +14,19 @@ from vadbench.base.fields import Introduced
 from vadbench.plugins.hookspecs import ProtocolSpec
 from vadbench.plugins.registry import Registry, installed
 from vadbench.plugins.targets import load_class, load_object
+from vadbench.scoring.post_steps import EXAMPLE, canonical_post
 
 T = TypeVar("T")
 
 Selection = Literal["last", "validation", "best-on-test"]
 """The weights of a training that are evaluated."""
+
+
+def _canonical(post: str) -> str:
+    try:
+        return canonical_post(post)
+    except VadbenchError as error:
+        raise ValueError(str(error)) from error
 
 
 class Protocol(Settings):
@@ -57,11 +65,14 @@ class Protocol(Settings):
     drop_zeros: bool = Field(
         False, description="leave classes whose AUC or AP is exactly 0 out of mAUC and mAP, as AnomalyCLIP's code does"
     )
-    post: Annotated[str, Introduced("")] = Field(
-        "",
-        description="steps between the scores of a method and the metrics, such as 'logistic, round(4), gaussian(10)';"
-        " empty: none",
+    post: Annotated[str, Introduced(""), AfterValidator(_canonical)] = Field(
+        "", description=f"steps between the scores of a method and the metrics, such as '{EXAMPLE}'; empty: none"
     )
+
+    @property
+    def unprocessed(self) -> Protocol:
+        """The same rules without post-processing."""
+        return self.model_copy(update={"post": ""})
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class ScoredRows:
         class_names: class names by id, the normal one included.
         normal: id of the normal class.
         unit_scores: the scores are between 0 and 1 by the method's word; otherwise a fixed threshold means nothing.
+        hours: ``(videos,)`` length of each video, NaN where its frame rate is not known; ``None`` where none is.
 
     Raises:
         DataError: lengths differ, a score is not finite, or counts contradict each other.
@@ -66,6 +67,7 @@ class ScoredRows:
     class_names: tuple[str, ...]
     normal: int
     unit_scores: bool = True
+    hours: Floats | None = None
 
     def __post_init__(self) -> None:
         rows, classes = len(self.scores), len(self.class_names)

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from vadbench.dataset import ClassTable, Video
 from vadbench.scoring.alignment import align
-from vadbench.scoring.post import processed
+from vadbench.scoring.post import processed, within_unit
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.video_scores import VideoScores
@@ -50,7 +50,7 @@ class ScoredSplit:
     @property
     def unprocessed(self) -> ScoredSplit:
         """The split without post-processing."""
-        return replace(self, rules=self.rules.model_copy(update={"post": ""}))
+        return replace(self, rules=self.rules.unprocessed)
 
     @cached_property
     def rows(self) -> ScoredRows:
@@ -60,4 +60,5 @@ class ScoredSplit:
             DataError: an annotation does not belong to its video.
         """
         videos = {v.name: v for v in self.videos}
-        return align(self.scores, videos, self.stride, self.classes, self.rules, self.unit_scores)
+        unit_scores = within_unit(self.rules.post, self.unit_scores)
+        return align(self.scores, videos, self.stride, self.classes, self.rules, unit_scores)

@@ -15,7 +15,7 @@ from vadbench.base.hashing import digest
 from vadbench.base.text import plain
 from vadbench.features.fingerprint import Fingerprint
 from vadbench.metrics.comparison import ROUNDING
-from vadbench.metrics.definitions import value_range
+from vadbench.metrics.definitions import coarse_remark, value_range
 from vadbench.records.folders import read_records
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, RESULT, RunRecord, machine_words
@@ -30,6 +30,7 @@ _KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are t
 
 _WORDS = {
     "name": "protocol",
+    "post": "post-processing",
     "family": "features",
     "videos": "test videos",
     "abnormal": "abnormal test videos",
@@ -87,7 +88,8 @@ class Evaluation:
         return RankingGroup(
             dataset=record.dataset,
             trained_on=record.trained_on,
-            rules=self.rules,
+            # What a method proposes by itself is its own affair; only what the user asked for makes other conditions.
+            rules=self.rules.unprocessed if self.rules.post == self.record.method_post else self.rules,
             family=self._family,
             videos=test.videos if test else 0,
             abnormal=test.abnormal if test else 0,
@@ -116,6 +118,12 @@ class Evaluation:
         return digest([record.edition, training, record.dataset, record.evaluation])
 
     @property
+    def post(self) -> str:
+        """Post-processing that its figures include, in words; empty for none."""
+        whose = " (the method's own)" if self.rules.post == self.record.method_post else ""
+        return self.rules.post + whose if self.rules.post else ""
+
+    @property
     def imported(self) -> str:
         """Note on weights from the authors' file; empty for weights trained here."""
         return next((n for n in self.record.notes if n.startswith(IMPORTED)), "")
@@ -128,9 +136,11 @@ class Evaluation:
         return (
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
             *([ORACLE] if self.record.supervision == "oracle" else []),
+            *([f"scores are post-processed: {self.post}"] if self.post else []),
             *([f"a score depends {self.record.depends}"] if self.record.company == "split" else []),
             *([] if self._known_origin else ["features of unknown origin"]),
             *(f"stream {name} of unknown origin" for name, s in self.record.streams.items() if not s.known),
+            *filter(None, [coarse_remark(self.record.metrics)]),
             # The rest of such a note has a path on the user's machine.
             *dict.fromkeys(n.partition(", the others lack")[0] for n in self.record.notes if self._is_kept(n)),
         )

@@ -18,8 +18,8 @@ TableFormat = Literal["text", "md", "latex", "html", "csv", "json"]
 FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 WIDTH = 120
 CSV_COLUMNS = (
-    *("table", "group", "rank", "row", "supervision", "depends", "dataset", "column", "metric", "unit"),
-    *("published", "printed", "reproduced", "std", "low", "high", "seeds", "gap", "verdict"),
+    *("table", "group", "rank", "row", "supervision", "depends", "post", "dataset", "column", "metric", "unit"),
+    *("published", "printed", "reproduced", "std", "low", "high", "unprocessed", "seeds", "gap", "verdict"),
     *("best", "second", "tied", "p", "notes"),
 )
 
@@ -140,24 +140,29 @@ def _csv(tables: Sequence[Table]) -> str:
 
     ``table`` and ``group`` together identify the rows that may be ranked together: the name of a benchmark's table and
     the heading of a group of rows, or the title of a leaderboard and a word for what its runs have in common.
+    Rows that look at no frame have a heading of their own.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for table in tables:
-        for row in table.rows:
+        apart = (row.model_copy(update={"group": f"{table.group} {row.group}".strip()}) for row in table.blind)
+        for row in (*table.rows, *apart):
             for column, cell in zip(table.columns, row.cells, strict=True):
                 published, found = cell.published, cell.reproduced
                 unit = "fraction" if column.unit == "%" else column.unit
                 notes = [table.note, *table.notes, *row.notes, *(published.notes if published else ())]
-                texts = (row.label, row.supervision, row.depends, column.dataset, column.title, column.metric, unit)
+                words = (row.label, row.supervision, row.depends, row.post)
                 writer.writerow(
                     [
                         *map(escaping.spreadsheet, (table.id or table.title, row.group or table.group)),
                         row.rank,
-                        *(escaping.spreadsheet(text) for text in texts),
+                        *(
+                            escaping.spreadsheet(text)
+                            for text in (*words, column.dataset, column.title, column.metric, unit)
+                        ),
                         *((published.value, published.printed) if published else ("", "")),
-                        *((found.mean, found.std, found.low, found.high) if found else [""] * 4),
+                        *((found.mean, found.std, found.low, found.high, found.unprocessed) if found else [""] * 5),
                         " ".join(map(str, found.seeds)) if found else "",
                         cell.gap,
                         escaping.spreadsheet(cell.verdict),

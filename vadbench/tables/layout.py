@@ -24,6 +24,8 @@ from vadbench.tables.table import (
 TIED = "≈"
 COUNTS = ("#", "seeds")
 """Headings of the columns of counts before the metrics; the others are words."""
+WORDS = ("supervision", "depends", "post")
+"""Headings of the columns of words before the metrics, each left out where no row has any."""
 INTERVALS = "in brackets the 95 % interval of the mean from resampling test videos"
 Part = Literal["published", "reproduced", "gap", "verdict"]
 Emphasis = Literal["", "best", "second"]
@@ -50,10 +52,14 @@ class PrintedEntry:
 
 @dataclass(frozen=True)
 class Line:
-    """Printed line: a heading of a group without entries, or entries, the row's own first."""
+    """Printed line: a heading of a group without entries, or entries, the row's own first.
+
+    ``apart`` is true below the rows that may be ranked.
+    """
 
     heading: str = ""
     entries: tuple[PrintedEntry, ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,20 +109,20 @@ def lay_out(table: Table) -> PrintedTable:
     letters = _Letters()
     parts = _parts(table)
     ranks, seeds = (any(getattr(row, name) is not None for row in table.rows) for name in ("rank", "seeds"))
-    words = [name for name in ("supervision", "depends") if any(getattr(row, name) for row in table.rows)]
+    words = [name for name in WORDS if any(getattr(row, name) for row in table.rows)]
     lines: list[Line] = []
     heading = ""
-    for row in table.rows:
+    for row, apart in (*((row, False) for row in table.rows), *((row, True) for row in table.blind)):
         if row.group != heading:
             heading = row.group
-            lines.append(Line(heading=heading or "others"))
+            lines.append(Line(heading=heading or "others", apart=apart))
         own = [
             *([PrintedEntry(_text(row.rank))] if ranks else []),
             PrintedEntry(row.label, marks=letters.of(row.notes)),
             *(PrintedEntry(getattr(row, name)) for name in words),
             *([PrintedEntry(_text(row.seeds))] if seeds else []),
         ]
-        lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters))))
+        lines.append(Line(entries=(*own, *_entries(row, table.columns, parts, letters)), apart=apart))
     figures = [cell.reproduced for row in table.rows for cell in row.cells if cell.reproduced is not None]
     return PrintedTable(
         title=f"{table.title} ({table.id})" if table.id else table.title,
@@ -142,12 +148,21 @@ def legend(best: str, second: str) -> str:
 
 
 def number(value: float, unit: str = "%", digits: int = 2) -> str:
-    """Format a stored value for print.
+    """Format a stored value for print; a count, whose unit is empty, as a whole number.
 
-    >>> number(0.86361), number(-0.5, digits=1), number(12.5, "ms")
-    ('86.36', '-50.0', '12.50')
+    >>> number(0.86361), number(-0.5, digits=1), number(12.5, "ms"), number(8123.0, "")
+    ('86.36', '-50.0', '12.50', '8123')
     """
-    return f"{100 * value if unit == '%' else value:.{digits}f}"
+    return f"{100 * value if unit == '%' else value:.{digits if unit else 0}f}"
+
+
+def signed(value: float, unit: str = "%") -> str:
+    """Format a difference of stored values with its sign, of fractions in percentage points.
+
+    >>> signed(0.0125), signed(-3.0, "frames")
+    ('+1.25', '-3.00')
+    """
+    return number(value, unit) if value < 0 else f"+{number(value, unit)}"
 
 
 def _parts(table: Table) -> tuple[Part, ...]:
@@ -177,7 +192,7 @@ def _entries(
             elif part == "reproduced":
                 yield _reproduced(cell.reproduced, column.unit, letters)
             elif part == "gap":
-                yield PrintedEntry("" if cell.gap is None else f"{100 * cell.gap:+.2f}")
+                yield PrintedEntry("" if cell.gap is None else signed(cell.gap, column.unit))
             else:
                 yield PrintedEntry(_verdict(cell))
 
@@ -193,6 +208,7 @@ def _reproduced(found: ReproducedFigure | None, unit: str, letters: _Letters) ->
     if found.mean is None:
         return PrintedEntry("undefined", marks=marks)
     spread = "" if found.std is None else f" ± {number(found.std, unit)}"
+    spread += "" if found.unprocessed is None else f" ({number(found.unprocessed, unit)} without)"
     interval = ""
     if found.low is not None and found.high is not None:
         interval = f"[{number(found.low, unit, 1)}, {number(found.high, unit, 1)}]"
@@ -218,6 +234,8 @@ def _reading(table: Table, parts: Sequence[Part], figures: Sequence[ReproducedFi
         said = ["In percent"]
         if any(figure.std is not None for figure in defined):
             said.append("mean ± standard deviation over seeds")
+        if any(figure.unprocessed is not None for figure in defined):
+            said.append("in parentheses the mean without post-processing")
         if any(figure.low is not None for figure in defined):
             said.append(INTERVALS)
         yield "; ".join(said) + "."

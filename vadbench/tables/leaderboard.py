@@ -12,10 +12,12 @@ from statistics import fmean
 from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
+from vadbench.metrics.blind import BLIND
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.records.record import seed_values
 from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
+from vadbench.tables.blind import with_blind_rows
 from vadbench.tables.costs import with_costs
 from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
@@ -41,10 +43,11 @@ def leaderboards(
     progress: Progress = silent,
     costs: bool = False,
 ) -> tuple[list[model.Table], list[str]]:
-    """Return a table for each group of runs that may be ranked together, and the scores that cannot be read.
+    """Return a table for each group of runs that may be ranked together, and notes on what is not in them.
 
     Groups of a data set follow each other, the largest first; those whose weights were selected on the test set or
-    whose data are incomplete come last.
+    whose data are incomplete come last. Below the rows that may be ranked, every table has those that look at no frame,
+    from its ground truth; runs of the methods of their names are left out.
 
     Args:
         evaluations: from :func:`vadbench.tables.evaluations.collect`, at least one.
@@ -55,8 +58,9 @@ def leaderboards(
 
     Raises:
         UnknownNameError: there is no such metric, or none of the runs has it.
-        RunError: runs cannot be ranked by it.
+        RunError: runs cannot be ranked by it, or there are only runs of methods that look at no frame.
     """
+    evaluations, notes = _without_blind(evaluations)
     metric = None if metric is None else canonical(metric)
     if metric is not None and definition(metric).better is None:
         why = definition(metric).unranked
@@ -71,7 +75,20 @@ def leaderboards(
     shown = COMPARED if metric is None or metric in COMPARED else (metric, *COMPARED)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
-    return [_table(group, shown, resamples, costs) for group in ranked], resamples.notes
+    return [_table(group, shown, resamples, costs) for group in ranked], [*notes, *resamples.notes]
+
+
+def _without_blind(evaluations: Sequence[Evaluation]) -> tuple[Sequence[Evaluation], list[str]]:
+    """Return the evaluations of methods that look at something, and a note on the others."""
+    kept = [run for run in evaluations if run.record.method not in BLIND]
+    left_out = sorted({run.record.method for run in evaluations} & BLIND.keys())
+    if not kept:
+        raise RunError(
+            f"only runs of {', '.join(left_out)}, which every leaderboard shows below its ranked rows without a run;"
+            " run another method, such as random"
+        )
+    said = f"runs of {', '.join(left_out)} are left out: every table has these rows from its ground truth"
+    return kept, [said] if left_out else []
 
 
 def _ranked(kind: RankingGroup, rows: Sequence[SeedRuns], metric: str) -> Group:
@@ -89,7 +106,10 @@ def _mean(seeds: SeedRuns, metric: str) -> float | None:
     return fmean(values) if values else None
 
 
-def _table(group: Group, metrics: Sequence[str], resamples: Resamples, costs: bool) -> model.Table:
+def _table(group: Group, asked: Sequence[str], resamples: Resamples, costs: bool) -> model.Table:
+    known = {metric for seeds in group.rows for run in seeds for metric in run.record.metrics}
+    metrics = [metric for metric in asked if metric in known or metric == group.metric]
+    absent = [metric for metric in asked if metric not in metrics]
     same_videos = resamples.same_videos(group.rows)
     # Rows of another ground truth come last and have no rank.
     ordered = [*compress(group.rows, same_videos), *compress(group.rows, (not same for same in same_videos))]
@@ -101,6 +121,7 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples, costs: bo
             label=labels[i],
             supervision=seeds[0].record.supervision,
             depends=seeds[0].record.depends,
+            post=seeds[0].rules.post,
             rank=i + 1 if i < ranked and _mean(seeds, group.metric) is not None else None,
             seeds=len(seeds),
             cells=tuple(model.TableCell(reproduced=found[i]) for found in columns),
@@ -112,18 +133,22 @@ def _table(group: Group, metrics: Sequence[str], resamples: Resamples, costs: bo
         note=_words(group),
         columns=tuple(_column(metric, group.kind.dataset) for metric in metrics),
         rows=rows,
+        notes=(f"not measured in these runs: {', '.join(absent)}; vadbench rescore adds what is missing",)
+        if absent
+        else (),
         made=made(run for seeds in group.rows for run in seeds),
         group=_word(group.kind),
         protocol=group.kind.rules.name,
         backbone=_backbone(group.rows[0][0]),
     )
     drawn = model.with_shared_notes(drawn)
-    return with_costs(drawn, ordered) if costs else drawn
+    drawn = with_costs(drawn, ordered) if costs else drawn
+    return with_blind_rows(drawn, [[seeds] * len(metrics) for seeds in ordered], resamples)
 
 
 def _column(metric: str, dataset: str) -> model.TableColumn:
     means = definition(metric)
-    return model.TableColumn(title=means.title, dataset=dataset, metric=metric, definition=means.text)
+    return model.TableColumn(title=means.title, dataset=dataset, metric=metric, definition=means.text, unit=means.unit)
 
 
 def _title(kind: RankingGroup) -> str:

@@ -13,11 +13,12 @@ from vadbench.base.locations import DEFAULT_OUT
 from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
-from vadbench.benchmarks.schema import PROTOCOL, Benchmark
+from vadbench.benchmarks.schema import POST, PROTOCOL, Benchmark
 from vadbench.metrics.definitions import definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
 from vadbench.tables import table as model
+from vadbench.tables.blind import with_blind_rows
 from vadbench.tables.evaluations import Evaluation, by_seed, made
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
 from vadbench.tables.verdicts import AP_RULES, measured_key, table_cell
@@ -130,9 +131,9 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
     own = _protocol_settings(record)
     for name in sorted(asked.keys() | own):
         field = name.removeprefix(PROTOCOL)
-        value = record.protocol.get(field)
+        value = record.post if name == POST else record.protocol.get(field)
         if name not in asked or not same(asked[name], value):
-            found.append(f"{field.replace('_', ' ')} ({value})")
+            found.append(f"{field.replace('_', ' ')} ({value or 'none'})")
     if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
     if run.fingerprint and run.fingerprint.regions:
@@ -188,7 +189,7 @@ def _table(
         made=made(exact or {run: None for place in places for run in place.runs}),
         missing=_missing(name, table, places, out),
     )
-    return model.with_shared_notes(drawn)
+    return with_blind_rows(model.with_shared_notes(drawn), [[place.runs for place in row] for row in grid], resamples)
 
 
 def _supervision(places: Sequence[TablePlace]) -> str:

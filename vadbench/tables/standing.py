@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from vadbench.base.errors import PluginError, RunError
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.schema import Cell
+from vadbench.dataset import Video
+from vadbench.metrics.blind import blind_metrics
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.carriers import TOO_FEW, Carriers, carriers
 from vadbench.metrics.comparison import Samples, rank_column, seed_mean_interval
-from vadbench.metrics.definitions import definition
+from vadbench.metrics.definitions import MetricValue, definition
+from vadbench.metrics.glossary import UNPROCESSED
 from vadbench.metrics.measurement import resampled
 from vadbench.records.published import PublishedNumber
-from vadbench.records.record import SCORES
+from vadbench.records.record import SCORES, seed_values
 from vadbench.records.scores import load_split
 from vadbench.tables.evaluations import Evaluation, RankingGroup, remarks
 from vadbench.tables.table import DIFFERS, ReproducedFigure
@@ -32,18 +35,25 @@ rows compared: with fewer resamples, every row of a long table would be tied wit
 OTHER_TRUTH = "test videos or their ground truth"
 UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are missing"
 NOT_RANKED = f"{TOO_FEW} methods apart"
+FLATTENED = "AUC/flattened"
+ADDS_NOTHING = "not below AUC: the curve within videos adds nothing"
 DIGITS = 6
 """Decimals of a fraction in a table: more than are printed, fewer than those that differ between machines."""
+
+
+GroundTruth = tuple[tuple[Video, ...], tuple[int, ...]]
+"""Test videos with their annotation, and how many frames of each are measured."""
 
 
 @dataclass(frozen=True)
 class Resampled:
     """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth.
 
-    ``carriers`` are the videos that carry what a metric counts, by metric.
+    ``frames`` are those of each video that are measured, ``carriers`` the videos that carry what a metric counts.
     """
 
-    videos: tuple[object, ...]
+    videos: tuple[Video, ...]
+    frames: tuple[int, ...]
     values: Mapping[str, NDArray[np.float64]]
     carriers: Mapping[str, Carriers]
 
@@ -84,10 +94,12 @@ class Resamples:
 
     Args:
         of: resampled metrics by folder, without evaluations whose scores cannot be read.
+        blind: metrics of the scores that look at no frame, by ground truth, name and key.
         notes: the reasons why these cannot be read.
     """
 
     of: dict[Path, Resampled] = field(default_factory=dict)
+    blind: dict[GroundTruth, Mapping[str, Mapping[str, MetricValue]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def together(self, runs: Sequence[Evaluation], metric: str) -> Samples | None:
@@ -100,6 +112,11 @@ class Resamples:
         if len(known) < len(runs) or len({f.videos for f in known}) > 1 or len(known[0].videos) < 2:
             return None
         return np.stack([f.values[metric] for f in known])
+
+    def truth(self, runs: Sequence[Evaluation]) -> GroundTruth | None:
+        """Return the ground truth of the seeds of one experiment, ``None`` if no scores can be read."""
+        known = [self.of[run.folder] for run in runs if run.folder in self.of]
+        return (known[0].videos, known[0].frames) if known else None
 
     def carriers(self, runs: Sequence[Evaluation], metric: str) -> Carriers:
         """Return the test videos of one experiment that carry what a metric counts.
@@ -135,6 +152,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
     count = _needed(rows)
     draws: dict[int, Any] = {}
     found = Resamples()
+    asked = sorted({metric for metrics in wanted.values() for metric in metrics})
     for done, (evaluation, metrics) in enumerate(wanted.items()):
         progress("resampling", done, len(wanted))
         if not (evaluation.folder / SCORES).is_file():
@@ -146,7 +164,10 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
                 draws[len(videos)] = draw_videos(len(videos), count)
             values = resampled(split, sorted(metrics), draws[len(videos)])
             counts = {metric: carriers(split.rows, metric) for metric in metrics}
-            found.of[evaluation.folder] = Resampled(videos, values, counts)
+            frames = tuple(split.rows.video_frames.tolist())
+            found.of[evaluation.folder] = Resampled(videos, frames, values, counts)
+            if (videos, frames) not in found.blind:
+                found.blind[videos, frames] = blind_metrics(split, asked)
         except RunError as error:
             found.notes.append(str(error))
         except PluginError as error:
@@ -227,6 +248,9 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         reasons = {v.reason for v in values if v is not None and v.value is None and v.reason}
         why = "; ".join(sorted(reasons)) or _unmeasured(metric)
         return ReproducedFigure(mean=None, seeds=seeds, notes=(*notes, f"undefined: {why}"))
+    if metric == FLATTENED:
+        aucs = seed_values((run.record for run in runs), "AUC")
+        notes = (*notes, *adds_nothing(fmean(aucs) if aucs else None, fmean(defined)))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
     samples, carried = _first(resamples.together(runs, metric), RESAMPLES), resamples.carriers(runs, metric)
     if len(runs) > 1 and samples is not None:
@@ -236,14 +260,21 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         notes = (*notes, f"no interval: {carried.reason}")
     elif low is None:
         notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
+    before = seed_values((run.record for run in runs), metric + UNPROCESSED)
     return ReproducedFigure(
         mean=round(fmean(defined), DIGITS),
         std=round(stdev(defined), DIGITS) if len(defined) > 1 else None,
         low=None if low is None else round(low, DIGITS),
         high=None if high is None else round(high, DIGITS),
         seeds=seeds,
+        unprocessed=round(fmean(before), DIGITS) if before else None,
         notes=notes,
     )
+
+
+def adds_nothing(auc: float | None, flattened: float) -> tuple[str, ...]:
+    """Return a note where an AUC without any localisation is not below the AUC with it."""
+    return () if auc is None or flattened < auc else (ADDS_NOTHING,)
 
 
 def _unmeasured(metric: str) -> str:

@@ -38,6 +38,7 @@ class ReproducedFigure(_Part):
         std: standard deviation over seeds (n - 1), ``None`` for one seed.
         low, high: 95 % interval of the mean from resampling the test videos.
         seeds: seeds of the runs.
+        unprocessed: mean without the post-processing of the scores, of a headline metric of runs that have any.
         best, second, tied: its rank among the figures of its column that may be ranked together.
         p: p-value of no difference from the best, adjusted for the column.
     """
@@ -47,6 +48,7 @@ class ReproducedFigure(_Part):
     low: float | None = None
     high: float | None = None
     seeds: tuple[int, ...]
+    unprocessed: float | None = None
     best: bool = False
     second: bool = False
     tied: bool = False
@@ -84,15 +86,15 @@ class TableColumn(_Part):
 
     @property
     def heading(self) -> str:
-        """Title, followed by the unit unless it is percent."""
-        return self.title if self.unit in ("%", "") else f"{self.title} ({self.unit})"
+        """Title, followed by the unit unless that is percent, none, or in the title."""
+        return self.title if self.unit in ("%", "") or self.unit in self.title else f"{self.title} ({self.unit})"
 
 
 class TableRow(_Part):
     """Row: ``group`` is a heading shared by neighbouring rows, ``rank`` its place in a leaderboard.
 
     ``supervision`` says what the method learnt from, ``depends`` what a score depends on where that is not just its own
-    video, as in :class:`vadbench.records.record.RunRecord`.
+    video, as in :class:`vadbench.records.record.RunRecord`, ``post`` the post-processing of its scores.
     """
 
     label: str
@@ -100,6 +102,7 @@ class TableRow(_Part):
     group: str = ""
     supervision: str = ""
     depends: str = ""
+    post: str = ""
     rank: int | None = None
     seeds: int | None = None
     notes: Notes = ()
@@ -113,6 +116,7 @@ class Table(_Part):
         title: its heading.
         note: text below the heading, on what all figures have in common.
         columns: one for each cell of a row.
+        blind: rows that look at no frame, below the others; never ranked.
         notes: notes on every figure.
         made: dates and machines of the runs; empty without runs.
         missing: how to make missing runs; empty if none is missing.
@@ -126,6 +130,7 @@ class Table(_Part):
     note: str = ""
     columns: tuple[TableColumn, ...]
     rows: tuple[TableRow, ...]
+    blind: tuple[TableRow, ...] = ()
     notes: Notes = ()
     made: str = ""
     missing: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from rich import box
 from rich.cells import cell_len
@@ -84,10 +85,14 @@ class _Columns:
         for title in (plain(c.heading) for c in layout.columns):
             self.headings += [f"{title}\n{part}" if several else title for part in layout.parts]
         lines = [line.entries for line in layout.lines if line.entries]
-        grouped = any(line.heading for line in layout.lines)
+        headings = accumulate(bool(line.heading) for line in layout.lines)
+        below = [n > 0 for n, line in zip(headings, layout.lines, strict=True) if line.entries]
         columns = [_aligned([line[i] for line in lines], styled, intervals) for i in range(len(self.headings))]
         names = _names([line[self.name] for line in lines])
-        columns[self.name] = [Text("  ").append_text(name) for name in names] if grouped else names
+        # Indented below a heading.
+        columns[self.name] = [
+            Text("  " if under else "").append_text(name) for name, under in zip(names, below, strict=True)
+        ]
         self.cells = list(zip(*columns, strict=True))
         self.widths = [
             max(cell_len(text) for text in (*heading.split("\n"), *(cell.plain for cell in column)))
@@ -131,13 +136,18 @@ class _Columns:
                 # Columns of numbers are already padded: rich would strip spaces below a sign.
                 lines = (line.rjust(self.widths[i]) for line in self.headings[i].split("\n"))
                 table.add_column(Text("\n".join(lines)), no_wrap=True, vertical="bottom")
-        cells = iter(self.cells)
+        cells, lead = iter(self.cells), len(self.own)
+        entered = [line for line in self.layout.lines if line.entries]
+        # Rows that look at no frame tell no classes apart: they are left out where they would be empty.
+        told = any(line.apart and any(line.entries[i].text for i in places if i >= lead) for line in entered)
         for line in self.layout.lines:
+            row = next(cells) if line.entries else ()
+            if line.apart and not told:
+                continue
             if line.heading:
                 heading = Text(plain(line.heading), style="italic")
                 table.add_row(*(heading if i == self.name else Text() for i in places))
             else:
-                row = next(cells)
                 table.add_row(*(row[i] for i in places))
         return table
 

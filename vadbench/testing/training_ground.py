@@ -30,7 +30,7 @@ from vadbench.harness.streams import STREAM_FILE
 from vadbench.harness.training import build
 from vadbench.harness.video_inputs import training_data
 from vadbench.method import Method
-from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.evaluation import evaluate
 from vadbench.records.record import CHECKPOINT
 from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import NATIVE

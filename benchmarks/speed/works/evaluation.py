@@ -12,9 +12,9 @@ from metrics import NORMAL, split
 from works.work import Options, Work
 
 from vadbench.metrics.bootstrap import draw_videos, resampled_metrics
+from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.metrics.localization import KEYS, localise
-from vadbench.metrics.ranking import evaluate
 
 RESAMPLES, LITERALLY = 1000, 20
 

@@ -1,0 +1,83 @@
+"""The frame-level metrics of a split, without intervals: one sort of the anomaly score serves all that rank by it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vadbench.base.metric_keys import MetricKey
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.operating import operating_points
+from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, Ranking, value_of
+from vadbench.metrics.within import Within
+from vadbench.scoring.rows import Ints, ScoredRows
+
+ALARM = 0.5
+"""Score above which a frame raises an alarm (for the false-alarm rate)."""
+
+
+def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValue]:
+    """Return all ranking metrics of a split, keyed as in :mod:`vadbench.metrics.definitions`, without intervals.
+
+    Per-class keys (``AUC[<class>]``, ``AP[<class>]``) are there if the method has class scores and the data set
+    annotates classes; the normal class has none.
+
+    Args:
+        drop_zeros: leave classes whose AUC (or AP) is exactly 0 out of the mean, as AnomalyCLIP's evaluation does.
+            There a 0 marks a class without frames; a true 0 is dropped as well.
+    """
+    binary = rows.binary()
+    video, scores, positives, negatives = binary
+    ranking = Ranking(scores)
+    single = "the split has only normal frames" if not positives.any() else "the split has only anomalous frames"
+    within = Within(binary, len(rows.names), ranking)
+    metrics = {
+        "AUC": value_of(ranking.auc(positives, negatives), single),
+        **within.metrics(*ranking.pairs(positives, negatives), single),
+        "AP": value_of(ranking.ap(positives, negatives), single),
+        "AP/trapezoid": value_of(ranking.trapezoid(positives, negatives), single),
+        "prevalence": value_of(rows.prevalence, "the split has no frames"),
+        "AnoAUC": value_of(
+            ranking.auc(positives, negatives * rows.abnormal[video]),
+            "abnormal videos have only anomalous frames" if rows.abnormal.any() else "the split has no abnormal video",
+        ),
+    }
+    metrics |= operating_points(rows, binary, ranking, single)
+    per_class, lacking = _per_class(rows)
+    for mean, metric in (("mAUC", "AUC"), ("mAP", "AP")):
+        values = [value.value for key, value in per_class.items() if key.metric == metric]
+        kept = [v for v in values if v is not None and not (drop_zeros and v == 0)]
+        metrics[mean] = value_of(float(np.mean(kept)) if kept else None, lacking)
+    return metrics | {"FAR": _false_alarm_rate(rows)} | {str(key): value for key, value in per_class.items()}
+
+
+def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
+    """Return AUC and AP of each abnormal class, and why their mean is undefined if it is."""
+    if rows.class_scores is None:
+        return {}, "the method gives no probabilities of these classes"
+    if rows.class_positives is None:
+        return {}, "the data set annotates no classes"
+    aucs, aps = {}, {}
+    for class_id, name in enumerate(rows.class_names):
+        if class_id == rows.normal:
+            continue
+        _, scores, positives, negatives = rows.one_vs_rest(class_id)
+        ranking = Ranking(scores)
+        reason = f"the split has no frame {'of' if not positives.any() else 'outside'} class {name}"
+        aucs[MetricKey("AUC", of_class=name)] = value_of(ranking.auc(positives, negatives), reason)
+        aps[MetricKey("AP", of_class=name)] = value_of(ranking.ap(positives, negatives), reason)
+    return aucs | aps, "no abnormal class can be ranked: none has frames in the split"
+
+
+def _false_alarm_rate(rows: ScoredRows) -> MetricValue:
+    if not rows.unit_scores:
+        return value_of(None, NO_FIXED_THRESHOLD)
+    if len(rows.scores) and not (rows.scores.min() >= 0 and rows.scores.max() <= 1):
+        return value_of(None, "scores are not between 0 and 1")
+    alarms, normal = normal_video_alarms(rows)
+    return value_of(float(alarms.sum() / normal.sum()) if normal.any() else None, "the split has no normal video")
+
+
+def normal_video_alarms(rows: ScoredRows) -> tuple[Ints, Ints]:
+    """Return ``(videos,)`` frames above the alarm threshold and all frames, of normal videos; 0 for abnormal ones."""
+    alarms = rows.per_video(rows.frames * (rows.scores > ALARM))
+    return np.where(rows.abnormal, 0, alarms), np.where(rows.abnormal, 0, rows.video_frames)

@@ -1,0 +1,164 @@
+"""Operating points: what is found at a threshold that few normal frames reach, and how many reach one that finds most.
+
+A threshold is a score that some frame has; frames that score at least as much are called anomalous. Of thresholds that
+find the same frames the highest counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.glossary import FALSE_POSITIVE_RATES
+from vadbench.metrics.ranking import Ranking, ratio, value_of
+from vadbench.metrics.sweep import Steps, Sweep
+from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
+
+RECALLS = {rate: f"recall@{rate:.0%}FPR" for rate in FALSE_POSITIVE_RATES}
+FALSE_FRAMES = {rate: f"false-frames-per-hour@{rate:.0%}FPR" for rate in FALSE_POSITIVE_RATES}
+MOST, AT_MOST = 0.95, "FPR@95TPR"
+RESAMPLED = (*RECALLS.values(), *FALSE_FRAMES.values(), AT_MOST)
+"""The keys of this module that have values in resamples."""
+NO_NORMAL = "the split has no normal video"
+
+_Array = NDArray[np.float64]
+
+
+def operating_points(rows: ScoredRows, binary: WeightedRows, ranking: Ranking, single: str) -> dict[str, MetricValue]:
+    """Return ``recall@1%FPR``, ``false-frames-per-hour@1%FPR`` and so on, ``FPR@95TPR`` and ``distinct``, by key.
+
+    Args:
+        binary: of ``rows``.
+        ranking: of the scores of ``binary``.
+        single: why metrics are undefined that need anomalous and normal frames.
+    """
+    normal = _normal(rows)
+    frames = int(rows.video_frames[normal].sum())
+    tp, fp = ranking.cumulative(binary.positives), ranking.cumulative(binary.negatives)
+    false = ranking.cumulative(binary.negatives * normal[binary.video])
+    used = int(np.count_nonzero(np.diff(tp + fp, prepend=0.0)))
+    found = {"distinct": value_of(used or None, "the split has no frames")}
+    if not (len(tp) and tp[-1] and fp[-1]):
+        return found | {key: value_of(None, single) for key in RESAMPLED}
+    hours, unknown = _normal_hours(rows)
+    for rate in FALSE_POSITIVE_RATES:
+        strict = np.count_nonzero(fp / fp[-1] <= rate)
+        hits = tp[strict - 1] if strict else 0.0
+        seen = tp + fp > 0
+        first = float(fp[seen][0] / fp[-1])
+        too_many = f"no threshold is as strict: {first:.1%} of the normal frames have the highest score"
+        found[RECALLS[rate]] = MetricValue(value=hits / tp[-1], reason=too_many if first > rate else None)
+        alarms = float(false[np.searchsorted(tp, hits)]) if hits else 0.0
+        found[FALSE_FRAMES[rate]] = value_of(None if unknown else alarms / hours, unknown)
+    reached = false[np.argmax(tp / tp[-1] >= MOST)]
+    found[AT_MOST] = value_of(reached / frames if frames else None, NO_NORMAL)
+    return found
+
+
+class OperatingPoints:
+    """The operating points of all resamples, found in one sweep from the highest score down.
+
+    Args:
+        rows: of the split.
+        sweep: of them.
+        draws: ``(resamples, videos)`` multiplicities.
+    """
+
+    def __init__(self, rows: ScoredRows, sweep: Sweep, draws: _Array) -> None:
+        self._rows, self._sweep, self._draws = rows, sweep, draws
+        self._positives, self._frames = draws @ rows.video_positives, draws @ rows.video_frames
+        negatives = self._frames - self._positives
+        self._strict = {rate: _Strict(rate, negatives) for rate in FALSE_POSITIVE_RATES}
+        # The least number that is that share: rounding a product might miss it by one, rounding a quotient does not.
+        self._needed = np.round(MOST * self._positives)
+        self._needed += self._needed / np.maximum(self._positives, 1) < MOST
+        self._last, self._reached = (np.full(len(draws), -1) for _ in range(2))
+
+    def add(self, block: Steps) -> None:
+        """Look for operating points among the next steps."""
+        if any(strict.open.any() for strict in self._strict.values()):
+            drawn = np.where(block.gained > 0, np.arange(len(block.gained))[:, None] + block.first, -1)
+            for strict in self._strict.values():
+                strict.add(block, drawn, self._last)
+            self._last = np.maximum(self._last, drawn.max(0))
+        now = np.flatnonzero((self._reached < 0) & (block.tp[-1] >= self._needed))
+        self._reached[now] = block.first + (block.tp[:, now] >= self._needed[now]).argmax(0)
+
+    def values(self) -> dict[str, _Array]:
+        """Return ``(resamples,)`` values by key, NaN where undefined."""
+        normal = _normal(self._rows)
+        _, unknown = _normal_hours(self._rows)
+        found = {AT_MOST: ratio(self._alarms(self._reached), self._draws[:, normal] @ self._rows.video_frames[normal])}
+        for rate, strict in self._strict.items():
+            found[RECALLS[rate]] = ratio(strict.tp, self._positives)
+            if not unknown:
+                assert self._rows.hours is not None
+                own = self._draws[:, normal] @ self._rows.hours[normal]
+                found[FALSE_FRAMES[rate]] = ratio(self._alarms(strict.step), own)
+        lacking = (self._positives == 0) | (self._positives == self._frames)
+        return {key: np.where(lacking, np.nan, values) for key, values in found.items()}
+
+    def _alarms(self, step: Ints) -> _Array:
+        """Return ``(resamples,)`` drawn frames of normal videos that score at least as much as a step; -1 is none."""
+        steps, place = np.unique(step, return_inverse=True)
+        normal = _normal(self._rows)
+        column = np.cumsum(normal) - 1
+        counted = np.flatnonzero(self._sweep.negatives * normal[self._sweep.video])
+        first = np.searchsorted(steps, self._sweep.step[counted])
+        shape = (len(steps) + 1, int(column[-1]) + 1)
+        cell = first * shape[1] + column[self._sweep.video[counted]]
+        counts = np.bincount(cell, self._sweep.negatives[counted], shape[0] * shape[1]).reshape(shape)
+        above = np.cumsum(counts, axis=0)[place]
+        alarms: _Array = np.einsum("rv,rv->r", above, self._draws[:, normal])
+        return alarms
+
+
+class _Strict:
+    """The lowest step of each resample that at most a share of the drawn normal frames reach.
+
+    Attributes:
+        open: ``(resamples,)`` whether lower steps may do as well.
+        tp: ``(resamples,)`` drawn positives at the threshold, 0 where none is that strict.
+        step: ``(resamples,)`` the last step not below it that has a drawn positive, -1 for none.
+    """
+
+    def __init__(self, rate: float, negatives: _Array) -> None:
+        # The greatest number that is no larger share.
+        self._most = np.round(rate * negatives)
+        self._most -= self._most / np.maximum(negatives, 1) > rate
+        self.open = np.ones(len(negatives), dtype=bool)
+        self.tp = np.zeros(len(negatives))
+        self.step = np.full(len(negatives), -1)
+
+    def add(self, block: Steps, drawn: Ints, last: Ints) -> None:
+        """Look among the next steps.
+
+        Args:
+            drawn: ``(steps, resamples)`` number of each step, -1 where it has no drawn positive.
+            last: ``(resamples,)`` last step above with a drawn positive.
+        """
+        on = np.flatnonzero(self.open)
+        allowed = (block.fp[:, on] <= self._most[on]).sum(0)
+        tp = np.vstack([block.before[on], block.tp[:, on]])
+        steps = np.maximum.accumulate(np.vstack([last[on], drawn[:, on]]))
+        self.tp[on] = tp[allowed, np.arange(len(on))]
+        self.step[on] = steps[allowed, np.arange(len(on))]
+        self.open[on] = allowed == len(block.fp)
+
+
+def _normal(rows: ScoredRows) -> NDArray[np.bool_]:
+    """Return ``(videos,)`` whether a video has frames, and no anomalous one."""
+    return ~rows.abnormal & (rows.video_frames > 0)
+
+
+def _normal_hours(rows: ScoredRows) -> tuple[float, str]:
+    """Return the hours of all normal videos, and the reason why they are not known, empty where they are."""
+    normal = _normal(rows)
+    if not normal.any():
+        return 0.0, NO_NORMAL
+    hours = rows.hours[normal] if rows.hours is not None else np.full(np.count_nonzero(normal), np.nan)
+    lacking, whole = np.count_nonzero(np.isnan(hours)), len(hours)
+    some = f"{lacking} of the {whole}" if lacking < whole else "the"
+    reason = f"the frame rate of {some} normal videos is not known" if lacking else ""
+    return float(hours.sum()), reason

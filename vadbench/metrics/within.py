@@ -1,0 +1,122 @@
+"""How much of the AUC lies within videos: pairs of frames of one video, of two, and what the means of videos tell.
+
+The AUC within a video counts its pairs of an anomalous and a normal frame, so all that is said here of a split or of a
+resample of its videos are sums over videos.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.ranking import Ranking, ratio, value_of
+from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
+
+DIGITS = 12
+"""Significant digits of the mean score of a video, so that means which are equal but for rounding tie."""
+
+_Array = NDArray[np.float64]
+
+
+class Within:
+    """The pairs of an anomalous and a normal frame of each video, and the videos' mean scores.
+
+    Args:
+        rows: of the split.
+        videos: how many it has.
+        ranking: of the scores of the rows.
+
+    Attributes:
+        pairs: ``(videos,)`` number of pairs.
+        concordant: ``(videos,)`` number of them in right order, ties counting a half.
+        flat: one row for each video, with its mean score over frames.
+    """
+
+    def __init__(self, rows: WeightedRows, videos: int, ranking: Ranking) -> None:
+        positives, negatives = (
+            np.bincount(rows.video, counts, videos).astype(np.float64) for counts in (rows.positives, rows.negatives)
+        )
+        self.pairs: _Array = positives * negatives
+        self.concordant: _Array = _concordant(rows, ranking.order, negatives)
+        sums = np.bincount(rows.video, rows.scores * (rows.positives + rows.negatives), videos)
+        means = sums / np.maximum(positives + negatives, 1)
+        rounded = np.array([float(f"{mean:.{DIGITS - 1}e}") for mean in means])
+        self.flat = WeightedRows(np.arange(videos), rounded, positives.astype(np.int64), negatives.astype(np.int64))
+
+    @cached_property
+    def aucs(self) -> _Array:
+        """``(videos,)`` AUC within each video, NaN for one whose frames are of one kind."""
+        return ratio(self.concordant, self.pairs)
+
+    def metrics(self, concordant: float, pairs: float, single: str) -> dict[str, MetricValue]:
+        """Return ``AUC/within``, ``AUC/cross``, ``AUC/video``, ``AUC/flattened`` and ``pair-share``, by key.
+
+        Args:
+            concordant: pairs of any two frames of the split in right order, ties counting a half.
+            pairs: all pairs.
+            single: why metrics are undefined that need anomalous and normal frames.
+        """
+        _, means, positives, negatives = self.flat
+        found = self.resampled(np.ones((1, len(means))), np.array([concordant]), np.array([pairs]))
+        flattened = Ranking(means).auc(positives, negatives)
+        values = {key: None if np.isnan(value) else float(value) for key, (value,) in found.items()}
+        unmixed = "no video has both anomalous and normal frames"
+        alone = "no anomalous and normal frame are of different videos" if pairs else single
+        return {
+            "AUC/within": value_of(values["AUC/within"], unmixed),
+            "AUC/cross": value_of(values["AUC/cross"], alone),
+            "AUC/video": value_of(values["AUC/video"], unmixed),
+            "AUC/flattened": value_of(flattened, single),
+            "pair-share": value_of(values["pair-share"], single),
+        }
+
+    def resampled(self, draws: _Array, concordant: _Array, pairs: _Array) -> dict[str, _Array]:
+        """Return ``(resamples,)`` values by key of all but ``AUC/flattened``, NaN where undefined.
+
+        A video drawn twice is two videos, and a pair of a frame of one and a frame of the other is of two videos.
+
+        Args:
+            draws: ``(resamples, videos)`` multiplicities.
+            concordant: ``(resamples,)`` pairs of any two frames in right order, ties counting a half.
+            pairs: ``(resamples,)`` all pairs.
+        """
+        own, own_pairs, mixed = draws @ self.concordant, draws @ self.pairs, self.pairs > 0
+        return {
+            "AUC/within": ratio(own, own_pairs),
+            "AUC/cross": ratio(concordant - own, pairs - own_pairs),
+            "AUC/video": ratio(draws[:, mixed] @ self.aucs[mixed], draws @ mixed.astype(np.float64)),
+            "pair-share": ratio(own_pairs, pairs),
+        }
+
+
+def within(rows: ScoredRows) -> Within:
+    """Return the pairs within the videos of a split."""
+    binary = rows.binary()
+    return Within(binary, len(rows.names), Ranking(binary.scores))
+
+
+def _concordant(rows: WeightedRows, order: Ints, negatives: _Array) -> _Array:
+    """Return ``(videos,)`` pairs of frames of one video in right order.
+
+    Args:
+        order: row indices in descending order of score.
+        negatives: ``(videos,)`` negative frames.
+    """
+    videos = len(negatives)
+    # Whole numbers of 16 bits are sorted by their digits, in linear time.
+    owner = rows.video[order].astype(np.uint16 if videos <= 2**16 else np.int64)
+    order = order[np.argsort(owner, kind="stable")]
+    video, scores, gained, passed = (column[order] for column in rows)
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (video[1:] != video[:-1]) | (scores[1:] != scores[:-1])
+    starts = np.flatnonzero(new)
+    if not len(starts):
+        return np.zeros(videos)
+    video = video[starts]
+    gained, passed = (np.add.reduceat(counts, starts, dtype=np.float64) for counts in (gained, passed))
+    # All negatives of this video and those before it, less all down to this score: those below within the video.
+    below = np.cumsum(negatives)[video] - np.cumsum(passed)
+    return np.bincount(video, gained * (below + passed / 2), videos).astype(np.float64)
