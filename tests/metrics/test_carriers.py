@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from vadbench.base.errors import UnknownNameError
 from vadbench.metrics.bootstrap import with_intervals
 from vadbench.metrics.carriers import FEWEST, Carriers, carriers
-from vadbench.metrics.ranking import evaluate
+from vadbench.metrics.evaluation import evaluate
 from vadbench.scoring.rows import ScoredRows
 
 CLASSES = ("Normal", "Fire", "Riot")

@@ -156,9 +156,11 @@ def test_fewer_than_five_videos_with_anomalies_are_too_few_to_tell(keep, out, vi
     found = compare(*sides(keep, out, scored(0, 8, videos=videos), scored(1, 0, videos=videos)))
     assert {"AUC", "mAUC", "FAR"} <= found.keys()
     for key, difference in found.items():
-        kind, count = ("normal", (videos + 1) // 2) if key == "FAR" else ("abnormal", videos // 2)
+        count = (videos + 1) // 2 if key == "FAR" else videos // 2
         assert (difference.p is not None) == (difference.low is not None) == (count >= 5)
-        said = f"too few videos to tell: {count} {kind} video{'s' * (count > 1)}, fewer than 5"
+        plural = f"video{'s' * (count > 1)}"
+        kinds = {"FAR": f"normal {plural}", "AUC/within": f"{plural} with frames of both kinds"}
+        said = f"too few videos to tell: {count} {kinds.get(key, f'abnormal {plural}')}, fewer than 5"
         assert (verdict(key, difference, difference.p) == said) == (count < 5)
 
 

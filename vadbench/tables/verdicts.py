@@ -62,7 +62,7 @@ def table_cell(place: TablePlace, reproduced: ReproducedFigure | None, resamples
     incomplete = any(run.kind.incomplete for run in place.runs)
     judged = number.first_hand and number.ap_rule != "unknown" and not incomplete
     verdict = _verdict(number.value, reproduced) if judged else ""
-    if verdict and resamples.carriers(place.runs, metric).too_few:
+    if judged and resamples.carriers(place.runs, metric).too_few:
         verdict = TOO_FEW
     return TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
 
