@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from vadbench.metrics.bootstrap import draw_videos, resampled_ap, resampled_auc
+from vadbench.metrics.carriers import Carriers
 from vadbench.metrics.comparison import holm, paired_difference, rank_column, seed_mean_interval
 from vadbench.scoring.rows import WeightedRows
 
 NAN = float("nan")
+MANY = Carriers(500)
 
 
 def around(*centres, seeds=3, resamples=1000, noise=0.02, own=0.0):
@@ -25,7 +27,7 @@ def around(*centres, seeds=3, resamples=1000, noise=0.02, own=0.0):
 def test_a_difference_is_read_off_resample_by_resample():
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.8, 0.05, (3, 400)), rng.normal(0.78, 0.05, (2, 400))
-    found = paired_difference(a, b, 0.81, 0.79)
+    found = paired_difference(a, b, 0.81, 0.79, MANY)
     differences = [sum(a[s][i] for s in range(3)) / 3 - (b[0][i] + b[1][i]) / 2 for i in range(400)]
     below, above = sum(d <= 0 for d in differences), sum(d >= 0 for d in differences)
     assert 0 < below < above
@@ -38,21 +40,21 @@ def test_a_difference_is_read_off_resample_by_resample():
 def test_identical_samples_give_exactly_one():
     (a,) = around(0.8)
     for b in (a, a[::-1]):  # seeds in another order add up to other last bits
-        found = paired_difference(a, b, 0.8, 0.8)
+        found = paired_difference(a, b, 0.8, 0.8, MANY)
         assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
 def test_a_clear_difference_gives_the_smallest_p_there_is():
     a, b = around(0.9, 0.8)
-    assert paired_difference(a, b, 0.9, 0.8).p == pytest.approx(2 / 1001)
-    assert paired_difference(b, a, 0.8, 0.9).p == pytest.approx(2 / 1001)
+    assert paired_difference(a, b, 0.9, 0.8, MANY).p == pytest.approx(2 / 1001)
+    assert paired_difference(b, a, 0.8, 0.9, MANY).p == pytest.approx(2 / 1001)
 
 
 @given(st.data())
 def test_the_other_way_round_it_is_the_same_with_the_other_sign(data):
     numbers = st.lists(st.sampled_from([0.25, 0.5, 0.75, NAN]), min_size=20, max_size=20)
     a, b = (np.array([data.draw(numbers)]) for _ in range(2))
-    one, other = paired_difference(a, b, 0.7, 0.5), paired_difference(b, a, 0.5, 0.7)
+    one, other = paired_difference(a, b, 0.7, 0.5, MANY), paired_difference(b, a, 0.5, 0.7, MANY)
     assert (one.p, one.reason, one.value) == (other.p, other.reason, -other.value)
     if one.low is not None:
         assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-12)
@@ -63,32 +65,43 @@ def test_resamples_in_which_a_seed_is_undefined_are_left_out():
     a, b = around(0.8, 0.79, own=0.02)
     kept = np.arange(1000) % 3 > 0
     a[1, ~kept] = NAN
-    assert paired_difference(a, b, 0.8, 0.79) == paired_difference(a[:, kept], b[:, kept], 0.8, 0.79)
-    assert paired_difference(a, b, 0.8, 0.79).p != paired_difference(a[[0, 2]], b, 0.8, 0.79).p
+    assert paired_difference(a, b, 0.8, 0.79, MANY) == paired_difference(a[:, kept], b[:, kept], 0.8, 0.79, MANY)
+    assert paired_difference(a, b, 0.8, 0.79, MANY).p != paired_difference(a[[0, 2]], b, 0.8, 0.79, MANY).p
 
 
 def test_where_most_resamples_are_undefined_the_reason_is_said():
     a, b = around(0.9, 0.8)
     a[0, :501] = NAN
-    found = paired_difference(a, b, 0.9, 0.8)
+    found = paired_difference(a, b, 0.9, 0.8, MANY)
     assert (found.low, found.high, found.p) == (None, None, None)
     assert found.value == pytest.approx(0.1)
     assert found.reason == "no interval: defined in only 499 of 1000 resamples"
     a[0, 500] = 0.9
-    assert paired_difference(a, b, 0.9, 0.8).p == pytest.approx(2 / 501)
-    assert seed_mean_interval(np.full((2, 10), NAN)) == (None, None)
+    assert paired_difference(a, b, 0.9, 0.8, MANY).p == pytest.approx(2 / 501)
+    assert seed_mean_interval(np.full((2, 10), NAN), MANY) == (None, None)
+
+
+@pytest.mark.parametrize("videos", [1, 4])
+def test_too_few_videos_give_neither_interval_nor_p(videos):
+    """However clear the difference is."""
+    a, b = around(0.9, 0.1)
+    found = paired_difference(a, b, 0.9, 0.1, Carriers(videos, "mixed"))
+    assert found.value == pytest.approx(0.8) and (found.low, found.high, found.p) == (None, None, None)
+    some = "1 video" if videos == 1 else "4 videos"
+    assert found.reason == f"too few videos to tell: {some} with frames of both kinds, fewer than 5"
+    assert seed_mean_interval(a, Carriers(videos)) == (None, None)
 
 
 def test_samples_of_other_draws_cannot_be_paired():
     with pytest.raises(ValueError, match="found 5 and 6 resamples"):
-        paired_difference(np.zeros((1, 5)), np.zeros((1, 6)), 0, 0)
+        paired_difference(np.zeros((1, 5)), np.zeros((1, 6)), 0, 0, MANY)
 
 
 def test_the_interval_of_a_mean_over_seeds_is_that_of_the_means():
     rng = np.random.default_rng(2)
     samples = rng.random((3, 500))
     means = [(samples[0][i] + samples[1][i] + samples[2][i]) / 3 for i in range(500)]
-    assert seed_mean_interval(samples) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=1e-12)
+    assert seed_mean_interval(samples, MANY) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=1e-12)
 
 
 # Holm's adjustment.
@@ -145,7 +158,7 @@ def test_one_best_one_tied_one_behind():
         (True, False, False),
         (False, True, True),
     ]
-    clear, near = (paired_difference(best, other, 0, 0).p for other in (behind, tied))
+    clear, near = (paired_difference(best, other, 0, 0, MANY).p for other in (behind, tied))
     assert clear == pytest.approx(2 / 1001) and near > 0.05
     assert [s.p for s in column] == [pytest.approx(2 * clear), None, pytest.approx(near)]
 
@@ -256,9 +269,9 @@ def test_intervals_cover_the_truth():
         a, b = scored_videos(rng, videos, 8, shifts=shifts, effect=effect)
         for name, resampled in (("AUC", resampled_auc), ("AP", resampled_ap)):
             x, y = resampled(a, draws)[None], resampled(b, draws)[None]
-            low, high = seed_mean_interval(x)
+            low, high = seed_mean_interval(x, MANY)
             covered[name] += low <= truth[name] <= high
-            found = paired_difference(x, y, 0, 0)
+            found = paired_difference(x, y, 0, 0, MANY)
             covered[f"{name} difference"] += found.low <= truth[f"{name} difference"] <= found.high
     shares = {name: count / simulations for name, count in covered.items()}
     assert all(0.92 <= share <= 0.98 for share in shares.values()), shares
@@ -271,5 +284,5 @@ def test_equal_methods_are_told_apart_as_seldom_as_the_level_says():
     p_values = []
     for _ in range(400):
         a, b = (resampled_auc(rows, draws)[None] for rows in scored_videos(rng, 100, 8, shifts=(1.0, 1.0), effect=1.0))
-        p_values.append(paired_difference(a, b, 0, 0).p)
+        p_values.append(paired_difference(a, b, 0, 0, MANY).p)
     assert 0.02 <= np.mean(np.array(p_values) <= 0.05) <= 0.08

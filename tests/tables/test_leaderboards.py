@@ -233,7 +233,10 @@ def test_fewer_than_five_videos_with_anomalies_tell_nothing_apart(make_run, boar
         found = [figure(table, label, metric) for label in ("a", "b")]
         assert any(f.best for f in found) == any(f.p is not None for f in found) == told
         assert told or not any(f.second or f.tied for f in found)
-    assert ("too few videos to tell methods apart: fewer than 5 test videos with positives" in table.notes) != told
+        for label, f in zip(("a", "b"), found, strict=True):
+            said = [*table.notes, *notes(table, label, metric)]
+            assert ("too few videos to tell methods apart" in said) != told
+            assert ("no interval: 4 abnormal videos, fewer than 5" in said) == (f.low is None) != told
 
 
 def test_a_class_that_fewer_than_five_videos_carry_is_not_judged(make_run, boards):
@@ -243,15 +246,22 @@ def test_a_class_that_fewer_than_five_videos_carry_is_not_judged(make_run, board
     assert figure(boards("AUC[Fire]").tables[0], "a", "AUC[Fire]").best
     (table,) = boards("AUC[Fight]").tables
     assert not any(figure(table, label, "AUC[Fight]").best for label in ("a", "b"))
-    assert "too few videos to tell" in " ".join(notes(table, "a", "AUC[Fight]"))
+    said = notes(table, "a", "AUC[Fight]")
+    assert "too few videos to tell methods apart" in said
+    assert "no interval: 4 videos of class Fight, fewer than 5" in said
     assert figure(table, "a").best
 
 
 def test_where_scores_are_lost_the_record_says_how_many_videos_are_abnormal(make_run, boards):
-    make_run("a", figures={"AUC": 0.9}, count=8)
-    make_run("b", figures={"AUC": 0.8}, count=8)
+    """Four of eight videos; an interval that an older run recorded is not shown."""
+    known = {"AUC": {"value": 0.9, "low": 0.85, "high": 0.95}, "FAR": {"value": 0.2, "low": 0.1, "high": 0.3}}
+    make_run("a", figures=known, count=8)
+    make_run("b", figures={"AUC": 0.8, "FAR": 0.3}, count=8)
     (table,) = boards().tables
-    assert not figure(table, "a").best and "too few videos to tell" in " ".join(table.notes)
+    for metric, few in (("AUC", "4 abnormal videos"), ("FAR", "4 normal videos")):
+        assert not figure(table, "a", metric).best and figure(table, "a", metric).low is None
+        said = [*table.notes, *notes(table, "a", metric)]
+        assert "too few videos to tell methods apart" in said and f"no interval: {few}, fewer than 5" in said
 
 
 def test_a_group_has_a_word_that_stays_and_that_no_other_group_shares(make_run, boards):
@@ -324,7 +334,7 @@ def test_a_single_test_video_tells_nothing_apart(make_run, boards):
     (table,) = boards().tables
     assert labels(table) == ["a", "b"]
     assert figure(table, "b").p is None and figure(table, "b").low is None
-    assert any("only one video" in note for note in (*table.notes, *notes(table, "b")))
+    assert "no interval: 1 abnormal video, fewer than 5" in (*table.notes, *notes(table, "b"))
 
 
 def test_figures_do_not_depend_on_what_else_is_in_the_folder(make_run, boards):

@@ -39,8 +39,9 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     The test videos are drawn 5,000 times with replacement, the same ones for both sides. The interval contains 95 % of
     the differences; p is the probability of a difference this large by chance, adjusted by Holm for all metrics shown.
     Two methods are distinguished if p is at most 0.05. Neither includes the variation of another training. If fewer
-    than five of the test videos have anomalous frames (for a class: frames of it), they are too few to tell, and
-    neither is computed. No side is called better by FAR: a method that never raises an alarm has a FAR of 0.
+    than five of the test videos carry what a metric counts (anomalous frames, frames of a class, frames of both kinds
+    or, for FAR, normal videos), they are too few to tell, and neither is computed. No side is called better by FAR: a
+    method that never raises an alarm has a FAR of 0.
     """
     from vadbench.metrics.comparison import holm
     from vadbench.results.compare import RESAMPLES, compare, contrasts, load_runs, verdict

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.metric_keys import MetricKey
+from vadbench.metrics.carriers import Carriers, carriers
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.evaluation import normal_video_alarms
 from vadbench.metrics.operating import RESAMPLED, OperatingPoints
@@ -112,8 +113,8 @@ def with_intervals(
     """Return the same metrics with 95 % percentile intervals.
 
     A resample in which a metric is undefined (no frame of a class, say) is left out for that metric. An interval is
-    ``None``, with a reason, where fewer than half of the resamples are left or there is only one video. Metrics that
-    are undefined themselves, or that this module does not resample, are returned as they came.
+    ``None``, with a reason, where fewer than half of the resamples are left or too few videos carry what the metric
+    counts. Metrics that are undefined themselves, or that this module does not resample, are returned as they came.
 
     Args:
         metrics: from :func:`vadbench.metrics.evaluation.evaluate` on the same rows.
@@ -124,9 +125,10 @@ def with_intervals(
     """
     draws = draw_videos(len(rows.names), resamples, seed)
     samples = resampled_metrics(rows, metrics, draws, drop_zeros) | dict(others(draws) if others else {})
-    one_video = len(rows.names) < 2
     return {
-        key: _with_interval(value, samples[key], one_video) if key in samples and value.value is not None else value
+        key: _with_interval(value, samples[key], carriers(rows, key))
+        if key in samples and value.value is not None
+        else value
         for key, value in metrics.items()
     }
 
@@ -188,11 +190,17 @@ def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.flo
     return ratio(np.where(kept, values, 0.0).sum(0), kept.sum(0))
 
 
-def interval(samples: NDArray[np.float64]) -> tuple[float | None, float | None, str | None]:
+def interval(samples: NDArray[np.float64], carried: Carriers) -> tuple[float | None, float | None, str | None]:
     """Return the 95 % percentile interval of ``(resamples,)`` values, as low end, high end and reason for neither.
 
     Undefined values, NaN, are left out; with fewer than half of them defined there is no interval.
+
+    Args:
+        samples: the values.
+        carried: the videos that carry what the metric counts; no interval rests on too few.
     """
+    if carried.too_few:
+        return None, None, f"no interval: {carried.reason}"
     defined = samples[~np.isnan(samples)]
     if len(defined) < len(samples) / 2:
         return None, None, f"no interval: defined in only {len(defined)} of {len(samples)} resamples"
@@ -200,8 +208,8 @@ def interval(samples: NDArray[np.float64]) -> tuple[float | None, float | None, 
     return float(low), float(high), None
 
 
-def _with_interval(value: MetricValue, samples: NDArray[np.float64], one_video: bool) -> MetricValue:
-    low, high, reason = interval(samples)
-    if one_video:
-        low, high, reason = None, None, "no interval: there is only one video to resample"
-    return MetricValue(value=value.value, low=low, high=high, reason=value.reason if reason is None else reason)
+def _with_interval(value: MetricValue, samples: NDArray[np.float64], carried: Carriers) -> MetricValue:
+    low, high, reason = interval(samples, carried)
+    # A value may have a remark of its own.
+    reasons = "; ".join(r for r in (reason, value.reason) if r)
+    return MetricValue(value=value.value, low=low, high=high, reason=reasons or None)

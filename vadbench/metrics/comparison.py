@@ -20,14 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.metrics.bootstrap import interval
+from vadbench.metrics.carriers import Carriers
 
 ALPHA = 0.05
 """Largest adjusted p-value at which two methods are told apart."""
-FEWEST = 5
-"""Test videos with positives that a verdict needs (our decision). With fewer, one video decides, and the percentile
-bootstrap gives the smallest p-value it can as soon as all of them agree."""
-TOO_FEW = "too few videos to tell"
-"""The verdict where there are fewer."""
 ROUNDING = 1e-12
 """Differences below it come from the order of additions and count as none."""
 
@@ -71,20 +67,26 @@ class Standing:
     p: float | None = None
 
 
-def paired_difference(a: Samples, b: Samples, value_a: float, value_b: float) -> Difference:
+def paired_difference(a: Samples, b: Samples, value_a: float, value_b: float, carried: Carriers) -> Difference:
     """Return by how much a metric is higher for ``a`` than for ``b``, by paired resampling.
+
+    Where too few videos carry what the metric counts there is neither an interval nor a p-value.
 
     Args:
         a, b: ``(seeds, resamples)`` values on the same draws, NaN where undefined; numbers of seeds may differ. A
             resample in which the metric is undefined for any seed is left out.
         value_a, value_b: means over seeds on all videos.
+        carried: the videos that carry what the metric counts.
 
     Raises:
         ValueError: the resamples are not as many on both sides.
     """
     samples = _paired(a, b)
-    low, high, reason = interval(samples)
-    return Difference(float(_without_rounding(value_a - value_b)), low, high, _p_value(samples), reason)
+    value = float(_without_rounding(value_a - value_b))
+    if carried.too_few:
+        return Difference(value, reason=carried.verdict)
+    low, high, reason = interval(samples, carried)
+    return Difference(value, low, high, _p_value(samples), reason)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -134,12 +136,13 @@ def rank_column(
     ]
 
 
-def seed_mean_interval(samples: Samples) -> tuple[float | None, float | None]:
+def seed_mean_interval(samples: Samples, carried: Carriers) -> tuple[float | None, float | None]:
     """Return the 95 % interval of the mean over seeds of samples ``(seeds, resamples)``.
 
-    ``(None, None)`` where the metric is undefined in more than half of the resamples.
+    ``(None, None)`` where the metric is undefined in more than half of the resamples, or too few videos carry what it
+    counts.
     """
-    low, high, _ = interval(samples.mean(0))
+    low, high, _ = interval(samples.mean(0), carried)
     return low, high
 
 

@@ -110,13 +110,3 @@ def localised(split: ScoredSplit) -> Localisation:
         split.rules.localization,
         split.normal_segments,
     )
-
-
-def carriers(split: ScoredSplit, metric: str) -> int:
-    """Return how many videos have positives for a metric: frames of its class, or anomalous ones if it has none."""
-    of_class, counts = MetricKey.parse(metric).of_class, split.rows.class_positives
-    if of_class is None:
-        return int(split.rows.abnormal.sum())
-    if counts is None or of_class not in split.classes.names:
-        return 0
-    return int((split.rows.per_video(counts[:, split.classes.names.index(of_class)]) > 0).sum())

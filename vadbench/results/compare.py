@@ -19,9 +19,10 @@ from vadbench.base.naming import flatten, same, written
 from vadbench.base.text import plain
 from vadbench.base.types import Progress, silent
 from vadbench.metrics.bootstrap import draw_videos
-from vadbench.metrics.comparison import ALPHA, FEWEST, TOO_FEW, Difference, paired_difference
+from vadbench.metrics.carriers import carriers
+from vadbench.metrics.comparison import ALPHA, Difference, paired_difference
 from vadbench.metrics.definitions import COMPARED, canonical, definition
-from vadbench.metrics.measurement import carriers, resampled
+from vadbench.metrics.measurement import resampled
 from vadbench.records.folders import find_folder, read_record, run_folders
 from vadbench.records.keys import restored
 from vadbench.records.record import CHECKPOINT_INFO, RESULT, RunRecord, seed_values
@@ -116,8 +117,8 @@ def compare(
 ) -> dict[str, Difference]:
     """Compute how much higher each metric is for ``a`` than for ``b``, averaged over the seeds of each side.
 
-    No interval and no p-value is computed if fewer than :data:`vadbench.metrics.comparison.FEWEST` test videos have
-    positives.
+    No interval and no p-value is computed if fewer than :data:`vadbench.metrics.carriers.FEWEST` test videos carry
+    what a metric counts.
 
     Args:
         a, b: from :func:`load_runs`.
@@ -158,11 +159,9 @@ def compare(
         x, y = shared[key]
         if not same_classes and (key.startswith("m") or MetricKey.parse(key).of_class is not None):
             differences[key] = Difference(x - y, reason="measured over other classes")
-        elif carriers(reference, key) < FEWEST:
-            differences[key] = Difference(x - y, reason=TOO_FEW)
         else:
-            stacked = np.array([s[key] for s in samples])
-            differences[key] = paired_difference(stacked[: len(a.found)], stacked[len(a.found) :], x, y)
+            stacked, carried = np.array([s[key] for s in samples]), carriers(reference.rows, key)
+            differences[key] = paired_difference(stacked[: len(a.found)], stacked[len(a.found) :], x, y, carried)
     return differences
 
 

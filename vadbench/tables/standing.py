@@ -18,10 +18,11 @@ from vadbench.benchmarks.schema import Cell
 from vadbench.dataset import Video
 from vadbench.metrics.blind import blind_metrics
 from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
-from vadbench.metrics.comparison import FEWEST, TOO_FEW, Samples, rank_column, seed_mean_interval
+from vadbench.metrics.carriers import TOO_FEW, Carriers, carriers
+from vadbench.metrics.comparison import Samples, rank_column, seed_mean_interval
 from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.glossary import UNPROCESSED
-from vadbench.metrics.measurement import carriers, resampled
+from vadbench.metrics.measurement import resampled
 from vadbench.records.published import PublishedNumber
 from vadbench.records.record import SCORES, seed_values
 from vadbench.records.scores import load_split
@@ -33,7 +34,7 @@ RESAMPLES_A_ROW = 80
 rows compared: with fewer resamples, every row of a long table would be tied with the best."""
 OTHER_TRUTH = "test videos or their ground truth"
 UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are missing"
-NOT_RANKED = f"{TOO_FEW} methods apart: fewer than {FEWEST} test videos with positives"
+NOT_RANKED = f"{TOO_FEW} methods apart"
 FLATTENED = "AUC/flattened"
 ADDS_NOTHING = "not below AUC: the curve within videos adds nothing"
 DIGITS = 6
@@ -48,13 +49,13 @@ GroundTruth = tuple[tuple[Video, ...], tuple[int, ...]]
 class Resampled:
     """Metrics of one evaluation in resamples of its test videos, by key, and those videos with their ground truth.
 
-    ``frames`` are those of each video that are measured, ``carriers`` the number of videos with positives, by metric.
+    ``frames`` are those of each video that are measured, ``carriers`` the videos that carry what a metric counts.
     """
 
     videos: tuple[Video, ...]
     frames: tuple[int, ...]
     values: Mapping[str, NDArray[np.float64]]
-    carriers: Mapping[str, int]
+    carriers: Mapping[str, Carriers]
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,18 @@ class Resamples:
         known = [self.of[run.folder] for run in runs if run.folder in self.of]
         return (known[0].videos, known[0].frames) if known else None
 
-    def too_few(self, runs: Sequence[Evaluation], metric: str) -> bool:
-        """Return whether one experiment has too few test videos for a verdict by this metric.
+    def carriers(self, runs: Sequence[Evaluation], metric: str) -> Carriers:
+        """Return the test videos of one experiment that carry what a metric counts.
 
-        If no scores can be read, the number of abnormal videos in the record is used.
+        If no scores can be read, they are the abnormal or the normal videos of the record.
         """
         known = [self.of[run.folder].carriers[metric] for run in runs if run.folder in self.of]
-        return (known[0] if known else runs[0].kind.abnormal) < FEWEST
+        if known:
+            return known[0]
+        abnormal, normal = runs[0].kind.abnormal, runs[0].kind.videos - runs[0].kind.abnormal
+        of_kind = [Carriers(abnormal), Carriers(normal, "normal")]
+        counted = [c for c in of_kind if c.kind in definition(metric).carriers] or of_kind[:1]
+        return min(counted, key=lambda c: c.count)
 
     def same_videos(self, rows: Sequence[Sequence[Evaluation]]) -> list[bool]:
         """Return for each row whether it has the test videos and ground truth of most rows.
@@ -157,7 +163,7 @@ def resample(wanted: Mapping[Evaluation, Iterable[str]], rows: int, progress: Pr
             if len(videos) not in draws:
                 draws[len(videos)] = draw_videos(len(videos), count)
             values = resampled(split, sorted(metrics), draws[len(videos)])
-            counts = {metric: carriers(split, metric) for metric in metrics}
+            counts = {metric: carriers(split.rows, metric) for metric in metrics}
             frames = tuple(split.rows.video_frames.tolist())
             found.of[evaluation.folder] = Resampled(videos, frames, values, counts)
             if (videos, frames) not in found.blind:
@@ -176,7 +182,7 @@ def column(
     """Return a column's figures with their ranks.
 
     Only figures of the most frequent group are ranked; the others are marked. Oracles are never ranked. If too few test
-    videos have positives for a verdict, no figure is ranked and a note says so.
+    videos carry what the metric counts, no figure is ranked and a note says so.
 
     Args:
         places: places with runs, by row.
@@ -201,7 +207,7 @@ def column(
             found[row] = _noted(found[row], f"not ranked with the others: differs in {differing}")
     if len(ranked) < 2:
         return found  # a single figure has no rank
-    if any(resamples.too_few(places[row].runs, metric) for row in ranked):
+    if any(resamples.carriers(places[row].runs, metric).too_few for row in ranked):
         for row in ranked:
             found[row] = _noted(found[row], NOT_RANKED)
         return found
@@ -246,10 +252,13 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         aucs = seed_values((run.record for run in runs), "AUC")
         notes = (*notes, *adds_nothing(fmean(aucs) if aucs else None, fmean(defined)))
     low, high = (values[0].low, values[0].high) if len(runs) == 1 and values[0] else (None, None)
-    samples = _first(resamples.together(runs, metric), RESAMPLES)
+    samples, carried = _first(resamples.together(runs, metric), RESAMPLES), resamples.carriers(runs, metric)
     if len(runs) > 1 and samples is not None:
-        low, high = seed_mean_interval(samples)
-    if low is None:
+        low, high = seed_mean_interval(samples, carried)
+    if carried.too_few:
+        low, high = None, None  # older runs recorded an interval all the same
+        notes = (*notes, f"no interval: {carried.reason}")
+    elif low is None:
         notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
     before = seed_values((run.record for run in runs), metric + UNPROCESSED)
     return ReproducedFigure(

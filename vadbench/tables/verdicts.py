@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from vadbench.metrics.comparison import TOO_FEW
+from vadbench.metrics.carriers import TOO_FEW
 from vadbench.records.published import TRAPEZOID, PublishedNumber
 from vadbench.tables.evaluations import Evaluation
 from vadbench.tables.standing import DIGITS, Resamples, TablePlace
@@ -62,7 +62,7 @@ def table_cell(place: TablePlace, reproduced: ReproducedFigure | None, resamples
     incomplete = any(run.kind.incomplete for run in place.runs)
     judged = number.first_hand and number.ap_rule != "unknown" and not incomplete
     verdict = _verdict(number.value, reproduced) if judged else ""
-    if verdict and resamples.too_few(place.runs, metric):
+    if judged and resamples.carriers(place.runs, metric).too_few:
         verdict = TOO_FEW
     return TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
 
