@@ -46,4 +46,28 @@ def vadbench_methods() -> list[MethodSpec]:
             "vadbench_baselines.motion:MotionEnergy",
             config="vadbench_baselines.config:MotionConfig",
         ),
+        MethodSpec(
+            "blind-length",
+            "looks at no frame: a shorter video is more anomalous",
+            "vadbench_baselines.blind:BlindLength",
+            config="vadbench_baselines.config:BlindLengthConfig",
+        ),
+        MethodSpec(
+            "blind-centre",
+            "looks at no frame: the middle of a video is the most anomalous",
+            "vadbench_baselines.blind:BlindCentre",
+            config="vadbench_baselines.config:BlindConfig",
+        ),
+        MethodSpec(
+            "blind-oracle-label",
+            "looks at no frame: the true label of the video, the same for all of its frames",
+            "vadbench_baselines.blind:BlindOracleLabel",
+            config="vadbench_baselines.config:BlindOracleConfig",
+        ),
+        MethodSpec(
+            "blind-oracle-centre",
+            "looks at no frame: the middle of a video that is abnormal by its true label",
+            "vadbench_baselines.blind:BlindOracleCentre",
+            config="vadbench_baselines.config:BlindOracleConfig",
+        ),
     ]

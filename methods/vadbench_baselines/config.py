@@ -210,3 +210,28 @@ class MotionConfig(MethodConfig):
     def named_classes(self) -> Sequence[str]:
         """Return no names: it tells only the unusual from the usual."""
         return []
+
+
+class BlindConfig(MethodConfig):
+    """Settings of the rows that look at no frame; their stride is 1."""
+
+    def needs(self) -> Needs:
+        return Needs(streams=(), supervision="training-free")
+
+    def named_classes(self) -> Sequence[str]:
+        """Return no names: it tells only the unusual from the usual."""
+        return []
+
+
+class BlindLengthConfig(BlindConfig):
+    """Settings of ``blind-length``, whose scores are numbers of frames."""
+
+    def needs(self) -> Needs:
+        return replace(super().needs(), unit_scores=False)
+
+
+class BlindOracleConfig(BlindConfig):
+    """Settings of the rows that are handed which videos are abnormal."""
+
+    def needs(self) -> Needs:
+        return replace(super().needs(), supervision="oracle")

@@ -5,7 +5,7 @@ Needs the scores and their ground truth alone: neither the method nor the featur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -37,6 +37,15 @@ class Family(Protocol):
 def _families(split: ScoredSplit) -> dict[frozenset[str], Callable[[], Family]]:
     """Return the families beside the ranking metrics by the keys that they measure."""
     return {frozenset(KEYS): lambda: localised(split)}
+
+
+def point_values(split: ScoredSplit, metrics: Collection[str]) -> dict[str, MetricValue]:
+    """Return those of the asked metrics that there are, without intervals and without those of branches."""
+    found = dict(evaluate(split.rows, split.rules.drop_zeros))
+    for keys, make in _families(split).items():
+        if not keys.isdisjoint(metrics):
+            found |= make().metrics()
+    return {key: found[key] for key in metrics if key in found}
 
 
 def measure(split: ScoredSplit) -> dict[str, MetricValue]:
