@@ -54,9 +54,8 @@ def picture() -> str:
     """Return an SVG: a row for each score, a box for each video, and the figures at the end of the row."""
     shown = scores()
     width, height = FIGURES + 150, TOP + len(shown) * (TALL + GAP)
-    said = "; ".join(
-        f"{' '.join(name)}: AUC {_percent(a)}, AUC within {_percent(w)}" for name, (a, w) in _measured(shown)
-    )
+    measured = _measured(shown)
+    said = "; ".join(f"{' '.join(name)}: AUC {_percent(a)}, AUC within {_percent(w)}" for name, (a, w) in measured)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif"'
         ' font-size="13" fill="currentColor" role="img">',
@@ -64,7 +63,7 @@ def picture() -> str:
         *(_text(_left(i) + WIDE / 2, 14, video) for i, video in enumerate(VIDEOS)),
         *(_text(FIGURES + 25 + 80 * i, 14, name) for i, name in enumerate(("AUC", "AUC within"))),
     ]
-    for row, (name, (pooled, within)) in enumerate(_measured(shown)):
+    for row, (name, (pooled, within)) in enumerate(measured):
         top = TOP + row * (TALL + GAP)
         parts += [_text(LEFT - 12, top + 24 + 17 * i, line, "end") for i, line in enumerate(name)]
         for i, values in enumerate(shown[name]):
