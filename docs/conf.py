@@ -25,6 +25,7 @@ extensions = [
     "architecture",
     "generated",
     "mathml",
+    "place",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -13,6 +13,7 @@ from itertools import pairwise
 import click
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from places import ROOT
 from vadbench import method
@@ -81,6 +82,24 @@ def test_the_pages_load_nothing_from_elsewhere(site):
 def test_formulas_are_written_out_in_the_pages(site):
     text = (site / "methods" / "anomalyclip.html").read_text(encoding="utf-8")
     assert "<mfrac>" in text and "\\frac" not in text
+
+
+def test_the_figures_beside_the_drawn_scores_are_those_of_what_is_drawn(built):
+    (drawn,) = [svg for svg in re.findall(r"<svg.*?</svg>", built["metrics"], re.DOTALL) if "finds the place" in svg]
+    shade = re.search(r'<rect x="([\d.]+)" y="\d+" width="([\d.]+)"[^>]*fill="#f59e0b"', drawn)
+    start, wide = map(float, shade.groups())
+    curves = []
+    for left, path in re.findall(r'<path d="M([\d.]+) [\d.]+(V[^"]*)"', drawn):
+        heights, ends = zip(*re.findall(r"V([\d.]+)H([\d.]+)", path), strict=True)
+        middles = [(float(a) + float(b)) / 2 for a, b in pairwise((left, *ends))]
+        curves.append((-np.array(heights, float), [start < middle < start + wide for middle in middles]))
+    shown = [float(figure) / 100 for figure in re.findall(r">(\d+) %</text>", drawn)]
+    assert len(curves) == 9 and sum(curves[0][1]) == 6 and shown[2:4] == [0.86, 0.5]
+    for row in range(3):
+        three = curves[3 * row : 3 * row + 3]
+        scores, truth = (np.concatenate(parts) for parts in zip(*three, strict=True))
+        found = [roc_auc_score(truth, scores), roc_auc_score(three[0][1], three[0][0])]
+        assert shown[2 * row : 2 * row + 2] == pytest.approx(found, abs=0.011)
 
 
 def sentences():

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from report_pages import HOSTILE, find, point, press, readout, texts
+from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.measurement import measure
 
 
@@ -17,11 +18,10 @@ def test_the_figures_are_those_of_the_record(make_split, keep, page, browser):
     opened = browser(page(keep(split)))
     metrics = measure(split)
     heads = texts(opened, "#figures thead th")
-    assert heads == ["run", "AUC", "AP", "Ano-AUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
+    assert heads == ["run", *(definition(key).title for key in COMPARED)]
     cells = texts(opened, "#figures tbody td")
-    assert [float(c.split("[")[0]) for c in cells] == pytest.approx(
-        [100 * metrics[k].value for k in ("AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")], abs=0.005
-    )
+    shown = [float(cell.split("[")[0]) for cell in cells]
+    assert shown == pytest.approx([100 * metrics[key].value for key in COMPARED], abs=0.005)
     assert f"[{100 * metrics['AUC'].low:.1f}, {100 * metrics['AUC'].high:.1f}]" in cells[0]
     rows = split.rows
     assert texts(opened, "#subtitle") == [
@@ -38,7 +38,7 @@ def test_how_a_run_was_made_is_said_in_words(make_split, keep, page):
 
 def test_an_undefined_figure_is_a_dash_with_its_reason(make_split, keep, page, browser):
     split = make_split()
-    normal = replace(split, scores=split.scores[::2], videos=split.videos[::2])
+    normal = replace(split, given=split.given[::2], videos=split.videos[::2])
     opened = browser(page(keep(normal)))
     auc = opened.find_elements("css selector", "#figures tbody td span")[0]
     assert auc.text == "–"
@@ -57,7 +57,7 @@ def test_headings_explain_themselves_to_pointer_and_keyboard(make_split, keep, p
     ActionChains(opened, duration=0).move_to_element(heads[1]).perform()
     assert tip.text.startswith("Area under the ROC curve")
     opened.execute_script("arguments[0].focus()", heads[2])
-    assert tip.text.startswith("Average precision")
+    assert tip.text.startswith("The chance that a random anomalous frame")
     press(opened, "\ue00c")  # Escape
     assert not tip.is_displayed()
 
@@ -75,7 +75,7 @@ def test_sorting_sorts(make_split, keep, page, browser):
     assert column.get_attribute("aria-sort") == "ascending"
     assert [t.strip() for t in texts(opened, "#figures tbody th")] == sorted(aucs, key=aucs.get)
     # By FAR no run is better: it sorts as any number does. Names sort by their letters.
-    far = opened.find_elements("css selector", "#figures thead th")[7]
+    far = opened.find_elements("css selector", "#figures thead th")[-1]
     far.find_element("css selector", "button").click()
     assert far.get_attribute("aria-sort") == "descending" and column.get_attribute("aria-sort") is None
 
@@ -203,7 +203,7 @@ def test_means_of_rows_that_do_not_divide_16_frames_say_of_how_many_they_are(mak
 
 def test_a_video_of_one_frame_and_a_method_without_classes(make_split, keep, page, browser):
     split = make_split(frames=1, stride=16)
-    split = replace(split, given=[s.without_classes() for s in split.scores])
+    split = replace(split, given=[s.without_classes() for s in split.given])
     split = replace(split, videos=[replace(v, segments=()) for v in split.videos])
     opened = browser(page(keep(split)))
     point(opened, 0, 1)

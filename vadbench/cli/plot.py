@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
     from vadbench.report.content import PageRun
 
-KINDS = ("roc", "pr", "per-class", "reliability", "video")
+KINDS = ("roc", "pr", "place", "operating", "per-class", "reliability", "video")
 LACKING = {
     "roc": "the test frames are all normal or all anomalous",
     "pr": "the test frames are all normal or all anomalous",
+    "place": "no run has the figures; vadbench rescore adds them where the test split has both kinds of frames",
+    "operating": "the test frames are all normal or all anomalous",
     "per-class": "no run has figures for single classes",
     "reliability": "the scores are not between 0 and 1",
 }
 
 
-@click.command("plot", short_help="Draw runs as files for a paper: ROC, PR, classes, reliability, videos.")
+@click.command("plot", short_help="Draw runs as files for a paper: ROC, PR, place, classes, videos.")
 @click.argument("runs", nargs=-1, required=True)
 @click.option(
     "--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="What to draw; may be repeated.  [default: all]"
@@ -88,7 +90,9 @@ def _pictures(
     shown: Sequence[PageRun], kinds: Sequence[str], videos: Sequence[str]
 ) -> Iterator[tuple[str, str, Callable[..., Figure | None], tuple[Any, ...]]]:
     """Yield the kind and file name of each plot, the function that draws it, and its arguments."""
-    from vadbench.records import plots
+    from vadbench.metrics.blind import blind_metrics
+    from vadbench.metrics.definitions import PLACE
+    from vadbench.records import place_plots, plots
 
     rows = {run.label: run.split.rows for run in shown}
     classes = shown[0].split.classes
@@ -96,6 +100,8 @@ def _pictures(
     draws: dict[str, tuple[Callable[..., Figure | None], tuple[Any, ...]]] = {
         "roc": (plots.draw_roc, (rows,)),
         "pr": (plots.draw_pr, (rows,)),
+        "place": (place_plots.draw_place, (metrics, blind_metrics(shown[0].split, PLACE) if "place" in kinds else {})),
+        "operating": (place_plots.draw_operating, (rows,)),
         "per-class": (plots.draw_per_class, (metrics, [classes.names[i] for i in classes.abnormal])),
         "reliability": (plots.draw_reliability, (rows,)),
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vadbench.report.content import PageRun
     from vadbench.report.thumbnails import Strip
 
-SCRIPTS = ("base.js", "charts.js", "curves.js", "viewer.js", "report.js")
+SCRIPTS = ("base.js", "charts.js", "curves.js", "viewer.js", "place.js", "report.js")
 
 
 @click.command("report", short_help="Show runs as one HTML page: figures, curves, every video.")

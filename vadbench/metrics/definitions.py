@@ -31,6 +31,8 @@ DEFINITIONS: dict[str, Definition] = {d.key: d for d in GLOSSARY}
 """The metrics except those of single classes and branches, in the order in which they are listed."""
 COMPARED = ("AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR")
 """The keys by which methods are compared: what tables, pages and ``vadbench compare`` show."""
+PLACE = ("AUC", "AUC/within", "AUC/cross", "AUC/video", "AUC/flattened")
+"""The AUC beside what it is made of and what is left of it without the place: whether a score finds the place."""
 BRANCH_METRICS = ("AUC", "AUC/within", "AP", "AnoAUC")
 """The metrics of each branch of a method, as ``AUC(<branch>)`` and so on."""
 FEWEST_DISTINCT = 100

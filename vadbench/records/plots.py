@@ -108,19 +108,19 @@ def save(path: Path, draw: Callable[..., Figure | None], *arguments: Any) -> Pat
 
 def draw_roc(runs: Mapping[str, ScoredRows]) -> Figure | None:
     """Draw ROC curves of runs by their labels; ``None`` where frames are of one kind only."""
-    figure, axes = _figure(2.9, xlabel="false-positive rate", ylabel="true-positive rate")
+    figure, axes = new_figure(2.9, xlabel="false-positive rate", ylabel="true-positive rate")
     for i, (label, rows) in enumerate(runs.items()):
         points = roc_curve(rows.scores, rows.positives, rows.frames - rows.positives)
         if points is None:
             return None
-        axes.plot(*thinned(points.x, points.y, CURVE_POINTS), label=label, **_line(i))
+        axes.plot(*thinned(points.x, points.y, CURVE_POINTS), label=label, **line_style(i))
     axes.plot([0, 1], [0, 1], label="chance", **GUIDE)
-    return _with_legend(figure, axes)
+    return with_legend(figure, axes)
 
 
 def draw_pr(runs: Mapping[str, ScoredRows]) -> Figure | None:
     """Draw precision over recall of runs by their labels; ``None`` where frames are of one kind only."""
-    figure, axes = _figure(2.9, xlabel="recall", ylabel="precision")
+    figure, axes = new_figure(2.9, xlabel="recall", ylabel="precision")
     prevalence = 0.0
     for i, (label, rows) in enumerate(runs.items()):
         prevalence = rows.prevalence or 0.0
@@ -128,9 +128,9 @@ def draw_pr(runs: Mapping[str, ScoredRows]) -> Figure | None:
         if points is None or prevalence == 1:
             return None
         # Step-wise, as average precision is defined: a straight line between points would overstate it.
-        axes.step(*thinned(points.x, points.y, CURVE_POINTS), where="pre", label=label, **_line(i))
+        axes.step(*thinned(points.x, points.y, CURVE_POINTS), where="pre", label=label, **line_style(i))
     axes.axhline(prevalence, label="prevalence", **GUIDE)
-    return _with_legend(figure, axes)
+    return with_legend(figure, axes)
 
 
 def draw_per_class(runs: Mapping[str, Mapping[str, MetricValue]], classes: Sequence[str]) -> Figure | None:
@@ -145,7 +145,7 @@ def draw_per_class(runs: Mapping[str, Mapping[str, MetricValue]], classes: Seque
         return None
     height = 0.8 / len(runs)
     tall = max(1.2, 0.55 + len(shown) * (0.12 + 0.1 * len(runs)))
-    figure, axes = _figure(tall, columns=2, sharey=True)
+    figure, axes = new_figure(tall, columns=2, sharey=True)
     for i, (label, metrics) in enumerate(runs.items()):
         for part, metric in zip(axes, ("AUC", "AP"), strict=True):
             values = [metrics.get(_of_class(metric, name), MetricValue(value=None)) for name in shown]
@@ -163,23 +163,23 @@ def draw_per_class(runs: Mapping[str, Mapping[str, MetricValue]], classes: Seque
     axes[0].set_yticks(range(len(shown)), shown)
     axes[0].invert_yaxis()
     if len(runs) > 1:
-        _legend_outside(figure, axes[0], "outside upper left")
+        legend_outside(figure, axes[0], "outside upper left")
     return figure
 
 
 def draw_reliability(runs: Mapping[str, ScoredRows]) -> Figure | None:
     """Draw the share of anomalous frames over the score, in equal bins; ``None`` without scores between 0 and 1."""
-    figure, axes = _figure(2.9, xlabel="mean score", ylabel="share of anomalous frames")
+    figure, axes = new_figure(2.9, xlabel="mean score", ylabel="share of anomalous frames")
     for i, (label, rows) in enumerate(runs.items()):
         found = reliability(rows)
         if found is not None:
             kept = found.frames > 0
             label = f"{label} (error {100 * found.error:.1f} %)"
-            axes.plot(found.scores[kept], found.shares[kept], marker="o", markersize=2.5, label=label, **_line(i))
+            axes.plot(found.scores[kept], found.shares[kept], marker="o", markersize=2.5, label=label, **line_style(i))
     if not axes.lines:
         return None
     axes.plot([0, 1], [0, 1], label=f"perfect, {BINS} bins", **GUIDE)
-    return _with_legend(figure, axes)
+    return with_legend(figure, axes)
 
 
 def draw_video(runs: Mapping[str, ScoredSplit], index: int) -> Figure:
@@ -189,12 +189,12 @@ def draw_video(runs: Mapping[str, ScoredSplit], index: int) -> Figure:
         runs: splits of the same videos by their labels.
         index: of the video.
     """
-    figure, axes = _figure(1.6, xlabel="frame", ylabel="score")
+    figure, axes = new_figure(1.6, xlabel="frame", ylabel="score")
     lowest, highest = 0.0, 1.0
     for i, (label, split) in enumerate(runs.items()):
         scores, video = split.scores[index], split.videos[index]
         edges = np.append(0, np.cumsum(row_frames(len(scores.anomaly), split.stride, scores.frames)))
-        axes.stairs(scores.anomaly, edges, baseline=None, label=label, **_line(i))
+        axes.stairs(scores.anomaly, edges, baseline=None, label=label, **line_style(i))
         lowest, highest = min(lowest, float(scores.anomaly.min())), max(highest, float(scores.anomaly.max()))
         if i == 0:
             for start, end in video.runs:
@@ -202,7 +202,7 @@ def draw_video(runs: Mapping[str, ScoredSplit], index: int) -> Figure:
             axes.set(xlim=(0, scores.frames), title=cut(video.name, 50))
     axes.set_ylim(lowest, highest + 0.02 * (highest - lowest))
     if len(runs) > 1:
-        _legend_outside(figure, axes)
+        legend_outside(figure, axes)
     return figure
 
 
@@ -219,7 +219,15 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(height: float, columns: int = 1, sharey: bool = False, **labels: str) -> tuple[Figure, Any]:
+def new_figure(height: float, columns: int = 1, sharey: bool = False, **labels: str) -> tuple[Figure, Any]:
+    """Return a figure and its axes, both from 0 to 1 where there is one column.
+
+    Args:
+        height: in inches.
+        columns: axes side by side.
+        sharey: whether they share the vertical axis.
+        labels: names of the axes.
+    """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, sharey=sharey)
@@ -228,20 +236,21 @@ def _figure(height: float, columns: int = 1, sharey: bool = False, **labels: str
     return figure, axes
 
 
-def _line(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
+    """Return the colour and the dashes of a run by its number."""
     return {"color": COLORS[index % len(COLORS)], "linestyle": LINES[index // len(COLORS) % len(LINES)]}
 
 
-def _with_legend(figure: Figure, axes: Axes) -> Figure:
+def with_legend(figure: Figure, axes: Axes) -> Figure:
     """Add a legend where the curves leave room, or below them where it is long."""
     if len(axes.lines) > 3:
-        _legend_outside(figure, axes)
+        legend_outside(figure, axes)
     else:
         axes.legend(loc="best")
     return figure
 
 
-def _legend_outside(
+def legend_outside(
     figure: Figure, axes: Axes, place: Literal["outside lower left", "outside upper left"] = "outside lower left"
 ) -> None:
     """Add a legend at an edge of the figure, which grows by as much; in two columns where the labels are short."""

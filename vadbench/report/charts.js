@@ -23,21 +23,24 @@ const WIDTH = 360;
 const HEIGHT = 270;
 const EDGES = { left: 50, right: 8, top: 8, bottom: 38 };
 
-// range: {x: [low, high], y: [low, high]}; marks: SVG made with the two scales.
-function chart(name, range, names, marks) {
+// An axis: where a value stands between its ends, from 0 to 1, and the values at its ticks.
+const linear = (low, high) => ({ part: (v) => (v - low) / (high - low), ticks: [0, 0.25, 0.5, 0.75, 1].map((part) => low + part * (high - low)) });
+const logarithmic = (low, high, ticks) => ({ part: (v) => Math.log(v / low) / Math.log(high / low), ticks });
+
+// axes: {x, y}; marks: SVG made with the two scales.
+function chart(name, axes, names, marks) {
   const scale = {
-    x: (v) => EDGES.left + ((v - range.x[0]) / (range.x[1] - range.x[0])) * (WIDTH - EDGES.left - EDGES.right),
-    y: (v) => HEIGHT - EDGES.bottom - ((v - range.y[0]) / (range.y[1] - range.y[0])) * (HEIGHT - EDGES.top - EDGES.bottom),
+    x: (v) => EDGES.left + axes.x.part(v) * (WIDTH - EDGES.left - EDGES.right),
+    y: (v) => HEIGHT - EDGES.bottom - axes.y.part(v) * (HEIGHT - EDGES.top - EDGES.bottom),
   };
   const node = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": name });
-  for (const part of [0, 0.25, 0.5, 0.75, 1]) {
-    const [x, y] = [range.x, range.y].map(([low, high]) => low + part * (high - low));
+  for (const y of axes.y.ticks) {
     node.append(
-      shape("line", { class: "axis", x1: scale.x(range.x[0]), x2: scale.x(range.x[1]), y1: scale.y(y), y2: scale.y(y) }),
+      shape("line", { class: "axis", x1: EDGES.left, x2: WIDTH - EDGES.right, y1: scale.y(y), y2: scale.y(y) }),
       shape("text", { x: EDGES.left - 6, y: scale.y(y) + 4, "text-anchor": "end" }, tick(y)),
-      shape("text", { x: scale.x(x), y: HEIGHT - EDGES.bottom + 15, "text-anchor": "middle" }, tick(x)),
     );
   }
+  node.append(...axes.x.ticks.map((x) => shape("text", { x: scale.x(x), y: HEIGHT - EDGES.bottom + 15, "text-anchor": "middle" }, tick(x))));
   node.append(
     shape("text", { x: (EDGES.left + WIDTH - EDGES.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, names.x),
     shape("text", { x: 11, y: (HEIGHT - EDGES.bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 11 ${(HEIGHT - EDGES.bottom) / 2})` }, names.y),

@@ -23,14 +23,13 @@ from vadbench.records.cost_figures import cost_words
 from vadbench.records.record import RunRecord, costs_words, features_words
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
+from vadbench.report.place import POINTS, place_data, place_of_run
 from vadbench.report.thumbnails import Strip
 from vadbench.results.compare import load_runs, matched
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
 
-POINTS = 400
-"""Number of points of a ROC or precision-recall curve, more than a chart has pixels."""
 MOST_REMARKS, LONGEST_SHOWN = 200, 300
 """Number of remarks on a video, the first ones, and of characters of one that are on the page."""
 BINS = 40
@@ -123,6 +122,7 @@ def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[st
             _video(scores, video, strips.get(video.name))
             for scores, video in zip(first.split.scores, first.split.videos, strict=True)
         ],
+        "place": place_data(first.split),
         "runs": [_run(run) for run in runs],
     }
 
@@ -164,6 +164,7 @@ def _run(run: PageRun) -> dict[str, Any]:
         ],
         "roc": _curve(roc_curve, rows),
         "pr": _curve(pr_curve, rows),
+        **place_of_run(record, split),
         "histogram": _histogram(rows),
         "confusion": _confusion(rows),
         "videos": list(_per_video(rows)),
@@ -207,6 +208,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "method", f"{record.method}, version {record.method_version}"
     yield "trained on", f"{record.trained_on}, seed {record.seed}"
     yield "protocol", _rules(record)
+    if post := record.protocol.get("post"):
+        yield "post-processing", str(post)
     yield "supervision", record.supervision
     of_features = record.reads == "features"
     clip = " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip()

@@ -20,7 +20,9 @@ function figures() {
       ...data.metrics.map((metric) => {
         const value = run.metrics[metric.key];
         const shown = make("span", {}, percent(value?.value));
-        return { content: [value?.value == null && value?.reason ? explainedText(shown, value.reason) : shown, make("br"), make("small", {}, interval(value))], value: value?.value };
+        const raw = run.unprocessed[metric.key];
+        const without = raw == null ? [] : [make("br"), make("small", { class: "without" }, `${percent(raw)} without post-processing`)];
+        return { content: [value?.value == null && value?.reason ? explainedText(shown, value.reason) : shown, make("br"), make("small", {}, interval(value)), ...without], value: value?.value };
       }),
     ],
   }));
@@ -40,7 +42,7 @@ function explainedText(node, text) {
 
 function ranking() {
   if (several) fill("legend", legend(data.runs.map((run, i) => [i, isolated(run.label)])));
-  const unit = { x: [0, 1], y: [0, 1] };
+  const unit = { x: linear(0, 1), y: linear(0, 1) };
   const rates = { x: "false-positive rate", y: "true-positive rate" };
   const guide = (x1, y1, x2, y2) => (scale) => shape("line", { class: "guide", x1: scale.x(x1), y1: scale.y(y1), x2: scale.x(x2), y2: scale.y(y2) });
   const draw = (key, draw, guided) => (scale) => [guided(scale), ...data.runs.flatMap((run, i) => (run[key] ? [curve(draw(run[key], scale), i)] : []))];
@@ -96,7 +98,7 @@ function distribution(run) {
     node.style.fill = node.style.stroke = seriesColor(i);
     return node;
   };
-  const node = chart("Shares of normal and of anomalous frames by score", { x: [histogram.low, histogram.high], y: [0, highest] }, { x: "score", y: "share of frames" },
+  const node = chart("Shares of normal and of anomalous frames by score", { x: linear(histogram.low, histogram.high), y: linear(0, highest) }, { x: "score", y: "share of frames" },
     (scale) => [area(histogram.normal, scale, "--accent"), area(histogram.anomalous, scale, "--truth-ink")]);
   fill("distribution", legend([["--accent", "normal frames"], ["--truth-ink", "anomalous frames"]]), node);
 }
@@ -260,6 +262,8 @@ function controls() {
 header();
 figures();
 ranking();
+place();
+operating();
 classes();
 controls();
 choose(0);
