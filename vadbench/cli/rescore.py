@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import VadbenchError, one_line
+from vadbench.base.text import amount
 from vadbench.cli import options
 from vadbench.cli.output import note, percent, print_json, print_table, progress_bar
 
@@ -67,16 +68,22 @@ def _report(rescored: Rescored) -> None:
         click.echo(f"{rescored.folder}: unchanged, {len(rescored.record.metrics)} metrics")
         return
     click.echo(f"{rescored.folder}: {len(rescored.changed)} of {len(rescored.record.metrics)} metrics changed")
-    rows = [[name, _words(old), _words(new)] for name, (old, new) in rescored.changed.items()]
+    rows = [[name, _words(name, old), _words(name, new)] for name, (old, new) in rescored.changed.items()]
     print_table(rows, ["%, [95 % interval]", "before", "now"])
 
 
-def _words(value: MetricValue | None) -> str:
+def _words(name: str, value: MetricValue | None) -> str:
+    from vadbench.metrics.definitions import unit
+
     if value is None:
         return "absent"
     if value.value is None:
         return f"undefined: {value.reason}"
-    return percent(value.value) + (f" [{percent(value.low)}, {percent(value.high)}]" if value.low is not None else "")
+    in_unit = unit(name)
+    written = percent if in_unit == "%" else amount
+    numbers = [written(number) for number in (value.value, value.low, value.high) if number is not None]
+    between = f" [{', '.join(numbers[1:])}]" if len(numbers) > 1 else ""
+    return numbers[0] + between + (f" {in_unit}" if in_unit not in ("", "%") else "")
 
 
 def _plain(rescored: Rescored) -> dict[str, Any]:

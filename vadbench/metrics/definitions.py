@@ -100,6 +100,12 @@ def value_range(key: str) -> tuple[float, float]:
     return (0.0, 1.0) if found is None else (found.low, found.high)
 
 
+def unit(key: str) -> str:
+    """Return what a metric is printed in, empty for a count; percent for one that is not defined here."""
+    found = _definition(key)
+    return "%" if found is None else found.unit
+
+
 def canonical(text: str) -> str:
     """Return a key as a person or a file of the first edition may write it, in today's spelling.
 
