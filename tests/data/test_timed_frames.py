@@ -10,7 +10,8 @@ from PIL import Image
 from vadbench.base.errors import MediaError, PluginError
 from vadbench.data import timed_frames
 from vadbench.data.media import read_frames
-from vadbench.data.timed_frames import FrameCounts, FrameDecoder, VideoExtent
+from vadbench.data.timed_frames import FrameCounts, FrameDecoder, VideoExtent, stated_rates
+from vadbench.dataset import Video
 from vadbench.inputs import VideoInput
 from watch_media import encode, numbered
 
@@ -148,3 +149,34 @@ def test_another_file_under_the_same_name_is_counted_again(tmp_path):
     for count in (10, 20):
         encode(path, numbered(count))
         assert FrameCounts(file).extent(path).frames == count
+
+
+def rates_of(*paths):
+    return stated_rates(Video(str(i), ("Normal",), path) for i, path in enumerate(paths))
+
+
+def test_rates_are_those_that_containers_state(clip, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    found = rates_of(clip, None, tmp_path / "absent.mp4", broken)
+    assert found == ({} if clip.is_dir() else {"0": 25.0})
+
+
+def test_a_container_is_opened_once_until_its_file_changes(tmp_path, monkeypatch):
+    path, opened, real = tmp_path / "a.mp4", [], timed_frames.frame_rate
+    monkeypatch.setattr(timed_frames, "frame_rate", lambda path: opened.append(path) or real(path))
+    monkeypatch.setattr("vadbench.base.files.SETTLED_NS", 0)
+    encode(path, numbered(10))
+    for _ in range(2):
+        timed_frames._remembered.cache_clear()  # as in another process
+        assert rates_of(path) == {"0": 25.0}
+    assert len(opened) == 1
+    encode(path, numbered(20))
+    assert rates_of(path) == {"0": 25.0} and len(opened) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("in its place is a file")
+    monkeypatch.setenv("VADBENCH_CACHE", str(tmp_path / "cache"))
+    path = encode(tmp_path / "a.mp4", numbered(10))
+    assert rates_of(path) == {"0": 25.0}

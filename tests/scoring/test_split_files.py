@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,11 @@ WRONG = {
     "labels that are no JSON": lambda a: {"labels": np.array(["{"] * len(a["labels"]))},
     "a class without a name": lambda a: {"class_names": np.array(["", *a["class_names"][1:]])},
     "a branch that no key can carry": lambda a: {"branch a(b)": a["anomaly"]},
+    "fewer frame rates": lambda a: {"rates": np.ones(len(a["names"]) - 1)},
+    "a frame rate of 0": lambda a: {"rates": np.zeros(len(a["names"]))},
+    "a negative frame rate": lambda a: {"rates": -np.ones(len(a["names"]))},
+    "an infinite frame rate": lambda a: {"rates": np.full(len(a["names"]), np.inf)},
+    "frame rates in words": lambda a: {"rates": np.full(len(a["names"]), "25")},
     "labels that are no list": lambda a: {"labels": np.array(["5"] * len(a["labels"]))},
 }
 
@@ -151,6 +157,32 @@ def test_arrays_that_contradict_each_other_are_refused(folder, what):
         arrays = {k: file[k] for k in file.files}
     rewrite(folder, **WRONG[what](arrays))
     refused(folder)
+
+
+def test_frame_rates_are_kept_where_they_are_known(tmp_path):
+    made = split(0)
+    rates = [25.0, None, 29.97] * 4
+    made = replace(made, given=[replace(s, rate=rate) for s, rate in zip(made.given, rates, strict=True)])
+    folder = keep(made, tmp_path)
+    assert [s.rate for s in load_split(folder).given] == rates
+    rewrite(folder, rates=None)  # a file of an older run
+    assert {s.rate for s in load_split(folder).given} == {None}
+
+
+def test_a_file_without_any_frame_rate_is_as_it_was(folder):
+    with np.load(folder / "scores.npz") as file:
+        assert "rates" not in file.files
+
+
+def test_a_threshold_of_a_record_is_that_of_its_scores(folder):
+    content = json.loads((folder / "result.json").read_text())
+    for threshold in (None, 0.25, -3):
+        (folder / "result.json").write_text(json.dumps(content | {"threshold": threshold}))
+        assert load_split(folder).threshold == threshold
+    for wrong in ("high", float("nan"), [0.5]):
+        (folder / "result.json").write_text(json.dumps(content | {"threshold": wrong}))
+        with pytest.raises(RunError, match="threshold"):
+            load_split(folder)
 
 
 def test_an_array_that_claims_to_be_endless_is_refused(folder):

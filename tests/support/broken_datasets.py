@@ -23,6 +23,7 @@ FAILS = {
     "no-files-text": ["files"],
     "odd-headline": ["attributes"],
     "no-stride": ["attributes"],
+    "no-rate": ["attributes"],
     "letters-for-folders": ["attributes"],
     # It cannot be made where it should say what is missing either.
     "eager": ["constructor", "missing-root"],
@@ -150,6 +151,10 @@ class OddHeadline(SoundSet):
 
 class NoStride(SoundSet):
     extraction_stride = 0
+
+
+class NoRate(SoundSet):
+    frame_rate = 0
 
 
 class LettersForFolders(SoundSet):

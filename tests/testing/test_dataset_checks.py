@@ -68,6 +68,7 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("no-files-text", "files", "files is ''", "which files are expected where"),
         ("odd-headline", "attributes", "headline is 'mAP'", "'AUC' or 'AP'"),
         ("no-stride", "attributes", "extraction_stride is 0", "from 1"),
+        ("no-rate", "attributes", "frame_rate is 0", "leave it out"),
         ("letters-for-folders", "attributes", "truth_folders is 'masks'", "frozenset({'masks'})"),
         ("eager", "constructor", "raises: no videos", "look at files in prepare()"),
         ("slow", "constructor", "making it takes 0.", "just to be listed"),

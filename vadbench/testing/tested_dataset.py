@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import textwrap
@@ -144,6 +145,12 @@ def attributes(source: TestedDataset) -> str:
         type(stride) is int and stride > 0,
         f"extraction_stride is {stride!r}",
         "make it a number of frames, from 1: a row of extracted features stands for that many",
+    )
+    rate = kind.frame_rate
+    require(
+        rate is None or (type(rate) in (int, float) and 0 < rate < math.inf),
+        f"frame_rate is {rate!r}",
+        "make it the frames a second that all videos have, or leave it out: false alarms are counted per hour by it",
     )
     folders = kind.truth_folders
     require(
