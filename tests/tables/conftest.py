@@ -120,9 +120,9 @@ def boards(make_run):
     from vadbench.tables.evaluations import collect
     from vadbench.tables.leaderboard import leaderboards
 
-    def draw(metric=None, headline=lambda _: "AUC"):
+    def draw(metric=None, headline=lambda _: "AUC", **options):
         evaluations, problems = collect(make_run.out)
-        tables, lost = leaderboards(evaluations, headline, metric)
+        tables, lost = leaderboards(evaluations, headline, metric, **options)
         return SimpleNamespace(tables=tables, notes=[*problems, *lost])
 
     return draw

@@ -52,6 +52,7 @@ def outcome(tmp_path):
             data={"test": SplitRecord(videos=4, expected=4, abnormal=2, manifest="abc", frames=100, positives=10)},
             environment={"commit": "c", "device": "cpu"},
             seconds={"training": 1.5},
+            compute={"parameters": 3, "cpu_seconds": {"scoring": 1.0}, "video_hours": 2.0},
             created="2026-01-01T00:00:00+00:00",
         )
         record = RunRecord(**(fields | changes))
@@ -89,6 +90,8 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert child.data.metrics["mAP_at_0.1"] == 0.25
     assert child.data.metrics["AUC/class Car _28_parked_29_"] == 0.5
     assert child.data.metrics["seconds_training"] == 1.5
+    costs = {name: value for name, value in child.data.metrics.items() if name.startswith("cost_")}
+    assert costs == {"cost_training_seconds": 1.5, "cost_parameters": 3, "cost_scoring_ms_per_hour": 500}
     assert "mAP" not in child.data.metrics
     assert "no probabilities of these classes" in child.data.tags["vadbench.undefined"]
     assert child.data.params["recipe.epochs"] == "2"
@@ -154,7 +157,7 @@ def test_means_hold_all_seeds_however_they_were_logged(outcome, client):
     assert parent.data.metrics["AUC"] == pytest.approx(0.7)
     assert parent.data.metrics["AUC_std"] == pytest.approx(0.1)
     assert parent.data.tags["vadbench.seeds"] == "0, 1, 2"
-    assert not [m for m in parent.data.metrics if m.startswith(("loss_", "seconds_"))]
+    assert not [m for m in parent.data.metrics if m.startswith(("loss_", "seconds_", "cost_"))]
 
 
 def test_a_link_in_a_run_folder_is_not_followed(outcome, client, tmp_path):
@@ -290,7 +293,7 @@ def test_classes_with_like_names_are_metrics_of_their_own_in_a_real_store(outcom
         for key, value in values.items():
             for suffix, number in (("", value.value), ("_low", value.low), ("_high", value.high)):
                 assert found[metric_key(key) + suffix] == pytest.approx(number)
-        of_metrics = [name for name in found if not name.startswith(("loss_", "seconds_", "learning_rate"))]
+        of_metrics = [name for name in found if not name.startswith(("loss_", "seconds_", "cost_", "learning_rate"))]
         is_parent = "mlflow.parentRunId" not in run.data.tags
         assert len(of_metrics) == 3 * len(values) * (2 if is_parent else 1)
 

@@ -42,9 +42,14 @@ def counted_flop(tower: nn.Module, size: int) -> int:
 
     device = next(tower.parameters()).device
     image = torch.zeros(1, 3, size, size, device=device)
-    # Attention as plain matrix products, all of which are counted.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        tower(image)
+    # Attention as plain matrix products, all of which are counted; a layer fused into one kernel counts as nothing.
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            tower(image)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     return int(counter.get_total_flops())
 
 
