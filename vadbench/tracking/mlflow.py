@@ -66,8 +66,7 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
             # An interrupted log continues in its own run, and so does a record that was measured again.
             mark = {"vadbench.draft": digest([record.key, record.evaluation, record.created])}
             run = _run(client, experiment, f"{record.method} seed {record.seed}", _child_of(parent) | mark)
-            facts = {"seed": record.seed} | ({"post": record.post} if record.post else {})
-            _log(client, run, outcome, _params(record.config, **facts), in_full=True)
+            _log(client, run, outcome, _params(record.config, seed=record.seed, post=record.post or "none"), in_full=True)
         _summarise(client, experiment, parent.info.run_id)
     return address
 
@@ -228,7 +227,6 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
             if number is not None:
                 yield metric_key(name) + suffix, number, 0
     yield from ((f"seconds_{_spelt(stage)}", s, 0) for stage, s in record.seconds.items())
-    # No key of a metric begins so: underscores in it are doubled.
     yield from ((f"cost_{name}", value, 0) for name, value in known_costs(record).items())
 
 
