@@ -66,7 +66,8 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
             # An interrupted log continues in its own run, and so does a record that was measured again.
             mark = {"vadbench.draft": digest([record.key, record.evaluation, record.created])}
             run = _run(client, experiment, f"{record.method} seed {record.seed}", _child_of(parent) | mark)
-            _log(client, run, outcome, _params(record.config, seed=record.seed, post=record.post or "none"), in_full=True)
+            facts = {"seed": record.seed, "post": record.post or "none"}
+            _log(client, run, outcome, _params(record.config, **facts), in_full=True)
         _summarise(client, experiment, parent.info.run_id)
     return address
 
@@ -251,13 +252,12 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
 
 
 def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
-    """Log the mean and the standard deviation of all seeds to the parent, including seeds logged earlier.
+    """Log mean and standard deviation over all seeds, the last run of each, to the parent, also those logged earlier.
 
     A mean needs a value for every seed: if a new seed lacks a metric, the mean logged before becomes NaN, as MLflow
     cannot remove a metric.
     """
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["start_time"])
-    # The last run of a seed counts.
     seeds = {child.data.params["seed"]: child.data.metrics for child in children if LOGGED in child.data.tags}
     names = set.intersection(*(set(metrics) for metrics in seeds.values())) if seeds else set()
     metrics = []
