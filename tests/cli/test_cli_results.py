@@ -135,13 +135,16 @@ SPOILT = {
         lambda r: r["metrics"].update(F1={"value": 0.5}),
         "F1 is not a metric of vadbench",
     ),
-    "undefined without a reason": (put("metrics", "AP", "value", value=None), "AP is undefined and gives no reason"),
+    "undefined without a reason": (
+        lambda r: r["metrics"]["AP"].update(value=None, reason=None),
+        "AP is undefined and gives no reason",
+    ),
     "another value": (
         lambda r: r["metrics"]["AP"].update(value=r["metrics"]["AP"]["value"] + 1e-9),
         "its scores give",
     ),
     "another interval": (
-        lambda r: r["metrics"]["AUC"].update(low=r["metrics"]["AUC"]["low"] - 1e-9),
+        lambda r: r["metrics"]["AUC"].update(low=r["metrics"]["AUC"]["value"] - 1e-9),
         "AUC has low",
     ),
     "a metric left out": (drop("metrics", "AnoAUC"), "the scores give AnoAUC, the record do not"),

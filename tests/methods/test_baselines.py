@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from vadbench_baselines.blind import BlindCentre, BlindLength, BlindOracleCentre, BlindOracleLabel
 from vadbench_baselines.chance import Random
 from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
 from vadbench_baselines.mil import Mil
@@ -92,7 +93,8 @@ def test_registering_imports_no_torch_and_names_what_exists():
     check = "assert 'torch' not in sys.modules; print(*(m.target for m in p.vadbench_methods()))"
     code = f"import sys, vadbench_baselines as p; {check}"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil, MotionEnergy]
+    blind = [BlindLength, BlindCentre, BlindOracleLabel, BlindOracleCentre]
+    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil, MotionEnergy, *blind]
     assert out.split() == [f"{cls.__module__}:{cls.__name__}" for cls in expected]
 
 

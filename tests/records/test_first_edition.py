@@ -40,6 +40,13 @@ def vadbench(vadbench, out):
     return lambda *arguments, status=0: vadbench(*arguments, "--out", out, status=status)
 
 
+def known_today(metrics):
+    """What measuring leaves of the figures: no interval rests on the four videos that have a segment of each class."""
+    few = {k: f"no interval: 4 videos of class {c}, fewer than 5" for c in CLASSES for k in (f"AUC[{c}]", f"AP[{c}]")}
+    gone = {"low": None, "high": None}
+    return {k: v.model_copy(update=gone | {"reason": few[k]}) if k in few else v for k, v in metrics.items()}
+
+
 def written(folder):
     return json.loads((folder / "result.json").read_text())
 
@@ -62,7 +69,7 @@ def test_every_figure_is_found_under_todays_key(folder):
 
 def test_its_scores_measure_as_they_did(folder):
     record, found = read_record(folder), measure(load_split(folder))
-    for key, known in record.metrics.items():
+    for key, known in known_today(record.metrics).items():
         value = found[key]
         assert (value.value, value.low, value.high) == pytest.approx((known.value, known.low, known.high), abs=1e-12)
 
@@ -84,7 +91,7 @@ def test_it_is_ranked_and_stands_in_tables(vadbench, folder):
     auc = written(folder)["metrics"]["AUC/Fire"]["value"]
     for metric in ("AUC/Fire", "AUC[Fire]"):
         rows = csv.DictReader(io.StringIO(vadbench("leaderboard", "--metric", metric, "--format", "csv")[0]))
-        (figure,) = [row["reproduced"] for row in rows if row["metric"] == "AUC[Fire]"]
+        (figure,) = [r["reproduced"] for r in rows if r["metric"] == "AUC[Fire]" and r["method"].startswith("vadclip")]
         assert float(figure) == pytest.approx(auc, abs=1e-6)
     assert f"{100 * written(folder)['metrics']['AUC']['value']:.2f}" in vadbench("table", "quick/synthetic")[0]
 
@@ -104,7 +111,7 @@ def test_measured_again_it_keeps_its_figures_and_gets_those_of_today(vadbench, f
     text, err = vadbench("rescore", KEY)
     record = read_record(folder)
     assert err == "" and "event-F1@0.3" in record.metrics and len(record.metrics) > len(before)
-    assert {key: value for key, value in record.metrics.items() if key in before} == before
+    assert {key: value for key, value in record.metrics.items() if key in before} == known_today(before)
     once = (folder / "result.json").read_bytes()
     text, err = vadbench("rescore", KEY)
     assert ": unchanged, " in text and err == "" and (folder / "result.json").read_bytes() == once
@@ -159,7 +166,7 @@ def test_where_measuring_changes_it_the_record_is_written_as_todays(vadbench, fo
     assert written(folder)["schema_version"] == SCHEMA
     assert (
         written(folder)["metrics"]["AP[Fire]"]
-        == read_record(FOLDER / "synthetic" / "vadclip" / KEY).metrics["AP[Fire]"].model_dump()
+        == known_today(read_record(FOLDER / "synthetic" / "vadclip" / KEY).metrics)["AP[Fire]"].model_dump()
     )
 
 
@@ -224,7 +231,7 @@ def test_a_branch_that_was_called_by_what_keys_cannot_carry_is_read(folder, vadb
     assert list(load_split(folder).scores[0].branches) == ["coarse", "text-image-0-5"]
     before = read_record(folder).metrics
     vadbench("rescore", folder)
-    assert {key: value for key, value in read_record(folder).metrics.items() if key in before} == before
+    assert {key: value for key, value in read_record(folder).metrics.items() if key in before} == known_today(before)
 
 
 def test_metrics_that_runs_do_not_have_or_that_are_not_compared_are_named(vadbench, folder):

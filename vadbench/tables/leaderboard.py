@@ -17,8 +17,8 @@ from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.records.record import seed_values
 from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
-from vadbench.tables.blind import with_blind_rows
-from vadbench.tables.costs import with_costs
+from vadbench.tables.blind_rows import with_blind_rows
+from vadbench.tables.cost_columns import with_costs
 from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Resamples, TablePlace, column, resample

@@ -18,7 +18,7 @@ from vadbench.metrics.definitions import definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber, published_numbers
 from vadbench.records.record import RunRecord
 from vadbench.tables import table as model
-from vadbench.tables.blind import with_blind_rows
+from vadbench.tables.blind_rows import with_blind_rows
 from vadbench.tables.evaluations import Evaluation, by_seed, made
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
 from vadbench.tables.verdicts import AP_RULES, measured_key, table_cell

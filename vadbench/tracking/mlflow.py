@@ -66,7 +66,7 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
             # An interrupted log continues in its own run, and so does a record that was measured again.
             mark = {"vadbench.draft": digest([record.key, record.evaluation, record.created])}
             run = _run(client, experiment, f"{record.method} seed {record.seed}", _child_of(parent) | mark)
-            facts = {"seed": record.seed, "post": record.post or "none"}
+            facts = {"seed": record.seed} | ({"post": record.post} if record.post else {})
             _log(client, run, outcome, _params(record.config, **facts), in_full=True)
         _summarise(client, experiment, parent.info.run_id)
     return address
