@@ -91,7 +91,7 @@ def test_it_is_ranked_and_stands_in_tables(vadbench, folder):
     auc = written(folder)["metrics"]["AUC/Fire"]["value"]
     for metric in ("AUC/Fire", "AUC[Fire]"):
         rows = csv.DictReader(io.StringIO(vadbench("leaderboard", "--metric", metric, "--format", "csv")[0]))
-        (figure,) = [r["reproduced"] for r in rows if r["metric"] == "AUC[Fire]" and r["method"].startswith("vadclip")]
+        (figure,) = [r["reproduced"] for r in rows if r["metric"] == "AUC[Fire]" and r["row"].startswith("vadclip")]
         assert float(figure) == pytest.approx(auc, abs=1e-6)
     assert f"{100 * written(folder)['metrics']['AUC']['value']:.2f}" in vadbench("table", "quick/synthetic")[0]
 

@@ -37,7 +37,7 @@ def test_the_keyboard_reaches_the_curve_and_moves_along_it(make_split, keep, pag
 
     opened = browser(page(keep(make_split())))
     opened.execute_script("document.activeElement.blur()")
-    for _ in range(40):
+    for _ in range(150):
         press(opened, "\ue004")  # Tab
         if opened.switch_to.active_element.get_attribute("id") == "curve":
             break
