@@ -40,7 +40,9 @@ def command(
     if what == "method":
         if dataset is not None:
             registry.spec("dataset", dataset)
-        settings = _settings(registry.method_config(name), dataset)
+        config = registry.method_config(name)
+        settings = _settings(config, dataset)
+        facts["post"] = _proposed_post(name, config, dataset)
         table = (["setting", "value", "choices", "meaning"], [list(s.values()) for s in settings])
         facts["settings"] = settings
     else:
@@ -67,6 +69,13 @@ def _settings(config: Any, dataset: str | None) -> list[dict[str, str]]:
         {"name": key, "value": written(value), "choices": choices.get(key, ""), "meaning": of_field(key, meanings)}
         for key, value in flatten(values.model_dump())
     ]
+
+
+def _proposed_post(name: str, config: Any, dataset: str | None) -> str:
+    from vadbench.base.config import resolve
+    from vadbench.harness.request import method_post
+
+    return method_post(name, resolve(config, config.dataset_defaults.get(dataset, {}), environment={}))
 
 
 def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

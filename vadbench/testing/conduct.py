@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 from unittest import SkipTest
 
 from vadbench.base.config import field_descriptions, resolve
-from vadbench.base.errors import ConfigError, listed
+from vadbench.base.errors import ConfigError, PluginError, listed
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Facts, Needs, StreamFacts
+from vadbench.harness.request import method_post
 from vadbench.inputs import StreamInput, VideoInput
 from vadbench.method import Method
 from vadbench.plugins.hookspecs import MethodSpec
@@ -105,6 +106,10 @@ def needs(subject: TestedMethod) -> str:
         f"needs().lookahead is {look!r}",
         "make it a number of rows from 0 on, or None where a score may depend on all of the video",
     )
+    try:
+        method_post(subject.name, subject.config)
+    except PluginError as error:
+        require(False, str(error), "return steps as docs/protocols.md lists them, or an empty string")
     # One that asks for frames or for a stream that it does not name gets an error that says so.
     subject.score(subject.trained, subject.videos((17,)))
     require(
