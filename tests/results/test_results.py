@@ -9,7 +9,7 @@ from vadbench.metrics.blind import BLIND
 from vadbench.plugins.registry import installed
 from vadbench.tables.table import tables_from_json
 
-METRICS = ["AUC", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
+METRICS = ["AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
 
 
 @pytest.fixture(scope="module")
