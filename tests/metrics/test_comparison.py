@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from intervals import widened
 from vadbench.metrics.bootstrap import draw_videos, resampled_ap, resampled_auc
 from vadbench.metrics.carriers import Carriers
 from vadbench.metrics.comparison import holm, paired_difference, rank_column, seed_mean_interval
@@ -101,7 +102,9 @@ def test_the_interval_of_a_mean_over_seeds_is_that_of_the_means():
     rng = np.random.default_rng(2)
     samples = rng.random((3, 500))
     means = [(samples[0][i] + samples[1][i] + samples[2][i]) / 3 for i in range(500)]
-    assert seed_mean_interval(samples, MANY) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=1e-12)
+    for videos in (5, 24, 500):
+        expected = np.percentile(means, widened(videos))
+        assert seed_mean_interval(samples, Carriers(videos)) == pytest.approx(expected, abs=1e-12)
 
 
 # Holm's adjustment.

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.bootstrap import interval
+from vadbench.metrics.bootstrap import interval, percentiles
 from vadbench.metrics.carriers import Carriers
 
 ALPHA = 0.05
@@ -85,7 +85,7 @@ def paired_difference(a: Samples, b: Samples, value_a: float, value_b: float, ca
     value = float(_without_rounding(value_a - value_b))
     if carried.too_few:
         return Difference(value, reason=carried.verdict)
-    low, high, reason = interval(samples, carried)
+    low, high, reason = percentiles(samples)
     return Difference(value, low, high, _p_value(samples), reason)
 
 
