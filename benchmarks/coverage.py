@@ -4,9 +4,9 @@
 
 Test splits are drawn from a known world: the frames of a video share an effect and depend on their neighbours, and an
 abnormal video has one segment of higher scores. The truth is the metric on a very large split. Three intervals are
-compared: the percentile interval that vadbench gives, the same with the pairs of a video and its own copy left out of
-AUC, and the percentile interval with quantiles widened as Student's t asks for that number of abnormal videos
-(Hesterberg, What Teachers Should Know About the Bootstrap, 2015).
+compared: the percentile interval, the same with the pairs of a video and its own copy left out of AUC, and the one that
+vadbench gives, with quantiles widened as Student's t asks for that number of abnormal videos (Hesterberg, What Teachers
+Should Know About the Bootstrap, 2015).
 """
 
 from __future__ import annotations

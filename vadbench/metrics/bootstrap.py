@@ -210,8 +210,8 @@ def tail(videos: int) -> float:
 
     Resamples of few videos spread less than other videos would, so it is less than (1 - 0.95) / 2: the share of a
     normal distribution beyond ``t sqrt(n / (n - 1))``, t being Student's quantile for n - 1 degrees of freedom (the
-    expanded percentile interval of Hesterberg, What Teachers Should Know About the Bootstrap, 2015). For a hundred videos it is
-    nearly the same; docs/metrics.md shows how often either interval holds the truth.
+    expanded percentile interval of Hesterberg, What Teachers Should Know About the Bootstrap, 2015). For a hundred
+    videos it is nearly the same; docs/metrics.md shows how often either interval holds the truth.
     """
     from scipy.special import ndtr, stdtrit  # not with the module, which is imported where no number is computed
 
