@@ -182,8 +182,8 @@ def test_what_speaks_against_a_run_is_said_in_words(make_split, keep, page, brow
     opened = browser(page(folder))
     assert texts(opened, "#place .warning") == [
         "good: AUC within no better than blind-centre, which looks at no frame; AUC no better than blind-oracle-label, "
-        "which knows the label of each video and nothing else; AUC flattened not below AUC: the curve within videos adds "
-        "nothing."
+        "which knows the label of each video and nothing else; AUC flattened not below AUC: the curve within videos "
+        "adds nothing."
     ]
     assert texts(opened, "#operating .warning") == ["good: only 7 distinct scores: operating points are coarse."]
     better = {key: MetricValue(value=value + 0.02) for key, value in low.items() if key != "distinct"}
