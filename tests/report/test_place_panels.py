@@ -169,6 +169,28 @@ def test_a_run_measured_before_is_drawn_from_its_scores_and_says_how_to_add_the_
     assert not texts(opened, "#operating svg g text")
 
 
+def test_what_speaks_against_a_run_is_said_in_words(make_split, keep, page, browser, values):
+    split = make_split()
+    blind = blind_metrics(split, PLACE)
+    low = {
+        "AUC": blind["blind-oracle-label"]["AUC"].value,
+        "AUC/within": blind["blind-centre"]["AUC/within"].value - 0.01,
+        "AUC/flattened": blind["blind-oracle-label"]["AUC"].value,
+        "distinct": 7.0,
+    }
+    folder = keep(split, metrics=values | {key: MetricValue(value=value) for key, value in low.items()})
+    opened = browser(page(folder))
+    assert texts(opened, "#place .warning") == [
+        "good: AUC within no better than blind-centre, which looks at no frame; AUC no better than blind-oracle-label, "
+        "which knows the label of each video and nothing else; AUC flattened not below AUC: the curve within videos "
+        "adds nothing."
+    ]
+    assert texts(opened, "#operating .warning") == ["good: only 7 distinct scores: operating points are coarse."]
+    better = {key: MetricValue(value=value + 0.02) for key, value in low.items() if key != "distinct"}
+    opened = browser(page(keep(split, "better", metrics=values | better | {"AUC/flattened": MetricValue(value=0.1)})))
+    assert not texts(opened, ".warning")
+
+
 def test_headline_figures_without_post_processing_stand_beside_those_with_it(make_split, keep, page, browser, values):
     values |= {"AUC/unprocessed": MetricValue(value=0.4321)}
     opened = browser(page(keep(make_split(), metrics=values)))

@@ -23,12 +23,13 @@ from vadbench.records.cost_figures import cost_words
 from vadbench.records.record import RunRecord, costs_words, features_words
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
-from vadbench.report.place import POINTS, place_data, place_of_run
+from vadbench.report.place import POINTS, blind_figures, place_data, place_of_run
 from vadbench.report.thumbnails import Strip
 from vadbench.results.compare import load_runs, matched
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
+from vadbench.tables.blind_rows import BlindFigures
 
 MOST_REMARKS, LONGEST_SHOWN = 200, 300
 """Number of remarks on a video, the first ones, and of characters of one that are on the page."""
@@ -108,7 +109,7 @@ def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[st
         strips: thumbnails of videos by name; videos may lack them.
     """
     first = runs[0]
-    rows = first.split.rows
+    rows, blind = first.split.rows, blind_figures(first.split)
     return {
         "dataset": first.record.dataset,
         "split": {
@@ -122,8 +123,8 @@ def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[st
             _video(scores, video, strips.get(video.name))
             for scores, video in zip(first.split.scores, first.split.videos, strict=True)
         ],
-        "place": place_data(first.split),
-        "runs": [_run(run) for run in runs],
+        "place": place_data(blind),
+        "runs": [_run(run, blind) for run in runs],
     }
 
 
@@ -148,7 +149,7 @@ def _video(scores: VideoScores, video: Video, strip: Strip | None) -> dict[str, 
     }
 
 
-def _run(run: PageRun) -> dict[str, Any]:
+def _run(run: PageRun, blind: BlindFigures) -> dict[str, Any]:
     split, record = run.split, run.record
     rows = split.rows
     classes = [name for i, name in enumerate(split.classes.names) if i != split.classes.normal]
@@ -164,7 +165,7 @@ def _run(run: PageRun) -> dict[str, Any]:
         ],
         "roc": _curve(roc_curve, rows),
         "pr": _curve(pr_curve, rows),
-        **place_of_run(record, split),
+        **place_of_run(record, split, blind),
         "histogram": _histogram(rows),
         "confusion": _confusion(rows),
         "videos": list(_per_video(rows)),
@@ -208,8 +209,6 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "method", f"{record.method}, version {record.method_version}"
     yield "trained on", f"{record.trained_on}, seed {record.seed}"
     yield "protocol", _rules(record)
-    if post := record.protocol.get("post"):
-        yield "post-processing", str(post)
     yield "supervision", record.supervision
     of_features = record.reads == "features"
     clip = " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip()

@@ -50,6 +50,7 @@ function place() {
   const share = pairShare === null ? "" : ` Only ${percent(pairShare, Number(percent(pairShare, 1)) < 1 ? 3 : 1)} % of the pairs that AUC counts lie in one video; the others ask which video is abnormal.`;
   fill("place",
     make("p", {}, `AUC within asks whether a score is higher at the anomaly than elsewhere in the same video; AUC flattened is what remains of AUC when each video has its mean score throughout.${share} The marks are scores that look at no frame: a run that is not above them has not shown that it looks.`),
+    ...said((run) => run.unplaced),
     older((run) => run.place.slice(1).every((value) => value === null)),
     make("div", { class: "chart-and-table" },
       make("figure", {}, dots(metrics, blind), make("figcaption", {}, "Dots with their 95 % intervals: the runs. Dashed: chance.")),
@@ -88,6 +89,9 @@ function dots(metrics, blind) {
   return node;
 }
 
+// What must be known of single runs before their figures are read.
+const said = (of) => data.runs.filter((run) => of(run).length).map((run) => make("p", { class: "warning" }, make("strong", {}, isolated(run.label)), `: ${of(run).join("; ")}.`));
+
 // How runs that were measured before a metric was there get it.
 function older(lacks) {
   const runs = data.runs.filter(lacks);
@@ -118,8 +122,8 @@ function operating() {
       ...run.operating.alarms.map((value, k) => metricCell(value, alarms[k]))],
   }));
   fill("operating",
+    ...said((run) => (run.coarse ? [run.coarse] : [])),
     older((run) => run.operating.alarms.every((value) => value === null)),
-    ...data.runs.flatMap((run) => run.remarks_on_scores ?? []).map((text) => make("p", {}, text)),
     make("div", { class: "chart-and-table" },
       make("figure", {}, chart(`Recall over the false-positive rate on a logarithmic axis; ${words}`, percents, { x: "false-positive rate (%)", y: "recall (%)" }, marks),
         make("figcaption", {}, "Circles: the largest recall at 1, 2, 3 and 5 % false positives. Dashed: chance.")),
@@ -134,10 +138,10 @@ function operatingPoint(run, i, k, value, scale) {
   const dot = shape("circle", { class: "ring", cx: scale.x(rate), cy: scale.y(100 * value.value), r: 4, "data-run": i, "data-rate": rate, "data-value": value.value });
   dot.style.stroke = seriesColor(i);
   const alarms = run.operating.falseFrames[k]?.value;
-  const said = [`${run.label}: recall ${measured(value, data.place.recalls[k]).text} % at ${tick(rate)} % false positives`];
-  if (alarms !== null && alarms !== undefined) said.push(`${rounded(alarms)} false frames per hour of normal video`);
-  if (value.reason) said.push(value.reason);
-  explained(dot, said.join("; "));
+  const words = [`${run.label}: recall ${measured(value, data.place.recalls[k]).text} % at ${tick(rate)} % false positives`];
+  if (alarms !== null && alarms !== undefined) words.push(`${rounded(alarms)} false frames per hour of normal video`);
+  if (value.reason) words.push(value.reason);
+  explained(dot, words.join("; "));
   // With several runs the figures would lie over each other; the table has them.
   const label = several ? [] : [shape("text", { x: scale.x(rate) - 5, y: scale.y(100 * value.value) - 7, "text-anchor": "end" }, percent(value.value, 0))];
   return shape("g", {}, ...label, dot);

@@ -16,7 +16,7 @@ from vadbench.tables.table import ReproducedFigure, Table, TableCell, TableColum
 
 GROUP = "without looking at a frame"
 """Heading of the rows."""
-_BOUNDS = {
+BOUNDS = {
     "AUC/within": (CENTRE, "which looks at no frame"),
     "AUC": (ORACLE_LABEL, "which knows the label of each video and nothing else"),
 }
@@ -83,7 +83,7 @@ def _unbeaten(table: Table, figures: Sequence[BlindFigures], comparable: Sequenc
         comparable: by column and row, whether the ground truth is that of the column's figures.
     """
     several = len({column.dataset for column in table.columns}) > 1
-    for metric, (name, what) in _BOUNDS.items():
+    for metric, (name, what) in BOUNDS.items():
         for place, (column, fits) in enumerate(zip(table.columns, comparable, strict=False)):
             bound = figures[place].get(name, {}).get(metric)
             if column.metric != metric or bound is None or bound.value is None:
