@@ -111,7 +111,7 @@ def resamples(number: int, options: Options) -> Callable[[], Any]:
 
 
 def videos(number: int, options: Options) -> Callable[[], Any]:
-    """All metrics of a run with their intervals, of a split of so many videos."""
+    """All metrics of a run with their intervals, for a split with this number of videos."""
     from metrics import scored, split
 
     from vadbench.metrics.measurement import measure as of_split

@@ -50,8 +50,7 @@ def test_a_trained_run_counts_events_from_the_threshold_of_its_training_on(run):
     split = load_split(folder)
     assert split.threshold == record["threshold"] and {s.rate for s in split.given} == {10.0}
     # Frame by frame: a bright square from frame 10 to 20 of every other video.
-    # A score in float32 that is the threshold in float32 reaches it.
-    curves = [np.repeat(s.anomaly, split.stride) >= np.float32(record["threshold"]) for s in split.given]
+    curves = [np.repeat(s.anomaly.astype(np.float64), split.stride) >= record["threshold"] for s in split.given]
     hits = [np.flatnonzero(curve[10:20]) for curve in curves[::2]]
     metrics = record["metrics"]
     assert metrics["hit"]["value"] == np.mean([len(hit) > 0 for hit in hits])

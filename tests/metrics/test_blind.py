@@ -1,6 +1,5 @@
 """Scores that look at no frame: literal values, and those of the literature's test sets."""
 
-import csv
 import json
 
 import numpy as np
@@ -8,13 +7,13 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 from vadbench_ucfcrime.dataset import UcfCrime
-from vadbench_xdviolence.dataset import XdViolence
 
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.blind import BLIND, blind_metrics, blind_split
 from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
+from xd_lists import xdviolence
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Odd")), 0)
 LENGTHS = (31, 16, 47, 8)
@@ -92,17 +91,6 @@ KEYS = {key: key for key in THE_SAME} | {
     "distinct": "distinct_scores",
 }
 """Names of the metrics in the file of recorded values."""
-
-
-def xdviolence(source, folder):
-    for name in ("annotations.txt", "annotations_multiclasses.txt", "uws4vad_xdv_tframes.txt"):
-        (folder / name).write_bytes((source / name).read_bytes())
-    for split in ("train", "test"):
-        with (source / f"vadclip_{split}_videos.csv").open(encoding="utf-8") as file:
-            rows = [(f"/a/{r['video']}__{crop}.npy", r["label"]) for r in csv.DictReader(file) for crop in r["crops"]]
-        with (folder / f"xd_{split}.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("path", "label"), *rows])
-    return XdViolence(folder)
 
 
 @pytest.mark.parametrize("short", ["ucf", "xd"])

@@ -1,14 +1,12 @@
 """Every metric of recorded scores of published methods, and of scores that look at no frame, against values that were
 computed frame by frame with scikit-learn; the files are no part of the repository."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 from vadbench_ucfcrime.dataset import UcfCrime
-from vadbench_xdviolence.dataset import XdViolence
 
 from literal_metrics import of_frames
 from vadbench.dataset import ClassTable, Video, VideoClass
@@ -16,6 +14,7 @@ from vadbench.metrics.evaluation import evaluate
 from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
+from xd_lists import xdviolence
 
 KEYS = {
     "AUC": "AUC",
@@ -77,15 +76,10 @@ def recorded(test_data):
 @pytest.fixture(scope="module")
 def truth(test_data, tmp_path_factory):
     """Frames and runs of the test videos of a data set, by name."""
-    source, root = test_data / "xdviolence", tmp_path_factory.mktemp("xd")
-    for name in ("annotations.txt", "annotations_multiclasses.txt", "uws4vad_xdv_tframes.txt"):
-        (root / name).write_bytes((source / name).read_bytes())
-    for split in ("train", "test"):
-        with (source / f"vadclip_{split}_videos.csv").open(encoding="utf-8") as file:
-            rows = [(f"/x/{row['video']}__{c}.npy", row["label"]) for row in csv.DictReader(file) for c in row["crops"]]
-        with (root / f"xd_{split}.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("path", "label"), *rows])
-    found = {UCF: UcfCrime(test_data / "ucfcrime"), XD: XdViolence(root)}
+    found = {
+        UCF: UcfCrime(test_data / "ucfcrime"),
+        XD: xdviolence(test_data / "xdviolence", tmp_path_factory.mktemp("xd")),
+    }
     return {name: {v.name: (v.frames, v.runs) for v in dataset.videos("test")} for name, dataset in found.items()}
 
 

@@ -67,7 +67,7 @@ def test_a_yes_or_no_answer_is_flattered_by_the_trapezoid():
 @pytest.mark.parametrize("steps", [31, 32, 33, 64, 65])
 @pytest.mark.parametrize("ties", [False, True], ids=["no ties", "ties"])
 def test_at_the_seams_between_blocks(steps, ties):
-    """Exactly so many distinct scores of positive rows, each with a negative row below or of the same score."""
+    """The number of distinct scores of positive rows is given, each with a negative row below or of the same score."""
     scores = np.repeat(np.arange(steps)[::-1], 2) - (0.0 if ties else 0.5 * (np.arange(2 * steps) % 2))
     positives = np.where(np.arange(len(scores)) % 2, 0, 3)
     video = np.sort(np.arange(len(scores)) % 7)

@@ -4,6 +4,6 @@ from scipy import stats
 
 
 def widened(videos):
-    """The two percentiles between which an interval lies that rests on so many videos."""
+    """The two percentiles that are the ends of an interval which rests on a number of videos."""
     t = stats.t.ppf(0.975, videos - 1) * (videos / (videos - 1)) ** 0.5
     return [100 * stats.norm.cdf(-t), 100 * stats.norm.cdf(t)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import point_values
+from vadbench.scoring.post import centre_weights
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
 
@@ -33,8 +34,7 @@ def centre_scores(frames: int, abnormal: bool = False) -> NDArray[np.float64]:
     >>> centre_scores(3).round(3).tolist()
     [0.801, 1.0, 0.801]
     """
-    place = (np.arange(frames) - (frames - 1) / 2) / (frames / 2)
-    return np.exp(-(place**2) / 2)
+    return centre_weights(frames, 0.5)
 
 
 def label_scores(frames: int, abnormal: bool) -> NDArray[np.float64]:
@@ -84,8 +84,8 @@ def blind_split(split: ScoredSplit, name: str) -> ScoredSplit:
         VideoScores(given.name, given.frames, blind.of(count, odd), None)  # type: ignore[arg-type]  # as precise as it is
         for given, count, odd in zip(split.given, lengths, abnormal, strict=True)
     ]
-    rules = split.rules.model_copy(update={"post": ""})
-    return replace(split, given=scores, stride=1, rules=rules, unit_scores=blind.unit_scores, threshold=None)
+    plain = split.unprocessed
+    return replace(plain, given=scores, stride=1, unit_scores=blind.unit_scores, threshold=None)
 
 
 def blind_metrics(split: ScoredSplit, metrics: Collection[str]) -> dict[str, dict[str, MetricValue]]:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.carriers import Carriers, carriers
-from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.definitions import PLACE, MetricValue
 from vadbench.metrics.evaluation import normal_video_alarms
 from vadbench.metrics.operating import RESAMPLED, OperatingPoints
 from vadbench.metrics.ranking import Ranking, ratio
 from vadbench.metrics.sweep import StepSum, Sweep, Trapezoid, resampled_ap
-from vadbench.metrics.within import within
+from vadbench.metrics.within import Within
 from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
 RESAMPLES = 1000
@@ -32,7 +32,7 @@ SEED = 0
 LEVEL = 0.95
 QUADRATIC_LIMIT = 5000
 """Videos up to which the matrix of concordant counts is made (200 MB at the limit)."""
-PLACES = frozenset({"AUC", "AUC/within", "AUC/cross", "AUC/video", "AUC/flattened", "pair-share"})
+PLACES = frozenset({*PLACE, "pair-share"})
 """The keys of AUC and of its parts within and across videos."""
 
 Draws = NDArray[np.float64]
@@ -141,7 +141,7 @@ def resampled_metrics(
     """Return ``(resamples,)`` values of every asked metric that comes from ranking, NaN where undefined."""
     binary = rows.binary()
     alarms, normal = normal_video_alarms(rows)
-    samples = _places(rows, keys, draws) | _swept(rows, keys, draws)
+    samples = _places(binary, keys, draws) | _swept(rows, binary, keys, draws)
     if "AnoAUC" in keys:
         samples["AnoAUC"] = resampled_auc(binary, draws, rows.abnormal)
     samples["prevalence"] = ratio(draws @ rows.video_positives, draws @ rows.video_frames)
@@ -159,31 +159,33 @@ def resampled_metrics(
     return samples
 
 
-def _places(rows: ScoredRows, keys: Collection[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
+def _places(binary: WeightedRows, keys: Collection[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
     """Return resampled values of AUC and of its parts within and across videos, where any of them is asked for."""
     if PLACES.isdisjoint(keys):
         return {}
-    own = within(rows)
-    pairs = resampled_pairs(rows.binary(), draws)
+    own = Within(binary, draws.shape[1], Ranking(binary.scores))
+    pairs = resampled_pairs(binary, draws)
     found = own.resampled(draws, *pairs) | {"AUC": ratio(*pairs)}
     if "AUC/flattened" in keys:
         found["AUC/flattened"] = resampled_auc(own.flat, draws)
     return found
 
 
-def _swept(rows: ScoredRows, keys: Collection[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
+def _swept(
+    rows: ScoredRows, binary: WeightedRows, keys: Collection[str], draws: Draws
+) -> dict[str, NDArray[np.float64]]:
     """Return resampled values of what depends on the order of all frames, from one sweep, where it is asked for."""
     sums = {key: kind(len(draws)) for key, kind in (("AP", StepSum), ("AP/trapezoid", Trapezoid)) if key in keys}
     pointed = not frozenset(RESAMPLED).isdisjoint(keys)
     if not (sums or pointed):
         return {}
-    sweep = Sweep(rows.binary(), draws)
-    points = OperatingPoints(rows, sweep, draws)
-    counted: list[StepSum | OperatingPoints] = [*sums.values(), *([points] if pointed else [])]
+    sweep = Sweep(binary, draws)
+    points = OperatingPoints(rows, sweep, draws) if pointed else None
+    counted: list[StepSum | OperatingPoints] = [*sums.values(), *([points] if points else [])]
     for block in sweep.blocks():
         for each in counted:
             each.add(block)
-    return {key: area.value for key, area in sums.items()} | (points.values() if pointed else {})
+    return {key: area.value for key, area in sums.items()} | (points.values() if points else {})
 
 
 def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.float64]:

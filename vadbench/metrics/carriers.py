@@ -77,7 +77,7 @@ def _count(rows: ScoredRows, kind: Carrier, of_class: str) -> int:
         case "abnormal":
             videos = rows.abnormal
         case "normal":
-            videos = ~rows.abnormal & (rows.video_frames > 0)
+            videos = rows.normal_videos
         case "mixed":
             videos = rows.abnormal & (rows.video_frames > rows.video_positives)
         case "class":

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vadbench.dataset import Video, merged
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import EVENT_IOUS
-from vadbench.metrics.ranking import value_of
+from vadbench.metrics.ranking import ratio, value_of
 from vadbench.scoring.rows import Floats, Ints, ScoredRows
 from vadbench.scoring.split import ScoredSplit
 
@@ -66,7 +66,7 @@ def event_threshold(split: ScoredSplit) -> Threshold:
 def _rarely_reached(scores: Floats, frames: Ints) -> float:
     """Return the lowest number that at most one in a hundred frames reach, as far as the scores' dtype can tell."""
     total = int(frames.sum())
-    # As every row has a frame, the row in which that share is exceeded is among so many of the highest.
+    # Every row has a frame, so the row that exceeds the share is one of the ``top`` highest.
     top = min(len(scores), total // ONE_IN + 1)
     highest = np.argpartition(scores, len(scores) - top)[len(scores) - top :]
     highest = highest[np.argsort(scores[highest])[::-1]]
@@ -107,8 +107,7 @@ class EventCounts:
     def metrics(self) -> dict[str, MetricValue]:
         """Return the metrics of events without intervals."""
         once = self.resampled(np.ones((1, len(self.names))))
-        values = {key: float(value[0]) for key, value in once.items()}
-        return {key: value_of(None if np.isnan(v) else v, self._reason(key)) for key, v in values.items()}
+        return {key: value_of(float(value), self._reason(key)) for key, (value,) in once.items()}
 
     def resampled(self, draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Return ``(resamples,)`` values of every metric, NaN where undefined.
@@ -127,13 +126,14 @@ class EventCounts:
         some = annotated > 0
         values = {}
         for iou, right in zip(EVENT_IOUS, matched, strict=True):
-            values[f"event-recall@{iou}"] = _share(right, annotated, some)
-            values[f"event-precision@{iou}"] = _share(right, predicted, some & (predicted > 0))
-            values[f"event-F1@{iou}"] = _share(2 * right, annotated + predicted, some)
-        values["hit"] = _share(found, annotated, some)
+            values[f"event-recall@{iou}"] = ratio(right, annotated)
+            # Without an annotated segment nothing can be right.
+            values[f"event-precision@{iou}"] = ratio(right, np.where(some, predicted, 0))
+            values[f"event-F1@{iou}"] = ratio(2 * right, np.where(some, annotated + predicted, 0))
+        values["hit"] = ratio(found, annotated)
         values["delay"] = _medians(self.delay.astype(np.float64), self.hit, draws)
         values["delay/seconds"] = _medians(self.delay / self.rates[self.hit], self.hit, draws)
-        values["false-alarms-per-hour"] = _share(false, hour, hour > 0)
+        values["false-alarms-per-hour"] = ratio(false, hour)
         return values
 
     def _reason(self, key: str) -> str:
@@ -155,12 +155,6 @@ class EventCounts:
     def _without_rate(self, unknown: NDArray[np.bool_], which: str) -> str:
         first = self.names[int(unknown.argmax())]
         return f"the frame rate of {int(unknown.sum())} {which} is unknown, the first is {first!r}"
-
-
-def _share(part: Floats, whole: Floats, defined: NDArray[np.bool_]) -> NDArray[np.float64]:
-    share = np.full(len(part), np.nan)
-    np.divide(part, whole, out=share, where=defined)
-    return share
 
 
 def _medians(values: NDArray[np.float64], video: Ints, draws: NDArray[np.float64]) -> NDArray[np.float64]:

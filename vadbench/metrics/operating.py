@@ -33,7 +33,7 @@ def operating_points(rows: ScoredRows, binary: WeightedRows, ranking: Ranking, s
         ranking: of the scores of ``binary``.
         single: why metrics are undefined that need anomalous and normal frames.
     """
-    normal = _normal(rows)
+    normal = rows.normal_videos
     frames = int(rows.video_frames[normal].sum())
     tp, fp = ranking.cumulative(binary.positives), ranking.cumulative(binary.negatives)
     false = ranking.cumulative(binary.negatives * normal[binary.video])
@@ -42,11 +42,11 @@ def operating_points(rows: ScoredRows, binary: WeightedRows, ranking: Ranking, s
     if not (len(tp) and tp[-1] and fp[-1]):
         return found | {key: value_of(None, single) for key in RESAMPLED}
     hours, unknown = _normal_hours(rows)
+    rates = fp / fp[-1]
+    first = float(rates[np.argmax(tp + fp > 0)])
     for rate in FALSE_POSITIVE_RATES:
-        strict = np.count_nonzero(fp / fp[-1] <= rate)
+        strict = np.count_nonzero(rates <= rate)
         hits = tp[strict - 1] if strict else 0.0
-        seen = tp + fp > 0
-        first = float(fp[seen][0] / fp[-1])
         too_many = f"no threshold is as strict: {first:.1%} of the normal frames have the highest score"
         found[RECALLS[rate]] = MetricValue(value=hits / tp[-1], reason=too_many if first > rate else None)
         alarms = float(false[np.searchsorted(tp, hits)]) if hits else 0.0
@@ -87,7 +87,7 @@ class OperatingPoints:
 
     def values(self) -> dict[str, _Array]:
         """Return ``(resamples,)`` values by key, NaN where undefined."""
-        normal = _normal(self._rows)
+        normal = self._rows.normal_videos
         _, unknown = _normal_hours(self._rows)
         found = {AT_MOST: ratio(self._alarms(self._reached), self._draws[:, normal] @ self._rows.video_frames[normal])}
         for rate, strict in self._strict.items():
@@ -100,9 +100,9 @@ class OperatingPoints:
         return {key: np.where(lacking, np.nan, values) for key, values in found.items()}
 
     def _alarms(self, step: Ints) -> _Array:
-        """Return ``(resamples,)`` drawn frames of normal videos that score at least as much as a step; -1 is none."""
+        """Return ``(resamples,)`` drawn frames of normal videos that score at least as much as a step, 0 for step -1."""
         steps, place = np.unique(step, return_inverse=True)
-        normal = _normal(self._rows)
+        normal = self._rows.normal_videos
         column = np.cumsum(normal) - 1
         counted = np.flatnonzero(self._sweep.negatives * normal[self._sweep.video])
         first = np.searchsorted(steps, self._sweep.step[counted])
@@ -147,14 +147,9 @@ class _Strict:
         self.open[on] = allowed == len(block.fp)
 
 
-def _normal(rows: ScoredRows) -> NDArray[np.bool_]:
-    """Return ``(videos,)`` whether a video has frames, and no anomalous one."""
-    return ~rows.abnormal & (rows.video_frames > 0)
-
-
 def _normal_hours(rows: ScoredRows) -> tuple[float, str]:
     """Return the hours of all normal videos, and the reason why they are not known, empty where they are."""
-    normal = _normal(rows)
+    normal = rows.normal_videos
     if not normal.any():
         return 0.0, NO_NORMAL
     hours = rows.hours[normal] if rows.hours is not None else np.full(np.count_nonzero(normal), np.nan)

@@ -145,5 +145,7 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
 
 
 def value_of(value: float | None, reason: str) -> MetricValue:
-    """Return a stored metric without an interval; ``reason`` is stored only where the value is undefined."""
-    return MetricValue(value=value, low=None, high=None, reason=reason if value is None else None)
+    """Return a stored metric without an interval; ``reason`` is stored only where the value is undefined, or NaN."""
+    if value is None or np.isnan(value):
+        return MetricValue(value=None, low=None, high=None, reason=reason)
+    return MetricValue(value=value, low=None, high=None, reason=None)

@@ -62,7 +62,7 @@ class Within:
         _, means, positives, negatives = self.flat
         found = self.resampled(np.ones((1, len(means))), np.array([concordant]), np.array([pairs]))
         flattened = Ranking(means).auc(positives, negatives)
-        values = {key: None if np.isnan(value) else float(value) for key, (value,) in found.items()}
+        values = {key: float(value) for key, (value,) in found.items()}
         unmixed = "no video has both anomalous and normal frames"
         alone = "no anomalous and normal frame are of different videos" if pairs else single
         return {

@@ -11,6 +11,7 @@ from vadbench.metrics.blind import blind_metrics
 from vadbench.metrics.curves import operating_curve, recall_at, roc_curve
 from vadbench.metrics.definitions import HEADLINES, PLACE, MetricValue, coarse_remark, definition
 from vadbench.metrics.glossary import FALSE_POSITIVE_RATES, UNPROCESSED
+from vadbench.metrics.operating import FALSE_FRAMES, RECALLS
 from vadbench.records.record import RunRecord
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
@@ -37,7 +38,7 @@ def place_data(blind: BlindFigures) -> dict[str, Any]:
         "blind": [{"name": name, "values": [_value(values, key) for key in PLACE]} for name, values in blind.items()],
         "pairShare": share and share.value,
         "rates": FALSE_POSITIVE_RATES,
-        "recalls": [*_definitions(map(recall_key, FALSE_POSITIVE_RATES))],
+        "recalls": [*_definitions(RECALLS.values())],
         "alarms": [*_definitions(ALARMS)],
     }
 
@@ -80,21 +81,12 @@ def _operating(metrics: Mapping[str, MetricValue], rows: ScoredRows) -> dict[str
     return {
         "curve": [np.round(rates, 6).tolist(), np.round(recalls, 4).tolist()],
         "recalls": [
-            _value(metrics, recall_key(rate)) or MetricValue(value=recall).model_dump()
-            for rate, recall in zip(FALSE_POSITIVE_RATES, read, strict=True)
+            _value(metrics, key) or MetricValue(value=recall).model_dump()
+            for key, recall in zip(RECALLS.values(), read, strict=True)
         ],
-        "falseFrames": [_value(metrics, f"false-frames-per-hour@{rate:.0%}FPR") for rate in FALSE_POSITIVE_RATES],
+        "falseFrames": [_value(metrics, key) for key in FALSE_FRAMES.values()],
         "alarms": [_value(metrics, key) for key in ALARMS],
     }
-
-
-def recall_key(rate: float) -> str:
-    """Return the key of the recall at a false-positive rate.
-
-    >>> recall_key(0.01)
-    'recall@1%FPR'
-    """
-    return f"recall@{rate:.0%}FPR"
 
 
 def _definitions(keys: Iterable[str]) -> Iterator[dict[str, Any]]:

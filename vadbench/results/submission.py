@@ -23,6 +23,7 @@ from vadbench.base.hashing import digest
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import Split
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint
+from vadbench.harness.request import method_post
 from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.measurement import measure
 from vadbench.plugins.registry import Registry
@@ -31,7 +32,6 @@ from vadbench.records.folders import read_record, run_folders
 from vadbench.records.keys import restored
 from vadbench.records.record import INCOMPLETE, REMARKS, RESULT, SCORES, RunRecord
 from vadbench.records.scores import load_split
-from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol, protocols
 from vadbench.scoring.split import ScoredSplit
 
@@ -143,7 +143,7 @@ def _proposed_post(record: RunRecord, registry: Registry) -> str | None:
     try:
         if registry.version(record.method) != record.method_version:
             return None
-        return canonical_post(restored(registry.method_config(record.method), record.config).post())
+        return method_post(record.method, restored(registry.method_config(record.method), record.config))
     except (VadbenchError, ValidationError):
         return None
 

@@ -103,11 +103,20 @@ def _window(width: float, rows: int) -> int:
     return min(max(1, floor(width + 0.5)), 2 * rows + 1)
 
 
+def centre_weights(count: int, spread: float) -> _Values:
+    """Return ``(count,)`` weights of a bell curve, 1 in the middle.
+
+    Args:
+        count: of rows or frames.
+        spread: standard deviation of the curve, as a share of ``count``.
+    """
+    offset = (np.arange(count) - (count - 1) / 2) / (spread * count)
+    weights: _Values = np.exp(-(offset**2) / 2)
+    return weights
+
+
 def _centre_weight(scores: _Values, spread: float) -> _Values:
-    rows = len(scores)
-    offset = (np.arange(rows) - (rows - 1) / 2) / (spread * rows)
-    weighted: _Values = scores * np.exp(-(offset**2) / 2)
-    return weighted
+    return scores * centre_weights(len(scores), spread)
 
 
 def _logistic(scores: _Values, _: float) -> _Values:

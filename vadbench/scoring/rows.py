@@ -127,6 +127,11 @@ class ScoredRows:
         """``(videos,)`` true for videos with an anomalous frame."""
         return self.video_positives > 0
 
+    @cached_property
+    def normal_videos(self) -> NDArray[np.bool_]:
+        """``(videos,)`` true for videos with frames, none of them anomalous."""
+        return ~self.abnormal & (self.video_frames > 0)
+
     def per_video(self, counts: NDArray[Any]) -> Ints:
         """Return ``(videos,)`` sums of integer counts ``(rows,)``."""
         return np.bincount(self.video, counts, minlength=len(self.names)).astype(np.int64)
