@@ -100,7 +100,7 @@ class OperatingPoints:
         return {key: np.where(lacking, np.nan, values) for key, values in found.items()}
 
     def _alarms(self, step: Ints) -> _Array:
-        """Return ``(resamples,)`` drawn frames of normal videos that score at least as much as a step, 0 for step -1."""
+        """Return ``(resamples,)`` drawn frames of normal videos that reach the score of a step; none for step -1."""
         steps, place = np.unique(step, return_inverse=True)
         normal = self._rows.normal_videos
         column = np.cumsum(normal) - 1
