@@ -7,14 +7,18 @@ into this one when it reads the official files.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from vadbench.base.classes import ClassTable as ClassTable
 from vadbench.base.classes import VideoClass as VideoClass
-from vadbench.base.errors import DataError, PluginError
+from vadbench.base.errors import DataError, PluginError, UnknownNameError
+from vadbench.base.ground_truth import HALF_OPEN, IntervalReading, Truth, TruthVariant, under
+from vadbench.base.ground_truth import Segment as Segment
+from vadbench.base.ground_truth import Video as Video
+from vadbench.base.ground_truth import merged as merged
 from vadbench.base.types import Progress, silent
 
 Split = Literal["train", "validation", "test"]
@@ -23,59 +27,16 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Segment:
-    """An annotated anomaly: class name, first frame, one past the last frame (0-based, half-open)."""
-
-    label: str
-    start: int
-    end: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise DataError(f"segment of '{self.label}' must have 0 <= start < end, found [{self.start}, {self.end})")
-
-
-@dataclass(frozen=True)
-class Video:
-    """A clip of a data set.
+class Partition:
+    """Another division of a data set's videos into splits that is in use.
 
     Args:
-        name: unique within the data set; the key of features, ground truth and scores.
-        labels: video-level class names, the normal class's name for a normal video.
-        path: the video file or the folder of frames; ``None`` where only features exist.
-        frames: the true frame count where the data set states it; otherwise the decoder's count is used.
-        segments: annotated anomalies, of the test split and, where it is annotated, of the validation split; never
-            shown to a method.
-        binary: the anomalous frames as merged half-open runs, where the data set annotates them apart from its classes
-            and the two differ; ``()`` means none. ``None`` where they are the union of the segments.
+        about: what it is and who uses it, in one line, with the files that it needs.
+        expected: as :attr:`Dataset.expected`.
     """
 
-    name: str
-    labels: tuple[str, ...]
-    path: Path | None = None
-    frames: int | None = None
-    segments: tuple[Segment, ...] = ()
-    binary: tuple[tuple[int, int], ...] | None = None
-
-    @property
-    def runs(self) -> tuple[tuple[int, int], ...]:
-        """The anomalous frames, whatever their class, as ascending half-open runs."""
-        return merged(self.segments) if self.binary is None else self.binary
-
-
-def merged(segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
-    """Return the frames that segments cover, as ascending half-open runs that neither overlap nor touch.
-
-    >>> merged([Segment("Riot", 5, 9), Segment("Riot", 0, 3), Segment("Abuse", 3, 4)])
-    ((0, 4), (5, 9))
-    """
-    union: list[tuple[int, int]] = []
-    for start, end in sorted((s.start, s.end) for s in segments):
-        if union and start <= union[-1][1]:
-            union[-1] = (union[-1][0], max(union[-1][1], end))
-        else:
-            union.append((start, end))
-    return tuple(union)
+    about: str
+    expected: Mapping[Split, int]
 
 
 @dataclass(frozen=True)
@@ -98,7 +59,10 @@ class Dataset(ABC):
     """
 
     name: ClassVar[str]
-    classes: ClassVar[ClassTable]
+    classes: ClassTable
+    """Its classes. A data set whose files name them states a table for the time before they are read."""
+    by_class: bool = True
+    """False where the class of an anomaly is not annotated: metrics of classes are undefined then."""
     expected: ClassVar[Mapping[Split, int]]
     """Number of videos that a complete copy has in each split of the data set. Only ``test`` must be named: without
     ``train``, a data set is for testing alone; with ``validation``, weights can be chosen on videos of its own."""
@@ -119,6 +83,18 @@ class Dataset(ABC):
     """Frames a second of its videos, where all have the same and its source says so; for videos whose files are absent
     or state none, such as folders of images. ``None`` leaves false alarms per hour and delays in seconds of these
     undefined."""
+    partitions: ClassVar[Mapping[str, Partition]] = {}
+    """Other divisions into splits, by the name that ``protocol.partition`` takes."""
+    partition: str = ""
+    """The division that :meth:`videos` follows; empty for the data set's own."""
+    truths: ClassVar[Mapping[str, TruthVariant]] = {}
+    """Other ground truths of the test videos, by the name that ``--truth`` takes."""
+    other_truth: Truth | None = None
+    """The ground truth that takes the place of its own, whose annotation of test videos need not be there then."""
+    share_reading: ClassVar[IntervalReading] = HALF_OPEN
+    """What the numbers of this data set mean in files of fractions of lengths, as LaGoVAD publishes them."""
+    remarks: ClassVar[Sequence[str]] = ()
+    """What a reader of results on it must know, each in one line."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -127,18 +103,47 @@ class Dataset(ABC):
         own :meth:`read`."""
 
     @property
+    def sizes(self) -> Mapping[Split, int]:
+        """Number of videos that a complete copy has in each split, in the division that is followed."""
+        return self.partitions[self.partition].expected if self.partition else self.expected
+
+    @property
     def splits(self) -> tuple[Split, ...]:
-        """The splits that the data set has, by ``expected``, in the order of :data:`SPLITS`.
+        """The splits that the data set has, by :attr:`sizes`, in the order of :data:`SPLITS`.
 
         Raises:
-            PluginError: ``expected`` names other splits, or no ``test``.
+            PluginError: it states other splits, or no ``test``.
         """
-        if "test" not in self.expected or not set(self.expected) <= set(SPLITS):
+        sizes = self.sizes
+        if "test" not in sizes or not set(sizes) <= set(SPLITS):
             raise PluginError(
                 f"data set '{self.name}': expected must name the split test, may name train and validation, and names"
-                f" {', '.join(self.expected) or 'none'}; correct it in {type(self).__name__}"
+                f" {', '.join(sizes) or 'none'}; correct it in {type(self).__name__}"
             )
-        return tuple(split for split in SPLITS if split in self.expected)
+        return tuple(split for split in SPLITS if split in sizes)
+
+    def divide(self, partition: str) -> None:
+        """Follow another division into splits from now on; an empty name is the data set's own.
+
+        Raises:
+            UnknownNameError: it has none of that name.
+        """
+        if partition and partition not in self.partitions:
+            raise UnknownNameError(f"partition of {self.name}", partition, self.partitions)
+        self.partition = partition
+
+    def truth(self, name: str) -> Truth:
+        """Return one of :attr:`truths`, read from the files in the root.
+
+        Raises:
+            UnknownNameError: it has none of that name.
+            DataError: the file is missing or damaged.
+        """
+        raise UnknownNameError(f"ground truth of {self.name}", name, self.truths)
+
+    def adopt(self, truth: Truth) -> None:
+        """Take another ground truth in place of its own from now on."""
+        self.other_truth = truth
 
     def prepare(self, progress: Progress = silent) -> None:
         """Make the files ready, or say what is missing.
@@ -166,14 +171,31 @@ class Dataset(ABC):
     def read(self, boundaries: str = "native") -> Listing:
         """Read the videos of all splits, with the problems of this reading alone.
 
+        The ground truth of the test videos is the adopted one, where there is one; ``by_class`` is false afterwards
+        where that one leaves out classes.
+
         Raises:
-            DataError: as :meth:`videos`.
+            DataError: as :meth:`videos`, or the ground truth that was adopted does not belong to the test videos.
         """
         before, self.problems = self.problems, []
         try:
-            return Listing({split: self.videos(split, boundaries) for split in self.splits}, self.problems)
+            return Listing({split: self.read_split(split, boundaries) for split in self.splits}, self.problems)
         finally:
             self.problems = before + [p for p in self.problems if p not in before]
+
+    def read_split(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
+        """Return the videos of one split, those for testing with the ground truth that was adopted, if one was.
+
+        Raises:
+            DataError: as :meth:`read`.
+        """
+        videos = self.videos(split, boundaries)
+        if split != "test" or self.other_truth is None:
+            return videos
+        laid = under(self.other_truth, videos, self.classes, self.share_reading)
+        self.by_class = type(self).by_class and laid.by_class
+        self.problems += [note for note in laid.notes if note not in self.problems]
+        return laid.videos
 
     def is_normal(self, video: Video) -> bool:
         """Return True if the video has no abnormal class; the normal one may be given by any of its names."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vadbench.base.errors import DataError
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
+from vadbench.base.ground_truth import IntervalReading
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
 from vadbench.dataset import ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from vadbench.base.errors import DataError, cut, first_line, shortened
-from vadbench.data.annotations.lists import Interval, read_json, whole
+from vadbench.data.annotations.lists import MOST_FRAMES, Interval, read_json, whole
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""
 
 MASK_FOLDER = "test_frame_mask"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-MOST_FRAMES = 10_000_000
-"""Longest video that a file may state (our decision, four days at 30 frames a second): damage must not cost memory."""
 
 
 @dataclass(frozen=True)

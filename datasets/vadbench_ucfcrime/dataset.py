@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vadbench.base.errors import DataError
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
+from vadbench.base.ground_truth import IntervalReading
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
 from vadbench.dataset import ClassTable, Split, Video, VideoClass
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, IntervalReading, ListedDataset
+from vadbench.base.ground_truth import IntervalReading
+from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import (
     Interval,
     ListEntry,

@@ -64,7 +64,7 @@ def resolve(
     layers: list[tuple[str, Callable[[], Iterable[tuple[str, Any]]]]] = [
         ("the method's data set defaults", lambda: flatten(dataset_defaults)),
         ("the environment", lambda: _from_environment(known, values, environment)),
-        ("--set", lambda: (pair for text in assignments for pair in _assignment(text))),
+        ("--set", lambda: (pair for text in assignments for pair in parse_assignment(text))),
     ]
     if file is not None:
         layers.insert(1, (str(file), lambda: flatten(read_toml(file))))
@@ -140,7 +140,12 @@ def _content(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if value}
 
 
-def _assignment(text: str) -> list[tuple[str, Any]]:
+def parse_assignment(text: str) -> list[tuple[str, Any]]:
+    """Return the settings that ``key=value`` gives, each by its dotted name; a table gives those in it.
+
+    Raises:
+        ConfigError: it has another form.
+    """
     key = NAME.match(text)
     if not key or text[key.end() : key.end() + 1] != "=":
         raise ConfigError(f"--set expects key=value, found '{text}'")

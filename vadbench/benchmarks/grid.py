@@ -207,6 +207,8 @@ def _request(site: Site, cell: Cell, registry: Registry, training: Path | None =
         # The weights to evaluate were selected when they were trained.
         selection=None if training else rules.get("selection"),
         post=rules.get("post"),
+        partition=rules.get("partition"),
+        truth=rules.get("truth"),
         data_root=dict(site.data_roots).get(cell.dataset),
         features=dict(site.features).get(cell.dataset) if wanted else None,
         streams=site.streams_of(cell.dataset, wanted),

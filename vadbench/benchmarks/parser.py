@@ -82,7 +82,7 @@ def assignments(settings: Iterable[tuple[str, Any]]) -> list[str]:
 
 
 def protocol_changes(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the changes that a cell's settings make to the protocol: crop, subset, selection, post."""
+    """Return the changes that a cell's settings make to the protocol."""
     return {k.removeprefix(PROTOCOL): v for k, v in settings if k.startswith(PROTOCOL)}
 
 
@@ -174,7 +174,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
         model = registry.method_config(row.method)
     except PluginError:
         return  # reported by the state of its cells
-    rules = [PROTOCOL + name for name in ("crop", "subset", "selection", "post")]
+    rules = [PROTOCOL + name for name in ("crop", "subset", "selection", "post", "partition", "truth")]
     known = known_settings(model)
     unknown = False
     for place, settings in ((("tables", t), table.set), (("tables", t, "rows", r), row.set)):

@@ -67,7 +67,7 @@ SeedList = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]
 Metric = Annotated[str, AfterValidator(_known_metric)]
 Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 """Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset``,
-``protocol.selection`` and ``protocol.post``."""
+``protocol.selection``, ``protocol.post``, ``protocol.partition`` and ``protocol.truth``."""
 
 
 class PublishedSpec(_Entry):

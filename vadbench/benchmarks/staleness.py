@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from vadbench.base.config import Settings, resolve
 from vadbench.base.errors import VadbenchError
-from vadbench.base.locations import cache_root, find_data_root
+from vadbench.base.locations import cache_root
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Needs
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
+from vadbench.harness.rules import open_dataset
 from vadbench.plugins.registry import Registry
 from vadbench.records.keys import EDITION, key_values, restored
 from vadbench.records.record import INCOMPLETE, RunRecord
@@ -64,9 +65,7 @@ class Today:
         return there.inputs == self.inputs[split]
 
 
-def today(
-    cell: Cell, registry: Registry, inputs: Callable[[str, str, str | None, Needs], Mapping[Split, str]]
-) -> Today:
+def today(cell: Cell, registry: Registry, inputs: Callable[[str, Protocol, Needs], Mapping[Split, str]]) -> Today:
     """Return the versions, settings and data that a run of a cell would use now.
 
     Args:
@@ -83,7 +82,7 @@ def today(
         rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
     except VadbenchError:
         code, rules = "", None  # a missing data set is reported elsewhere
-    found = inputs(cell.dataset, cell.protocol, protocol_changes(cell.settings).get("subset"), config.needs())
+    found = {} if rules is None else inputs(cell.dataset, _of_videos(rules), config.needs())
     # Settings of training on another data set are checked with that training.
     own = {split: value for split, value in found.items() if split == "test" or cell.training == cell}
     return Today(registry.version(cell.method), config, rules, code, own)
@@ -100,20 +99,17 @@ def settings_of(cell: Cell, registry: Registry) -> MethodConfig:
     return resolve(model, usual, environment={}, assignments=assignments(cell.settings))
 
 
-def inputs_here(
-    site: Site, registry: Registry, dataset: str, protocol_name: str, subset: str | None, needs: Needs
-) -> dict[Split, str]:
+def inputs_here(site: Site, registry: Registry, dataset: str, rules: Protocol, needs: Needs) -> dict[Split, str]:
     """Return digests of the current inputs of each split for a method with such needs; empty if the data are absent or
     damaged, as a run reports."""
     from vadbench.harness.given_features import GivenFeatures, GivenStream
     from vadbench.harness.present_inputs import current_inputs
 
     try:
-        kind = registry.dataset(dataset)
-        found = kind(find_data_root(dataset, kind.makes_itself, dict(site.data_roots).get(dataset)))
+        root = dict(site.data_roots).get(dataset)
+        found = open_dataset(registry.dataset(dataset), root, rules.partition, rules.truth)
         if not found.root.is_dir():
             return {}
-        rules = protocol(protocol_name, registry).on(dataset, subset=subset)
         named = site.streams_of(dataset, needs.streams[:1]).values()
         features = next(iter(named), dict(site.features).get(dataset))
         given = None if features is None else GivenFeatures(features, dict(site.layouts).get(dataset))
@@ -121,6 +117,17 @@ def inputs_here(
         return current_inputs(found, rules, given, cache_root(), streams, needs)
     except VadbenchError:
         return {}
+
+
+def _of_videos(rules: Protocol) -> Protocol:
+    """Return what rules say of the videos and their ground truth alone: inputs are compared once for all the others."""
+    return Protocol(
+        name=rules.name,
+        boundaries=rules.boundaries,
+        subset=rules.subset,
+        partition=rules.partition,
+        truth=rules.truth,
+    )
 
 
 def _region_rules(rules: Protocol, record: RunRecord) -> Protocol:

@@ -27,6 +27,8 @@ def command() -> None:
 @command.command("check", short_help="Compare a data set's files with its lists.")
 @click.argument("dataset")
 @options.data_root
+@options.partition
+@options.truth
 @options.features
 @options.features_layout
 @options.clip_model
@@ -37,6 +39,8 @@ def command() -> None:
 def check(
     dataset: str,
     data_root: Path | None,
+    partition: str | None,
+    truth: str | None,
     features: Path | None,
     features_layout: Any,
     clip_model: str | None,
@@ -64,22 +68,22 @@ def check(
     (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null) and problems (kind,
     name, text), all of them.
     """
-    from vadbench.base.locations import find_data_root
     from vadbench.clip import load_clip
     from vadbench.harness.clips import clip_source
     from vadbench.harness.environment import choose_device
     from vadbench.harness.given_features import GivenFeatures
+    from vadbench.harness.rules import open_dataset
     from vadbench.inspect import inspect
     from vadbench.plugins.registry import Registry
 
     if features is None and features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     kind = Registry(files=plugin_files).dataset(dataset)
-    root = find_data_root(dataset, kind.makes_itself, data_root)
+    opened = open_dataset(kind, data_root, partition or "", truth or "")
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
     given = GivenFeatures(features, features_layout) if features is not None else None
     with progress_bar() as progress:
-        report = inspect(kind(root), given, clip, progress)
+        report = inspect(opened, given, clip, progress)
     if as_json:
         print_json(report.to_dict())
     else:

@@ -92,6 +92,17 @@ features_layout = click.option(
     help="Layout of these files: vadbench's store, a file per video with a row per frame (anomalyclip), a file per crop"
     " with a row per 16 frames (vadclip), or all crops in one array.  [default: detected]",
 )
+partition = click.option(
+    "--partition",
+    metavar="NAME",
+    help="Division of the data set's videos into splits (vadbench show dataset NAME).  [default: its own]",
+)
+truth = click.option(
+    "--truth",
+    metavar="NAME|FILE",
+    help="Ground truth of the test videos: a variant of the data set (vadbench show dataset NAME), or a JSON file as"
+    " vadbench data export writes it.  [default: the data set's own]",
+)
 crop = click.option(
     "--crop",
     help="Crop of the features to score: its name, its number, or mean; for regions always max.  [default: the"

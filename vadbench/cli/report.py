@@ -79,14 +79,14 @@ def _strips(
     shown: Sequence[PageRun], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
 ) -> tuple[dict[str, Strip], list[str]]:
     """Return thumbnails of available videos; a missing data set is an error only if its folder was given."""
-    from vadbench.base.locations import find_data_root
+    from vadbench.harness.rules import open_dataset
     from vadbench.plugins.registry import Registry
     from vadbench.report.thumbnails import make_strips
 
     name = shown[0].record.dataset
     try:
         dataset_class = Registry(files=plugin_files).dataset(name)
-        dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))
+        dataset = open_dataset(dataset_class, data_root, str(shown[0].record.protocol.get("partition", "")))
         strips, notes = make_strips(dataset, {s.name: s.frames for s in shown[0].split.scores}, progress)
     except (DataError, PluginError, UnknownNameError):
         if data_root is not None:

@@ -74,6 +74,8 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     help="Post-processing of the scores before they are measured, such as 'gaussian(10)' or 'logistic, round(4)'; none:"
     " without any.  [default: the method's or the protocol's, mostly none]",
 )
+@options.partition
+@options.truth
 @options.data_root
 @options.allow_incomplete
 @options.streams

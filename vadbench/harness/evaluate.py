@@ -47,7 +47,9 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
     official = dataset.classes.names
     truth = {v.name: replace(v, labels=tuple(official[i] for i in dataset.classes.ids(v.labels))) for v in videos}
     videos, classes = [truth[s.name] for s in scores], dataset.classes
-    if method.task.classes.names != classes.names:
+    if not dataset.by_class:
+        scores = [s.without_classes() for s in scores]
+    elif method.task.classes.names != classes.names:
         scores, videos, classes = _in_common(scores, videos, method.task.classes, classes)
     return ScoredSplit(
         scores,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vadbench.base.config import resolve
 from vadbench.base.errors import ConfigError, PluginError
 from vadbench.base.files import make_folder
-from vadbench.base.locations import cache_root, find_data_root, without_folders
+from vadbench.base.locations import cache_root, without_folders
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.naming import changed_names
 from vadbench.base.needs import CLIP_STREAM, Facts, StreamFacts
@@ -34,12 +34,12 @@ from vadbench.harness.request import (
     require_use_of_recipe,
     starting_point,
 )
+from vadbench.harness.rules import changed_rules, divide_assignments, open_dataset, under_truth
 from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
 from vadbench.records.record import StreamRecord, weights_name
-from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol, protocol
 
 if TYPE_CHECKING:
@@ -171,13 +171,20 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     config = requested_config(request, start, settings, version, defaults)
     preset = protocol(request.protocol_name, registry)
     named = preset.on(start.dataset, post=preset.rules.post or method_post(start.method, config))
-    rules = preset.on(
+    assigned = {"post": named.post} if request.post is None else {}
+    assigned |= divide_assignments(request.assignments).of_protocol
+    rules = changed_rules(
+        preset,
         start.dataset,
+        assigned,
         crop=request.crop,
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
-        post=named.post if request.post is None else canonical_post(request.post),
+        post=request.post,
+        partition=request.partition,
+        truth=request.truth,
     )
+    crop = assigned.get("crop", request.crop)
     localisation_rule(rules.localization)  # a rule that is missing must not end a run after its training
     fits = partial(require_fit, start.method, config, trained=start.info is not None)
     needs = config.needs()
@@ -195,19 +202,20 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     require_selection(start.method, rules, config, changed)
     wanted = needs.streams
     features, streams = choose_streams(start.method, wanted, request.features, request.streams, request.spacings)
-    if request.crop is not None and not wanted:
-        raise ConfigError(f"'{start.method}' reads no features, which have crops; leave --crop {request.crop} out")
+    if crop is not None and not wanted:
+        raise ConfigError(f"'{start.method}' reads no features, which have crops; leave --crop {crop} out")
     if features is None and request.features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
     if request.device == "cuda":
         chosen_device(request.device)  # before anything else is done
     if not request.dry_run:
         make_folder(request.out)
-    dataset = dataset_class(find_data_root(start.dataset, dataset_class.makes_itself, request.data_root))
+    dataset = open_dataset(dataset_class, request.data_root, rules.partition, rules.truth)
+    rules = under_truth(rules, dataset)
     clip = _clip(request, start) if wanted else None
 
     def fit_videos(videos: Mapping[Split, Sequence[Video]]) -> None:
-        fits(replace(facts, videos=video_counts(dataset, videos), files=have_files(videos)))
+        fits(replace(facts, classes=dataset.classes, videos=video_counts(dataset, videos), files=have_files(videos)))
         if start.info is None:
             require_watchable(dataset, rules.selection, videos)
 
@@ -239,7 +247,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             streams=streams,
             asked=ClipDemand(needs.text, named=request.clip_model is not None or request.clip_weights is not None),
             # A number that is the protocol's own says nothing more than the protocol does: one key, one meaning.
-            crop_asked=request.crop is not None and not (request.crop == named.crop and request.crop.isdecimal()),
+            crop_asked=crop is not None and not (rules.crop == named.crop and rules.crop.isdecimal()),
             needs=needs,
             extract=not request.dry_run,
             allow_incomplete=request.allow_incomplete,

@@ -50,8 +50,8 @@ def participants(dataset: Dataset, rules: Protocol, splits: Collection[Split] = 
     notes = []
     for split, own in videos.items():
         listed = listing.videos[split]
-        if len(listed) != dataset.expected[split]:
-            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.expected[split]} {split} videos")
+        if len(listed) != dataset.sizes[split]:
+            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.sizes[split]} {split} videos")
         if len(own) != len(listed):
             notes.append(f"subset {rules.subset}: {len(own)} of {len(listed)} {split} videos")
     return Participants(videos, notes, listing.problems)
@@ -97,7 +97,7 @@ def require_present(
             f" add them{go_on} (vadbench data check, with the same options, lists them all)"
         )
     notes = [
-        f"{INCOMPLETE}: {len(kept[split])} of {dataset.expected[split]} {split} videos, the others lack {what}"
+        f"{INCOMPLETE}: {len(kept[split])} of {dataset.sizes[split]} {split} videos, the others lack {what}"
         for split, own in videos.items()
         if len(kept[split]) < len(own)
     ]

@@ -118,7 +118,7 @@ class Provision:
         videos = self.videos[split]
         return SplitRecord(
             videos=len(videos),
-            expected=dataset.expected[split],
+            expected=dataset.sizes[split],
             abnormal=sum(not dataset.is_normal(v) for v in videos),
             manifest=digest([manifest_entry(v, self.frames[v.name], *self._facts(v, spacings=True)) for v in videos]),
             inputs=digest([manifest_entry(v, *self._facts(v, spacings=False)) for v in videos]),

@@ -18,6 +18,7 @@ from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
+from vadbench.harness.rules import divide_assignments
 from vadbench.plugins.registry import Registry
 from vadbench.records.folders import find_run
 from vadbench.scoring.post_steps import canonical_post
@@ -49,6 +50,8 @@ class Request:
     subset: str | None = None
     selection: str | None = None
     post: str | None = None
+    partition: str | None = None
+    truth: str | None = None
     allow_incomplete: bool = False
     clip_model: str | None = None
     clip_weights: str | None = None
@@ -95,7 +98,9 @@ def requested_config(
         CheckpointError: that training was made with another version of the method.
     """
     if start.info is None:
-        assigned = with_descriptions(request.assignments, request.descriptions, start.method, settings)
+        assigned = with_descriptions(
+            divide_assignments(request.assignments).of_method, request.descriptions, start.method, settings
+        )
         config = resolve(settings, defaults, request.config_file, assignments=assigned)
     else:
         _require_settings_of_training(request, start.info)
@@ -161,7 +166,9 @@ def _require_settings_of_training(request: Request, info: CheckpointInfo) -> Non
             f"--from names a run of '{info.method}', --method says '{request.method}'; leave --method out"
         )
     layered = [n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX)]
-    if request.assignments or request.descriptions or request.config_file or request.selection or layered:
+    own, rules = divide_assignments(request.assignments)
+    selects = request.selection or not rules.keys().isdisjoint(("selection", "subset"))
+    if own or selects or request.descriptions or request.config_file or layered:
         raise ConfigError(
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"
             f" --selection and variables {ENVIRONMENT_PREFIX}*"

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from vadbench.base.errors import DataError, one_line
+from vadbench.base.ground_truth import OVERRUN
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
-from vadbench.data.annotations.listed_dataset import OVERRUN
 from vadbench.dataset import Dataset, Split, Video
 from vadbench.harness.given_features import GivenFeatures, choose_features
 from vadbench.inspect.file_checks import Length, look_at_features, look_at_videos
@@ -61,7 +61,7 @@ def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> di
         errors.append(one_line(error))
     for split in dataset.splits if dataset.root.is_dir() else ():
         try:
-            listed[split] = dataset.videos(split)
+            listed[split] = dataset.read_split(split)
         except DataError as error:
             errors.append(one_line(error))
     names = Counter(v.name for videos in listed.values() for v in videos)
@@ -74,7 +74,7 @@ def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> di
 def _counted(
     dataset: Dataset, split: Split, videos: Sequence[Video], found: Collection[str], lengths: Mapping[str, Length]
 ) -> SplitReport:
-    counted = SplitReport(Tally(expected=dataset.expected[split]), len(videos))
+    counted = SplitReport(Tally(expected=dataset.sizes[split]), len(videos))
     counted.classes = {name: Tally() for name in dataset.classes.names}
     for v in videos:
         kind = counted.normal if dataset.is_normal(v) else counted.abnormal

@@ -192,6 +192,8 @@ class RunRecord(BaseModel):
         selection = self.protocol.get("selection", "last")
         marks = [INCOMPLETE] if any(n.startswith(INCOMPLETE) for n in self.notes) else []
         marks += [str(selection)] if selection != "last" else []
+        marks += [f"truth {self.protocol['truth']}"] if self.protocol.get("truth") else []
+        marks += [f"partition {self.protocol['partition']}"] if self.protocol.get("partition") else []
         marks += ["oracle"] if self.supervision == "oracle" else []
         marks += [f"depends {self.depends}"] if self.depends else []
         marks += [f"after {self.post}"] if self.post else []

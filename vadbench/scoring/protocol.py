@@ -69,6 +69,13 @@ class Protocol(Settings):
         "", description=f"steps between the scores of a method and the metrics, such as '{EXAMPLE}'; empty: none"
     )
 
+    truth: Annotated[str, Introduced("")] = Field(
+        "", description="the ground truth of the test videos: a variant of the data set, or a file; empty: its own"
+    )
+    partition: Annotated[str, Introduced("")] = Field(
+        "", description="the division of the data set's videos into splits; empty: its own"
+    )
+
     @property
     def unprocessed(self) -> Protocol:
         """The same rules without post-processing."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError, one_line
+from vadbench.base.ground_truth import OVERRUN, IntervalReading
 from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Dataset, Segment, Split, Video
@@ -18,23 +18,6 @@ _ID_LISTS: Mapping[Split, list[str]] = {
     "train": ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"],
     "test": ["Anomaly_Test.txt"],
 }
-OVERRUN = 2
-"""Frames that an interval may end past its video: five of UCF-Crime's and one of XD-Violence's do, by no more than this
-(our decision: further, the annotation and the frame counts do not belong together)."""
-
-
-@dataclass(frozen=True)
-class IntervalReading:
-    """The meaning of the two numbers of an annotated interval.
-
-    Args:
-        first, last: numbers added to them to make the interval half-open and 0-based.
-        of_id_lists: they count from the first frame that AnomalyCLIP's lists state, which are then read before others.
-    """
-
-    first: int
-    last: int
-    of_id_lists: bool = False
 
 
 class ListedDataset(Dataset):

@@ -23,6 +23,8 @@ _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
 _DIGITS = re.compile(r"-?[0-9]+")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _NUMBERS_BEFORE_IDS = 2
+MOST_FRAMES = 10_000_000
+"""Longest video that a file may state (our decision, four days at 30 frames a second): damage must not cost memory."""
 _BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
 _CROP = re.compile(r"__\d+$")
 

@@ -1,0 +1,115 @@
+"""The rules of an evaluation and the data set under them, as a user asks for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from vadbench.base.config import parse_assignment
+from vadbench.base.errors import ConfigError, UnknownNameError, did_you_mean, first_complaint
+from vadbench.base.ground_truth import Truth
+from vadbench.base.locations import find_data_root
+from vadbench.data.annotations.truth_files import read_truth
+from vadbench.dataset import Dataset
+from vadbench.scoring.post_steps import canonical_post
+from vadbench.scoring.protocol import Protocol, ProtocolPreset
+
+PREFIX = "protocol."
+"""Beginning of the names of a protocol's fields where settings are given."""
+
+
+class Assignments(NamedTuple):
+    """What ``--set`` changes: settings of the method as they are, and fields of the protocol with their values."""
+
+    of_method: Sequence[str]
+    of_protocol: Mapping[str, Any]
+
+
+def divide_assignments(texts: Iterable[str]) -> Assignments:
+    """Tell the settings of a method from fields of the protocol, ``protocol.FIELD=VALUE``.
+
+    Raises:
+        ConfigError: one has another form, or the protocol has no such field.
+    """
+    own, rules = [], {}
+    for text in texts:
+        if not text.startswith(PREFIX):
+            own.append(text)
+            continue
+        for name, value in parse_assignment(text):
+            field = name.removeprefix(PREFIX)
+            if field not in Protocol.model_fields or field == "name":
+                known = [PREFIX + f for f in Protocol.model_fields if f != "name"]
+                raise ConfigError(f"the protocol has no field '{name}'{did_you_mean(name, known)}")
+            rules[field] = value
+    return Assignments(own, rules)
+
+
+def changed_rules(preset: ProtocolPreset, dataset: str, assigned: Mapping[str, Any], **options: str | None) -> Protocol:
+    """Return a protocol on a data set with the changes of a user.
+
+    Args:
+        preset: the protocol.
+        dataset: name of the data set.
+        assigned: fields that ``--set`` changes.
+        options: fields that have an option of their own, as that gives them; ``None`` leaves one as it is.
+
+    Raises:
+        ConfigError: a field is given twice, or takes no such value.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if both := [name for name in given if name in assigned]:
+        raise ConfigError(f"an option and a setting both give {PREFIX}{both[0]}; leave one out")
+    changes = {**assigned, **given}
+    if isinstance(post := changes.get("post"), str):
+        changes["post"] = canonical_post(post)
+    try:
+        return preset.on(dataset, **changes)
+    except ValidationError as error:
+        raise ConfigError(f"protocol.{first_complaint(error)}") from error
+
+
+def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", truth: str = "") -> Dataset:
+    """Return a data set at its root, divided as asked and with the ground truth that is asked for.
+
+    Args:
+        kind: its class.
+        root: the folder that the user names, if any.
+        partition: name of a division into splits; empty for its own.
+        truth: name of a variant of its ground truth, or path of a file; empty for its own.
+
+    Raises:
+        UnknownNameError: it has no such partition, or no such ground truth.
+        DataError: there is no root, or the ground truth cannot be read.
+    """
+    dataset = kind(find_data_root(kind.name, kind.makes_itself, root))
+    dataset.divide(partition)
+    if truth:
+        dataset.adopt(find_truth(dataset, truth))
+    return dataset
+
+
+def find_truth(dataset: Dataset, asked: str) -> Truth:
+    """Return a ground truth by the name of a variant or the path of a file.
+
+    Raises:
+        UnknownNameError: the data set has no such variant, and there is no such file.
+        DataError: it cannot be read.
+    """
+    if asked in dataset.truths:
+        return dataset.truth(asked)
+    if Path(asked).exists():
+        return read_truth(Path(asked))
+    raise UnknownNameError(f"ground truth of {dataset.name}, or file,", asked, dataset.truths)
+
+
+def under_truth(rules: Protocol, dataset: Dataset) -> Protocol:
+    """Return rules with the name of the ground truth that a data set has taken, and the rule that it demands."""
+    if dataset.other_truth is None:
+        return rules
+    name = dataset.other_truth.name
+    tail = dataset.truths[name].tail if name in dataset.truths else ""
+    return rules.model_copy(update={"truth": name, **({"tail": tail} if tail else {})})
