@@ -230,13 +230,13 @@ def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: I
 
 
 def _frames(own: VideoTruth, video: Video) -> int | None:
-    """Return the number of frames of a video: the data set's own, else that of the truth."""
+    """Return the number of frames of a video: that of the truth, which was made for it, else the data set's own."""
     if None not in (own.frames, video.frames) and abs((own.frames or 0) - (video.frames or 0)) > OVERRUN:
         raise DataError(
             f"{own.where}: {video.name!r} has {own.frames} frames there, {video.frames} by the data set; the two do not"
             " belong together"
         )
-    return own.frames if video.frames is None else video.frames
+    return video.frames if own.frames is None else own.frames
 
 
 def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, str]:
