@@ -172,7 +172,7 @@ class TruthVariant:
     """
 
     about: str
-    tail: Literal["", "hold", "rows"] = ""
+    tail: Literal["", "hold", "zero", "rows"] = ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class GivenScores:
         stride: frames from one row to the next, where the form says it: 1 for scored segments.
         frames: the video's number of frames, where the file states it.
         truth: the ground truth that the file carries, ``None`` without one.
-        classes: ``(rows,)`` probabilities by the name of the class; empty without any.
+        labels: ``(rows,)`` true in anomalous rows, where the file carries its ground truth as a label a row.
+        classes: ``(rows,)`` probabilities by the name of the class; ``None`` without any.
     """
 
     name: str
@@ -47,6 +48,7 @@ class GivenScores:
     stride: int | None = None
     frames: int | None = None
     truth: VideoTruth | None = None
+    labels: NDArray[np.bool_] | None = None
     classes: Mapping[str, Values] | None = None
 
 
@@ -96,7 +98,9 @@ def from_entry(name: str, entry: Any, where: str) -> GivenScores:
     else:
         values, stride = _of_segments(entry[_SEGMENTS], frames, where), 1
     truth = None if entry.get(_SPANS) is None else VideoTruth(inclusive_spans(entry[_SPANS], where), frames, where)
-    return GivenScores(name, values, where, stride, frames, truth, _by_class(entry.get(_CLASSES), len(values), where))
+    return GivenScores(
+        name, values, where, stride, frames, truth, classes=_by_class(entry.get(_CLASSES), len(values), where)
+    )
 
 
 def numbers(values: Sequence[Any] | NDArray[Any], where: str) -> Values:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, first_line, shortened
-from vadbench.base.ground_truth import VideoTruth
-from vadbench.scoring.given_scores import GivenScores, VideoNames, numbers, runs_of
+from vadbench.scoring.given_scores import GivenScores, VideoNames, numbers
 
 
 def from_csv(path: Path, names: VideoNames, lists: Sequence[Path]) -> Iterator[GivenScores]:
@@ -49,7 +48,7 @@ def from_csv(path: Path, names: VideoNames, lists: Sequence[Path]) -> Iterator[G
             marks = _parsed([(where, row[label]) for where, row in own], path)
             if not np.isin(marks, (0, 1)).all():
                 raise DataError(f"{given.where}: expected a gt of 0 or 1")
-            given = replace(given, truth=VideoTruth(runs_of(marks == 1), None, given.where))
+            given = replace(given, labels=marks == 1)
         yield given
 
 
