@@ -24,6 +24,8 @@ from vadbench.scoring.protocol import Protocol
 IMPORTED = "weights imported"
 """Beginning of the note on weights from the authors' file."""
 _ORIGIN = "features come from"
+RECORDED = "recorded"
+"""Family of recorded scores, whose features are not known."""
 ORACLE = "an oracle: it is handed the ground truth, so it is never ranked"
 _KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are the maximum")
 """Beginnings of the notes in a record that are about its figures rather than about single videos."""
