@@ -26,6 +26,7 @@ from vadbench.harness.rules import changed_rules, divide_assignments, find_truth
 from vadbench.metrics.definitions import coarse_remark
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
+from vadbench.metrics.scenarios import by_scenario
 from vadbench.plugins.registry import Registry
 from vadbench.records.costs import video_hours
 from vadbench.records.folders import Outcome, RunFolder, write_record
@@ -107,6 +108,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         rules,
         request.dataset in preset.normal_segments,
         all(s.anomaly.min() >= 0 and s.anomaly.max() <= 1 for s in laid.scores),
+        by_class=dataset.by_class,
     )
     test = SplitRecord(
         videos=len(videos),
@@ -129,7 +131,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
     if (found := folder.finished(evaluation)) is not None:
         return Outcome(folder.evaluation(evaluation), found, reused=True)
     progress("measuring", 0, 1)
-    metrics = measure(split)
+    metrics, scenarios = measure(split), by_scenario(split)
     progress("measuring", 1, 1)
     changed = [f"protocol.{n}" for n in type(rules).model_fields if getattr(rules, n) != getattr(named, n)]
     record = RunRecord(
@@ -144,6 +146,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         evaluation=evaluation,
         protocol=rules.model_dump(mode="json"),
         metrics=metrics,
+        scenarios=scenarios,
         config={},
         changed=changed,
         method_post=rules.post,

@@ -113,27 +113,21 @@ class RecordedSource(BaseModel):
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
-        ``status`` is ``stopped`` where the method stopped the run, which goes on when it is run again; ``error`` says why a
-        run is not finished. ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names
-        the training, ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was
-        evaluated. ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed``
-        names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
-        ``protocol.<field>`` those in which ``protocol`` differs from the one of its name, or in ``post`` from what the
-        method or that one proposes. ``method_post`` is the post-processing that the method proposes. ``code`` says whose
-        code the method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader
-        needs before comparing the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and
-        ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
+    ``status`` is ``stopped`` where the method stopped the run, which goes on when it is run again; ``error`` says why a
+    run is not finished. ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names
+    the training, ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was
+    evaluated. ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed``
+    names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
+    ``protocol.<field>`` those in which ``protocol`` differs from the one of its name, or in ``post`` from what the
+    method or that one proposes. ``method_post`` is the post-processing that the method proposes. ``code`` says whose
+    code the method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader
+    needs before comparing the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and
+    ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
 
-        ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
-    <<<<<<< HEAD
-        ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none.
-        ``reads`` says what the scores were made from; ``recorded`` is there for scores that were imported. ``fingerprint``
-        is empty without features, ``clip`` without a CLIP.
-    =======
-        ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none. ``scenarios`` is empty
-        where the data set names none.
-        ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
-    >>>>>>> main
+    ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
+    ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none. ``scenarios`` is empty
+    where the data set names none. ``reads`` says what the scores were made from; ``recorded`` is there for scores that
+    were imported. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
