@@ -16,6 +16,7 @@ from vadbench.cli import (
     compare,
     data,
     doctor,
+    evaluate,
     extract,
     features,
     import_checkpoint,
