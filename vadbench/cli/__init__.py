@@ -131,6 +131,7 @@ for module in (
     log,
     ui,
     doctor,
+    evaluate,
 ):
     cli.add_command(_with_debug(module.command))
 
