@@ -128,7 +128,8 @@ def lay(
         DataError: a length is unknown or does not fit.
     """
     allowed = OVERRUN if tolerance is None else tolerance
-    scores, unknown, accepted, cut = [], [], [], []
+    scores, unknown, misfits, accepted, cut = [], [], [], [], []
+    furthest = 0
     for video in videos:
         own = given[video.name]
         rows, frames = len(own.values), video.frames if video.frames is not None else own.frames
@@ -143,16 +144,18 @@ def lay(
             frames = rows * stride
         elif not rows_fit(rows, stride, frames, OVERRUN):
             if not rows_fit(rows, stride, frames, allowed):
-                raise DataError(
-                    f"{own.where}: {rows} scores of {stride} frames each do not fit the {frames} frames of"
-                    f" {video.name!r}; the scores and the ground truth do not belong together, or accept it with"
-                    f" --tolerance {abs(frames - rows * stride)}"
-                )
+                misfits.append(f"{own.where} has {rows} scores of {stride} frames each for {frames} frames")
+                furthest = max(furthest, abs(frames - rows * stride))
             accepted.append(f"{video.name} ({rows} rows for {frames} frames)")
         most = rows if tail == "rows" else -(-frames // stride)
         if rows > most:
             cut.append(video.name)
         scores.append(_scores(own, video.name, frames, min(rows, most), classes))
+    if misfits:
+        raise DataError(
+            f"the scores of {len(misfits)} of {len(videos)} videos do not fit their lengths, the first: {misfits[0]}; they"
+            f" do not belong together, or accept them with --tolerance {furthest}"
+        )
     if unknown:
         raise DataError(
             f"the number of frames of {len(unknown)} videos is not known, the first is {unknown[0]!r}; add frame counts"
