@@ -114,7 +114,9 @@ def lay(
     tail: str,
     tolerance: int | None,
 ) -> Laid:
-    """Return the scores as rows of the videos; rows past the end of a video are cut.
+    """Return the scores as rows of the videos.
+
+    Rows past the end of a video stay, for post-processing that looks at them; they count no frame.
 
     Args:
         given: scores by video.
@@ -128,7 +130,7 @@ def lay(
         DataError: a length is unknown or does not fit.
     """
     allowed = OVERRUN if tolerance is None else tolerance
-    scores, unknown, misfits, accepted, cut = [], [], [], [], []
+    scores, unknown, misfits, accepted, beyond = [], [], [], [], []
     furthest = 0
     for video in videos:
         own = given[video.name]
@@ -147,14 +149,13 @@ def lay(
                 misfits.append(f"{own.where} has {rows} scores of {stride} frames each for {frames} frames")
                 furthest = max(furthest, abs(frames - rows * stride))
             accepted.append(f"{video.name} ({rows} rows for {frames} frames)")
-        most = rows if tail == "rows" else -(-frames // stride)
-        if rows > most:
-            cut.append(video.name)
-        scores.append(_scores(own, video.name, frames, min(rows, most), classes))
+        if tail != "rows" and rows > -(-frames // stride):
+            beyond.append(video.name)
+        scores.append(_scores(own, video.name, frames, classes))
     if misfits:
         raise DataError(
-            f"the scores of {len(misfits)} of {len(videos)} videos do not fit their lengths, the first: {misfits[0]}; they"
-            f" do not belong together, or accept them with --tolerance {furthest}"
+            f"the scores of {len(misfits)} of {len(videos)} videos do not fit their lengths, the first: {misfits[0]};"
+            f" they do not belong together, or accept them with --tolerance {furthest}"
         )
     if unknown:
         raise DataError(
@@ -164,22 +165,23 @@ def lay(
     notes = []
     if accepted:
         notes = [f"lengths further off than usual were accepted, {len(accepted)} videos: {', '.join(accepted)}"]
-    notes += [f"rows past the end of their video were cut, {len(cut)} videos: {listed(cut, NAMED)}"] if cut else []
+    if beyond:
+        notes.append(f"rows past the end of their video count no frame, {len(beyond)} videos: {listed(beyond, NAMED)}")
     return Laid(scores, videos, stride, notes)
 
 
-def _scores(own: GivenScores, name: str, frames: int, rows: int, classes: ClassTable) -> VideoScores:
+def _scores(own: GivenScores, name: str, frames: int, classes: ClassTable) -> VideoScores:
     columns = None
     if own.classes is not None:
-        columns = np.zeros((rows, len(classes)))
+        columns = np.zeros((len(own.values), len(classes)))
         spelling = {n.casefold(): i for i, c in enumerate(classes.classes) for n in (c.name, c.words, *c.aliases)}
         for label, values in own.classes.items():
             if (found := spelling.get(label.casefold())) is None:
                 raise DataError(f"{own.where}: no class is called {label!r}{did_you_mean(label, classes.names)}")
-            columns[:, found] = values[:rows]
+            columns[:, found] = values
         if not any(spelling[label.casefold()] == classes.normal for label in own.classes):
             columns[:, classes.normal] = np.clip(1 - columns.sum(1), 0, 1)
-    return VideoScores(name, frames, own.values[:rows], columns)
+    return VideoScores(name, frames, own.values, columns)
 
 
 def truth_agreement(given: Mapping[str, GivenScores], videos: Sequence[Video], stride: int) -> list[str]:
