@@ -146,7 +146,13 @@ class VideoTruth:
         for i, share in enumerate(self.shares):
             first, last = (_frame(number, total, self.where) for number in (share.first, share.last))
             final = reading.final if i == len(self.shares) - 1 else 0
-            segments.append((share.label, max(first + reading.first, 0), last + reading.last + final))
+            start, end = max(first + reading.first, 0), last + reading.last + final
+            if start >= end:
+                raise DataError(
+                    f"{self.where}: the span [{share.first:g}, {share.last:g}] of {total} frames is read as"
+                    f" [{start}, {end}), which has no frame; correct it"
+                )
+            segments.append((share.label, start, end))
         return replace(self, segments=tuple(segments), frames=total, shares=())
 
 
@@ -156,7 +162,7 @@ def _frame(share: float, frames: int, where: str) -> int:
     if abs(number - round(number)) > _WHOLE:
         raise DataError(
             f"{where}: {share:g} of {frames} frames is frame {number:.3f}, which is no whole one; the fractions were"
-            " made for another number of frames"
+            " made for another number of frames, which a list of frame counts can state"
         )
     return round(number)
 
