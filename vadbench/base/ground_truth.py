@@ -146,7 +146,13 @@ class VideoTruth:
         for i, share in enumerate(self.shares):
             first, last = (_frame(number, total, self.where) for number in (share.first, share.last))
             final = reading.final if i == len(self.shares) - 1 else 0
-            segments.append((share.label, max(first + reading.first, 0), last + reading.last + final))
+            start, end = max(first + reading.first, 0), last + reading.last + final
+            if start >= end:
+                raise DataError(
+                    f"{self.where}: the span [{share.first:g}, {share.last:g}] of {total} frames is read as"
+                    f" [{start}, {end}), which has no frame; correct it"
+                )
+            segments.append((share.label, start, end))
         return replace(self, segments=tuple(segments), frames=total, shares=())
 
 
@@ -156,7 +162,7 @@ def _frame(share: float, frames: int, where: str) -> int:
     if abs(number - round(number)) > _WHOLE:
         raise DataError(
             f"{where}: {share:g} of {frames} frames is frame {number:.3f}, which is no whole one; the fractions were"
-            " made for another number of frames"
+            " made for another number of frames, which a list of frame counts can state"
         )
     return round(number)
 
@@ -230,13 +236,13 @@ def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: I
 
 
 def _frames(own: VideoTruth, video: Video) -> int | None:
-    """Return the number of frames of a video: the data set's own, else that of the truth."""
+    """Return the number of frames of a video: that of the truth, which was made for it, else the data set's own."""
     if None not in (own.frames, video.frames) and abs((own.frames or 0) - (video.frames or 0)) > OVERRUN:
         raise DataError(
             f"{own.where}: {video.name!r} has {own.frames} frames there, {video.frames} by the data set; the two do not"
             " belong together"
         )
-    return own.frames if video.frames is None else video.frames
+    return video.frames if own.frames is None else own.frames
 
 
 def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, str]:

@@ -26,6 +26,7 @@ from vadbench.features.fingerprint import UNKNOWN, Fingerprint
 from vadbench.harness.request import method_post
 from vadbench.metrics.definitions import MetricValue, definition
 from vadbench.metrics.measurement import measure
+from vadbench.metrics.scenarios import by_scenario, of_scenarios
 from vadbench.plugins.registry import Registry
 from vadbench.records.costs import costs_of
 from vadbench.records.folders import read_record, run_folders
@@ -224,7 +225,7 @@ def _score_problems(folder: Path, record: RunRecord) -> Iterator[str]:
         return
     try:
         split = load_split(folder, remarks=True)
-        again = measure(split)
+        again = measure(split) | of_scenarios(by_scenario(split))
         yield from _split_problems(split, record)
     # The arrays are not trusted: they may have another length, shape or type, or be empty.
     except (VadbenchError, ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -234,13 +235,14 @@ def _score_problems(folder: Path, record: RunRecord) -> Iterator[str]:
     said = {text: s.name for s in split.scores if s.remarks is not None for text in s.remarks.texts}
     for text, name in said.items():
         yield from (f"{REMARKS}: {finding}" for finding in _private_texts(text, f"a remark on {name}"))
-    for name in sorted(again.keys() | record.metrics.keys()):
-        if name not in record.metrics or name not in again:
+    recorded = record.metrics | of_scenarios(record.scenarios)
+    for name in sorted(again.keys() | recorded.keys()):
+        if name not in recorded or name not in again:
             has, lacks = ("the scores", "the record") if name in again else ("the record", "the scores")
             yield f"metrics: {has} give {name}, {lacks} do not"
             continue
         for which, number in again[name]:
-            stated = getattr(record.metrics[name], which)
+            stated = getattr(recorded[name], which)
             if isinstance(number, float | None) and not _close(stated, number):
                 yield f"metrics: {name} has {which} {stated}, its scores give {number}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,15 +87,16 @@ def read_lines(path: Path) -> list[tuple[str, str]]:
     return lines
 
 
-def read_json(path: Path) -> Any:
-    """Read the content of a JSON file, whose numbers are all whole.
+def read_json(path: Path, fractions: bool = False) -> Any:
+    """Read the content of a JSON file, whose numbers are all whole, or may have decimals where fractions are allowed.
 
     Raises:
         DataError: it cannot be read, is not JSON, is nested too deeply, or has a number that :func:`whole` refuses.
     """
     number = partial(whole, where=str(path))
+    decimal = partial(_decimal, where=str(path)) if fractions else number
     try:
-        return json.loads(_read(path), parse_int=number, parse_float=number, parse_constant=number)
+        return json.loads(_read(path), parse_int=number, parse_float=decimal, parse_constant=number)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON: {error}; fetch it again") from error
 
@@ -108,6 +110,12 @@ def whole(value: object, where: str) -> int:
     if type(value) not in (int, str) or not _WHOLE.fullmatch(str(value)):
         raise DataError(f"{where}: expected a whole number of at most nine digits, found {shortened(value)}")
     return int(str(value))
+
+
+def _decimal(text: str, where: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise DataError(f"{where}: expected a number, found {shortened(text)}")
+    return number
 
 
 def _read(path: Path) -> bytes:
