@@ -80,8 +80,10 @@ def is_sound(found):
         )
     )
     assert found["metrics"]["AUC"]["value"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-9)
+    assert found["scenarios"].keys() == {"scene 1", "scene 8", "scene 27"}
     for metric in OF_CLASSES:
-        assert found["metrics"][metric]["value"] is None and found["metrics"][metric]["reason"], metric
+        undefined = found["metrics"][metric]
+        assert (undefined["value"], undefined["reason"]) == (None, "the data set annotates no classes"), metric
 
 
 @pytest.mark.parametrize("method", sorted(installed().specs("method")))
