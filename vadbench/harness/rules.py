@@ -42,8 +42,8 @@ def divide_assignments(texts: Iterable[str]) -> Assignments:
         for name, value in parse_assignment(text):
             field = name.removeprefix(PREFIX)
             if field not in Protocol.model_fields or field == "name":
-                known = [PREFIX + f for f in Protocol.model_fields if f != "name"]
-                raise ConfigError(f"the protocol has no field '{name}'{did_you_mean(name, known)}")
+                known = [f for f in Protocol.model_fields if f != "name"]
+                raise ConfigError(f"the protocol has no field '{field}' to set{did_you_mean(field, known)}")
             rules[field] = value
     return Assignments(own, rules)
 
