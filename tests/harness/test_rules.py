@@ -79,9 +79,9 @@ def test_post_processing_has_one_spelling_and_none_takes_it_away():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("protocol.truht=late", "the protocol has no field 'protocol.truht'; did you mean 'protocol.truth'?"),
-        ("protocol.name=mine", "the protocol has no field 'protocol.name'"),
-        ("protocol.crop.x=1", "the protocol has no field 'protocol.crop.x'; did you mean 'protocol.crop'?"),
+        ("protocol.truht=late", "the protocol has no field 'truht' to set; did you mean 'truth'?"),
+        ("protocol.name=mine", "the protocol has no field 'name' to set"),
+        ("protocol.crop.x=1", "the protocol has no field 'crop.x' to set; did you mean 'crop'"),
         ("protocol.crop", "--set expects key=value, found 'protocol.crop'"),
         ("protocol.tolerance=-1", "protocol.tolerance"),
         ("protocol.tail=cut", "protocol.tail"),
