@@ -41,6 +41,13 @@ def test_there_is_one_abnormal_class_and_no_metric_of_classes(tmp_path):
     assert dataset.by_class is False
 
 
+def test_readers_of_results_are_told_that_the_set_is_open_and_where_it_is_not():
+    assert all("\n" not in remark for remark in UbNormal.remarks)
+    said = " ".join(UbNormal.remarks)
+    for words in ("open set", "'having a seizure' and 'laying down'", "'having a seizure' and 'jumping'", "no classes"):
+        assert words in said
+
+
 @pytest.mark.parametrize("lists", ["scripts", "."])
 def test_the_lists_give_the_splits_and_the_tracks_the_frames(tmp_path, lists):
     dataset = UbNormal(make_root(tmp_path, lists))

@@ -16,6 +16,7 @@ from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
+from vadbench.benchmarks.recorded_settings import same_value, value_at
 from vadbench.benchmarks.schema import (
     PROTOCOL,
     Benchmark,
@@ -23,8 +24,6 @@ from vadbench.benchmarks.schema import (
     PublishedSpec,
     RowSpec,
     TableSpec,
-    same_value,
-    value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
 from vadbench.plugins.registry import PluginKind, Registry
