@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vadbench.base.errors import DataError
-from vadbench.base.ground_truth import IntervalReading
+from vadbench.base.ground_truth import IntervalReading, Truth
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
 from vadbench.dataset import ClassTable, Split, Video, VideoClass
+from vadbench_ucfcrime.other_truths import TRUTHS, read_file
 
 
 class UcfCrime(ListedDataset):
@@ -67,6 +68,12 @@ class UcfCrime(ListedDataset):
     }
     count_files = "*_Annotation.txt"
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
+    truths = TRUTHS
+
+    def truth(self, name: str) -> Truth:
+        if name not in TRUTHS:
+            return super().truth(name)
+        return read_file(name, self.required(TRUTHS[name].file), self.counts("test"))
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """Return the videos of one split in the order of its list; frame counts where an annotation gives them.
@@ -82,7 +89,7 @@ class UcfCrime(ListedDataset):
         paths = self.paths(entries, split)
         labels = {e.name: self._labels(e) for e in entries}
         counts = self.counts(split)
-        if split == "train":
+        if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
         temporal = self.required(TEMPORAL_FILE)
         truth = read_temporal(temporal)

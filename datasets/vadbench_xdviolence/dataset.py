@@ -86,7 +86,7 @@ class XdViolence(ListedDataset):
         paths = self.paths(entries, split)
         labels = {e.name: self._labels(e) for e in entries}
         counts = self.counts(split)
-        if split == "train":
+        if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
         temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
         if temporal:

@@ -5,9 +5,11 @@ from pathlib import Path
 SUPPORT = Path(__file__).resolve().parent
 ROOT = SUPPORT.parents[1]
 
-# Plugin files: ``tiny`` and ``linear``, a data set of videos and folders of frames, and what breaks the checks.
+# Plugin files: ``tiny`` and ``linear``, a data set of videos and folders of frames, data sets with other
+# divisions and ground truths, and what breaks the checks.
 PLUGIN = SUPPORT / "tiny_plugin.py"
 INPUTS = SUPPORT / "inputs_plugin.py"
+DIVIDED = SUPPORT / "divided_plugin.py"
 BROKEN_METHODS = SUPPORT / "broken_methods.py"
 BROKEN_KINDS = SUPPORT / "broken_kinds.py"
 BROKEN_DATASETS = SUPPORT / "broken_datasets.py"

@@ -17,6 +17,7 @@ from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.published_rows import row_candidates, row_numbers
+from vadbench.benchmarks.recorded_settings import same_value, value_at
 from vadbench.benchmarks.schema import (
     PROTOCOL,
     Benchmark,
@@ -24,8 +25,6 @@ from vadbench.benchmarks.schema import (
     PublishedSpec,
     RowSpec,
     TableSpec,
-    same_value,
-    value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
 from vadbench.plugins.registry import PluginKind, Registry

@@ -168,6 +168,27 @@ def print_results(records: Sequence[RunRecord]) -> None:
             [[c, *(_mean(means.get(str(MetricKey(m, of_class=c))), m) for m in CLASS_METRICS)] for c in per_class],
             ["class", *CLASS_METRICS],
         )
+    _print_scenarios(records)
+
+
+def _print_scenarios(records: Sequence[RunRecord]) -> None:
+    """Print the metrics of each scenario: with their intervals for one seed, as means over several."""
+    from statistics import fmean, stdev
+
+    from vadbench.metrics.scenarios import SCENARIO_METRICS
+
+    def cell(name: str, key: str) -> str:
+        found = [r.scenarios[name].metrics.get(key) for r in records if name in r.scenarios]
+        values = [v.value for v in found if v is not None and v.value is not None]
+        if len(records) == 1:
+            return printed_with_interval(found[0], key)
+        return _mean((fmean(values), stdev(values)) if len(values) == len(records) else None, key)
+
+    names = {name: result.abnormal for name, result in records[0].scenarios.items()}
+    if names:
+        click.echo("\nabnormal videos of each scenario against all normal ones")
+        rows = [[name, str(count), *(cell(name, key) for key in SCENARIO_METRICS)] for name, count in names.items()]
+        print_table(rows, ["scenario", "abnormal videos", *SCENARIO_METRICS])
 
 
 def _mean(summary: tuple[float, float | None] | None, key: str) -> str:

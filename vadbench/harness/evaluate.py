@@ -23,6 +23,7 @@ from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.ranking import NO_FIXED_THRESHOLD
 from vadbench.metrics.recognition import F1_THRESHOLDS, recognise
+from vadbench.metrics.scenarios import ScenarioResult, by_scenario
 from vadbench.records.costs import CostRecord, costs_of, video_hours
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import SCORES
@@ -59,6 +60,7 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
         experiment.protocol,
         experiment.normal_segments,
         experiment.config.needs().unit_scores,
+        by_class=dataset.by_class,
     )
 
 
@@ -86,6 +88,7 @@ class SplitResults:
     Args:
         metrics: with their intervals, by key.
         diagnostics: class recognition at a threshold chosen on the test split.
+        scenarios: metrics of the abnormal videos of each scenario.
         frames, positives: of the split.
         notes: remarks on these scores for readers.
         costs: what the method counted.
@@ -94,6 +97,7 @@ class SplitResults:
 
     metrics: dict[str, MetricValue]
     diagnostics: dict[str, Any]
+    scenarios: dict[str, ScenarioResult]
     frames: int
     positives: int
     notes: list[str]
@@ -126,13 +130,14 @@ def evaluate_method(
     split = replace(split, given=rated, threshold=threshold)
     with meter.stage("metrics"):
         metrics = measure(split)
-        diagnostics = _diagnostics(split.rows)
+        diagnostics, scenarios = _diagnostics(split.rows), by_scenario(split)
     save_split(split, place / SCORES)
     after = f", {split.rules.post}" if split.rules.post else ""
     save_pictures(split, metrics, place, f"{experiment.method_name} on {experiment.dataset.name}{after}")
     return SplitResults(
         metrics=metrics,
         diagnostics=diagnostics,
+        scenarios=scenarios,
         frames=split.rows.total,
         positives=int(split.rows.positives.sum()),
         notes=[
@@ -208,7 +213,7 @@ def _cut_videos(name: str, method: Method, split: ScoredSplit) -> list[str]:
 
 def _diagnostics(rows: ScoredRows) -> dict[str, Any]:
     """Return class recognition at a threshold chosen on the test split: to look at, never to rank by."""
-    if rows.class_scores is None or not rows.positives.any() or rows.prevalence == 1:
+    if rows.class_scores is None or rows.class_positives is None or not rows.positives.any() or rows.prevalence == 1:
         return {}
     found = recognise(rows)
     shares = {

@@ -101,6 +101,7 @@ def execute(
         data={**training.splits, "test": test},
         metrics=found.metrics,
         diagnostics=found.diagnostics,
+        scenarios=found.scenarios,
         notes=[
             *experiment.notes(),
             *_origin_notes(info, experiment),

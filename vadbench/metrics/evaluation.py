@@ -7,7 +7,7 @@ import numpy as np
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.operating import operating_points
-from vadbench.metrics.ranking import NO_FIXED_THRESHOLD, Ranking, value_of
+from vadbench.metrics.ranking import NO_CLASSES, NO_FIXED_THRESHOLD, NO_PROBABILITIES, Ranking, value_of
 from vadbench.metrics.within import Within
 from vadbench.scoring.rows import Ints, ScoredRows
 
@@ -52,10 +52,10 @@ def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValu
 
 def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
     """Return AUC and AP of each abnormal class, and why their mean is undefined if it is."""
-    if rows.class_scores is None:
-        return {}, "the method gives no probabilities of these classes"
-    if rows.class_positives is None:
-        return {}, "the data set annotates no classes"
+    if rows.class_scores is None and rows.by_class:
+        return {}, NO_PROBABILITIES
+    if rows.class_scores is None or rows.class_positives is None:
+        return {}, NO_CLASSES
     aucs, aps = {}, {}
     for class_id, name in enumerate(rows.class_names):
         if class_id == rows.normal:

@@ -28,6 +28,7 @@ from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.metrics.proposals import Proposals, match, propose
+from vadbench.metrics.ranking import NO_CLASSES, NO_PROBABILITIES
 from vadbench.scoring.protocol import localisation_class
 from vadbench.scoring.rows import Floats, Ints
 
@@ -81,7 +82,7 @@ class Localisation:
         label: ``(proposals,)`` class ids.
         hits: ``(proposals, thresholds)`` as :func:`match` gives them.
         annotated: ``(videos, classes)`` number of annotated segments.
-        reason: why the metrics are undefined, where the method gives no class probabilities.
+        reason: why the metrics are undefined, where the method or the data set has no classes.
     """
 
     unannotated: ClassVar[float] = np.nan
@@ -220,6 +221,7 @@ def localise(
     normal: int,
     rule: str = NATIVE,
     normal_segments: bool = False,
+    by_class: bool = True,
 ) -> Localisation:
     """Propose, match and rank the segments of a split.
 
@@ -235,6 +237,7 @@ def localise(
             video at its true frame count, within or behind it, and cuts annotated segments there.
         normal_segments: whether all of a normal video is one annotated segment of the normal class, for a rule that
             asks for this; ``native`` leaves the normal class out.
+        by_class: as in :class:`vadbench.scoring.rows.ScoredRows`; without classes, nothing is matched.
 
     Raises:
         DataError: probabilities or segments do not fit the classes.
@@ -245,7 +248,7 @@ def localise(
     annotated = np.zeros((len(videos), classes), dtype=np.int64)
     found: list[tuple[Proposals, NDArray[np.bool_]]] = []
     lacking = any(v.probabilities is None for v in videos)
-    reason = "the method gives no probabilities of these classes" if lacking else None
+    reason = NO_CLASSES if not by_class else NO_PROBABILITIES if lacking else None
     for index, video in enumerate(videos if reason is None else ()):
         assert video.probabilities is not None
         if video.probabilities.shape[1:] != (classes,):

@@ -109,4 +109,5 @@ def localised(split: ScoredSplit) -> Localisation:
         split.classes.normal,
         split.rules.localization,
         split.normal_segments,
+        split.by_class,
     )

@@ -17,6 +17,9 @@ from vadbench.scoring.rows import Floats, Ints
 Weights = NDArray[Any]
 NO_FIXED_THRESHOLD = "the method's scores are not between 0 and 1, so a fixed threshold means nothing"
 """Reason why a metric with a fixed threshold is undefined."""
+NO_PROBABILITIES = "the method gives no probabilities of these classes"
+NO_CLASSES = "the data set annotates no classes"
+"""Reasons why metrics of classes are undefined."""
 
 
 class Curve(NamedTuple):

@@ -15,6 +15,7 @@ from vadbench.base.naming import flatten, is_of, written
 from vadbench.base.needs import Reading, Supervision
 from vadbench.base.text import amount
 from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.scenarios import ScenarioResult
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
 from vadbench.records.costs import Amount, ComputeRecord, CostName, CostRecord
@@ -109,7 +110,8 @@ class RunRecord(BaseModel):
     ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
-    ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none.
+    ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none. ``scenarios`` is empty
+    where the data set names none.
     ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
@@ -129,6 +131,7 @@ class RunRecord(BaseModel):
     protocol: dict[str, Any]
     metrics: dict[Key, MetricValue] = {}
     diagnostics: dict[str, Any] = {}
+    scenarios: dict[str, ScenarioResult] = {}
     config: dict[str, Any]
     changed: list[str]
     method_post: str = ""

@@ -30,6 +30,10 @@ _ONLY_RULE = "video"
 """Name in a scores file of the scores of whole videos where the method has one rule, which has no name."""
 _RATES = "rates"
 """Name in a scores file of the videos' frames a second, NaN where unknown; older files have none."""
+_SCENARIOS = "scenarios"
+"""Name in a scores file of the videos' scenarios, where the data set has some."""
+_BY_CLASS = "by_class"
+"""Name in a scores file of what says that the data set annotates no classes; other files lack it."""
 _KINDS = {
     **dict.fromkeys(("names", "labels", "class_names"), "U"),
     **dict.fromkeys(("frames", "rows", "stride", "normal", "segments", "runs"), "i"),
@@ -37,6 +41,8 @@ _KINDS = {
     "localises_normal": "b",
 }
 """NumPy's kind of each array that every scores file has."""
+_FURTHER = {_SCENARIOS: "U", _BY_CLASS: "b"}
+"""NumPy's kind of each array that is no scores and that some files have."""
 
 
 def save_split(split: ScoredSplit, path: Path) -> None:
@@ -71,6 +77,10 @@ def save_split(split: ScoredSplit, path: Path) -> None:
         arrays[f"{_VIDEO}{rule}" if rule else _ONLY_RULE] = np.stack([s.video[rule] for s in split.given])
     if any(s.rate is not None for s in split.given):
         arrays[_RATES] = np.array([np.nan if s.rate is None else s.rate for s in split.given], np.float64)
+    if any(v.scenario for v in split.videos):
+        arrays[_SCENARIOS] = np.array([v.scenario for v in split.videos])
+    if not split.by_class:
+        arrays[_BY_CLASS] = np.bool_(False)
     for cost in dict.fromkeys(name for s in split.given for name in s.costs):
         arrays[f"{_COST}{cost}"] = np.array([s.costs.get(cost, np.nan) for s in split.given], np.float64)
     with replacing(path) as temporary:
@@ -139,7 +149,8 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
         raise DataError(f"it lacks {', '.join(missing)}")
     named = [name for name in arrays if name.startswith((_BRANCH, _EXTRA, _VIDEO, _COST))]
     scored = [name for name in arrays if name in ("anomaly", "classes", _ONLY_RULE, _RATES, *named)]
-    for name, kind in (_KINDS | dict.fromkeys(scored, "f")).items():
+    further = {name: kind for name, kind in _FURTHER.items() if name in arrays}
+    for name, kind in (_KINDS | further | dict.fromkeys(scored, "f")).items():
         if arrays[name].dtype.kind != kind:
             raise DataError(f"'{name}' must be of kind {kind}, found {arrays[name].dtype}")
     partial = [name for name in scored if name == _RATES or name.startswith(_COST)]
@@ -148,6 +159,7 @@ def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
     shapes |= {name: (videos, classes) for name in scored if name.startswith((_ONLY_RULE, _VIDEO))}
     shapes |= dict.fromkeys(("names", "labels", "frames", "rows", *partial), (videos,)) | {"class_names": (classes,)}
     shapes |= dict.fromkeys(("stride", "normal", "localises_normal"), ())
+    shapes |= {name: shape for name, shape in ((_SCENARIOS, (videos,)), (_BY_CLASS, ())) if name in further}
     shapes |= {name: (len(arrays[name]), width) for name, width in (("segments", 4), ("runs", 3)) if arrays[name].ndim}
     if "classes" in arrays:
         shapes["classes"] = (rows, classes)
@@ -185,6 +197,7 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: boo
     of_video |= {"": arrays[_ONLY_RULE]} if _ONLY_RULE in arrays else {}
     ends = np.cumsum(arrays["rows"])
     rates = arrays.get(_RATES, np.full(len(arrays["names"]), np.nan))
+    scenarios = arrays.get(_SCENARIOS, [""] * len(arrays["names"]))
     scores, videos = [], []
     for i, (name, labels) in enumerate(zip(arrays["names"], arrays["labels"], strict=True)):
         own = slice(int(ends[i] - arrays["rows"][i]), int(ends[i]))
@@ -208,7 +221,17 @@ def _restored(arrays: dict[str, NDArray[Any]], rules: Protocol, unit_scores: boo
                 tuple(str(label) for label in json.loads(str(labels))),
                 segments=tuple(Segment(table.names[c], start, end) for c, start, end in segments),
                 binary=tuple((start, end) for start, end in arrays["runs"][arrays["runs"][:, 0] == i, 1:].tolist()),
+                scenario=str(scenarios[i]),
             )
         )
     normal_segments = bool(arrays["localises_normal"])
-    return ScoredSplit(scores, videos, int(arrays["stride"]), table, rules, normal_segments, unit_scores)
+    return ScoredSplit(
+        scores,
+        videos,
+        int(arrays["stride"]),
+        table,
+        rules,
+        normal_segments,
+        unit_scores,
+        by_class=bool(arrays.get(_BY_CLASS, True)),
+    )

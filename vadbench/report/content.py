@@ -18,6 +18,7 @@ from vadbench.dataset import Video
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.recognition import recognise
+from vadbench.metrics.scenarios import SCENARIO_METRICS, of_scenarios
 from vadbench.metrics.within import within
 from vadbench.records.cost_figures import cost_words
 from vadbench.records.record import RunRecord, costs_words, features_words
@@ -81,7 +82,8 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]
 def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
     """Return the scores of a run after checking its metrics, as the folder may not be trusted."""
     split = load_split(folder, remarks=True)
-    figures = [n for v in record.metrics.values() for n in (v.value, v.low, v.high) if n is not None]
+    found = record.metrics | of_scenarios(record.scenarios)
+    figures = [n for v in found.values() for n in (v.value, v.low, v.high) if n is not None]
     if not all(map(isfinite, figures)):
         raise RunError(f"{folder}: expected metrics that are finite or null; run the method again")
     return split
@@ -117,6 +119,7 @@ def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[st
             "abnormal": int(rows.abnormal.sum()),
             "frames": rows.total,
             "prevalence": rows.prevalence,
+            "byClass": first.split.by_class,
         },
         "metrics": [_definition(key) for key in COMPARED],
         "videos": [
@@ -161,7 +164,11 @@ def _run(run: PageRun, blind: BlindFigures) -> dict[str, Any]:
         "perClass": [
             [name, *(_value(record, str(MetricKey(metric, of_class=name))) for metric in ("AUC", "AP"))]
             for name in classes
-            if rows.class_scores is not None
+            if rows.class_positives is not None
+        ],
+        "scenarios": [
+            [name, result.abnormal, *((v := result.metrics.get(key)) and v.model_dump() for key in SCENARIO_METRICS)]
+            for name, result in record.scenarios.items()
         ],
         "roc": _curve(roc_curve, rows),
         "pr": _curve(pr_curve, rows),

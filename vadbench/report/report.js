@@ -61,28 +61,45 @@ function ranking() {
 function classes() {
   const names = [...new Set(data.runs.flatMap((run) => run.perClass.map(([name]) => name)))];
   if (!names.length) {
-    fill("classes", make("p", {}, "No run here gives class probabilities."));
+    fill("classes", make("p", {}, data.split.byClass ? "No run here gives class probabilities." : "The data set annotates no classes."));
     return;
   }
+  const rest = (what) => `${what} of the class against the rest, by the class's probability; in percent, with its 95 % interval.`;
+  const columns = [{ title: "class" }, ...barColumns("AUC", rest("AUC")), ...barColumns("AP", rest("Average precision"))];
+  const rows = names.map((name) => ({ cells: [{ content: isolated(name), value: name, class: "name" }, ...bars("perClass", name, 1), ...bars("perClass", name, 2)] }));
+  fill("classes", several ? legend(data.runs.map((run, i) => [i, isolated(run.label)])) : null, sortableTable(columns, rows, { class: "bars", "aria-label": "Classes" }));
+}
+
+function scenarios() {
+  const counts = new Map(data.runs.flatMap((run) => run.scenarios.map(([name, abnormal]) => [name, abnormal])));
+  if (!counts.size) return;
+  document.getElementById("scenarios-section").hidden = false;
+  const columns = [
+    { title: "scenario" }, { title: "abnormal videos", number: true },
+    ...barColumns("AUC", "AUC of the abnormal videos of the scenario against all normal videos; in percent, with its 95 % interval."),
+    ...barColumns("AUC/within", "AUC/within of the abnormal videos of the scenario; in percent, with its 95 % interval."),
+  ];
+  const rows = [...counts].map(([name, abnormal]) => ({
+    cells: [{ content: isolated(name), value: name, class: "name" }, { content: count(abnormal), value: abnormal }, ...bars("scenarios", name, 2), ...bars("scenarios", name, 3)],
+  }));
+  fill("scenarios", several ? legend(data.runs.map((run, i) => [i, isolated(run.label)])) : null, sortableTable(columns, rows, { class: "bars", "aria-label": "Scenarios" }));
+}
+
+const barColumns = (title, explanation) => [{ title, sortable: false }, { title, number: true, explanation }];
+
+// Bars and figures of all runs, from the entry of that name in a list that each run has.
+function bars(key, name, place) {
   const track = (value, i) => {
     const bar = make("i");
     bar.style.background = seriesColor(i);
     bar.style.width = `${100 * (value ?? 0)}%`;
     return make("span", { class: "track" }, bar);
   };
-  const bars = (name, place, heading) => {
-    const values = data.runs.map((run) => run.perClass.find(([other]) => other === name)?.[place] ?? null);
-    return [
-      { content: values.map((value, i) => track(value?.value, i)), value: values[0]?.value },
-      { content: values.map((value) => make("span", {}, percent(value?.value, 1), make("small", {}, interval(value, 0)))), value: values[0]?.value, class: heading },
-    ];
-  };
-  const columns = [
-    { title: "class" }, { title: "AUC", sortable: false }, { title: "AUC", number: true, explanation: "AUC of the class against the rest, by the class's probability; in percent, with its 95 % interval." },
-    { title: "AP", sortable: false }, { title: "AP", number: true, explanation: "Average precision of the class against the rest, by the class's probability; in percent, with its 95 % interval." },
+  const values = data.runs.map((run) => run[key].find(([other]) => other === name)?.[place] ?? null);
+  return [
+    { content: values.map((value, i) => track(value?.value, i)), value: values[0]?.value },
+    { content: values.map((value) => make("span", {}, percent(value?.value, 1), make("small", {}, interval(value, 0)))), value: values[0]?.value },
   ];
-  const rows = names.map((name) => ({ cells: [{ content: isolated(name), value: name, class: "name" }, ...bars(name, 1), ...bars(name, 2)] }));
-  fill("classes", several ? legend(data.runs.map((run, i) => [i, isolated(run.label)])) : null, sortableTable(columns, rows, { class: "bars", "aria-label": "Classes" }));
 }
 
 function distribution(run) {
@@ -265,6 +282,7 @@ ranking();
 place();
 operating();
 classes();
+scenarios();
 controls();
 choose(0);
 document.addEventListener("opened", () => {

@@ -11,6 +11,7 @@ from vadbench.base.files import locked
 from vadbench.metrics.definitions import MetricValue, coarse_remark
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
+from vadbench.metrics.scenarios import by_scenario, of_scenarios
 from vadbench.records.folders import find_folder, read_record, run_folders, training_folder, write_record
 from vadbench.records.record import RESULT, RunRecord
 from vadbench.records.scores import load_split
@@ -26,7 +27,8 @@ class Rescored:
     Args:
         folder: folder of the record.
         record: the record after measuring.
-        changed: old and new value of every metric that changed; ``None`` if the metric is new or gone.
+        changed: old and new value of every metric that changed, those of scenarios included; ``None`` if the metric is
+            new or gone.
     """
 
     folder: Path
@@ -61,18 +63,19 @@ def rescore(folder: Path) -> Rescored | None:
     if record.status != "finished":
         return None
     split = load_split(folder)
-    metrics = measure(split)
+    metrics, scenarios = measure(split), by_scenario(split)
+    old = record.metrics | of_scenarios(record.scenarios)
+    new = metrics | of_scenarios(scenarios)
     changed = {
-        name: (record.metrics.get(name), metrics.get(name))
-        for name in {**record.metrics, **metrics}
-        if not _same(record.metrics.get(name), metrics.get(name))
+        name: (old.get(name), new.get(name)) for name in {**old, **new} if not _same(old.get(name), new.get(name))
     }
     if not changed:
         return Rescored(folder, record, {})
     note = f"metrics computed again with vadbench {vadbench.__version__}"
     ours = [*filter(None, [event_threshold(split).remark, coarse_remark(metrics)]), note]
     notes = [*(n for n in record.notes if n not in ours), *ours]
-    record = record.model_copy(update={"metrics": metrics, "notes": notes, "threshold": split.threshold})
+    measured = {"metrics": metrics, "scenarios": scenarios, "notes": notes, "threshold": split.threshold}
+    record = record.model_copy(update=measured)
     training = training_folder(folder)
     with locked(training, f"run {training.name}"):
         write_record(folder, record)

@@ -69,6 +69,7 @@ def align(
     classes: ClassTable,
     rules: Protocol,
     unit_scores: bool = True,
+    by_class: bool = True,
 ) -> ScoredRows:
     """Lay scores beside the ground truth built from each video's own segments, keyed by name.
 
@@ -79,7 +80,7 @@ def align(
         classes: the data set's class table.
         rules: how many frames a video has, and by how much a stated count may be off or a segment end past it; what is
             past the end is cut off.
-        unit_scores: as in :class:`vadbench.scoring.rows.ScoredRows`.
+        unit_scores, by_class: as in :class:`vadbench.scoring.rows.ScoredRows`.
 
     Raises:
         DataError: a video's annotated frame count differs from its own, or a segment is past its end.
@@ -101,11 +102,12 @@ def align(
         positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
         class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,
         class_positives=np.concatenate([class_positives_per_row(v, classes, r, k, f) for v, r, k, f in truth])
-        if with_classes
+        if with_classes and by_class
         else None,
         class_names=classes.names,
         normal=classes.normal,
         unit_scores=unit_scores,
+        by_class=by_class,
         hours=np.array([s.frames / s.rate / 3600 if s.rate else np.nan for s in scores], np.float64),
     )
 

@@ -6,7 +6,7 @@ therefore exact and 16 times smaller than ranking frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -51,6 +51,7 @@ class ScoredRows:
         class_names: class names by id, the normal one included.
         normal: id of the normal class.
         unit_scores: the scores are between 0 and 1 by the method's word; otherwise a fixed threshold means nothing.
+        by_class: false where the data set annotates no classes, whatever the method gives.
         hours: ``(videos,)`` length of each video, NaN where its frame rate is not known; ``None`` where none is.
 
     Raises:
@@ -67,6 +68,7 @@ class ScoredRows:
     class_names: tuple[str, ...]
     normal: int
     unit_scores: bool = True
+    by_class: bool = True
     hours: Floats | None = None
 
     def __post_init__(self) -> None:
@@ -135,6 +137,21 @@ class ScoredRows:
     def per_video(self, counts: NDArray[Any]) -> Ints:
         """Return ``(videos,)`` sums of integer counts ``(rows,)``."""
         return np.bincount(self.video, counts, minlength=len(self.names)).astype(np.int64)
+
+    def of_videos(self, kept: NDArray[np.bool_]) -> ScoredRows:
+        """Return the rows of the videos where ``kept``, ``(videos,)``, is true, without classes."""
+        rows = kept[self.video]
+        return replace(
+            self,
+            video=(np.cumsum(kept) - 1)[self.video[rows]],
+            names=tuple(name for name, own in zip(self.names, kept, strict=True) if own),
+            scores=self.scores[rows],
+            frames=self.frames[rows],
+            positives=self.positives[rows],
+            class_scores=None,
+            class_positives=None,
+            hours=None if self.hours is None else self.hours[kept],
+        )
 
     def binary(self) -> WeightedRows:
         """Return anomalous against normal frames by the anomaly score."""

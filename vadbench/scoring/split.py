@@ -31,6 +31,7 @@ class ScoredSplit:
         unit_scores: as in :class:`vadbench.scoring.rows.ScoredRows`, of the scores that were given.
         threshold: score from which on frames count as anomalous, fixed without test labels for the scores that were
             given; ``None`` where there is none.
+        by_class: as in :class:`vadbench.scoring.rows.ScoredRows`.
     """
 
     given: Sequence[VideoScores]
@@ -41,6 +42,7 @@ class ScoredSplit:
     normal_segments: bool = False
     unit_scores: bool = True
     threshold: float | None = None
+    by_class: bool = True
 
     @cached_property
     def scores(self) -> Sequence[VideoScores]:
@@ -61,4 +63,4 @@ class ScoredSplit:
         """
         videos = {v.name: v for v in self.videos}
         unit_scores = within_unit(self.rules.post, self.unit_scores)
-        return align(self.scores, videos, self.stride, self.classes, self.rules, unit_scores)
+        return align(self.scores, videos, self.stride, self.classes, self.rules, unit_scores, self.by_class)

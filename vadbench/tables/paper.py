@@ -10,10 +10,10 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.base.locations import DEFAULT_OUT
-from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.published_rows import row_numbers
+from vadbench.benchmarks.recorded_settings import is_demanded, same_value
 from vadbench.benchmarks.schema import POST, PROTOCOL, Benchmark
 from vadbench.metrics.definitions import definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber
@@ -133,7 +133,7 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
     for name in sorted(asked.keys() | own):
         field = name.removeprefix(PROTOCOL)
         value = record.post if name == POST else record.protocol.get(field)
-        if name not in asked or not same(asked[name], value):
+        if name not in asked or not same_value(asked[name], value):
             found.append(f"{field.replace('_', ' ')} ({value or 'none'})")
     if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
@@ -147,7 +147,8 @@ def _method_settings(cell: schema.Cell) -> dict[str, object]:
 
 
 def _protocol_settings(record: RunRecord) -> dict[str, object]:
-    return {k: record.protocol.get(k.removeprefix(PROTOCOL)) for k in record.changed if k.startswith(PROTOCOL)}
+    changed = [k for k in record.changed if k.startswith(PROTOCOL) and not is_demanded(k, record)]
+    return {k: record.protocol.get(k.removeprefix(PROTOCOL)) for k in changed}
 
 
 def clip_words(clip: str, weights: str) -> str:

@@ -98,7 +98,10 @@ class ListedDataset(Dataset):
     def _list(self, path: Path) -> list[ListEntry]:
         """Return a list's entries, parsed once."""
         if path not in self._read:
-            self._read[path] = read_csv_list(path) if path.suffix.lower() == ".csv" else read_list(path, self.root)
+            kind = path.suffix.lower()
+            # Lists of features name the folders of the machine that they were made on.
+            root = None if kind == ".list" else self.root
+            self._read[path] = read_csv_list(path) if kind == ".csv" else read_list(path, root)
         return self._read[path]
 
     def _csv_list(self, split: Split) -> Path | None:
@@ -199,16 +202,21 @@ class ListedDataset(Dataset):
                 segments.append(Segment(label, start, end))
         return tuple(segments)
 
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """Return other names that the file and the features of a video circulate under."""
+        return ()
+
     def paths(self, entries: Sequence[ListEntry], split: Split) -> dict[str, Path | None]:
         """Return each video's file or folder of frames; missing, double and unlisted ones are noted."""
         if self._files is None:
             lists = [self.entries(s, boundaries) for s in self.splits for boundaries in self.readings]
-            self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
+            names = {e.name for listed in lists for e in listed}
+            self._files = VideoFiles(self.root, names | {other for name in names for other in self.aliases(name)})
         if extra := self._files.unlisted():
             self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}
         for e in entries:
-            here = self._files.candidates(e.name, e.folder)
+            here = [p for name in (e.name, *self.aliases(e.name)) for p in self._files.candidates(name, e.folder)]
             found[e.name] = here[0] if here else None
             files = [p for p in here if p.is_file()]
             if len(files) > 1:
