@@ -32,7 +32,7 @@ from vadbench.records.costs import video_hours
 from vadbench.records.folders import Outcome, RunFolder, write_record
 from vadbench.records.keys import EDITION, evaluation_key
 from vadbench.records.plots import save_pictures
-from vadbench.records.record import SCORES, RecordedSource, RunRecord, SplitRecord
+from vadbench.records.record import COMPUTED_BY_OTHERS, SCORES, RecordedSource, RunRecord, SplitRecord, recorded_words
 from vadbench.records.scores import save_split
 from vadbench.scoring.given_scores import GivenScores, runs_of
 from vadbench.scoring.protocol import protocol
@@ -220,7 +220,5 @@ def _checksums(paths: Sequence[Path]) -> dict[str, str]:
 
 
 def _source_notes(source: RecordedSource) -> list[str]:
-    commit = f", commit {source.commit}" if source.commit else ""
-    origin = f"scores were computed by others: {source.source or 'source not stated'}{commit}"
     saw = f"its models had seen: {source.saw}" if source.saw else "what its models had seen before is not stated"
-    return [f"{origin}, licence {source.licence or 'not stated'}", saw]
+    return [f"{COMPUTED_BY_OTHERS}: {recorded_words(source)}", saw]

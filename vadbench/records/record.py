@@ -30,6 +30,8 @@ CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
 INCOMPLETE = "incomplete"
 """Beginning of the notes on missing videos."""
+COMPUTED_BY_OTHERS = "scores were computed by others"
+"""Beginning of the note on the source of recorded scores."""
 PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
 
 
@@ -228,6 +230,12 @@ def features_words(record: RunRecord) -> str:
         return "none, it decodes the videos" if record.reads == "frames" else "none"
     beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]
     return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
+
+
+def recorded_words(origin: RecordedSource) -> str:
+    """Return where recorded scores come from, as far as it is stated."""
+    commit = f", commit {origin.commit}" if origin.commit else ""
+    return f"{origin.source or 'source not stated'}{commit}, licence {origin.licence or 'not stated'}"
 
 
 def machine_words(record: RunRecord) -> str:
