@@ -58,8 +58,8 @@ class Msad(ListedDataset):
     files = (
         "the authors' lists msad-i3d.list and msad-i3d-test.list, or those of Swin features (or names, one a line, as"
         f" msad_train.txt and msad_test.txt), and {ANNOTATION_FILE} (name,scenario,total frames,first,last), in the"
-        " root or one folder below; optional: frame counts of normal videos as *frames.json ({name: frames}) or *frames.txt"
-        " ('name frames' a line); videos <name>.mp4 or folders of frames <name>/ and features <name>.npy,"
+        " root or one folder below; optional: frame counts of normal videos as *frames.json ({name: frames}) or"
+        " *frames.txt ('name frames' a line); videos <name>.mp4 or folders of frames <name>/ and features <name>.npy,"
         " <name>_i3d.npy or <name>_swin.npy in any folders below the root"
     )
     homepage = "https://msad-dataset.github.io"

@@ -170,6 +170,26 @@ def test_frame_counts_are_read_from_lines_with_more_behind(tmp_path):
     assert read_counts(path) == {"Arson022_x264": 8640, "b": 5}
 
 
+@pytest.mark.parametrize("form", ['{"a": 5, "x/b.mp4": 17}', '{"what": "w", "frames": {"a": 5, "x/b.mp4": 17}}'])
+def test_frame_counts_are_read_from_json(tmp_path, form):
+    assert read_counts(write(tmp_path / "frames.json", form)) == {"a": 5, "b": 17}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[5]", ["expected an object {name: frames}"]),
+        ("{}", ["expected an object {name: frames}"]),
+        ('{"a": -3}', ["'a'", "expected a number of frames", "found -3"]),
+        ('{"a": [3]}', ["'a'", "expected a whole number"]),
+        ('{"a": 2.5}', ["expected a whole number"]),
+    ],
+)
+def test_frame_counts_in_json_of_another_form_are_refused(tmp_path, text, words):
+    path = write(tmp_path / "frames.json", text)
+    refused(lambda: read_counts(path), str(path), *words)
+
+
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
