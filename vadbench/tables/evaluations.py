@@ -31,6 +31,8 @@ _KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are t
 _WORDS = {
     "name": "protocol",
     "post": "post-processing",
+    "truth": "the ground truth",
+    "partition": "the division into splits",
     "family": "features",
     "videos": "test videos",
     "abnormal": "abnormal test videos",
