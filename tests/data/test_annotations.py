@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import (
     listed_path,
     pairs,
-    read_counts,
     read_csv_list,
     read_json,
     read_lines,
