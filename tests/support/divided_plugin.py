@@ -26,7 +26,10 @@ class Divided(Dataset):
     expected = {"train": 10, "test": 16}
     files = "nothing: the features are made there on first use"
     makes_itself = True
-    partitions = {"wide": Partition("two abnormal training videos are tested", {"train": 8, "test": 18})}
+    partitions = {
+        "wide": Partition("two abnormal training videos are tested", {"train": 8, "test": 18}),
+        "short": Partition("trained as in its own, tested on fewer", {"train": 10, "test": 12}),
+    }
     truths = {
         "late": TruthVariant("every anomaly five frames later"),
         "rows": TruthVariant("the same by rows", tail="rows"),
@@ -43,7 +46,8 @@ class Divided(Dataset):
 
     def videos(self, split, boundaries="native"):
         train = [self._video(f"train-{i}", i, "") for i in range(10)]
-        test = [self._video(f"test-{i}", i, "park" if i in (0, 2) else "mall") for i in range(16)]
+        count = 12 if self.partition == "short" else 16
+        test = [self._video(f"test-{i}", i, "park" if i in (0, 2) else "mall") for i in range(count)]
         moved = train[:4:2] if self.partition == "wide" else []
         return [v for v in train if v not in moved] if split == "train" else test + moved
 
