@@ -89,6 +89,14 @@ def test_a_division_is_part_of_a_training_through_its_videos_alone(run):
     assert not [n for r in (own, short, wide) for n in r["notes"] if n.startswith("incomplete")]
 
 
+def test_a_division_may_have_other_splits(run):
+    assert "divided has no train split" in run(*LINEAR, "--partition", "alone", status=2)
+    record = run(*ZERO, "--partition", "alone")
+    assert list(record["data"]) == ["test"] and record["data"]["test"]["videos"] == 26
+    trained = run(*LINEAR)
+    assert run("--from", trained["key"], "--partition", "alone", *CLIP)["key"] == trained["key"]
+
+
 def test_a_set_field_and_an_option_make_the_same_run(run):
     found = [
         run(*ZERO, "--truth", "late", "--partition", "short"),
@@ -257,7 +265,7 @@ def test_show_dataset_tells_of_divisions_truths_and_remarks(vadbench):
     assert "remark: Scenarios of normal videos are unknown" in said
     assert "not annotated" not in said
     found = vadbench("show", "dataset", "unclassed", "--plugin", DIVIDED, "--json").json
-    assert [p["name"] for p in found["partitions"]] == ["wide", "short"]
+    assert [p["name"] for p in found["partitions"]] == ["wide", "short", "alone"]
     assert found["partitions"][0]["videos"] == {"train": 8, "test": 18}
     assert {"name": "rows", "about": "the same by rows", "tail": "rows"} in found["truths"]
     assert found["by_class"] is False and len(found["remarks"]) == 1
