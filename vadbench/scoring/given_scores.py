@@ -89,7 +89,8 @@ def is_entry(content: Any) -> bool:
     """Return True if the content of a JSON file is an entry of one video rather than entries by name."""
     if not isinstance(content, dict):
         return isinstance(content, list)
-    return bool({_SCORES, _SEGMENTS} & content.keys()) or all(type(v) in (int, float) for v in content.values())
+    by_frame = bool(content) and all(type(v) in (int, float) for v in content.values())
+    return by_frame or bool({_SCORES, _SEGMENTS} & content.keys())
 
 
 def from_entry(name: str, entry: Any, where: str) -> GivenScores:
