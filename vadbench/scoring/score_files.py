@@ -19,7 +19,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, first_line, listed, shortened
-from vadbench.data.annotations.lists import read_counts
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.scoring.given_scores import GivenScores, VideoNames, from_entry, is_crop, numbers
 from vadbench.scoring.score_tables import from_csv, from_text
 
