@@ -47,7 +47,8 @@ class CheckpointInfo(BaseModel):
     data set. ``streams`` are as in a record; without features ``dim`` is 0, without a CLIP there is no ``clip``.
     ``train`` and ``validation`` are the videos that it was trained and
     selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
-    ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
+    ``imported`` names the authors' file that the weights come from, if they do. ``partition`` is the division of the
+    data set that it was trained in, empty for the data set's own. ``threshold`` is the anomaly score from
     which on frames count as anomalous, ``None`` where it was not measured: see
     :func:`vadbench.harness.threshold.normal_threshold`.
     """
@@ -74,6 +75,7 @@ class CheckpointInfo(BaseModel):
     code: dict[str, str] = {}
     streams: dict[str, StreamRecord] = {}
     imported: str = ""
+    partition: str = ""
     threshold: FiniteFloat | None = None
 
     @model_validator(mode="after")

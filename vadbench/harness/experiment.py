@@ -34,7 +34,14 @@ from vadbench.harness.request import (
     require_use_of_recipe,
     starting_point,
 )
-from vadbench.harness.rules import changed_rules, divide_assignments, open_dataset, splits_of, under_truth
+from vadbench.harness.rules import (
+    changed_rules,
+    divide_assignments,
+    open_dataset,
+    require_unseen,
+    splits_of,
+    under_truth,
+)
 from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
@@ -212,6 +219,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         make_folder(request.out)
     dataset = open_dataset(dataset_class, request.data_root, rules.partition, rules.truth)
     rules = under_truth(rules, dataset)
+    if start.info is not None and start.info.dataset == dataset.name:
+        require_unseen(dataset, start.info.partition)
     clip = _clip(request, start) if wanted else None
 
     def fit_videos(videos: Mapping[Split, Sequence[Video]]) -> None:
