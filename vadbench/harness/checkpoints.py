@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import mismatches, read_json, write_json, write_tensors
 from vadbench.base.method_config import MethodConfig
-from vadbench.dataset import ClassTable, Split, VideoClass
+from vadbench.base.needs import Facts
+from vadbench.dataset import ClassTable, Dataset, Split, VideoClass
 from vadbench.records.keys import restored
 from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord, StreamRecord
 from vadbench.scoring.protocol import Selection
@@ -140,6 +141,13 @@ def trained_config(info: CheckpointInfo, settings: type[MethodConfig], version: 
         return restored(settings, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
+
+
+def retargets(config: MethodConfig, info: CheckpointInfo, dataset: Dataset) -> bool:
+    """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
+    trained, here = info.class_table(), dataset.classes
+    other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)
+    return other and config.open_vocabulary and not config.unfit(Facts(dataset.name, here))
 
 
 def load_checkpoint(folder: Path, method: Method) -> None:
