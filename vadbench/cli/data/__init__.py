@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from vadbench.cli.data import check
+from vadbench.cli.data import check, truth
 
 
-@click.group("data", short_help="Check the files of a data set.")
+@click.group("data", short_help="Check the files of a data set, and compare its ground truths.")
 def command() -> None:
-    """Check the files of a data set."""
+    """Check the files of a data set, and compare its ground truths."""
 
 
-for module in (check,):
+for module in (check, truth):
     command.add_command(module.command)
