@@ -11,6 +11,7 @@ from typing import Any
 from vadbench.base.errors import RunError, shortened
 from vadbench.base.ground_truth import under
 from vadbench.base.types import Progress, silent
+from vadbench.data.annotations.frame_arrays import Runs
 from vadbench.dataset import Dataset, Video
 from vadbench.harness.rules import open_dataset, under_truth
 from vadbench.metrics.definitions import HEADLINES, MetricValue
@@ -20,9 +21,6 @@ from vadbench.records.scores import load_split
 
 NATIVE = "native"
 """What stands for the data set's own ground truth where one is asked for."""
-
-Runs = Sequence[tuple[int, int]]
-"""Anomalous frames as ascending half-open runs that do not touch."""
 
 
 @dataclass(frozen=True)
@@ -221,19 +219,19 @@ def compare_truths(
 def covered(runs: Runs) -> int:
     """Return the number of frames in runs.
 
-    >>> covered([(0, 3), (5, 6)])
+    >>> covered(((0, 3), (5, 6)))
     4
     """
     return sum(end - start for start, end in runs)
 
 
 def shared(a: Runs, b: Runs) -> int:
-    """Return the number of frames that are in runs of both.
+    """Return the number of frames that are in ascending runs of both.
 
-    >>> shared([(0, 3), (5, 9)], [(2, 6), (8, 20)])
+    >>> shared(((0, 3), (5, 9)), ((2, 6), (8, 20)))
     3
     """
-    count = i = j = 0
+    count = i = j = 0  # linear: an array in a file may alternate from frame to frame
     while i < len(a) and j < len(b):
         count += max(0, min(a[i][1], b[j][1]) - max(a[i][0], b[j][0]))
         i, j = (i + 1, j) if a[i][1] <= b[j][1] else (i, j + 1)
