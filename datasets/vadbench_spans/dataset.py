@@ -89,8 +89,8 @@ class SpannedDataset(Dataset):
             found = self._truth_paths()
             if not found:
                 raise DataError(
-                    f"{self.name}: no {' or '.join(self.truth_files)} in {self.root} or one folder below; put it there,"
-                    f" or name a file with --truth FILE; expected there: {self.files}"
+                    f"{self.name}: no {' or '.join(self.truth_files)} in {self.root} or one folder below; add it, or"
+                    f" name a file with --truth FILE; expected there: {self.files}"
                 )
             if len(found) > 1:
                 raise DataError(f"{self.name}: expected one ground truth, found {found[0]} and {found[1]}; keep one")
