@@ -119,6 +119,7 @@ def _section(pair: NearDuplicate, strips: tuple[Strip, Strip] | None) -> str:
     return (
         f"<h2>{html.escape(describe(pair))}</h2>\n<p>cosine {pair.cosine:.3f}, rows {pair.rows:.3f}, changes"
         f" {pair.changes:.2f}, overlap {pair.overlap} rows of {pair.spacing} frames</p>\n"
-        '<div class="scroll"><table>\n<thead><tr><th>video</th><th>split</th><th>frames</th><th>pictures</th></tr></thead>'
+        '<div class="scroll"><table>\n'
+        "<thead><tr><th>video</th><th>split</th><th>frames</th><th>pictures</th></tr></thead>"
         f"<tbody>\n{rows}</tbody></table></div>\n"
     )
