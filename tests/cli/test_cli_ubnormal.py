@@ -9,16 +9,14 @@ from sklearn.metrics import roc_auc_score
 
 from roots.ubnormal import (
     ABNORMAL,
-    NORMAL,
     PLOVAD_LIST,
     RUNS,
     TEST_FRAMES,
-    frames_of,
     make_root,
     tracks_file,
+    write_clip,
     write_features,
 )
-from vadbench.data.media import write_video
 from vadbench.plugins.registry import installed
 from vadbench.records.scores import load_split
 
@@ -53,13 +51,6 @@ def run(vadbench, tmp_path, root):
     return call
 
 
-def add_videos(root):
-    for names in (ABNORMAL, NORMAL):
-        for name in (n for listed in names.values() for n in listed):
-            grey = (np.full((16, 16, 3), 5 * t % 256, np.uint8) for t in range(frames_of(name)))
-            write_video(root / f"Scene{name.split('_')[2]}" / f"{name}.mp4", grey, 10)
-
-
 def is_sound(found):
     """Check a result on the small root against its scores and the tracks, by another library's AUC."""
     assert found["status"] == "finished"
@@ -89,7 +80,8 @@ def is_sound(found):
 @pytest.mark.parametrize("method", sorted(installed().specs("method")))
 def test_a_method_runs_and_has_no_metric_of_classes(run, root, method):
     if installed().method(method).Config().needs().reads == "frames":
-        add_videos(root)
+        for name in TEST_FRAMES:
+            write_clip(root, name)
     is_sound(run(method))
 
 

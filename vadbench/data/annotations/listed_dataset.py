@@ -9,7 +9,9 @@ from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.base.ground_truth import OVERRUN, IntervalReading
-from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
+from vadbench.data.annotations.count_files import read_counts
+from vadbench.data.annotations.lists import Interval, ListEntry, read_csv_list, read_list
+from vadbench.data.annotations.partition_lists import ListedPartition
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Dataset, Segment, Split, Video
 
@@ -73,6 +75,18 @@ class ListedDataset(Dataset):
         raise DataError(
             f"{self.name}: no {split} list in {self.root} or one folder below; expected there: {self.files}"
         )
+
+    def members(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
+        """Return the videos of a split in the division that is followed, in the order of :meth:`entries`.
+
+        Raises:
+            DataError: as :meth:`entries`, or the list of the division is missing or belongs to other videos.
+        """
+        entries, division = self.entries(split, boundaries), self.partitions.get(self.partition)
+        if not isinstance(division, ListedPartition) or split not in division.lists:
+            return entries
+        named = self._list(self.required(division.lists[split]))
+        return division.part(entries, named, f"{split} videos of {self.name}")
 
     def lists(self, split: Split, boundaries: str) -> list[ListEntry]:
         """Return the entries of the first list there is: the official one, VadCLIP's csv, or AnomalyCLIP's.
