@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vadbench.base.errors import DataError, cut, first_line, shortened
+from vadbench.base.errors import DataError, shortened
+from vadbench.data.annotations.frame_arrays import Runs, array_runs, read_frame_array
 from vadbench.data.annotations.lists import MOST_FRAMES, Interval, read_json, whole
 
-Runs = tuple[tuple[int, int], ...]
-"""Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""
-
 MASK_FOLDER = "test_frame_mask"
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ def read_masks(path: Path) -> dict[str, tuple[int, Runs]]:
         DataError: a file that is no mask; nothing pickled is ever read.
     """
     if path.is_dir():
-        masks = {p.stem: _runs_of(_read_mask(p)) for p in sorted(path.glob("*.npy")) if not p.name.startswith(".")}
+        masks = {p.stem: _mask(read_frame_array(p)) for p in sorted(path.glob("*.npy")) if not p.name.startswith(".")}
     else:
         masks = {name: _stated_runs(name, entry, path) for name, entry in _object(read_json(path), path).items()}
     if not masks:
@@ -48,27 +45,8 @@ def read_masks(path: Path) -> dict[str, tuple[int, Runs]]:
     return masks
 
 
-def _read_mask(path: Path) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-            fits = dtype.kind in "biuf" and len(shape) == 1 and 1 <= shape[0] <= MOST_FRAMES
-            file.seek(0)
-            mask = np.lib.format.read_array(file, allow_pickle=False) if fits else None
-    # On a damaged header NumPy raises what its tokenizer, its literal parser and Python's parser raise.
-    except Exception as error:
-        raise DataError(f"{path}: expected an array of 0 and 1, found {first_line(error)}; fetch it again") from error
-    if mask is None or not np.isin(mask, (0, 1)).all():
-        raise DataError(
-            f"{path}: expected one 0 or 1 a frame, at most {MOST_FRAMES} frames, found {cut(str(dtype), 100)} of shape"
-            f" {cut(str(shape), 100)} with other values or axes; fetch it again"
-        )
-    return mask
-
-
-def _runs_of(mask: np.ndarray) -> tuple[int, Runs]:
-    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0)).tolist()
-    return len(mask), tuple(zip(edges[::2], edges[1::2], strict=True))
+def _mask(array: np.ndarray) -> tuple[int, Runs]:
+    return len(array), array_runs(array)
 
 
 def _stated_runs(name: str, entry: Any, path: Path) -> tuple[int, Runs]:
@@ -83,7 +61,7 @@ def _stated_runs(name: str, entry: Any, path: Path) -> tuple[int, Runs]:
         if not 0 <= start < end <= frames:
             raise DataError(f"{where}: run [{start}, {end}) must be within its {frames} frames")
         mask[start:end] = 1
-    return _runs_of(mask)
+    return _mask(mask)
 
 
 def _frames(stated: Any, where: str) -> int:

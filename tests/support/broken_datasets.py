@@ -9,7 +9,8 @@ from pathlib import Path
 
 from vadbench import DatasetSpec, hookimpl
 from vadbench.base.errors import DataError
-from vadbench.dataset import ClassTable, Dataset, Segment, Video, VideoClass
+from vadbench.base.ground_truth import Truth, TruthVariant, VideoTruth
+from vadbench.dataset import ClassTable, Dataset, Partition, Segment, Video, VideoClass
 
 LISTED = ["names", "splits", "labels", "segments", "order", "paths", "boundaries", "counts"]
 FAILS = {
@@ -25,15 +26,26 @@ FAILS = {
     "no-stride": ["attributes"],
     "no-rate": ["attributes"],
     "letters-for-folders": ["attributes"],
+    "perhaps-by-class": ["attributes"],
+    "pair-for-reading": ["attributes"],
+    "letters-for-remarks": ["attributes"],
+    "long-remark": ["attributes"],
+    "odd-partition-name": ["attributes"],
+    "unexplained-partition": ["attributes"],
+    # It cannot be followed either.
+    "untested-partition": ["attributes", "partitions"],
+    "unexplained-truth": ["attributes"],
+    "odd-tail": ["attributes"],
     # It cannot be made where it should say what is missing either.
     "eager": ["constructor", "missing-root"],
     "slow": ["constructor"],
     "creates-root": ["constructor", "missing-root"],
-    "takes-no-root": ["constructor", "missing-root", *LISTED],
+    "takes-no-root": ["constructor", "missing-root", *LISTED, "partitions", "truths"],
     "content-with-nothing": ["missing-root"],
     "other-error": ["missing-root"],
     "unnamed-root": ["missing-root"],
     "same-name-twice": ["names"],
+    "numbered": ["names"],
     "overlap": ["splits"],
     "selects-on-test": ["splits"],
     # Nothing is annotated then.
@@ -41,6 +53,9 @@ FAILS = {
     "unlabelled": ["labels"],
     "by-alias": ["labels", "segments"],
     "normal-and-more": ["labels"],
+    "numbered-scenes": ["labels"],
+    # Labels and segments are both looked up in the table.
+    "double-own-table": ["labels", "segments"],
     "strong": ["segments"],
     "past-the-end": ["segments"],
     "normal-segment": ["segments"],
@@ -54,14 +69,35 @@ FAILS = {
     "not-there": ["paths"],
     "native-only": ["boundaries"],
     "counts-wrong": ["counts"],
+    "leaky-partition": ["partitions"],
+    "crowded-partition": ["partitions"],
+    "empty-partition": ["partitions"],
+    "double-in-partition": ["partitions"],
+    "crashing-partition": ["partitions"],
+    "chatty-partition": ["partitions"],
+    "misnamed-truth": ["truths"],
+    "short-truth": ["truths"],
+    "truth-past-the-end": ["truths"],
+    "truth-of-nothing": ["truths"],
+    "unread-truth": ["truths"],
+    "crashing-truth": ["truths"],
+    "chatty-truth": ["truths"],
+    "other-videos-under-truth": ["truths"],
 }
-SOUND = ["sound-set", "three-parts", "plain-validation", "for-testing"]
+SOUND = ["sound-set", "three-parts", "plain-validation", "for-testing", "own-table", "many-sided"]
+ABSENT = {"absent-partition": "partitions", "absent-truth": "truths"}
+"""Data sets whose files for another division or ground truth are not there, and the check that is skipped then."""
+NEEDY = "needs-annotation"
+"""A data set that demands its own annotation whatever ground truth was adopted."""
 
 
 @hookimpl
 def vadbench_datasets():
-    names = {"".join(part.title() for part in name.split("-")): name for name in (*SOUND, *FAILS)}
+    names = {"".join(part.title() for part in name.split("-")): name for name in (*SOUND, *FAILS, *ABSENT, NEEDY)}
     return [DatasetSpec(name, "for tests", f"broken_datasets:{kind}") for kind, name in names.items()]
+
+
+ANNOTATION = "annotation.txt"
 
 
 def make_root(folder):
@@ -71,6 +107,7 @@ def make_root(folder):
         for i in range(count):
             (folder / split / f"{split}-{i}.mp4").touch()
     (folder.parent / "elsewhere.mp4").touch()
+    (folder / ANNOTATION).touch()
     return folder
 
 
@@ -117,6 +154,44 @@ class ForTesting(SoundSet):
     expected = {"test": 4}
 
 
+class OwnTable(SoundSet):
+    """Passes: its files name its classes."""
+
+    classes = ClassTable((VideoClass("Normal"), VideoClass("Anything")), 0)
+
+    def videos(self, split, boundaries="native"):
+        self.classes = SoundSet.classes
+        return super().videos(split)
+
+
+class ManySided(SoundSet):
+    """Passes: another division, and another ground truth that needs no annotation of its own."""
+
+    partitions = {"swapped": Partition("the two splits change places", {"train": 4, "test": 3})}
+    truths = {"later": TruthVariant("a frame later", "rows")}
+
+    def videos(self, split, boundaries="native"):
+        if self.other_truth is None and not (self.root / ANNOTATION).is_file():
+            raise DataError(f"{self.root}: no {ANNOTATION}")
+        if not self.partition:
+            return super().videos(split)
+        return self.divided(split)
+
+    def divided(self, split):
+        return super().videos("test") if split == "train" else super().videos("train")[1:]
+
+    def truth(self, name):
+        names = [f"test-{i}" for i in range(4)]
+        return Truth(name, {n: VideoTruth(((None, 4, 8),) if n[-1] in "13" else (), 10, n) for n in names})
+
+
+class NeedsAnnotation(ManySided):
+    def videos(self, split, boundaries="native"):
+        if not (self.root / ANNOTATION).is_file():
+            raise DataError(f"{self.root}: no {ANNOTATION}")
+        return super().videos(split)
+
+
 class DoubleNames(SoundSet):
     classes = ClassTable((VideoClass("Fire", "a fire"), *SoundSet.classes.classes[1:], VideoClass("Fire", "blaze")), 1)
 
@@ -159,6 +234,42 @@ class NoRate(SoundSet):
 
 class LettersForFolders(SoundSet):
     truth_folders = "masks"
+
+
+class PerhapsByClass(SoundSet):
+    by_class = None
+
+
+class PairForReading(SoundSet):
+    share_reading = (0, 1)
+
+
+class LettersForRemarks(SoundSet):
+    remarks = "results on it are old"
+
+
+class LongRemark(SoundSet):
+    remarks = ["results on it\nare old"]
+
+
+class OddPartitionName(ManySided):
+    partitions = {"swapped over": ManySided.partitions["swapped"]}
+
+
+class UnexplainedPartition(ManySided):
+    partitions = {"swapped": Partition("", {"train": 4, "test": 3})}
+
+
+class UntestedPartition(ManySided):
+    partitions = {"swapped": Partition("the two splits change places", {"train": 4})}
+
+
+class UnexplainedTruth(ManySided):
+    truths = {"later": TruthVariant("")}
+
+
+class OddTail(ManySided):
+    truths = {"later": TruthVariant("a frame later", "cut")}
 
 
 class Eager(SoundSet):
@@ -204,6 +315,22 @@ class UnnamedRoot(SoundSet):
 class SameNameTwice(SoundSet):
     def change(self, split, i, video):
         return replace(video, name="train-0") if split == "train" and i == 1 else video
+
+
+class Numbered(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, name=i) if split == "test" else video
+
+
+class NumberedScenes(SoundSet):
+    def change(self, split, i, video):
+        return replace(video, scenario=i) if split == "test" else video
+
+
+class DoubleOwnTable(SoundSet):
+    def videos(self, split, boundaries="native"):
+        self.classes = DoubleNames.classes
+        return super().videos(split)
 
 
 class Overlap(SoundSet):
@@ -305,3 +432,87 @@ class NativeOnly(SoundSet):
 
 class CountsWrong(SoundSet):
     expected = {"train": 3, "test": 4}
+
+
+class LeakyPartition(ManySided):
+    def divided(self, split):
+        return SoundSet.videos(self, "train")[1:]
+
+
+class CrowdedPartition(ManySided):
+    def divided(self, split):
+        return SoundSet.videos(self, "test" if split == "train" else "train")
+
+
+class EmptyPartition(ManySided):
+    def divided(self, split):
+        return super().divided(split) if split == "test" else []
+
+
+class DoubleInPartition(ManySided):
+    def divided(self, split):
+        return [super().divided(split)[0]] * 2
+
+
+class CrashingPartition(ManySided):
+    def divided(self, split):
+        return {}[split]
+
+
+class ChattyPartition(ManySided):
+    def divided(self, split):
+        raise DataError("the list is missing\nfetch it")
+
+
+class AbsentPartition(ManySided):
+    def divided(self, split):
+        raise DataError(f"{self.root}: no swapped.txt; fetch it")
+
+
+class MisnamedTruth(ManySided):
+    def truth(self, name):
+        return replace(super().truth(name), name="other")
+
+
+class ShortTruth(ManySided):
+    def truth(self, name):
+        truth = super().truth(name)
+        return replace(truth, videos={n: v for n, v in truth.videos.items() if n != "test-2"})
+
+
+class TruthPastTheEnd(ManySided):
+    def truth(self, name):
+        truth = super().truth(name)
+        return replace(truth, videos=truth.videos | {"test-1": VideoTruth(((None, 4, 80),), 10, "line 2")})
+
+
+class TruthOfNothing(ManySided):
+    def truth(self, name):
+        truth = super().truth(name)
+        return replace(truth, videos={n: VideoTruth() for n in truth.videos})
+
+
+class UnreadTruth(ManySided):
+    def truth(self, name):
+        return Dataset.truth(self, name)
+
+
+class CrashingTruth(ManySided):
+    def truth(self, name):
+        return {}[name]
+
+
+class ChattyTruth(ManySided):
+    def truth(self, name):
+        raise DataError("the file is missing\nfetch it")
+
+
+class AbsentTruth(ManySided):
+    def truth(self, name):
+        raise DataError(f"{self.root}: no later.json; fetch it")
+
+
+class OtherVideosUnderTruth(ManySided):
+    def videos(self, split, boundaries="native"):
+        found = super().videos(split)
+        return found if self.other_truth is None else found[::-1]

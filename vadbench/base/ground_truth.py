@@ -49,6 +49,7 @@ class Video:
             and the two differ; ``()`` means none. ``None`` where they are the union of the segments.
         scenario: where the video was filmed, such as ``parkinglot``, where the data set says so; results are broken
             down by it.
+        aliases: other names that its file and its features circulate under.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Video:
     segments: tuple[Segment, ...] = ()
     binary: tuple[tuple[int, int], ...] | None = None
     scenario: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
@@ -146,7 +148,13 @@ class VideoTruth:
         for i, share in enumerate(self.shares):
             first, last = (_frame(number, total, self.where) for number in (share.first, share.last))
             final = reading.final if i == len(self.shares) - 1 else 0
-            segments.append((share.label, max(first + reading.first, 0), last + reading.last + final))
+            start, end = max(first + reading.first, 0), last + reading.last + final
+            if start >= end:
+                raise DataError(
+                    f"{self.where}: the span [{share.first:g}, {share.last:g}] of {total} frames is read as"
+                    f" [{start}, {end}), which has no frame; correct it"
+                )
+            segments.append((share.label, start, end))
         return replace(self, segments=tuple(segments), frames=total, shares=())
 
 
@@ -156,7 +164,7 @@ def _frame(share: float, frames: int, where: str) -> int:
     if abs(number - round(number)) > _WHOLE:
         raise DataError(
             f"{where}: {share:g} of {frames} frames is frame {number:.3f}, which is no whole one; the fractions were"
-            " made for another number of frames"
+            " made for another number of frames, which a list of frame counts can state"
         )
     return round(number)
 
@@ -230,13 +238,13 @@ def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: I
 
 
 def _frames(own: VideoTruth, video: Video) -> int | None:
-    """Return the number of frames of a video: the data set's own, else that of the truth."""
+    """Return the number of frames of a video: that of the truth, which was made for it, else the data set's own."""
     if None not in (own.frames, video.frames) and abs((own.frames or 0) - (video.frames or 0)) > OVERRUN:
         raise DataError(
             f"{own.where}: {video.name!r} has {own.frames} frames there, {video.frames} by the data set; the two do not"
             " belong together"
         )
-    return own.frames if video.frames is None else video.frames
+    return video.frames if own.frames is None else own.frames
 
 
 def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, str]:

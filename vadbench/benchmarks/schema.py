@@ -71,11 +71,16 @@ Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 
 
 class PublishedSpec(_Entry):
-    """Selection of the published numbers that belong to a row of a table, among those of the table's source."""
+    """Selection of the published numbers that belong to a row of a table.
+
+    They are among those of the same table of the file's ``source``, or among all that the row's own ``source`` has.
+    """
 
     key: str
     variant: str = ""
     backbone: str | None = Field(None, description="only needed if key and variant do not identify the row")
+    test_protocol: str | None = Field(None, description="what was tested, only needed if key and variant do not say it")
+    source: str = Field("", description="key of the paper or page, if not the file's; the table there may be any")
 
 
 class RowSpec(_Entry):

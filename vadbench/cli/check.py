@@ -68,11 +68,17 @@ def method(name: str, names: tuple[str, ...], plugin_files: tuple[Path, ...], as
 @command.command("dataset", short_help="Check a data set.")
 @click.argument("name")
 @options.data_root
+@options.truth
 @only
 @options.plugin
 @options.as_json
 def dataset(
-    name: str, data_root: Path | None, names: tuple[str, ...], plugin_files: tuple[Path, ...], as_json: bool
+    name: str,
+    data_root: Path | None,
+    truth: str | None,
+    names: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Check a data set: its class table, its lists, its annotation, and how it behaves without files.
 
@@ -80,15 +86,16 @@ def dataset(
       vadbench check dataset synthetic
       vadbench check dataset mine --plugin mine.py --data-root MINE
 
-    Without the data set's files, the checks that need them are skipped and say so. To check that a copy is complete,
-    use vadbench data check.
+    Without the data set's files, the checks that need them are skipped and say so; so are those of other divisions and
+    ground truths whose files are not there. A data set whose own ground truth is not public is checked under one that
+    --truth names. To check that a copy is complete, use vadbench data check.
 
     The exit status is 0, 1 if a check failed, 2 for an unknown name or a class that cannot be imported. With --json
     it prints a list of objects with: check, asks, result (passed, FAILED, skipped), found.
     """
     from vadbench.testing import dataset_checks
 
-    _run(lambda progress: dataset_checks(name, plugin_files, data_root, progress), names, as_json)
+    _run(lambda progress: dataset_checks(name, plugin_files, data_root, progress, truth or ""), names, as_json)
 
 
 def _run(make: Callable[[Progress], Sequence[Check]], names: Sequence[str], as_json: bool) -> None:

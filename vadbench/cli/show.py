@@ -102,7 +102,7 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except DataError as error:
         root = f"not set; {error}"
     facts = {
-        **{f"{split} videos": dataset.expected[split] for split in SPLITS if split in dataset.expected},
+        **{f"{split} videos": dataset.expected[split] or "any" for split in SPLITS if split in dataset.expected},
         "root": root,
         "files": dataset.files,
         "homepage": dataset.homepage,

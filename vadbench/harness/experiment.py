@@ -269,11 +269,11 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
-        retargeted=start.info is not None and _retargets(config, start.info, dataset_class),
+        retargeted=start.info is not None and _retargets(config, start.info, dataset),
     )
 
 
-def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: type[Dataset]) -> bool:
+def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: Dataset) -> bool:
     """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
     trained, here = info.class_table(), dataset.classes
     other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)

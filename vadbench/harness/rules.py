@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vadbench.base.config import parse_assignment
-from vadbench.base.errors import ConfigError, UnknownNameError, did_you_mean, first_complaint
+from vadbench.base.errors import ConfigError, DataError, UnknownNameError, did_you_mean, first_complaint
+from vadbench.base.files import make_folder
 from vadbench.base.ground_truth import Truth
-from vadbench.base.locations import find_data_root
+from vadbench.base.locations import cache_root, find_data_root
 from vadbench.data.annotations.truth_files import read_truth
 from vadbench.dataset import Dataset, Split
 from vadbench.scoring.post_steps import canonical_post
@@ -85,11 +86,21 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
         UnknownNameError: it has no such partition, or no such ground truth.
         DataError: there is no root, or the ground truth cannot be read.
     """
-    dataset = kind(find_data_root(kind.name, kind.makes_itself, root))
+    dataset = kind(_root(kind, root, truth))
     dataset.divide(partition)
     if truth:
         dataset.adopt(find_truth(dataset, truth))
     return dataset
+
+
+def _root(kind: type[Dataset], given: Path | None, truth: str) -> Path:
+    """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough."""
+    try:
+        return find_data_root(kind.name, kind.makes_itself, given)
+    except DataError:
+        if kind.root_needed or not truth:
+            raise
+        return make_folder(cache_root() / "datasets" / kind.name)
 
 
 def find_truth(dataset: Dataset, asked: str) -> Truth:

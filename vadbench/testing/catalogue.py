@@ -59,7 +59,10 @@ DATASET_CHECKS: CheckTable = {
     "classes": ("tested_dataset", "class names, words and aliases are distinct, and one class is normal"),
     "expected": ("tested_dataset", "the number of videos of a complete copy is stated for each split, test among them"),
     "files": ("tested_dataset", "it says what is expected where"),
-    "attributes": ("tested_dataset", "headline, extraction stride and folders of ground truth are of their kinds"),
+    "attributes": (
+        "tested_dataset",
+        "what has a default is of its kind, and each other division and ground truth says which files it needs",
+    ),
     "constructor": ("tested_dataset", "making it is cheap and needs no file"),
     "missing-root": ("tested_dataset", "a missing root is a DataError that names it"),
     "names": ("videos", "every video has a name of its own within its split"),
@@ -70,6 +73,8 @@ DATASET_CHECKS: CheckTable = {
     "paths": ("videos", "every file is inside the root"),
     "boundaries": ("videos", "every reading of the intervals is accepted"),
     "counts": ("videos", "there are no more videos than a complete copy has"),
+    "partitions": ("variants", "each other division can be followed, and no two of its splits share a video"),
+    "truths": ("variants", "each other ground truth lies on the test videos"),
 }
 
 
@@ -120,6 +125,7 @@ def dataset_checks(
     plugins: Sequence[Path | str] = (),
     data_root: Path | None = None,
     progress: Progress = silent,
+    truth: str = "",
 ) -> list[Check]:
     """Return the checks of a data set, for ``@pytest.mark.parametrize("check", dataset_checks("mine"), ids=str)``.
 
@@ -129,6 +135,7 @@ def dataset_checks(
         data_root: its folder; otherwise found as ``vadbench run`` does. Without one, the checks that need files are
             skipped.
         progress: called with the progress of generating its files.
+        truth: a variant of its ground truth, or a file, to check it under, as ``--truth``; empty for its own.
 
     Raises:
         UnknownNameError: the name is not registered.
@@ -140,7 +147,7 @@ def dataset_checks(
         from vadbench.testing.tested_dataset import TestedDataset
 
         kind = registry.dataset(dataset) if isinstance(dataset, str) else dataset
-        return TestedDataset(kind, data_root, progress, registry)
+        return TestedDataset(kind, data_root, progress, registry, truth)
 
     return checks_of(DATASET_CHECKS, source)
 

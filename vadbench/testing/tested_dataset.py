@@ -8,18 +8,21 @@ import tempfile
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest import SkipTest
 
 from vadbench.base.errors import DataError
+from vadbench.base.ground_truth import IntervalReading, TruthVariant
 from vadbench.base.locations import find_data_root
 from vadbench.base.types import Progress, silent
-from vadbench.dataset import SPLITS, ClassTable, Dataset, Split, Video
+from vadbench.dataset import SPLITS, ClassTable, Dataset, Partition, Split, Video
+from vadbench.harness.rules import open_dataset
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.registry import Registry
+from vadbench.scoring.protocol import Protocol
 from vadbench.testing.conformance import Failure, require
 
 CHEAP = 0.5
@@ -38,6 +41,7 @@ class TestedDataset:
         data_root: the root to use instead of the one found.
         progress: called with the progress of generating files.
         registry: protocols whose readings of the intervals it must accept; the installed ones by default.
+        truth: name of a variant of its ground truth, or path of a file; empty for its own.
     """
 
     def __init__(
@@ -46,8 +50,10 @@ class TestedDataset:
         data_root: Path | None = None,
         progress: Progress = silent,
         registry: Registry | None = None,
+        truth: str = "",
     ) -> None:
         self.kind, self._given, self._progress, self.registry = kind, data_root, progress, registry
+        self._truth = truth
 
     @cached_property
     def opened(self) -> Dataset:
@@ -63,16 +69,23 @@ class TestedDataset:
             raise SkipTest(f"no data: {error}") from error
         if not root.is_dir() and not self.kind.makes_itself:
             raise SkipTest(f"no data at {root}; expected there: {self.kind.files}")
-        dataset = self.kind(root)
+        dataset = open_dataset(self.kind, root, truth=self._truth)
         dataset.prepare(self._progress)
         return dataset
 
-    def again(self) -> Dataset:
-        """Return the same data set as a new object."""
-        return self.kind(self.opened.root)
+    def again(self, partition: str = "") -> Dataset:
+        """Return the same data set as a new object, in another division where one is named."""
+        return open_dataset(self.kind, self.opened.root, partition, self._truth)
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
-        return self.opened.videos(split, boundaries)
+        return self.opened.read_split(split, boundaries)
+
+    @property
+    def classes(self) -> ClassTable:
+        """Class table that its videos are labelled by, which its files may have decided."""
+        if self.every_video and self.opened.classes is not self.kind.classes:
+            require_sound(self.opened.classes)
+        return self.opened.classes
 
     @cached_property
     def every_video(self) -> list[tuple[Split, Video]]:
@@ -83,11 +96,20 @@ class TestedDataset:
 def classes(source: TestedDataset) -> str:
     """Check the class table."""
     table = _stated(source.kind, "classes")
-    require(
-        isinstance(table, ClassTable) and len(table) > 1,
-        f"classes is {table!r:.80}",
-        "make it a ClassTable of the normal class and at least one abnormal one",
-    )
+    require_sound(table)
+    return f"{len(table)} classes, normal is {table.normal} ('{table.names[table.normal]}')"
+
+
+def require_sound(table: object) -> None:
+    """Raise if a class table is none, has names of several classes, or no normal class.
+
+    Raises:
+        Failure: it is.
+    """
+    if not (isinstance(table, ClassTable) and len(table) > 1):
+        raise Failure(
+            f"classes is {table!r:.80}", "make it a ClassTable of the normal class and at least one abnormal one"
+        )
     require(
         isinstance(table.normal, int) and 0 <= table.normal < len(table),
         f"the normal class is number {table.normal} of {len(table)}",
@@ -102,19 +124,24 @@ def classes(source: TestedDataset) -> str:
         require(not double, f"{what} of several classes are {', '.join(double)}", "every class needs its own")
     blank = [repr(n) for n in (*table.names, *table.words) if not n.strip()]
     require(not blank, f"a class is called {', '.join(blank)}", "give it a name; words are what a prompt says")
-    return f"{len(table)} classes, normal is {table.normal} ('{table.names[table.normal]}')"
 
 
 def expected(source: TestedDataset) -> str:
     """Check the counts of a complete copy."""
     counts = _stated(source.kind, "expected")
+    # One of any size says in its property sizes how many videos there are.
+    _require_sizes("expected", counts, least=int(source.kind.sizes is Dataset.sizes))
+    said = {split: f"{counts[split]:,}" if counts[split] else "any number of" for split in SPLITS if split in counts}
+    return ", ".join(f"{count} {split} videos" for split, count in said.items())
+
+
+def _require_sizes(what: str, counts: Mapping[Split, int], least: int = 1) -> None:
     require(
-        {"test"} <= set(counts) <= set(SPLITS) and all(isinstance(n, int) and n > 0 for n in counts.values()),
-        f"expected is {dict(counts)!r}",
+        {"test"} <= set(counts) <= set(SPLITS) and all(isinstance(n, int) and n >= least for n in counts.values()),
+        f"{what} is {dict(counts)!r}",
         "state the number of videos of a complete copy as {'train': N, 'test': M}, with 'validation': K where there are"
         " such videos, without 'train' for a data set for testing alone; results say how many are missing",
     )
-    return ", ".join(f"{counts[split]:,} {split} videos" for split in SPLITS if split in counts)
 
 
 def files(source: TestedDataset) -> str:
@@ -158,7 +185,61 @@ def attributes(source: TestedDataset) -> str:
         f"truth_folders is {folders!r}",
         "make it a frozenset of names of folders, such as frozenset({'masks'}): their .npy files are no features",
     )
-    return f"headline {kind.headline}, a row every {stride} frames, {len(folders)} folders of ground truth"
+    require(
+        type(kind.by_class) is bool,
+        f"by_class is {kind.by_class!r}",
+        "make it False if nobody annotated the classes of anomalies, else True: metrics of classes depend on it",
+    )
+    require(
+        isinstance(kind.share_reading, IntervalReading),
+        f"share_reading is {kind.share_reading!r}",
+        "make it an IntervalReading: two numbers to add to an interval to make it half-open and 0-based",
+    )
+    require(
+        not isinstance(kind.remarks, str) and all(_is_line(r) for r in kind.remarks),
+        f"remarks is {kind.remarks!r:.80}",
+        "make it a sequence of texts of one line each: results repeat them",
+    )
+    _require_variants(kind)
+    return (
+        f"headline {kind.headline}, a row every {stride} frames, {len(folders)} folders of ground truth,"
+        f" {len(kind.partitions)} other divisions, {len(kind.truths)} other ground truths"
+    )
+
+
+def _require_variants(kind: type[Dataset]) -> None:
+    """Raise if another division or ground truth is not described as it must be."""
+    for name, partition in kind.partitions.items():
+        require(
+            _is_name(name) and isinstance(partition, Partition) and _is_line(partition.about),
+            f"partitions has {name!r}: {partition!r:.80}",
+            "map names of letters, digits, '.', '_' and '-' to a Partition that says in one line which files it needs",
+        )
+        _require_sizes(f"expected of partition {name}", partition.expected)
+    for name, variant in kind.truths.items():
+        require(
+            _is_name(name) and isinstance(variant, TruthVariant) and _is_line(variant.about),
+            f"truths has {name!r}: {variant!r:.80}",
+            "map names of letters, digits, '.', '_' and '-' to a TruthVariant that says in one line what it needs",
+        )
+        require(
+            variant.tail in ("", *get_args(Protocol.model_fields["tail"].annotation)),
+            f"tail of the ground truth {name} is {variant.tail!r}",
+            "make it 'hold' or 'rows', or leave it out where it means something under any protocol",
+        )
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(re.fullmatch(NAME, name))
+
+
+def _is_line(text: object) -> bool:
+    return isinstance(text, str) and bool(text.strip()) and "\n" not in text
+
+
+def says_one_line(error: Exception) -> bool:
+    """Return True if the message of an error is one line."""
+    return _is_line(str(error))
 
 
 def constructor(source: TestedDataset) -> str:

@@ -19,8 +19,10 @@ VideoRule = tuple[str, Callable[[Video], bool], str]
 
 
 def names(source: TestedDataset) -> str:
-    """Check that names are distinct within a split."""
+    """Check that names are texts and distinct within a split."""
     for split in source.opened.splits:
+        odd = [repr(v.name) for v in source.videos(split) if not isinstance(v.name, str)]
+        require(not odd, f"{len(odd)} names of {split} videos are no text: {listed(odd, SHOWN)}", "name it by a text")
         count = Counter(v.name for v in source.videos(split))
         double = [name for name, n in count.items() if n > 1]
         require(
@@ -48,8 +50,8 @@ def splits(source: TestedDataset) -> str:
 
 
 def labels(source: TestedDataset) -> str:
-    """Check that labels are official class names, and the normal class the only label of a video."""
-    table = source.kind.classes
+    """Check that labels are official class names, the normal class the only label of a video, and scenarios text."""
+    table = source.classes
     normal = table.names[table.normal]
     rules: tuple[VideoRule, ...] = (
         ("carry no label", lambda v: not v.labels, f"a normal video is labelled '{normal}'"),
@@ -64,6 +66,11 @@ def labels(source: TestedDataset) -> str:
             lambda v: normal in v.labels and len(v.labels) > 1,
             "a video with an anomaly carries the anomaly's classes alone",
         ),
+        (
+            "have a scenario that is no text",
+            lambda v: not isinstance(v.scenario, str),
+            "say in a word where it was filmed, or leave it empty: results are broken down by it",
+        ),
     )
     for problem, is_bad, fix in rules:
         bad = [f"{v.name} {v.labels}" for _, v in source.every_video if is_bad(v)]
@@ -77,7 +84,7 @@ def segments(source: TestedDataset) -> str:
 
     Validation videos may be annotated; then all abnormal ones are, or frames of the others would count as normal.
     """
-    table = source.kind.classes
+    table = source.classes
     normal = table.names[table.normal]
     shown = [v.name for split, v in source.every_video if split == "train" and (v.segments or v.binary)]
     require(
@@ -134,7 +141,7 @@ def order(source: TestedDataset) -> str:
     fresh = source.again()
     for split in source.opened.splits:
         first = list(source.videos(split))
-        for how, other in (("asked twice", source.videos(split)), ("of another object", fresh.videos(split))):
+        for how, other in (("asked twice", source.videos(split)), ("of another object", fresh.read_split(split))):
             require(
                 list(other) == first,
                 f"the {split} videos {how} are not the same, or in another order",
@@ -184,7 +191,7 @@ def boundaries(source: TestedDataset) -> str:
 
 def counts(source: TestedDataset) -> str:
     """Check the number of videos against the expected one."""
-    expected = source.kind.expected
+    expected = source.opened.sizes
     found = {split: len(source.videos(split)) for split in source.opened.splits}
     said = ", ".join(f"{count:,} of {expected[split]:,} {split} videos" for split, count in found.items())
     whole = source.kind.makes_itself

@@ -2,36 +2,53 @@
 
 The own form is JSON, ``{"videos": {name: {"frames": n, "segments": [[class or null, first, end], ...]}}}``, with
 0-based, half-open segments; ``frames`` may be null where it is not known, and a video without segments is normal.
+Others are JSON in fractions of lengths (:mod:`vadbench.data.annotations.fraction_files`), a folder with an array of 0
+and 1 for each video, and one array of all videos with a list of their names and lengths beside it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.base.files import replacing
 from vadbench.base.ground_truth import Truth, VideoTruth
 from vadbench.base.hashing import digest
+from vadbench.data.annotations.fraction_files import fraction_truths
+from vadbench.data.annotations.frame_arrays import array_runs, read_frame_array, read_frame_counts
 from vadbench.data.annotations.lists import MOST_FRAMES, read_json, whole
 from vadbench.dataset import Video
 
 _FORM = '{"videos": {name: {"frames": n, "segments": [[class or null, first, end], ...]}}}'
+_LONGEST_NAME = 255
+_ARRAY_MARK = "_gt"
+"""What array files may carry behind the name of their video."""
 
 
 def read_truth(path: Path) -> Truth:
-    """Read a ground truth; its name is that of the file with a digest of the content.
+    """Read a ground truth; its name is that of the file or folder with a digest of the content.
 
     Raises:
         DataError: the file cannot be read, has another form, or an entry of it is wrong; names it.
     """
-    content = read_json(path)
-    videos = content.get("videos") if isinstance(content, dict) else None
-    if not isinstance(videos, dict) or not videos:
-        raise DataError(f"{path}: expected {_FORM} with at least one video, found {shortened(content)}")
-    found = {name: _own_form(entry, f"{path}, {shortened(name)}") for name, entry in videos.items()}
+    if path.is_dir():
+        found = _array_folder(path)
+    elif path.suffix.lower() == ".npy":
+        found = _one_array(path)
+    else:
+        content = read_json(path, fractions=True)
+        videos = content.get("videos") if isinstance(content, dict) else None
+        if isinstance(content, list) and content:
+            found = fraction_truths(content, path)
+        elif isinstance(videos, dict) and videos:
+            found = {name: _own_form(entry, f"{path}, {shortened(name)}") for name, entry in videos.items()}
+        else:
+            raise DataError(f"{path}: expected {_FORM} with at least one video, found {shortened(content)}")
+    for name in found:
+        _require_name(name, str(path))
     return Truth(f"{path.name}@{truth_digest(found)}", found)
 
 
@@ -44,26 +61,36 @@ def truth_digest(videos: Mapping[str, VideoTruth]) -> str:
     return digest(said)
 
 
-def write_truth(path: Path, videos: Iterable[Video], frames: Mapping[str, int], facts: Mapping[str, Any]) -> None:
-    """Write the ground truth of videos in vadbench's own form.
+def truth_text(videos: Iterable[Video], frames: Mapping[str, int], facts: Mapping[str, Any]) -> str:
+    """Return the ground truth of videos in vadbench's own form, one video a line.
+
+    Frames that are annotated apart from the classes are written without a class, as the form has one truth alone.
 
     Args:
-        path: the file; an existing one is replaced.
         videos: with their segments.
         frames: of the videos that the data set states no number for.
         facts: further entries that say where it comes from.
     """
-    entries = {
-        v.name: {
-            "frames": v.frames if v.frames is not None else frames.get(v.name),
-            "segments": [[s.label, s.start, s.end] for s in v.segments]
-            if v.binary is None
-            else [[None, start, end] for start, end in v.binary],
-        }
-        for v in videos
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({**facts, "videos": entries}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    lines = [f" {_json(key)}: {_json(value)}," for key, value in facts.items()]
+    entries = []
+    for v in videos:
+        segments: list[list[Any]] = [[s.label, s.start, s.end] for s in v.segments]
+        if v.binary is not None:
+            segments = [[None, start, end] for start, end in v.binary]
+        known = v.frames if v.frames is not None else frames.get(v.name)
+        entries.append(f"  {_json(v.name)}: {_json({'frames': known, 'segments': segments})}")
+    return "\n".join(["{", *lines, ' "videos": {', ",\n".join(entries), " }", "}", ""])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _require_name(name: str, where: str) -> None:
+    """Raise if a name cannot be one of a video: files are looked for by it, and must not lead out of their folder."""
+    parts = re.split(r"[\\/]", name)
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or not {"", "..", "."}.isdisjoint(parts):
+        raise DataError(f"{where}: expected the name of a video, relative and without '..', found {shortened(name)}")
 
 
 def _own_form(entry: Any, where: str) -> VideoTruth:
@@ -84,3 +111,41 @@ def _own_form(entry: Any, where: str) -> VideoTruth:
             raise DataError(f"{where}: segment must have 0 <= first < end, found [{start}, {last})")
         segments.append((label, start, last))
     return VideoTruth(tuple(segments), frames, where)
+
+
+def _array_folder(folder: Path) -> dict[str, VideoTruth]:
+    """Return the ground truth in a folder of arrays, one a video under its name."""
+    found: dict[str, VideoTruth] = {}
+    for path in sorted(p for p in folder.glob("*.npy") if not p.name.startswith(".")):
+        name = path.stem.removesuffix(_ARRAY_MARK)
+        if name in found:
+            raise DataError(f"{path}: {name!r} has an array already, {found[name].where}; keep one of the two")
+        array = read_frame_array(path)
+        segments = tuple((None, start, end) for start, end in array_runs(array))
+        found[name] = VideoTruth(segments, len(array), str(path))
+    if not found:
+        raise DataError(f"{folder}: expected a .npy array of 0 and 1 for each video, found none")
+    return found
+
+
+def _one_array(path: Path) -> dict[str, VideoTruth]:
+    """Return the ground truth in one array of all videos, divided by the list beside it."""
+    lists = [path.with_suffix(suffix) for suffix in (".json", ".txt")]
+    beside = next((p for p in lists if p.is_file()), None)
+    if beside is None:
+        raise DataError(
+            f"{path}: one array of all videos does not say where a video begins; put their names and numbers of frames"
+            f" beside it in its order, as {lists[0].name} ({{name: frames}}) or {lists[1].name} (lines 'name frames')"
+        )
+    counts, array = read_frame_counts(beside), read_frame_array(path)
+    if (total := sum(counts.values())) != len(array):
+        raise DataError(
+            f"{beside}: its {len(counts)} videos have {total} frames, {path.name} has {len(array)}; the two do not"
+            " belong together"
+        )
+    found, start = {}, 0
+    for name, frames in counts.items():
+        segments = tuple((None, first, end) for first, end in array_runs(array[start : start + frames]))
+        found[name] = VideoTruth(segments, frames, f"{path}, {shortened(name)}")
+        start += frames
+    return found

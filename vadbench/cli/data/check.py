@@ -1,4 +1,4 @@
-"""``vadbench data``: check that a data set is complete."""
+"""``vadbench data check``: compare the files of a data set with its lists."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ SHOWN = 5
 EXIT_STATUS = {"complete": 0, "incomplete": 1, "unusable": 2}
 
 
-@click.group("data", short_help="Check the files of a data set.")
-def command() -> None:
-    """Check the files of a data set."""
-
-
-@command.command("check", short_help="Compare a data set's files with its lists.")
+@click.command("check", short_help="Compare a data set's files with its lists.")
 @click.argument("dataset")
 @options.data_root
 @options.partition
@@ -36,7 +31,7 @@ def command() -> None:
 @options.device
 @options.plugin
 @options.as_json
-def check(
+def command(
     dataset: str,
     data_root: Path | None,
     partition: str | None,

@@ -1,0 +1,16 @@
+"""``vadbench data``: look at the files and the ground truth of a data set; one module a command."""
+
+from __future__ import annotations
+
+import click
+
+from vadbench.cli.data import check, export
+
+
+@click.group("data", short_help="Check the files of a data set, or write its ground truth.")
+def command() -> None:
+    """Check the files of a data set, or write its ground truth."""
+
+
+for module in (check, export):
+    command.add_command(module.command)
