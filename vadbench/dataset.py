@@ -65,7 +65,8 @@ class Dataset(ABC):
     """False where the class of an anomaly is not annotated: metrics of classes are undefined then."""
     expected: ClassVar[Mapping[Split, int]]
     """Number of videos that a complete copy has in each split of the data set. Only ``test`` must be named: without
-    ``train``, a data set is for testing alone; with ``validation``, weights can be chosen on videos of its own."""
+    ``train``, a data set is for testing alone; with ``validation``, weights can be chosen on videos of its own. 0 is
+    for a data set of any size, which overrides :attr:`sizes`."""
     files: ClassVar[str]
     """The files that are expected under the root, and where, in words for a user who has just downloaded it."""
     homepage: ClassVar[str] = ""
@@ -73,6 +74,8 @@ class Dataset(ABC):
     citation: ClassVar[str] = ""
     makes_itself: ClassVar[bool] = False
     """True where no download is needed and :meth:`prepare` creates the files."""
+    root_needed: ClassVar[bool] = True
+    """False where a ground truth in a file (``--truth FILE``) names all that is needed but features."""
     headline: ClassVar[Literal["AUC", "AP"]] = "AUC"
     """The metric that papers report first on this data set; ``best-on-test`` looks at it."""
     truth_folders: ClassVar[frozenset[str]] = frozenset()

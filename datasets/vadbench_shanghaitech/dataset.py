@@ -10,6 +10,7 @@ from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
+from vadbench.data.annotations.partition_lists import ListedPartition
 from vadbench.dataset import ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 
@@ -18,6 +19,14 @@ MASKS_FILE = "frame_masks.json"
 
 _NAME = re.compile(r"\d\d_(?P<clip>\d{3}|\d{4})")
 _ABNORMAL_DIGITS = 4
+
+
+def _plovad(tested: str, part: str, videos: int, trained: str = "base+normal", training: int = 220) -> ListedPartition:
+    """Return a division of PLOVAD's, which takes videos of one class only."""
+    lists: dict[Split, str] = {"train": f"sh-vit-train_{trained}.list", "test": f"sh-vit-test_{part}.list"}
+    classes = "base classes" if trained == "base+normal" else "all classes"
+    about = f"PLOVAD's: trained on {classes} and normal, tested on {tested}; needs {', '.join(lists.values())}"
+    return ListedPartition(about, {"train": training, "test": videos}, lists, class_mark="__")
 
 
 class ShanghaiTech(ListedDataset):
@@ -57,7 +66,8 @@ class ShanghaiTech(ListedDataset):
         "SH_Train.txt and SH_Test.txt (github.com/jx-zhong-for-academic-purpose/GCN-Anomaly-Detection; AnomalyCLIP's"
         f" three Anomaly_*.txt lists do as well) and {SPANS_FILE} (github.com/svip-lab/MLEP), in the root or one folder"
         " below; the official download with its masks testing/test_frame_mask/*.npy (or"
-        f" {MASKS_FILE}: name -> n, runs), videos training/videos/01_001.avi and frames testing/frames/01_0014/"
+        f" {MASKS_FILE}: name -> n, runs), videos training/videos/01_001.avi and frames testing/frames/01_0014/; for"
+        " --partition PLOVAD's lists (github.com/ctX-u/PLOVAD, src/list/sh_base2novel)"
     )
     homepage = "https://svip-lab.github.io/dataset/campus_dataset.html"
     licence = "none stated; for research"
@@ -72,6 +82,14 @@ class ShanghaiTech(ListedDataset):
         "vadclip": IntervalReading(0, 0),
     }
     official_lists = {"train": "SH_Train.txt", "test": "SH_Test.txt"}
+    partitions = {
+        "plovad-base": _plovad("these and normal videos", "base+normal", 185),
+        "plovad-base-only": _plovad("videos of these alone", "base", 30),
+        "plovad-novel": _plovad("other classes and normal videos", "novel+normal", 167),
+        "plovad-novel-only": _plovad("videos of other classes alone", "novel", 12),
+        "plovad-all": _plovad("all classes and normal videos", "flag-single", 197),
+        "plovad-single": _plovad("the same", "flag-single", 197, trained="flag-single", training=226),
+    }
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """Return the videos of one split in the order of its list.
@@ -82,13 +100,14 @@ class ShanghaiTech(ListedDataset):
         Raises:
             DataError: a list, mask or annotation is missing or contradicts another.
         """
-        entries = self.entries(split, boundaries)
+        entries = self.members(split, boundaries)
         paths = self.paths(entries, split)
         temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
         needed = not (temporal or split == "train") or any(not e.ids for e in entries)
         spans = read_spans(self.required(SPANS_FILE)) if needed else {}
         masks, counts = self._masks(), self.counts(split)
         table = read_temporal(temporal) if temporal and split == "test" else {}
+        judged = split == "test" and self.other_truth is None
         videos = []
         for e in entries:
             own = self._own_spans(e, spans) if needed else None
@@ -98,9 +117,9 @@ class ShanghaiTech(ListedDataset):
             frames, runs = masks.get(e.name, (own.frames if own else counts.get(e.name), None))
             segments: tuple[Segment, ...] = ()
             binary = None
-            if split == "test" and temporal:
+            if judged and temporal:
                 segments = self.annotated(e, labels, table, temporal, boundaries, frames)
-            elif split == "test" and own:
+            elif judged and own:
                 if masks and runs is None:
                     raise DataError(f"{self.root}: expected a mask of {e.name!r} ({e.where}), found none; fetch it")
                 segments = self.place(e.name, own.intervals, "native", frames)

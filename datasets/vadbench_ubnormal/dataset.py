@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from vadbench.base.errors import DataError, shortened
+from vadbench.base.errors import DataError, MediaError, shortened
 from vadbench.base.ground_truth import IntervalReading
 from vadbench.data.annotations.listed_dataset import ListedDataset
 from vadbench.data.annotations.lists import Interval, ListEntry
+from vadbench.data.media import declared_frames
 from vadbench.dataset import ClassTable, Partition, Segment, Split, Video, VideoClass, merged
 from vadbench_ubnormal.tracks import ABNORMAL, FOLDER, SUFFIX, find_tracks, read_tracks
 
@@ -89,11 +91,21 @@ class UbNormal(ListedDataset):
         tracks = self._annotation(split, entries)
         videos = []
         for e in entries:
-            frames = counts.get(e.name)
+            frames = counts.get(e.name) or self._declared(e.name, paths[e.name])
             placed = self.place(e.name, tracks.get(e.name, ()), "native", frames)
             segments = tuple(Segment(ABNORMAL, *run) for run in merged(placed))
             videos.append(Video(e.name, (e.label,), paths[e.name], frames, segments, scenario=_scene(e.name)))
         return videos
+
+    def _declared(self, name: str, path: Path | None) -> int | None:
+        """Return the frames that a video's file states, where another ground truth gives fractions of its length."""
+        other = self.other_truth.videos.get(name) if self.other_truth else None
+        if path is None or other is None or not other.shares or other.frames:
+            return None
+        # A file that cannot be opened is reported when it is read.
+        with suppress(MediaError):
+            return declared_frames(path)
+        return None
 
     def lists(self, split: Split, boundaries: str) -> list[ListEntry]:
         """Return the entries of a split of the division that is followed, each with its class as its label.

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vadbench.base.errors import DataError
-from vadbench.base.ground_truth import IntervalReading
+from vadbench.base.ground_truth import IntervalReading, Truth
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
 from vadbench.data.annotations.lists import ListEntry, read_temporal
+from vadbench.data.annotations.partition_lists import ListedPartition
 from vadbench.dataset import ClassTable, Split, Video, VideoClass
+from vadbench_ucfcrime.other_truths import TRUTHS, read_file
+
+PLOVAD_TRAIN = "ucf-vit-train_base+normal.list"
+PLOVAD_BASE, PLOVAD_NOVEL = (f"ucf-vit-test_{part}+normal.list" for part in ("base", "novel"))
 
 
 class UcfCrime(ListedDataset):
@@ -55,7 +60,8 @@ class UcfCrime(ListedDataset):
         " Anomaly_Train_Abnormal.txt, Anomaly_Train_Normal.txt and Anomaly_Test.txt do as well) and"
         f" {TEMPORAL_FILE} (the data set's page), in the root or one folder below; optionally frame counts as"
         " Train_Annotation.txt and Test_Annotation.txt (lines 'path frames ...', as in ekosman's PyTorch port);"
-        " videos anywhere below the root, such as Abuse/Abuse001_x264.mp4, or as folders of frames of that name"
+        " videos anywhere below the root, such as Abuse/Abuse001_x264.mp4, or as folders of frames of that name; for"
+        " --partition PLOVAD's lists (github.com/ctX-u/PLOVAD, src/list/ucf_base2novel), for --truth the file it names"
     )
     homepage = "https://www.crcv.ucf.edu/projects/real-world/"
     licence = "none stated; for research"
@@ -67,6 +73,30 @@ class UcfCrime(ListedDataset):
     }
     count_files = "*_Annotation.txt"
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
+    truths = TRUTHS
+    partitions = {
+        "plovad-base": ListedPartition(
+            f"PLOVAD's: trained and tested on six base classes and normal; needs {PLOVAD_TRAIN}, {PLOVAD_BASE}",
+            {"train": 1349, "test": 201},
+            {"train": PLOVAD_TRAIN, "test": PLOVAD_BASE},
+        ),
+        "plovad-novel": ListedPartition(
+            "PLOVAD's: trained on six base classes, tested on the seven others, both with normal videos; needs"
+            f" {PLOVAD_TRAIN}, {PLOVAD_NOVEL}",
+            {"train": 1349, "test": 239},
+            {"train": PLOVAD_TRAIN, "test": PLOVAD_NOVEL},
+        ),
+        "plovad-all": ListedPartition(
+            f"PLOVAD's: trained on six base classes and normal, tested on all videos; needs {PLOVAD_TRAIN}",
+            {"train": 1349, "test": 290},
+            {"train": PLOVAD_TRAIN},
+        ),
+    }
+
+    def truth(self, name: str) -> Truth:
+        if name not in TRUTHS:
+            return super().truth(name)
+        return read_file(name, self.required(TRUTHS[name].file), self.counts("test"))
 
     def videos(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         """Return the videos of one split in the order of its list; frame counts where an annotation gives them.
@@ -78,15 +108,15 @@ class UcfCrime(ListedDataset):
         Raises:
             DataError: a list or annotation is missing or contradicts another.
         """
-        entries = self.entries(split, boundaries)
+        entries = self.members(split, boundaries)
         paths = self.paths(entries, split)
         labels = {e.name: self._labels(e) for e in entries}
         counts = self.counts(split)
-        if split == "train":
+        if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
         temporal = self.required(TEMPORAL_FILE)
         truth = read_temporal(temporal)
-        self.note_strangers(truth, entries, temporal)
+        self.note_strangers(truth, self.entries(split, boundaries), temporal)
         videos = []
         for e in entries:
             frames = counts.get(e.name)

@@ -17,6 +17,7 @@ from vadbench.data.annotations.lists import (
     read_temporal,
     video_name,
 )
+from vadbench.data.annotations.partition_lists import ListedPartition
 from vadbench.data.annotations.video_files import VideoFiles
 from vadbench.dataset import ClassTable, Split, Video, VideoClass, merged
 
@@ -25,6 +26,15 @@ CLASS_FILE = "annotations_multiclasses.txt"
 CODES_IN_A_NAME = 3
 
 _MARK = "_label_"
+
+
+def _plovad(tested: str, part: str, videos: int) -> ListedPartition:
+    """Return a division of PLOVAD's, which takes videos of one class only and trains on its base classes."""
+    lists: dict[Split, str] = {"train": "xd-vit-train_base+normal.list", "test": f"xd-vit-test_{part}.list"}
+    about = (
+        f"PLOVAD's: trained on base classes and normal videos, tested on {tested}; needs {', '.join(lists.values())}"
+    )
+    return ListedPartition(about, {"train": 3032, "test": videos}, lists)
 
 
 class XdViolence(ListedDataset):
@@ -52,7 +62,8 @@ class XdViolence(ListedDataset):
         f"{BINARY_FILE} (the data set's page) and {CLASS_FILE} (VadCLIP's repository), and optionally frame counts as"
         " tframes.txt (lines 'name@frames'; any name that ends so), in the root or one folder below; for the split"
         " VadCLIP's two csv lists (the one with 'test' in its name is the test list) or AnomalyCLIP's three lists"
-        " there, else the videos in their folders, the test videos in folders of their own"
+        " there, else the videos in their folders, the test videos in folders of their own; for --partition PLOVAD's"
+        " lists (github.com/ctX-u/PLOVAD, src/list/xd_base2novel)"
     )
     homepage = "https://roc-ng.github.io/XD-Violence/"
     licence = "none stated; for research"
@@ -67,6 +78,13 @@ class XdViolence(ListedDataset):
         "vadclip": IntervalReading(0, 0),
     }
     count_files = "*tframes.txt"
+    partitions = {
+        "plovad-base": _plovad("these and normal videos", "base+normal", 562),
+        "plovad-base-only": _plovad("videos of these alone", "base", 262),
+        "plovad-novel": _plovad("other classes and normal videos", "novel+normal", 491),
+        "plovad-novel-only": _plovad("videos of other classes alone", "novel", 191),
+        "plovad-all": _plovad("all classes and normal videos", "all", 753),
+    }
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -82,11 +100,11 @@ class XdViolence(ListedDataset):
         Raises:
             DataError: a list or annotation is missing or contradicts another.
         """
-        entries = self.entries(split, boundaries)
+        entries = self.members(split, boundaries)
         paths = self.paths(entries, split)
         labels = {e.name: self._labels(e) for e in entries}
         counts = self.counts(split)
-        if split == "train":
+        if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
         temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
         if temporal:
@@ -96,7 +114,7 @@ class XdViolence(ListedDataset):
             class_path, binary_path = self.required(CLASS_FILE), self.required(BINARY_FILE)
             class_truth, binary_truth = _read_classes(class_path), _read_binary(binary_path)
         for path, truth in ((class_path, class_truth), (binary_path, binary_truth)):
-            self.note_strangers(truth, entries, path)
+            self.note_strangers(truth, self.entries(split, boundaries), path)
         videos = []
         for e in entries:
             frames = counts.get(e.name)

@@ -181,6 +181,14 @@ rows = [
         ('2024" } }', '2024", variant = "x" } }', 8, "variant 'x' and backbone 'any'; there: variant '' with backbone"),
         ('2024" } }', '2024", backbone = "I3D" } }', 8, "backbone 'I3D'; there: variant ''"),
         ('id = "2"', 'id = "99"', 8, "table 99 of anomalyclip2024 has no number of 'anomalyclip2024'"),
+        ('2024" } }', '2024", source = "vadclop2024" } }', 8, "from 'vadclop2024'; did you mean 'vadclip2024'"),
+        ('2024" } }', '2024", source = "vadclip2024" } }', 8, "vadclip2024 has no number of 'anomalyclip2024'"),
+        (
+            '2024" } }',
+            '2024", test_protocol = "all" } }',
+            8,
+            "tested 'all'; there: variant '' with backbone 'CLIP ViT-B/16'",
+        ),
     ],
 )
 def test_published_numbers_that_do_not_exist_are_refused(registry, write, old, new, line, message):

@@ -46,6 +46,17 @@ def test_rules_behind_a_number_have_columns_where_they_are_known(published):
     assert {"AP rule", "selection", "tested"} <= set(cells(header))
 
 
+def test_the_two_test_splits_of_msad_and_what_is_counted_otherwise_are_told_apart(published):
+    header, _, *lines = published("--dataset", "msad", "--method", "Probe-VAD").out.splitlines()
+    assert [cells(line)[2:5:2] for line in lines] == [["94.36", "weakly-supervised"], ["87.55", "one-class"]]
+    assert not {"counted", "truth"} & set(cells(header))
+    header, _, *lines = published("--dataset", "ubnormal", "--metric", "AUC").out.splitlines()
+    assert {"tested", "counted", "truth"} <= set(cells(header))
+    rows = [cells(line) for line in lines]
+    assert sum("rows" in row for row in rows) == sum("cross-dataset" in row for row in rows) == 5
+    assert [row[0] for row in rows if "other" in row] == ["URF-HVAA"]
+
+
 def test_where_all_are_first_hand_nothing_is_marked(published):
     said = published("--source", "anomalyclip2024", "--table", "10")
     assert "*" not in said.out and said.err == ""
@@ -72,12 +83,14 @@ def test_json_has_every_field_and_the_fraction(published):
             "post": "",
             "test_protocol": "official",
             "selection": "best-on-test",
+            "counted": "",
+            "truth": "",
             "value": 0.8451,
             "unit": "fraction",
             "first_hand": True,
         }
     ]
-    assert len(published("--json").json) == 1142
+    assert len(published("--json").json) == 1260
 
 
 def test_nothing_found_is_said_and_is_an_empty_list_in_json(published):

@@ -6,11 +6,10 @@ import pytest
 from vadbench_ubnormal.dataset import UbNormal
 from vadbench_ubnormal.tracks import read_tracks
 
-from roots.ubnormal import ABNORMAL, NORMAL, PLOVAD_LIST, RUNS, TEST_FRAMES, TRACKS, frames_of, make_root, tracks_file
+from roots.ubnormal import ABNORMAL, NORMAL, PLOVAD_LIST, RUNS, TEST_FRAMES, TRACKS, make_root, tracks_file, write_clip
 from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.base.ground_truth import LengthShare, Truth, VideoTruth
 from vadbench.data.annotations.truth_files import read_truth
-from vadbench.data.media import write_video
 from vadbench.inspect import inspect
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
@@ -39,6 +38,13 @@ def test_there_is_one_abnormal_class_and_no_metric_of_classes(tmp_path):
     dataset = UbNormal(make_root(tmp_path))
     dataset.read()
     assert dataset.by_class is False
+
+
+def test_readers_of_results_are_told_that_the_set_is_open_and_where_it_is_not():
+    assert all("\n" not in remark for remark in UbNormal.remarks)
+    said = " ".join(UbNormal.remarks)
+    for words in ("open set", "'having a seizure' and 'laying down'", "'having a seizure' and 'jumping'", "no classes"):
+        assert words in said
 
 
 @pytest.mark.parametrize("lists", ["scripts", "."])
@@ -213,17 +219,35 @@ def test_another_truth_takes_the_place_of_the_tracks_of_the_test_videos(tmp_path
     assert dataset.by_class is False
 
 
-def test_the_shares_of_lagovad_lack_the_last_frame_of_a_video(tmp_path):
-    dataset = UbNormal(make_root(tmp_path))
-    shares = {
-        name: tuple(
-            LengthShare("Abnormal", start / frames, (end - (end == RUNS[name][-1][1])) / frames)
-            for start, end in RUNS.get(name, ())
-        )
-        for name, frames in TEST_FRAMES.items()
-    }
-    dataset.adopt(Truth("shares", {n: VideoTruth(shares=shares[n], frames=TEST_FRAMES[n]) for n in shares}))
+def shares_of(name):
+    """The fractions of a test video as LaGoVAD gives them: the last interval lacks its last frame."""
+    frames, runs = TEST_FRAMES[name], RUNS.get(name, ())
+    return tuple(LengthShare("Abnormal", a / frames, (b - ((a, b) == runs[-1])) / frames) for a, b in runs)
+
+
+def test_fractions_of_lagovad_lack_the_last_frame_of_a_video(tmp_path):
+    dataset = UbNormal(make_root(tmp_path, **{"frames.txt": [f"{n}@{f}" for n, f in TEST_FRAMES.items()]}))
+    dataset.adopt(Truth("shares", {n: VideoTruth(shares=shares_of(n)) for n in TEST_FRAMES}))
     assert {v.name: v.runs for v in dataset.read_split("test") if v.runs} == {n: RUNS[n] for n in ABNORMAL["test"]}
+
+
+def test_fractions_are_of_the_length_of_a_video_file(tmp_path):
+    root = make_root(tmp_path)
+    truth = Truth("shares", {n: VideoTruth(shares=shares_of(n), where="its file") for n in TEST_FRAMES})
+    dataset = UbNormal(root)
+    dataset.adopt(truth)
+    with pytest.raises(DataError, match="its file: intervals are fractions of the video's length, which is unknown"):
+        dataset.read_split("test")
+    for name in ABNORMAL["test"]:
+        write_clip(root, name)
+    dataset = UbNormal(root)
+    dataset.adopt(truth)
+    assert {v.name: v.runs for v in dataset.read_split("test") if v.runs} == {n: RUNS[n] for n in ABNORMAL["test"]}
+    # Otherwise the decoder says how long a video is.
+    assert all(v.path and v.frames is None for v in UbNormal(root).videos("test")[:3])
+    (root / "Scene27" / f"{FIRE}.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match="which is unknown"):
+        dataset.read_split("test")
 
 
 def test_plovad_trains_on_validation_videos_of_its_list(tmp_path):
@@ -267,8 +291,7 @@ def test_no_other_division_is_offered(tmp_path):
 def test_a_root_is_inspected_with_videos(tmp_path):
     root = make_root(tmp_path, **{"ubnormal_frames.txt": [f"{n}@{f}" for n, f in TEST_FRAMES.items()]})
     for name in (n for kind in (ABNORMAL, NORMAL) for listed in kind.values() for n in listed):
-        grey = (np.full((16, 16, 3), t, np.uint8) for t in range(frames_of(name)))
-        write_video(root / f"Scene{name.split('_')[2]}" / f"{name}.mp4", grey, 10)
+        write_clip(root, name)
     report = inspect(UbNormal(root))
     found = {split: (r.videos.found, r.videos.usable, r.positive_frames) for split, r in report.splits.items()}
     assert found == {"train": (5, 5, 0), "validation": (4, 4, 64), "test": (5, 5, 82)}

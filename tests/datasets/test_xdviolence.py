@@ -92,6 +92,26 @@ def test_no_frame_binary_truth_is_kept_too(tmp_path):
     assert any("no interval" in p for p in dataset.problems)
 
 
+def test_a_suffix_behind_the_label_is_no_part_of_a_name_and_dots_within_it_are(tmp_path):
+    names = ["Film.mp4.2001__#00-01_label_B4-0-0", "Bad.Boys.1995__#00-02_label_B2-0-0", "v=dd__#1_label_A"]
+    truths = {
+        "annotations.txt": [f"{names[0]}.mp4 3 5", f"{names[1]} 7 7"],
+        "annotations_multiclasses.txt": [f"{names[0]}.mp4 B4 3 5", f"{names[1]}.mp4 B2 7 7"],
+        "list/xd_test.csv": vadclip_list(names),
+        "xd_tframes.txt": [f"{name}@40" for name in names],
+    }
+    dataset = XdViolence(make_root(tmp_path, **truths))
+    videos = {v.name: v for v in dataset.videos("test")}
+    assert list(videos) == names
+    assert [[(s.label, s.start, s.end) for s in videos[n].segments] for n in names] == [
+        [("Riot", 3, 6)],
+        [("Shooting", 7, 8)],
+        [],
+    ]
+    assert all(v.binary is None for v in videos.values())
+    assert all("not in the test list" not in p for p in dataset.problems)
+
+
 def test_an_interval_past_the_end_is_cut_and_noted(tmp_path):
     counts = [f"{TEST[0]}@23", f"{TEST[1]}@36", f"{TEST[2]}@1"]
     dataset = XdViolence(make_root(tmp_path, **{"xd_tframes.txt": counts}))
@@ -289,3 +309,20 @@ def test_the_real_anomalyclip_truth_follows_its_rule(real, test_data):
         for first, last in zip(numbers[::2], numbers[1::2], strict=True):
             rule |= (int(first) <= frame) & (frame <= int(last))
         assert (frames_of(binary_of(video), video.frames) == rule).all()
+
+
+def test_the_real_names_with_a_suffix_keep_their_violent_frames(real, test_data):
+    """Fourteen lines of each file carry it; left there, their videos would count as normal without a word."""
+    lines = [
+        (test_data / "xdviolence" / file).read_text(encoding="utf-8").splitlines()
+        for file in ("annotations.txt", "annotations_multiclasses.txt")
+    ]
+    carrying = [{line.split(".mp4 ")[0] for line in own if ".mp4 " in line} for own in lines]
+    assert carrying[0] == carrying[1] and len(carrying[0]) == 14
+    videos = [v for v in real.videos("test") if v.name in carrying[0]]
+    assert len(videos) == 14
+    assert (sum(v.frames for v in videos), sum(end - start for v in videos for start, end in binary_of(v))) == (
+        25_600,
+        8_555,
+    )
+    assert all(v.segments for v in videos)

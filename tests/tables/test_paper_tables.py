@@ -521,6 +521,77 @@ def test_smoothed_scores_are_compared_with_scores_smoothed_alike(make_run, draw,
     assert (said in table.notes) == (verdict == "")
 
 
+OWN = "the data set's own"
+
+
+@pytest.mark.parametrize(
+    ("number", "ours", "words"),
+    [
+        ({}, {}, ""),
+        # Of metrics over rows there is no verdict under any rules.
+        ({"counted": "rows"}, {}, "a metric over rows of features, ours over frames"),
+        # Two divisions of one data set, as MSAD's 240 and 360 test videos.
+        ({"test_protocol": "weakly-supervised"}, {}, ""),
+        ({"test_protocol": "one-class"}, {"partition": "one-class"}, ""),
+        ({"test_protocol": "one-class"}, {}, f"test videos one-class, ours {OWN}"),
+        ({"test_protocol": "official"}, {"partition": "one-class"}, "test videos official, ours one-class"),
+        ({"test_protocol": "unknown"}, {"partition": "one-class"}, "test videos unknown, ours one-class"),
+        ({"test_protocol": "unknown"}, {}, ""),
+        ({"test_protocol": "other-split"}, {}, f"test videos other-split, ours {OWN}"),
+        ({"truth": "other"}, {}, f"ground truth other, ours {OWN}"),
+        ({}, {"truth": "again"}, f"ground truth {OWN}, ours again"),
+        ({"truth": "again"}, {"truth": "again"}, ""),
+        ({"test_protocol": "cross-dataset"}, {}, "trained on another data set, ours on xdviolence"),
+    ],
+)
+def test_a_number_of_other_videos_another_truth_or_over_rows_has_neither_gap_nor_verdict(
+    make_run, draw, monkeypatch, number, ours, words
+):
+    import dataclasses
+
+    from vadbench.tables import paper
+
+    original = paper.published_for
+    monkeypatch.setattr(paper, "published_for", lambda *a: dataclasses.replace(original(*a), **number))
+    make_run("lavad", dataset="xdviolence", figures=BY_BOTH, rules=ours)
+    table = draw(asking(paper_table("lavad2024", "2", ("lavad2024", "lavad")), ours), "2")
+    cell = table.rows[0].cells[0]
+    assert (cell.published.printed, cell.reproduced.mean) == ("62.01", 0.62)
+    assert (cell.verdict == "", cell.gap is None) == (words != "", words != "")
+    assert [note for note in table.notes if note.startswith("published")] == (
+        [f"published number: {words}; no verdict"] if words else []
+    )
+
+
+@pytest.mark.parametrize(("tested", "judged"), [("cross-dataset", True), ("official", False), ("unknown", True)])
+def test_a_run_trained_elsewhere_is_compared_with_a_number_made_alike(make_run, draw, monkeypatch, tested, judged):
+    import dataclasses
+
+    from vadbench.tables import paper
+
+    original = paper.published_for
+    monkeypatch.setattr(paper, "published_for", lambda *a: dataclasses.replace(original(*a), test_protocol=tested))
+    make_run("lavad", dataset="xdviolence", trained_on="ucfcrime", figures=BY_BOTH)
+    table = draw(paper_table("lavad2024", "2", ("lavad2024", "lavad"), train="ucfcrime"), "2")
+    assert (table.rows[0].cells[0].verdict != "") == judged
+    said = "published number: trained on the data set, ours on ucfcrime; no verdict"
+    assert (said in table.notes) != judged
+
+
+def test_what_a_number_is_of_is_said_without_runs(draw, monkeypatch):
+    import dataclasses
+
+    from vadbench.tables import paper
+
+    original = paper.published_for
+    changes = {"counted": "rows", "truth": "other"}
+    monkeypatch.setattr(paper, "published_for", lambda *a: dataclasses.replace(original(*a), **changes))
+    assert set(draw(paper_table("lavad2024", "2", ("lavad2024", "lavad")), "2").notes) >= {
+        "published number: a metric over rows of features, ours over frames; no verdict",
+        "published number: another ground truth of the test videos (other)",
+    }
+
+
 def test_headings_of_shipped_tables_say_which_ap_they_hold(draw):
     assert [c.title for c in draw("anomalyclip", "3").columns] == ["AP (step)", "mAP"]
     assert [c.title for c in draw("vadclip", "5").columns] == ["AP (step)", "average mAP"]

@@ -49,6 +49,7 @@ class Video:
             and the two differ; ``()`` means none. ``None`` where they are the union of the segments.
         scenario: where the video was filmed, such as ``parkinglot``, where the data set says so; results are broken
             down by it.
+        aliases: other names that its file and its features circulate under.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Video:
     segments: tuple[Segment, ...] = ()
     binary: tuple[tuple[int, int], ...] | None = None
     scenario: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 
 from vadbench.base.errors import VadbenchError
 from vadbench.base.files import file_stamp
-from vadbench.base.locations import find_data_root
 from vadbench.base.needs import Facts
 from vadbench.benchmarks.schema import Cell
 from vadbench.clip import SMALL
 from vadbench.clip.memory import is_remembered
 from vadbench.harness.clips import clip_source, open_clip
 from vadbench.harness.fitness import have_files, video_counts
+from vadbench.harness.rules import open_dataset, splits_of
 from vadbench.plugins.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
 _IN_FILE = re.compile(
-    r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|set)(?![\w-])(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
+    r"(?<![\w-])--(clip-weights|clip|crop|subset|selection|partition|truth|set)(?![\w-])"
+    r"(?: (?!(?:out|or|and)\b)([\w=.:/-]*[\w/]))?"
 )
 """Options of ``vadbench run``, with their values, that are entries in a benchmark's file."""
 
@@ -77,16 +78,17 @@ class DataHere:
     absent: str = ""
 
 
-def data_here(name: str, registry: Registry, root: Path | None) -> DataHere:
+def data_here(name: str, registry: Registry, root: Path | None, partition: str = "", truth: str = "") -> DataHere:
+    """Return what is known of a data set, divided and annotated as a cell asks."""
     facts = None
     try:
         kind = registry.dataset(name)
-        facts = Facts(name, kind.classes, splits=tuple(kind.expected))
-        dataset = kind(find_data_root(name, kind.makes_itself, root))
+        facts = Facts(name, kind.classes, splits=splits_of(kind, partition))
+        dataset = open_dataset(kind, root, partition, truth)
         if dataset.makes_itself:
             return DataHere(facts)
         dataset.prepare()
-        videos = {split: dataset.videos(split) for split in dataset.splits}
+        videos = {split: dataset.read_split(split) for split in dataset.splits}
         files = have_files(videos)
         for split, listed in videos.items():
             if not listed:

@@ -16,6 +16,8 @@ from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.naming import split_name
+from vadbench.benchmarks.published_rows import row_candidates, row_numbers
+from vadbench.benchmarks.recorded_settings import same_value, value_at
 from vadbench.benchmarks.schema import (
     PROTOCOL,
     Benchmark,
@@ -23,8 +25,6 @@ from vadbench.benchmarks.schema import (
     PublishedSpec,
     RowSpec,
     TableSpec,
-    same_value,
-    value_at,
 )
 from vadbench.benchmarks.toml_lines import TomlLines, TomlPath
 from vadbench.plugins.registry import PluginKind, Registry
@@ -144,23 +144,24 @@ def _name_complaint(registry: Registry, kind: PluginKind, name: str | None) -> s
 
 def _published_complaint(benchmark: Benchmark, table: TableSpec, published: PublishedSpec, why: str) -> str:
     """Return what is wrong with a row's published numbers: a misspelt key would leave a blank in the table."""
-    if not benchmark.source:
-        return "a row with published numbers needs the file to name their 'source'"
+    if not (benchmark.source or published.source):
+        return "a row with published numbers needs the file to name their 'source', or a 'source' of its own"
     keys = {number.key for number in published_numbers()}
     if published.key not in keys:
         return f"unknown published key '{published.key}'{did_you_mean(published.key, keys)}"
-    there = [
-        number
-        for number in published_numbers()
-        if (number.reported_in, number.table, number.key) == (benchmark.source, f"Table {table.id}", published.key)
-    ]
+    sources = {number.reported_in for number in published_numbers()}
+    if published.source and published.source not in sources:
+        return f"no published numbers from '{published.source}'{did_you_mean(published.source, sources)}"
     # Papers have blank rows, so a row that is not run only needs its reason.
-    if why or any(n.variant == published.variant and published.backbone in (None, n.backbone) for n in there):
+    if (why and not published.source) or row_numbers(published, benchmark.source, table.id):
         return ""
+    there = row_candidates(published, benchmark.source, table.id)
     which = sorted({f"variant '{n.variant}' with backbone '{n.backbone}'" for n in there})
+    where = published.source or f"table {table.id} of {benchmark.source}"
+    tested = f", tested '{published.test_protocol}'" if published.test_protocol else ""
     return (
-        f"table {table.id} of {benchmark.source} has no number of '{published.key}' with variant '{published.variant}'"
-        f" and backbone '{published.backbone or 'any'}'; there: {listed(which, 3) or 'none of this key'}"
+        f"{where} has no number of '{published.key}' with variant '{published.variant}'"
+        f" and backbone '{published.backbone or 'any'}'{tested}; there: {listed(which, 3) or 'none of this key'}"
     )
 
 

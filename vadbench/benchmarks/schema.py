@@ -6,17 +6,17 @@ The grid has every run that the tables need, once. This module does not import t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vadbench.base.config import is_content
 from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.hashing import digest
-from vadbench.base.naming import flatten, is_of, same, split_name, written
+from vadbench.base.naming import flatten, is_of, written
+from vadbench.benchmarks.recorded_settings import is_demanded, same_value, value_at
 from vadbench.metrics.definitions import canonical, definition
 from vadbench.records.record import Name, RunRecord, weights_name
 from vadbench.scoring.post_steps import canonical_post
@@ -28,7 +28,7 @@ LAST_SEED = 999_999
 """Seed within the range of ``--seeds``."""
 PROTOCOL = "protocol."
 """Prefix of the names of protocol settings."""
-POST = f"{PROTOCOL}post"
+POST, PARTITION, TRUTH = f"{PROTOCOL}post", f"{PROTOCOL}partition", f"{PROTOCOL}truth"
 
 
 class _Entry(BaseModel):
@@ -71,11 +71,16 @@ Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 
 
 class PublishedSpec(_Entry):
-    """Selection of the published numbers that belong to a row of a table, among those of the table's source."""
+    """Selection of the published numbers that belong to a row of a table.
+
+    They are among those of the same table of the file's ``source``, or among all that the row's own ``source`` has.
+    """
 
     key: str
     variant: str = ""
     backbone: str | None = Field(None, description="only needed if key and variant do not identify the row")
+    test_protocol: str | None = Field(None, description="what was tested, only needed if key and variant do not say it")
+    source: str = Field("", description="key of the paper or page, if not the file's; the table there may be any")
 
 
 class RowSpec(_Entry):
@@ -196,8 +201,14 @@ class Cell:
 
     @property
     def training(self) -> Cell:
-        """Cell whose weights this one evaluates; itself if it is trained on its own data set."""
-        return replace(self, dataset=self.trained_on)
+        """Cell whose weights this one evaluates; itself if it is trained on its own data set.
+
+        A division or a ground truth is of the data set that is tested, and no other has it.
+        """
+        if self.trained_on == self.dataset:
+            return self
+        settings = tuple(pair for pair in self.settings if pair[0] not in (PARTITION, TRUTH))
+        return replace(self, dataset=self.trained_on, settings=settings)
 
     @property
     def what(self) -> str:
@@ -238,28 +249,10 @@ class Cell:
         # A cell may set a whole section, or one setting of a section that the record lists separately.
         if any(is_of(changed, name) or is_of(name, changed) for name, _ in self.settings):
             return True
+        if is_demanded(changed, record):
+            return True
         # Records of the first edition list the crop as changed for region features, which are always scored so.
         return changed == f"{PROTOCOL}crop" and bool(record.fingerprint.get("regions"))
-
-
-def same_value(asked: Any, recorded: Any) -> bool:
-    """Return whether a setting that was given as ``asked`` is recorded as ``recorded``.
-
-    A setting that is read from a file is given by name or path, and recorded by content.
-
-    >>> same_value([0.9, 1], (0.9, 1.0)), same_value(True, 1)
-    (True, False)
-    """
-    if isinstance(asked, str) and isinstance(recorded, Mapping):
-        return is_content(recorded, asked)
-    return same(asked, recorded)
-
-
-def value_at(values: Any, name: str) -> Any:
-    """Return the value of a dotted name in nested settings, ``None`` if it is not set."""
-    for part in split_name(name):
-        values = values.get(part) if isinstance(values, Mapping) else None
-    return values
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell, Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
-from vadbench.harness.rules import open_dataset
+from vadbench.harness.rules import open_dataset, recorded_rules
 from vadbench.plugins.registry import Registry
 from vadbench.records.keys import EDITION, key_values, restored
 from vadbench.records.record import INCOMPLETE, RunRecord
@@ -79,10 +79,11 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, Protocol, Needs
     config = settings_of(cell, registry)
     try:
         code = registry.provenance("dataset", cell.dataset).identity
-        rules = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
+        asked = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
+        rules = recorded_rules(asked, registry.dataset(cell.dataset))
     except VadbenchError:
-        code, rules = "", None  # a missing data set is reported elsewhere
-    found = {} if rules is None else inputs(cell.dataset, _of_videos(rules), config.needs())
+        code, asked, rules = "", None, None  # a missing data set is reported elsewhere
+    found = {} if asked is None else inputs(cell.dataset, _of_videos(asked), config.needs())
     # Settings of training on another data set are checked with that training.
     own = {split: value for split, value in found.items() if split == "test" or cell.training == cell}
     return Today(registry.version(cell.method), config, rules, code, own)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.needs import CLIP_STREAM, StreamFacts
 from vadbench.benchmarks.availability import DataHere, clip_absence, data_here, in_words_of_bench, weights_digest
+from vadbench.benchmarks.parser import protocol_changes
 from vadbench.benchmarks.schema import Benchmark, Cell, Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
 from vadbench.harness.fitness import misfit
@@ -135,12 +136,16 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
             return None, str(error)
 
     @cache
-    def data(dataset: str) -> DataHere:
-        return data_here(dataset, registry, roots.get(dataset))
+    def data(dataset: str, partition: str, truth: str) -> DataHere:
+        return data_here(dataset, registry, roots.get(dataset), partition, truth)
+
+    def data_of(cell: Cell) -> DataHere:
+        rules = protocol_changes(cell.settings)
+        return data(cell.dataset, rules.get("partition", ""), rules.get("truth", ""))
 
     @cache
     def unfit(group: Cell, trained: bool) -> str:
-        facts, (here, _) = data(group.dataset).facts, now(group)
+        facts, (here, _) = data_of(group).facts, now(group)
         if facts is None or here is None or here.config is None:
             return ""  # the reason is what is absent
         wanted, name = here.config.needs().streams, group.dataset
@@ -157,12 +162,12 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
         if run := finished(cell, here, runs_of_cell):
             return CellState(cell, "done", outcome=run)
         # Evaluating a training needs its weights, not the data that it was trained on.
-        needed = [cell.dataset] if trained else [cell.trained_on, cell.dataset]
+        needed = [cell] if trained else [cell.training, cell]
         missing = (
             broken
             or ("" if trained else unfit(cell.training.group, False))
             or unfit(cell.group, cell.training != cell)
-            or next(filter(None, (data(name).absent for name in needed)), "")
+            or next(filter(None, (data_of(c).absent for c in needed)), "")
             or (clip_absent(cell.clip, cell.clip_weights) if here and here.reads_features else "")
         )
         if missing:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printed, progress_bar, with_unit
+
+if TYPE_CHECKING:
+    from vadbench.results.compare import ComparedRuns
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 """Comma between keys; the name of a class may contain one."""
@@ -54,7 +59,7 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     adjusted = dict(zip(known, holm(list(known.values())), strict=True))
     words = {key: verdict(key, d, adjusted.get(key)) for key, d in differences.items()}
     notes = contrasts(sides["A"], sides["B"])
-    for text in (*sides["A"].notes, *sides["B"].notes, *notes):
+    for text in (*sides["A"].notes, *sides["B"].notes, *notes, *([] if metrics else _left_out(sides.values()))):
         note(f"note: {text}")
     if as_json:
         about = {name: {"label": s.label, "folders": [str(f) for _, f in s.found]} for name, s in sides.items()}
@@ -83,6 +88,18 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
         for key, d in differences.items()
     ]
     print_table(rows, ["%", *sides, "A - B", "95 % interval", "p (Holm)", "verdict"])
+
+
+def _left_out(sides: Iterable[ComparedRuns]) -> Iterator[str]:
+    """Yield which metrics are not compared because a side lacks them, by reason."""
+    from vadbench.metrics.definitions import COMPARED
+
+    reasons: dict[str, dict[str, None]] = {}
+    for side in sides:
+        for key in (key for key in COMPARED if key in side.first.metrics):
+            if (reason := side.first.metrics[key].reason) and side.first.metrics[key].value is None:
+                reasons.setdefault(reason, {})[key] = None
+    yield from (f"not compared: {', '.join(keys)}, since {reason}" for reason, keys in reasons.items())
 
 
 def _points(difference: float | None, key: str) -> str:

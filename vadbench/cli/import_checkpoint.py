@@ -17,6 +17,7 @@ from vadbench.cli.output import note, print_json, progress_bar
 @click.option("--dataset", "-d", required=True, help="Data set they were trained on.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings.")
+@options.partition
 @options.data_root
 @options.allow_incomplete
 @options.streams

@@ -35,9 +35,10 @@ def command(
     Values are in percent, or in milliseconds if the metric says so. An asterisk marks numbers that are not from the
     paper that measured them: quoted or refitted by another paper, computed, recalled, or read in a list. Such numbers
     are shown, but no reproduction is judged by them. Two metrics are published as AP: by the step sum (AP of vadbench)
-    and by the trapezoid rule (AP/trapezoid); by an AP of unknown rule nothing is judged either. Post-processing, the
-    selection of weights and what was tested have columns where they are known and not all the same. JSON has fractions
-    beside the printed text (the unit says which are milliseconds), and notes on the protocol.
+    and by the trapezoid rule (AP/trapezoid); by an AP of unknown rule nothing is judged either, nor by a number over
+    rows of features instead of frames. Post-processing, the selection of weights, what was tested, what was counted and
+    a ground truth other than the data set's own have columns where they are known and not all the same. JSON has
+    fractions beside the printed text (the unit says which are milliseconds), and notes on the protocol.
     """
     from vadbench.records.published import search
 
@@ -63,6 +64,8 @@ def command(
         "post": [n.post for n in numbers],
         "selection": ["" if n.selection == "unknown" else n.selection for n in numbers],
         "tested": [] if one_test else [n.test_protocol for n in numbers],
+        "counted": [n.counted for n in numbers],
+        "truth": [n.truth for n in numbers],
         "table": [n.table for n in numbers],
         "reported in": [n.reported_in for n in numbers],
         "verified": [n.verified + ("" if n.first_hand else " *") for n in numbers],

@@ -181,6 +181,8 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
                 "protocol": experiment.protocol.name,
                 "config": experiment.config.model_dump(mode="json"),
                 "post": experiment.protocol.post,
+                "truth": experiment.protocol.truth,
+                "partition": experiment.protocol.partition,
                 "changed": list(experiment.changed),
                 "notes": experiment.notes(),
                 "runs": [{**asdict(r), "folder": str(r.folder)} for r in runs],
@@ -192,7 +194,8 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
     for text in experiment.notes():
         note(f"note: {text}")
     rules = experiment.protocol
-    after = f", post-processing {rules.post}" if rules.post else ""
+    told = {"truth": rules.truth, "partition": rules.partition, "post-processing": rules.post}
+    after = "".join(f", {name} {value}" for name, value in told.items() if value)
     changed = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
     click.echo(f"{experiment.method_name} on {experiment.dataset.name}, protocol {rules.name}{after}{changed}\n")
     print_table([[str(r.seed), r.state, str(r.folder)] for r in runs], ["seed", "state", "folder"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,24 @@ def command(
         print_json(facts)
         return
     for key, value in facts.items():
-        if value and key not in ("settings", "classes"):
+        if value and key not in ("settings", "classes", "by_class", "partitions", "truths", "remarks"):
             click.echo(f"{key}: {value}")
+    for line in _listed(facts):
+        click.echo(printable(line))
     click.echo()
     print_table(table[1], table[0])
+
+
+def _listed(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the divisions of a data set, its ground truths and the remarks on it, a line each."""
+    for entry in facts.get("partitions", []):
+        sizes = ", ".join(f"{count} {split}" for split, count in entry["videos"].items())
+        yield f"partition {entry['name']}: {entry['about']} ({sizes})"
+    for entry in facts.get("truths", []):
+        yield f"truth {entry['name']}: {entry['about']}" + (f" (tail {entry['tail']})" if entry["tail"] else "")
+    yield from (f"remark: {remark}" for remark in facts.get("remarks", []))
+    if not facts.get("by_class", True):
+        yield "classes of anomalies are not annotated: metrics of classes are undefined"
 
 
 def _settings(config: Any, dataset: str | None) -> list[dict[str, str]]:
@@ -87,12 +102,19 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except DataError as error:
         root = f"not set; {error}"
     facts = {
-        **{f"{split} videos": dataset.expected[split] for split in SPLITS if split in dataset.expected},
+        **{f"{split} videos": dataset.expected[split] or "any" for split in SPLITS if split in dataset.expected},
         "root": root,
         "files": dataset.files,
         "homepage": dataset.homepage,
         "licence": dataset.licence,
         "citation": dataset.citation,
+        "by_class": dataset.by_class,
+        "partitions": [
+            {"name": name, "about": division.about, "videos": dict(division.expected)}
+            for name, division in dataset.partitions.items()
+        ],
+        "truths": [{"name": name, "about": truth.about, "tail": truth.tail} for name, truth in dataset.truths.items()],
+        "remarks": list(dataset.remarks),
     }
     table = dataset.classes
     classes = [

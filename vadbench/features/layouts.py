@@ -25,6 +25,7 @@ import numpy as np
 
 from vadbench.base.errors import FeatureError, did_you_mean
 from vadbench.base.files import file_stamp
+from vadbench.data.annotations.lists import FEATURE_KINDS
 from vadbench.features.fingerprint import FINGERPRINT_FILE, UNKNOWN, Fingerprint
 from vadbench.features.layout_detection import (
     AXES,
@@ -38,7 +39,7 @@ from vadbench.features.layout_detection import (
     stride_of,
 )
 from vadbench.features.npy import map_npy
-from vadbench.features.npy_files import Files, assign, find_npy, require_inside
+from vadbench.features.npy_files import NO_ALIASES, Files, assign, find_npy, require_inside
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
@@ -181,6 +182,7 @@ def open_features(
     frames: Mapping[str, int],
     layout: LayoutName | None = None,
     without: Collection[str] = (),
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> FeatureSource:
     """Open the features in a folder, whatever their layout. Of .npy files a few headers and rows are read.
 
@@ -190,6 +192,7 @@ def open_features(
         frames: how long videos are, as far as that is known; tells rows of every frame from those of every sixteenth.
         layout: the layout of the files; detected if ``None``.
         without: names of folders below that contain no features.
+        aliases: as in :func:`vadbench.features.npy_files.assign`.
 
     Raises:
         FeatureError: there are none, no file can be read, the layout cannot be told or contradicts the files, or two
@@ -198,7 +201,7 @@ def open_features(
     if layout == "store" or (layout is None and (folder / FINGERPRINT_FILE).is_file()):
         return FeatureStore(folder)
     found = find_npy(folder, without)
-    assigned = assign(folder, found, names)
+    assigned = assign(folder, found, names, aliases=aliases)
     samples = read_samples(assigned.files, found.outside)
     if layout is None:
         layout = "vadclip" if assigned.numbered else detect(folder, samples, frames)
@@ -214,16 +217,20 @@ def open_features(
     return NpyFeatures(folder, layout, fingerprint, files, assigned.extra, found.outside)
 
 
-def open_stream(folder: Path, name: str, videos: Collection[str]) -> FeatureSource:
+def open_stream(
+    folder: Path, name: str, videos: Collection[str], aliases: Mapping[str, str] = NO_ALIASES
+) -> FeatureSource:
     """Open the features of a stream that is not the time line: a store, or .npy files named by video.
 
     A file has ``(rows, dim)``, of one crop if its name ends in ``__0`` and so on, or ``(crops, rows, dim)``. The name
-    of a video may be followed by ``_vggish``, ``_i3d``, ``_clip`` or the stream's name, after one or two underscores.
+    of a video may be followed by ``_vggish``, ``_i3d``, ``_swin``, ``_clip`` or the stream's name, after one or two
+    underscores.
 
     Args:
         folder: where they are.
         name: of the stream.
         videos: names of the videos to find features of.
+        aliases: as in :func:`vadbench.features.npy_files.assign`.
 
     Returns:
         features whose fingerprint has no meaningful stride unless they are a store.
@@ -234,8 +241,8 @@ def open_stream(folder: Path, name: str, videos: Collection[str]) -> FeatureSour
     if (folder / FINGERPRINT_FILE).is_file():
         return FeatureStore(folder)
     found = find_npy(folder)
-    kinds = ("i3d", "clip", "vggish", name)
-    assigned = assign(folder, found, videos, [prefix + kind for kind in kinds for prefix in ("", "_")])
+    kinds = (*FEATURE_KINDS, "vggish", name)
+    assigned = assign(folder, found, videos, [prefix + kind for kind in kinds for prefix in ("", "_")], aliases)
     samples = read_samples(assigned.files, found.outside)
     layout = "vadclip" if assigned.numbered else stream_layout(samples)
     fingerprint = _fingerprint(layout, assigned.files, samples)

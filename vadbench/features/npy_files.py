@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vadbench.base.errors import FeatureError
-from vadbench.data.annotations.lists import video_name
+from vadbench.data.annotations.lists import FEATURE_KINDS, video_name, without_kind
 
 Files = Mapping[str, Mapping[str, str]]
 """Paths by video and crop; a file of no crop in particular is crop "0"."""
 
 _CROP = re.compile(r"(.+)__([0-9]{1,3})", re.DOTALL)
-_KINDS = ("i3d", "clip")
+NO_ALIASES: Mapping[str, str] = {}
+"""Videos have no other names than their own."""
 
 
 @dataclass
@@ -92,7 +93,11 @@ class AssignedFiles:
 
 
 def assign(
-    folder: Path, found: NpyFiles, names: Collection[str] | None, kinds: Collection[str] = _KINDS
+    folder: Path,
+    found: NpyFiles,
+    names: Collection[str] | None,
+    kinds: Collection[str] = FEATURE_KINDS,
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> AssignedFiles:
     """Find out which video each file belongs to.
 
@@ -101,17 +106,19 @@ def assign(
         found: the files.
         names: of the videos; ``None`` takes each file's own name.
         kinds: words for the kind of features that may end a name, as in ``<video>_i3d.npy``.
+        aliases: videos by other names that their files may have.
 
     Raises:
         FeatureError: there is none of any video, two claim one crop of a video, or only some have a crop in the name.
     """
-    wanted = None if names is None else {_key(n): n for n in names}
+    wanted = None
+    if names is not None:
+        wanted = {_key(a): n for a, n in aliases.items()} | {_key(n): n for n in names}
     files: dict[str, dict[str, str]] = {}
     forms: dict[bool, str] = {}
     extra = []
-    kind = re.compile(rf"(.+?)_(?:{'|'.join(map(re.escape, kinds))})", re.DOTALL)
     for path in found.files:
-        match = _identify(os.path.basename(path)[: -len(".npy")], wanted, kind)
+        match = _identify(os.path.basename(path)[: -len(".npy")], wanted, kinds)
         if match is None:
             extra.append(path)
             continue
@@ -147,22 +154,17 @@ def require_inside(path: str, outside: Collection[str]) -> None:
         )
 
 
-def _identify(stem: str, wanted: Mapping[str, str] | None, kind: re.Pattern[str]) -> tuple[str, str | None] | None:
+def _identify(stem: str, wanted: Mapping[str, str] | None, kinds: Collection[str]) -> tuple[str, str | None] | None:
     """Return the video and the crop of a file name without its suffix; the whole name may be a video's."""
     split = _CROP.fullmatch(stem)
     forms = [(stem, None), *([(split[1], str(int(split[2])))] if split else [])]
     if wanted is None:
-        return _key(_plain(forms[-1][0], kind)), forms[-1][1]
+        return _key(without_kind(forms[-1][0], kinds)), forms[-1][1]
     for text, crop in forms:
-        for candidate in (text, video_name(text), _plain(text, kind)):
+        for candidate in (text, video_name(text), without_kind(text, kinds)):
             if (name := wanted.get(_key(candidate))) is not None:
                 return name, crop
     return None
-
-
-def _plain(text: str, kind: re.Pattern[str]) -> str:
-    match = kind.fullmatch(video_name(text))
-    return match[1] if match else video_name(text)
 
 
 def _key(name: str) -> str:

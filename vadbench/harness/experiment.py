@@ -34,7 +34,7 @@ from vadbench.harness.request import (
     require_use_of_recipe,
     starting_point,
 )
-from vadbench.harness.rules import changed_rules, divide_assignments, open_dataset, under_truth
+from vadbench.harness.rules import changed_rules, divide_assignments, open_dataset, splits_of, under_truth
 from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
@@ -192,7 +192,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     facts = Facts(
         start.dataset,
         dataset_class.classes,
-        splits=tuple(dataset_class.expected),
+        splits=splits_of(dataset_class, rules.partition),
         streams={name: StreamFacts() for name in sorted(given)},
     )
     fits(facts)
@@ -269,11 +269,11 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
-        retargeted=start.info is not None and _retargets(config, start.info, dataset_class),
+        retargeted=start.info is not None and _retargets(config, start.info, dataset),
     )
 
 
-def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: type[Dataset]) -> bool:
+def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: Dataset) -> bool:
     """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
     trained, here = info.class_table(), dataset.classes
     other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)

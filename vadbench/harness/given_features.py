@@ -21,7 +21,7 @@ from vadbench.features.preflight import Preflight, judged, preflight, sampled_vi
 from vadbench.features.source import FeatureSource, SampledRows, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
-from vadbench.harness.participants import FoundFeatures, every_video, origin_videos, require_present
+from vadbench.harness.participants import FoundFeatures, every_video, origin_videos, other_names, require_present
 
 CHECKED = "checked.jsonl"
 """File in a data set's cache that says which features were looked at before."""
@@ -217,7 +217,8 @@ def open_of_videos(given: GivenFeatures, videos: Sequence[Video]) -> FeatureSour
         FeatureError: as :func:`vadbench.features.layouts.open_features`.
     """
     stated = {v.name: v.frames for v in videos if v.frames is not None}
-    return open_features(given.folder, {v.name for v in videos}, stated, given.layout, given.without)
+    names = {v.name for v in videos}
+    return open_features(given.folder, names, stated, given.layout, given.without, other_names(videos))
 
 
 def _preflight(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,11 @@ def participants(dataset: Dataset, rules: Protocol, splits: Collection[Split] = 
 def every_video(videos: Mapping[Split, Sequence[Video]]) -> list[Video]:
     """Return the videos of all splits, one split after the other."""
     return [v for own in videos.values() for v in own]
+
+
+def other_names(videos: Iterable[Video]) -> dict[str, str]:
+    """Return the names of videos by the other names that their files and features circulate under."""
+    return {alias: v.name for v in videos for alias in v.aliases}
 
 
 def origin_videos(videos: Mapping[Split, Sequence[Video]]) -> Sequence[Video]:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vadbench.base.config import parse_assignment
-from vadbench.base.errors import ConfigError, UnknownNameError, did_you_mean, first_complaint
+from vadbench.base.errors import ConfigError, DataError, UnknownNameError, did_you_mean, first_complaint
+from vadbench.base.files import make_folder
 from vadbench.base.ground_truth import Truth
-from vadbench.base.locations import find_data_root
+from vadbench.base.locations import cache_root, find_data_root
 from vadbench.data.annotations.truth_files import read_truth
-from vadbench.dataset import Dataset
+from vadbench.dataset import Dataset, Split
 from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol, ProtocolPreset
 
@@ -42,8 +43,8 @@ def divide_assignments(texts: Iterable[str]) -> Assignments:
         for name, value in parse_assignment(text):
             field = name.removeprefix(PREFIX)
             if field not in Protocol.model_fields or field == "name":
-                known = [PREFIX + f for f in Protocol.model_fields if f != "name"]
-                raise ConfigError(f"the protocol has no field '{name}'{did_you_mean(name, known)}")
+                known = [f for f in Protocol.model_fields if f != "name"]
+                raise ConfigError(f"the protocol has no field '{field}' to set{did_you_mean(field, known)}")
             rules[field] = value
     return Assignments(own, rules)
 
@@ -85,11 +86,21 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
         UnknownNameError: it has no such partition, or no such ground truth.
         DataError: there is no root, or the ground truth cannot be read.
     """
-    dataset = kind(find_data_root(kind.name, kind.makes_itself, root))
+    dataset = kind(_root(kind, root, truth))
     dataset.divide(partition)
     if truth:
         dataset.adopt(find_truth(dataset, truth))
     return dataset
+
+
+def _root(kind: type[Dataset], given: Path | None, truth: str) -> Path:
+    """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough."""
+    try:
+        return find_data_root(kind.name, kind.makes_itself, given)
+    except DataError:
+        if kind.root_needed or not truth:
+            raise
+        return make_folder(cache_root() / "datasets" / kind.name)
 
 
 def find_truth(dataset: Dataset, asked: str) -> Truth:
@@ -108,8 +119,33 @@ def find_truth(dataset: Dataset, asked: str) -> Truth:
 
 def under_truth(rules: Protocol, dataset: Dataset) -> Protocol:
     """Return rules with the name of the ground truth that a data set has taken, and the rule that it demands."""
-    if dataset.other_truth is None:
-        return rules
-    name = dataset.other_truth.name
-    tail = dataset.truths[name].tail if name in dataset.truths else ""
-    return rules.model_copy(update={"truth": name, **({"tail": tail} if tail else {})})
+    return rules if dataset.other_truth is None else _named(rules, type(dataset), dataset.other_truth.name)
+
+
+def recorded_rules(rules: Protocol, kind: type[Dataset]) -> Protocol:
+    """Return the rules that a run on a data set records where these are asked for; its root is not looked at.
+
+    Raises:
+        DataError: a file that is asked for as the ground truth cannot be read.
+    """
+    if rules.truth and rules.truth not in kind.truths:
+        return _named(rules, kind, read_truth(Path(rules.truth)).name)
+    return _named(rules, kind, rules.truth)
+
+
+def _named(rules: Protocol, kind: type[Dataset], truth: str) -> Protocol:
+    tail = kind.truths[truth].tail if truth in kind.truths else ""
+    return rules.model_copy(update={"truth": truth, **({"tail": tail} if tail else {})})
+
+
+def splits_of(kind: type[Dataset], partition: str) -> tuple[Split, ...]:
+    """Return the splits that a data set has in a division; an empty name is its own.
+
+    Raises:
+        UnknownNameError: it has no such division.
+    """
+    if not partition:
+        return tuple(kind.expected)
+    if partition not in kind.partitions:
+        raise UnknownNameError(f"partition of {kind.name}", partition, kind.partitions)
+    return tuple(kind.partitions[partition].expected)

@@ -28,7 +28,7 @@ from vadbench.features.source import FeatureSource, VerifiedFeatures, VideoLook
 from vadbench.features.store import FeatureStore
 from vadbench.harness.frame_counts import count_rows
 from vadbench.harness.given_features import CHECKED, GivenStream, look_at
-from vadbench.harness.participants import every_video, origin_videos, require_present
+from vadbench.harness.participants import every_video, origin_videos, other_names, require_present
 from vadbench.harness.side_streams import SideStream
 from vadbench.records.record import StreamRecord
 
@@ -92,7 +92,8 @@ def open_streams(
     """
     streams, notes = {}, []
     for name, place in given.items():
-        source = open_stream(place.folder, name, {v.name for v in every_video(videos)})
+        wanted = every_video(videos)
+        source = open_stream(place.folder, name, {v.name for v in wanted}, other_names(wanted))
         if source.fingerprint.regions:
             raise FeatureError(
                 f"features in {place.folder} are of regions, which only the first stream can have; expected for stream"
@@ -100,7 +101,7 @@ def open_streams(
             )
         stated, encoder = _statement(name, place, source)
         there = set(source.names)
-        here = [v for v in every_video(videos) if v.name in there]
+        here = [v for v in wanted if v.name in there]
         look = partial(_look, VerifiedFeatures(cache / CHECKED), source)
         looks, damaged = look_at(here, look, leave_out, partial(_as_stream, name, progress))
         what = f"features of stream '{name}' in {place.folder}"
@@ -168,7 +169,7 @@ def current_streams(given: Mapping[str, GivenStream], videos: Sequence[Video], c
     """Return the present :func:`stream_facts` of the videos that have every stream, without spacings."""
     facts: dict[str, dict[str, Any]] = {v.name: {} for v in videos}
     for name, place in given.items():
-        source = open_stream(place.folder, name, facts)
+        source = open_stream(place.folder, name, facts, other_names(videos))
         stated, _ = _statement(name, place, source)
         verified = VerifiedFeatures(cache / CHECKED)
         for video in source.names:

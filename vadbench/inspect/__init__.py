@@ -2,5 +2,6 @@
 
 from vadbench.inspect.findings import MEANINGS, Problem, Report
 from vadbench.inspect.inspection import inspect
+from vadbench.inspect.truth_export import export_truth
 
-__all__ = ["MEANINGS", "Problem", "Report", "inspect"]
+__all__ = ["MEANINGS", "Problem", "Report", "export_truth", "inspect"]

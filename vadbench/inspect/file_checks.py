@@ -68,7 +68,8 @@ def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress
 
     lengths = _look(videos, length, "checking videos", report, progress)
     try:
-        report.problems += _extras([str(p) for p in VideoFiles(root, {v.name for v in videos}).unlisted()])
+        names = {name for v in videos for name in (v.name, *v.aliases)}
+        report.problems += _extras([str(p) for p in VideoFiles(root, names).unlisted()])
     except DataError as error:
         report.problems.append(Problem("unreadable", "", one_line(error)))
     report.problems += _links(root, {str(v.path) for v in videos})

@@ -32,12 +32,17 @@ TestProtocol = Literal[
     "abnormal-videos",
     "open-vocabulary",
     "cross-dataset",
+    "other-split",
     "unknown",
 ]
-"""What was tested, in a word: the whole official test split, ShanghaiTech's test split of the weakly supervised or that
-of one-class methods, the videos of at most one anomaly class, the abnormal videos alone, all classes after training
-on some, or another data set than the one trained on. ``protocol_note`` names what the source of a number prints in its
-heading; this is about the number itself, which a paper may have taken from another."""
+"""What was tested, in a word: the whole official test split, the test split of the weakly supervised or that of
+one-class methods where a data set has both (ShanghaiTech, MSAD), the videos of at most one anomaly class, the abnormal
+videos alone, all classes after training on some, another data set than the one trained on, or another list of test
+videos than vadbench's. ``protocol_note`` names what the source of a number prints in its heading; this is about the
+number itself, which a paper may have taken from another."""
+
+_APART = frozenset({"one-class", "open-vocabulary", "other-split"})
+"""What was tested by numbers that no run on a data set's own division into splits measures again."""
 
 TRAPEZOID = "AP/trapezoid"
 AP_KEYS = frozenset({"AP", "AP_base", "AP_novel"})
@@ -69,6 +74,10 @@ class PublishedNumber:
         test_protocol: what was tested, in a word.
         selection: which weights were evaluated, as :class:`vadbench.scoring.protocol.Protocol` calls it; ``unknown``
             also where nothing is trained.
+        counted: ``rows`` where the metric is over rows of features, each row counting once, and not over frames; empty
+            where it is over frames, or nothing else is known.
+        truth: the ground truth of the test videos, as ``--truth`` takes it; ``other`` where it is known to be another
+            than the data set's own, but vadbench has no name for it; empty where none is known of.
     """
 
     key: str
@@ -88,6 +97,17 @@ class PublishedNumber:
     post: str = ""
     test_protocol: TestProtocol = "unknown"
     selection: Literal["last", "best-on-test", "unknown"] = "unknown"
+    counted: Literal["", "rows"] = ""
+    truth: str = ""
+
+    def is_of_division(self, partition: str) -> bool:
+        """Return whether a run tests the same videos, as far as that is known.
+
+        Args:
+            partition: the division into splits of the run, as ``protocol.partition`` names it: a number whose
+                ``test_protocol`` has that name is of the same videos. Empty for the data set's own, as of most numbers.
+        """
+        return self.test_protocol == partition if partition else self.test_protocol not in _APART
 
     @property
     def measured(self) -> str:

@@ -104,7 +104,8 @@ def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
             "below": [
                 "In percent, as printed. An asterisk marks numbers that are not from the paper that measured them:"
                 " quoted or refitted by another paper, computed, recalled, or read in a list. Dotted numbers are known"
-                " to come from weights selected on the test set or from post-processed scores; the pointer shows which."
+                " to come from weights selected on the test set or from post-processed scores, to be over rows of"
+                " features instead of frames, or to be under another ground truth; the pointer shows which."
             ],
             "footnotes": [],
         }
@@ -139,4 +140,7 @@ def _conditions(number: PublishedNumber) -> dict[str, str]:
     """Return what is said of a number under the pointer, if there is anything."""
     selected = ["weights selected on the test set (best-on-test)"] if number.selection == "best-on-test" else []
     processed = [f"scores post-processed ({number.post})"] if number.post else []
-    return {"explanation": "; ".join([*selected, *processed])} if selected or processed else {}
+    counted = [f"over {number.counted} of features, not frames"] if number.counted else []
+    truth = [f"another ground truth of the test videos ({number.truth})"] if number.truth else []
+    said = [*selected, *processed, *counted, *truth]
+    return {"explanation": "; ".join(said)} if said else {}

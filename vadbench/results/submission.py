@@ -40,6 +40,8 @@ CLOSE = 1e-12
 """Tolerance between a recorded metric and the one computed from the scores, whose sums may be in another order."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_TRUTH_FILE = re.compile(r"[^/\\]+@[0-9a-f]+")
+"""Name in a protocol of a ground truth from a file."""
 _PRIVATE = {
     "an absolute path": re.compile(r"""(?<![\w.:/)-])(?:~?/\w|[A-Za-z]:\\|\\\\\w)[^\s'",;]*|file:/[^\s'",;]*"""),
     "an address": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}"),
@@ -166,30 +168,52 @@ def _feature_problems(record: RunRecord) -> Iterator[str]:
 
 def _data_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
     places: dict[Split, str] = {"train": record.trained_on, "validation": record.trained_on, "test": record.dataset}
+    yield from _truth_problems(record, registry)
     for split, name in places.items():
-        found, sizes = record.data.get(split), _sizes(registry, name)
+        # Weights may be trained in one division, and tested in another.
+        partition = str(record.protocol.get("partition", "")) if split == "test" else None
+        found, sizes = record.data.get(split), _sizes(registry, name, partition)
         if found is None:
             # A data set for testing alone has no training videos, and only some rules of selection use validation's.
             # So have methods that read no features and learn nothing.
             blind = record.reads != "features" and record.supervision in ("training-free", "oracle")
-            if split in (sizes or places) and split != "validation" and not (blind and split == "train"):
+            has_one = all(split in s for s in sizes)
+            if has_one and split != "validation" and not (blind and split == "train"):
                 yield f"data: the record does not describe the {split} split"
             continue
-        if sizes is not None and found.expected != sizes.get(split):
-            whole = f"has {sizes[split]} videos" if split in sizes else "does not exist"
-            yield f"data: a complete {split} split of {name} {whole}, the record says {found.expected}"
+        whole = sorted({s[split] for s in sizes if split in s})
+        # 0 is for a data set of any size.
+        if sizes and 0 not in whole and found.expected not in whole:
+            has = f"has {' or '.join(map(str, whole))} videos" if whole else "does not exist"
+            yield f"data: a complete {split} split of {name} {has}, the record says {found.expected}"
         partial = record.protocol.get("subset", "all") != "all"
         marked = any(note.startswith(INCOMPLETE) and f" {split} videos" in note for note in record.notes)
         if not marked and (found.videos > found.expected or (found.videos < found.expected and not partial)):
             yield (f"data: {found.videos} of {found.expected} {split} videos, and no note begins with '{INCOMPLETE}'")
 
 
-def _sizes(registry: Registry, name: str) -> Mapping[Split, int] | None:
-    """Return the number of videos of each complete split, ``None`` if the data set's plugin is not installed."""
+def _sizes(registry: Registry, name: str, partition: str | None) -> list[Mapping[Split, int]]:
+    """Return the number of videos of each complete split in a division of a data set, or in every one; nothing where
+    its plugin is not installed, or it has no such division."""
     try:
-        return registry.dataset(name).expected
+        kind = registry.dataset(name)
     except VadbenchError:
-        return None
+        return []
+    divisions = {"": kind.expected} | {part: division.expected for part, division in kind.partitions.items()}
+    return [sizes for part, sizes in divisions.items() if partition in (None, part)]
+
+
+def _truth_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
+    """Yield what is wrong with the names of the ground truth and the division. A file has a digest in its name."""
+    try:
+        kind = registry.dataset(record.dataset)
+    except VadbenchError:
+        return
+    named = {"partition": ("partition", kind.partitions), "truth": ("ground truth", kind.truths)}
+    for field, (what, known) in named.items():
+        name = str(record.protocol.get(field, ""))
+        if name and name not in known and not (field == "truth" and _TRUTH_FILE.fullmatch(name)):
+            yield f"protocol: {UnknownNameError(f'{what} of {record.dataset}', name, known)}"
 
 
 def _commit_problems(record: RunRecord) -> Iterator[str]:

@@ -156,7 +156,10 @@ def _title(kind: RankingGroup) -> str:
     apart += ["weights selected on the test set"] if kind.rules.selection == "best-on-test" else []
     apart += ["oracles"] if kind.oracle else []
     trained = "" if kind.trained_on == kind.dataset else f", trained on {kind.trained_on}"
-    return f"{kind.dataset}{trained}" + (f" ({', '.join(apart)}: not comparable with other tables)" if apart else "")
+    under = [f", {name} {value}" for name in ("truth", "partition") if (value := getattr(kind.rules, name))]
+    return f"{kind.dataset}{trained}{''.join(under)}" + (
+        f" ({', '.join(apart)}: not comparable with other tables)" if apart else ""
+    )
 
 
 def _word(kind: RankingGroup) -> str:

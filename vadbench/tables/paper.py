@@ -10,12 +10,13 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.base.locations import DEFAULT_OUT
-from vadbench.base.naming import same
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
+from vadbench.benchmarks.published_rows import row_numbers
+from vadbench.benchmarks.recorded_settings import is_demanded, same_value
 from vadbench.benchmarks.schema import POST, PROTOCOL, Benchmark
 from vadbench.metrics.definitions import definition
-from vadbench.records.published import TRAPEZOID, PublishedNumber, published_numbers
+from vadbench.records.published import TRAPEZOID, PublishedNumber
 from vadbench.records.record import RunRecord
 from vadbench.tables import table as model
 from vadbench.tables.blind_rows import with_blind_rows
@@ -132,7 +133,7 @@ def _differences(cell: schema.Cell, run: Evaluation) -> list[str]:
     for name in sorted(asked.keys() | own):
         field = name.removeprefix(PROTOCOL)
         value = record.post if name == POST else record.protocol.get(field)
-        if name not in asked or not same(asked[name], value):
+        if name not in asked or not same_value(asked[name], value):
             found.append(f"{field.replace('_', ' ')} ({value or 'none'})")
     if not cell.same_clip(record):
         found.append(f"CLIP ({clip_words(record.clip.get('model', ''), record.clip.get('weights', ''))})")
@@ -146,7 +147,8 @@ def _method_settings(cell: schema.Cell) -> dict[str, object]:
 
 
 def _protocol_settings(record: RunRecord) -> dict[str, object]:
-    return {k: record.protocol.get(k.removeprefix(PROTOCOL)) for k in record.changed if k.startswith(PROTOCOL)}
+    changed = [k for k in record.changed if k.startswith(PROTOCOL) and not is_demanded(k, record)]
+    return {k: record.protocol.get(k.removeprefix(PROTOCOL)) for k in changed}
 
 
 def clip_words(clip: str, weights: str) -> str:
@@ -255,17 +257,13 @@ def published_for(
     Raises:
         DataError: the paper has several such numbers, so that the row must say more.
     """
-    found = [
-        n
-        for n in published_numbers()
-        if (n.reported_in, n.table, n.key, n.variant) == (source, f"Table {table}", published.key, published.variant)
-        and (n.dataset, n.metric) == (column.dataset, "AP" if column.metric == TRAPEZOID else column.metric)
-        and published.backbone in (None, n.backbone)
-    ]
+    metric = "AP" if column.metric == TRAPEZOID else column.metric
+    found = [n for n in row_numbers(published, source, table) if (n.dataset, n.metric) == (column.dataset, metric)]
     if len(found) > 1:
-        backbones = " and ".join(f"'{n.backbone}'" for n in found)
+        which = "backbones" if len({n.backbone for n in found}) > 1 else "test protocols"
+        names = " and ".join(f"'{n.backbone if which == 'backbones' else n.test_protocol}'" for n in found)
         raise DataError(
-            f"table {table} of {source}: {len(found)} numbers of '{published.key}' for {column.metric} on"
-            f" {column.dataset}, with backbones {backbones}; say which in the row's 'published'"
+            f"table {table} of {published.source or source}: {len(found)} numbers of '{published.key}' for"
+            f" {column.metric} on {column.dataset}, with {which} {names}; say which in the row's 'published'"
         )
     return found[0] if found else None

@@ -1,7 +1,8 @@
 """Compare a published number with a reproduced one: like with like, or a note that says why not.
 
 Two metrics are published as AP, so a number of the other rule or of an unknown one says nothing about ours. Neither
-does a number made by another selection of weights or another post-processing.
+does a number made by another selection of weights or another post-processing, nor one of other test videos, of another
+ground truth, or over rows of features instead of frames.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _DOUBTS = {
     "second-hand": "published number: second-hand, not read in a paper; no verdict",
     "read": "published number: quoted from another paper, or another paper's method run again; no verdict",
 }
+_OWN = "the data set's own"
 _UNKNOWN_RULE = "published number: an AP by an unknown rule, the step sum or the trapezoid rule; no verdict"
 
 
@@ -77,6 +79,8 @@ def _reservations(number: PublishedNumber, runs: Sequence[Evaluation]) -> Iterat
         yield "published number: weights selected on the test set (best-on-test)"
     if not runs and number.post:
         yield f"published number: scores post-processed ({number.post})"
+    if not runs and number.truth:
+        yield f"published number: another ground truth of the test videos ({number.truth})"
 
 
 def _unlike(number: PublishedNumber, metric: str, runs: Sequence[Evaluation]) -> Iterator[str]:
@@ -84,9 +88,18 @@ def _unlike(number: PublishedNumber, metric: str, runs: Sequence[Evaluation]) ->
     ours = AP_RULES.get(metric, "")
     if ours and number.ap_rule not in (ours, "unknown"):
         yield f"AP by the {_RULE_WORDS[number.ap_rule]}, ours by the {_RULE_WORDS[ours]}"
+    if number.counted:
+        yield f"a metric over {number.counted} of features, ours over frames"
     if not runs:
         return
     rules = runs[0].rules  # the same for every seed
+    transferred = runs[0].kind.trained_on != runs[0].kind.dataset
+    if number.test_protocol != "unknown" and (number.test_protocol == "cross-dataset") != transferred:
+        yield f"trained on {'the' if transferred else 'another'} data set, ours on {runs[0].kind.trained_on}"
+    if not number.is_of_division(rules.partition):
+        yield f"test videos {number.test_protocol}, ours {rules.partition or _OWN}"
+    if number.truth != rules.truth:
+        yield f"ground truth {number.truth or _OWN}, ours {rules.truth or _OWN}"
     if number.selection not in (rules.selection, "unknown"):
         yield f"selection {number.selection}, ours {rules.selection}"
     if number.post not in (rules.post, ""):

@@ -133,8 +133,7 @@ def _spelt(text: str) -> str:
 
 
 def _experiment(client: MlflowClient, address: str, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
+    if (found := client.get_experiment_by_name(name)) is not None:
         return str(found.experiment_id)
     location = None
     if address.startswith(SQLITE):
@@ -219,6 +218,7 @@ def _tags(record: RunRecord) -> dict[str, str]:
         "vadbench.notes": "; ".join(record.notes) or "none",
         "vadbench.commit": str(record.environment.get("commit")),
         "vadbench.device": str(record.environment.get("device")),
+        **{f"vadbench.{name}": str(value) for name in ("truth", "partition") if (value := record.protocol.get(name))},
     }
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from vadbench.data.media import write_video
+
 ABNORMAL = {
     "training": ["abnormal_scene_3_scenario_4", "abnormal_scene_8_scenario_4_fog"],
     "validation": ["abnormal_scene_2_scenario_2", "abnormal_scene_29_scenario_5_smoke"],
@@ -62,6 +64,12 @@ def make_root(folder, lists="scripts", **changes):
 
 def frames_of(name):
     return TEST_FRAMES.get(name, 50)
+
+
+def write_clip(root, name):
+    """The file of a video where the archive has it, a grey in each frame."""
+    grey = (np.full((16, 16, 3), 5 * t % 256, np.uint8) for t in range(frames_of(name)))
+    write_video(root / f"Scene{name.split('_')[2]}" / f"{name}.mp4", grey, 10)
 
 
 def write_features(root, dim):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from vadbench.cli.data import check
+from vadbench.cli.data import check, export
 
 
-@click.group("data", short_help="Check the files of a data set.")
+@click.group("data", short_help="Check the files of a data set, or write its ground truth.")
 def command() -> None:
-    """Check the files of a data set."""
+    """Check the files of a data set, or write its ground truth."""
 
 
-for module in (check,):
+for module in (check, export):
     command.add_command(module.command)

@@ -9,7 +9,9 @@ from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.base.ground_truth import OVERRUN, IntervalReading
-from vadbench.data.annotations.lists import Interval, ListEntry, read_counts, read_csv_list, read_list
+from vadbench.data.annotations.count_files import read_counts
+from vadbench.data.annotations.lists import Interval, ListEntry, read_csv_list, read_list
+from vadbench.data.annotations.partition_lists import ListedPartition
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Dataset, Segment, Split, Video
 
@@ -74,6 +76,18 @@ class ListedDataset(Dataset):
             f"{self.name}: no {split} list in {self.root} or one folder below; expected there: {self.files}"
         )
 
+    def members(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
+        """Return the videos of a split in the division that is followed, in the order of :meth:`entries`.
+
+        Raises:
+            DataError: as :meth:`entries`, or the list of the division is missing or belongs to other videos.
+        """
+        entries, division = self.entries(split, boundaries), self.partitions.get(self.partition)
+        if not isinstance(division, ListedPartition) or split not in division.lists:
+            return entries
+        named = self._list(self.required(division.lists[split]))
+        return division.part(entries, named, f"{split} videos of {self.name}")
+
     def lists(self, split: Split, boundaries: str) -> list[ListEntry]:
         """Return the entries of the first list there is: the official one, VadCLIP's csv, or AnomalyCLIP's.
 
@@ -98,7 +112,10 @@ class ListedDataset(Dataset):
     def _list(self, path: Path) -> list[ListEntry]:
         """Return a list's entries, parsed once."""
         if path not in self._read:
-            self._read[path] = read_csv_list(path) if path.suffix.lower() == ".csv" else read_list(path, self.root)
+            kind = path.suffix.lower()
+            # Lists of features name the folders of the machine that they were made on.
+            root = None if kind == ".list" else self.root
+            self._read[path] = read_csv_list(path) if kind == ".csv" else read_list(path, root)
         return self._read[path]
 
     def _csv_list(self, split: Split) -> Path | None:
@@ -199,16 +216,21 @@ class ListedDataset(Dataset):
                 segments.append(Segment(label, start, end))
         return tuple(segments)
 
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """Return other names that the file and the features of a video circulate under."""
+        return ()
+
     def paths(self, entries: Sequence[ListEntry], split: Split) -> dict[str, Path | None]:
         """Return each video's file or folder of frames; missing, double and unlisted ones are noted."""
         if self._files is None:
             lists = [self.entries(s, boundaries) for s in self.splits for boundaries in self.readings]
-            self._files = VideoFiles(self.root, {e.name for listed in lists for e in listed})
+            names = {e.name for listed in lists for e in listed}
+            self._files = VideoFiles(self.root, names | {other for name in names for other in self.aliases(name)})
         if extra := self._files.unlisted():
             self.note(f"{len(extra)} video files are in no list and left out, the first is {str(extra[0])!r}")
         found: dict[str, Path | None] = {}
         for e in entries:
-            here = self._files.candidates(e.name, e.folder)
+            here = [p for name in (e.name, *self.aliases(e.name)) for p in self._files.candidates(name, e.folder)]
             found[e.name] = here[0] if here else None
             files = [p for p in here if p.is_file()]
             if len(files) > 1:

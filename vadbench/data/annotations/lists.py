@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -28,6 +28,8 @@ MOST_FRAMES = 10_000_000
 """Longest video that a file may state (our decision, four days at 30 frames a second): damage must not cost memory."""
 _BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
 _CROP = re.compile(r"__\d+$")
+FEATURE_KINDS = ("clip", "i3d", "swin")
+"""Words for the kind of features that may end the name of a file of them, as in ``<video>_i3d.npy``."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,17 @@ def video_name(file_name: str) -> str:
     return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
+def without_kind(file_name: str, kinds: Collection[str] = FEATURE_KINDS) -> str:
+    """Return a file's name without the suffix of a video or feature file, and without the kind of the features.
+
+    >>> without_kind("Assault_2_i3d.npy"), without_kind("Assault_2.npy")
+    ('Assault_2', 'Assault_2')
+    """
+    name = video_name(file_name)
+    ends = [f"_{kind}" for kind in kinds if name.endswith(f"_{kind}") and name != f"_{kind}"]
+    return name.removesuffix(max(ends, key=len, default=""))
+
+
 def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
     """Return the folder ("" where there is none) and the video name of a path in a list.
 
@@ -156,8 +169,12 @@ def listed_path(text: str, where: str, root: Path | None) -> tuple[str, str]:
     return parts[-2] if len(parts) > 1 else "", name
 
 
-def read_list(path: Path, root: Path) -> list[ListEntry]:
+def read_list(path: Path, root: Path | None) -> list[ListEntry]:
     """Read a list of one video a line: its path, and in AnomalyCLIP's lists ``first last id [id ...]`` after it.
+
+    Args:
+        path: the list.
+        root: as in :func:`listed_path`.
 
     Raises:
         DataError: empty, a path that leaves the root, something else after it, or a video listed twice.
@@ -176,7 +193,7 @@ def read_list(path: Path, root: Path) -> list[ListEntry]:
             raise DataError(f"{where}: expected first <= last frame, found {first} {last}")
         frames = last - first + 1 if values else None
         entries.append(ListEntry(name, where, folder, first=first, ids=tuple(ids), frames=frames))
-    return _unique(entries)
+    return listed_once(entries)
 
 
 def _split_numbers(text: str) -> tuple[str, list[str]]:
@@ -214,26 +231,6 @@ def read_csv_list(path: Path) -> list[ListEntry]:
     if not entries:
         raise DataError(f"{path}: the list is empty; fetch it again")
     return list(entries.values())
-
-
-def read_counts(path: Path) -> dict[str, int]:
-    """Read frame counts of videos from lines ``name@frames`` or ``path frames ...``.
-
-    Raises:
-        DataError: a line without a positive count.
-    """
-    counts = {}
-    for where, text in read_lines(path):
-        video, _, count = text.rpartition("@")
-        if not (video and _DIGITS.fullmatch(count)):
-            words = itertools.islice(re.finditer(r"\S+", text), 1, None)
-            number = next((word for word in words if _DIGITS.fullmatch(word[0])), None)
-            video, count = (text[: number.start()].rstrip(), number[0]) if number else ("", "0")
-        frames = whole(count, where)
-        if frames < 1:
-            raise DataError(f"{where}: expected a video and its number of frames, found {shortened(text)}")
-        counts[video_name(video.rsplit("/", 1)[-1])] = frames
-    return counts
 
 
 def pairs(numbers: Sequence[str], label: str, where: str) -> list[Interval]:
@@ -279,7 +276,12 @@ def add_once(table: dict[str, list[Interval]], name: str, intervals: list[Interv
     table[name] = intervals
 
 
-def _unique(entries: list[ListEntry]) -> list[ListEntry]:
+def listed_once(entries: list[ListEntry]) -> list[ListEntry]:
+    """Return the entries of a list.
+
+    Raises:
+        DataError: a video is listed twice.
+    """
     seen: dict[str, str] = {}
     for entry in entries:
         if entry.name in seen:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.base.files import replacing
 from vadbench.base.ground_truth import Truth, VideoTruth
 from vadbench.base.hashing import digest
 from vadbench.data.annotations.fraction_files import fraction_truths
@@ -62,26 +61,29 @@ def truth_digest(videos: Mapping[str, VideoTruth]) -> str:
     return digest(said)
 
 
-def write_truth(path: Path, videos: Iterable[Video], frames: Mapping[str, int], facts: Mapping[str, Any]) -> None:
-    """Write the ground truth of videos in vadbench's own form.
+def truth_text(videos: Iterable[Video], frames: Mapping[str, int], facts: Mapping[str, Any]) -> str:
+    """Return the ground truth of videos in vadbench's own form, one video a line.
+
+    Frames that are annotated apart from the classes are written without a class, as the form has one truth alone.
 
     Args:
-        path: the file; an existing one is replaced.
         videos: with their segments.
         frames: of the videos that the data set states no number for.
         facts: further entries that say where it comes from.
     """
-    entries = {
-        v.name: {
-            "frames": v.frames if v.frames is not None else frames.get(v.name),
-            "segments": [[s.label, s.start, s.end] for s in v.segments]
-            if v.binary is None
-            else [[None, start, end] for start, end in v.binary],
-        }
-        for v in videos
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({**facts, "videos": entries}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    lines = [f" {_json(key)}: {_json(value)}," for key, value in facts.items()]
+    entries = []
+    for v in videos:
+        segments: list[list[Any]] = [[s.label, s.start, s.end] for s in v.segments]
+        if v.binary is not None:
+            segments = [[None, start, end] for start, end in v.binary]
+        known = v.frames if v.frames is not None else frames.get(v.name)
+        entries.append(f"  {_json(v.name)}: {_json({'frames': known, 'segments': segments})}")
+    return "\n".join(["{", *lines, ' "videos": {', ",\n".join(entries), " }", "}", ""])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _require_name(name: str, where: str) -> None:
