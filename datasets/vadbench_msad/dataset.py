@@ -9,8 +9,9 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading, Truth, TruthVariant, VideoTruth
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.listed_dataset import ListedDataset
-from vadbench.data.annotations.lists import ListEntry, listed_once, read_counts
+from vadbench.data.annotations.lists import ListEntry, listed_once
 from vadbench.data.annotations.video_files import find_files
 from vadbench.dataset import ClassTable, Partition, Segment, Split, Video, VideoClass
 from vadbench_msad.annotation import Annotated, full_name, kind_of, read_annotation, short_names

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import (
     listed_path,
     pairs,
-    read_counts,
     read_csv_list,
     read_json,
     read_lines,
@@ -168,6 +168,26 @@ def test_frame_counts_must_be_positive(tmp_path, content):
 def test_frame_counts_are_read_from_lines_with_more_behind(tmp_path):
     path = write(tmp_path / "counts.txt", "Arson/Arson022_x264.mp4 8640 Arson 3500 4000 -1 -1\nb.mp4 5\n")
     assert read_counts(path) == {"Arson022_x264": 8640, "b": 5}
+
+
+@pytest.mark.parametrize("form", ['{"a": 5, "x/b.mp4": 17}', '{"what": "w", "frames": {"a": 5, "x/b.mp4": 17}}'])
+def test_frame_counts_are_read_from_json(tmp_path, form):
+    assert read_counts(write(tmp_path / "frames.json", form)) == {"a": 5, "b": 17}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[5]", ["expected an object {name: frames}"]),
+        ("{}", ["expected an object {name: frames}"]),
+        ('{"a": -3}', ["'a'", "expected a number of frames", "found -3"]),
+        ('{"a": [3]}', ["'a'", "expected a whole number"]),
+        ('{"a": 2.5}', ["expected a whole number"]),
+    ],
+)
+def test_frame_counts_in_json_of_another_form_are_refused(tmp_path, text, words):
+    path = write(tmp_path / "frames.json", text)
+    refused(lambda: read_counts(path), str(path), *words)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from npy_files import DIM, save, some_rows
 from stores import append
 from vadbench.base.errors import FeatureError
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.layouts import NpyFeatures, open_features
+from vadbench.features.layouts import NpyFeatures, open_features, open_stream
 from vadbench.features.store import FeatureStore, StoreWriter
 
 FRAMES = {"Abuse001_x264": 100, "Arson003_x264": 161, "Normal_Videos_940_x264": 48}
@@ -190,6 +190,31 @@ def test_files_are_matched_by_name_never_by_path_or_part_of_a_name(tmp_path):
     source = open_features(tmp_path, {"Abuse001_x264", "Abuse002_x264"}, {"Abuse001_x264": 32})
     assert source.names == ("Abuse001_x264",)
     assert [p.stem for p in source.extra] == ["Abuse0010_x264", "Abuse001_x264_feature", "gt"]
+
+
+@pytest.mark.parametrize("kind", ["i3d", "swin", "clip"])
+def test_the_encoder_at_the_end_of_a_name_is_no_part_of_it(tmp_path, kind):
+    save(tmp_path / f"Fire_2_{kind}.npy", some_rows(2))
+    source = open_features(tmp_path, {"Fire_2"}, {"Fire_2": 32})
+    assert (source.names, source.extra) == (("Fire_2",), [])
+    # A video may be called so itself.
+    assert open_features(tmp_path, {"Fire_2", f"Fire_2_{kind}"}, {}, "vadclip").names == (f"Fire_2_{kind}",)
+    assert open_features(tmp_path, None, {}, "vadclip").names == ("Fire_2",)
+
+
+def test_a_video_is_found_under_its_other_names(tmp_path):
+    other = {"mall3": "normal_mall3", "mall4": "normal_mall4", "own": "another"}
+    for name in ("mall3_i3d", "normal_mall4", "own"):
+        save(tmp_path / f"{name}.npy", some_rows(2))
+    names = {"normal_mall3", "normal_mall4", "own", "another"}
+    source = open_features(tmp_path, names, {}, "vadclip", aliases=other)
+    assert source.names == ("normal_mall3", "normal_mall4", "own")
+    assert source.path("normal_mall3", "0").name == "mall3_i3d.npy"
+    stream = open_stream(tmp_path, "sound", names, other)
+    assert stream.names == source.names
+    save(tmp_path / "mall4.npy", some_rows(2))
+    with pytest.raises(FeatureError, match=r"expected one file of crop 0 of 'normal_mall4', found .*mall4\.npy and"):
+        open_features(tmp_path, names, {}, "vadclip", aliases=other)
 
 
 def test_a_video_suffix_left_in_the_name_is_no_part_of_it(tmp_path):

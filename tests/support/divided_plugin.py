@@ -15,6 +15,7 @@ def vadbench_datasets():
     return [
         DatasetSpec("divided", "features of videos in two divisions", "divided_plugin:Divided"),
         DatasetSpec("unclassed", "the same without classes", "divided_plugin:Unclassed"),
+        DatasetSpec("placed", "the same, whose files are a user's", "divided_plugin:Placed"),
     ]
 
 
@@ -26,7 +27,11 @@ class Divided(Dataset):
     expected = {"train": 10, "test": 16}
     files = "nothing: the features are made there on first use"
     makes_itself = True
-    partitions = {"wide": Partition("two abnormal training videos are tested", {"train": 8, "test": 18})}
+    partitions = {
+        "wide": Partition("two abnormal training videos are tested", {"train": 8, "test": 18}),
+        "short": Partition("trained as in its own, tested on fewer", {"train": 10, "test": 12}),
+        "alone": Partition("everything is tested", {"test": 26}),
+    }
     truths = {
         "late": TruthVariant("every anomaly five frames later"),
         "rows": TruthVariant("the same by rows", tail="rows"),
@@ -43,8 +48,9 @@ class Divided(Dataset):
 
     def videos(self, split, boundaries="native"):
         train = [self._video(f"train-{i}", i, "") for i in range(10)]
-        test = [self._video(f"test-{i}", i, "park" if i in (0, 2) else "mall") for i in range(16)]
-        moved = train[:4:2] if self.partition == "wide" else []
+        count = 12 if self.partition == "short" else 16
+        test = [self._video(f"test-{i}", i, "park" if i in (0, 2) else "mall") for i in range(count)]
+        moved = {"wide": train[:4:2], "alone": train}.get(self.partition, [])
         return [v for v in train if v not in moved] if split == "train" else test + moved
 
     def _video(self, name, i, scenario):
@@ -85,3 +91,13 @@ class Unclassed(Divided):
         if i % 2:
             return Video(name, ("Normal",), frames=FRAMES)
         return Video(name, ("Abnormal",), frames=FRAMES, segments=(Segment("Abnormal", START, END),), scenario=scenario)
+
+
+class Placed(Divided):
+    """The same videos in a folder that the user names."""
+
+    name = "placed"
+    makes_itself = False
+
+    def prepare(self, progress=None):
+        Dataset.prepare(self)

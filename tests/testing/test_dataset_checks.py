@@ -124,7 +124,7 @@ def test_a_failure_says_what_was_found_and_how_to_mend_it(name, check, found, me
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2"])
+@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2", "ubnormal"])
 def test_the_data_sets_of_the_papers_pass_on_generated_roots(name, tmp_path):
     made = make_root(name, tmp_path)
     results = outcomes(name, made, ())
@@ -134,7 +134,7 @@ def test_the_data_sets_of_the_papers_pass_on_generated_roots(name, tmp_path):
     assert status(results, "passed") == DATASET_CHECKS.keys() - skipped
 
 
-@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2"])
+@pytest.mark.parametrize("name", ["ucfcrime", "xdviolence", "shanghaitech", "ucsdped2", "ubnormal"])
 def test_without_data_what_needs_files_is_skipped_and_says_so(name, tmp_path):
     for results in (outcomes(name, tmp_path / "absent", ()), outcomes(name, None, ())):
         assert status(results, "passed") == DATASET_CHECKS.keys() - NEED_FILES

@@ -106,6 +106,15 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert (given.dataset.name, given.dataset.digest) == ("seeds", "abc")
 
 
+def test_the_truth_and_the_division_are_tags(outcome, client):
+    log_runs([outcome(0, "own")])
+    log_runs([outcome(0, "other", protocol={"name": "native", "truth": "mine.json@012345abcdef", "partition": "wide"})])
+    for name, found in (("own", {}), ("other", {"truth": "mine.json@012345abcdef", "partition": "wide"})):
+        for run in client.search_runs([client.get_experiment_by_name(name).experiment_id]):
+            tags = {tag: run.data.tags.get(f"vadbench.{tag}") for tag in ("truth", "partition")}
+            assert {tag: value for tag, value in tags.items() if value is not None} == found
+
+
 def test_rates_of_groups_and_losses_of_stages_have_names_of_their_own(outcome, client):
     made = outcome(0, "stages")
     lines = [

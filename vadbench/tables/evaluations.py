@@ -137,6 +137,8 @@ class Evaluation:
         chosen = {"best-on-test": "the test set", "validation": held}.get(self.rules.selection)
         return (
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
+            *([f"measured against the ground truth {self.rules.truth}"] if self.rules.truth else []),
+            *([f"videos divided as in {self.rules.partition}"] if self.rules.partition else []),
             *([ORACLE] if self.record.supervision == "oracle" else []),
             *([f"scores are post-processed: {self.post}"] if self.post else []),
             *([f"a score depends {self.record.depends}"] if self.record.company == "split" else []),

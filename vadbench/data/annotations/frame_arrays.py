@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, cut, first_line, shortened
-from vadbench.data.annotations.lists import MOST_FRAMES, read_counts, read_json, whole
+from vadbench.data.annotations.count_files import read_counts
+from vadbench.data.annotations.lists import MOST_FRAMES, read_json, whole
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""

@@ -1,0 +1,48 @@
+"""Files with the number of frames of videos."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+from vadbench.base.errors import DataError, shortened
+from vadbench.data.annotations.lists import MOST_FRAMES, read_json, read_lines, video_name, whole
+
+_DIGITS = re.compile(r"-?[0-9]+")
+
+
+def read_counts(path: Path) -> dict[str, int]:
+    """Read frame counts of videos from lines ``name@frames`` or ``path frames ...``, or from a .json file.
+
+    JSON is ``{name: frames}``, or ``{"frames": {name: frames}}`` with further entries.
+
+    Raises:
+        DataError: a line without a positive count, or JSON of another form.
+    """
+    if path.suffix.lower() == ".json":
+        return _json_counts(path)
+    counts = {}
+    for where, text in read_lines(path):
+        video, _, count = text.rpartition("@")
+        if not (video and _DIGITS.fullmatch(count)):
+            words = itertools.islice(re.finditer(r"\S+", text), 1, None)
+            number = next((word for word in words if _DIGITS.fullmatch(word[0])), None)
+            video, count = (text[: number.start()].rstrip(), number[0]) if number else ("", "0")
+        frames = whole(count, where)
+        if frames < 1:
+            raise DataError(f"{where}: expected a video and its number of frames, found {shortened(text)}")
+        counts[video_name(video.rsplit("/", 1)[-1])] = frames
+    return counts
+
+
+def _json_counts(path: Path) -> dict[str, int]:
+    content = read_json(path)
+    counts = content.get("frames", content) if isinstance(content, dict) else None
+    if not isinstance(counts, dict) or not counts:
+        raise DataError(f"{path}: expected an object {{name: frames}} with at least one video, found none")
+    for name, frames in counts.items():
+        where = f"{path}, {shortened(name)}"
+        if not 1 <= whole(frames, where) <= MOST_FRAMES:
+            raise DataError(f"{where}: expected a number of frames from 1 to {MOST_FRAMES}, found {frames}")
+    return {video_name(name.rsplit("/", 1)[-1]): frames for name, frames in counts.items()}
