@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vadbench.cli.data import check, export, truth
+from vadbench.cli.data import check, duplicates, export, truth
 
 
 @click.group("data", short_help="Check the files of a data set, and compare or write its ground truth.")
@@ -12,5 +12,5 @@ def command() -> None:
     """Check the files of a data set, and compare or write its ground truth."""
 
 
-for module in (check, export, truth):
+for module in (check, duplicates, export, truth):
     command.add_command(module.command)
