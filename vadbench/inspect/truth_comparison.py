@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vadbench.base.errors import RunError, shortened
+from vadbench.base.errors import RunError, UnknownNameError, shortened
 from vadbench.base.ground_truth import under
 from vadbench.base.types import Progress, silent
 from vadbench.data.annotations.frame_arrays import Runs
@@ -245,7 +245,12 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 def _open(kind: type[Dataset], root: Path | None, partition: str, asked: str, progress: Progress) -> OpenedTruth:
     """Return a ground truth on those of the test videos that it has, so that others can be named."""
-    dataset = open_dataset(kind, root, partition, "" if asked == NATIVE else asked)
+    try:
+        dataset = open_dataset(kind, root, partition, "" if asked == NATIVE else asked)
+    except UnknownNameError as error:
+        if error.name != asked:
+            raise
+        raise UnknownNameError(error.kind, asked, [NATIVE, *error.known]) from None
     dataset.prepare(progress)
     truth = dataset.other_truth
     if truth is None:
