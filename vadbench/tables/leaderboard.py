@@ -43,6 +43,7 @@ def leaderboards(
     progress: Progress = silent,
     costs: bool = False,
     with_recorded: bool = False,
+    shown: Sequence[str] = COMPARED,
 ) -> tuple[list[model.Table], list[str]]:
     """Return a table for each group of runs that may be ranked together, and notes on what is not in them.
 
@@ -58,6 +59,7 @@ def leaderboards(
         costs: add columns of what the runs cost.
         with_recorded: rank recorded scores beside the runs that share everything but the features with them; otherwise
             they have tables of their own.
+        shown: the metrics of the columns.
 
     Raises:
         UnknownNameError: there is no such metric, or none of the runs has it.
@@ -76,7 +78,7 @@ def leaderboards(
     groups = _joined(groups) if with_recorded else groups
     ordered = sorted(groups.items(), key=lambda g: (g[0].apart, g[0].dataset, g[0].trained_on, -len(g[1]), str(g[0])))
     ranked = [_ranked(kind, rows, metric or headline(kind.dataset)) for kind, rows in ordered]
-    shown = COMPARED if metric is None or metric in COMPARED else (metric, *COMPARED)
+    shown = shown if metric is None or metric in shown else (metric, *shown)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
     return [_table(group, shown, resamples, costs) for group in ranked], [*notes, *resamples.notes]
