@@ -707,6 +707,14 @@ def test_two_scores_under_one_name_are_two_rows(load, save, vadbench, out):
     assert labels == {f"mine (recorded) (scores {key})" for key in keys}
 
 
+def test_the_same_scores_under_two_names_are_two_rows(load, save, vadbench, out):
+    one, two = load(save(), name="one"), load(save(), name="two")
+    assert one["key"] != two["key"] and one["metrics"] == two["metrics"]
+    (table,) = vadbench("leaderboard", "--out", out, "--format", "json").json["tables"]
+    assert {row["label"] for row in table["rows"] if row.get("rank")} == {"one (recorded)", "two (recorded)"}
+    assert vadbench("show", "run", two["key"][:6], "--out", out).out.startswith("two on filmed (recorded)")
+
+
 def test_every_command_takes_the_folder(two, vadbench, out, tmp_path, tracking_address):
     folders = [record["folder"] for record in two]
     shown = vadbench("show", "run", folders[0])

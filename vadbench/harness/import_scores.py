@@ -123,7 +123,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         frames=split.rows.total,
         positives=int(split.rows.positives.sum()),
     )
-    key = digest({"recorded": content, "stride": stride, "dataset": request.dataset})
+    key = digest({"method": request.name, "recorded": content, "stride": stride, "dataset": request.dataset})
     code = registry.provenance("dataset", request.dataset)
     evaluation = evaluation_key(
         protocol=rules,
