@@ -36,4 +36,15 @@ def vadbench_benchmarks() -> list[BenchmarkSpec]:
             "trained on one data set and tested on another",
             "vadbench_benchmarks:cross-dataset.toml",
         ),
+        BenchmarkSpec(
+            "lagovad",
+            "table 2 of LaGoVAD: trained on UCF-Crime or XD-Violence and tested on up to six other data sets",
+            "vadbench_benchmarks:lagovad.toml",
+            paper="LaGoVAD and PreVAD, 2026",
+        ),
+        BenchmarkSpec(
+            "more-datasets",
+            "MSAD, by both of its protocols, and UBnormal: what is published beside every built-in method",
+            "vadbench_benchmarks:more-datasets.toml",
+        ),
     ]

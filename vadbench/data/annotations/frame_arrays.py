@@ -22,7 +22,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 
 def read_frame_array(path: Path) -> NDArray[Any]:
-    """Read a .npy array with one 0 or 1 a frame, of any type of numbers.
+    """Read a .npy array with one 0 or 1 a frame, of any type of numbers; it may be the only row of a table.
 
     Raises:
         DataError: it is no such array, or has more than ``MOST_FRAMES`` values; nothing pickled is ever read.
@@ -30,9 +30,10 @@ def read_frame_array(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as file:
             shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-            fits = dtype.kind in "biuf" and len(shape) == 1 and 1 <= shape[0] <= MOST_FRAMES
+            row = shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
+            fits = dtype.kind in "biuf" and len(row) == 1 and 1 <= row[0] <= MOST_FRAMES
             file.seek(0)
-            array = np.lib.format.read_array(file, allow_pickle=False) if fits else None
+            array = np.lib.format.read_array(file, allow_pickle=False).reshape(row) if fits else None
     # On a damaged header NumPy raises what its tokenizer, its literal parser and Python's parser raise.
     except Exception as error:
         raise DataError(f"{path}: expected an array of 0 and 1, found {first_line(error)}; fetch it again") from error
