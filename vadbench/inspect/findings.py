@@ -125,6 +125,7 @@ class Report:
         features: the checked features.
         preflight: comparison of the features with the given CLIP; ``None`` without one.
         problems: by kind in the order of :data:`MEANINGS`, the worst first.
+        partition, truth: names of the division and of the ground truth that were checked; empty for its own.
     """
 
     dataset: str
@@ -134,6 +135,8 @@ class Report:
     features: FeaturesReport | None = None
     preflight: Preflight | None = None
     problems: list[Problem] = field(default_factory=list)
+    partition: str = ""
+    truth: str = ""
 
     @property
     def status(self) -> DatasetStatus:

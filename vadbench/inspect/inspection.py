@@ -28,8 +28,10 @@ def inspect(
         clip: the CLIP that should have made the features.
         progress: called with the progress of the check.
     """
-    report = Report(dataset.name, str(dataset.root))
+    report = Report(dataset.name, str(dataset.root), partition=dataset.partition)
     listed = _listed(dataset, report.problems, progress)
+    if listed and dataset.other_truth is not None:
+        report.truth = dataset.other_truth.name
     videos = [v for own in listed.values() for v in own]
     given = choose_features(dataset, videos, given)
     lengths: dict[str, Length] = {}
