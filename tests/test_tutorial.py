@@ -91,7 +91,8 @@ def shell(environment, tmp_path):
 
 
 def follow(page, shell):
-    """Run a page's commands, apply its changes, and see that the code it shows is there, or in a plugin of a test; what each command printed."""
+    """Run a page's commands, apply its changes, and see that the code it shows is there, or in a plugin that tests try;
+    what each command printed."""
     printed = {}
     for language, text in FENCE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
         if language == "bash":

@@ -1,6 +1,6 @@
 """A data set that papers divide in two ways, and whose test videos others annotated again.
 
-Its files are ``annotation.json``, ``revised.json`` (both as ``--truth`` reads them) and ``one_class.txt``, a list of names.
+Its files are ``annotation.json`` and ``revised.json``, as ``--truth`` reads them, and the list ``one_class.txt``.
 """
 
 from vadbench import DatasetSpec, hookimpl
