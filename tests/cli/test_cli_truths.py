@@ -93,8 +93,18 @@ def test_a_division_may_have_other_splits(run):
     assert "divided has no train split" in run(*LINEAR, "--partition", "alone", status=2)
     record = run(*ZERO, "--partition", "alone")
     assert list(record["data"]) == ["test"] and record["data"]["test"]["videos"] == 26
-    trained = run(*LINEAR)
-    assert run("--from", trained["key"], "--partition", "alone", *CLIP)["key"] == trained["key"]
+
+
+def test_a_training_is_not_tested_on_videos_that_it_saw_in_another_division(run):
+    own, wide = run(*LINEAR), run(*LINEAR, "--partition", "wide")
+    assert run("--from", own["key"], "--partition", "short", *CLIP)["key"] == own["key"]
+    assert run("--from", wide["key"], "--partition", "short", *CLIP)["key"] == wide["key"]
+    said = run("--from", own["key"], "--partition", "wide", *CLIP, status=2)
+    assert "the training saw 2 of the 18 test videos, the first is 'train-0'" in said
+    assert "on divided in its own division, and is to be tested in partition wide; train again in" in said
+    said = run("--from", wide["key"], "--partition", "alone", *CLIP, status=2)
+    assert "the training saw 8 of the 26 test videos" in said and "in partition wide, and is to be" in said
+    assert run("--from", wide["key"], "--partition", "wide", *CLIP)["key"] == wide["key"]
 
 
 def test_a_set_field_and_an_option_make_the_same_run(run):
@@ -335,7 +345,7 @@ def test_a_submission_in_a_division_is_measured_by_its_sizes(run, findings, trut
 
 def test_a_submission_may_be_trained_in_another_division_and_tested_under_a_file(run, findings, truth_file):
     own = run(*LINEAR)
-    run("--from", own["key"], "--partition", "wide", "--truth", "rows", *CLIP)
+    run("--from", own["key"], "--partition", "short", "--truth", "rows", *CLIP)
     run("--from", own["key"], "--truth", truth_file(), *CLIP)
     assert findings() == []
     assert any("a complete train split of divided has 8 or 10 videos" in f for f in findings(of_train(9)))

@@ -93,6 +93,32 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
     return dataset
 
 
+def require_unseen(dataset: Dataset, partition: str) -> None:
+    """Raise if a training in another division of a data set saw videos that are test videos in the present one.
+
+    Args:
+        dataset: divided as it is to be evaluated.
+        partition: the division that the training was made in.
+
+    Raises:
+        ConfigError: it did; says how many.
+        UnknownNameError: the data set has no such division any more.
+        DataError: a list of either division cannot be read.
+    """
+    if partition == dataset.partition:
+        return
+    trained = type(dataset)(dataset.root)
+    trained.divide(partition)
+    seen = {v.name for split in trained.splits if split != "test" for v in trained.videos(split)}
+    tested = [v.name for v in dataset.videos("test")]
+    if both := [name for name in tested if name in seen]:
+        made, here = (f"partition {name}" if name else "its own division" for name in (partition, dataset.partition))
+        raise ConfigError(
+            f"the training saw {len(both)} of the {len(tested)} test videos, the first is {both[0]!r}: it was made on"
+            f" {dataset.name} in {made}, and is to be tested in {here}; train again in {here}"
+        )
+
+
 def _root(kind: type[Dataset], given: Path | None, truth: str) -> Path:
     """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough."""
     try:

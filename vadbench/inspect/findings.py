@@ -29,6 +29,7 @@ ProblemKind = Literal[
     "link",
     "annotation",
     "origin",
+    "duplicate",
 ]
 
 MEANINGS: Mapping[ProblemKind, tuple[DatasetStatus, str]] = {
@@ -48,6 +49,7 @@ MEANINGS: Mapping[ProblemKind, tuple[DatasetStatus, str]] = {
     "link": ("complete", "links that lead out of the folder or nowhere"),
     "annotation": ("complete", "peculiarities of the annotation"),
     "origin": ("complete", "features of unknown origin, which no comparison with a CLIP confirms"),
+    "duplicate": ("complete", "pairs of videos that show the same"),
 }
 """Kinds of problem with the status that they give the data at best, and their names in tables."""
 
@@ -113,6 +115,14 @@ class FeaturesReport:
     made_by: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class DuplicateCount:
+    """Number of pairs of near-duplicates, and of those in two splits."""
+
+    pairs: int
+    across: int
+
+
 @dataclass
 class Report:
     """Results of checking a data set.
@@ -124,6 +134,7 @@ class Report:
         splits: results by split, without splits whose list could not be read.
         features: the checked features.
         preflight: comparison of the features with the given CLIP; ``None`` without one.
+        duplicates: near-duplicates by the checked features; ``None`` if they were not looked for.
         problems: by kind in the order of :data:`MEANINGS`, the worst first.
     """
 
@@ -133,6 +144,7 @@ class Report:
     splits: dict[Split, SplitReport] = field(default_factory=dict)
     features: FeaturesReport | None = None
     preflight: Preflight | None = None
+    duplicates: DuplicateCount | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property

@@ -10,13 +10,18 @@ from vadbench.base.ground_truth import OVERRUN
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.dataset import Dataset, Split, Video
-from vadbench.harness.given_features import GivenFeatures, choose_features
+from vadbench.harness.given_features import GivenFeatures, choose_features, open_of_videos
 from vadbench.inspect.file_checks import Length, look_at_features, look_at_videos
-from vadbench.inspect.findings import MEANINGS, Problem, ProblemKind, Report, SplitReport, Tally
+from vadbench.inspect.findings import MEANINGS, DuplicateCount, Problem, ProblemKind, Report, SplitReport, Tally
+from vadbench.inspect.near_duplicates import find_duplicates
 
 
 def inspect(
-    dataset: Dataset, given: GivenFeatures | None = None, clip: Clip | None = None, progress: Progress = silent
+    dataset: Dataset,
+    given: GivenFeatures | None = None,
+    clip: Clip | None = None,
+    progress: Progress = silent,
+    duplicates: bool = True,
 ) -> Report:
     """Check every file of a data set. A damaged file is reported and the check continues.
 
@@ -27,6 +32,7 @@ def inspect(
         given: features to check instead of videos. By default, as in a run, those in the root if it has no video.
         clip: the CLIP that should have made the features.
         progress: called with the progress of the check.
+        duplicates: look for near-duplicates among the videos whose features can be used.
     """
     report = Report(dataset.name, str(dataset.root))
     listed = _listed(dataset, report.problems, progress)
@@ -39,6 +45,8 @@ def inspect(
     elif videos:
         report.source = "videos"
         lengths = look_at_videos(dataset.root, videos, report, progress)
+    if duplicates and given is not None and report.features is not None:
+        _count_duplicates(given, listed, lengths, report, progress)
     opened = report.source == "videos" or report.features is not None
     found = {v.name for v in videos if opened} - {p.name for p in report.problems if p.kind == "missing"}
     for split, members in listed.items():
@@ -69,6 +77,23 @@ def _listed(dataset: Dataset, problems: list[Problem], progress: Progress) -> di
     errors += [f"{name!r} is listed more than once; keep one line of the lists" for name in twice]
     problems += [Problem("list", "", text) for text in dict.fromkeys(errors)]
     return listed
+
+
+def _count_duplicates(
+    given: GivenFeatures,
+    listed: Mapping[Split, Sequence[Video]],
+    usable: Collection[str],
+    report: Report,
+    progress: Progress,
+) -> None:
+    videos = {split: [v for v in members if v.name in usable] for split, members in listed.items()}
+    found = find_duplicates(
+        open_of_videos(given, [v for own in listed.values() for v in own]), videos, progress=progress
+    )
+    report.duplicates = DuplicateCount(len(found.pairs), found.across)
+    for pair in found.pairs:
+        where = f"{pair.a!r} ({pair.splits[0]}) and {pair.b!r} ({pair.splits[1]})"
+        report.problems.append(Problem("duplicate", pair.a, f"{where} show the same, cosine {pair.cosine:.3f}"))
 
 
 def _counted(

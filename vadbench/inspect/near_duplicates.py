@@ -27,12 +27,15 @@ Kind = Literal["same", "part", "overlap"]
 
 THRESHOLD = 0.85
 LEAST_ROWS = 0.9
-LEAST_CHANGES = 0.4
+LEAST_CHANGES = 0.45
 LEAST_OVERLAP = 8
 """Rows that two videos must share at least."""
+SURE_OVERLAP, SURE = 16, 0.95
+"""Rows from which the threshold holds; it rises to ``SURE`` at the least overlap, as few rows agree by chance."""
 SPACINGS = (16, 8)
-"""Frames from a row to the next, where the features are as fine: the second if most videos have fewer than ``SHORT``."""
+"""Frames from a row to the next, where the features are fine enough; the second where most videos are ``SHORT``."""
 SHORT = 512
+"""Frames below which a video has few rows."""
 WHOLE = 0.9
 """Part of a video that an overlap must cover to count as all of it."""
 LONG = 256
@@ -147,7 +150,18 @@ def find_duplicates(
 
 def is_duplicate(found: Alignment, threshold: float) -> bool:
     """Return True if an alignment is that of near-duplicates."""
-    return found.cosine >= threshold and found.rows >= LEAST_ROWS and found.changes >= LEAST_CHANGES
+    asked = least_cosine(threshold, found.overlap)
+    return found.cosine >= asked and found.rows >= LEAST_ROWS and found.changes >= LEAST_CHANGES
+
+
+def least_cosine(threshold: float, overlap: int) -> float:
+    """Return the cosine asked of an overlap of some rows.
+
+    >>> least_cosine(0.85, 8), round(least_cosine(0.85, 12), 3), least_cosine(0.85, 40)
+    (0.95, 0.9, 0.85)
+    """
+    missing = max(0, SURE_OVERLAP - overlap) / (SURE_OVERLAP - LEAST_OVERLAP)
+    return max(threshold, threshold + missing * (SURE - threshold))
 
 
 class _Rows:
@@ -230,8 +244,7 @@ def _find_candidates(rows: _Rows, progress: Progress) -> list[tuple[str, str]]:
 def _align(rows: _Rows, a: str, b: str) -> _Match | None:
     """Return the best alignment of two videos, over the views of the longer one."""
     factor = math.ceil(rows.counts[b] / LONG)
-    first, *others = rows.views(b)[:1]
-    other = _unit(_averaged(rows.read(b, first), factor))
+    other = _unit(_averaged(rows.read(b, rows.views(b)[0]), factor))
     best: _Match | None = None
     views = rows.views(a)
     for view in views:

@@ -69,21 +69,45 @@ def make_strip(path: Path, frames: int) -> Strip:
     Raises:
         MediaError: the video cannot be read.
     """
+    wanted = spread_frames(0, frames)
+    found = read_small(path, wanted)
+    if len(found) < len(wanted):
+        raise MediaError(f"{path}: expected {frames} frames, found fewer")
+    return joined_strip(found, wanted)
+
+
+def spread_frames(first: int, frames: int) -> list[int]:
+    """Return the frames to show of a stretch: the middle ones of at most :data:`PICTURES` equal parts."""
     count = min(PICTURES, frames)
-    wanted = [(2 * i + 1) * frames // (2 * count) for i in range(count)]
+    return [first + (2 * i + 1) * frames // (2 * count) for i in range(count)]
+
+
+def read_small(path: Path, wanted: Sequence[int]) -> list[Image.Image]:
+    """Return small pictures of frames of a video file or folder of images, without those past its end.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
     try:
-        found = [_small(image) for image in (_images if path.is_dir() else _seek)(path, wanted)]
+        return [_small(image) for image in (_images if path.is_dir() else _seek)(path, wanted)]
     except (av.error.FFmpegError, OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: cannot be read ({error}); copy it again") from error
-    if len(found) < count:
-        raise MediaError(f"{path}: expected {frames} frames, found fewer")
+
+
+def joined_strip(found: Sequence[Image.Image], wanted: Sequence[int]) -> Strip:
+    """Return pictures of one size as a strip.
+
+    Args:
+        found: at least one picture.
+        wanted: the frame of each.
+    """
     width = found[0].width
-    strip = Image.new("RGB", (width * count, HEIGHT))
+    strip = Image.new("RGB", (width * len(found), HEIGHT))
     for i, image in enumerate(found):
         strip.paste(image, (i * width, 0))
     out = io.BytesIO()
     strip.save(out, "JPEG", quality=QUALITY, optimize=True)
-    return Strip(f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}", wanted, width)
+    return Strip(f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}", list(wanted), width)
 
 
 def _small(image: Image.Image) -> Image.Image:

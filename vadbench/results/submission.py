@@ -177,6 +177,7 @@ def _data_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
             # A data set for testing alone has no training videos, and only some rules of selection use validation's.
             # So have methods that read no features and learn nothing.
             blind = record.reads != "features" and record.supervision in ("training-free", "oracle")
+            blind = blind or record.recorded is not None  # whose training is somebody else's
             has_one = all(split in s for s in sizes)
             if has_one and split != "validation" and not (blind and split == "train"):
                 yield f"data: the record does not describe the {split} split"

@@ -29,6 +29,7 @@ EXIT_STATUS = {"complete": 0, "incomplete": 1, "unusable": 2}
 @options.clip_model
 @options.clip_weights
 @options.device
+@click.option("--no-duplicates", is_flag=True, help="Do not look for near-duplicates among features.")
 @options.plugin
 @options.as_json
 def command(
@@ -41,6 +42,7 @@ def command(
     clip_model: str | None,
     clip_weights: str | None,
     device: str,
+    no_duplicates: bool,
     plugin_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -54,14 +56,15 @@ def command(
     Checks videos, or the features in --features, or those in the root if it has no video. Features are read in full;
     only the container of a video is opened, and vadbench extract --keep-going finds damage inside. Features are
     compared with the CLIP that a run with the same options uses, the small one without --clip: by their width, by
-    their recorded origin or, if none is recorded, by their similarity with the class names.
+    their recorded origin or, if none is recorded, by their similarity with the class names, and searched for videos
+    that show the same (vadbench data duplicates).
 
     The exit status is 0 if everything is there, 1 if a run is possible without the rest (--allow-incomplete), 2 if no
     run is possible. With --json the report is an object with: status (complete, incomplete, unusable), counts (problems
     by kind), dataset, root, source (features, videos, none), splits (by name: videos, listed, normal, abnormal,
     classes, each with expected, found and usable; frames_stated, stating, frames_found, positive_frames), features
-    (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null) and problems (kind,
-    name, text), all of them.
+    (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null), duplicates (pairs,
+    across; or null) and problems (kind, name, text), all of them.
     """
     from vadbench.clip import load_clip
     from vadbench.harness.clips import clip_source
@@ -78,7 +81,7 @@ def command(
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
     given = GivenFeatures(features, features_layout) if features is not None else None
     with progress_bar() as progress:
-        report = inspect(opened, given, clip, progress)
+        report = inspect(opened, given, clip, progress, not no_duplicates)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -96,6 +99,10 @@ def _print(report: Report) -> None:
     print_table(rows, ["problems", "found"])
     click.echo()
     _print_features(report)
+    if report.duplicates is not None:
+        found = report.duplicates
+        more = f" (vadbench data duplicates {report.dataset})" if found.pairs else ""
+        click.echo(f"near-duplicates: {found.pairs:,} pairs, {found.across:,} across splits{more}")
     for kind, total in report.counts.items():
         for problem in [p for p in report.problems if p.kind == kind][:SHOWN]:
             click.echo(f"{kind}: {problem.text}")
