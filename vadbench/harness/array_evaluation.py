@@ -78,7 +78,7 @@ def evaluate(
     usual = rules.tolerance if tolerance is None else tolerance
     spacing = stride if stride is not None else find_stride(given, videos, None, usual)[0]
     videos = [v if v.frames else replace(v, frames=len(given[v.name].values) * spacing) for v in videos]
-    laid = lay(given, videos, classes, spacing, rules.tail, tolerance)
+    laid = lay(given, videos, classes, spacing, rules, tolerance)
     split = ScoredSplit(
         [replace(s, rate=rate) for s in laid.scores],
         videos,
