@@ -32,6 +32,11 @@ def vadbench_benchmarks() -> list[BenchmarkSpec]:
             paper="Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024",
         ),
         BenchmarkSpec(
+            "recorded",
+            "published systems whose per-video scores are public, beside what their papers state",
+            "vadbench_benchmarks:recorded.toml",
+        ),
+        BenchmarkSpec(
             "cross-dataset",
             "trained on one data set and tested on another",
             "vadbench_benchmarks:cross-dataset.toml",

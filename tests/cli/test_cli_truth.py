@@ -92,11 +92,25 @@ def test_what_is_not_there_is_refused_in_one_line(refused, root, tmp_path):
     assert "unknown ground truth of ucfcrime, or file, 'ucf_r'; did you mean 'ucf-r'?" in call(
         "ucfcrime", "native", "ucf_r"
     )
+    assert "'nativ'; did you mean 'native'?" in call("ucfcrime", "ucf-r", "nativ")
+    assert "unknown partition of ucfcrime 'plovad'" in call("ucfcrime", "native", "ucf-r", "--partition", "plovad")
     assert "UCF_test.txt not found in" in call("ucfcrime", "native", "umil")
     assert "did you mean 'ucfcrime'" in call("ucfcrim", "native", "ucf-r")
     assert "no single run called '1f0c'" in call("ucfcrime", "native", "ucf-r", "--run", "1f0c", "--out", tmp_path)
     (root / UCF_R).write_text("\n".join([*LINES[:2], "what"]))
     assert f"{UCF_R}, line 3: expected 'name|frames|[first, last, ...]'" in call("ucfcrime", "native", "ucf-r")
+
+
+@pytest.mark.parametrize("truth", ["native", "ucf-r"])
+def test_what_is_exported_is_the_same_truth(vadbench, root, tmp_path, truth):
+    file = tmp_path / "exported.json"
+    asked = [] if truth == "native" else ["--truth", truth]
+    vadbench("data", "export", "ucfcrime", "--data-root", root, "--out", file, *asked)
+    found = json.loads(vadbench("data", "truth", "ucfcrime", truth, file, "--data-root", root, "--json").out)
+    assert (found["videos"], found["frames_differing"], found["iou"]) == (3, 0, 1.0)
+    assert found["positives"][0] == {"native": 76, "ucf-r": 61}[truth]
+    out = vadbench("data", "truth", "ucfcrime", truth, file, "--data-root", root).out
+    assert "0 of 3 videos and 0 frames differ; IoU 1.000" in out and "frames that differ" not in out
 
 
 @pytest.fixture(scope="module")

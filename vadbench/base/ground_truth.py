@@ -180,7 +180,7 @@ class TruthVariant:
     """
 
     about: str
-    tail: Literal["", "hold", "rows"] = ""
+    tail: Literal["", "hold", "zero", "rows"] = ""
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,9 @@ def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, s
     if not own.segments:
         return replace(video, labels=(classes.names[classes.normal],), frames=frames, segments=(), binary=None), note
     last = max(end for _, _, end in own.segments)
-    if frames is not None and (max(start for _, start, _ in own.segments) >= frames or last > frames + OVERRUN):
+    # Intervals read as 1-based in one place and as 0-based in another end one frame further.
+    most = OVERRUN + 1
+    if frames is not None and (max(start for _, start, _ in own.segments) >= frames or last > frames + most):
         raise DataError(
             f"{own.where}: a segment of {video.name!r} ends at frame {last}, past its {frames} frames; the ground truth"
             " and the video do not belong together"
