@@ -144,8 +144,28 @@ def test_a_grid_does_what_needs_no_training_and_calls_the_rest_impossible(vadben
         assert states["random", name][0] == "done", states["random", name]
         state, reason = states["linear", name]
         assert state == "impossible" and f"{name} has no train split" in reason
-    again = vadbench(*base, "--json").json
-    assert {c["state"] for c in again["cells"]} == {"done", "impossible"}
+
+
+def test_a_grid_names_the_file_and_needs_no_root(vadbench, tmp_path):
+    path, rows = tmp_path / "mine.json", make_rows(tmp_path / "rows", "tad")
+    path.write_text(json.dumps(own_form(SETS["tad"])))
+    (tmp_path / "one.toml").write_text(
+        GRID[: GRID.index("columns")]
+        + 'columns = [{ dataset = "spans", metric = "AUC" }]\n'
+        + f'rows = [{{ label = "random", method = "random", set = {{ "protocol.truth" = "{path}" }} }}]\n'
+    )
+    base = (
+        "bench",
+        tmp_path / "one.toml",
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "grid",
+        "--features",
+        f"spans={rows}",
+    )
+    assert "1 runs, 1 to do" in (first := vadbench(*base)).out + first.err
+    assert "1 runs, 1 done" in (again := vadbench(*base)).out + again.err, "the file is known by what it says"
 
 
 @pytest.mark.parametrize("name", [*SETS, "spans"])
