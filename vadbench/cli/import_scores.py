@@ -42,9 +42,7 @@ from vadbench.cli.output import note, print_json, print_results, progress_bar
 @click.option(
     "--supervision",
     type=click.Choice(get_args(Supervision)),
-    default="weak",
-    show_default=True,
-    help="What the method knew in training.",
+    help="What the method knew in training.  [default: weak]",
 )
 @click.option("--trained-on", metavar="DATASET", help="Data set it was trained on.  [default: the one that was scored]")
 @click.option("--source", default="", help="Where the scores come from: an address, or words.")

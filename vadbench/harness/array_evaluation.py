@@ -24,13 +24,13 @@ from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.score_files import read_scores
 from vadbench.scoring.split import ScoredSplit
 
-Files = str | PathLike[str]
+_Files = str | PathLike[str]
 NORMAL, ANOMALY = "Normal", "Anomaly"
 
 
 def evaluate(
-    scores: Mapping[str, ArrayLike] | Files,
-    truth: Mapping[str, Any] | Files,
+    scores: Mapping[str, ArrayLike] | _Files,
+    truth: Mapping[str, Any] | _Files,
     *,
     stride: int | None = None,
     frames: Mapping[str, int] | None = None,
@@ -78,7 +78,7 @@ def evaluate(
     usual = rules.tolerance if tolerance is None else tolerance
     spacing = stride if stride is not None else find_stride(given, videos, None, usual)[0]
     videos = [v if v.frames else replace(v, frames=len(given[v.name].values) * spacing) for v in videos]
-    laid = lay(given, videos, classes, spacing, rules.tail, tolerance)
+    laid = lay(given, videos, classes, spacing, rules, tolerance)
     split = ScoredSplit(
         [replace(s, rate=rate) for s in laid.scores],
         videos,
@@ -99,7 +99,7 @@ def _rules(post: str, tail: str) -> Protocol:
 
 
 def _given(
-    scores: Mapping[str, ArrayLike] | Files, truth: Truth, class_scores: Mapping[str, Mapping[str, ArrayLike]]
+    scores: Mapping[str, ArrayLike] | _Files, truth: Truth, class_scores: Mapping[str, Mapping[str, ArrayLike]]
 ) -> dict[str, GivenScores]:
     if isinstance(scores, str | PathLike):
         return read_scores([Path(scores)], list(truth.videos))

@@ -8,12 +8,13 @@ from statistics import median
 
 import numpy as np
 
-from vadbench.base.errors import DataError, did_you_mean, listed
+from vadbench.base.errors import DataError, cut, did_you_mean, listed, shortened
 from vadbench.base.ground_truth import OVERRUN
 from vadbench.data.lengths import rows_fit
 from vadbench.dataset import ClassTable, Video
 from vadbench.records.record import INCOMPLETE
 from vadbench.scoring.given_scores import GivenScores
+from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.video_scores import VideoScores
 
 COMMON = (1, 16, 8, 4, 24, 30, 32, 64)
@@ -23,7 +24,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Laid:
+class LaidScores:
     """Scores of videos, one row every ``stride`` frames, and notes for readers of the results."""
 
     scores: Sequence[VideoScores]
@@ -44,13 +45,14 @@ def matched(
     if unknown := [name for name in given if name not in names]:
         if len(unknown) == len(given):
             raise DataError(
-                f"none of the {len(given)} scored names is a test video of {dataset}, the first are {unknown[0]!r} and,"
-                f" there, {videos[0].name!r}; name the data set and the partition that were scored"
+                f"none of the {len(given)} scored names is a test video of {dataset}, the first are"
+                f" {shortened(unknown[0])} and, there, {videos[0].name!r}; name the data set and the partition that"
+                " were scored"
             )
         raise DataError(
             f"{given[unknown[0]].where}: {len(unknown)} of {len(given)} scored names are no test videos of {dataset},"
-            f" the first is {unknown[0]!r}{did_you_mean(unknown[0], names)[:300]}; name the data set and the partition"
-            " that were scored, or leave them out"
+            f" the first is {shortened(unknown[0])}{cut(did_you_mean(unknown[0][:300], names), 300)}; name the data set"
+            " and the partition that were scored, or leave them out"
         )
     missing = [name for name in names if name not in given]
     if missing and not allow_incomplete:
@@ -111,9 +113,9 @@ def lay(
     videos: Sequence[Video],
     classes: ClassTable,
     stride: int,
-    tail: str,
+    rules: Protocol,
     tolerance: int | None,
-) -> Laid:
+) -> LaidScores:
     """Return the scores as rows of the videos.
 
     Rows past the end of a video stay, for post-processing that looks at them; they count no frame.
@@ -123,13 +125,17 @@ def lay(
         videos: those that have some.
         classes: the class table of the data set.
         stride: frames from one row to the next.
-        tail: the rule of the protocol for the frames of a video.
-        tolerance: frames by which rows may be too few or too many, where the user accepts more than the usual.
+        rules: how many frames a video has, and by how much a length may be off.
+        tolerance: frames by which a length may be off, where the user accepts more than these rules do.
 
     Raises:
-        DataError: a length is unknown or does not fit.
+        DataError: a length is unknown or does not fit, or only some videos have class probabilities.
     """
-    allowed = OVERRUN if tolerance is None else tolerance
+    allowed = rules.tolerance if tolerance is None else tolerance
+    with_classes = [given[v.name].classes is not None for v in videos]
+    if any(with_classes) and not all(with_classes):
+        bare = given[videos[with_classes.index(False)].name]
+        raise DataError(f"{bare.where}: no class probabilities, which other videos have; add them, or leave all out")
     scores, unknown, misfits, accepted, beyond = [], [], [], [], []
     furthest = 0
     for video in videos:
@@ -141,15 +147,15 @@ def lay(
                 " two do not belong together (--tolerance FRAMES accepts more)"
             )
         if frames is None:
-            if tail != "rows":
+            if rules.tail != "rows":
                 unknown.append(video.name)
             frames = rows * stride
+        elif not rows_fit(rows, stride, frames, allowed):
+            misfits.append(f"{own.where} has {rows} scores of {stride} frames each for {frames} frames")
+            furthest = max(furthest, abs(frames - rows * stride))
         elif not rows_fit(rows, stride, frames, OVERRUN):
-            if not rows_fit(rows, stride, frames, allowed):
-                misfits.append(f"{own.where} has {rows} scores of {stride} frames each for {frames} frames")
-                furthest = max(furthest, abs(frames - rows * stride))
             accepted.append(f"{video.name} ({rows} rows for {frames} frames)")
-        if tail != "rows" and rows > -(-frames // stride):
+        if rules.tail != "rows" and rows > -(-frames // stride):
             beyond.append(video.name)
         scores.append(_scores(own, video.name, frames, classes))
     if misfits:
@@ -167,7 +173,7 @@ def lay(
         notes = [f"lengths further off than usual were accepted, {len(accepted)} videos: {', '.join(accepted)}"]
     if beyond:
         notes.append(f"rows past the end of their video count no frame, {len(beyond)} videos: {listed(beyond, NAMED)}")
-    return Laid(scores, videos, stride, notes)
+    return LaidScores(scores, videos, stride, notes)
 
 
 def _scores(own: GivenScores, name: str, frames: int, classes: ClassTable) -> VideoScores:
@@ -177,7 +183,10 @@ def _scores(own: GivenScores, name: str, frames: int, classes: ClassTable) -> Vi
         spelling = {n.casefold(): i for i, c in enumerate(classes.classes) for n in (c.name, c.words, *c.aliases)}
         for label, values in own.classes.items():
             if (found := spelling.get(label.casefold())) is None:
-                raise DataError(f"{own.where}: no class is called {label!r}{did_you_mean(label, classes.names)}")
+                unknown = f"{shortened(label)}{did_you_mean(label[:300], classes.names)}"
+                raise DataError(f"{own.where}: no class is called {unknown}")
+            if columns[:, found].any():
+                raise DataError(f"{own.where}: {classes.names[found]!r} is there under two names; keep one of them")
             columns[:, found] = values
         if not any(spelling[label.casefold()] == classes.normal for label in own.classes):
             columns[:, classes.normal] = np.clip(1 - columns.sum(1), 0, 1)

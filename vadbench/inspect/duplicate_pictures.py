@@ -13,7 +13,7 @@ from PIL import Image
 
 from vadbench.base.errors import MediaError
 from vadbench.base.types import Progress, silent
-from vadbench.inspect.near_duplicates import DuplicateReport, NearDuplicate
+from vadbench.inspect.duplicate_report import DuplicateReport, NearDuplicate
 from vadbench.report.page import document
 from vadbench.report.thumbnails import Strip, joined_strip, read_small, spread_frames
 
@@ -103,7 +103,9 @@ def duplicates_page(dataset: str, pictured: PicturedReport) -> str:
         " to row.</p>\n"
     )
     notes = "".join(f"<p>{html.escape(text)}</p>\n" for text in pictured.notes)
-    sections = "".join(_section(pair, pictured.strips.get((pair.a, pair.b))) for pair in report.pairs)
+    if len(report.pairs) > SHOWN:
+        notes += f"<p>The first {SHOWN} pairs are shown; --json lists all.</p>\n"
+    sections = "".join(_section(pair, pictured.strips.get((pair.a, pair.b))) for pair in report.pairs[:SHOWN])
     return document(f"Near-duplicates of {dataset}", f'{head}<div class="notes">{notes}</div>\n{sections}')
 
 

@@ -23,8 +23,12 @@ _SCORES, _CLASSES, _FRAMES, _SPANS, _SEGMENTS = "scores", "classes", "frames", "
 _PARTS = 3
 """Numbers of a scored segment: its first frame, its last one, its score."""
 _FRAME = re.compile(r"[0-9]{1,9}")
-_DECORATION = re.compile(r"(.+?)(?:_(?:pred|preds|score|scores|anomaly|i3d|clip|swin))+", re.IGNORECASE | re.DOTALL)
-_CROP = re.compile(r"(.+)__[0-9]{1,3}", re.DOTALL)
+_DECORATION = re.compile(r"(.+)_(?:preds?|scores?|anomaly|i3d|clip|swin)", re.IGNORECASE | re.DOTALL)
+_CROP = re.compile(r"(.+)__([0-9]{1,3})", re.DOTALL)
+_LONGEST_NAME = 1000
+"""Characters of a name that is looked for, folders included (our decision)."""
+_TOO_LARGE = 1e300
+"""Magnitude of scores that is taken for infinity: sums of larger ones leave the range of numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,7 @@ class GivenScores:
 
     Args:
         name: of the video as the file has it.
-        values: ``(rows,)`` anomaly scores, finite, in the dtype of the file.
+        values: ``(rows,)`` anomaly scores, finite, in float32 or float64.
         where: file and place in it, for messages.
         stride: frames from one row to the next, where the form says it: 1 for scored segments.
         frames: the video's number of frames, where the file states it.
@@ -59,8 +63,8 @@ class VideoNames:
         self._known = {_key(name): name for name in videos}
 
     def find(self, text: str) -> str | None:
-        """Return the video whose name a text is, or begins with; ``None`` if there is none."""
-        forms = [text]
+        """Return the video whose name a text is, else the longest that it begins with; ``None`` if there is none."""
+        forms = [text] if len(text) <= _LONGEST_NAME else []
         for form in forms:
             if (found := self._known.get(_key(form))) is not None:
                 return found
@@ -73,10 +77,20 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def is_crop(text: str) -> bool:
-    """Return True if the name of a file ends in the number of a crop."""
-    plain = match[1] if (match := _DECORATION.fullmatch(text)) else text
-    return _CROP.fullmatch(video_name(plain)) is not None
+def crop_number(text: str) -> int | None:
+    """Return the number of a crop that the name of a file ends in; ``None`` if there is none."""
+    plain = video_name(text)
+    while match := _DECORATION.fullmatch(plain):
+        plain = video_name(match[1])
+    return int(found[2]) if (found := _CROP.fullmatch(plain)) else None
+
+
+def is_entry(content: Any) -> bool:
+    """Return True if the content of a JSON file is an entry of one video rather than entries by name."""
+    if not isinstance(content, dict):
+        return isinstance(content, list)
+    by_frame = bool(content) and all(type(v) in (int, float) for v in content.values())
+    return by_frame or bool({_SCORES, _SEGMENTS} & content.keys())
 
 
 def from_entry(name: str, entry: Any, where: str) -> GivenScores:
@@ -104,14 +118,17 @@ def from_entry(name: str, entry: Any, where: str) -> GivenScores:
 
 
 def numbers(values: Sequence[Any] | NDArray[Any], where: str) -> Values:
-    """Return finite scores as an array: in its own dtype where they are an array of floats, else in float64.
+    """Return finite scores as an array: in float32 where they are an array of floats no longer than that, else in
+    float64.
 
     Raises:
         DataError: there is none, or one is no finite number.
     """
     array = np.asarray(values) if isinstance(values, np.ndarray) else _array(values, where)
-    if array.dtype.kind in "iu":
-        array = array.astype(np.float64)
+    if array.dtype.kind in "iuf":
+        short = array.dtype.kind == "f" and array.dtype.itemsize <= np.dtype(np.float32).itemsize
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            array = array.astype(np.float32 if short else np.float64)
     array = array.reshape(-1) if array.ndim == 2 and 1 in array.shape else array  # a row or a column
     if array.dtype.kind != "f" or array.ndim != 1 or not 1 <= len(array) <= MOST_FRAMES:
         raise DataError(
@@ -152,7 +169,8 @@ def _array(values: Sequence[Any], where: str) -> NDArray[Any]:
     if not all(type(v) in (int, float) for v in values):
         wrong = next(v for v in values if type(v) not in (int, float))
         raise DataError(f"{where}: expected numbers, found {shortened(wrong)}")
-    return np.array([float(v) if abs(v) < 1e300 or not math.isfinite(v) else math.inf for v in values], np.float64)
+    finite = [v if not abs(v) >= _TOO_LARGE else math.inf if v > 0 else -math.inf for v in values]
+    return np.array(finite, np.float64)
 
 
 def _rows(entry: Any, where: str) -> tuple[Values, int | None]:
@@ -161,7 +179,7 @@ def _rows(entry: Any, where: str) -> tuple[Values, int | None]:
         return numbers(entry, where), None
     if not isinstance(entry, dict) or not entry or not all(_FRAME.fullmatch(str(k)) for k in entry):
         raise DataError(f"{where}: expected a list of scores or {{frame: score}}, found {shortened(entry)}")
-    scores = sorted((int(k), v) for k, v in entry.items())
+    scores = sorted(((int(k), v) for k, v in entry.items()), key=lambda score: score[0])
     frames = [frame for frame, _ in scores]
     steps = {b - a for a, b in itertools.pairwise(frames)}
     if len(steps) > 1 or frames[0] >= (step := min(steps, default=frames[0] + 1)):
@@ -192,7 +210,7 @@ def _of_segments(segments: Any, frames: int | None, where: str) -> Values:
 def _by_class(entry: Any, rows: int, where: str) -> Mapping[str, Values] | None:
     if entry is None:
         return None
-    if not isinstance(entry, dict) or not all(isinstance(values, list) for values in entry.values()):
+    if not isinstance(entry, dict) or not entry or not all(isinstance(values, list) for values in entry.values()):
         raise DataError(f"{where}: expected classes as {{name: [probability, ...]}}, found {shortened(entry)}")
     found = {name: numbers(values, f"{where}, class {shortened(name)}") for name, values in entry.items()}
     if any(len(values) != rows for values in found.values()):

@@ -268,4 +268,5 @@ def _facts(run: Evaluation) -> dict[str, str]:
         "training videos": train.manifest if train else "",
         "validation videos": validation.manifest if validation else "",
         "evaluation": run.record.evaluation,
+        "scores": run.record.key[:8] if run.record.recorded is not None else "",
     }
