@@ -91,10 +91,9 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
     )
     named = preset.on(request.dataset, post=rules.post)
     carried = bool(rules.truth) and any(_same_file(rules.truth, path) for path in request.paths)
-    usual = rules.tolerance if request.tolerance is None else request.tolerance
     progress("reading scores", 0, 1)
     if carried:
-        dataset = _under_carried(request, kind, rules, usual)
+        dataset = _under_carried(request, kind, rules)
     else:
         dataset = open_dataset(kind, request.data_root, rules.partition, rules.truth)
     every = dataset.read_split("test", rules.boundaries)
@@ -106,7 +105,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
     left_out = {v.name for v in every} - {v.name for v in wanted}
     given = {name: own for name, own in given.items() if name not in left_out}
     videos, notes = matched(given, wanted, request.dataset, request.allow_incomplete)
-    stride, how = find_stride(given, videos, request.stride, usual)
+    stride, how = find_stride(given, videos, request.stride)
     laid = lay(given, videos, dataset.classes, stride, rules, request.tolerance)
     rates = stated_rates(videos)
     split = ScoredSplit(
@@ -230,7 +229,7 @@ def _same_file(truth: str, path: Path) -> bool:
     return os.path.exists(truth) and os.path.realpath(truth) == os.path.realpath(path)
 
 
-def _under_carried(request: ScoresRequest, kind: type[Dataset], rules: Protocol, tolerance: int) -> Dataset:
+def _under_carried(request: ScoresRequest, kind: type[Dataset], rules: Protocol) -> Dataset:
     """Return the data set under the ground truth that the files of scores carry.
 
     Videos without scores are normal in it, until they are found to be missing.
@@ -247,7 +246,7 @@ def _under_carried(request: ScoresRequest, kind: type[Dataset], rules: Protocol,
     given = read_scores(request.paths, [v.name for v in videos])
     stride = 1
     if any(own.truth is None for own in given.values()):
-        stride, _ = find_stride(given, [v for v in videos if v.name in given], request.stride, tolerance)
+        stride, _ = find_stride(given, [v for v in videos if v.name in given], request.stride)
     truth = _truth_of(given, path, stride)
     missing = {v.name: VideoTruth() for v in videos if v.name not in given}
     dataset.adopt(replace(truth, videos={**truth.videos, **missing}))
