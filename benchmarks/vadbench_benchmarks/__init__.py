@@ -32,8 +32,24 @@ def vadbench_benchmarks() -> list[BenchmarkSpec]:
             paper="Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024",
         ),
         BenchmarkSpec(
+            "recorded",
+            "published systems whose per-video scores are public, beside what their papers state",
+            "vadbench_benchmarks:recorded.toml",
+        ),
+        BenchmarkSpec(
             "cross-dataset",
             "trained on one data set and tested on another",
             "vadbench_benchmarks:cross-dataset.toml",
+        ),
+        BenchmarkSpec(
+            "lagovad",
+            "table 2 of LaGoVAD: trained on UCF-Crime or XD-Violence and tested on up to six other data sets",
+            "vadbench_benchmarks:lagovad.toml",
+            paper="LaGoVAD and PreVAD, 2026",
+        ),
+        BenchmarkSpec(
+            "more-datasets",
+            "MSAD, by both of its protocols, and UBnormal: what is published beside every built-in method",
+            "vadbench_benchmarks:more-datasets.toml",
         ),
     ]

@@ -71,6 +71,7 @@ class UcfCrime(ListedDataset):
         "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
         "vadclip": IntervalReading(0, 0),
     }
+    share_reading = readings["native"]
     count_files = "*_Annotation.txt"
     official_lists = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
     truths = TRUTHS

@@ -77,6 +77,7 @@ class XdViolence(ListedDataset):
         "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
         "vadclip": IntervalReading(0, 0),
     }
+    share_reading = readings["native"]
     count_files = "*tframes.txt"
     partitions = {
         "plovad-base": _plovad("these and normal videos", "base+normal", 562),

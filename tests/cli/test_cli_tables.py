@@ -98,7 +98,9 @@ def test_a_papers_table_needs_no_data(vadbench, tmp_path):
     assert err == ""
 
 
-@pytest.mark.parametrize("name", ["quick", "anomalyclip", "vadclip", "icpram2024", "cross-dataset"])
+@pytest.mark.parametrize(
+    "name", ["quick", "anomalyclip", "vadclip", "icpram2024", "cross-dataset", "lagovad", "more-datasets"]
+)
 @pytest.mark.parametrize("format", ["text", "md", "latex", "html", "csv", "json"])
 def test_every_shipped_benchmark_is_drawn_without_runs(vadbench, tmp_path, name, format):
     out, _ = vadbench("table", name, "--out", tmp_path, "--format", format)

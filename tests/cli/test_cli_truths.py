@@ -93,8 +93,18 @@ def test_a_division_may_have_other_splits(run):
     assert "divided has no train split" in run(*LINEAR, "--partition", "alone", status=2)
     record = run(*ZERO, "--partition", "alone")
     assert list(record["data"]) == ["test"] and record["data"]["test"]["videos"] == 26
-    trained = run(*LINEAR)
-    assert run("--from", trained["key"], "--partition", "alone", *CLIP)["key"] == trained["key"]
+
+
+def test_a_training_is_not_tested_on_videos_that_it_saw_in_another_division(run):
+    own, wide = run(*LINEAR), run(*LINEAR, "--partition", "wide")
+    assert run("--from", own["key"], "--partition", "short", *CLIP)["key"] == own["key"]
+    assert run("--from", wide["key"], "--partition", "short", *CLIP)["key"] == wide["key"]
+    said = run("--from", own["key"], "--partition", "wide", *CLIP, status=2)
+    assert "the training saw 2 of the 18 test videos, the first is 'train-0'" in said
+    assert "on divided in its own division, and is to be tested in partition wide; train again in" in said
+    said = run("--from", wide["key"], "--partition", "alone", *CLIP, status=2)
+    assert "the training saw 8 of the 26 test videos" in said and "in partition wide, and is to be" in said
+    assert run("--from", wide["key"], "--partition", "wide", *CLIP)["key"] == wide["key"]
 
 
 def test_a_set_field_and_an_option_make_the_same_run(run):
@@ -240,6 +250,8 @@ def test_scenarios_are_shown_and_classes_are_said_to_be_unannotated(run, vadbenc
     assert vadbench("rescore", folder, "--json").json[0]["changed"] == {}
     beside = vadbench("compare", folder, folder, "--out", out)
     assert "note: not compared: mAUC, mAP, mAP@IoU, since the data set annotates no classes" in beside.err
+    drawn = vadbench("plot", folder, "--out", out, "--output", out / "figures", "--kind", "per-class").err
+    assert "no per-class: the data set annotates no classes" in drawn
     (table,) = vadbench("leaderboard", "--out", out, "--json").json["tables"]
     assert "undefined: the data set annotates no classes" in json.dumps(table)
     seeds = vadbench("run", *BASE, "-m", "zero-shot", "-d", "unclassed", *CLIP, "--out", out, "--seeds", "0-1").out
@@ -296,6 +308,9 @@ def test_data_check_reads_the_division_and_the_truth(run, vadbench, truth_file):
     for report, train, test in ((own, 10, 16), (wide, 8, 18)):
         assert [report["splits"][s]["videos"]["expected"] for s in ("train", "test")] == [train, test]
         assert [report["splits"][s]["listed"] for s in ("train", "test")] == [train, test]
+    assert [(r["partition"], r["truth"]) for r in (own, wide)] == [("", ""), ("wide", "late")]
+    said = vadbench(*check[:-1], *rows, "--partition", "wide", "--truth", "late", status=None).out
+    assert said.splitlines()[-1].startswith("divided, partition wide, truth late in ")
     assert own["splits"]["test"]["positive_frames"] == 80
     short = truth_file(**{"test-0": {"frames": 30, "segments": [["Square", 1, 3]]}})
     under = vadbench(*check, *rows, "--truth", short, status=None).json
@@ -335,7 +350,7 @@ def test_a_submission_in_a_division_is_measured_by_its_sizes(run, findings, trut
 
 def test_a_submission_may_be_trained_in_another_division_and_tested_under_a_file(run, findings, truth_file):
     own = run(*LINEAR)
-    run("--from", own["key"], "--partition", "wide", "--truth", "rows", *CLIP)
+    run("--from", own["key"], "--partition", "short", "--truth", "rows", *CLIP)
     run("--from", own["key"], "--truth", truth_file(), *CLIP)
     assert findings() == []
     assert any("a complete train split of divided has 8 or 10 videos" in f for f in findings(of_train(9)))

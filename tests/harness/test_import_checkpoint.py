@@ -15,7 +15,7 @@ from vadbench_anomalyclip.checkpoint import _frozen, reference_names
 from vadbench_vadclip.checkpoint import reference_names as vadclip_names
 
 from method_inputs import as_videos
-from places import PLUGIN
+from places import DIVIDED, PLUGIN
 from vadbench.base.errors import CheckpointError
 from vadbench.harness.experiment import open_experiment
 from vadbench.harness.import_checkpoint import read_reference
@@ -245,3 +245,23 @@ def test_vadclips_released_weights_become_a_run_marked_as_chosen_on_the_test_spl
     scores = load_split(Path(record["folder"])).scores
     np.testing.assert_allclose(scores[0].anomaly, expected[0].anomaly.detach().numpy(), rtol=1e-5)
     assert {"AUC(coarse)", "AUC(align)", "AP(coarse)", "AP(align)", "mAP@IoU"} <= record["metrics"].keys()
+
+
+def test_released_weights_belong_to_the_training_videos_of_a_division(vadbench, tmp_path):
+    settings = ("length=16", "window=8", "recipe.epochs=1", "recipe.batch_size=4", "rows.stride=1")
+    asked = {"clip_model": "small", "clip_weights": "random:0", "device": "cpu", "out": tmp_path / "runs"}
+    experiment = open_experiment(Request("vadclip", "divided", settings, **asked), Registry(files=(DIVIDED,)))
+    method = build(experiment, experiment.dataset.classes, seed=7)
+    state = {theirs: method.state_dict()[ours] for ours, theirs in vadclip_names(experiment.config).items()}
+    torch.save(state | {f"clipmodel.{k}": v for k, v in method.task.text.state_dict().items()}, tmp_path / "model.pth")
+    base = ["--plugin", DIVIDED, *CLIP, "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    chosen = [part for s in settings for part in ("--set", s)]
+    videos = {}
+    for division in ("", "wide"):
+        named = ["--partition", division] if division else []
+        found = vadbench(
+            "import-checkpoint", "-m", "vadclip", "-d", "divided", *chosen, *base, *named, tmp_path / "model.pth"
+        )
+        info = json.loads((Path(found.json["folder"]) / "checkpoint.json").read_text())
+        videos[info["key"]] = info["train"]["videos"]
+    assert sorted(videos.values()) == [8, 10]

@@ -141,8 +141,8 @@ class VideoTruth:
         total = self.frames or frames
         if total is None:
             raise DataError(
-                f"{self.where}: intervals are fractions of the video's length, which is unknown; add the video file, or"
-                " a list of frame counts"
+                f"{self.where}: intervals are fractions of the video's length, which is unknown; add frame"
+                " counts, as the data set's files say (vadbench show dataset NAME)"
             )
         segments: list[tuple[str | None, int, int]] = []
         for i, share in enumerate(self.shares):
@@ -180,7 +180,7 @@ class TruthVariant:
     """
 
     about: str
-    tail: Literal["", "hold", "rows"] = ""
+    tail: Literal["", "hold", "zero", "rows"] = ""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,8 @@ def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: I
     """Return videos with another ground truth.
 
     A video is normal where the truth has no segment of it. A segment without a class is of the video's own one, if it
-    has a single one; with several the segment counts as anomalous, whatever its class.
+    has a single one; with several the segment counts as anomalous, whatever its class. So does a segment that was given
+    in fractions: files of them name one class a video.
 
     Args:
         truth: the ground truth.
@@ -230,7 +231,10 @@ def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: I
     laid = Laid([], list(truth.notes), True)
     for video in videos:
         own = truth.videos[video.name]
-        there, note = _under(own.at(_frames(own, video), reading), video, classes)
+        placed = own.at(_frames(own, video), reading)
+        if own.shares and len(classes.ids(video.labels)) > 1:
+            placed = replace(placed, segments=tuple((None, start, end) for _, start, end in placed.segments))
+        there, note = _under(placed, video, classes)
         laid.videos.append(there)
         laid.notes.extend([note] if note else [])
     # Every segment is in one of the runs, so the two differ only where segments had no class.
@@ -253,7 +257,9 @@ def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, s
     if not own.segments:
         return replace(video, labels=(classes.names[classes.normal],), frames=frames, segments=(), binary=None), note
     last = max(end for _, _, end in own.segments)
-    if frames is not None and (max(start for _, start, _ in own.segments) >= frames or last > frames + OVERRUN):
+    # Intervals read as 1-based in one place and as 0-based in another end one frame further.
+    most = OVERRUN + 1
+    if frames is not None and (max(start for _, start, _ in own.segments) >= frames or last > frames + most):
         raise DataError(
             f"{own.where}: a segment of {video.name!r} ends at frame {last}, past its {frames} frames; the ground truth"
             " and the video do not belong together"
@@ -280,8 +286,12 @@ def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, s
 def _class_name(label: str | None, classes: ClassTable, where: str) -> str | None:
     if label is None:
         return None
-    spellings = {name.casefold(): i for i, c in enumerate(classes.classes) for name in (c.name, *c.aliases)}
-    if (found := spellings.get(label.casefold())) is not None and found != classes.normal:
+    spellings = {_spelling(n): i for i, c in enumerate(classes.classes) for n in (c.words, *c.aliases, c.name)}
+    if (found := spellings.get(_spelling(label))) is not None and found != classes.normal:
         return classes.names[found]
     unknown = UnknownNameError("class", label, [classes.names[i] for i in classes.abnormal])
     raise DataError(f"{where}: {one_line(unknown)}")
+
+
+def _spelling(name: str) -> str:
+    return name.casefold().replace("_", " ")

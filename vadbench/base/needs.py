@@ -10,7 +10,7 @@ from vadbench.base.classes import ClassTable
 
 Supervision = Literal["weak", "one-class", "training-free", "oracle"]
 """What a method learns from: labels of videos, normal videos alone, nothing, or (an oracle) the ground truth itself."""
-Reading = Literal["features", "frames", "none"]
+Reading = Literal["features", "frames", "none", "recorded"]
 """What scores are made from: features, perhaps with frames beside them, frames alone, or neither."""
 Kind = Literal["normal", "abnormal"]
 CLIP_STREAM = "clip"

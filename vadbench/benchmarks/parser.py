@@ -127,6 +127,11 @@ def _complaints(benchmark: Benchmark, registry: Registry, check_settings: bool) 
                 yield ("tables", t, "rows", r, "method"), complaint
             elif row.method is not None and check_settings:
                 yield from _settings_complaints(benchmark, registry, t, r)
+            elif row.recorded is not None:
+                try:
+                    NATIVE.on("", **protocol_changes((table.set | row.set).items()))
+                except ValidationError as error:
+                    yield ("tables", t, "rows", r, "set"), f"'{row.recorded}': protocol.{_said(error.errors()[0])}"
 
 
 def _name_complaint(registry: Registry, kind: PluginKind, name: str | None) -> str:

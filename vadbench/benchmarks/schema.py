@@ -90,13 +90,22 @@ class RowSpec(_Entry):
     group: str = Field("", description="heading shared by neighbouring rows, such as the kind of supervision")
     published: PublishedSpec | None = None
     method: Name | None = Field(None, description="method that reproduces the row")
+    recorded: Name | None = Field(None, description="recorded scores that the row shows, by the name they have here")
     set: Set = {}
     why: str = Field("", description="reason why no method reproduces the row")
 
     @model_validator(mode="after")
     def _something(self) -> RowSpec:
+        if self.recorded is not None:
+            if self.method is not None or self.why:
+                raise ValueError(
+                    f"row '{self.label}' shows recorded scores, which no method here makes; leave that out"
+                )
+            if other := [name for name in self.set if not name.startswith(PROTOCOL)]:
+                raise ValueError(f"row '{self.label}': recorded scores have no setting '{other[0]}'")
+            return self
         if self.method is None and self.published is None:
-            raise ValueError(f"row '{self.label}' needs a method or a published key")
+            raise ValueError(f"row '{self.label}' needs a method, recorded scores or a published key")
         if self.method is None and not self.why:
             raise ValueError(f"row '{self.label}' has no method; say in 'why' what would be needed")
         if self.method is not None and self.why:
@@ -145,19 +154,19 @@ class Benchmark(_Entry):
     tables: list[TableSpec] = Field(min_length=1)
 
     def cells(self) -> list[Cell]:
-        """Return every run that the tables need, each once, in the order of the tables."""
-        return list(
-            dict.fromkeys(cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
-        )
+        """Return every run that the tables need, each once, in the order of the tables; recorded scores are none."""
+        every = (cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
+        return list(dict.fromkeys(cell for cell in every if not cell.recorded))
 
     def of(self, table: TableSpec, row: RowSpec, column: ColumnSpec) -> Iterator[Cell]:
         """Yield the runs behind one place of a table, one per seed; none for a row that is only published."""
-        if row.method is None:
+        name = row.method or row.recorded
+        if name is None:
             return
         settings = tuple(sorted((table.set | row.set).items()))
-        for seed in self.seeds:
+        for seed in self.seeds if row.method else [0]:
             yield Cell(
-                method=row.method,
+                method=name,
                 dataset=column.dataset,
                 trained_on=column.train or column.dataset,
                 protocol=column.protocol or self.protocol,
@@ -165,6 +174,7 @@ class Benchmark(_Entry):
                 clip=self.clip,
                 clip_weights=self.clip_weights,
                 seed=seed,
+                recorded=row.method is None,
             )
 
 
@@ -173,7 +183,7 @@ class Cell:
     """Run of a benchmark: a method on a data set under one seed and one protocol.
 
     ``settings`` are pairs of dotted name and value, sorted by name. ``trained_on`` differs from ``dataset`` if the
-    weights are evaluated on another data set.
+    weights are evaluated on another data set. ``recorded`` scores are found, and never made.
     """
 
     method: str
@@ -184,6 +194,7 @@ class Cell:
     clip: str
     clip_weights: str
     seed: int
+    recorded: bool = False
 
     def __hash__(self) -> int:
         # Settings may be lists, which are not hashable.
@@ -192,7 +203,8 @@ class Cell:
     @property
     def id(self) -> str:
         """Identifier of twelve hex digits, the same on every machine."""
-        return digest({**vars(self), "settings": [list(pair) for pair in self.settings]})
+        facts = {name: value for name, value in vars(self).items() if name != "recorded" or value}
+        return digest({**facts, "settings": [list(pair) for pair in self.settings]})
 
     @property
     def group(self) -> Cell:

@@ -16,9 +16,11 @@ from vadbench.cli import (
     compare,
     data,
     doctor,
+    evaluate,
     extract,
     features,
     import_checkpoint,
+    import_scores,
     leaderboard,
     listing,
     log,
@@ -125,9 +127,11 @@ for module in (
     extract,
     features,
     import_checkpoint,
+    import_scores,
     log,
     ui,
     doctor,
+    evaluate,
 ):
     cli.add_command(_with_debug(module.command))
 

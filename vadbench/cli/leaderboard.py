@@ -26,6 +26,7 @@ HEADLINE = "AUC"
 @click.option(
     "--columns", type=click.Choice(["cost"]), help="Columns to add: cost, what each method and its features take."
 )
+@click.option("--with-recorded", is_flag=True, help="Rank recorded scores (vadbench import-scores) beside runs.")
 @format_option
 @options.out
 @output_option
@@ -35,6 +36,7 @@ def command(
     dataset: str | None,
     metric: str | None,
     columns: str | None,
+    with_recorded: bool,
     format_: TableFormat,
     out: Path,
     output: Path | None,
@@ -75,7 +77,12 @@ def command(
     chosen = [e for e in evaluations if dataset in (None, e.record.dataset)]
     with progress_bar() as progress:
         tables, lost = leaderboards(
-            chosen, lambda name: _headline(registry, name), metric, progress, costs=columns == "cost"
+            chosen,
+            lambda name: _headline(registry, name),
+            metric,
+            progress,
+            costs=columns == "cost",
+            with_recorded=with_recorded,
         )
     for problem in lost:
         note(f"note: {problem}")

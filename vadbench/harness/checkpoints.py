@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from vadbench.base.errors import CheckpointError, first_complaint, listed
 from vadbench.base.files import mismatches, read_json, write_json, write_tensors
 from vadbench.base.method_config import MethodConfig
-from vadbench.dataset import ClassTable, Split, VideoClass
+from vadbench.base.needs import Facts
+from vadbench.dataset import ClassTable, Dataset, Split, VideoClass
 from vadbench.records.keys import restored
 from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, Name, SplitRecord, StreamRecord
 from vadbench.scoring.protocol import Selection
@@ -47,7 +48,8 @@ class CheckpointInfo(BaseModel):
     data set. ``streams`` are as in a record; without features ``dim`` is 0, without a CLIP there is no ``clip``.
     ``train`` and ``validation`` are the videos that it was trained and
     selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
-    ``imported`` names the authors' file that the weights come from, if they do. ``threshold`` is the anomaly score from
+    ``imported`` names the authors' file that the weights come from, if they do. ``partition`` is the division of the
+    data set that it was trained in, empty for the data set's own. ``threshold`` is the anomaly score from
     which on frames count as anomalous, ``None`` where it was not measured: see
     :func:`vadbench.harness.threshold.normal_threshold`.
     """
@@ -74,6 +76,7 @@ class CheckpointInfo(BaseModel):
     code: dict[str, str] = {}
     streams: dict[str, StreamRecord] = {}
     imported: str = ""
+    partition: str = ""
     threshold: FiniteFloat | None = None
 
     @model_validator(mode="after")
@@ -138,6 +141,13 @@ def trained_config(info: CheckpointInfo, settings: type[MethodConfig], version: 
         return restored(settings, info.config)
     except ValidationError as error:
         raise CheckpointError(f"the run's settings do not fit '{info.method}': {first_complaint(error)}") from error
+
+
+def retargets(config: MethodConfig, info: CheckpointInfo, dataset: Dataset) -> bool:
+    """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
+    trained, here = info.class_table(), dataset.classes
+    other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)
+    return other and config.open_vocabulary and not config.unfit(Facts(dataset.name, here))
 
 
 def load_checkpoint(folder: Path, method: Method) -> None:

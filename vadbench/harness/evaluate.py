@@ -141,7 +141,7 @@ def evaluate_method(
         frames=split.rows.total,
         positives=int(split.rows.positives.sum()),
         notes=[
-            *_cut_segments(split),
+            *cut_segments(split),
             *_cut_videos(experiment.method_name, method, split),
             *_other_classes(method.task.classes, experiment.dataset.classes),
             *filter(None, [event_threshold(split).remark, coarse_remark(metrics)]),
@@ -192,7 +192,8 @@ def _other_classes(trained: ClassTable, here: ClassTable) -> list[str]:
     return [f"trained on other classes: class metrics are over the {len(shared)} in common, {', '.join(shared)}"]
 
 
-def _cut_segments(split: ScoredSplit) -> list[str]:
+def cut_segments(split: ScoredSplit) -> list[str]:
+    """Return notes on segments that end past their video."""
     if split.rules.tail == "rows":
         return []
     return [

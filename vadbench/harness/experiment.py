@@ -19,7 +19,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import MAXIMUM, training_notes
-from vadbench.harness.checkpoints import CheckpointInfo
+from vadbench.harness.checkpoints import retargets
 from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of, text_notes
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import have_files, require_fit, video_counts
@@ -34,7 +34,14 @@ from vadbench.harness.request import (
     require_use_of_recipe,
     starting_point,
 )
-from vadbench.harness.rules import changed_rules, divide_assignments, open_dataset, splits_of, under_truth
+from vadbench.harness.rules import (
+    changed_rules,
+    divide_assignments,
+    open_dataset,
+    require_unseen,
+    splits_of,
+    under_truth,
+)
 from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
@@ -212,6 +219,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         make_folder(request.out)
     dataset = open_dataset(dataset_class, request.data_root, rules.partition, rules.truth)
     rules = under_truth(rules, dataset)
+    if start.info is not None and start.info.dataset == dataset.name:
+        require_unseen(dataset, start.info.partition)
     clip = _clip(request, start) if wanted else None
 
     def fit_videos(videos: Mapping[Split, Sequence[Video]]) -> None:
@@ -269,15 +278,8 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         trained=start.trained,
         code=code,
         normal_segments=start.dataset in preset.normal_segments,
-        retargeted=start.info is not None and _retargets(config, start.info, dataset),
+        retargeted=start.info is not None and retargets(config, start.info, dataset),
     )
-
-
-def _retargets(config: MethodConfig, info: CheckpointInfo, dataset: Dataset) -> bool:
-    """Return True if a training was made for other classes than a data set's, or other words, and can score these."""
-    trained, here = info.class_table(), dataset.classes
-    other = (trained.names, trained.words, trained.normal) != (here.names, here.words, here.normal)
-    return other and config.open_vocabulary and not config.unfit(Facts(dataset.name, here))
 
 
 def chosen_device(name: str) -> torch.device:

@@ -73,27 +73,53 @@ def changed_rules(preset: ProtocolPreset, dataset: str, assigned: Mapping[str, A
         raise ConfigError(f"protocol.{first_complaint(error)}") from error
 
 
-def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", truth: str = "") -> Dataset:
+def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", truth: str | Truth = "") -> Dataset:
     """Return a data set at its root, divided as asked and with the ground truth that is asked for.
 
     Args:
         kind: its class.
         root: the folder that the user names, if any.
         partition: name of a division into splits; empty for its own.
-        truth: name of a variant of its ground truth, or path of a file; empty for its own.
+        truth: name of a variant of its ground truth, path of a file, or what was read from one; empty for its own.
 
     Raises:
         UnknownNameError: it has no such partition, or no such ground truth.
         DataError: there is no root, or the ground truth cannot be read.
     """
-    dataset = kind(_root(kind, root, truth))
+    dataset = kind(_root(kind, root, bool(truth)))
     dataset.divide(partition)
     if truth:
-        dataset.adopt(find_truth(dataset, truth))
+        dataset.adopt(find_truth(dataset, truth) if isinstance(truth, str) else truth)
     return dataset
 
 
-def _root(kind: type[Dataset], given: Path | None, truth: str) -> Path:
+def require_unseen(dataset: Dataset, partition: str) -> None:
+    """Raise if a training in another division of a data set saw videos that are test videos in the present one.
+
+    Args:
+        dataset: divided as it is to be evaluated.
+        partition: the division that the training was made in.
+
+    Raises:
+        ConfigError: it did; says how many.
+        UnknownNameError: the data set has no such division any more.
+        DataError: a list of either division cannot be read.
+    """
+    if partition == dataset.partition:
+        return
+    trained = type(dataset)(dataset.root)
+    trained.divide(partition)
+    seen = {v.name for split in trained.splits if split != "test" for v in trained.videos(split)}
+    tested = [v.name for v in dataset.videos("test")]
+    if both := [name for name in tested if name in seen]:
+        made, here = (f"partition {name}" if name else "its own division" for name in (partition, dataset.partition))
+        raise ConfigError(
+            f"the training saw {len(both)} of the {len(tested)} test videos, the first is {both[0]!r}: it was made on"
+            f" {dataset.name} in {made}, and is to be tested in {here}; train again in {here}"
+        )
+
+
+def _root(kind: type[Dataset], given: Path | None, truth: bool) -> Path:
     """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough."""
     try:
         return find_data_root(kind.name, kind.makes_itself, given)

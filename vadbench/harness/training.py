@@ -101,6 +101,7 @@ def save_training(
         selected_by=selected_by,
         threshold=threshold,
         imported=imported,
+        partition=dataset.partition,
     )
     save_checkpoint(training.folder.path, method, info)
 

@@ -1,4 +1,4 @@
-"""Reports on data set files and on features, for ``vadbench data check`` and ``vadbench features``."""
+"""Reports on data set files, ground truths and features, for ``vadbench data`` and ``vadbench features``."""
 
 from vadbench.inspect.findings import MEANINGS, Problem, Report
 from vadbench.inspect.inspection import inspect

@@ -81,7 +81,7 @@ def blind_split(split: ScoredSplit, name: str) -> ScoredSplit:
     blind, rows = BLIND[name], split.rows
     lengths, abnormal = rows.video_frames.tolist(), rows.abnormal.tolist()
     scores = [
-        VideoScores(given.name, given.frames, blind.of(count, odd), None)  # type: ignore[arg-type]  # as precise as it is
+        VideoScores(given.name, given.frames, blind.of(count, odd), None)
         for given, count, odd in zip(split.given, lengths, abnormal, strict=True)
     ]
     plain = split.unprocessed

@@ -30,6 +30,8 @@ CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_INFO = "checkpoint.json"
 INCOMPLETE = "incomplete"
 """Beginning of the notes on missing videos."""
+COMPUTED_BY_OTHERS = "scores were computed by others"
+"""Beginning of the note on the source of recorded scores."""
 PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
 
 
@@ -95,6 +97,21 @@ class StreamRecord(BaseModel):
         return [f"{n}: {mine.get(n)} there, {theirs.get(n)} here" for n in names if mine.get(n) != theirs.get(n)]
 
 
+class RecordedSource(BaseModel):
+    """Where recorded scores come from: scores that somebody else computed, and that were imported.
+
+    ``source`` is an address or words, ``files`` the SHA-256 of each file by its name. ``saw`` says what the encoder or
+    the language model of the method had seen before, as far as it is known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str = ""
+    licence: str = ""
+    commit: str = ""
+    files: dict[str, str] = {}
+    saw: str = ""
+
+
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
@@ -111,8 +128,8 @@ class RunRecord(BaseModel):
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
     ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none. ``scenarios`` is empty
-    where the data set names none.
-    ``reads`` says what the scores were made from. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
+    where the data set names none. ``reads`` says what the scores were made from; ``recorded`` is there for scores that
+    were imported. ``fingerprint`` is empty without features, ``clip`` without a CLIP.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -147,6 +164,7 @@ class RunRecord(BaseModel):
     unit_scores: bool = True
     threshold: FiniteFloat | None = None
     reads: Reading = "features"
+    recorded: RecordedSource | None = None
     environment: dict[str, Any]
     costs: dict[CostName, CostRecord] = {}
     seconds: dict[str, Amount] = {}
@@ -197,6 +215,7 @@ class RunRecord(BaseModel):
         marks += [str(selection)] if selection != "last" else []
         marks += [f"truth {self.protocol['truth']}"] if self.protocol.get("truth") else []
         marks += [f"partition {self.protocol['partition']}"] if self.protocol.get("partition") else []
+        marks += ["recorded"] if self.recorded is not None else []
         marks += ["oracle"] if self.supervision == "oracle" else []
         marks += [f"depends {self.depends}"] if self.depends else []
         marks += [f"after {self.post}"] if self.post else []
@@ -205,10 +224,18 @@ class RunRecord(BaseModel):
 
 def features_words(record: RunRecord) -> str:
     """Return the encoders of a run's features, or that it read none."""
+    if record.recorded is not None:
+        return f"not known, the scores are recorded: {recorded_words(record.recorded)}"
     if record.reads != "features":
         return "none, it decodes the videos" if record.reads == "frames" else "none"
     beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]
     return ", ".join([str(record.fingerprint.get("encoder", "of unknown origin")), *beside])
+
+
+def recorded_words(origin: RecordedSource) -> str:
+    """Return where recorded scores come from, as far as it is stated."""
+    commit = f", commit {origin.commit}" if origin.commit else ""
+    return f"{origin.source or 'source not stated'}{commit}, licence {origin.licence or 'not stated'}"
 
 
 def machine_words(record: RunRecord) -> str:

@@ -37,10 +37,11 @@ class Protocol(Settings):
 
     name: str = Field(description="what the rules are called in tables")
     boundaries: str = Field("native", description="whose reading of the official intervals")
-    tail: Literal["hold", "rows"] = Field(
+    tail: Literal["hold", "zero", "rows"] = Field(
         "hold",
         description="how many frames a video has; hold: its true number, each row's score counting for its own frames"
-        " and the last one's to the end; rows: rows times stride, as the papers' code counts",
+        " and the last one's to the end; zero: its true number, frames behind those of the last row having score 0, as"
+        " code does that fills an array of zeros; rows: rows times stride, as the papers' code counts",
     )
     crop: str = Field(
         "center",

@@ -14,7 +14,7 @@ from vadbench.scoring.alignment import align
 from vadbench.scoring.post import processed, within_unit
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
-from vadbench.scoring.video_scores import VideoScores
+from vadbench.scoring.video_scores import VideoScores, zero_filled
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,9 @@ class ScoredSplit:
 
     @cached_property
     def scores(self) -> Sequence[VideoScores]:
-        """Scores of each video after the post-processing of the rules."""
-        return [processed(s, self.rules.post, self.stride) for s in self.given] if self.rules.post else self.given
+        """Scores of each video after the post-processing of the rules, with zeros behind them if these say so."""
+        scores = [processed(s, self.rules.post, self.stride) for s in self.given] if self.rules.post else self.given
+        return [zero_filled(s, self.stride) for s in scores] if self.rules.tail == "zero" else scores
 
     @property
     def unprocessed(self) -> ScoredSplit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from vadbench.base.errors import PluginError
 from vadbench.base.remarks import Remarks
 from vadbench.features.crops import Joining
 
-Scored = NDArray[np.float32]
-"""Scores of one video, ``(rows,)`` or ``(rows, classes)``."""
+Scored = NDArray[np.floating[Any]]
+"""Scores of one video, ``(rows,)`` or ``(rows, classes)``; float32 where vadbench computes them."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,24 @@ class VideoScores:
             extras={name: s[counted] for name, s in self.extras.items()},
             remarks=None if self.remarks is None else self.remarks.part(counted.start, counted.stop),
         )
+
+
+def zero_filled(scores: VideoScores, stride: int) -> VideoScores:
+    """Return scores with rows of zeros for the frames behind those of the last row, of every kind of score."""
+    missing = -(-scores.frames // stride) - len(scores.anomaly)
+    if missing <= 0:
+        return scores
+
+    def filled(values: Scored) -> Scored:
+        return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+
+    return replace(
+        scores,
+        anomaly=filled(scores.anomaly),
+        classes=None if scores.classes is None else filled(scores.classes),
+        branches={name: filled(s) for name, s in scores.branches.items()},
+        extras={name: filled(s) for name, s in scores.extras.items()},
+    )
 
 
 def joined_crops(crops: Sequence[VideoScores], how: Joining) -> VideoScores:

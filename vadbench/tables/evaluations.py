@@ -18,14 +18,16 @@ from vadbench.metrics.comparison import ROUNDING
 from vadbench.metrics.definitions import coarse_remark, value_range
 from vadbench.records.folders import read_records
 from vadbench.records.keys import restored
-from vadbench.records.record import INCOMPLETE, RESULT, RunRecord, machine_words
+from vadbench.records.record import COMPUTED_BY_OTHERS, INCOMPLETE, RESULT, RunRecord, machine_words
 from vadbench.scoring.protocol import Protocol
 
 IMPORTED = "weights imported"
 """Beginning of the note on weights from the authors' file."""
 _ORIGIN = "features come from"
+RECORDED = "recorded"
+"""Family of recorded scores, whose features are not known."""
 ORACLE = "an oracle: it is handed the ground truth, so it is never ranked"
-_KEPT = (INCOMPLETE, IMPORTED, _ORIGIN, "text of ", "trained on ", "scores are the maximum")
+_KEPT = (INCOMPLETE, IMPORTED, COMPUTED_BY_OTHERS, _ORIGIN, "text of ", "trained on ", "scores are the maximum")
 """Beginnings of the notes in a record that are about its figures rather than about single videos."""
 
 _WORDS = {

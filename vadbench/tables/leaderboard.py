@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from statistics import fmean
@@ -19,7 +19,7 @@ from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
 from vadbench.tables.blind_rows import with_blind_rows
 from vadbench.tables.cost_columns import with_costs
-from vadbench.tables.evaluations import Evaluation, RankingGroup, by_seed, made
+from vadbench.tables.evaluations import RECORDED, Evaluation, RankingGroup, by_seed, made
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
 
@@ -42,6 +42,8 @@ def leaderboards(
     metric: str | None = None,
     progress: Progress = silent,
     costs: bool = False,
+    with_recorded: bool = False,
+    shown: Sequence[str] = COMPARED,
 ) -> tuple[list[model.Table], list[str]]:
     """Return a table for each group of runs that may be ranked together, and notes on what is not in them.
 
@@ -55,6 +57,9 @@ def leaderboards(
         metric: rank by this one instead; the first edition's spelling is accepted too.
         progress: called with the number of resampled runs.
         costs: add columns of what the runs cost.
+        with_recorded: rank recorded scores beside the runs that share everything but the features with them; otherwise
+            they have tables of their own.
+        shown: the metrics of the columns.
 
     Raises:
         UnknownNameError: there is no such metric, or none of the runs has it.
@@ -70,12 +75,25 @@ def leaderboards(
     groups: dict[RankingGroup, list[SeedRuns]] = {}
     for seeds in by_seed(evaluations):
         groups.setdefault(seeds[0].kind, []).append(seeds)
+    groups = _joined(groups) if with_recorded else groups
     ordered = sorted(groups.items(), key=lambda g: (g[0].apart, g[0].dataset, g[0].trained_on, -len(g[1]), str(g[0])))
     ranked = [_ranked(kind, rows, metric or headline(kind.dataset)) for kind, rows in ordered]
-    shown = COMPARED if metric is None or metric in COMPARED else (metric, *COMPARED)
+    shown = shown if metric is None or metric in shown else (metric, *shown)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
     return [_table(group, shown, resamples, costs) for group in ranked], [*notes, *resamples.notes]
+
+
+def _joined(groups: Mapping[RankingGroup, Sequence[SeedRuns]]) -> dict[RankingGroup, list[SeedRuns]]:
+    """Return the groups with recorded scores in each of those that differ from theirs in the features alone."""
+    joined = {kind: list(rows) for kind, rows in groups.items()}
+    for kind, rows in groups.items():
+        hosts = [k for k in groups if k != kind and replace(k, family=kind.family) == kind]
+        if kind.family == RECORDED and hosts:
+            del joined[kind]
+            for host in hosts:
+                joined[host] += rows
+    return joined
 
 
 def _without_blind(evaluations: Sequence[Evaluation]) -> tuple[Sequence[Evaluation], list[str]]:
@@ -139,11 +157,16 @@ def _table(group: Group, asked: Sequence[str], resamples: Resamples, costs: bool
         made=made(run for seeds in group.rows for run in seeds),
         group=_word(group.kind),
         protocol=group.kind.rules.name,
-        backbone=_backbone(group.rows[0][0]),
+        backbone=_backbone(_measured_here(group)),
     )
     drawn = model.with_shared_notes(drawn)
     drawn = with_costs(drawn, ordered) if costs else drawn
     return with_blind_rows(drawn, [[seeds] * len(metrics) for seeds in ordered], resamples)
+
+
+def _measured_here(group: Group) -> Evaluation:
+    """Return a run of the group, one with features of its own if any has them."""
+    return next((seeds[0] for seeds in group.rows if seeds[0].kind.family != RECORDED), group.rows[0][0])
 
 
 def _column(metric: str, dataset: str) -> model.TableColumn:
@@ -177,12 +200,14 @@ def _words(group: Group) -> str:
     ranked = "Never ranked" if kind.oracle else f"Ranked by {group.metric}"
     return (
         f"{ranked}. {kind.videos} test videos, {kind.abnormal} of them abnormal. {_rules(kind.rules)}"
-        f" Features {_features(group.rows[0][0])}."
+        f" Features {_features(_measured_here(group))}."
     )
 
 
 def _features(run: Evaluation) -> str:
     made_of, kind = run.fingerprint, run.kind
+    if kind.family == RECORDED:
+        return "not known: recorded scores of others"
     if made_of is None:
         return f"none (family {kind.family})"
     clip = clip_words(run.record.clip.get("model", made_of.encoder), run.record.clip.get("weights", ""))
@@ -218,7 +243,8 @@ def _rules(rules: Protocol) -> str:
 
 def _label(seeds: SeedRuns) -> str:
     """Return a method with its changed settings; the rules are those of the group and not repeated."""
-    return f"{seeds[0].record.title}{' (imported weights)' if seeds[0].imported else ''}"
+    title, recorded = seeds[0].record.title, seeds[0].record.recorded is not None
+    return f"{title}{' (imported weights)' if seeds[0].imported else ''}{' (recorded)' if recorded else ''}"
 
 
 def _distinct(rows: Sequence[SeedRuns]) -> list[str]:
@@ -242,4 +268,5 @@ def _facts(run: Evaluation) -> dict[str, str]:
         "training videos": train.manifest if train else "",
         "validation videos": validation.manifest if validation else "",
         "evaluation": run.record.evaluation,
+        "scores": run.record.key[:8] if run.record.recorded is not None else "",
     }

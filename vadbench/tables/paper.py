@@ -92,7 +92,11 @@ def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Ev
     authors, then the newest.
     """
     first, seeds = cells[0], {cell.seed for cell in cells}
-    there = runs.get((first.method, first.dataset, first.trained_on), [])
+    there = [
+        run
+        for run in runs.get((first.method, first.dataset, first.trained_on), [])
+        if (run.record.recorded is not None) == first.recorded
+    ]
     differing = {run: _differences(first, run) for run in there if _own_rules(first, run.record).matches(run.record)}
     exact = [run for run, found in differing.items() if not found and run.record.seed in seeds]
     groups = by_seed(exact or [run for run, found in differing.items() if found])
@@ -228,7 +232,8 @@ def _rules(benchmark: Benchmark, table: schema.TableSpec) -> str:
 
 
 def _missing(name: str, table: schema.TableSpec, places: Sequence[TablePlace], out: Path) -> str:
-    asked = {cell for place in places for cell in place.asked}
+    every = {cell for place in places for cell in place.asked}
+    asked = {cell for cell in every if not cell.recorded}
     there = {
         cell
         for place in places
@@ -236,8 +241,12 @@ def _missing(name: str, table: schema.TableSpec, places: Sequence[TablePlace], o
         for cell in place.asked
         if cell.seed in {run.record.seed for run in place.runs}
     }
-    if asked == there:
+    if every == there:
         return ""
+    if asked <= there:
+        absent, wanted = len(every - there), len(every - asked)
+        return f"{absent} of {wanted} recorded scores are missing; vadbench import-scores adds some"
+    there &= asked
     where = [] if out == DEFAULT_OUT else ["--out", str(out)]
     command = shlex.join(["vadbench", "bench", name, "--only", table.id, *where])
     return f"{len(asked - there)} of {len(asked)} runs are missing; this makes them: {command}"

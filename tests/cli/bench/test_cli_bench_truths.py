@@ -61,6 +61,27 @@ def test_a_table_of_such_runs_finds_them_and_says_so(bench, write, vadbench, tmp
     assert "Measured against the ground truth rows." in said and "Videos divided as in wide." in said
 
 
+def test_rows_under_other_truths_are_in_one_table_and_never_ranked_together(bench, write, vadbench, tmp_path):
+    late = 'set = { protocol.truth = "late" }'
+    rows = "".join(
+        f'  {{ label = "{label}", method = "{method}"{more} }},\n'
+        for label, method, more in (
+            ("own", "zero-shot", ""),
+            ("chance", "random", ", set = { rows.stride = 1 }"),
+            ("later", "zero-shot", f", {late}"),
+            ("fewer", "zero-shot", ', set = { protocol.partition = "short" }'),
+        )
+    )
+    file = write(grid("", rows=f"rows = [\n{rows}]\n"))
+    bench(file, *PLUGINS)
+    asked = ("table", file, "--out", tmp_path / "runs", "--plugin", DIVIDED, "--plugin", PLUGIN, "--json")
+    (table,) = vadbench(*asked).json["tables"]
+    found = {row["label"]: row["cells"][0]["reproduced"].get("notes", []) for row in table["rows"]}
+    assert "not ranked with the others: differs in the ground truth" in found["later"]
+    assert any(note.startswith("not ranked with the others: differs in the division") for note in found["fewer"])
+    assert not any(note.startswith("not ranked") for label in ("own", "chance") for note in found[label])
+
+
 def test_a_cell_is_stale_where_the_file_of_its_truth_says_something_else(bench, write, tmp_path):
     videos = {
         v.name: {"frames": 30, "segments": [[s.label, s.start, s.end] for s in v.segments]}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from vadbench.cli.data import check, duplicates, export
+from vadbench.cli.data import check, duplicates, export, truth
 
 
-@click.group("data", short_help="Check the files of a data set, or write its ground truth.")
+@click.group("data", short_help="Check the files of a data set, and compare or write its ground truth.")
 def command() -> None:
-    """Check the files of a data set, or write its ground truth."""
+    """Check the files of a data set, and compare or write its ground truth."""
 
 
-for module in (check, duplicates, export):
+for module in (check, duplicates, export, truth):
     command.add_command(module.command)

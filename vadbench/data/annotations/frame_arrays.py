@@ -1,4 +1,4 @@
-"""What files say of the frames of videos: arrays of 0 and 1, and how many frames there are.
+"""Arrays with one 0 or 1 for each frame.
 
 A .npy file may hold a pickle, which runs code when it is read; such a file is refused by its header.
 """
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.base.errors import DataError, cut, first_line, shortened
-from vadbench.data.annotations.count_files import read_counts
-from vadbench.data.annotations.lists import MOST_FRAMES, read_json, whole
+from vadbench.base.errors import DataError, cut, first_line
+from vadbench.data.annotations.lists import MOST_FRAMES
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""
@@ -22,7 +21,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 
 def read_frame_array(path: Path) -> NDArray[Any]:
-    """Read a .npy array with one 0 or 1 a frame, of any type of numbers.
+    """Read a .npy array with one 0 or 1 a frame, of any type of numbers; it may be the only row of a table.
 
     Raises:
         DataError: it is no such array, or has more than ``MOST_FRAMES`` values; nothing pickled is ever read.
@@ -30,9 +29,10 @@ def read_frame_array(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as file:
             shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-            fits = dtype.kind in "biuf" and len(shape) == 1 and 1 <= shape[0] <= MOST_FRAMES
+            row = shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
+            fits = dtype.kind in "biuf" and len(row) == 1 and 1 <= row[0] <= MOST_FRAMES
             file.seek(0)
-            array = np.lib.format.read_array(file, allow_pickle=False) if fits else None
+            array = np.lib.format.read_array(file, allow_pickle=False).reshape(row) if fits else None
     # On a damaged header NumPy raises what its tokenizer, its literal parser and Python's parser raise.
     except Exception as error:
         raise DataError(f"{path}: expected an array of 0 and 1, found {first_line(error)}; fetch it again") from error
@@ -52,27 +52,3 @@ def array_runs(array: NDArray[Any]) -> Runs:
     """
     edges = np.flatnonzero(np.diff(array.astype(np.int8), prepend=0, append=0)).tolist()
     return tuple(zip(edges[::2], edges[1::2], strict=True))
-
-
-def read_frame_counts(path: Path) -> dict[str, int]:
-    """Read the number of frames of each video, in the order of the file.
-
-    JSON is ``{name: frames}``, alone or under a key ``frames``; any other file has lines as
-    :func:`vadbench.data.annotations.lists.read_counts` reads them.
-
-    Raises:
-        DataError: the file cannot be read, names no video, or a number is none of frames.
-    """
-    if path.suffix.lower() != ".json":
-        counts = read_counts(path)
-    else:
-        content = read_json(path)
-        if isinstance(content, dict) and isinstance(content.get("frames"), dict):
-            content = content["frames"]
-        if not isinstance(content, dict) or not content:
-            raise DataError(f"{path}: expected an object {{name: frames}} with a video, found {shortened(content)}")
-        counts = {name: whole(frames, f"{path}, {shortened(name)}") for name, frames in content.items()}
-    for name, frames in counts.items():
-        if not 1 <= frames <= MOST_FRAMES:
-            raise DataError(f"{path}, {shortened(name)}: expected 1 to {MOST_FRAMES} frames, found {frames}")
-    return counts

@@ -11,6 +11,8 @@ from vadbench.base.errors import DataError
 from vadbench.data.annotations.lists import video_name
 from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
+SIDES = ("train", "test")
+
 
 def find_files(root: Path, pattern: str) -> list[Path]:
     """Return files of a name (or glob pattern) in the root and one folder below, the root's first, else by path."""
@@ -32,6 +34,7 @@ class VideoFiles:
     """
 
     def __init__(self, root: Path, names: Iterable[str] = ()) -> None:
+        self._root = root
         self._wanted = {_key(n) for n in names}
         self._found: dict[str, list[Path]] = {}
         seen: set[tuple[int, int]] = set()
@@ -49,6 +52,16 @@ class VideoFiles:
         names, a file before frames."""
         paths = self._found.get(_key(name), [])
         return sorted(paths, key=lambda p: (p.parent.name != folder, p.suffix.lower() not in VIDEO_SUFFIXES, p))
+
+    def of_side(self, name: str, side: str) -> list[Path]:
+        """Return the candidates of a name that occurs in folders of two sides, ``train`` and ``test``.
+
+        Args:
+            name: of the file.
+            side: how the nearest of the folders that tell a side begins, in any case: ``testing_videos`` is of
+                ``test``.
+        """
+        return [p for p in self.candidates(name) if _side(p.relative_to(self._root)) == side]
 
     def unlisted(self) -> list[Path]:
         """Return the video files that have none of the names."""
@@ -78,6 +91,11 @@ class VideoFiles:
         except OSError as error:
             raise DataError(f"cannot read {folder}: {error.strerror}; make it readable or move it away") from error
         return below
+
+
+def _side(path: Path) -> str:
+    told = (side for folder in reversed(path.parts[:-1]) for side in SIDES if folder.lower().startswith(side))
+    return next(told, "")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
