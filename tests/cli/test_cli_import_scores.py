@@ -332,7 +332,9 @@ def test_spans_that_end_a_frame_too_far_are_cut_and_named(load, refused, tmp_pat
     entry = {"frames": 352, "scores": [0.5] * 22}
     path = carrying(tmp_path / "x.json", **{"Fire003_x264": {**entry, "spans_inclusive": [[300, 354]]}})
     record = load(path, "--truth", path)
-    assert "a segment of 'Fire003_x264' ends past its 352 frames; cut there" in record["notes"]
+    (note,) = notes(record, "cut there")
+    assert note.endswith("a segment of 'Fire003_x264' ends at frame 355, past its 352 frames; cut there")
+    assert str(tmp_path) not in note
     assert record["data"]["test"]["positives"] == POSITIVES
     path = carrying(tmp_path / "y.json", **{"Fire003_x264": {**entry, "spans_inclusive": [[300, 355]]}})
     assert "ends at frame 356, past its 352 frames" in refused(path, "--truth", path)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vadbench.base.errors import ConfigError
-from vadbench.base.ground_truth import OVERRUN, Truth, VideoTruth
+from vadbench.base.ground_truth import Truth, VideoTruth
 from vadbench.data.annotations.truth_files import truth_digest
 from vadbench.dataset import Dataset
 from vadbench.harness.recorded_rows import find_stride
@@ -65,26 +65,13 @@ def _truth_of(given: Mapping[str, GivenScores], path: Path, stride: int) -> Trut
     Raises:
         ConfigError: they carry none.
     """
-    videos, notes = {}, []
+    videos = {}
     for name, own in given.items():
         if own.truth is None and own.labels is None:
             raise ConfigError(f"{own.where} carries no ground truth; name another file with --truth, or leave it out")
         if own.truth is not None:
-            videos[name] = _cut(own.truth)
-            notes += [f"a segment of {name!r} ends past its {own.frames} frames; cut there"] * (
-                videos[name] != own.truth
-            )
+            videos[name] = own.truth
         elif own.labels is not None:
             segments = runs_of(own.labels.repeat(stride))
             videos[name] = VideoTruth(segments, own.frames, own.where)
-    return Truth(f"{path.name}@{truth_digest(videos)}", videos, notes)
-
-
-def _cut(own: VideoTruth) -> VideoTruth:
-    """Return the ground truth of a video without what is a frame further past its end than a data set's own may be.
-
-    That is where the last frame of a span is taken for part of it, and was not meant to be.
-    """
-    if own.frames is None or max((end for _, _, end in own.segments), default=0) != own.frames + OVERRUN + 1:
-        return own
-    return replace(own, segments=tuple((label, start, min(end, own.frames)) for label, start, end in own.segments))
+    return Truth(f"{path.name}@{truth_digest(videos)}", videos)
