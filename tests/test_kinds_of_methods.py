@@ -12,7 +12,7 @@ from vadbench.records.scores import load_split
 
 PAGE = (ROOT / "docs" / "kinds-of-methods.md").read_text(encoding="utf-8")
 SHOWN = [ROOT / "docs" / path for path in re.findall(r"^```\{literalinclude\} (\S+)$", PAGE, re.MULTILINE)]
-OF_DATASETS = {"testing_only", "three_splits"}
+OF_DATASETS = {"testing_only", "three_splits", "two_truths"}
 
 
 def examples():

@@ -91,7 +91,8 @@ def shell(environment, tmp_path):
 
 
 def follow(page, shell):
-    """Run a page's commands, apply its changes, and see that the code it shows is there; what each command printed."""
+    """Run a page's commands, apply its changes, and see that the code it shows is there, or in a plugin that tests try;
+    what each command printed."""
     printed = {}
     for language, text in FENCE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
         if language == "bash":
@@ -100,7 +101,8 @@ def follow(page, shell):
         elif language == "diff":
             shell("git apply --verbose -", stdin=text)
         elif language == "python":
-            sources = [Path(f).read_text() for f in shell("ls $PWD/vadbench_*/*.py").split()]
+            files = [*map(Path, shell("ls $PWD/vadbench_*/*.py").split()), *KINDS.glob("*.py")]
+            sources = [file.read_text() for file in files]
             assert any(text in source for source in sources), f"no file has:\n{text}"
         else:
             assert language == "text", f"{page} has a block that nobody runs: {language}"

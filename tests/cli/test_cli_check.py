@@ -51,7 +51,7 @@ def test_a_data_set_is_checked_where_its_data_is(check, tmp_path):
     root = make_root(tmp_path / "root")
     there = ("--plugin", BROKEN_DATASETS, "--data-root", root)
     out = check("dataset", "sound-set", *there).out
-    assert out.count("passed") == 14
+    assert out.count("passed") == 16
     out = check(
         "dataset", "strong", "--plugin", BROKEN_DATASETS, "--data-root", root, "--only", "segments", status=1
     ).out

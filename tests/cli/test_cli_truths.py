@@ -250,6 +250,8 @@ def test_scenarios_are_shown_and_classes_are_said_to_be_unannotated(run, vadbenc
     assert vadbench("rescore", folder, "--json").json[0]["changed"] == {}
     beside = vadbench("compare", folder, folder, "--out", out)
     assert "note: not compared: mAUC, mAP, mAP@IoU, since the data set annotates no classes" in beside.err
+    drawn = vadbench("plot", folder, "--out", out, "--output", out / "figures", "--kind", "per-class").err
+    assert "no per-class: the data set annotates no classes" in drawn
     (table,) = vadbench("leaderboard", "--out", out, "--json").json["tables"]
     assert "undefined: the data set annotates no classes" in json.dumps(table)
     seeds = vadbench("run", *BASE, "-m", "zero-shot", "-d", "unclassed", *CLIP, "--out", out, "--seeds", "0-1").out
@@ -306,6 +308,9 @@ def test_data_check_reads_the_division_and_the_truth(run, vadbench, truth_file):
     for report, train, test in ((own, 10, 16), (wide, 8, 18)):
         assert [report["splits"][s]["videos"]["expected"] for s in ("train", "test")] == [train, test]
         assert [report["splits"][s]["listed"] for s in ("train", "test")] == [train, test]
+    assert [(r["partition"], r["truth"]) for r in (own, wide)] == [("", ""), ("wide", "late")]
+    said = vadbench(*check[:-1], *rows, "--partition", "wide", "--truth", "late", status=None).out
+    assert said.splitlines()[-1].startswith("divided, partition wide, truth late in ")
     assert own["splits"]["test"]["positive_frames"] == 80
     short = truth_file(**{"test-0": {"frames": 30, "segments": [["Square", 1, 3]]}})
     under = vadbench(*check, *rows, "--truth", short, status=None).json

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 
 import pytest
+from PIL import Image
 from vadbench_spans.dataset import Dota, Lad, Tad
 from vadbench_spans.generic import Spans
 
@@ -16,9 +17,11 @@ from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import Segment
 from vadbench.base.hashing import digest
 from vadbench.data.annotations.truth_files import read_truth
+from vadbench.data.media import declared_frames
 from vadbench.dataset import Dataset
 from vadbench.harness.rules import open_dataset
 from vadbench.inspect import export_truth, inspect
+from watch_media import encode, numbered
 
 KINDS = {"dota": Dota, "lad": Lad, "tad": Tad}
 
@@ -106,6 +109,29 @@ def test_without_lengths_fractions_are_refused_in_one_line(tmp_path):
     refused(
         Tad(root).read, "tad_test_anno.json, entry 1, '01_Accident_901'", "length, which is unknown", "frame counts"
     )
+
+
+@pytest.mark.parametrize("form", ["webm", "folder"])
+def test_lengths_come_from_containers_that_state_none_and_from_folders_of_frames(tmp_path, form):
+    root = make_root(tmp_path, "tad", counts=None)
+    for name, (frames, _, spans) in SETS["tad"].items():
+        if form == "webm":
+            encode(root / f"{name}.webm", numbered(frames), "libvpx-vp9")
+        else:
+            (root / name).mkdir()
+            for i, frame in enumerate(numbered(frames)):
+                Image.fromarray(frame).save(root / name / f"{i}.png")
+        assert declared_frames(next(root.glob(f"{name}*"))) == (None if form == "webm" else frames), spans
+    videos = Tad(root).read().videos["test"]
+    assert [(v.frames, v.runs) for v in videos] == [
+        (frames if spans else None, tuple(spans)) for frames, _, spans in SETS["tad"].values()
+    ]
+
+
+def test_a_damaged_video_whose_length_is_needed_gives_one_line(tmp_path):
+    root = make_root(tmp_path, "tad", counts=None, with_videos=True)
+    (root / "clips" / "05_else_902.mp4").write_bytes(b"cut")
+    refused(Tad(root).read, "05_else_902.mp4: not a readable video")
 
 
 def test_counts_of_another_copy_are_refused_by_the_fractions(tmp_path):

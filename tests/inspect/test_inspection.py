@@ -235,7 +235,8 @@ def test_the_report_is_plain_values_with_the_documented_names(kind, root):
     report = inspect(kind(root))
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert list(values) == [
-        *("status", "counts", "dataset", "root", "source", "splits", "features", "preflight", "problems")
+        *("status", "counts", "dataset", "root", "source", "splits", "features", "preflight", "duplicates", "problems"),
+        *("partition", "truth"),
     ]
     assert values["counts"] == {k: len(texts_of(report, k)) for k in MEANINGS} and values["counts"]["missing"] == 1
     assert set(values["splits"]["test"]) == {

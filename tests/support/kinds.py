@@ -7,7 +7,7 @@ import numpy as np
 
 from places import KINDS, PLUGIN
 
-DATASETS = ("testing_only", "three_splits")
+DATASETS = ("testing_only", "three_splits", "two_truths")
 METHOD_FILES = sorted(
     file.stem for file in KINDS.glob("*.py") if not file.stem.startswith("test_") and file.stem not in DATASETS
 )

@@ -8,7 +8,7 @@ from unittest import SkipTest
 import pytest
 
 import broken_datasets as broken
-from places import BROKEN_DATASETS
+from places import BROKEN_DATASETS, KINDS
 from vadbench.base.errors import UnknownNameError
 from vadbench.testing import NotCheckedWarning, check_dataset, dataset_checks
 from vadbench.testing.catalogue import DATASET_CHECKS
@@ -157,6 +157,24 @@ def test_a_division_or_ground_truth_whose_files_are_absent_is_skipped_with_what_
     assert status(results, "skipped") == {check} and not status(results, "FAILED")
     missing = {"partitions": "swapped: not here", "truths": "later: not here"}[check]
     assert results[check].found.startswith(missing) and f"{root}: no " in results[check].found
+
+
+def test_the_data_set_that_the_documentation_shows_passes(tmp_path):
+    root, plugin = tmp_path / "root", KINDS / "two_truths.py"
+    root.mkdir()
+    for name, start in (("annotation", 2), ("revised", 4)):
+        spans = {f"video-{i}": {"frames": 9, "segments": [[None, start, 8]] if i % 2 else []} for i in range(14)}
+        (root / f"{name}.json").write_text(json.dumps({"videos": spans}))
+    (root / "one_class.txt").write_text("".join(f"video-{i}\n" for i in (0, 2, 4, 6)))
+    results = outcomes("two-truths", root, [plugin])
+    assert status(results, "passed") == DATASET_CHECKS.keys()
+    assert results["partitions"].found == "one-class: 4 of 4 train, 10 of 10 test"
+    (root / "revised.json").unlink()
+    (root / "one_class.txt").unlink()
+    results = outcomes("two-truths", root, [plugin])
+    assert status(results, "passed") == DATASET_CHECKS.keys() - {"partitions", "truths"}
+    assert "no revised.json; fetch it" in results["truths"].found and results["truths"].status == "skipped"
+    assert "one_class.txt" in results["partitions"].found and results["partitions"].status == "skipped"
 
 
 @pytest.mark.parametrize("of", ["name", "file"])

@@ -71,6 +71,7 @@ def command(
       vadbench plot synthetic/vadclip synthetic/zero-shot --kind roc --kind pr --format svg
       vadbench plot 1f0c --kind video --video Abuse028_x264 --output figures
     """
+    from vadbench.metrics.ranking import NO_CLASSES
     from vadbench.records.plots import save
     from vadbench.report.content import read_runs
 
@@ -83,7 +84,8 @@ def command(
         if path is not None:
             click.echo(path)
         else:
-            note(f"no {name}: {LACKING[kind]}")
+            unclassed = kind == "per-class" and not shown[0].split.by_class
+            note(f"no {name}: {NO_CLASSES if unclassed else LACKING[kind]}")
 
 
 def _pictures(

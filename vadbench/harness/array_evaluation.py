@@ -24,13 +24,13 @@ from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.score_files import read_scores
 from vadbench.scoring.split import ScoredSplit
 
-Files = str | PathLike[str]
+_Files = str | PathLike[str]
 NORMAL, ANOMALY = "Normal", "Anomaly"
 
 
 def evaluate(
-    scores: Mapping[str, ArrayLike] | Files,
-    truth: Mapping[str, Any] | Files,
+    scores: Mapping[str, ArrayLike] | _Files,
+    truth: Mapping[str, Any] | _Files,
     *,
     stride: int | None = None,
     frames: Mapping[str, int] | None = None,
@@ -98,7 +98,7 @@ def _rules(post: str, tail: str) -> Protocol:
 
 
 def _given(
-    scores: Mapping[str, ArrayLike] | Files, truth: Truth, class_scores: Mapping[str, Mapping[str, ArrayLike]]
+    scores: Mapping[str, ArrayLike] | _Files, truth: Truth, class_scores: Mapping[str, Mapping[str, ArrayLike]]
 ) -> dict[str, GivenScores]:
     if isinstance(scores, str | PathLike):
         return read_scores([Path(scores)], list(truth.videos))

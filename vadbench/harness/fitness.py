@@ -95,11 +95,11 @@ def _without_training_videos(config: MethodConfig, facts: Facts) -> str:
         return ""
     normal, abnormal = facts.videos.get(("train", "normal"), 0), facts.videos.get(("train", "abnormal"), 0)
     if needs.supervision == "one-class" and not normal:
-        return "it learns from normal training videos, and there are none; choose another data set"
+        return "it learns from normal training videos, and there are none; choose another data set or division"
     halves = config.recipe is not None and config.trains and config.recipe.sampler != "mixed"
     if needs.supervision == "weak" and halves and not (normal and abnormal):
         return (
             f"it is trained on batches of normal and abnormal videos, found {normal} and {abnormal} in the train split;"
-            " choose another data set, or recipe.sampler=mixed where the method takes it"
+            " choose another data set or division, or recipe.sampler=mixed where the method takes it"
         )
     return ""

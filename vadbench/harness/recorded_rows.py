@@ -32,7 +32,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Laid:
+class LaidScores:
     """Scores of videos, one row every ``stride`` frames, and notes for readers of the results."""
 
     scores: Sequence[VideoScores]
@@ -129,7 +129,7 @@ def lay(
     stride: int,
     rules: Protocol,
     tolerance: int | None,
-) -> Laid:
+) -> LaidScores:
     """Return the scores as rows of the videos.
 
     Rows past the end of a video stay, for post-processing that looks at them; they count no frame.
@@ -187,7 +187,7 @@ def lay(
         notes = [f"lengths further off than usual were accepted, {len(accepted)} videos: {', '.join(accepted)}"]
     if beyond:
         notes.append(f"rows past the end of their video count no frame, {len(beyond)} videos: {listed(beyond, NAMED)}")
-    return Laid(scores, videos, stride, notes)
+    return LaidScores(scores, videos, stride, notes)
 
 
 def _scores(own: GivenScores, name: str, frames: int, classes: ClassTable) -> VideoScores:

@@ -15,7 +15,8 @@ from vadbench.features.source import FeatureSource
 from vadbench.harness.given_features import GivenFeatures, choose_features, open_of_videos
 from vadbench.harness.own_features import extracted_features
 from vadbench.harness.participants import every_video
-from vadbench.inspect.near_duplicates import THRESHOLD, DuplicateReport, find_duplicates
+from vadbench.inspect.duplicate_report import THRESHOLD, DuplicateReport
+from vadbench.inspect.near_duplicates import find_duplicates
 
 _ROWS = Rows(stride=16, pooling="mean")
 

@@ -136,6 +136,7 @@ class Report:
         preflight: comparison of the features with the given CLIP; ``None`` without one.
         duplicates: near-duplicates by the checked features; ``None`` if they were not looked for.
         problems: by kind in the order of :data:`MEANINGS`, the worst first.
+        partition, truth: names of the division and of the ground truth that were checked; empty for its own.
     """
 
     dataset: str
@@ -146,6 +147,8 @@ class Report:
     preflight: Preflight | None = None
     duplicates: DuplicateCount | None = None
     problems: list[Problem] = field(default_factory=list)
+    partition: str = ""
+    truth: str = ""
 
     @property
     def status(self) -> DatasetStatus:

@@ -34,8 +34,10 @@ def inspect(
         progress: called with the progress of the check.
         duplicates: look for near-duplicates among the videos whose features can be used.
     """
-    report = Report(dataset.name, str(dataset.root))
+    report = Report(dataset.name, str(dataset.root), partition=dataset.partition)
     listed = _listed(dataset, report.problems, progress)
+    if listed and dataset.other_truth is not None:
+        report.truth = dataset.other_truth.name
     videos = [v for own in listed.values() for v in own]
     given = choose_features(dataset, videos, given)
     lengths: dict[str, Length] = {}

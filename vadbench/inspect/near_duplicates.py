@@ -1,122 +1,43 @@
-"""Near-duplicates among the videos of a data set, found by their features.
+"""The search for near-duplicates among the videos of a data set, by their features.
 
-Two videos are compared where a few rows around the middle of the shorter one are near rows of the other: an overlap
-of at least half of the shorter video holds its middle. They are near-duplicates if, at their best alignment in time,
-the stretches agree without their means (``cosine``), the rows agree as they are (``rows``), and the changes from row to
-row agree (``changes``): without the last, two scenes that follow each other in two videos would do. The thresholds are
-our decision; docs/datasets.md says what was measured.
+Two videos are aligned where a few rows around the middle of the shorter one are near rows of the other: an overlap of
+at least half of the shorter video holds the rows before or after its middle.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
-from vadbench.base.errors import FeatureError
+from vadbench.base.errors import FeatureError, one_line
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import Split, Video
-from vadbench.features.shard import FeatureRows
+from vadbench.features.shard import FeatureRows, check_finite
 from vadbench.features.source import FeatureSource
-from vadbench.inspect.alignment import Alignment, align
+from vadbench.inspect.best_alignment import Alignment, align
+from vadbench.inspect.duplicate_report import (
+    LEAST_OVERLAP,
+    THRESHOLD,
+    WHOLE,
+    DuplicateReport,
+    NearDuplicate,
+    is_duplicate,
+)
 
-Kind = Literal["same", "part", "overlap"]
-
-THRESHOLD = 0.85
-LEAST_ROWS = 0.9
-LEAST_CHANGES = 0.45
-LEAST_OVERLAP = 8
-"""Rows that two videos must share at least."""
-SURE_OVERLAP, SURE = 16, 0.95
-"""Rows from which the threshold holds; it rises to ``SURE`` at the least overlap, as few rows agree by chance."""
 SPACINGS = (16, 8)
 """Frames from a row to the next, where the features are fine enough; the second where most videos are ``SHORT``."""
 SHORT = 512
 """Frames below which a video has few rows."""
-WHOLE = 0.9
-"""Part of a video that an overlap must cover to count as all of it."""
 LONG = 256
 """Rows of the shorter video of a pair above which neighbouring rows are averaged: bounds time and memory."""
 _BLOCK = 4
 _CANDIDATE = 0.85
 _KEYS = 1024
 _TEN = 10
-
-
-@dataclass(frozen=True)
-class NearDuplicate:
-    """Two videos that show the same, ``a`` being the longer one.
-
-    Args:
-        a: name of a video.
-        b: name of the other.
-        splits: the splits that they are in.
-        kind: ``same`` if the overlap is nearly all of both, ``part`` if nearly all of one, else ``overlap``.
-        mirrored: whether one is the mirror image of the other; ``None`` if nothing could tell.
-        cosine: mean-free cosine of the aligned rows, the measure that is compared with the threshold.
-        rows: mean cosine of the aligned rows.
-        changes: mean cosine of the changes from row to row.
-        overlap: number of corresponding rows.
-        spacing: frames from a row to the next.
-        start: first frame of ``a`` and of ``b`` in the overlap.
-        offset: frame of ``a`` that the first frame of ``b`` corresponds to.
-        labels: the classes of each, if they differ.
-    """
-
-    a: str
-    b: str
-    splits: tuple[Split, Split]
-    kind: Kind
-    mirrored: bool | None
-    cosine: float
-    rows: float
-    changes: float
-    overlap: int
-    spacing: int
-    start: tuple[int, int]
-    offset: int
-    labels: tuple[tuple[str, ...], tuple[str, ...]] | None
-
-    @property
-    def across(self) -> bool:
-        """``True`` if the two are in different splits."""
-        return self.splits[0] != self.splits[1]
-
-
-@dataclass(frozen=True)
-class DuplicateReport:
-    """Near-duplicates of a data set, the worst first: those across splits, then by cosine.
-
-    Args:
-        pairs: the near-duplicates.
-        videos: number of compared videos.
-        short: names of videos with too few rows to be compared.
-        unreadable: a line for each video whose features cannot be read or are not finite.
-        aligned: number of pairs that were aligned row by row.
-        spacing: frames from a compared row to the next.
-        threshold: the cosine asked for.
-    """
-
-    pairs: Sequence[NearDuplicate]
-    videos: int
-    short: Sequence[str]
-    unreadable: Sequence[str]
-    aligned: int
-    spacing: int
-    threshold: float
-
-    @property
-    def across(self) -> int:
-        """Number of pairs in different splits."""
-        return sum(pair.across for pair in self.pairs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        pairs = [{**asdict(pair), "across": pair.across} for pair in self.pairs]
-        return {"count": len(self.pairs), "across": self.across, **asdict(self), "pairs": pairs}
 
 
 def find_duplicates(
@@ -148,22 +69,6 @@ def find_duplicates(
     return DuplicateReport(pairs, len(rows.names), rows.short, rows.unreadable, len(found), rows.spacing, threshold)
 
 
-def is_duplicate(found: Alignment, threshold: float) -> bool:
-    """Return True if an alignment is that of near-duplicates."""
-    asked = least_cosine(threshold, found.overlap)
-    return found.cosine >= asked and found.rows >= LEAST_ROWS and found.changes >= LEAST_CHANGES
-
-
-def least_cosine(threshold: float, overlap: int) -> float:
-    """Return the cosine asked of an overlap of some rows.
-
-    >>> least_cosine(0.85, 8), round(least_cosine(0.85, 12), 3), least_cosine(0.85, 40)
-    (0.95, 0.9, 0.85)
-    """
-    missing = max(0, SURE_OVERLAP - overlap) / (SURE_OVERLAP - LEAST_OVERLAP)
-    return max(threshold, threshold + missing * (SURE - threshold))
-
-
 class _Rows:
     """Rows of unit length with one spacing for all videos, the longest video first."""
 
@@ -172,10 +77,8 @@ class _Rows:
         self.unreadable: list[str] = []
         lengths = {}
         for name in names:
-            try:
+            with self.noting():
                 lengths[name] = len(source.crop_rows(name, source.crops(name)[0]))
-            except (FeatureError, OSError) as error:
-                self.unreadable.append(str(error))
         frames = sorted(length * stride for length in lengths.values())
         usual = SPACINGS[bool(frames) and frames[len(frames) // 2] < SHORT]
         self._factor = max(1, usual // stride)
@@ -193,10 +96,23 @@ class _Rows:
         )
 
     def read(self, name: str, crop: str, start: int = 0, end: int | None = None) -> FeatureRows:
-        """Return rows ``start`` to ``end`` of a crop of a video."""
+        """Return rows ``start`` to ``end`` of a crop of a video.
+
+        Raises:
+            FeatureError: they cannot be read, or a value is not finite.
+        """
         factor = self._factor
         stored = self._source.crop_rows(name, crop)[start * factor : None if end is None else end * factor]
+        check_finite(stored, f"{self._source.folder}, video {name!r}, crop {crop}", start * factor)
         return _unit(_averaged(stored, factor))
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note that a video cannot be read, and go on with the next."""
+        try:
+            yield
+        except (FeatureError, OSError) as error:
+            self.unreadable.append(one_line(error))
 
 
 class _Match(NamedTuple):
@@ -209,36 +125,35 @@ class _Match(NamedTuple):
 
 def _find_candidates(rows: _Rows, progress: Progress) -> list[tuple[str, str]]:
     """Return pairs, the longer video first, of which four rows at the middle of the shorter are near four others."""
-    names, keys = rows.names, list[FeatureRows]()
-    kept = []
-    for done, name in enumerate(names):
-        progress("looking at videos", done, len(names))
+    middles: dict[str, FeatureRows] = {}
+    for done, name in enumerate(rows.names):
+        progress("looking at videos", done, len(rows.names))
         middle = rows.counts[name] // 2
-        try:
+        with rows.noting():
             around = rows.read(name, rows.views(name)[0], middle - _BLOCK, middle + _BLOCK)
-        except (FeatureError, OSError) as error:
-            rows.unreadable.append(str(error))
-            continue
-        if np.isfinite(around).all():
-            kept.append(name)
-            keys.append(_unit(around.reshape(2, _BLOCK, -1).mean(1)))
-        else:
-            rows.unreadable.append(f"{name}: values must be finite, found NaN or infinity; extract again")
-    progress("looking at videos", len(names), len(names))
-    rows.names = kept
-    asked = np.concatenate(keys) if keys else np.empty((0, 1), np.float32)
-    found = []
-    for done, name in enumerate(kept):
-        progress("comparing videos", done, len(kept))
-        near = np.zeros(2 * (len(kept) - done - 1), np.float32)
-        for view in rows.views(name):
-            for start in range(0, rows.counts[name], _KEYS * _BLOCK):
-                own = rows.read(name, view, start, start + _KEYS * _BLOCK)
-                near = np.maximum(near, (_unit(_averaged(own, _BLOCK)) @ asked[2 * (done + 1) :].T).max(0, initial=-1))
-        shorter = np.flatnonzero(near.reshape(-1, 2).max(1) >= _CANDIDATE) + done + 1
-        found += [(name, kept[i]) for i in shorter]
-    progress("comparing videos", len(kept), len(kept))
-    return found
+            middles[name] = _unit(around.reshape(2, _BLOCK, -1).mean(1))
+    progress("looking at videos", len(rows.names), len(rows.names))
+    names = list(middles)
+    asked = np.concatenate([*middles.values()]) if names else np.empty((0, 1), np.float32)
+    found: dict[str, list[str]] = {}
+    for done, name in enumerate(names):
+        progress("comparing videos", done, len(names))
+        with rows.noting():
+            near = _nearest(rows, name, asked[2 * (done + 1) :]).reshape(-1, 2).max(1)
+            found[name] = [names[done + 1 + i] for i in np.flatnonzero(near >= _CANDIDATE)]
+    progress("comparing videos", len(names), len(names))
+    rows.names = list(found)
+    return [(a, b) for a, others in found.items() for b in others if b in found]
+
+
+def _nearest(rows: _Rows, name: str, asked: FeatureRows) -> FeatureRows:
+    """Return the cosine of each row asked for with the nearest mean of four rows of a video."""
+    near = np.full(len(asked), -1, np.float32)
+    for view in rows.views(name):
+        for start in range(0, rows.counts[name], _KEYS * _BLOCK):
+            own = _unit(_averaged(rows.read(name, view, start, start + _KEYS * _BLOCK), _BLOCK))
+            near = np.maximum(near, (own @ asked.T).max(0, initial=-1))
+    return near
 
 
 def _align(rows: _Rows, a: str, b: str) -> _Match | None:

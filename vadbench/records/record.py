@@ -224,8 +224,8 @@ class RunRecord(BaseModel):
 
 def features_words(record: RunRecord) -> str:
     """Return the encoders of a run's features, or that it read none."""
-    if record.reads == "recorded":
-        return "not known, the scores were imported"
+    if record.recorded is not None:
+        return f"not known, the scores are recorded: {recorded_words(record.recorded)}"
     if record.reads != "features":
         return "none, it decodes the videos" if record.reads == "frames" else "none"
     beside = [f"{name} ({s.fingerprint.get('encoder')}, {s.dim} wide)" for name, s in record.streams.items()]

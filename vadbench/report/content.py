@@ -21,7 +21,7 @@ from vadbench.metrics.recognition import recognise
 from vadbench.metrics.scenarios import SCENARIO_METRICS, of_scenarios
 from vadbench.metrics.within import within
 from vadbench.records.cost_figures import cost_words
-from vadbench.records.record import RunRecord, costs_words, features_words, recorded_words
+from vadbench.records.record import RunRecord, costs_words, features_words
 from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.place import POINTS, blind_figures, place_data, place_of_run
@@ -223,8 +223,6 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     asked = {k: record.fingerprint[k] for k in ("stride", "pooling", "crops", "dtype") if k in record.fingerprint}
     words = (f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in asked.items())
     yield "features", (", ".join(words) or "unknown") if of_features else features_words(record)
-    if record.recorded is not None:
-        yield "source", recorded_words(record.recorded)
     for name, stream in record.streams.items():
         yield f"stream {name}", f"{stream.fingerprint.get('encoder')}, {stream.dim} wide, a row every {stream.spacing}"
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"

@@ -174,12 +174,11 @@ def _data_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
         partition = str(record.protocol.get("partition", "")) if split == "test" else None
         found, sizes = record.data.get(split), _sizes(registry, name, partition)
         if found is None:
-            # A data set for testing alone has no training videos, and only some rules of selection use validation's.
-            # So have methods that read no features and learn nothing.
+            # A data set for testing alone has no training videos, and only some rules of selection use validation's. So
+            # have methods that read no features and learn nothing, and recorded scores, which others trained.
             blind = record.reads != "features" and record.supervision in ("training-free", "oracle")
-            blind = blind or record.recorded is not None  # whose training is somebody else's
-            has_one = all(split in s for s in sizes)
-            if has_one and split != "validation" and not (blind and split == "train"):
+            blind = blind or record.recorded is not None
+            if all(split in s for s in sizes) and split != "validation" and not (blind and split == "train"):
                 yield f"data: the record does not describe the {split} split"
             continue
         whole = sorted({s[split] for s in sizes if split in s})

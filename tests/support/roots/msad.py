@@ -71,11 +71,11 @@ def make_root(folder, form="i3d", **changes):
     return folder
 
 
-def write_features(folder, name="{}_i3d", width=64, crops=0):
-    """A row for each 16 frames of every video, in folders that say nothing; abnormal ones stand out a little."""
+def write_features(folder, name="{}_i3d", width=64, crops=0, every=16):
+    """A row for every so many frames of each video, in folders that say nothing; abnormal ones stand out a little."""
     rng = np.random.default_rng(7)
     for i, (video, frames) in enumerate(FRAMES.items()):
-        rows = rng.standard_normal((max(frames // 16, 1), *([crops] if crops else []), width))
+        rows = rng.standard_normal((max(frames // every, 1), *([crops] if crops else []), width))
         rows[: len(rows) // 2] += video in ANNOTATION
         place = folder / f"part {i % 3}"
         place.mkdir(parents=True, exist_ok=True)

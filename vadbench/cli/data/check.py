@@ -61,10 +61,10 @@ def command(
 
     The exit status is 0 if everything is there, 1 if a run is possible without the rest (--allow-incomplete), 2 if no
     run is possible. With --json the report is an object with: status (complete, incomplete, unusable), counts (problems
-    by kind), dataset, root, source (features, videos, none), splits (by name: videos, listed, normal, abnormal,
-    classes, each with expected, found and usable; frames_stated, stating, frames_found, positive_frames), features
-    (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null), duplicates (pairs,
-    across; or null) and problems (kind, name, text), all of them.
+    by kind), dataset, partition, truth, root, source (features, videos, none), splits (by name: videos, listed, normal,
+    abnormal, classes, each with expected, found and usable; frames_stated, stating, frames_found, positive_frames),
+    features (folder, layout, fingerprint, made_by; or null), preflight (clip, cosine, verdict; or null), duplicates
+    (pairs, across; or null) and problems (kind, name, text), all of them.
     """
     from vadbench.clip import load_clip
     from vadbench.harness.clips import clip_source
@@ -108,7 +108,8 @@ def _print(report: Report) -> None:
             click.echo(f"{kind}: {problem.text}")
         if total > SHOWN:
             click.echo(f"{kind}: and {total - SHOWN} more (--json lists all)")
-    click.echo(f"{report.dataset} in {report.root}: {_verdict(report)}")
+    under = "".join(f", {name} {value}" for name in ("partition", "truth") if (value := getattr(report, name)))
+    click.echo(f"{report.dataset}{under} in {report.root}: {_verdict(report)}")
 
 
 def _split_rows(report: Report) -> Any:

@@ -12,7 +12,7 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from vadbench.inspect.near_duplicates import DuplicateReport
+    from vadbench.inspect.duplicate_report import DuplicateReport
 
 SHOWN = 20
 """Maximum number of printed pairs; the rest is counted."""
@@ -30,7 +30,7 @@ SHOWN = 20
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Least cosine of the aligned rows without their means; short overlaps need more.  [default: 0.85]",
+    help="Least cosine of the aligned rows without their means; short overlaps need more.  [default: 0.88]",
 )
 @click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with pictures to this file."
@@ -76,8 +76,8 @@ def command(
     from vadbench.harness.given_features import GivenFeatures
     from vadbench.harness.rules import open_dataset
     from vadbench.inspect.duplicate_pictures import add_pictures, duplicates_page
+    from vadbench.inspect.duplicate_report import THRESHOLD
     from vadbench.inspect.duplicate_search import search
-    from vadbench.inspect.near_duplicates import THRESHOLD
     from vadbench.plugins.registry import Registry
 
     if features is None and features_layout is not None:

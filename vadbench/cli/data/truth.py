@@ -12,7 +12,8 @@ from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printed, progress_bar, with_unit
 
 if TYPE_CHECKING:
-    from vadbench.inspect.truth_comparison import RunUnderTwo, TruthComparison
+    from vadbench.inspect.runs_under_truths import RunUnderTwo
+    from vadbench.inspect.truth_comparison import TruthComparison
 
 SHOWN = 10
 """Maximum number of printed videos; the rest is counted."""

@@ -63,9 +63,10 @@ def align(a: FeatureRows, b: FeatureRows, least: int) -> Alignment | None:
     sums = _Sums(other)
     best, found = (-2.0, 0.0, 0), False
     for shift in SHIFTS:
-        offsets = np.arange(wanted - len(b), len(a) - (shift > 0) - wanted + 1)
-        if not len(offsets):
+        length = len(a) - (shift > 0)
+        if length < wanted:
             continue
+        offsets = np.arange(wanted - len(b), length - wanted + 1)
         diagonals = _diagonals(_between(products, shift))[offsets + len(b) - 1]
         cosines = _cosines(_Sums(_between(moved, shift)), sums, diagonals, offsets)
         at = int(cosines.argmax())
@@ -114,6 +115,8 @@ def _between(rows: FeatureRows, shift: float) -> FeatureRows:
 def _diagonals(products: FeatureRows) -> NDArray[np.float64]:
     """Return the sums along the diagonals of ``(n, m)``: entry ``k`` is the one that starts ``k - m + 1`` rows down."""
     n, m = products.shape
+    if n > m:
+        return _diagonals(products.T)[::-1]
     # Read with rows that are one shorter than they were written, each row moves right by one more than that above it.
     spaced = np.zeros((n, n + m), products.dtype)
     spaced[:, :m] = products[::-1]
@@ -123,19 +126,28 @@ def _diagonals(products: FeatureRows) -> NDArray[np.float64]:
 
 
 def _measured(a: FeatureRows, b: FeatureRows, shift: float, offset: int, cosine: float) -> Alignment:
-    x, y = _between(a.astype(np.float32), shift), b
-    start, end = max(offset, 0), min(len(x), offset + len(y))
-    x, y = x[start:end].astype(np.float64), y[start - offset : end - offset].astype(np.float64)
+    moved = _between(a.astype(np.float32), shift)
+    start, end = max(offset, 0), min(len(moved), offset + len(b))
+    x, y = np.asarray(moved[start:end], np.float64), np.asarray(b[start - offset : end - offset], np.float64)
     return Alignment(
         offset=offset + shift,
         first=start - offset,
         overlap=end - start,
         cosine=cosine,
         rows=_mean_cosine(x, y),
-        changes=_mean_cosine(np.diff(x, axis=0), np.diff(y, axis=0)),
+        changes=_mean_change(np.diff(x, axis=0), np.diff(y, axis=0)),
     )
 
 
 def _mean_cosine(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     return float(np.mean((x * y).sum(1) / np.where(lengths > 0, lengths, 1)))
+
+
+def _mean_change(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the mean cosine of changes; a small one counts less, and a large one no more than the usual."""
+    products = (x * y).sum(1)
+    lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    weights = np.minimum(lengths, np.median(lengths))
+    total = weights.sum()
+    return float((weights * products / np.where(lengths > 0, lengths, 1)).sum() / total) if total > 0 else 0.0
