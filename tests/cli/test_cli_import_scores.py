@@ -718,7 +718,10 @@ def test_the_same_scores_under_two_names_are_two_rows(load, save, vadbench, out)
 def test_every_command_takes_the_folder(two, vadbench, out, tmp_path, tracking_address):
     folders = [record["folder"] for record in two]
     shown = vadbench("show", "run", folders[0])
-    assert "good on filmed (recorded), seed 0: finished" in shown.out and "the scores were imported" in shown.out
+    assert (
+        "good on filmed (recorded), seed 0: finished" in shown.out
+        and "the scores are recorded: source not stated" in shown.out
+    )
     before = {p: p.read_bytes() for p in out.rglob("result.json")}
     said = vadbench("rescore", out)
     assert {p: p.read_bytes() for p in out.rglob("result.json")} == before, said.out
@@ -730,8 +733,10 @@ def test_every_command_takes_the_folder(two, vadbench, out, tmp_path, tracking_a
     vadbench("log", *folders)
     with sqlite3.connect(tracking_address.removeprefix("sqlite:///")) as database:
         logged = {v for (v,) in database.execute("select value from metrics where key = 'AUC'").fetchall()}
+        told = {v for (v,) in database.execute("select value from tags where key = 'vadbench.recorded'").fetchall()}
     database.close()
     assert {value(record, "AUC") for record in two} <= logged
+    assert told == {"source not stated, licence not stated"}
 
 
 def test_a_submission_of_recorded_scores_is_clean(load, save, vadbench, out):
