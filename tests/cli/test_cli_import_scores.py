@@ -256,6 +256,14 @@ def test_all_forms_give_the_same_figures(load, save, tmp_path):
         assert notes(record, "as the files say")
 
 
+def test_other_names_of_a_video_are_found(load, save, tmp_path):
+    expected = load(save())
+    assert load(save({"quiet_pred" if n == "calm" else n: v for n, v in drawn().items()})) == expected
+    content = json.loads(carrying(tmp_path / "x.json").read_text())["videos"]
+    (tmp_path / "x.json").write_text(json.dumps({"quiet" if n == "calm" else n: v for n, v in content.items()}))
+    assert load(tmp_path / "x.json", "--truth", tmp_path / "x.json")["data"]["test"]["positives"] == POSITIVES
+
+
 # --- the ground truth ------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,11 @@ class LaidScores:
     notes: Sequence[str]
 
 
+def aliases(videos: Sequence[Video]) -> dict[str, str]:
+    """Return the names of videos by the others that their files circulate under."""
+    return {other: v.name for v in videos for other in v.aliases}
+
+
 def matched(
     given: Mapping[str, GivenScores], videos: Sequence[Video], dataset: str, allow_incomplete: bool
 ) -> tuple[list[Video], list[str]]:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from vadbench.data.annotations.lists import MOST_FRAMES, video_name, whole
 
 Values = NDArray[np.floating[Any]]
 
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _SCORES, _CLASSES, _FRAMES, _SPANS, _SEGMENTS = "scores", "classes", "frames", "spans_inclusive", "segments"
 _PARTS = 3
 """Numbers of a scored segment: its first frame, its last one, its score."""
@@ -57,10 +59,15 @@ class GivenScores:
 
 
 class VideoNames:
-    """The names of videos, found by those of files: with a suffix, a word for what is in them, or a crop behind."""
+    """The names of videos, found by those of files: with a suffix, a word for what is in them, or a crop behind.
 
-    def __init__(self, videos: Collection[str]) -> None:
-        self._known = {_key(name): name for name in videos}
+    Args:
+        videos: their names.
+        aliases: videos by other names that their files may have.
+    """
+
+    def __init__(self, videos: Collection[str], aliases: Mapping[str, str] = NO_ALIASES) -> None:
+        self._known = {_key(a): name for a, name in aliases.items()} | {_key(name): name for name in videos}
 
     def find(self, text: str) -> str | None:
         """Return the video whose name a text is, else the longest that it begins with; ``None`` if there is none."""
