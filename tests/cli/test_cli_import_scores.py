@@ -256,6 +256,21 @@ def test_all_forms_give_the_same_figures(load, save, tmp_path):
         assert notes(record, "as the files say")
 
 
+@pytest.mark.parametrize("frames", [True, False], ids=["their number is stated", "it is not"])
+def test_frames_that_no_segment_covers_are_0(load, tmp_path, frames):
+    rng, entries, scores = np.random.default_rng(9), {}, {}
+    for name, (length, _) in TEST.items():
+        segments = [[int(a), int(a) + 9, float(rng.random())] for a in rng.integers(0, length - 40, 5)]
+        entries[name] = {"segments": segments} | ({"frames": length} if frames else {})
+        scores[name] = np.zeros(length)
+        for first, last, score in segments:
+            scores[name][first : last + 1] = score
+    (tmp_path / "all.json").write_text(json.dumps({"videos": entries}))
+    record = load(tmp_path / "all.json")
+    assert value(record, "AUC") == pytest.approx(of_frames(by_frame(scores, 1))["AUC"], abs=1e-12)
+    assert record["data"]["test"]["frames"] == FRAMES and not notes(record, "further off")
+
+
 def test_other_names_of_a_video_are_found(load, save, tmp_path):
     expected = load(save())
     assert load(save({"quiet_pred" if n == "calm" else n: v for n, v in drawn().items()})) == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -159,6 +159,8 @@ def lay(
     furthest = 0
     for video in videos:
         own = given[video.name]
+        if own.unfinished and own.classes is None and video.frames is not None and len(own.values) < video.frames:
+            own = replace(own, values=np.pad(own.values, (0, video.frames - len(own.values))))
         rows, frames = len(own.values), video.frames if video.frames is not None else own.frames
         if video.frames is not None and own.frames is not None and abs(own.frames - video.frames) > allowed:
             raise DataError(
