@@ -327,6 +327,19 @@ def test_carried_truth_is_found_by_the_names_of_videos(load, tmp_path):
     assert named["metrics"] == plain["metrics"]
 
 
+def test_spans_that_end_a_frame_too_far_are_cut_and_named(load, refused, tmp_path):
+    """An annotation that ends two frames past its video, its last frame taken for part of it."""
+    entry = {"frames": 352, "scores": [0.5] * 22}
+    path = carrying(tmp_path / "x.json", **{"Fire003_x264": {**entry, "spans_inclusive": [[300, 354]]}})
+    record = load(path, "--truth", path)
+    (note,) = notes(record, "cut there")
+    assert note.endswith("a segment of 'Fire003_x264' ends at frame 355, past its 352 frames; cut there")
+    assert str(tmp_path) not in note
+    assert record["data"]["test"]["positives"] == POSITIVES
+    path = carrying(tmp_path / "y.json", **{"Fire003_x264": {**entry, "spans_inclusive": [[300, 355]]}})
+    assert "ends at frame 356, past its 352 frames" in refused(path, "--truth", path)
+
+
 def label_rows(path, stride=16, later=0):
     """A csv file of scores with a label for each row; its path and the labels."""
     scores, rows, labels = drawn(5, stride), [], {}
