@@ -99,7 +99,7 @@ def test_a_run_is_judged_by_the_number_on_its_own_test_split(make_run, table_id,
     runs, _ = collect(make_run.out)
     (drawn,), _ = paper_tables(benchmark.model_copy(update={"tables": [own]}), "b", [own], runs, make_run.out)
     assert drawn.rows[0].cells[0].verdict == verdict
-    # A table of the other split says that there is such a run, and has neither its figure nor what blind rows make of it.
+    # A table of the other split says that there is such a run, and has no figure of it and no blind rows.
     other = own.model_copy(update={"set": post | ({} if rules else {"protocol.partition": "one-class"})})
     (drawn,), _ = paper_tables(benchmark.model_copy(update={"tables": [other]}), "b", [other], runs, make_run.out)
     assert drawn.rows[0].cells[0].verdict.startswith("protocol differs in partition (")
