@@ -46,7 +46,8 @@ def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, f
         return counts
 
     starts, ends = _bounds(rows, stride, frames)
-    return np.maximum(before(ends) - before(starts), 0)
+    inside: NDArray[np.int64] = np.maximum(before(ends) - before(starts), 0)
+    return inside
 
 
 def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
