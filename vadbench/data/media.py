@@ -26,7 +26,7 @@ from vadbench.base.errors import MediaError, StorageError
 from vadbench.base.files import Remembered, file_stamp, replacing
 from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
-from vadbench.data.arrival import Arrival, note_on_length
+from vadbench.data.arrival import Arrival
 from vadbench.data.containers import decoded_count, open_video, reason_of, video_stream
 
 Frame = NDArray[np.uint8]
@@ -98,18 +98,6 @@ def declared_frames(path: Path) -> int | None:
         return len(list_images(path))
     with open_video(path) as container:
         return decoded_count(video_stream(container, str(path)))
-
-
-def length_note(path: Path) -> str | None:
-    """Return a note, in words, on a video file whose early end could not be seen because it states no length.
-
-    Raises:
-        MediaError: the file is missing or no video.
-    """
-    if path.is_dir():
-        return None
-    with open_video(path) as container:
-        return note_on_length(path, container, video_stream(container, str(path)))
 
 
 def list_images(folder: Path) -> list[Path]:

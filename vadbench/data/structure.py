@@ -71,15 +71,20 @@ def _boxes(data: mmap.mmap) -> Iterator[tuple[int, bytes, int]]:
 
 def _break_in_mp4(data: mmap.mmap) -> str | None:
     seen: set[bytes] = set()
+    end = 0
     for at, name, end in _boxes(data):
-        # Behind a whole film that is not fragmented anything may follow, as cameras leave it there.
-        complete = {b"moov", b"mdat"} <= seen and b"moof" not in seen
-        if not complete and (end < 0 or not (name.isascii() and name.decode().isprintable())):
+        whole = _is_whole_film(seen)
+        if not whole and (end < 0 or not (name.isascii() and name.decode().isprintable())):
             return f"its structure is broken at byte {at:,}"
-        if end > len(data) and (name in _MOVIE_PARTS or not complete):
+        if end > len(data) and (name in _MOVIE_PARTS or not whole):
             return _ends_early(end - len(data))
         seen.add(name)
-    return None
+    return None if _is_whole_film(seen) or end == len(data) else "it ends within its last part"
+
+
+def _is_whole_film(seen: set[bytes]) -> bool:
+    """Return True if nothing of a film can follow, unless it is fragmented: cameras leave anything behind it."""
+    return {b"moov", b"mdat"} <= seen and b"moof" not in seen
 
 
 def _break_in_avi(data: mmap.mmap) -> str | None:
