@@ -17,6 +17,7 @@ MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 WITHOUT_LENGTH = frozenset({"mpegts", "mpeg"})
 """FFmpeg's names of kinds of containers that state no length; for these it estimates one from the last time stamps."""
 
+_FROM_ZERO = frozenset({MATROSKA, "flv"})
 _SAME_VIDEO = frozenset({"hls", "dash"})
 """Playlists, whose streams show one video in several qualities."""
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -89,10 +90,9 @@ def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
-    length = container.duration / av.time_base
-    # Matroska and flv state the time of the end, others how long it takes from the start.
-    from_zero = kind in (MATROSKA, "flv")
-    return length if from_zero else length + (container.start_time or 0) / av.time_base
+    length, start = container.duration / av.time_base, (container.start_time or 0) / av.time_base
+    # Matroska and most flv files state the time of the end, others how long it takes from the start.
+    return length if kind in _FROM_ZERO and length > start else start + length
 
 
 def _listed(streams: list[VideoStream]) -> str:
