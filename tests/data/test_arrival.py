@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vadbench.base.errors import MediaError
-from vadbench.data.media import shown_frames
+from vadbench.data.media import declared_frames, shown_frames
 from vadbench.data.soundness import length_note, length_notes, require_sound
 from vadbench.dataset import Video
 from video_kinds import COUNT, KINDS, RATE, Kind, bars, number_of, write
@@ -53,6 +53,21 @@ def test_a_hole_is_found_in_a_live_recording_which_states_neither_sizes_nor_a_le
     path.write_bytes(content[: len(content) // 2] + bytes(2048) + content[len(content) // 2 + 2048 :])
     with pytest.raises(MediaError, match=r"damaged at frame \d+, \d+\.\d\d s"):
         read(path)
+
+
+def test_live_recordings_may_be_joined(tmp_path):
+    one, two = (write(tmp_path / f"{i}.mkv", LIVE, bars(30, 30 * i)) for i in range(2))
+    path = tmp_path / "a.mkv"
+    path.write_bytes(one.read_bytes() + two.read_bytes())
+    assert read(path)[0] == list(range(60))
+
+
+def test_an_avi_whose_encoder_dropped_frames_has_empty_places_and_is_read(tmp_path):
+    path = write(
+        tmp_path / "a.avi", KINDS["avi-mpeg4"], bars(60), milliseconds=[40 * (i + 5 * (i // 20)) for i in range(60)]
+    )
+    assert read(path)[0] == list(range(60))
+    assert declared_frames(path) > 60
 
 
 @pytest.mark.parametrize("name", ["mp4-h264", "mp4-h264-faststart"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 
-_SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
+_HEAD, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _IN_SEGMENT = frozenset(
     {
         0x114D9B74,  # seek head
@@ -57,7 +57,11 @@ def _break_in_segment(data: mmap.mmap, at: int, stop: int | None) -> str | None:
             cluster = 0
         code, content, last = _element(data, at)
         inside = cluster > 0 and code in _IN_CLUSTER
-        if code is None or not (inside or code in _IN_SEGMENT):
+        if stop is None and code == _SEGMENT:
+            at, cluster = content, 0  # another recording behind one that does not state its size
+            continue
+        known = code in _IN_SEGMENT or (stop is None and code == _HEAD)
+        if code is None or not (inside or known):
             return _broken(at, length)
         if not inside:
             if cluster and cluster < length:

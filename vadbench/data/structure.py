@@ -144,8 +144,9 @@ def _break_in_ts(data: mmap.mmap) -> str | None:
         for size in _TS_SIZES:
             first = size - 188 if size == 192 else 0
             heads = content[first::size]
-            if len(heads) > 1 and (heads[:5] == _TS_SYNC).all():
-                lost = np.flatnonzero(heads != _TS_SYNC)
+            wrong = heads != _TS_SYNC
+            if len(heads) > 1 and wrong.mean() < 0.5:
+                lost = np.flatnonzero(wrong)
                 return f"its structure is broken at byte {first + int(lost[0]) * size:,}" if len(lost) else None
         return None
     finally:
