@@ -37,6 +37,8 @@ TAG = (b"\x09\0\0\x04" + bytes(7) + b"data" + bytes(4)) * 5
 FLV = b"FLV\x01\x01\0\0\0\x09" + bytes(4)
 PACK = b"\0\0\1\xba\x44" + bytes(8) + b"\xf8" + b"\0\0\1\xe0\0\x05video"
 
+LONG = PACK[:-7] + (500).to_bytes(2, "big") + b"v" * 500
+
 WHOLE = {
     "avi of two parts": ("avi", riff(b"AVI ", movie(b"ab", b"c")) + riff(b"AVIX", movie(b"defgh", b""))),
     "avi of records": ("avi", riff(b"AVI ", chunk(b"LIST", b"movi" + chunk(b"LIST", b"rec " + chunk(b"00dc", b"x"))))),
@@ -52,7 +54,9 @@ WHOLE = {
     ),
     "matroska with junk behind it": (MATROSKA, HEAD + element("18538067", CLUSTER) + bytes(100)),
     "flv": ("flv", FLV + TAG),
-    "mpg": ("mpeg", PACK * 4 + b"\0\0\1\xb9"),
+    "mpg": ("mpeg", LONG * 4 + b"\0\0\1\xb9"),
+    "mpg of padded sectors": ("mpeg", (PACK + bytes(20)) * 3 + bytes(500)),
+    "video disc": ("mpeg", b"RIFF" + (bytes(4) + b"head" + PACK) * 3),
     "ts": ("mpegts", (b"\x47" + bytes(187)) * 9),
     "m2ts": ("mpegts", (bytes(4) + b"\x47" + bytes(187)) * 9),
     "a kind that is not known here": ("ogg", b"OggS" + bytes(100)),
@@ -79,7 +83,8 @@ def test_the_parts_of_a_whole_file_join(tmp_path, name):
         ("matroska", 90, 20, 95),
         ("matroska of unknown sizes", 70, 20, 85),
         ("flv", 40, 15, 51),
-        ("mpg", 40, 25, 39),
+        ("mpg", 500, 600, 520),
+        ("mpg", 400, 130, 520),
         ("ts", 300, 400, 376),
         ("m2ts", 300, 400, 388),
     ],

@@ -12,7 +12,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vadbench.data.containers import MP4, WITHOUT_LENGTH, decoded_count, open_video, stated_end
+from vadbench.data.containers import MP4, TS, decoded_count, open_video, stated_end
 from vadbench.data.structure import mp4_states_length, structural_break
 
 _WITHOUT_SIZE = frozenset({"flv"})
@@ -69,9 +69,8 @@ class Arrival:
         end = self._next * self._base
         early = self._stated is not None and self._stated - end > self._step * self._base / 2
         # Of a fragmented file, FFmpeg adds up the fragments that it finds; some kinds state no length, or not if cut.
-        untold = self._kind not in WITHOUT_LENGTH and (
-            self._stated is None or (self._kind == MP4 and self._declared is None)
-        )
+        # Junk between the packets of a broadcast costs no frame by itself.
+        untold = self._kind != TS and (self._stated is None or (self._kind == MP4 and self._declared is None))
         fewer = (self._declared or 0) > self.count
         if not (early or untold or fewer):
             return None

@@ -13,8 +13,9 @@ from av.video.stream import VideoStream
 from vadbench.base.errors import MediaError
 
 MATROSKA = "matroska,webm"
+TS = "mpegts"
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-WITHOUT_LENGTH = frozenset({"mpegts", "mpeg"})
+_WITHOUT_LENGTH = frozenset({TS, "mpeg"})
 """FFmpeg's names of kinds of containers that state no length; for these it estimates one from the last time stamps."""
 
 _FROM_ZERO = frozenset({MATROSKA, "flv"})
@@ -86,7 +87,7 @@ def decoded_count(stream: VideoStream) -> int | None:
 def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
     """Return the second on the clock of the file at which it states to end; ``None`` where it states no length."""
     kind = container.format.name
-    if kind in WITHOUT_LENGTH or container.duration is None:
+    if kind in _WITHOUT_LENGTH or container.duration is None:
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)

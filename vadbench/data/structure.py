@@ -15,10 +15,12 @@ import numpy as np
 
 from vadbench.base.errors import MediaError
 from vadbench.data.asf import break_in_asf
-from vadbench.data.containers import MATROSKA, MP4
+from vadbench.data.containers import MATROSKA, MP4, TS
 from vadbench.data.matroska import break_in_matroska
 
 _MOVIE_PARTS = frozenset({b"ftyp", b"moov", b"moof", b"mdat"})
+_STUFFING = 64
+"""Zeros that may lie between the packs of an mpg file; discs pad their sectors with some."""
 _TS_SIZES = (188, 192, 204)
 _TS_SYNC = 0x47
 
@@ -123,10 +125,16 @@ def _break_in_flv(data: mmap.mmap) -> str | None:
 
 
 def _break_in_mpg(data: mmap.mmap) -> str | None:
-    at = data.find(b"\0\0\1\xba")
-    while at >= 0 and at + 6 <= len(data):
+    # A Video CD's sectors have heads of their own between the packs.
+    at = data.find(b"\0\0\1\xba") if data[:4] != b"RIFF" else -1
+    while 0 <= at < len(data) - 6:
         if data[at : at + 3] != b"\0\0\1":
-            return f"its structure is broken at byte {at:,}"
+            next_code = _behind_zeros(data, at) - 2
+            if next_code + 2 == len(data):
+                return None  # padded up to the end
+            if data[next_code : next_code + 3] != b"\0\0\1" or next_code - at > _STUFFING:
+                return f"its structure is broken at byte {at:,}"
+            at = next_code
         code = data[at + 3]
         if code == 0xBA:
             # The pack's head is longer in MPEG-2, and may be stuffed there.
@@ -136,6 +144,16 @@ def _break_in_mpg(data: mmap.mmap) -> str | None:
         else:
             at += 6 + int.from_bytes(data[at + 4 : at + 6], "big")
     return None
+
+
+def _behind_zeros(data: mmap.mmap, at: int) -> int:
+    """Return where the zeros that begin at ``at`` end."""
+    while at < len(data):
+        piece = data[at : at + 65536]
+        if rest := piece.lstrip(b"\0"):
+            return at + len(piece) - len(rest)
+        at += len(piece)
+    return at
 
 
 def _break_in_ts(data: mmap.mmap) -> str | None:
@@ -164,5 +182,5 @@ _KINDS: dict[str, Callable[[mmap.mmap], str | None]] = {
     "flv": _break_in_flv,
     "asf": break_in_asf,
     "mpeg": _break_in_mpg,
-    "mpegts": _break_in_ts,
+    TS: _break_in_ts,
 }
