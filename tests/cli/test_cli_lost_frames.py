@@ -105,3 +105,19 @@ def test_a_check_names_the_frame(tiny):
     found = tiny("data", "check", "tiny", "--json", status=1).json
     (problem,) = (p for p in found["problems"] if p["kind"] == "unreadable")
     assert problem["name"] == "test-1" and re.search(rf"test-1\.mp4: {LOST}", problem["text"])
+
+
+@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.parametrize(
+    "method", [["motion-energy"], ["linear", *CLIP, "--set", "recipe.epochs=1"]], ids=lambda own: own[0]
+)
+def test_a_record_and_a_check_say_that_an_early_end_could_not_be_seen(vadbench, tmp_path, method):
+    path = Path(os.environ["VADBENCH_CACHE"]) / "datasets" / "tiny" / "test-1.mp4"
+    path.write_bytes(write(tmp_path / "a.ts", KINDS["ts"], bars(30)).read_bytes())
+    own = ["run", "-m", *method, "-d", "tiny", "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    note = "is of a kind (mpegts) that states no length: an early end cannot be seen"
+    record = vadbench(*own, "--plugin", PLUGIN).json[0]
+    assert record["data"]["test"]["videos"] == 6 and f"'test-1' {note}" in record["notes"]
+    found = vadbench("data", "check", "tiny", "--json", "--plugin", PLUGIN).json
+    assert found["status"] == "complete" and found["counts"]["length"] == 1
+    assert [p["text"] for p in found["problems"]] == [f"{path} {note}"]

@@ -5,8 +5,10 @@ import struct
 import numpy as np
 import pytest
 
+from odd_containers import copy_streams, with_cover
 from vadbench.base.errors import MediaError
 from vadbench.data.media import read_frames
+from vadbench.report.thumbnails import read_small
 from vadbench.watch.reader import Reader
 from vadbench.watch.sources import find_sources
 from video_kinds import KINDS, bars, number_of, with_hole, write
@@ -79,3 +81,18 @@ def test_lost_frames_end_the_reading_after_all_before_them(tmp_path):
         numbers.extend(number_of(p.read()) for p in reader(path))
     assert f"damaged at frame {len(numbers)}, {len(numbers) / 25:.2f} s (no frames between" in str(found.value)
     assert 10 < len(numbers) < 80
+
+
+def test_cover_art_is_not_the_video_and_of_several_videos_none_is_chosen(tmp_path):
+    path = with_cover(write(tmp_path / "a.mp4", KINDS["mp4-h264"], bars(20)))
+    found = reader(path)
+    assert [number_of(p.read()) for p in found] == list(range(20)) and found.declared == 20
+    assert [image.size for image in read_small(path, [3, 11])] == [(90, 54)] * 2
+    other = write(tmp_path / "b.mp4", KINDS["mp4-h264"], bars(5))
+    both = copy_streams(tmp_path / "both.mp4", other, other)
+    with pytest.raises(
+        MediaError, match=r"both\.mp4: expected one video stream, found 2 \(0: h264 80 x 48 of 5 frames"
+    ):
+        list(reader(both))
+    with pytest.raises(MediaError, match=r"both\.mp4: expected one video stream, found 2"):
+        read_small(both, [0])
