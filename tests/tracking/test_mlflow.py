@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 import sqlite3
 import subprocess
 import sys
+import traceback
 
 import pytest
 
@@ -277,3 +279,47 @@ def test_every_setting_is_a_parameter_of_its_own_whatever_its_table_holds(outcom
     (child,) = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
     assert sorted(map(int, child.data.params.values())) == sorted([*range(1, 11), 1, 2, 3])
     assert {"seed": "3", "set.seed": "1", "weights.打架": "6", "weights.y": "4"}.items() <= child.data.params.items()
+
+
+@pytest.mark.parametrize("name", ["my%20project", "is it?on", ":x"])
+def test_runs_are_logged_in_folders_of_any_name_and_nothing_is_left_elsewhere(outcome, monkeypatch, tmp_path, name):
+    place = tmp_path / "places" / name
+    place.mkdir(parents=True)
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    made = outcome(0, "named", value=0.625)
+    shown = log_runs([made])
+    assert [p.name for p in place.parent.iterdir()] == [name]
+    assert [p.name for p in place.iterdir()] == ["results"]
+    assert {p.name for p in (place / "results").iterdir()} == {"mlflow.db", ".mlflow.db.lock", "mlflow-artifacts"}
+    with sqlite3.connect(place / "results" / "mlflow.db") as database:
+        assert set(database.execute("select value from metrics where key = 'AUC'")) == {(0.625,)}
+    database.close()
+    assert {p.name for p in (place / "results").rglob("*.png")} == {"roc.png"}
+    assert check_store() == shown
+
+
+def test_no_password_is_in_what_is_said_of_a_store(outcome, vadbench, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    made = outcome(0, "secret")
+    for address in ("http://alice:s3cret@127.0.0.1:9", "postgresql://alice:s3cret@127.0.0.1:9/db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        shown = address.replace("alice:s3cret@", "")
+        with pytest.raises(TrackingError, match=re.escape(f"MLflow at {shown}")) as caught:
+            log_runs([made])
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+        for command in (["doctor"], ["log", str(made.folder)], ["ui", "--port", "1"]):
+            found = vadbench(*command, status=None)
+            assert "s3cret" not in found.out + found.err
+            assert command[0] == "ui" or shown in found.out + found.err
+
+
+def test_the_way_out_of_a_deleted_experiment_works(outcome, client):
+    log_runs([outcome(0, "deleted")])
+    client.delete_experiment(client.get_experiment_by_name("deleted").experiment_id)
+    with pytest.raises(TrackingError, match=r"the experiment 'deleted' of MLflow at .* was deleted") as caught:
+        log_runs([outcome(1, "deleted")])
+    command = re.search("restore it with: (.*?);", str(caught.value))[1]
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    log_runs([outcome(1, "deleted")])
+    assert len(client.search_runs([client.get_experiment_by_name("deleted").experiment_id])) == 3

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from vadbench.base.errors import TrackingError, cut
 from vadbench.base.hashing import digest
-from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, TRAINING_LOG, tracking_store
+from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, TRAINING_LOG
 from vadbench.base.naming import flatten, written
 from vadbench.records.cost_figures import known_costs
 from vadbench.records.folders import Outcome
 from vadbench.records.record import PICTURES, RESULT, RunRecord
-from vadbench.tracking.database import sqlite_path, writing
+from vadbench.tracking.address import TrackingAddress, tracking_address
+from vadbench.tracking.database import writing
 from vadbench.tracking.mlflow_keys import metric_key, setting_key, spelt
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
         out: folder of run folders, whose store is used if none is configured.
 
     Returns:
-        The address of the store.
+        The address of the store, without passwords.
 
     Raises:
         TrackingError: MLflow failed, with the reason; no other exception is raised.
     """
-    address, first = tracking_store(out), outcomes[0].record
+    address, first = tracking_address(out), outcomes[0].record
     with writing(address) as client:
         experiment = _experiment(client, address, first.dataset)
         told = [first.method, first.method_version, first.config, first.trained_on, first.fingerprint]
@@ -64,7 +65,7 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
             facts = {"seed": record.seed} | ({"post": record.post} if record.post else {})
             _log(client, run, outcome, _params(record.config, **facts), in_full=True)
         _summarise(client, experiment, parent.info.run_id)
-    return address
+    return address.shown
 
 
 def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tuple[Cell, Outcome]]) -> str:
@@ -77,14 +78,14 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
         done: cells with their runs; those that are already logged are skipped.
 
     Returns:
-        The address of the store.
+        The address of the store, without passwords.
 
     Raises:
         TrackingError: as :func:`log_runs`.
     """
     from vadbench.harness.environment import commit
 
-    address, folder = tracking_store(out), str(out.resolve())
+    address, folder = tracking_address(out), str(out.resolve())
     with writing(address) as client:
         experiment = _experiment(client, address, BENCHMARKS)
         mark = {"vadbench.benchmark": digest([name, benchmark.model_dump(mode="json"), folder])}
@@ -96,15 +97,19 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
             facts = {name: getattr(cell, name) for name in ("method", "dataset", "trained_on", "seed")}
             _log(client, run, outcome, _params(dict(cell.settings), **facts))
         client.set_terminated(parent.info.run_id)
-    return address
+    return address.shown
 
 
-def _experiment(client: MlflowClient, address: str, name: str) -> str:
+def _experiment(client: MlflowClient, address: TrackingAddress, name: str) -> str:
     if (found := client.get_experiment_by_name(name)) is not None:
+        if found.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"the experiment '{name}' of MLflow at {address.shown} was deleted; restore it with:"
+                f" {address.command('experiments', 'restore', '--experiment-id', str(found.experiment_id))}; or delete"
+                " it for good with mlflow gc"
+            )
         return str(found.experiment_id)
-    location = None
-    if address.startswith(SQLITE):
-        location = (sqlite_path(address).parent / ARTIFACTS / name).as_uri()
+    location = None if address.file is None else (address.file.parent / ARTIFACTS / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 
