@@ -65,6 +65,8 @@ def _client(address: TrackingAddress) -> Iterator[MlflowClient]:
     # MLflow's default of seven retries would delay a finished run for minutes if a server is away.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # It would print the address of each run on a server, with the password that the server's has.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     from mlflow import MlflowClient
 
     # Hide the log of database migrations, which is of no interest to users who start a run.
