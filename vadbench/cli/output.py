@@ -37,8 +37,8 @@ def only_results(context: click.Context, parameter: click.Parameter, value: bool
 def results() -> IO[str]:
     """Return where the result of a command is printed: standard output, even while :func:`only_results` holds."""
     context = click.get_current_context(silent=True)
-    stream: IO[str] = context.meta.get(_RESULTS, sys.stdout) if context else sys.stdout
-    return stream
+    stream: IO[str] | None = context.meta.get(_RESULTS) if context else None
+    return stream or sys.stdout
 
 
 def print_json(value: Any) -> None:
