@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,27 @@ def test_the_option_comes_first_then_the_config_file_then_the_variable(tmp_path,
     user_config_file().write_text('[data]\nucf = "/from/config"\n')
     assert find_data_root("ucf", False) == Path("/from/config")
     assert find_data_root("ucf", False, Path("/given")) == Path("/given")
+
+
+def test_a_tilde_in_a_variable_is_the_home_folder(monkeypatch):
+    home = Path(os.environ["HOME"])
+    monkeypatch.setenv("VADBENCH_CACHE", "~/cache")
+    monkeypatch.setenv("VADBENCH_DATA", "~/data")
+    assert cache_root() == home / "cache"
+    assert find_data_root("ucf", False) == home / "data" / "ucf"
+    (home / "data" / "synthetic").mkdir(parents=True)
+    assert find_data_root("synthetic", True) == home / "data" / "synthetic"
+
+
+def test_a_tilde_within_a_path_is_a_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("VADBENCH_CACHE", f"{tmp_path}/~/cache~")
+    assert cache_root() == tmp_path / "~" / "cache~"
+
+
+def test_the_home_of_a_user_that_does_not_exist_is_asked_for(monkeypatch):
+    monkeypatch.setenv("VADBENCH_CACHE", "~no-such-user/cache")
+    with pytest.raises(ConfigError, match=r"VADBENCH_CACHE names ~no-such-user/cache, but .* write it out"):
+        cache_root()
 
 
 @pytest.mark.parametrize("way", ["option", "config", "variable"])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import tomllib
 
 import pytest
@@ -69,6 +70,17 @@ def test_lines_are_right_whatever_the_values_look_like(document):
         for part in place:
             value = value[part]  # the place is one that tomllib knows
         assert lines.line(place) == line, (text, place)
+
+
+def test_twice_as_many_entries_take_about_twice_as_long():
+    def seconds(entries):
+        text = "".join(f'key{i} = {{ a = "x", b = [1, 2] }}\n' for i in range(entries))
+        start = time.process_time()
+        assert TomlLines(text).line((f"key{entries - 1}", "b", 1)) == entries
+        return time.process_time() - start
+
+    seconds(1_000)
+    assert seconds(64_000) < 20 * min(seconds(8_000) for _ in range(3))  # 64 times as long if each counted its lines
 
 
 def test_a_file_of_the_users_own_is_read(registry, write):

@@ -1,8 +1,11 @@
 """The figures of several seeds as they are printed, records of other versions among them."""
 
+import click
 import pytest
 
-from vadbench.cli.output import print_results
+from places import PLUGIN
+from vadbench.cli import options
+from vadbench.cli.output import print_json, print_results
 from vadbench.metrics.definitions import MetricValue
 from vadbench.records.record import RunRecord
 
@@ -44,3 +47,35 @@ def test_a_branch_and_a_class_of_one_name_both_have_their_row(printed):
     rows, _ = printed(record(0, **names))
     assert (rows["AUC(x)"], rows["AP(x)"], rows["AnoAUC(x)"]) == (["30.00"], ["40.00"], ["60.00"])
     assert rows["x"] == ["10.00", "20.00"]
+
+
+def test_only_json_reaches_standard_output_whatever_libraries_print(capsys):
+    @click.command()
+    @options.as_json
+    def command(as_json):
+        print("View run at http://somewhere")
+        if as_json:
+            print_json({"a": 1})
+        print("bye")
+
+    command.main(["--json"], standalone_mode=False)
+    assert capsys.readouterr() == ('{\n  "a": 1\n}\n', "View run at http://somewhere\nbye\n")
+    command.main([], standalone_mode=False)
+    assert capsys.readouterr() == ("View run at http://somewhere\nbye\n", "")
+
+
+def test_a_command_prints_nothing_but_json(vadbench, tiny_at_hand, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    log = MlflowClient.set_terminated
+
+    def terminated(self, *arguments, **options):
+        print("View run at http://somewhere")
+        log(self, *arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", terminated)
+    out = ("--plugin", PLUGIN, "--out", tmp_path / "runs")
+    found = vadbench("run", "-m", "random", "-d", "tiny", "--device", "cpu", "--json", *out)
+    assert [run["method"] for run in found.json] == ["random"]
+    assert "View run" in found.err
+    assert vadbench("leaderboard", "--dataset", "tiny", "--json", *out).json

@@ -40,7 +40,7 @@ def listening(port):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_pages_show_the_store_and_end_with_the_command(store, port, number, tmp_path):
     code = "import sys; from vadbench.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, "ui", "--port", str(port)]
@@ -64,7 +64,7 @@ def test_the_pages_show_the_store_and_end_with_the_command(store, port, number, 
         found = json.load(urllib.request.urlopen(request, timeout=300))
         assert "seen" in [experiment["name"] for experiment in found["experiments"]]
         process.send_signal(number)
-        assert process.wait(300) == 0
+        assert process.wait(300) == (-number if number == signal.SIGKILL else 0)
     finally:
         process.kill()
         process.communicate()

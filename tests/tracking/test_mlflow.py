@@ -6,18 +6,17 @@ import re
 import sqlite3
 import subprocess
 import sys
+import traceback
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vadbench.base.errors import TrackingError
-from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.record import RunRecord, SplitRecord
 from vadbench.tracking.database import check_store
-from vadbench.tracking.mlflow import log_runs, metric_key
+from vadbench.tracking.mlflow import log_runs
+from vadbench.tracking.mlflow_keys import metric_key
 
 
 @pytest.fixture
@@ -215,64 +214,6 @@ def test_four_processes_may_meet_at_a_fresh_store(tmp_path):
     assert [p.wait() for p in processes] == [0, 0, 0, 0]
 
 
-def decoded(key):
-    """What a key in MLflow stands for: metric, branch, class, and what is said of it. Written by itself, as the inverse
-    of what vadbench writes."""
-
-    def read(text):
-        return re.sub("_(.*?)_", lambda c: {"": "_", "at": "@"}.get(c[1]) or chr(int(c[1], 16)), text)
-
-    told = ""
-    # What begins with an underscore and is not closed by another is no part of the key.
-    for suffix in ("_low", "_high", "_std"):
-        if key.endswith(suffix) and re.fullmatch(r"(?:[^_]|_[0-9a-f]*_|_at_)*", key.removesuffix(suffix)):
-            key, told = key.removesuffix(suffix), suffix
-    parts = {"metric": [], "branch": None, "class": None}
-    for part in key.split("/"):
-        kind, blank, name = part.partition(" ")
-        if blank:
-            parts[kind] = read(name)
-        else:
-            parts["metric"].append(read(part))
-    return "/".join(parts["metric"]), parts["branch"], parts["class"], told
-
-
-NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9@._+%-]{0,8}", fullmatch=True)
-KEYS = st.builds(
-    lambda names, branch, of_class: MetricKey("/".join(names), branch, of_class),
-    st.lists(NAMES, min_size=1, max_size=3),
-    st.none() | st.from_regex(r"[a-z_][a-z0-9_-]{0,5}( [a-z0-9_-]{1,5})?", fullmatch=True),
-    st.none() | st.text(min_size=1, max_size=15) | st.text("[]()/ @_.,:low5f", min_size=1, max_size=15),
-)
-
-
-@given(KEYS, st.sampled_from(["", "_low", "_high", "_std"]))
-def test_every_metric_has_a_key_of_its_own_in_mlflow_and_mlflow_takes_it(key, suffix):
-    from mlflow.utils.validation import _validate_metric_name
-
-    name = metric_key(str(key)) + suffix
-    _validate_metric_name(name)
-    assert re.fullmatch(r"[/\w.\- ]*", name) and len(name) <= 250  # on Windows too
-    assert decoded(name) == (key.metric, key.branch, key.of_class, suffix)
-
-
-@given(st.text("ab/é_[] ", min_size=1, max_size=3), st.text("ab/é_[] ", min_size=1, max_size=3), st.integers(60, 400))
-def test_long_names_of_classes_stay_apart_within_mlflows_limit(a, b, count):
-    keys = [
-        metric_key(str(MetricKey("AUC", of_class=name * count))) + suffix for name in (a, b) for suffix in ("", "_low")
-    ]
-    assert all(len(key) <= 250 for key in keys)
-    assert len(set(keys)) == (4 if a * count != b * count else 2)
-
-
-def test_simple_keys_stay_readable_in_mlflow():
-    for key in ("AUC", "AUC/within", "prevalence", "event-F1"):
-        assert metric_key(key) == key
-    assert metric_key("mAP@0.1") == "mAP_at_0.1"
-    assert metric_key("AUC[Road Accidents]") == "AUC/class Road Accidents"
-    assert metric_key("AP(class agnostic)") == "AP/branch class agnostic"
-
-
 HOSTILE = [
     "Car (parked)",
     "Car [parked]",
@@ -286,6 +227,8 @@ HOSTILE = [
     "a",
     "a ",
     "é",
+    "打架",
+    "爆炸",
 ]
 
 
@@ -326,3 +269,57 @@ def test_settings_that_are_called_like_facts_of_a_run_do_not_hide_them(outcome, 
     runs = client.search_runs([client.get_experiment_by_name("settings").experiment_id])
     (child,) = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
     assert child.data.params == {"seed": "3", "set.seed": "17", "width": "4"}
+
+
+def test_every_setting_is_a_parameter_of_its_own_whatever_its_table_holds(outcome, client):
+    names = ["a@b", "a_at_b", "x/../y", "y", "/", "打架", "爆炸", "end ", "end", "l" * 300]
+    weights = {name: number for number, name in enumerate(names, start=1)}
+    log_runs([outcome(3, "named", config={"weights": weights, "seed": 1, "set": {"seed": 2}})])
+    runs = client.search_runs([client.get_experiment_by_name("named").experiment_id])
+    (child,) = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert sorted(map(int, child.data.params.values())) == sorted([*range(1, 11), 1, 2, 3])
+    assert {"seed": "3", "set.seed": "1", "weights.打架": "6", "weights.y": "4"}.items() <= child.data.params.items()
+
+
+@pytest.mark.parametrize("name", ["my%20project", "is it?on", ":x"])
+def test_runs_are_logged_in_folders_of_any_name_and_nothing_is_left_elsewhere(outcome, monkeypatch, tmp_path, name):
+    place = tmp_path / "places" / name
+    place.mkdir(parents=True)
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    made = outcome(0, "named", value=0.625)
+    shown = log_runs([made])
+    assert [p.name for p in place.parent.iterdir()] == [name]
+    assert [p.name for p in place.iterdir()] == ["results"]
+    assert {p.name for p in (place / "results").iterdir()} == {"mlflow.db", ".mlflow.db.lock", "mlflow-artifacts"}
+    with sqlite3.connect(place / "results" / "mlflow.db") as database:
+        assert set(database.execute("select value from metrics where key = 'AUC'")) == {(0.625,)}
+    database.close()
+    assert {p.name for p in (place / "results").rglob("*.png")} == {"roc.png"}
+    assert check_store() == shown
+
+
+def test_no_password_is_in_what_is_said_of_a_store(outcome, vadbench, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    made = outcome(0, "secret")
+    for address in ("http://alice:s3cret@127.0.0.1:9", "postgresql://alice:s3cret@127.0.0.1:9/db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        shown = address.replace("alice:s3cret@", "")
+        with pytest.raises(TrackingError, match=re.escape(f"MLflow at {shown}")) as caught:
+            log_runs([made])
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+        for command in (["doctor"], ["log", str(made.folder)], ["ui", "--port", "1"]):
+            found = vadbench(*command, status=None)
+            assert "s3cret" not in found.out + found.err
+            assert command[0] == "ui" or shown in found.out + found.err
+
+
+def test_the_way_out_of_a_deleted_experiment_works(outcome, client):
+    log_runs([outcome(0, "deleted")])
+    client.delete_experiment(client.get_experiment_by_name("deleted").experiment_id)
+    with pytest.raises(TrackingError, match=r"the experiment 'deleted' of MLflow at .* was deleted") as caught:
+        log_runs([outcome(1, "deleted")])
+    command = re.search("restore it with: (.*?);", str(caught.value))[1]
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    log_runs([outcome(1, "deleted")])
+    assert len(client.search_runs([client.get_experiment_by_name("deleted").experiment_id])) == 3

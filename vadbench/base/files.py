@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,6 +119,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def regular(path: Path) -> Path:
+    """Return a path that is safe to open: reading a pipe that somebody put into a folder would never end.
+
+    Raises:
+        OSError: it is a pipe, a socket or a device, or nothing is there.
+    """
+    if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path
+
+
 def read_json(path: Path) -> Any:
     """Read JSON.
 
@@ -125,7 +137,7 @@ def read_json(path: Path) -> Any:
         RunError: the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(regular(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"cannot read {path}: {error}; delete this file and run again") from error
 

@@ -15,9 +15,7 @@ from vadbench.base.errors import ConfigError, DataError
 DATA_VARIABLE = "VADBENCH_DATA"
 CACHE_VARIABLE = "VADBENCH_CACHE"
 DEFAULT_OUT = Path("results/runs")
-TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SWITCH_VARIABLE = "VADBENCH_MLFLOW"
-SQLITE = "sqlite:///"
 TRAINING_LOG = "training.jsonl"
 """The file of a run folder with a line for each epoch and each look."""
 STAGES = "stages"
@@ -28,21 +26,28 @@ ARTIFACTS = "mlflow-artifacts"
 
 def cache_root() -> Path:
     """Return the folder for features and rendered videos: ``VADBENCH_CACHE``, or the user's cache folder."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("vadbench"))
+    return expanded(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("vadbench"), CACHE_VARIABLE)
+
+
+def expanded(path: str, named_by: str) -> Path:
+    """Return a path in which ``~`` is the home folder: env files, service units and quotes hand it on as it is.
+
+    Args:
+        path: as it was given.
+        named_by: what gave it, for the error.
+
+    Raises:
+        ConfigError: it begins with ``~`` and the name of a user that does not exist.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{named_by} names {path}, but no such user's home folder is known; write it out") from error
 
 
 def user_config_file() -> Path:
     """Return the path of the user's settings: a TOML file whose table ``[data]`` gives a folder per data set."""
     return Path(platformdirs.user_config_dir("vadbench")) / "config.toml"
-
-
-def tracking_store(out: Path = DEFAULT_OUT) -> str:
-    """Return MLflow's tracking address: ``MLFLOW_TRACKING_URI``, or a sqlite file that belongs to the run folders.
-
-    It is ``results/mlflow.db`` for ``results/runs``, and inside the folder for any other folder of runs.
-    """
-    usual = out.resolve() == DEFAULT_OUT.resolve()
-    return os.environ.get(TRACKING_VARIABLE) or f"{SQLITE}{(DEFAULT_OUT.parent if usual else out) / 'mlflow.db'}"
 
 
 def tracks() -> bool:
@@ -65,17 +70,19 @@ def find_data_root(dataset: str, makes_itself: bool, option: Path | None = None)
 
     Raises:
         DataError: none of them is set, or a data set that makes its own files was given a folder that does not exist.
-        ConfigError: the user's config file cannot be read.
+        ConfigError: the user's config file cannot be read, or a ``~`` cannot be expanded.
     """
     if option is not None:
         return _there(option, dataset, makes_itself, "--data-root")
     if configured := _configured_roots().get(dataset):
-        return _there(Path(configured).expanduser(), dataset, makes_itself, str(user_config_file()))
-    if parent := os.environ.get(DATA_VARIABLE):
-        folder = Path(parent) / dataset
+        place = str(user_config_file())
+        return _there(expanded(configured, place), dataset, makes_itself, place)
+    if given := os.environ.get(DATA_VARIABLE):
+        parent = expanded(given, DATA_VARIABLE)
+        folder = parent / dataset
         if folder.is_dir() or not makes_itself:
             return folder
-        _there(Path(parent), dataset, makes_itself, DATA_VARIABLE)
+        _there(parent, dataset, makes_itself, DATA_VARIABLE)
     if makes_itself:
         return cache_root() / "datasets" / dataset
     raise DataError(

@@ -12,6 +12,7 @@ import click
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import DATA_VARIABLE, DEFAULT_OUT
 from vadbench.base.spacing import RowSpacing
+from vadbench.cli.output import only_results
 from vadbench.plugins.hookspecs import NAME
 
 debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -127,7 +128,9 @@ out = click.option(
     show_default=True,
     help="Folder for run folders.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, callback=only_results, help="Print JSON for a program to read."
+)
 plugin = click.option(
     "--plugin",
     "plugin_files",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +19,31 @@ if TYPE_CHECKING:
 
 _BESIDE = ("recall@1%FPR", "hit", "delay", "false-alarms-per-hour", "distinct")
 """Further metrics that are printed after a run where they are defined."""
+_RESULTS = "vadbench.results"
+"""Name in a command's context of the standard output of a command that prints JSON."""
+
+
+def only_results(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """Send what libraries, methods and plugins print to standard error while a command runs that prints JSON.
+
+    A callback of an option; :func:`results` is where the JSON goes.
+    """
+    if value:
+        context.meta[_RESULTS] = sys.stdout
+        context.with_resource(redirect_stdout(sys.stderr))
+    return value
+
+
+def results() -> IO[str]:
+    """Return where the result of a command is printed: standard output, even while :func:`only_results` holds."""
+    context = click.get_current_context(silent=True)
+    stream: IO[str] | None = context.meta.get(_RESULTS) if context else None
+    return stream or sys.stdout
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), file=results())
 
 
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: int | None = None) -> None:

@@ -11,7 +11,7 @@ import click
 
 from vadbench.base.errors import UnknownNameError
 from vadbench.cli import options
-from vadbench.cli.output import note, progress_bar
+from vadbench.cli.output import note, progress_bar, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def put(text: str, output: Path | None) -> None:
     from vadbench.base.files import write_text
 
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(text, nl=False, file=results())
     else:
         write_text(output, text)
         note(f"wrote {output}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vadbench.base.errors import FeatureError, did_you_mean
-from vadbench.base.files import write_json
+from vadbench.base.files import regular, write_json
 from vadbench.base.types import Arithmetic
 from vadbench.clip import CROPS
 from vadbench.features.regions import LONGEST, SLOTS
@@ -152,13 +152,13 @@ def read_fingerprint(folder: Path) -> Fingerprint:
     """
     path = folder / FINGERPRINT_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
         fingerprint, digest = Fingerprint.from_dict(content["fingerprint"]), content["digest"]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FeatureError(
             f"{folder} is no feature store: expected a folder with {FINGERPRINT_FILE}; make one with vadbench extract"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FeatureError(f"cannot read {path}: {error!r}; extract again into another folder") from error
     if fingerprint.digest != digest:
         raise FeatureError(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from vadbench.base.errors import FeatureError
+from vadbench.base.files import regular
 from vadbench.features.shard import FeatureRows
 
 _READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
@@ -72,7 +73,7 @@ def map_npy(path: str | Path) -> FeatureRows:
 
 def _opened(path: str | Path) -> BinaryIO:
     try:
-        return open(path, "rb")
+        return regular(Path(path)).open("rb")
     except OSError as error:
         raise FeatureError(
             f"cannot read {path}: {error.strerror}; expected a .npy file, make it readable or fetch it again"

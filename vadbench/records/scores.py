@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from vadbench.base.errors import DataError, RunError, VadbenchError, first_complaint, one_line
-from vadbench.base.files import replacing
+from vadbench.base.files import regular, replacing
 from vadbench.base.metric_keys import is_branch, legal_branch
+from vadbench.base.stored_arrays import StoredArray, read_values, stored_array
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.records.folders import read_record, trained_threshold
 from vadbench.records.keys import restored
@@ -26,6 +28,7 @@ from vadbench.scoring.video_scores import VideoScores
 
 _BRANCH, _EXTRA, _VIDEO, _COST = "branch ", "extra ", "video ", "cost "
 """Prefixes of the names of branches, extras, rules for scores of whole videos, and costs in a scores file."""
+_NAMED = (_BRANCH, _EXTRA, _VIDEO, _COST)
 _ONLY_RULE = "video"
 """Name in a scores file of the scores of whole videos where the method has one rule, which has no name."""
 _RATES = "rates"
@@ -43,6 +46,8 @@ _KINDS = {
 """NumPy's kind of each array that every scores file has."""
 _FURTHER = {_SCENARIOS: "U", _BY_CLASS: "b"}
 """NumPy's kind of each array that is no scores and that some files have."""
+MOST_BYTES = 2 * 2**30
+"""Bytes that the arrays of a scores file may have together (our decision): a small archive can hold any number."""
 
 
 def save_split(split: ScoredSplit, path: Path) -> None:
@@ -109,19 +114,16 @@ def load_split(folder: Path, *, remarks: bool = False) -> ScoredSplit:
         threshold = trained_threshold(folder)  # of an older record
     path = folder / SCORES
     try:
-        # Opened here: NumPy leaves a file open that is no zip archive.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        # Branches of the first edition may be called otherwise.
+        arrays = _read_arrays(regular(path), _legal if record.edition == 1 else str)
     # A damaged file makes zipfile, zlib and NumPy raise nearly anything, MemoryError included.
     except Exception as error:
         raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
-    if record.edition == 1:  # whose branches may be called otherwise
-        arrays = {_legal(name): values for name, values in arrays.items()}
     try:
-        _require_fitting(arrays)
+        _require_values(arrays)
         split = replace(_restored(arrays, rules, record.unit_scores), threshold=threshold)
         _ = split.rows  # making them finds what else is wrong: segments past the end, scores that are not finite
-    except (TypeError, ValueError, VadbenchError) as error:
+    except (TypeError, ValueError, RecursionError, VadbenchError) as error:
         raise RunError(f"cannot read {path}: {one_line(error)}; run the method again") from error
     if remarks:
         found = read_remarks(folder / REMARKS, {s.name: len(s.anomaly) for s in split.given})
@@ -139,33 +141,76 @@ def _of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[An
     return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
-def _require_fitting(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise if an array is missing, has another kind or shape, or points at no video or class.
+def _read_arrays(path: Path, legal: Callable[[str], str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a scores file; only those that it should have are read, once all headers fit each other.
+
+    Raises:
+        DataError: an array is missing, damaged or of another kind or shape, or they are too large.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = {legal(m.filename.removesuffix(".npy")): m for m in archive.infolist()}
+
+        def header_of(name: str, file: IO[bytes]) -> StoredArray:
+            return stored_array(file, f"'{name}'", members[name].file_size)
+
+        def values(name: str) -> NDArray[Any]:
+            with archive.open(members[name]) as file:
+                return read_values(file, f"'{name}'", header_of(name, file))
+
+        headers = {}
+        for name, member in members.items():
+            with archive.open(member) as file:
+                headers[name] = header_of(name, file)
+        if missing := sorted(_KINDS.keys() - headers.keys()):
+            raise DataError(f"it lacks {', '.join(missing)}")
+        if sum(header.nbytes for header in headers.values()) > MOST_BYTES:
+            raise DataError(f"expected arrays of at most {MOST_BYTES:,} bytes together, found more")
+        known = _require_shapes(headers, int(values("rows").sum()) if headers["rows"].dtype.kind == "i" else 0)
+        return {name: values(name) for name in known}
+
+
+def _require_shapes(arrays: Mapping[str, StoredArray], rows: int) -> list[str]:
+    """Return the names of the arrays that a scores file may have, or raise if one has another kind or shape.
+
+    Args:
+        arrays: their headers.
+        rows: of all videos.
 
     Raises:
         DataError: says what is wrong.
     """
-    if missing := sorted(_KINDS.keys() - arrays.keys()):
-        raise DataError(f"it lacks {', '.join(missing)}")
-    named = [name for name in arrays if name.startswith((_BRANCH, _EXTRA, _VIDEO, _COST))]
-    scored = [name for name in arrays if name in ("anomaly", "classes", _ONLY_RULE, _RATES, *named)]
+    scored = [n for n in arrays if n in ("anomaly", "classes", _ONLY_RULE, _RATES) or n.startswith(_NAMED)]
     further = {name: kind for name, kind in _FURTHER.items() if name in arrays}
-    for name, kind in (_KINDS | further | dict.fromkeys(scored, "f")).items():
+    kinds = _KINDS | further | dict.fromkeys(scored, "f")
+    for name, kind in kinds.items():
         if arrays[name].dtype.kind != kind:
             raise DataError(f"'{name}' must be of kind {kind}, found {arrays[name].dtype}")
     partial = [name for name in scored if name == _RATES or name.startswith(_COST)]
-    videos, classes, rows = arrays["names"].size, arrays["class_names"].size, int(arrays["rows"].sum())
+    videos, classes = arrays["names"].size, arrays["class_names"].size
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(scored, (rows,))
     shapes |= {name: (videos, classes) for name in scored if name.startswith((_ONLY_RULE, _VIDEO))}
     shapes |= dict.fromkeys(("names", "labels", "frames", "rows", *partial), (videos,)) | {"class_names": (classes,)}
     shapes |= dict.fromkeys(("stride", "normal", "localises_normal"), ())
     shapes |= {name: shape for name, shape in ((_SCENARIOS, (videos,)), (_BY_CLASS, ())) if name in further}
-    shapes |= {name: (len(arrays[name]), width) for name, width in (("segments", 4), ("runs", 3)) if arrays[name].ndim}
+    shapes |= {n: (arrays[n].shape[0], width) for n, width in (("segments", 4), ("runs", 3)) if arrays[n].shape}
     if "classes" in arrays:
         shapes["classes"] = (rows, classes)
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise DataError(f"'{name}' must have shape {shape}, found {arrays[name].shape}")
+    return list(kinds)
+
+
+def _require_values(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise if an array points at no video or class, or has values that none can have.
+
+    Raises:
+        DataError: says what is wrong.
+    """
+    named = [name for name in arrays if name.startswith(_NAMED)]
+    scored = [name for name in arrays if name in ("anomaly", "classes", _ONLY_RULE, _RATES, *named)]
+    partial = [name for name in scored if name == _RATES or name.startswith(_COST)]
+    videos, classes = arrays["names"].size, arrays["class_names"].size
     segments, runs = arrays["segments"], arrays["runs"]
     owners = np.concatenate([segments[:, 0], runs[:, 0]])
     wrong = {

@@ -7,7 +7,6 @@ nowhere where a video begins, so it is read only beside a list of names and leng
 from __future__ import annotations
 
 import json
-import math
 import os
 import zipfile
 from collections import Counter
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from vadbench.base.errors import DataError, cut, first_line, listed, shortened
+from vadbench.base.errors import DataError, first_line, listed, shortened
+from vadbench.base.stored_arrays import read_values, stored_array
 from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import MOST_FRAMES
 from vadbench.scoring.given_scores import (
@@ -39,7 +38,6 @@ _MOST_ROWS = 10 * MOST_FRAMES
 """Scores that all files may have together (our decision): a small archive can claim any number."""
 _NAMELESS = {"scores", "arr_0"}
 """Names of the only array of an archive that say nothing of a video."""
-_HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
 def read_scores(
@@ -166,21 +164,12 @@ def _of_one_video(
 def _array(file: Any, where: str, size: int) -> NDArray[Any]:
     """Return the array of a .npy file, refused by its header alone where it holds objects or is too large."""
     try:
-        shape, fortran, dtype = _HEADERS[npy_format.read_magic(file)](file)
-        if dtype.hasobject:
-            raise DataError(f"{where} holds pickled Python objects, which can run code and are never opened")
-        count = math.prod(shape)
-        if dtype.kind not in "fiu" or min(shape, default=1) < 0 or count > min(MOST_FRAMES, size // dtype.itemsize):
-            raise DataError(
-                f"{where}: expected an array of numbers that the file can hold, at most {MOST_FRAMES}, found"
-                f" {cut(str(dtype), 100)} of shape {cut(str(shape), 100)}; fetch it again"
-            )
-        content = file.read(count * dtype.itemsize)
-        return np.frombuffer(content, dtype, count).reshape(shape, order="F" if fortran else "C")
-    except DataError:
-        raise
-    except Exception as error:  # a damaged header makes numpy's parsers raise nearly anything
-        raise DataError(f"{where}: expected an array of scores, found {first_line(error)}; fetch it again") from error
+        stored = stored_array(file, where, size)
+        if stored.dtype.kind not in "fiu" or stored.size > MOST_FRAMES:
+            raise DataError(f"{where}: expected an array of numbers, at most {MOST_FRAMES}, found {stored}")
+        return read_values(file, where, stored)
+    except DataError as error:
+        raise DataError(f"{error}; fetch it again, or save it as plain numbers") from error
 
 
 def _from_json(path: Path, names: VideoNames, lists: Sequence[Path]) -> Iterator[GivenScores]:

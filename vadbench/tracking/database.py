@@ -1,4 +1,4 @@
-"""MLflow store of a folder of runs: its address, a client for it, and errors if it cannot be reached.
+"""Client for the MLflow store of a folder of runs, and errors if it cannot be reached.
 
 MLflow is imported on first use because its import takes seconds.
 """
@@ -16,7 +16,8 @@ from filelock import FileLock
 
 from vadbench.base.errors import TrackingError, first_line
 from vadbench.base.files import make_folder
-from vadbench.base.locations import DEFAULT_OUT, SQLITE, tracking_store
+from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT
+from vadbench.tracking.address import TrackingAddress, sqlite_uri, tracking_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,21 +26,21 @@ LOCK_SECONDS = 300
 
 
 def check_store(out: Path = DEFAULT_OUT) -> str:
-    """Connect to the store of a folder of runs and return its address; a missing database is not created.
+    """Connect to the store of a folder of runs and return its address as it is shown; no database is created.
 
     Raises:
         TrackingError: it cannot be reached; the message says why.
     """
-    address = tracking_store(out)
-    if address.startswith(SQLITE) and not sqlite_path(address).exists():
-        return f"{address} (made by the first run)"
+    address = tracking_address(out)
+    if address.file is not None and not address.file.exists():
+        return f"{address.shown} (made by the first run)"
     with writing(address) as client:
         client.search_experiments(max_results=1)
-    return address
+    return address.shown
 
 
 @contextmanager
-def writing(address: str) -> Iterator[MlflowClient]:
+def writing(address: TrackingAddress) -> Iterator[MlflowClient]:
     """Yield a client; for a sqlite file to one process at a time, as existing runs are looked up before writing.
 
     Raises:
@@ -49,45 +50,45 @@ def writing(address: str) -> Iterator[MlflowClient]:
         with _client(address) as client:
             yield client
     except TrackingError:
-        raise  # the run to log is damaged
+        raise  # what is to be logged is damaged, or the store needs its user
     except Exception as error:
-        raise TrackingError(f"MLflow at {address}: {first_line(error)}") from error
+        reason = first_line(address.without_secrets(str(error)) or error)
+        # A traceback would repeat the passwords.
+        cause = None if address.secrets else error
+        raise TrackingError(f"MLflow at {address.shown}: {reason}") from cause
 
 
 @contextmanager
-def _client(address: str) -> Iterator[MlflowClient]:
+def _client(address: TrackingAddress) -> Iterator[MlflowClient]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     # MLflow's default of seven retries would delay a finished run for minutes if a server is away.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # It would print the address of each run on a server, with the password that the server's has.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     from mlflow import MlflowClient
 
     # Hide the log of database migrations, which is of no interest to users who start a run.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if not address.startswith(SQLITE):
-        yield MlflowClient(tracking_uri=address)
+    if address.file is None:
+        yield MlflowClient(tracking_uri=address.uri)
         return
-    path = sqlite_path(address)
+    path = address.file
     make_folder(path.parent)
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if not path.exists():
             _create_database(path)
-        # An absolute path: MLflow caches the store of an address, and the current folder may change.
-        yield MlflowClient(tracking_uri=f"{SQLITE}{path}")
+        yield MlflowClient(tracking_uri=address.uri)
 
 
 def _create_database(path: Path) -> None:
     """Create the schema in another file and rename it, so that a killed process cannot leave an unusable database."""
-    from mlflow import MlflowClient
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"{SQLITE}{draft}").search_experiments(max_results=1)
+    # By default MLflow would store the current folder in the database, and fail where it is called :x.
+    SqlAlchemyStore(sqlite_uri(draft), (path.parent / ARTIFACTS).as_uri())  # type: ignore[no-untyped-call]
     draft.rename(path)
-
-
-def sqlite_path(address: str) -> Path:
-    """Return the file of a store whose address begins with :data:`SQLITE`."""
-    return Path(address.removeprefix(SQLITE)).resolve()

@@ -6,10 +6,8 @@ the experiment ``benchmarks``, with one child per cell.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from vadbench.base.errors import TrackingError, cut
 from vadbench.base.hashing import digest
-from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, SQLITE, TRAINING_LOG, tracking_store
-from vadbench.base.metric_keys import MetricKey
+from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT, TRAINING_LOG
 from vadbench.base.naming import flatten, written
 from vadbench.records.cost_figures import known_costs
 from vadbench.records.folders import Outcome
 from vadbench.records.record import PICTURES, RESULT, RunRecord
-from vadbench.tracking.database import sqlite_path, writing
+from vadbench.tracking.address import TrackingAddress, tracking_address
+from vadbench.tracking.database import writing
+from vadbench.tracking.mlflow_keys import metric_key, setting_key, spelt
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,9 +36,6 @@ LOGGED = "vadbench.run"
 """Tag that is set last, once a run is logged in full: identity of the record it was logged from."""
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 BATCH_METRICS, BATCH_PARAMS = 1000, 100
-LONGEST, CUT = 220, 240
-"""Maximum length of a metric's key that is logged as it is, and length of a shortened one. Both leave room for
-suffixes such as ``_high`` below MLflow's limit of 250, so that no two keys become the same."""
 
 
 def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
@@ -50,12 +46,12 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
         out: folder of run folders, whose store is used if none is configured.
 
     Returns:
-        The address of the store.
+        The address of the store, without passwords.
 
     Raises:
         TrackingError: MLflow failed, with the reason; no other exception is raised.
     """
-    address, first = tracking_store(out), outcomes[0].record
+    address, first = tracking_address(out), outcomes[0].record
     with writing(address) as client:
         experiment = _experiment(client, address, first.dataset)
         told = [first.method, first.method_version, first.config, first.trained_on, first.fingerprint]
@@ -69,7 +65,7 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
             facts = {"seed": record.seed} | ({"post": record.post} if record.post else {})
             _log(client, run, outcome, _params(record.config, **facts), in_full=True)
         _summarise(client, experiment, parent.info.run_id)
-    return address
+    return address.shown
 
 
 def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tuple[Cell, Outcome]]) -> str:
@@ -82,14 +78,14 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
         done: cells with their runs; those that are already logged are skipped.
 
     Returns:
-        The address of the store.
+        The address of the store, without passwords.
 
     Raises:
         TrackingError: as :func:`log_runs`.
     """
     from vadbench.harness.environment import commit
 
-    address, folder = tracking_store(out), str(out.resolve())
+    address, folder = tracking_address(out), str(out.resolve())
     with writing(address) as client:
         experiment = _experiment(client, address, BENCHMARKS)
         mark = {"vadbench.benchmark": digest([name, benchmark.model_dump(mode="json"), folder])}
@@ -101,43 +97,19 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
             facts = {name: getattr(cell, name) for name in ("method", "dataset", "trained_on", "seed")}
             _log(client, run, outcome, _params(dict(cell.settings), **facts))
         client.set_terminated(parent.info.run_id)
-    return address
+    return address.shown
 
 
-def metric_key(name: str) -> str:
-    """Return a metric's key in MLflow's limited alphabet; different metrics always have different keys.
-
-    A branch and a class follow a slash and a word with a blank, which no measure has. Characters that MLflow forbids
-    or that would be ambiguous are written between underscores: ``_at_`` for ``@``, ``__`` for an underscore, the code
-    point in hexadecimal for the rest. So the suffixes ``_low``, ``_high`` and ``_std`` never occur in a key. A key of
-    more than :data:`LONGEST` characters ends in a digest of the whole.
-
-    >>> metric_key("mAP@0.1"), metric_key("AUC/within(align)"), metric_key("AUC[Car (parked)]")
-    ('mAP_at_0.1', 'AUC/within/branch align', 'AUC/class Car _28_parked_29_')
-    """
-    key = MetricKey.parse(name)
-    parts = list(map(_spelt, key.metric.split("/")))
-    parts += [] if key.branch is None else [f"branch {_spelt(key.branch)}"]
-    parts += [] if key.of_class is None else [f"class {_spelt(key.of_class)}"]
-    text = "/".join(parts)
-    if len(text) <= LONGEST:
-        return text
-    ending = "_" + hashlib.sha256(text.encode()).hexdigest()[:40]
-    return text[: CUT - len(ending)] + ending
-
-
-def _spelt(text: str) -> str:
-    """Return a name in MLflow's alphabet, without a slash or a trailing blank."""
-    # Some databases treat a key with a trailing blank as the key without it.
-    return re.sub(r"_|[^\w.\- ]| $", lambda c: {"_": "__", "@": "_at_"}.get(c[0], f"_{ord(c[0]):x}_"), text)
-
-
-def _experiment(client: MlflowClient, address: str, name: str) -> str:
+def _experiment(client: MlflowClient, address: TrackingAddress, name: str) -> str:
     if (found := client.get_experiment_by_name(name)) is not None:
+        if found.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"the experiment '{name}' of MLflow at {address.shown} was deleted; restore it with:"
+                f" {address.command('experiments', 'restore', '--experiment-id', str(found.experiment_id))}; or delete"
+                " it for good with mlflow gc"
+            )
         return str(found.experiment_id)
-    location = None
-    if address.startswith(SQLITE):
-        location = (sqlite_path(address).parent / ARTIFACTS / name).as_uri()
+    location = None if address.file is None else (address.file.parent / ARTIFACTS / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 
@@ -227,7 +199,7 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int]]:
         for suffix, number in (("", value.value), ("_low", value.low), ("_high", value.high)):
             if number is not None:
                 yield metric_key(name) + suffix, number, 0
-    yield from ((f"seconds_{_spelt(stage)}", s, 0) for stage, s in record.seconds.items())
+    yield from ((f"seconds_{spelt(stage)}", s, 0) for stage, s in record.seconds.items())
     yield from ((f"cost_{name}", value, 0) for name, value in known_costs(record).items())
 
 
@@ -240,8 +212,8 @@ def _epochs(log: Path) -> Iterator[tuple[str, float, int]]:
             epoch, rates = int(entry["epoch"]), entry["learning_rate"]
             stage = [str(entry["stage"])] if "stage" in entry else []
             groups = {(name,): rate for name, rate in rates.items()} if isinstance(rates, dict) else {(): rates}
-            points = {"/".join(["learning_rate", *map(_spelt, [*stage, *g])]): float(r) for g, r in groups.items()}
-            losses = {"/".join(map(_spelt, [*stage, *t.split("/")])): float(v) for t, v in entry["loss"].items()}
+            points = {"/".join(["learning_rate", *map(spelt, [*stage, *g])]): float(r) for g, r in groups.items()}
+            losses = {"/".join(map(spelt, [*stage, *t.split("/")])): float(v) for t, v in entry["loss"].items()}
             points |= {f"loss_{term}": value for term, value in losses.items()}
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise TrackingError(
@@ -274,11 +246,7 @@ def _summarise(client: MlflowClient, experiment: str, parent: str) -> None:
 
 def _params(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
     """Return settings and general facts as parameters; a setting with the name of a fact is renamed."""
-    params: dict[str, Any] = {}
-    for name, value in flatten(settings):
-        plain = name if re.fullmatch(r"[\w.\-/ ]+", name) else _spelt(name)
-        params[f"set.{plain}" if plain in facts else plain] = written(value)
-    return params | facts
+    return {setting_key(name, facts): written(value) for name, value in flatten(settings)} | facts
 
 
 def _send(

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import IO
 
 from vadbench.base.errors import TrackingError
-from vadbench.base.locations import SQLITE, TRACKING_VARIABLE, tracking_store
-from vadbench.tracking.database import sqlite_path
+from vadbench.tracking import server_guard
+from vadbench.tracking.address import TRACKING_VARIABLE, tracking_address
 
 SECONDS = 120
 """Time that the server may take to answer; its first import on a cold disk is slow."""
@@ -36,33 +36,42 @@ def serve(host: str, port: int, out: Path, ready: Callable[[str, str], None]) ->
     Raises:
         TrackingError: there is no store, the port is in use, or the server ended by itself.
     """
-    store = tracking_store(out)
-    if store.startswith(("http://", "https://", "databricks")):
-        raise TrackingError(f"the store {store} is a server with its own pages; open it in a browser")
-    if store.startswith(SQLITE):
-        if not sqlite_path(store).is_file():
-            raise TrackingError(
-                f"no store at {store}: the first vadbench run makes it; for the store of other runs give their --out or"
-                f" set {TRACKING_VARIABLE}"
-            )
-        store = f"{SQLITE}{sqlite_path(store)}"
+    address = tracking_address(out)
+    if address.is_server:
+        raise TrackingError(f"the store {address.shown} is a server with its own pages; open it in a browser")
+    if address.file is not None and not address.file.is_file():
+        raise TrackingError(
+            f"no store at {address.shown}: the first vadbench run makes it; for the store of other runs give their"
+            f" --out or set {TRACKING_VARIABLE}"
+        )
     _require_free(host, port)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    # The address may include a password, and other users can see the arguments of a process.
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": address.uri}
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, _ending_on_signals():
+
+        def said() -> str:
+            return address.without_secrets(_last_line(log))
+
         # Started in a new session, so that all of the server's workers can be ended together.
         server = subprocess.Popen(
             command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
+        # Isolated, so that no file of the current folder is imported.
+        watch = [sys.executable, "-I", str(Path(server_guard.__file__)), str(server.pid), str(GRACE)]
+        guard = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
         try:
-            _wait(server, host, port, log)
-            ready(f"http://{host}:{port}", store)
+            _wait(server, host, port, said)
+            ready(f"http://{host}:{port}", address.shown)
             server.wait()
-            raise TrackingError(f"MLflow's server ended by itself: {_last_line(log)}")
+            raise TrackingError(f"MLflow's server ended by itself: {said()}")
         except KeyboardInterrupt:
             pass
         finally:
+            guard.kill()
             _end(server)
+            guard.communicate()
 
 
 def _require_free(host: str, port: int) -> None:
@@ -77,17 +86,17 @@ def _require_free(host: str, port: int) -> None:
             ) from error
 
 
-def _wait(server: subprocess.Popen[bytes], host: str, port: int, log: IO[str]) -> None:
+def _wait(server: subprocess.Popen[bytes], host: str, port: int, said: Callable[[], str]) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:
-            raise TrackingError(f"MLflow's server did not start: {_last_line(log)}")
+            raise TrackingError(f"MLflow's server did not start: {said()}")
         try:
             socket.create_connection((host, port), timeout=1).close()
             return
         except OSError:
             time.sleep(0.1)
-    raise TrackingError(f"MLflow's server did not answer within {SECONDS} seconds: {_last_line(log)}")
+    raise TrackingError(f"MLflow's server did not answer within {SECONDS} seconds: {said()}")
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

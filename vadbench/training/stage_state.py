@@ -76,7 +76,7 @@ def read_state(path: Path, stage: str) -> StageState:
             float(facts["value"]),
             facts["finished"],
         )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
     if found != stage:
         raise CheckpointError(
