@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from vadbench.base import files
 from vadbench.base.errors import RunError, StorageError
-from vadbench.base.files import locked, make_folder, read_json, replacing, write_json
+from vadbench.base.files import locked, make_folder, read_json, remove_unfinished, replacing, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -77,3 +79,20 @@ def test_waiting_for_another_process_is_told_once(tmp_path, monkeypatch, held_by
         pass
     stage = f"waiting for another process to end with the cache of abc ({tmp_path})"
     assert told == [(stage, 0, 1), (stage, 1, 1)]
+
+
+@pytest.mark.parametrize("name", ["reliability.png", "result.json", "plain", "a.b.jsonl"])
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path, name):
+    kept = [".lock", "roc.png", ".hidden", ".training.safetensors", ".reliability.png.orig.png", "a.abcdefgh.png"]
+    for file in kept:
+        (tmp_path / file).touch()
+    (tmp_path / "evaluations" / "x").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "evaluations" / "x"):
+        code = (
+            "import os, sys; from pathlib import Path; from vadbench.base.files import replacing\n"
+            "with replacing(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+        )
+        subprocess.run([sys.executable, "-c", code, folder / name])
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == len(kept) + 2
+    remove_unfinished(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)

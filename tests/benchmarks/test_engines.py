@@ -183,3 +183,23 @@ def test_a_ray_cluster_that_is_not_there_is_one_line():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.startswith("no Ray cluster at auto: ") and done.stdout.count("\n") == 1, done.stderr
+
+
+@pytest.mark.slow
+def test_a_temporary_folder_that_is_too_long_for_ray_is_said_with_the_way_out(tmp_path):
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    long = tmp_path / "user_project_12345678" / "job_98765432_as_batch_systems_name_them" / ("x" * 40)
+    long.mkdir(parents=True)
+    code = (
+        "from vadbench.benchmarks.engines.ray import RayEngine\nfrom vadbench.base.errors import ConfigError\n"
+        "try: RayEngine(None, 'cpu').run_all([[1]], abs, print, print)\n"
+        "except ConfigError as error: print(error)"
+    )
+
+    def said(**variables):
+        names = {"TMPDIR": str(long)} | variables
+        left = {k: v for k, v in os.environ.items() if k not in ("RAY_TMPDIR", "RAY_ADDRESS")}
+        return subprocess.run([sys.executable, "-c", code], env=left | names, capture_output=True, text=True).stdout
+
+    assert said().startswith("no Ray cluster at this machine: ") and "set RAY_TMPDIR to a folder" in said()
+    assert "no Ray cluster" not in said(RAY_TMPDIR="/tmp")

@@ -58,6 +58,7 @@ def tiny_store(extracted, tmp_path):
         (["run", "-m", "random", "-d", "ucsdped2", "--data-root", "absent"], "expected there: the 28 clips"),
         (["run", "--from", "nothing"], "no single run called 'nothing'"),
         (["run", "-m", "random", "-d", "synthetic", "--plugin", "absent.py"], "no such file: absent.py"),
+        (["run", "-m", "random", "-d", "synthetic", "--plugin", "/"], "expected a Python file, found a folder: /"),
         (["runn"], "No such command 'runn'"),
         (["score", "v.mp4", "--run", "X", "--method", "Y"], "found both (X and Y); leave one out"),
         (["score", "v.mp4"], "score needs --run with a finished run, or --method"),

@@ -323,3 +323,37 @@ def test_the_way_out_of_a_deleted_experiment_works(outcome, client):
     subprocess.run(command, shell=True, check=True, capture_output=True)
     log_runs([outcome(1, "deleted")])
     assert len(client.search_runs([client.get_experiment_by_name("deleted").experiment_id])) == 3
+
+
+@pytest.mark.parametrize("call", [2, 4, 7, 9])
+def test_an_interrupted_log_goes_on_without_a_point_twice(outcome, client, monkeypatch, call):
+    from mlflow import MlflowClient
+
+    made, name = outcome(0, f"cut{call}"), f"cut{call}"
+    send, calls = MlflowClient.log_batch, []
+
+    def cut(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == call + 1:
+            raise KeyboardInterrupt
+        return send(self, *arguments, **options)
+
+    monkeypatch.setattr("vadbench.tracking.mlflow.BATCH_METRICS", 2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, "log_batch", cut)
+        log_runs([made])
+    log_runs([made])
+    experiment = client.get_experiment_by_name(name).experiment_id
+    (child,) = client.search_runs([experiment], "tags.`mlflow.parentRunId` != ''")
+    counts = {m: len(client.get_metric_history(child.info.run_id, m)) for m in child.data.metrics}
+    assert counts.pop("loss_total") == counts.pop("learning_rate") == 3
+    assert {"AUC", "AUC_low", "seconds_training"} < counts.keys() and set(counts.values()) == {1}
+
+
+def test_a_value_that_is_measured_back_and_forth_ends_with_the_last(outcome, client):
+    for value in (0.5, 0.9, 0.5, 0.7):
+        log_runs([outcome(0, "back", value)])
+        (child,) = client.search_runs(
+            [client.get_experiment_by_name("back").experiment_id], "tags.`mlflow.parentRunId` != ''"
+        )
+        assert child.data.metrics["AUC"] == value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import tempfile
 import time
@@ -27,6 +28,8 @@ LOCK = ".lock"
 WAITING = "waiting for another process"
 """Beginning of the stage that :func:`locked` reports while it waits."""
 _UNTOLD_SECONDS = 2.0
+_UNFINISHED = re.compile(r"\.[^.]+\.[a-z0-9_]{8}|\..+(\.[^.]+)\.[a-z0-9_]{8}\1")
+"""Names that :func:`replacing` gives: as many letters as ``tempfile`` draws, between a name and its suffix again."""
 
 
 @contextmanager
@@ -82,6 +85,16 @@ def replacing(path: Path) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`replacing` left in a folder and below when its process was killed.
+
+    Only for a folder that this process has locked: another one may be writing there.
+    """
+    for path in folder.rglob(".*"):
+        if _UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

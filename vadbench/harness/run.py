@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vadbench.base.errors import CheckpointError
-from vadbench.base.files import locked
+from vadbench.base.files import locked, remove_unfinished
 from vadbench.base.types import Progress, silent
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import evaluation_identity, open_training
@@ -43,6 +43,7 @@ def run(
     if training.made is not None and not folder.checkpoint.is_file():
         raise CheckpointError(f"no weights in {folder.path}, which an evaluation needs; copy them there or train again")
     with locked(folder.path, f"run {training.key}"):
+        remove_unfinished(folder.path)
         if again:
             folder.discard(evaluation if experiment.trained else None)
         elif record := folder.finished(evaluation):

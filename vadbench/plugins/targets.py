@@ -61,7 +61,11 @@ def import_scratch(path: Path) -> ModuleType:
         PluginError: it is no Python file, or a module of its name exists already.
     """
     if not path.is_file():
-        raise PluginError(f"no such file: {path}")
+        raise PluginError(
+            f"expected a Python file, found a folder: {path}; name the file in it that has the hooks"
+            if path.is_dir()
+            else f"no such file: {path}"
+        )
     # A scratch plugin's target is "<file's stem>:Class", so that it reads the same once the file is installed.
     present = sys.modules.get(path.stem)
     if present is not None and getattr(present, "__file__", None) != str(path.resolve()):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import vadbench
 from vadbench.base.errors import RunError
-from vadbench.base.files import locked
+from vadbench.base.files import locked, remove_unfinished
 from vadbench.metrics.definitions import MetricValue, coarse_remark
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
@@ -78,6 +78,7 @@ def rescore(folder: Path) -> Rescored | None:
     record = record.model_copy(update=measured)
     training = training_folder(folder)
     with locked(training, f"run {training.name}"):
+        remove_unfinished(training)
         write_record(folder, record)
     return Rescored(folder, record, changed)
 

@@ -152,12 +152,22 @@ def _log(client: MlflowClient, run: Run, outcome: Outcome, params: Mapping[str, 
     if in_full and undefined:
         tags["vadbench.undefined"] = json.dumps(undefined)
     epochs = _epochs(folder / TRAINING_LOG) if in_full else ()
-    _send(client, run_id, params=params, metrics=[*_metrics(record), *epochs], tags=tags)
+    _send(client, run_id, params=params, metrics=_missing(client, run, [*_metrics(record), *epochs]), tags=tags)
     if in_full:
         _attach(client, run_id, outcome)
     client.set_terminated(run_id)
     # Set last, so that an interrupted log is recognised.
     client.set_tag(run_id, LOGGED, identity)
+
+
+def _missing(client: MlflowClient, run: Run, points: Sequence[tuple[str, float, int]]) -> list[tuple[str, float, int]]:
+    """Return the points that a log that was interrupted has not sent: MLflow keeps a point that is sent twice twice."""
+    latest = run.data.metrics
+    names = dict.fromkeys(name for name, _, _ in points if name in latest)
+    there = {(name, m.value, m.step) for name in names for m in client.get_metric_history(run.info.run_id, name)}
+    last = {name: value for name, value, _ in points}
+    # A value that was measured again stands until it is sent again, though an earlier log may have had it.
+    return [p for p in points if p not in there or (p[1] == last[p[0]] != latest[p[0]])]
 
 
 def _attach(client: MlflowClient, run_id: str, outcome: Outcome) -> None:

@@ -103,6 +103,7 @@ class RayEngine:
             )
         except Exception as error:  # Ray raises ConnectionError, ValueError and its own classes
             where = self._where or "this machine"
-            raise ConfigError(
-                f"no Ray cluster at {where}: {first_line(error)}; start one with: ray start --head"
-            ) from error
+            advice = "start one with: ray start --head"
+            if "AF_UNIX" in str(error):  # as batch systems name temporary folders; ray start would fail in the same way
+                advice = "set RAY_TMPDIR to a folder with a short path, such as /tmp"
+            raise ConfigError(f"no Ray cluster at {where}: {first_line(error)}; {advice}") from error
