@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
 _BESIDE = ("recall@1%FPR", "hit", "delay", "false-alarms-per-hour", "distinct")
 """Further metrics that are printed after a run where they are defined."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What Python makes of the bytes of a file name that are not UTF-8."""
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a value as JSON in UTF-8; bytes of file names that are none are escaped, as in ``\\udcfc``."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    click.echo(_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: int | None = None) -> None:

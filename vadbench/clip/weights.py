@@ -35,7 +35,7 @@ def read_file(weights: str) -> tuple[StateDict, bool]:
     if not path.is_file():
         raise ClipError(f"expected a CLIP weights file ({', '.join(sorted(FILE_SUFFIXES))}), found no file '{path}'")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             content: Any = load_file(path)
         else:
             with warnings.catch_warnings():

@@ -18,7 +18,8 @@ import av.error
 import numpy as np
 
 from vadbench.base.errors import MediaError
-from vadbench.data.media import Frame, read_frames
+from vadbench.data.image_folders import list_images, read_image
+from vadbench.data.media import Frame
 from vadbench.watch.connection import Connection, reason_of
 from vadbench.watch.sources import VideoSource
 
@@ -76,8 +77,9 @@ class Reader:
         """
         if isinstance(self.source.place, Path) and self.source.place.is_dir():
             # Decoded in order: a damaged image ends the video at its place, not wherever a thread finds it first.
-            for number, frame in enumerate(read_frames(self.source.place)):
-                yield Picture(number / self.fps, (number + 1) / self.fps, DecodedFrame(frame))
+            for number, image in enumerate(list_images(self.source.place)):
+                frame = DecodedFrame(read_image(image, number, upright=True))
+                yield Picture(number / self.fps, (number + 1) / self.fps, frame)
             return
         with Connection(self.source, self.follow, self.timeout, self.stop) as connection:
             yield from self._decoded(connection)

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.data.media import VIDEO_SUFFIXES
+from vadbench.data.image_folders import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
 _DIGITS = re.compile(r"-?[0-9]+")
