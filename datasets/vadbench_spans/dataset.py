@@ -10,7 +10,7 @@ from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import Truth, VideoTruth, under
 from vadbench.base.hashing import digest
 from vadbench.base.locations import cache_root
-from vadbench.data.annotations.frame_arrays import read_frame_counts
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.truth_files import read_truth
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.data.media import declared_frames
@@ -116,7 +116,7 @@ class SpannedDataset(Dataset):
 
     def _counts(self) -> Mapping[str, int]:
         found = [path for name in COUNT_FILES for path in find_files(self.root, name)]
-        return read_frame_counts(found[0]) if found else {}
+        return read_counts(found[0]) if found else {}
 
     def _paths(self, names: Mapping[str, VideoTruth]) -> dict[str, Path | None]:
         """Return each video's file or folder of frames; those that some of them lack are noted."""

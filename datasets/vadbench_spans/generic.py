@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import Truth
+from vadbench.data.annotations.fraction_files import HALF_OPEN, convention
 from vadbench.data.annotations.fraction_files import NORMAL as NORMAL_NAME
-from vadbench.data.annotations.fraction_files import convention
 from vadbench.dataset import ClassTable, Split, Video, VideoClass
 from vadbench_spans.dataset import NORMAL, TRUTH_FILE, UNNAMED, SpannedDataset
 
@@ -65,11 +65,10 @@ class Spans(SpannedDataset):
     def read_split(self, split: Split, boundaries: str = "native") -> Sequence[Video]:
         # The ground truth is that of the videos already.
         videos = self.videos(split, boundaries)
-        if (found := convention(self.source.videos)) not in ("", "0-based and half-open"):
-            self.problems.append(
-                f"{self.source.name}: spans are read as [start, end), and look {found}: frames at their ends may be"
-                " counted wrongly"
-            )
+        if (found := convention(self.source.videos)) not in ("", HALF_OPEN):
+            read = f"{self.source.name}: spans are read as [start, end)"
+            note = f"{read}, and look {found}: frames at their ends may be wrong"
+            self.problems += [note] if note not in self.problems else []
         return videos
 
 

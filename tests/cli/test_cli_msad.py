@@ -1,5 +1,7 @@
 """Commands on MSAD: every method that comes with vadbench, both divisions, which are never mixed."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,56 @@ def test_the_published_truth_follows_the_rows_of_the_features(run, root):
     assert (found["protocol"]["truth"], found["protocol"]["tail"]) == ("published", "rows")
     assert any(n.startswith("ground truth published: ") and "143,920 frames, 33,160" in n for n in found["notes"])
     assert found["evaluation"] != run("mil", features="i3d")["evaluation"]
+
+
+@pytest.fixture
+def real(test_data, tmp_path):
+    """A function that writes features of so many rows for the real lists, one row where none is said."""
+    source = test_data / "more" / "msad"
+    if not source.is_dir():
+        pytest.skip(f"no lists of MSAD at {source}")
+    root = tmp_path / "official"
+    root.mkdir()
+    for name in ("anomaly_annotation.csv", "frames.json", "msad-i3d.list", "msad-i3d-test.list"):
+        shutil.copyfile(source / name, root / name)
+
+    def call(rows):
+        folder = root / f"features {len(list(root.iterdir()))}"
+        for path in (root / "msad-i3d.list", root / "msad-i3d-test.list"):
+            for line in path.read_text().split():
+                place = folder / line
+                place.parent.mkdir(parents=True, exist_ok=True)
+                count = rows.get(place.stem.removesuffix("_i3d"), 1)
+                np.save(place, np.random.default_rng(count).standard_normal((count, 64)).astype(np.float16))
+        return folder
+
+    call.root, call.source = root, source
+    return call
+
+
+@pytest.mark.parametrize(
+    ("more", "videos", "frames", "positives"),
+    [
+        ((), 240, 146_410, 33_739),
+        (("--set", "protocol.boundaries=vadclip"), 240, 146_410, 33_619),
+        (ONE_CLASS, 360, 227_524, 81_813),
+        ((*ONE_CLASS, "--set", "protocol.boundaries=vadclip"), 360, 227_524, 81_573),
+        (("--truth", "published"), 240, 143_920, 33_160),
+    ],
+    ids=["own", "half-open", "one-class", "one-class-half-open", "published"],
+)
+def test_a_run_on_the_real_lists_has_the_documented_frames(real, run, more, videos, frames, positives):
+    frame_counts = json.loads((real.source / "frames.json").read_text())["frames"]
+    rows = {name: count // 16 for name, count in frame_counts.items()}
+    if "published" in more:
+        array = json.loads((real.source / "gt_msad_ws.json").read_text())
+        rows = {name: length // 16 for name, length, _ in array["videos"]}
+    # An option given twice counts as it was given last.
+    found = run("random", "--data-root", real.root, "--features-layout", "vadclip", "--set", "rows.stride=16", *more,
+                features=real(rows))  # fmt: skip
+    test = found["data"]["test"]
+    assert (test["videos"], test["frames"], test["positives"]) == (videos, frames, positives)
+    assert not any(n.startswith("incomplete") for n in found["notes"])
 
 
 def test_features_under_short_names_give_the_same_figures(run, root):

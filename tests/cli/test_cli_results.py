@@ -150,7 +150,10 @@ SPOILT = {
     "a metric left out": (drop("metrics", "AnoAUC"), "the scores give AnoAUC, the record do not"),
     "no metrics": (put("metrics", value={}), "no metrics"),
     "an unknown protocol": (put("protocol", "name", value="mine"), "expected one of native, anomalyclip, vadclip"),
-    "a rule that is none": (put("protocol", "tail", value="drop"), "protocol: tail: Input should be 'hold' or 'rows'"),
+    "a rule that is none": (
+        put("protocol", "tail", value="drop"),
+        "protocol: tail: Input should be 'hold', 'zero' or 'rows'",
+    ),
     "a change not named": (
         put("protocol", "selection", value="best-on-test"),
         "selection is not that of 'native', and 'changed' does not say so",
@@ -328,7 +331,10 @@ ZeroDivisionError: a bug
         ),
         (lambda r: r.update(status="failed", error=None), "the run failed: no reason given; run it again"),
         (lambda r: r["environment"].update(commit="x\n\x1b[2J" * 500), "expected the git commit"),
-        (lambda r: r["protocol"].update(tail="a\nb"), "protocol: tail: Input should be 'hold' or 'rows', found"),
+        (
+            lambda r: r["protocol"].update(tail="a\nb"),
+            "protocol: tail: Input should be 'hold', 'zero' or 'rows', found",
+        ),
         (lambda r: r["metrics"].update({"AUC\nx": {"value": 1}}), "is not a run record: metrics"),
         (lambda r: r.update(seed={"a": ["line\n"] * 900}), "is not a run record: seed"),
     ],

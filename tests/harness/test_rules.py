@@ -183,8 +183,8 @@ DAMAGED = {
     "a video is lacking": ({"test-3": None}, "lacks 1 of 16 videos, the first is 'test-3'"),
     "other frames": ({"test-3": {"frames": 33, "segments": []}}, "'test-3' has 33 frames there, 30 by the data set"),
     "past the end": (
-        {"test-2": {"frames": 30, "segments": [["Square", 10, 33]]}},
-        "a segment of 'test-2' ends at frame 33, past its 30 frames",
+        {"test-2": {"frames": 30, "segments": [["Square", 10, 34]]}},
+        "a segment of 'test-2' ends at frame 34, past its 30 frames",
     ),
     "begins at the end": (
         {"test-2": {"frames": 30, "segments": [["Square", 30, 31]]}},
@@ -228,11 +228,11 @@ def test_videos_that_are_not_tested_may_be_in_the_file(tmp_path, truth_file):
 
 
 def test_a_segment_that_ends_just_past_its_video_is_cut_and_told(tmp_path, truth_file):
-    path = truth_file(**{"test-2": {"frames": 30, "segments": [["Square", 10, 32]]}})
+    path = truth_file(**{"test-2": {"frames": 30, "segments": [["Square", 10, 33]]}})
     listing = open_dataset(Divided, tmp_path, truth=str(path)).read()
     assert listing.videos["test"][2].runs == ((10, 30),)
     assert listing.problems == [
-        f"{path}, 'test-2': a segment of 'test-2' ends at frame 32, past its 30 frames; cut there"
+        f"{path}, 'test-2': a segment of 'test-2' ends at frame 33, past its 30 frames; cut there"
     ]
 
 

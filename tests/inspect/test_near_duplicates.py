@@ -19,7 +19,7 @@ from vadbench.features.fingerprint import Fingerprint
 from vadbench.features.layouts import open_features
 from vadbench.features.pooling import pool_rows
 from vadbench.features.store import FeatureStore, StoreWriter
-from vadbench.inspect.alignment import Alignment
+from vadbench.inspect.best_alignment import Alignment
 from vadbench.inspect.duplicate_report import LEAST_CHANGES, LEAST_ROWS, THRESHOLD, is_duplicate, least_cosine
 from vadbench.inspect.near_duplicates import find_duplicates
 

@@ -75,8 +75,7 @@ def evaluate(
     given = _given(scores, annotated, class_scores or {})
     videos, classes, by_class = _videos(annotated)
     videos, _ = matched(given, videos, "the ground truth", allow_incomplete=False)
-    usual = rules.tolerance if tolerance is None else tolerance
-    spacing = stride if stride is not None else find_stride(given, videos, None, usual)[0]
+    spacing = stride if stride is not None else find_stride(given, videos, None)[0]
     videos = [v if v.frames else replace(v, frames=len(given[v.name].values) * spacing) for v in videos]
     laid = lay(given, videos, classes, spacing, rules, tolerance)
     split = ScoredSplit(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,15 +13,13 @@ import torch
 
 from vadbench.base.errors import ConfigError, shortened
 from vadbench.base.files import locked, make_folder
-from vadbench.base.ground_truth import Truth, VideoTruth
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.locations import without_folders
 from vadbench.base.needs import Supervision
 from vadbench.base.types import Progress, silent
-from vadbench.data.annotations.truth_files import truth_digest
 from vadbench.data.timed_frames import stated_rates
-from vadbench.dataset import Dataset
 from vadbench.harness import environment
+from vadbench.harness.carried_truth import is_carried, under_carried
 from vadbench.harness.evaluate import cut_segments
 from vadbench.harness.provision import manifest_entry
 from vadbench.harness.recorded_rows import find_stride, lay, matched, truth_agreement
@@ -39,8 +36,8 @@ from vadbench.records.keys import EDITION, evaluation_key
 from vadbench.records.plots import save_pictures
 from vadbench.records.record import COMPUTED_BY_OTHERS, SCORES, RecordedSource, RunRecord, SplitRecord, recorded_words
 from vadbench.records.scores import save_split
-from vadbench.scoring.given_scores import GivenScores, runs_of
-from vadbench.scoring.protocol import Protocol, protocol
+from vadbench.scoring.given_scores import GivenScores
+from vadbench.scoring.protocol import protocol
 from vadbench.scoring.score_files import files_of, read_scores
 from vadbench.scoring.split import ScoredSplit
 
@@ -90,11 +87,10 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         preset, request.dataset, assigned, post=request.post, partition=request.partition, truth=request.truth
     )
     named = preset.on(request.dataset, post=rules.post)
-    carried = bool(rules.truth) and any(_same_file(rules.truth, path) for path in request.paths)
-    usual = rules.tolerance if request.tolerance is None else request.tolerance
+    carried = is_carried(rules.truth, request.paths)
     progress("reading scores", 0, 1)
     if carried:
-        dataset = _under_carried(request, kind, rules, usual)
+        dataset = under_carried(request.paths, kind, request.data_root, rules, request.stride)
     else:
         dataset = open_dataset(kind, request.data_root, rules.partition, rules.truth)
     every = dataset.read_split("test", rules.boundaries)
@@ -106,7 +102,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
     left_out = {v.name for v in every} - {v.name for v in wanted}
     given = {name: own for name, own in given.items() if name not in left_out}
     videos, notes = matched(given, wanted, request.dataset, request.allow_incomplete)
-    stride, how = find_stride(given, videos, request.stride, usual)
+    stride, how = find_stride(given, videos, request.stride)
     laid = lay(given, videos, dataset.classes, stride, rules, request.tolerance)
     rates = stated_rates(videos)
     split = ScoredSplit(
@@ -224,52 +220,6 @@ def _stated(request: ScoresRequest, found: RunRecord | None) -> dict[str, Any]:
         "supervision": request.supervision or (found.supervision if found else "weak"),
         "trained_on": request.trained_on or (found.trained_on if found else request.dataset),
     }
-
-
-def _same_file(truth: str, path: Path) -> bool:
-    return os.path.exists(truth) and os.path.realpath(truth) == os.path.realpath(path)
-
-
-def _under_carried(request: ScoresRequest, kind: type[Dataset], rules: Protocol, tolerance: int) -> Dataset:
-    """Return the data set under the ground truth that the files of scores carry.
-
-    Videos without scores are normal in it, until they are found to be missing.
-
-    Raises:
-        ConfigError: they carry none.
-        DataError: they cannot be read, or have a label a row and nothing says how far apart rows are.
-    """
-    path = Path(rules.truth)
-    # A data set may know its videos by this ground truth alone; then names are those of the files.
-    first = _truth_of(read_scores(request.paths, []), path, 1)
-    dataset = open_dataset(kind, request.data_root, rules.partition, first)
-    videos = dataset.videos("test", rules.boundaries)
-    given = read_scores(request.paths, [v.name for v in videos])
-    stride = 1
-    if any(own.truth is None for own in given.values()):
-        stride, _ = find_stride(given, [v for v in videos if v.name in given], request.stride, tolerance)
-    truth = _truth_of(given, path, stride)
-    missing = {v.name: VideoTruth() for v in videos if v.name not in given}
-    dataset.adopt(replace(truth, videos={**truth.videos, **missing}))
-    return dataset
-
-
-def _truth_of(given: Mapping[str, GivenScores], path: Path, stride: int) -> Truth:
-    """Return the ground truth that scores carry, under the name of their file.
-
-    Raises:
-        ConfigError: they carry none.
-    """
-    videos = {}
-    for name, own in given.items():
-        if own.truth is None and own.labels is None:
-            raise ConfigError(f"{own.where} carries no ground truth; name another file with --truth, or leave it out")
-        if own.truth is not None:
-            videos[name] = own.truth
-        elif own.labels is not None:
-            segments = runs_of(own.labels.repeat(stride))
-            videos[name] = VideoTruth(segments, own.frames, own.where)
-    return Truth(f"{path.name}@{truth_digest(videos)}", videos)
 
 
 def _checksums(paths: Sequence[Path]) -> dict[str, str]:

@@ -64,16 +64,16 @@ def matched(
     return [v for v in videos if v.name in given], [note] if missing else []
 
 
-def find_stride(
-    given: Mapping[str, GivenScores], videos: Sequence[Video], stated: int | None, tolerance: int
-) -> tuple[int, str]:
+def find_stride(given: Mapping[str, GivenScores], videos: Sequence[Video], stated: int | None) -> tuple[int, str]:
     """Return the frames from one row to the next, and how they are known.
+
+    Lengths tell it where one distance fits more videos than any other. Of several that fit as many, it is the one by
+    which every one of these has a row for each full or each begun distance, if there is only one such.
 
     Args:
         given: scores by video.
         videos: those that have some.
         stated: what the user says; ``None`` to find it out.
-        tolerance: frames by which a length may be off.
 
     Raises:
         DataError: the files say different things, no distance fits the lengths, or several fit.
@@ -96,9 +96,12 @@ def find_stride(
         raise DataError("the distance of rows cannot be found out: no length of a video is known; give --stride FRAMES")
     about = median(frames / rows for rows, frames in lengths)
     tried = dict.fromkeys([*COMMON, *range(max(int(about) - 1, 1), int(about) + 3)])
-    fitting = {s: sum(rows_fit(rows, s, frames, tolerance) for rows, frames in lengths) for s in tried}
+    # However much the user accepts, the usual tolerance is asked of most videos: with a large one anything fits.
+    fitting = {s: sum(rows_fit(rows, s, frames, OVERRUN) for rows, frames in lengths) for s in tried}
     most = max(fitting.values())
     best = [s for s, count in fitting.items() if count == most]
+    exact = [s for s in best if max(_of_rule(lengths, s)) >= most]
+    best = exact if len(exact) == 1 else best
     if 2 * most <= len(lengths) or len(best) > 1:
         raise DataError(
             f"the distance of rows cannot be found out: the median video has a score every {about:.2f} frames,"
@@ -106,6 +109,14 @@ def find_stride(
             " else give --stride FRAMES"
         )
     return best[0], f"found from the lengths of {len(lengths)} videos"
+
+
+def _of_rule(lengths: Sequence[tuple[int, int]], stride: int) -> tuple[int, int]:
+    """Return how many videos have a row for each full distance, and how many one for each begun distance."""
+    return (
+        sum(rows == max(frames // stride, 1) for rows, frames in lengths),
+        sum(rows == -(-frames // stride) for rows, frames in lengths),
+    )
 
 
 def lay(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from vadbench.report.thumbnails import Strip, joined_strip, read_small, spread_f
 SHOWN = 200
 """Maximum number of pairs whose pictures are looked at; the worst come first."""
 _SIZE = (32, 18)
+_ALIKE = 0.5
+"""Correlation of grey values below which pictures are of different things; those of copies have 0.9 and more."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,23 @@ def add_pictures(report: DuplicateReport, paths: Mapping[str, Path], progress: P
         count = min(len(of_a), len(of_b))
         if count:
             strips[pair.a, pair.b] = (joined_strip(of_a[:count], wanted[0]), joined_strip(of_b[:count], wanted[1]))
-            pairs[done] = replace(pair, mirrored=is_mirrored(of_a[:count], of_b[:count]))
+            mirrored = is_mirrored(of_a[:count], of_b[:count])
+            pairs[done] = replace(pair, mirrored=pair.mirrored if mirrored is None else mirrored)
     progress("looking at pictures", len(pairs[:SHOWN]), len(pairs[:SHOWN]))
     return PicturedReport(replace(report, pairs=pairs), strips, list(dict.fromkeys(notes)))
 
 
-def is_mirrored(a: Iterable[Image.Image], b: Iterable[Image.Image]) -> bool:
-    """Return True if pictures are more like the mirror images of those they correspond to than like themselves."""
+def is_mirrored(a: Sequence[Image.Image], b: Sequence[Image.Image]) -> bool | None:
+    """Return True if pictures are more like the mirror images of those they correspond to than like themselves.
+
+    ``None`` where they are like neither. Both sequences have the same length.
+    """
     straight = turned = 0.0
     for x, y in zip(a, b, strict=True):
         grey, other = _grey(x), _grey(y)
-        straight += float((grey * other).sum())
-        turned += float((grey * other[:, ::-1]).sum())
-    return turned > straight
+        straight += float((grey * other).sum()) / len(a)
+        turned += float((grey * other[:, ::-1]).sum()) / len(a)
+    return turned > straight if max(straight, turned) >= _ALIKE else None
 
 
 def _grey(picture: Image.Image) -> NDArray[np.float64]:

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from vadbench.dataset import Split
-from vadbench.inspect.alignment import Alignment
+from vadbench.inspect.best_alignment import Alignment
 
-Kind = Literal["same", "part", "overlap"]
+OverlapKind = Literal["same", "part", "overlap"]
 
 THRESHOLD = 0.88
 LEAST_ROWS = 0.9
@@ -50,7 +50,7 @@ class NearDuplicate:
     a: str
     b: str
     splits: tuple[Split, Split]
-    kind: Kind
+    kind: OverlapKind
     mirrored: bool | None
     cosine: float
     rows: float

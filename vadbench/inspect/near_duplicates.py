@@ -18,7 +18,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.dataset import Split, Video
 from vadbench.features.shard import FeatureRows, check_finite
 from vadbench.features.source import FeatureSource
-from vadbench.inspect.alignment import Alignment, align
+from vadbench.inspect.best_alignment import Alignment, align
 from vadbench.inspect.duplicate_report import (
     LEAST_OVERLAP,
     THRESHOLD,

@@ -30,7 +30,7 @@ def read_counts(path: Path) -> dict[str, int]:
             number = next((word for word in words if _DIGITS.fullmatch(word[0])), None)
             video, count = (text[: number.start()].rstrip(), number[0]) if number else ("", "0")
         frames = whole(count, where)
-        if frames < 1:
+        if not 1 <= frames <= MOST_FRAMES:
             raise DataError(f"{where}: expected a video and its number of frames, found {shortened(text)}")
         counts[video_name(video.rsplit("/", 1)[-1])] = frames
     return counts

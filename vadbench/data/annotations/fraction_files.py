@@ -17,6 +17,9 @@ from vadbench.data.annotations.lists import listed_path
 NORMAL = "normal"
 """The class of videos without a span, in any case of letters."""
 
+HALF_OPEN = "0-based and half-open"
+"""What numbers look like that need no conversion."""
+
 _FORM = '{"path": file, "video_path": file, "class_name": name, "anomaly_span": [[start, end], ...]}'
 _MOST = 2.0
 """A larger fraction is none of a length: ends lie past it by one or two frames at most."""
@@ -56,7 +59,7 @@ def convention(videos: Mapping[str, VideoTruth]) -> str:
     if not (at_start or at_end):
         return ""
     if at_start and at_end:
-        return "0-based and half-open"
+        return HALF_OPEN
     return "0-based with the last frame inside" if at_start else "1-based with both ends inside"
 
 

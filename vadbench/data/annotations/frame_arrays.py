@@ -1,4 +1,4 @@
-"""What files say of the frames of videos: arrays of 0 and 1, and how many frames there are.
+"""Arrays with one 0 or 1 for each frame.
 
 A .npy file may hold a pickle, which runs code when it is read; such a file is refused by its header.
 """
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.base.errors import DataError, cut, first_line, shortened
-from vadbench.data.annotations.count_files import read_counts
-from vadbench.data.annotations.lists import MOST_FRAMES, read_json, whole
+from vadbench.base.errors import DataError, cut, first_line
+from vadbench.data.annotations.lists import MOST_FRAMES
 
 Runs = tuple[tuple[int, int], ...]
 """Abnormal frames as half-open, 0-based runs in ascending order that do not touch."""
@@ -53,27 +52,3 @@ def array_runs(array: NDArray[Any]) -> Runs:
     """
     edges = np.flatnonzero(np.diff(array.astype(np.int8), prepend=0, append=0)).tolist()
     return tuple(zip(edges[::2], edges[1::2], strict=True))
-
-
-def read_frame_counts(path: Path) -> dict[str, int]:
-    """Read the number of frames of each video, in the order of the file.
-
-    JSON is ``{name: frames}``, alone or under a key ``frames``; any other file has lines as
-    :func:`vadbench.data.annotations.lists.read_counts` reads them.
-
-    Raises:
-        DataError: the file cannot be read, names no video, or a number is none of frames.
-    """
-    if path.suffix.lower() != ".json":
-        counts = read_counts(path)
-    else:
-        content = read_json(path)
-        if isinstance(content, dict) and isinstance(content.get("frames"), dict):
-            content = content["frames"]
-        if not isinstance(content, dict) or not content:
-            raise DataError(f"{path}: expected an object {{name: frames}} with a video, found {shortened(content)}")
-        counts = {name: whole(frames, f"{path}, {shortened(name)}") for name, frames in content.items()}
-    for name, frames in counts.items():
-        if not 1 <= frames <= MOST_FRAMES:
-            raise DataError(f"{path}, {shortened(name)}: expected 1 to {MOST_FRAMES} frames, found {frames}")
-    return counts

@@ -17,8 +17,9 @@ from typing import Any
 from vadbench.base.errors import DataError, shortened
 from vadbench.base.ground_truth import Truth, VideoTruth
 from vadbench.base.hashing import digest
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.fraction_files import fraction_truths
-from vadbench.data.annotations.frame_arrays import array_runs, read_frame_array, read_frame_counts
+from vadbench.data.annotations.frame_arrays import array_runs, read_frame_array
 from vadbench.data.annotations.lists import MOST_FRAMES, read_json, whole
 from vadbench.dataset import Video
 
@@ -137,7 +138,7 @@ def _one_array(path: Path) -> dict[str, VideoTruth]:
             f"{path}: one array of all videos does not say where a video begins; put their names and numbers of frames"
             f" beside it in its order, as {lists[0].name} ({{name: frames}}) or {lists[1].name} (lines 'name frames')"
         )
-    counts, array = read_frame_counts(beside), read_frame_array(path)
+    counts, array = read_counts(beside), read_frame_array(path)
     if (total := sum(counts.values())) != len(array):
         raise DataError(
             f"{beside}: its {len(counts)} videos have {total} frames, {path.name} has {len(array)}; the two do not"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.inspect.alignment import SHIFTS, align
+from vadbench.inspect.best_alignment import SHIFTS, align
 
 
 def literal(a, b, least):

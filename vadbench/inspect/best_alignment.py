@@ -126,9 +126,9 @@ def _diagonals(products: FeatureRows) -> NDArray[np.float64]:
 
 
 def _measured(a: FeatureRows, b: FeatureRows, shift: float, offset: int, cosine: float) -> Alignment:
-    x, y = _between(a.astype(np.float32), shift), b
-    start, end = max(offset, 0), min(len(x), offset + len(y))
-    x, y = x[start:end].astype(np.float64), y[start - offset : end - offset].astype(np.float64)
+    moved = _between(a.astype(np.float32), shift)
+    start, end = max(offset, 0), min(len(moved), offset + len(b))
+    x, y = np.asarray(moved[start:end], np.float64), np.asarray(b[start - offset : end - offset], np.float64)
     return Alignment(
         offset=offset + shift,
         first=start - offset,
