@@ -115,7 +115,7 @@ class UcfCrime(ListedDataset):
         counts = self.counts(split)
         if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
-        temporal = self.required(TEMPORAL_FILE)
+        temporal = self.temporal() or self.required(TEMPORAL_FILE)
         truth = read_temporal(temporal)
         self.note_strangers(truth, self.entries(split, boundaries), temporal)
         videos = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError, shortened
 from vadbench.base.ground_truth import IntervalReading
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.listed_dataset import ListedDataset
 from vadbench.data.annotations.lists import (
     Interval,
     ListEntry,
@@ -107,7 +107,7 @@ class XdViolence(ListedDataset):
         counts = self.counts(split)
         if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
-        temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
+        temporal = self.temporal() if boundaries == "anomalyclip" else None
         if temporal:
             class_path = binary_path = temporal
             class_truth = binary_truth = read_temporal(temporal)

@@ -21,7 +21,7 @@ from vadbench.base.errors import DataError, shortened
 from vadbench.data.image_folders import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
-_DIGITS = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"[-+]?[0-9]+([.][0-9]*)?(e[-+]?[0-9]+)?|-?nan|-?inf", re.IGNORECASE)
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _NUMBERS_BEFORE_IDS = 2
 MOST_FRAMES = 10_000_000
@@ -197,9 +197,12 @@ def read_list(path: Path, root: Path | None) -> list[ListEntry]:
 
 
 def _split_numbers(text: str) -> tuple[str, list[str]]:
-    """Split a line into its text, which may contain spaces, and the numbers at its end; the first word is no number."""
+    """Split a line into its text, which may contain spaces, and the numbers at its end; the first word is no number.
+
+    Numbers with decimals count as such, so that they are refused as numbers and not taken for a part of a name.
+    """
     words = text.split()
-    behind = list(itertools.takewhile(_DIGITS.fullmatch, reversed(words[1:])))
+    behind = list(itertools.takewhile(_NUMBER.fullmatch, reversed(words[1:])))
     return text.rsplit(None, len(behind))[0], behind[::-1]
 
 
@@ -258,10 +261,12 @@ def read_temporal(path: Path) -> dict[str, list[Interval]]:
     found: dict[str, list[Interval]] = {}
     for where, text in read_lines(path):
         named, numbers = _split_numbers(text)
-        video, *label = named.rsplit(None, 1)
+        # Names and classes may have spaces; the suffix of a video tells where one ends and the other begins.
+        suffix = _BEHIND_SUFFIX.search(named)
+        video, *label = (named[: suffix.end(1)], named[suffix.end() :]) if suffix else named.rsplit(None, 1)
         if not (label and numbers):
             raise DataError(f"{where}: expected 'video class first last [first last ...]', found {shortened(text)}")
-        add_once(found, video_name(video), pairs(numbers, label[0], where), where)
+        add_once(found, video_name(video), pairs(numbers, label[0].strip(), where), where)
     return found
 
 
