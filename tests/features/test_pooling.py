@@ -79,7 +79,13 @@ def test_rows_of_the_stride_wanted_are_left_as_they_are():
 
 
 @pytest.mark.parametrize("stride", [8, 24])
-def test_finer_rows_than_there_are_cannot_be_made(stride):
-    source = Fine(np.zeros((2, 4, 3), np.float32), replace(FINE, stride=16))
-    with pytest.raises(FeatureError, match=f"a row every {stride} frames .* have one every 16 .*extract finer ones"):
+@pytest.mark.parametrize(("have", "advice"), [("unknown", ""), ("middle", " and rows.pooling=middle")])
+def test_finer_rows_than_there_are_cannot_be_made(stride, have, advice):
+    source = Fine(np.zeros((2, 4, 3), np.float32), replace(FINE, stride=16, pooling=have))
+    with pytest.raises(
+        FeatureError, match=f"a row every {stride} frames .* have one every 16 .*extract finer"
+    ) as found:
         pooled_features(source, stride, "mean", {"v": 64})
+    assert str(found.value).endswith(f", or set rows.stride=16{advice}")
+    # What it advises is possible.
+    assert pooled_features(source, 16, "middle" if advice else "mean", {"v": 64}) is source

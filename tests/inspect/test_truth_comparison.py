@@ -228,7 +228,10 @@ class ByRows(UcfCrime):
 @pytest.mark.parametrize("own", [{}, {"truth": "ucf-r", "tail": "rows"}])
 def test_a_rule_that_one_truth_demands_is_not_one_of_the_other(root, drawn, run, own):
     folder, rows = run(**own)
-    (measured,) = compare_truths(ByRows, root, ("native", "ucf-r"), runs=[folder]).runs
+    compared = compare_truths(ByRows, root, ("native", "ucf-r"), runs=[folder])
+    (measured,) = compared.runs
+    said = "frames are compared as they are annotated; runs are measured under its rule tail=rows as well"
+    assert [said in notes for notes in compared.notes] == [False, True]
     for side, tail in enumerate(("hold", "rows")):
         labels, scores = frames_of(rows, drawn, side, drawn, tail)
         assert measured.metrics["AUC"][side].value == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)

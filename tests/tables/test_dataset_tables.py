@@ -99,7 +99,8 @@ def test_a_run_is_judged_by_the_number_on_its_own_test_split(make_run, table_id,
     runs, _ = collect(make_run.out)
     (drawn,), _ = paper_tables(benchmark.model_copy(update={"tables": [own]}), "b", [own], runs, make_run.out)
     assert drawn.rows[0].cells[0].verdict == verdict
-    # In a table of the other split the run is one under other rules.
+    # A table of the other split says that there is such a run, and has no figure of it and no blind rows.
     other = own.model_copy(update={"set": post | ({} if rules else {"protocol.partition": "one-class"})})
     (drawn,), _ = paper_tables(benchmark.model_copy(update={"tables": [other]}), "b", [other], runs, make_run.out)
     assert drawn.rows[0].cells[0].verdict.startswith("protocol differs in partition (")
+    assert drawn.rows[0].cells[0].reproduced is None and not drawn.blind

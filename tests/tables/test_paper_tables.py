@@ -609,3 +609,21 @@ def test_every_format_prints_the_rule(make_run, draw, format, source):
     text = render(draw(paper_table(source, number, (source, "m")), number), format)
     assert ("AP (trapezoid)" in text) == (source == "lavad2024")
     assert ("AP (step)" in text) == (source == "anomalyclip2024")
+
+
+@pytest.mark.parametrize("rules", [{"partition": "one-class"}, {"truth": "again"}])
+def test_runs_on_other_videos_or_under_another_ground_truth_give_no_figure(make_run, draw, rules):
+    make_run("lavad", dataset="xdviolence", figures={"AP/trapezoid": 0.9}, quality=1.0, rules=rules)
+    asked = paper_table("lavad2024", "2", ("lavad2024", "lavad"))
+    table = draw(asked, "2")
+    (field, value), cell = *rules.items(), table.rows[0].cells[0]
+    assert (cell.published.printed, cell.reproduced, cell.gap) == ("62.01", None, None)
+    assert cell.verdict == f"protocol differs in {field} ({value})"
+    assert not table.blind
+    # One run that was tested as asked is shown, however else it differs.
+    make_run("lavad", dataset="xdviolence", figures={"AP/trapezoid": 0.5}, rules={"selection": "best-on-test"})
+    cell = draw(asked, "2").rows[0].cells[0]
+    assert (cell.reproduced.mean, cell.verdict.startswith("protocol differs in selection")) == (0.5, True)
+    # Where it is asked for, the first one is.
+    cell = draw(asking(asked, rules), "2").rows[0].cells[0]
+    assert (cell.reproduced.mean, cell.verdict.startswith("protocol differs")) == (0.9, False)

@@ -101,9 +101,10 @@ def pooled_features(source: FeatureSource, stride: int, pooling: Pooling, frames
                 f"the method wants the mean of {stride} frames, but features in {source.folder} are of regions,"
                 " which differ from frame to frame; set rows.pooling=first or middle, and extract the same"
             )
+        pooled_alike = "" if can_serve(have, have.stride, pooling) else f" and rows.pooling={have.pooling}"
         raise FeatureError(
             f"the method wants a row every {stride} frames ({pooling}), the features in {source.folder} have one every"
-            f" {have.stride} ({have.pooling}); extract finer ones"
+            f" {have.stride} ({have.pooling}); extract finer ones, or set rows.stride={have.stride}{pooled_alike}"
         )
     return source if have.stride == stride else PooledFeatures(source, stride, pooling, frames)
 

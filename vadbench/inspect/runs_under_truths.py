@@ -79,6 +79,10 @@ def open_truth(kind: type[Dataset], root: Path | None, partition: str, asked: st
     known = [v for v in tested if v.name in truth.videos]
     laid = under(truth, known, dataset.classes, dataset.share_reading)
     dataset.problems += [note for note in laid.notes if note not in dataset.problems]
+    if tail := kind.truths[asked].tail if asked in kind.truths else "":
+        dataset.problems.append(
+            f"frames are compared as they are annotated; runs are measured under its rule tail={tail} as well"
+        )
     names = {v.name for v in tested}
     return OpenedTruth(truth.name, dataset, {v.name: v for v in laid.videos}, sorted(truth.videos.keys() - names))
 

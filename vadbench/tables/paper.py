@@ -14,7 +14,7 @@ from vadbench.base.types import Progress, silent
 from vadbench.benchmarks import schema
 from vadbench.benchmarks.published_rows import row_numbers
 from vadbench.benchmarks.recorded_settings import is_demanded, same_value
-from vadbench.benchmarks.schema import POST, PROTOCOL, Benchmark
+from vadbench.benchmarks.schema import PARTITION, POST, PROTOCOL, TRUTH, Benchmark
 from vadbench.metrics.definitions import definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber
 from vadbench.records.record import RunRecord
@@ -89,7 +89,8 @@ def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Ev
 
     A mean is over runs that are the same in everything but the seed. Among several such groups, the newest edition is
     preferred, then the group with the most of the requested seeds, then weights trained here over those of the
-    authors, then the newest.
+    authors, then the newest. Runs on other videos or under another ground truth measure something else: where there are
+    no others, the difference is returned without them.
     """
     first, seeds = cells[0], {cell.seed for cell in cells}
     there = [
@@ -103,9 +104,10 @@ def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Ev
     if not groups:
         return (), ""
 
-    def merit(group: Sequence[Evaluation]) -> tuple[int, int, int, bool, str]:
+    def merit(group: Sequence[Evaluation]) -> tuple[bool, int, int, int, bool, str]:
         asked = sum(run.record.seed in seeds for run in group)
         return (
+            _same_test(first, group[0].record),
             -len(differing[group[0]]),
             group[0].record.edition,
             asked,
@@ -114,7 +116,16 @@ def _runs_of(cells: Sequence[schema.Cell], runs: PaperRuns) -> tuple[Sequence[Ev
         )
 
     best = max(groups, key=merit)
-    return best, ", ".join(differing[best[0]])
+    return best if _same_test(first, best[0].record) else (), ", ".join(differing[best[0]])
+
+
+def _same_test(cell: schema.Cell, record: RunRecord) -> bool:
+    """Return whether a run was tested on the videos that a cell asks for, under the ground truth that it asks for."""
+    asked = dict(cell.settings)
+    return all(
+        same_value(asked.get(name, ""), record.protocol.get(name.removeprefix(PROTOCOL), ""))
+        for name in (PARTITION, TRUTH)
+    )
 
 
 def _own_rules(cell: schema.Cell, record: RunRecord) -> schema.Cell:
