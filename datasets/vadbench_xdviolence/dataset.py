@@ -58,6 +58,7 @@ class XdViolence(ListedDataset):
         normal=4,
     )
     expected = {"train": 3954, "test": 800}
+    single_anomaly = {"train": 3711, "test": 753}
     files = (
         f"{BINARY_FILE} (the data set's page) and {CLASS_FILE} (VadCLIP's repository), and optionally frame counts as"
         " tframes.txt (lines 'name@frames'; any name that ends so), in the root or one folder below; for the split"
