@@ -73,6 +73,7 @@ def test_labels_come_from_names_and_truth_from_both_files(tmp_path):
         (TEST, "single-anomaly", ["subset single-anomaly: 2 of 3 test videos"]),
         ([TEST[0], TEST[2]], "all", ["incomplete: 2 of 3 test videos"]),
         ([TEST[0], TEST[2]], "single-anomaly", []),
+        ([*TEST, "v=ee__#1_label_A"], "all", ["incomplete: other lists, 4 test videos instead of 3"]),
         (TEST[:2], "single-anomaly", ["incomplete: 1 of 2 test videos", "subset single-anomaly: 1 of 2 test videos"]),
     ],
 )

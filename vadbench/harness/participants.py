@@ -54,7 +54,8 @@ def participants(dataset: Dataset, rules: Protocol, splits: Collection[Split] = 
         # Lists of the subset alone are complete under it.
         found, whole = (len(own), taking_part[split]) if split in taking_part else (len(listed), dataset.sizes[split])
         if found != whole:
-            notes.append(f"{INCOMPLETE}: {found} of {whole} {split} videos")
+            other = f"{INCOMPLETE}: other lists, {found} {split} videos instead of {whole}"
+            notes.append(other if found > whole else f"{INCOMPLETE}: {found} of {whole} {split} videos")
         if len(own) != len(listed):
             notes.append(f"subset {rules.subset}: {len(own)} of {len(listed)} {split} videos")
     return Participants(videos, notes, listing.problems)
