@@ -185,7 +185,9 @@ def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tm
 def test_a_folder_without_features_exits_with_2(check, root, tmp_path):
     (tmp_path / "empty").mkdir()
     output = check("ucsdped2", "--data-root", root, "--features", tmp_path / "empty", status=2)
-    assert "features: " in output and "unusable, 0 of 28 videos are sound" in output and str(tmp_path / "empty") in output
+    assert (
+        "features: " in output and "unusable, 0 of 28 videos are sound" in output and str(tmp_path / "empty") in output
+    )
 
 
 def test_there_is_a_bar_on_a_terminal(check, root, monkeypatch):
