@@ -134,6 +134,14 @@ def test_a_folder_of_frames_that_is_no_whole_video_is_told_of(vadbench, extract,
     assert str(path.parent) in vadbench(*words, status=2).err
 
 
+@pytest.mark.parametrize(("numbers", "words"), [((0, 16, 32), "0.png, 16.png"), ((2, 3, 4), "begin with 2.png")])
+def test_images_that_do_not_show_whether_some_are_missing_are_noted(extract, tmp_path, numbers, words):
+    for number in numbers:
+        Image.fromarray(np.full((48, 64, 3), number, np.uint8)).save(tmp_path / "in" / f"{number}.png")
+    report, told = extract("--out", tmp_path / "store")
+    assert report["extracted"] == ["in"] and f"'in' is a folder whose images {words}" in told
+
+
 def test_names_that_are_no_utf8_are_extracted(extract, tmp_path):
     write_frames(tmp_path / "in" / "clip", 3)
     write_noise(tmp_path / "in" / "a.mp4", 5)

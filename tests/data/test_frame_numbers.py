@@ -38,7 +38,7 @@ def refusal(*names):
 )
 def test_frames_of_one_video_pass_without_a_note(names):
     require_numbering(FOLDER, in_order(names))
-    assert numbering_note(FOLDER, in_order(names)) is None
+    assert numbering_note(in_order(names)) is None
 
 
 def test_each_left_out_number_is_named():
@@ -82,14 +82,14 @@ def test_what_is_no_frame_of_its_own_is_named(names, words):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["0.png", "16.png", "32.png"], "0.png, 16.png, 32.png ... are taken for frame after frame"),
+        (["0.png", "16.png", "32.png"], "0.png, 16.png, 32.png ... do not count by one"),
         ([f"1700000000{ms}.jpg" for ms in (123, 156, 190, 223)], "1700000000123.jpg"),
         (["10-15-58.jpg", "10-15-59.jpg", "10-16-00.jpg"], "10-16-00.jpg"),
         (["cam1_1.jpg", "cam1_2.jpg", "cam2_1.jpg", "cam2_2.jpg"], "cam1_1.jpg, cam1_2.jpg, cam2_1.jpg ..."),
-        (["2.png", "3.png", "4.png"], "numbered from 2 on"),
+        (["2.png", "3.png", "4.png"], "begin with 2.png"),
     ],
 )
 def test_a_note_says_where_a_gap_cannot_be_seen(names, words):
     require_numbering(FOLDER, in_order(names))
-    note = numbering_note(FOLDER, in_order(names))
-    assert note is not None and note.startswith("clip: ") and words in note and "cannot be seen" in note
+    note = numbering_note(in_order(names))
+    assert note is not None and note.startswith("a folder whose images ") and words in note and "cannot be seen" in note

@@ -1,5 +1,6 @@
 """Frames as a method is given them: numbered, timed, decoded anew at every call, and never fewer than there are."""
 
+import json
 import math
 import pickle
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from vadbench.base.errors import MediaError, PluginError
 from vadbench.data import timed_frames
-from vadbench.data.media import read_frames
+from vadbench.data.media import read_frames, source_id
 from vadbench.data.timed_frames import FrameCounts, FrameDecoder, VideoExtent, stated_rates
 from vadbench.dataset import Video
 from vadbench.inputs import VideoInput
@@ -180,3 +181,12 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("VADBENCH_CACHE", str(tmp_path / "cache"))
     path = encode(tmp_path / "a.mp4", numbered(10))
     assert rates_of(path) == {"0": 25.0}
+
+
+def test_counts_made_before_lost_frames_were_noticed_are_made_again(tmp_path):
+    path, counted = encode(tmp_path / "a.mp4", numbered(COUNT)), tmp_path / "frame_counts.jsonl"
+    counted.write_text(json.dumps([source_id(path), "", "29 25.0"]) + "\n")
+    assert FrameCounts(counted).extent(path) == VideoExtent(COUNT, 25.0)
+    assert len(counted.read_text().splitlines()) == 2
+    assert FrameCounts(counted).extent(path) == VideoExtent(COUNT, 25.0)
+    assert len(counted.read_text().splitlines()) == 2, "they are remembered"

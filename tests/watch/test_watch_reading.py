@@ -93,6 +93,14 @@ def test_photos_are_shown_as_the_camera_was_held(tmp_path):
     assert next(read_frames(tmp_path)).shape == (HEIGHT, WIDTH, 3), "data sets are read as they lie"
 
 
+def test_images_that_do_not_count_are_noted(tmp_path):
+    for i in (0, 16, 32):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    found = reader(tmp_path)
+    assert [round(float(p.read().mean())) for p in found] == [0, 16, 32]
+    assert found.unseen_end is not None and "0.png, 16.png, 32.png" in found.unseen_end
+
+
 def test_real_clips(test_data):
     for clip in sorted((test_data / "videos").glob("*.mp4")):
         r = reader(clip)

@@ -124,8 +124,8 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
             f"{asked.store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
             f" {report.frames} frames in {report.seconds:.1f} s ({report.frames / report.seconds:,.0f} a second)"
         )
-    for mismatch in report.mismatches:
-        note(f"note: {mismatch}")
+    for found in [*report.mismatches, *report.notes]:
+        note(f"note: {found}")
     for name, reason in report.failed:
         note(f"left out: {name}: {reason}")
     return 1 if report.failed else 0

@@ -42,28 +42,24 @@ def require_numbering(folder: Path, images: Sequence[Path]) -> None:
         )
 
 
-def numbering_note(folder: Path, images: Sequence[Path]) -> str | None:
-    """Return a note, in words, on images whose numbers do not show whether frames are missing; ``None`` if they do.
+def numbering_note(images: Sequence[Path]) -> str | None:
+    """Return what a video of images is, in words, if their numbers do not show whether frames are missing.
 
     Args:
-        folder: where they are, for the note.
-        images: in their order, their numbers in order.
+        images: of a folder in their order, which :func:`require_numbering` has accepted.
     """
     names = {image: _split(image.stem) for image in images}
     if len(images) < 2 or not any(numbers for _, numbers in names.values()):
         return None
-    column = _column(folder, names)
+    column = _column(images[0].parent, names)
     if column is None or not _is_count(column):
         shown = ", ".join(image.name for image in images[:3])
         return (
-            f"{folder}: the images {shown} ... are taken for frame after frame, though their names do not count by one;"
-            " whether frames are missing cannot be seen"
+            f"a folder whose images {shown} ... do not count by one and are taken for frame after frame: whether some"
+            " are missing cannot be seen"
         )
     if column[0] > 1:
-        return (
-            f"{folder}: the images are numbered from {column[0]} on and taken for a whole video; whether frames before"
-            " it are missing cannot be seen"
-        )
+        return f"a folder whose images begin with {images[0].name}: whether some before it are missing cannot be seen"
     return None
 
 

@@ -1,7 +1,8 @@
 """Videos in and out: exact decoding of files and image folders, and the writing of small mp4 files.
 
 Frames are 0-based and come in presentation order, every one of them, because a single lost frame shifts all labels
-behind it. PyAV is the only decoder: it reports damage as an error where others stop silently.
+behind it. PyAV is the only decoder: it reports damage as an error where others stop silently, and
+:mod:`vadbench.data.arrival` tells of the frames that it never sees.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any
 import av
 import av.error
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from vadbench.base.errors import MediaError, StorageError
 from vadbench.base.files import Remembered, file_stamp, replacing
 from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
+from vadbench.data.arrival import Arrival
+from vadbench.data.containers import decoded_count, open_video, reason_of, video_stream
 from vadbench.data.image_folders import list_images, read_image
 
 Frame = NDArray[np.uint8]
@@ -78,22 +80,23 @@ def frame_rate(path: Path) -> float | None:
     """
     if path.is_dir():
         return None
-    with _open(path) as container:
-        return float(container.streams.video[0].average_rate or 0) or None
+    with open_video(path) as container:
+        return float(video_stream(container, str(path)).average_rate or 0) or None
 
 
 def declared_frames(path: Path) -> int | None:
     """Return the frame count that the container states, or the number of images of a folder.
 
-    ``None`` where the container states none, as webm does; decoding alone tells the true count.
+    Frames that an edit list cuts are not counted, as they are not read. ``None`` where the container states no count,
+    as webm does; decoding alone tells the true one.
 
     Raises:
         MediaError: the file is missing or no video.
     """
     if path.is_dir():
         return len(list_images(path))
-    with _open(path) as container:
-        return container.streams.video[0].frames or None
+    with open_video(path) as container:
+        return decoded_count(video_stream(container, str(path)))
 
 
 def source_id(path: Path) -> str:
@@ -211,46 +214,30 @@ def _encode(path: Path, frames: Iterable[Frame], fps: int, options: dict[str, st
     return count
 
 
-def _open(path: Path) -> InputContainer:
-    try:
-        container = av.open(str(path))
-    except FileNotFoundError as error:
-        raise MediaError(f"{path}: no such video; check the data root") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: not a readable video ({_reason(error)}); copy or download it again") from error
-    if not container.streams.video:
-        container.close()
-        raise MediaError(f"{path}: expected a video stream, found none")
-    return container
-
-
 def _decode(path: Path) -> ShownFrames:
-    count, began = 0, None
-    with _open(path) as container:
-        stream = container.streams.video[0]
+    began = None
+    with open_video(path) as container:
+        stream = video_stream(container, str(path))
         stream.thread_type = "AUTO"
-        frames = container.decode(stream)
+        arrival, frames = Arrival(path, container, stream), container.decode(stream)
         while True:
             try:
                 frame = next(frames, None)
             except (av.error.FFmpegError, OSError) as error:
-                raise MediaError(f"{path}: damaged at frame {count} ({_reason(error)}); copy it again") from error
+                raise MediaError(f"{path}: damaged at {arrival.place} ({reason_of(error)}); copy it again") from error
+            # The decoder conceals small damage by guessing; the flag is the only trace of it.
+            if frame is not None and frame.is_corrupt:
+                raise MediaError(f"{path}: damaged at {arrival.place} (the decoder had to guess); copy it again")
+            if (lost := arrival.lost_before(frame) if frame is not None else arrival.lost_at_end()) is not None:
+                raise MediaError(f"{path}: damaged at {arrival.place} ({lost}); copy it again")
             if frame is None:
                 break
-            # The decoder conceals small damage by guessing; the flag is the only trace of it.
-            if frame.is_corrupt:
-                raise MediaError(f"{path}: damaged at frame {count} (the decoder had to guess); copy it again")
             began = frame.time if began is None else began
             yield None if frame.time is None or began is None else frame.time - began, partial(_to_rgb, frame)
-            count += 1
-    if not count:
+    if not arrival.count:
         raise MediaError(f"{path}: expected at least one frame, decoded none")
 
 
 def _to_rgb(frame: av.VideoFrame) -> Frame:
     rgb: Frame = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
     return rgb
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

@@ -17,6 +17,9 @@ from vadbench.data.media import ShownFrames, frame_rate, lazy_frames, shown_fram
 from vadbench.dataset import Video
 from vadbench.inputs import TimedFrame
 
+_EDITION = "2"
+"""Stamp of counts; those of another one were made before frames that never arrived were noticed."""
+
 
 class VideoExtent(NamedTuple):
     """The number of frames of a video, every one of which was decoded, and how many are shown in a second."""
@@ -44,12 +47,12 @@ class FrameCounts:
         if path.is_dir():
             return VideoExtent(len(list_images(path)), None)
         key = (source_id(path),)
-        if before := self._remembered.find(key, ""):
+        if before := self._remembered.find(key, _EDITION):
             frames, rate = before.split(" ")
             return VideoExtent(int(frames), float(rate) or None)
         found = VideoExtent(sum(1 for _ in lazy_frames(path)), frame_rate(path))
         with suppress(StorageError):  # a cache that cannot be written costs time and nothing else
-            self._remembered.add(key, "", f"{found.frames} {found.rate or 0.0}")
+            self._remembered.add(key, _EDITION, f"{found.frames} {found.rate or 0.0}")
         return found
 
 

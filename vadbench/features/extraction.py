@@ -18,6 +18,7 @@ from torch import Tensor
 from vadbench.base.errors import DataError
 from vadbench.base.types import Progress, silent
 from vadbench.data.media import declared_frames, is_source, source_id
+from vadbench.data.soundness import length_notes
 from vadbench.dataset import Video
 from vadbench.features.decoding import Decoder
 from vadbench.features.encoders import Encoder
@@ -36,6 +37,7 @@ class ExtractionReport:
         present: names of those that were in the store already.
         failed: name and reason of those that were left out.
         mismatches: extracted videos whose frame counts disagree.
+        notes: on extracted videos that state no length.
         frames: frames decoded.
         seconds: how long it took.
     """
@@ -44,6 +46,7 @@ class ExtractionReport:
     present: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: float = 0.0
 
@@ -106,7 +109,9 @@ def extract_features(
                 report.frames += decoder.frames
         progress(_STAGE, len(mine), len(mine))
     done_now = set(report.extracted)
-    report.mismatches = frame_mismatches(FeatureStore(store_folder), [v for v in mine if v.name in done_now])
+    made = [v for v in mine if v.name in done_now]
+    report.mismatches = frame_mismatches(FeatureStore(store_folder), made)
+    report.notes = length_notes(made)
     report.seconds = time.monotonic() - began
     return report
 

@@ -12,6 +12,7 @@ from vadbench.base.needs import Needs
 from vadbench.base.types import Progress, silent
 from vadbench.data.lengths import require_frames
 from vadbench.data.media import declared_frames, source_id
+from vadbench.data.soundness import length_notes
 from vadbench.data.timed_frames import FrameDecoder
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule
@@ -85,6 +86,7 @@ def provide_without_features(
             *unsound,
             *_doubtful(videos, frames, rules.tolerance + (rows.stride if rules.tail == "rows" else 0)),
             *_declared(videos, decoders),
+            *length_notes(v for v in every_video(videos) if v.name in decoders),
             *listed.problems,
         ],
         decoders=decoders if needs.frames else {},

@@ -10,6 +10,7 @@ from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.media import source_id
+from vadbench.data.soundness import length_notes
 from vadbench.dataset import Dataset, Split, Video
 from vadbench.features.extracted import not_extracted
 from vadbench.features.fingerprint import clip_fingerprint
@@ -62,5 +63,5 @@ def extracted_features(
         store.fingerprint.weights,
         {v.name: source_id(v.path) for v in every_video(sound) if v.path is not None},
         {v.name: store.rows(v.name).shape[1] for v in every_video(sound)},
-        [*absent, *damaged.values(), *unsound],
+        [*absent, *damaged.values(), *unsound, *length_notes(every_video(sound))],
     )

@@ -15,6 +15,7 @@ from vadbench.data.annotations.video_files import VideoFiles
 from vadbench.data.image_folders import list_images
 from vadbench.data.lengths import require_frames, require_rows
 from vadbench.data.media import declared_frames
+from vadbench.data.soundness import length_note, require_sound
 from vadbench.dataset import ClassTable, Video
 from vadbench.features.fingerprint import UNKNOWN
 from vadbench.features.layouts import NpyFeatures, WidthError
@@ -50,7 +51,7 @@ class _DefectError(DataError):
 
 
 def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress: Progress) -> dict[str, Length]:
-    """Open the container of each video file and list each folder of frames.
+    """Open the container of each video file, look whether its parts join, and list each folder of frames.
 
     Returns:
         The length of each usable video; the others are in the report.
@@ -65,6 +66,9 @@ def look_at_videos(root: Path, videos: Sequence[Video], report: Report, progress
         if frames is not None:
             with _defect("frames", _REFETCH):
                 require_frames(video.name, video.frames, frames, _TOLERANCE)
+        require_sound(video.path)
+        if (note := length_note(video.path)) is not None:
+            report.problems.append(Problem("length", video.name, f"{video.path} is {note}"))
         return Length(frames, frames)
 
     lengths = _look(videos, length, "checking videos", report, progress)

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import av.error
 from PIL import Image, UnidentifiedImageError
 
 from vadbench.base.errors import DataError, MediaError
 from vadbench.base.types import Progress, silent
+from vadbench.data.containers import open_video, video_stream
 from vadbench.data.image_folders import list_images
 from vadbench.dataset import Dataset
 
@@ -125,10 +125,8 @@ def _images(folder: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
 
 def _seek(path: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
     """Yield the wanted frames, each decoded from the key frame before it: most of the video is never read."""
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            return
-        stream = container.streams.video[0]
+    with open_video(path) as container:
+        stream = video_stream(container, str(path))
         rate, base = stream.average_rate, stream.time_base
         if not rate or not base:
             return

@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vadbench.base.errors import MediaError, first_line
+from vadbench.data.containers import video_stream
 from vadbench.watch.sources import VideoSource
 
 _POLL_SECONDS = 0.1
@@ -38,7 +39,8 @@ class Connection:
 
     Attributes:
         container: the container that FFmpeg opened.
-        frames: frames of its first video stream, in the order of presentation.
+        stream: its video stream.
+        frames: frames of that stream, in the order of presentation.
 
     Raises:
         MediaError: there is no video, or the source cannot be reached.
@@ -54,7 +56,7 @@ class Connection:
                 self._pipe = _HttpBody(source, timeout)
         elif follow:
             self._pipe = _GrowingFile(place, timeout, stop)
-        self.container, self.frames = self._open(follow)
+        self.container, self.stream, self.frames = self._open(follow)
 
     @property
     def failure(self) -> str:
@@ -68,19 +70,22 @@ class Connection:
         self.container.close()
         self._close_pipe()
 
-    def _open(self, follow: bool) -> tuple[InputContainer, Iterator[av.VideoFrame]]:
+    def _open(self, follow: bool) -> tuple[InputContainer, VideoStream, Iterator[av.VideoFrame]]:
         shown = self._source.shown
         hint = "; a file that grows must be of a kind that can be read so, such as .mkv or .ts" if follow else ""
         try:
             container = self._from_pipe()
-            if container is not None and (frames := self._begun(container)) is not None:
-                return container, frames
+            if container is not None:
+                stream = _video(container, shown)
+                if (frames := self._begun(container, stream)) is not None:
+                    return container, stream, frames
             container = self._by_itself()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = self.failure or reason_of(error, self._timeout)
             self._close_pipe()
             raise MediaError(f"{shown}: not a readable video ({reason}){hint}") from error
-        return container, container.decode(_video(container, shown))
+        stream = _video(container, shown)
+        return container, stream, container.decode(stream)
 
     def _from_pipe(self) -> InputContainer | None:
         try:
@@ -89,9 +94,9 @@ class Connection:
             self._give_up()
             return None
 
-    def _begun(self, container: InputContainer) -> Iterator[av.VideoFrame] | None:
+    def _begun(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame] | None:
         """Return the frames if the first can be read; a pipe with its index at the end is past them by then."""
-        frames = container.decode(_video(container, self._source.shown))
+        frames = container.decode(stream)
         try:
             first = next(frames, None)
         except av.error.InvalidDataError:
@@ -178,10 +183,11 @@ class _HttpBody:
 
 
 def _video(container: InputContainer, shown: str) -> VideoStream:
-    if not container.streams.video:
+    try:
+        stream = video_stream(container, shown)
+    except MediaError:
         container.close()
-        raise MediaError(f"{shown}: expected a video stream, found none")
-    stream = container.streams.video[0]
+        raise
     stream.thread_type = "AUTO"
     return stream
 

@@ -18,6 +18,9 @@ import av.error
 import numpy as np
 
 from vadbench.base.errors import MediaError
+from vadbench.data.arrival import Arrival, note_on_length
+from vadbench.data.containers import decoded_count, stated_end
+from vadbench.data.frame_numbers import numbering_note
 from vadbench.data.image_folders import list_images, read_image
 from vadbench.data.media import Frame
 from vadbench.watch.connection import Connection, reason_of
@@ -64,10 +67,13 @@ class Reader:
     """Number of frames according to the container, known once reading has begun."""
     length: float | None = None
     """Seconds that the video lasts according to the container, known once reading has begun."""
+    unseen_end: str | None = None
+    """Note on a file that states no length, or on images that do not count, known once reading has begun."""
     damaged: int = 0
     """Number of damaged frames of a stream, which are shown as the decoder guesses them."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Event that ends the reading of a growing file when it is set."""
+    _until: float = 0.0
 
     def __iter__(self) -> Generator[Picture, None, None]:
         """Yield every frame in the order of presentation.
@@ -77,7 +83,9 @@ class Reader:
         """
         if isinstance(self.source.place, Path) and self.source.place.is_dir():
             # Decoded in order: a damaged image ends the video at its place, not wherever a thread finds it first.
-            for number, image in enumerate(list_images(self.source.place)):
+            images = list_images(self.source.place)
+            self.unseen_end = numbering_note(images)
+            for number, image in enumerate(images):
                 frame = DecodedFrame(read_image(image, number, upright=True))
                 yield Picture(number / self.fps, (number + 1) / self.fps, frame)
             return
@@ -85,12 +93,15 @@ class Reader:
             yield from self._decoded(connection)
 
     def _decoded(self, connection: Connection) -> Iterator[Picture]:
-        container = connection.container
-        stream = container.streams.video[0]
-        self.declared = stream.frames or None
-        # A stream that is still being written does not know its length.
-        if not (self.follow or self.source.live) and container.duration:
-            self.length = container.duration / av.time_base
+        container, stream = connection.container, connection.stream
+        self.declared = decoded_count(stream)
+        arrival = None
+        # A stream that is still being written does not know its length, and has no end yet.
+        if isinstance(self.source.place, Path) and not self.follow:
+            arrival = Arrival(self.source.place, container, stream)
+            self.unseen_end = note_on_length(self.source.place, container, stream)
+            if (end := stated_end(container, stream)) is not None:
+                self.length = end - float((stream.start_time or 0) * (stream.time_base or 0))
         clock = _Clock(float(stream.average_rate or 0) or _USUAL_RATE)
         count = 0
         while True:
@@ -98,14 +109,18 @@ class Reader:
                 frame = next(connection.frames, None)
             except (av.error.FFmpegError, OSError) as error:
                 raise MediaError(self._lost(count, connection.failure or reason_of(error, self.timeout))) from error
-            if frame is None:
-                break
-            if frame.is_corrupt:
+            if frame is not None and frame.is_corrupt:
                 if not self.source.live:
                     raise MediaError(self._lost(count, "the decoder had to guess"))
                 self.damaged += 1
-            shown, until = clock.times(frame)
-            yield Picture(shown, until, partial(_upright, frame))
+            if arrival is not None:
+                lost = arrival.lost_at_end() if frame is None else arrival.lost_before(frame)
+                if lost is not None:
+                    raise MediaError(self._lost(count, lost))
+            if frame is None:
+                break
+            shown, self._until = clock.times(frame)
+            yield Picture(shown, self._until, partial(_upright, frame))
             count += 1
         if connection.failure:
             raise MediaError(self._lost(count, connection.failure))
@@ -114,7 +129,8 @@ class Reader:
 
     def _lost(self, count: int, reason: str) -> str:
         what, fix = ("broken off", "start again") if self.source.live else ("damaged", "copy it again")
-        return f"{self.source.shown}: {what} at frame {count} ({reason}); {fix}"
+        due = "" if self.source.live else f", {self._until:.2f} s"
+        return f"{self.source.shown}: {what} at frame {count}{due} ({reason}); {fix}"
 
 
 class _Clock:
@@ -141,7 +157,16 @@ class _Clock:
 
 
 def _upright(frame: av.VideoFrame) -> Frame:
-    """Return RGB in the orientation given by the container: phones held upright film rotated frames and note it."""
-    rgb: Any = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+    """Return RGB in the orientation given by the container: phones held upright film rotated frames and note it,
+    and cameras at the front mirror theirs."""
+    rgb: Frame = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
+    given: Any = frame.side_data.get("DISPLAYMATRIX")
+    if given is None:
+        return rgb
+    # Where a step to the right (a, b) and one down (c, d) lead on the screen; cameras turn and mirror frames.
+    a, b, _, c, d = (int(value) for value in np.frombuffer(given, np.int32)[:5])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        rgb, (down, right) = rgb.swapaxes(0, 1), (b, c)
+    else:
+        down, right = d, a
+    return np.ascontiguousarray(rgb[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])

@@ -184,7 +184,10 @@ def open_pictures(reader: Reader, scorer: Scorer) -> Pictures | CountedFrames:
 
 
 def _count_notes(reader: Reader, frames: int, duration: float) -> list[str]:
-    """Return the differences between a video that was read to its end and the declaration of its container."""
+    """Return the differences between a video that was read to its end and the declaration of its container, which may
+    state no length."""
+    if reader.unseen_end is not None:
+        return [f"{reader.source.shown} is {reader.unseen_end}"]
     if reader.declared is not None and reader.declared != frames:
         return [f"{frames} frames decoded, {reader.declared} declared by the container"]
     if reader.length is not None and reader.length - duration > 1:
