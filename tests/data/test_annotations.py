@@ -170,6 +170,12 @@ def test_frame_counts_are_read_from_lines_with_more_behind(tmp_path):
     assert read_counts(path) == {"Arson022_x264": 8640, "b": 5}
 
 
+def test_a_video_has_one_number_of_frames_and_may_have_it_twice(tmp_path):
+    assert read_counts(write(tmp_path / "counts.txt", "a.mp4 5\nx/a.mp4 5\n")) == {"a": 5}
+    path = write(tmp_path / "counts.txt", "a.mp4 5\nb@3\nx/a.mp4 6\n")
+    refused(lambda: read_counts(path), "line 3", "'a' has 5 frames before, 6 here; keep one of the two")
+
+
 @pytest.mark.parametrize("form", ['{"a": 5, "x/b.mp4": 17}', '{"what": "w", "frames": {"a": 5, "x/b.mp4": 17}}'])
 def test_frame_counts_are_read_from_json(tmp_path, form):
     assert read_counts(write(tmp_path / "frames.json", form)) == {"a": 5, "b": 17}
@@ -183,6 +189,8 @@ def test_frame_counts_are_read_from_json(tmp_path, form):
         ('{"a": -3}', ["'a'", "expected a number of frames", "found -3"]),
         ('{"a": [3]}', ["'a'", "expected a whole number"]),
         ('{"a": 2.5}', ["expected a whole number"]),
+        ('{"a": 2, "a": 2}', ["'a' has an entry already"]),
+        ('{"x/a.mp4": 2, "a": 3}', ["'a' has 2 frames before, 3 here"]),
     ],
 )
 def test_frame_counts_in_json_of_another_form_are_refused(tmp_path, text, words):

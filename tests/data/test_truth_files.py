@@ -194,6 +194,9 @@ def test_the_own_form_is_read(tmp_path):
         ({"b": {"frames": 3}}, "'b': expected an entry as in"),
         ({"b": {"frames": 0, "segments": []}}, "'b': expected a number of frames from 1"),
         ({"b": {"frames": 2.5, "segments": []}}, "'b': expected a whole number"),
+        ({"b": {"frames": 3, "segments": [["", 0, 2]]}}, "'b': expected the name of a class or null, found ''"),
+        ({"b": {"frames": 3, "segments": [["a\x1b[31m", 0, 2]]}}, "'b': expected the name of a class or null"),
+        ({"b": {"frames": 3, "segments": [["a" * 256, 0, 2]]}}, "'b': expected the name of a class or null"),
         ({"b": {"frames": 3, "segments": [["Fire", 2, 2]]}}, "'b': segment must have 0 <= first < end"),
         ({"b": {"frames": 3, "segments": [["Fire", 0.5, 2]]}}, "'b': expected a whole number"),
         ({"b": {"frames": 3, "segments": [[1, 2]]}}, "'b': expected a segment"),
@@ -205,6 +208,20 @@ def test_the_own_form_is_read(tmp_path):
 )
 def test_a_damaged_entry_of_the_own_form_gives_one_line(tmp_path, change, words):
     refused(written(tmp_path, own(**change)), words)
+
+
+def test_a_video_that_is_there_twice_is_refused_whatever_is_said_of_it(tmp_path):
+    """Python's reader takes the last of two entries without a word."""
+    entry_of = '"a": {"frames": 9, "segments": [%s]}'
+    twice = f'{{"videos": {{{entry_of % ""}, {entry_of % "[null, 1, 3]"}}}}}'
+    (tmp_path / "twice.json").write_text(twice)
+    refused(tmp_path / "twice.json", "'a' has an entry already; keep one of the two")
+
+
+def test_a_segment_of_the_normal_class_is_refused(tmp_path):
+    truth = read_truth(written(tmp_path, own(b={"frames": 3, "segments": [["normal", 0, 2]]})))
+    with pytest.raises(DataError, match=r"'b': a segment is of class 'normal', that of videos without any"):
+        under(truth, [Video("a", ("Fire",), frames=9), Video("b", ("Fire",), frames=3)], CLASSES)
 
 
 NAMES = st.text("abcXYZ019 _#=.é", min_size=1, max_size=12).map(lambda s: f"v{s}")
@@ -318,7 +335,7 @@ def test_one_array_alone_is_refused_because_it_does_not_say_where_a_video_begins
     ("name", "text", "words"),
     [
         ("gt.txt", "a 2\nb 2", "its 2 videos have 4 frames, gt.npy has 5; the two do not belong together"),
-        ("gt.txt", "a 2\na 3", "its 1 videos have 3 frames, gt.npy has 5"),
+        ("gt.txt", "a 2\na 3", "line 2: 'a' has 2 frames before, 3 here; keep one of the two"),
         ("gt.txt", "a 2\nb", "line 2: expected a video and its number of frames"),
         ("gt.txt", "a 5\nb 99999999", "line 2: expected a video and its number of frames"),
         ("gt.txt", "", "the list is empty"),

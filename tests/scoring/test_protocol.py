@@ -83,3 +83,10 @@ def test_rows_that_fit_a_video_are_accepted(rows, stride, frames):
 def test_rows_that_do_not_fit_a_video_are_refused_by_name(rows, stride, frames):
     with pytest.raises(DataError, match=f"^v: {rows} feature rows of {stride} frames each do not fit"):
         require_rows("v", rows, stride, frames, tolerance=2)
+
+
+def test_as_many_runs_as_frames_allow_are_counted_at_once():
+    """A loop over the runs that looks at every row for each would take hours."""
+    frames = 900_000
+    alternating = [(i, i + 1) for i in range(0, frames, 2)]
+    assert positives_per_row(alternating, frames, 1, frames).tolist() == [1, 0] * (frames // 2)

@@ -287,7 +287,9 @@ def _class_name(label: str | None, classes: ClassTable, where: str) -> str | Non
     if label is None:
         return None
     spellings = {_spelling(n): i for i, c in enumerate(classes.classes) for n in (c.words, *c.aliases, c.name)}
-    if (found := spellings.get(_spelling(label))) is not None and found != classes.normal:
+    if (found := spellings.get(_spelling(label))) == classes.normal:
+        raise DataError(f"{where}: a segment is of class {label!r}, that of videos without any; correct it")
+    if found is not None:
         return classes.names[found]
     unknown = UnknownNameError("class", label, [classes.names[i] for i in classes.abnormal])
     raise DataError(f"{where}: {one_line(unknown)}")

@@ -33,11 +33,21 @@ def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, f
     >>> positives_per_row([(3, 9)], 3, 4, 10).tolist()
     [1, 4, 1]
     """
+    # A file of ground truth may have as many runs as frames: their frames before a row are looked up, not summed again.
+    ascending = np.array(sorted(runs), np.int64).reshape(-1, 2)
+    firsts, lasts = np.append(ascending, [[np.iinfo(np.int64).max] * 2], axis=0).T
+    covered = np.append(0, np.cumsum(ascending[:, 1] - ascending[:, 0]))
+
+    def before(frame: NDArray[np.int64]) -> NDArray[np.int64]:
+        begun = np.searchsorted(firsts, frame)
+        # The last run that begins before the frame may end after it.
+        behind = np.where(begun > 0, np.maximum(lasts[begun - 1] - frame, 0), 0)
+        counts: NDArray[np.int64] = covered[begun] - behind
+        return counts
+
     starts, ends = _bounds(rows, stride, frames)
-    total = np.zeros(rows, dtype=np.int64)
-    for first, last in runs:
-        total += np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0, None)
-    return total
+    inside: NDArray[np.int64] = np.maximum(before(ends) - before(starts), 0)
+    return inside
 
 
 def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -23,7 +23,7 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.base.naming import flatten, written
 from vadbench.records.cost_figures import known_costs
 from vadbench.records.folders import Outcome
-from vadbench.records.record import PICTURES, RESULT, RunRecord, recorded_words
+from vadbench.records.record import PICTURES, RESULT, RunRecord
 from vadbench.tracking.database import sqlite_path, writing
 
 if TYPE_CHECKING:
@@ -218,7 +218,6 @@ def _tags(record: RunRecord) -> dict[str, str]:
         "vadbench.notes": "; ".join(record.notes) or "none",
         "vadbench.commit": str(record.environment.get("commit")),
         "vadbench.device": str(record.environment.get("device")),
-        **({"vadbench.recorded": recorded_words(record.recorded)} if record.recorded is not None else {}),
         **{f"vadbench.{name}": str(value) for name in ("truth", "partition") if (value := record.protocol.get(name))},
     }
 

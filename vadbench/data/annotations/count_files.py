@@ -21,11 +21,11 @@ def read_counts(path: Path) -> dict[str, int]:
     JSON is ``{name: frames}``, or ``{"frames": {name: frames}}`` with further entries.
 
     Raises:
-        DataError: a line without a positive count, or JSON of another form.
+        DataError: a line without a positive count, JSON of another form, or two numbers of frames for one video.
     """
     if path.suffix.lower() == ".json":
         return _json_counts(path)
-    counts = {}
+    counts: dict[str, int] = {}
     for where, text in read_lines(path):
         video, _, count = text.rpartition("@")
         if not (video and _DIGITS.fullmatch(count)):
@@ -35,7 +35,7 @@ def read_counts(path: Path) -> dict[str, int]:
         frames = whole(count, where)
         if not 1 <= frames <= MOST_FRAMES:
             raise DataError(f"{where}: expected a video and its number of frames, found {shortened(text)}")
-        counts[video_name(video.rsplit("/", 1)[-1])] = frames
+        _add(counts, video, frames, where)
     return counts
 
 
@@ -49,13 +49,22 @@ def names_classes(path: Path) -> bool:
     return 2 * sum(_CLASS.search(text) is not None for _, text in lines) > len(lines)
 
 
+def _add(counts: dict[str, int], path: str, frames: int, where: str) -> None:
+    """Add the number of frames of the video that a path ends in."""
+    name = video_name(path.rsplit("/", 1)[-1])
+    if counts.setdefault(name, frames) != frames:
+        raise DataError(f"{where}: {name!r} has {counts[name]} frames before, {frames} here; keep one of the two")
+
+
 def _json_counts(path: Path) -> dict[str, int]:
     content = read_json(path)
     counts = content.get("frames", content) if isinstance(content, dict) else None
     if not isinstance(counts, dict) or not counts:
         raise DataError(f"{path}: expected an object {{name: frames}} with at least one video, found none")
+    found: dict[str, int] = {}
     for name, frames in counts.items():
         where = f"{path}, {shortened(name)}"
         if not 1 <= whole(frames, where) <= MOST_FRAMES:
             raise DataError(f"{where}: expected a number of frames from 1 to {MOST_FRAMES}, found {frames}")
-    return {video_name(name.rsplit("/", 1)[-1]): frames for name, frames in counts.items()}
+        _add(found, name, frames, where)
+    return found

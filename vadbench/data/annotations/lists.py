@@ -93,12 +93,13 @@ def read_json(path: Path, fractions: bool = False) -> Any:
     """Read the content of a JSON file, whose numbers are all whole, or may have decimals where fractions are allowed.
 
     Raises:
-        DataError: it cannot be read, is not JSON, is nested too deeply, or has a number that :func:`whole` refuses.
+        DataError: it cannot be read, is not JSON, is nested too deeply, has a number that :func:`whole` refuses, or an
+            object has two entries of one name.
     """
-    number = partial(whole, where=str(path))
-    decimal = partial(_decimal, where=str(path)) if fractions else number
+    plain, once = (partial(check, where=str(path)) for check in (whole, _named_once))
+    real = partial(_decimal, where=str(path)) if fractions else plain
     try:
-        return json.loads(_read(path), parse_int=number, parse_float=decimal, parse_constant=number)
+        return json.loads(_read(path), parse_int=plain, parse_float=real, parse_constant=plain, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON: {error}; fetch it again") from error
 
@@ -112,6 +113,16 @@ def whole(value: object, where: str) -> int:
     if type(value) not in (int, str) or not _WHOLE.fullmatch(str(value)):
         raise DataError(f"{where}: expected a whole number of at most nine digits, found {shortened(value)}")
     return int(str(value))
+
+
+def _named_once(entries: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    """Return an object of JSON, which may say two things of one name: Python's reader takes the last of them."""
+    found: dict[str, Any] = {}
+    for name, value in entries:
+        if name in found:
+            raise DataError(f"{where}: {shortened(name)} has an entry already; keep one of the two")
+        found[name] = value
+    return found
 
 
 def _decimal(text: str, where: str) -> float:
@@ -213,7 +224,6 @@ def read_csv_list(path: Path) -> list[ListEntry]:
         DataError: no header, a row without both columns, a ``..``, or a video with two labels.
     """
     lines = read_lines(path)
-    expected = "expected the header 'path,label'"
     entries: dict[str, ListEntry] = {}
     for number, (where, text) in enumerate(lines):
         try:
@@ -222,7 +232,7 @@ def read_csv_list(path: Path) -> list[ListEntry]:
             raise DataError(f"{where}: not a row of a csv file: {error}") from error
         if number == 0:
             if row != ["path", "label"]:
-                raise DataError(f"{where}: {expected}, found {shortened(text)}; add it or fetch the list again")
+                raise DataError(f"{where}: expected the header 'path,label', found {shortened(text)}; fetch it again")
             continue
         if len(row) != 2 or not all(row):
             raise DataError(f"{where}: expected a path and a label, found {shortened(text)}")

@@ -48,8 +48,10 @@ def read_truth(path: Path) -> Truth:
             found = {name: _own_form(entry, f"{path}, {shortened(name)}") for name, entry in videos.items()}
         else:
             raise DataError(f"{path}: expected {_FORM} with at least one video, found {shortened(content)}")
-    for name in found:
+    for name, video in found.items():
         _require_name(name, str(path))
+        for label in {label for label, _, _ in video.segments} | {share.label for share in video.shares}:
+            _require_label(label, video.where)
     return Truth(f"{path.name}@{truth_digest(found)}", found)
 
 
@@ -92,6 +94,12 @@ def _require_name(name: str, where: str) -> None:
     parts = re.split(r"[\\/]", name)
     if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or not {"", "..", "."}.isdisjoint(parts):
         raise DataError(f"{where}: expected the name of a video, relative and without '..', found {shortened(name)}")
+
+
+def _require_label(label: str | None, where: str) -> None:
+    """Raise if a text cannot be the name of a class: it is printed in tables, and may have come from anywhere."""
+    if label is not None and not (label.strip() and len(label) <= _LONGEST_NAME and label.isprintable()):
+        raise DataError(f"{where}: expected the name of a class or null, found {shortened(label)}")
 
 
 def _own_form(entry: Any, where: str) -> VideoTruth:
