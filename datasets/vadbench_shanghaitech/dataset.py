@@ -9,8 +9,9 @@ from pathlib import Path
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading
 from vadbench.data.annotations.listed_dataset import ListedDataset
-from vadbench.data.annotations.lists import ListEntry, read_temporal
+from vadbench.data.annotations.lists import ListEntry
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import read_temporal
 from vadbench.dataset import ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 

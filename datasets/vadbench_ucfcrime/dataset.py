@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading, Truth
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.data.annotations.lists import ListEntry, read_temporal
+from vadbench.data.annotations.lists import ListEntry
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import read_temporal
 from vadbench.dataset import ClassTable, Split, Video, VideoClass
 from vadbench_ucfcrime.other_truths import TRUTHS, read_file
 

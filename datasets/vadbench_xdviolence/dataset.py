@@ -14,10 +14,10 @@ from vadbench.data.annotations.lists import (
     add_once,
     pairs,
     read_lines,
-    read_temporal,
     video_name,
 )
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import read_temporal
 from vadbench.data.annotations.video_files import VideoFiles
 from vadbench.dataset import ClassTable, Split, Video, VideoClass, merged
 

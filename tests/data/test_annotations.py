@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError
-from vadbench.data.annotations.count_files import names_classes, read_counts
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import (
     listed_path,
     pairs,
@@ -17,9 +17,9 @@ from vadbench.data.annotations.lists import (
     read_json,
     read_lines,
     read_list,
-    read_temporal,
     video_name,
 )
+from vadbench.data.annotations.temporal_files import names_classes, read_temporal
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Segment, merged
 

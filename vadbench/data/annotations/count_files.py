@@ -8,11 +8,8 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError, shortened
 from vadbench.data.annotations.lists import MOST_FRAMES, read_json, read_lines, video_name, whole
-from vadbench.data.image_folders import VIDEO_SUFFIXES
 
 _DIGITS = re.compile(r"-?[0-9]+")
-_CLASS = re.compile(rf"({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})\s+[^\W\d].*\s-?\d\S*\s+-?\d\S*$", re.I)
-"""A video's suffix, a word where a count would have a number, and two numbers at the end."""
 
 
 def read_counts(path: Path) -> dict[str, int]:
@@ -37,16 +34,6 @@ def read_counts(path: Path) -> dict[str, int]:
             raise DataError(f"{where}: expected a video and its number of frames, found {shortened(text)}")
         _add(counts, video, frames, where)
     return counts
-
-
-def names_classes(path: Path) -> bool:
-    """Return True if most lines of a file have a class behind the video, as annotations of intervals do.
-
-    Raises:
-        DataError: it cannot be read, or has no lines.
-    """
-    lines = read_lines(path)
-    return 2 * sum(_CLASS.search(text) is not None for _, text in lines) > len(lines)
 
 
 def _add(counts: dict[str, int], path: str, frames: int, where: str) -> None:

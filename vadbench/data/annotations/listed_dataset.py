@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from vadbench.base.errors import DataError, UnknownNameError, one_line
 from vadbench.base.ground_truth import OVERRUN, IntervalReading
-from vadbench.data.annotations.count_files import names_classes, read_counts
+from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import Interval, ListEntry, read_csv_list, read_list
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import names_classes
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Dataset, Segment, Split, Video
 
