@@ -67,6 +67,9 @@ class Dataset(ABC):
     """Number of videos that a complete copy has in each split of the data set. Only ``test`` must be named: without
     ``train``, a data set is for testing alone; with ``validation``, weights can be chosen on videos of its own. 0 is
     for a data set of any size, which overrides :attr:`sizes`."""
+    single_anomaly: ClassVar[Mapping[Split, int]] = {}
+    """How many of these are of at most one class of anomaly, where some are of several: a copy without the others is
+    complete under the protocol's subset of that name."""
     files: ClassVar[str]
     """The files that are expected under the root, and where, in words for a user who has just downloaded it."""
     homepage: ClassVar[str] = ""

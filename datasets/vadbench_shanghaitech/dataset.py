@@ -8,9 +8,10 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.data.annotations.lists import ListEntry, read_temporal
+from vadbench.data.annotations.listed_dataset import ListedDataset
+from vadbench.data.annotations.lists import ListEntry
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import read_temporal
 from vadbench.dataset import ClassTable, Segment, Split, Video, VideoClass, merged
 from vadbench_shanghaitech.truth import MASK_FOLDER, Spans, mask_folder, read_masks, read_spans
 
@@ -102,7 +103,7 @@ class ShanghaiTech(ListedDataset):
         """
         entries = self.members(split, boundaries)
         paths = self.paths(entries, split)
-        temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
+        temporal = self.temporal() if boundaries == "anomalyclip" else None
         needed = not (temporal or split == "train") or any(not e.ids for e in entries)
         spans = read_spans(self.required(SPANS_FILE)) if needed else {}
         masks, counts = self._masks(), self.counts(split)

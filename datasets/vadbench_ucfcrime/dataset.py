@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading, Truth
 from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
-from vadbench.data.annotations.lists import ListEntry, read_temporal
+from vadbench.data.annotations.lists import ListEntry
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import read_temporal
 from vadbench.dataset import ClassTable, Split, Video, VideoClass
 from vadbench_ucfcrime.other_truths import TRUTHS, read_file
 
@@ -115,7 +116,7 @@ class UcfCrime(ListedDataset):
         counts = self.counts(split)
         if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
-        temporal = self.required(TEMPORAL_FILE)
+        temporal = self.temporal() or self.required(TEMPORAL_FILE)
         truth = read_temporal(temporal)
         self.note_strangers(truth, self.entries(split, boundaries), temporal)
         videos = []

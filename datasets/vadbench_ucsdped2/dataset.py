@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from vadbench.base.errors import DataError, MediaError
-from vadbench.data.media import VIDEO_SUFFIXES, declared_frames
+from vadbench.data.image_folders import VIDEO_SUFFIXES
+from vadbench.data.media import declared_frames
 from vadbench.dataset import ClassTable, Dataset, Segment, Split, Video, VideoClass
 from vadbench_ucsdped2.truth import INTERVALS_JSON, INTERVALS_MATLAB, MASKS, TEST_CLIPS, Mask, read_intervals, read_mask
 
@@ -87,9 +88,9 @@ class UcsdPed2(Dataset):
     def _clip(self, name: str) -> Path | None:
         side = name[:-3]
         for parent in (self.root, self.root / side, self.root / "UCSDped2" / side):
-            for candidate in (*(parent / f"{name}{s}" for s in sorted(VIDEO_SUFFIXES)), parent / name):
-                if candidate.exists():
-                    return candidate
+            files = sorted(p for p in parent.glob(f"{name}.*") if p.stem == name and p.suffix.lower() in VIDEO_SUFFIXES)
+            if found := next((p for p in (*files, parent / name) if p.exists()), None):
+                return found
         return None
 
     def _truth_folders(self) -> list[Path]:

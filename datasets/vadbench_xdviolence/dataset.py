@@ -7,17 +7,17 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError, shortened
 from vadbench.base.ground_truth import IntervalReading
-from vadbench.data.annotations.listed_dataset import TEMPORAL_FILE, ListedDataset
+from vadbench.data.annotations.listed_dataset import ListedDataset
 from vadbench.data.annotations.lists import (
     Interval,
     ListEntry,
     add_once,
     pairs,
     read_lines,
-    read_temporal,
     video_name,
 )
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import read_temporal
 from vadbench.data.annotations.video_files import VideoFiles
 from vadbench.dataset import ClassTable, Split, Video, VideoClass, merged
 
@@ -58,6 +58,7 @@ class XdViolence(ListedDataset):
         normal=4,
     )
     expected = {"train": 3954, "test": 800}
+    single_anomaly = {"train": 3711, "test": 753}
     files = (
         f"{BINARY_FILE} (the data set's page) and {CLASS_FILE} (VadCLIP's repository), and optionally frame counts as"
         " tframes.txt (lines 'name@frames'; any name that ends so), in the root or one folder below; for the split"
@@ -107,7 +108,7 @@ class XdViolence(ListedDataset):
         counts = self.counts(split)
         if split == "train" or self.other_truth is not None:
             return [Video(e.name, labels[e.name], paths[e.name], counts.get(e.name)) for e in entries]
-        temporal = self.optional(TEMPORAL_FILE) if boundaries == "anomalyclip" else None
+        temporal = self.temporal() if boundaries == "anomalyclip" else None
         if temporal:
             class_path = binary_path = temporal
             class_truth = binary_truth = read_temporal(temporal)

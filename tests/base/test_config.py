@@ -57,6 +57,15 @@ def test_a_wrong_key_in_a_file_names_the_file(tmp_path):
         resolve(Config, {}, file, {})
 
 
+def test_the_mark_that_editors_put_before_text_is_no_content(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b"\xef\xbb\xbfn_ctx = 3\r\n")
+    assert resolve(Config, {}, file, {}).n_ctx == 3
+    file.write_bytes(b"n_ctx = 3\n\xef\xbb\xbf")
+    with pytest.raises(ConfigError, match="line 2"):
+        resolve(Config, {}, file, {})
+
+
 def test_a_file_that_is_not_toml_names_the_line(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text("a = 1\nb = = 2\n")

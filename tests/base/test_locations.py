@@ -83,6 +83,12 @@ def test_a_data_set_that_makes_itself_lives_in_the_cache():
     assert find_data_root("synthetic", True) == cache_root() / "datasets" / "synthetic"
 
 
+def test_a_config_file_may_begin_with_the_mark_of_an_editor(tmp_path):
+    user_config_file().parent.mkdir(parents=True)
+    user_config_file().write_bytes(b"\xef\xbb\xbf[data]\r\nucf = " + repr(str(tmp_path)).encode() + b"\r\n")
+    assert find_data_root("ucf", False) == tmp_path
+
+
 def test_a_broken_config_file_is_named():
     user_config_file().parent.mkdir(parents=True)
     user_config_file().write_text("[data]\nucf = 3\n")

@@ -242,6 +242,11 @@ def test_hostile_files_are_refused_in_a_line(registry, write, text):
         open_benchmark(write(text), registry)
 
 
+def test_the_mark_that_editors_put_before_text_is_no_content(registry, write):
+    usual = open_benchmark(write(FILE), registry)
+    assert open_benchmark(write("\ufeff" + FILE), registry) == usual
+
+
 def test_files_that_are_not_there_are_named(registry, monkeypatch):
     with pytest.raises(UnknownNameError, match="did you mean 'quick'"):
         open_benchmark("quikc", registry)

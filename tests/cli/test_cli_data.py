@@ -72,6 +72,18 @@ def test_a_complete_copy_exits_with_0(check, root):
     assert (values["status"], values["source"], values["problems"]) == ("complete", "videos", [])
 
 
+def test_lost_and_copied_frames_are_named(check, root):
+    folder = root / "Test" / "Test003"
+    (folder / "002.tif").unlink()
+    shutil.copy(root / "Test" / "Test004" / "001.tif", root / "Test" / "Test004" / "001 (1).tif")
+    (root / "Train" / "Train001" / "001.tif").rename(root / "Train" / "Train001" / "001.TIF")
+    values = json.loads(check("ucsdped2", "--data-root", root, "--json", status=1))
+    said = {p["name"]: p["text"] for p in values["problems"]}
+    assert set(said) == {"Test003", "Test004"}
+    assert str(folder) in said["Test003"] and "none of number 2 (before 003.tif)" in said["Test003"]
+    assert "such as 001 (1).tif" in said["Test004"]
+
+
 def test_an_incomplete_copy_exits_with_1_and_long_lists_are_cut(check, root):
     gone = [n for n in CLIPS if n.startswith("Train0") and int(n[-2:]) < 8]
     for name in gone:
@@ -173,7 +185,9 @@ def test_check_and_run_say_the_same_of_features_of_another_width(check, root, tm
 def test_a_folder_without_features_exits_with_2(check, root, tmp_path):
     (tmp_path / "empty").mkdir()
     output = check("ucsdped2", "--data-root", root, "--features", tmp_path / "empty", status=2)
-    assert "features: " in output and "unusable, 0 of 28" in output and str(tmp_path / "empty") in output
+    assert (
+        "features: " in output and "unusable, 0 of 28 videos are sound" in output and str(tmp_path / "empty") in output
+    )
 
 
 def test_there_is_a_bar_on_a_terminal(check, root, monkeypatch):

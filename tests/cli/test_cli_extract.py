@@ -1,9 +1,12 @@
 """``vadbench extract``: what its options say about the features, and damaged videos that are told of every time."""
 
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from places import PLUGIN
 from vadbench.data.media import write_video
@@ -78,3 +81,78 @@ def test_a_run_takes_features_of_several_crops(vadbench, tmp_path):
         for crop in ("center", "top-left-mirrored", "mean")
     }
     assert len({record["evaluation"] for record in scored.values()}) == 3
+
+
+def write_frames(folder, count, suffix=".png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for t in range(count):
+        Image.fromarray(np.full((48, 64, 3), t, np.uint8)).save(folder / f"{t:03d}{suffix}")
+
+
+def test_what_systems_add_to_folders_is_no_video(extract, tmp_path):
+    write_noise(tmp_path / "in" / "A.MP4", 5)
+    write_frames(tmp_path / "in" / "clip", 3, ".PNG")
+    for extra in ("._A.MP4", ".Trash/b.mp4", "__MACOSX/A.MP4", "clip/._000.PNG", ".thumbnails/0.jpg"):
+        (tmp_path / "in" / extra).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / extra).write_bytes(b"no picture")
+    report, _ = extract("--out", tmp_path / "store")
+    assert report["extracted"] == ["A", "clip"]
+
+
+@pytest.mark.parametrize(
+    ("video", "picture"),
+    [
+        ("a.mp4", "poster.jpg"),
+        ("sub/a.mp4", "sub/poster.jpg"),
+        ("sub/a.mp4", "poster.jpg"),
+        ("a.mp4", "posters/a.JPG"),
+    ],
+)
+def test_pictures_beside_videos_are_neither_taken_for_frames_nor_left_out(vadbench, tmp_path, extract, video, picture):
+    for name in (video, picture):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+    write_noise(tmp_path / "in" / video, 5)
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "in" / picture)
+    words = ["extract", tmp_path / "in", "--clip", "small", "--clip-weights", "random:0", "--out", tmp_path / "store"]
+    refused = vadbench(*words, status=2)
+    assert "beside videos" in refused.err and picture in refused.err and video in refused.err
+
+
+@pytest.mark.parametrize("change", ["gap", "copy"])
+def test_a_folder_of_frames_that_is_no_whole_video_is_told_of(vadbench, extract, tmp_path, change):
+    write_frames(tmp_path / "in" / "bad", 4)
+    write_frames(tmp_path / "in" / "good", 3)
+    path = tmp_path / "in" / "bad" / "001.png"
+    if change == "copy":
+        shutil.copy(path, path.with_name("001 (1).png"))
+    else:
+        path.unlink()
+    report, told = extract("--keep-going", "--out", tmp_path / "store", status=1)
+    assert report["extracted"] == ["good"]
+    assert ("found none of number 1" if change == "gap" else "such as 001 (1).png") in told
+    words = ["extract", tmp_path / "in", "--clip", "small", "--clip-weights", "random:0", "--out", tmp_path / "other"]
+    assert str(path.parent) in vadbench(*words, status=2).err
+
+
+@pytest.mark.parametrize(("numbers", "words"), [((0, 16, 32), "0.png, 16.png"), ((2, 3, 4), "begin with 2.png")])
+def test_images_that_do_not_show_whether_some_are_missing_are_noted(extract, tmp_path, numbers, words):
+    for number in numbers:
+        Image.fromarray(np.full((48, 64, 3), number, np.uint8)).save(tmp_path / "in" / f"{number}.png")
+    report, told = extract("--out", tmp_path / "store")
+    assert report["extracted"] == ["in"] and f"'in' is a folder whose images {words}" in told
+
+
+def test_names_that_are_no_utf8_are_extracted(extract, tmp_path):
+    write_frames(tmp_path / "in" / "clip", 3)
+    write_noise(tmp_path / "in" / "a.mp4", 5)
+    folder = os.fsencode(tmp_path / "in")
+    for t in range(3):
+        os.rename(folder + b"/clip/%03d.png" % t, folder + b"/clip/T\xfcr-%d.png" % t)
+    os.rename(folder + b"/a.mp4", folder + b"/t\xfcr.mp4")
+    os.rename(folder + b"/clip", folder + b"/cl\xfcp")
+    report, _ = extract("--out", tmp_path / "store")
+    assert report["extracted"] == ["t\udcfcr", "cl\udcfcp"], "as the names of files are in Python"
+    store = FeatureStore(tmp_path / "store")
+    assert [store.frames(name) for name in report["extracted"]] == [5, 3]
+    report, _ = extract("--out", tmp_path / "store")
+    assert report["present"] == ["t\udcfcr", "cl\udcfcp"]

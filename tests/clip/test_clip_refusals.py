@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from tiny_clip import TINY, tiny_model
-from vadbench.base.errors import ClipError, UnknownNameError
+from vadbench.base.errors import CheckpointError, ClipError, UnknownNameError
 from vadbench.clip import SMALL, ClipSource, load_clip, weights
+from vadbench.features.detector import Detector
+from vadbench.harness.import_checkpoint import read_reference
 
 
 @pytest.mark.parametrize(
@@ -136,12 +138,50 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
     assert not Path("exploded").exists()
 
 
+def pickled_module(path):
+    torch.save(torch.nn.Linear(2, 2), path)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: path.write_text("<!DOCTYPE html><title>Log in</title>"), "begins with b'<!DOCTYPE html><'"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"), "begins with b'version https://'"),
+        (lambda path: path.write_bytes(b""), "it is empty"),
+        (pickled_module, "more than tensors, which could run code"),
+        (lambda path: path.write_bytes(b"\x80\x02garbage"), "it is damaged"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".PTH"])
+def test_what_is_no_file_of_weights_is_shown_without_advice_to_run_it(tmp_path, write, words, suffix):
+    path = tmp_path / f"w{suffix}"
+    write(path)
+    readers = [
+        (ClipError, lambda: load_clip(ClipSource("ViT-B-16-quickgelu", str(path)))),
+        (CheckpointError, lambda: Detector("ssdlite320_mobilenet_v3_large", str(path), 0.5, torch.device("cpu"))),
+    ]
+    if write is not pickled_module:  # such objects are left out of a released checkpoint
+        readers.append((CheckpointError, lambda: read_reference(path)))
+    for kind, read in readers:
+        with pytest.raises(kind) as error:
+            read()
+        said = str(error.value)
+        assert str(path) in said and words in said
+        assert "weights_only" not in said and "\n" not in said and said.isprintable()
+
+
 def test_a_torchscript_archive_is_refused_with_a_way_out(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates its own writer
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "jit.pt"))
     with pytest.raises(ClipError, match="TorchScript archive"):
         load_clip(ClipSource("", str(tmp_path / "jit.pt")))
+
+
+def test_a_page_named_like_safetensors_is_shown(tmp_path):
+    (tmp_path / "w.SafeTensors").write_text("<html>Log in</html>")
+    with pytest.raises(ClipError, match=r"it is no file of weights, it begins with b'<html>Log in</ht'"):
+        load_clip(ClipSource("", str(tmp_path / "w.SafeTensors")))
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])

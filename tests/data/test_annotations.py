@@ -17,9 +17,9 @@ from vadbench.data.annotations.lists import (
     read_json,
     read_lines,
     read_list,
-    read_temporal,
     video_name,
 )
+from vadbench.data.annotations.temporal_files import names_classes, read_temporal
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Segment, merged
 
@@ -230,6 +230,35 @@ SLOW_TO_MATCH = {
     "marks": "_label_" * (LONG // 7) + " @",
     "digits": "a " + "1" * LONG + " x",
 }
+
+
+@pytest.mark.parametrize("number", ["97.0", "9.7e1", "+97", "NaN", "-inf", "1."])
+@pytest.mark.parametrize("form", ["b.mp4  Abuse  {}  160", "b Abuse 90 {} -1 -1", "b.mp4  Road Accidents  1  {}"])
+def test_numbers_that_are_not_whole_are_named_with_their_line(tmp_path, form, number):
+    path = write(tmp_path / "t.txt", "a Riot 1 2\n" + form.format(number))
+    refused(lambda: read_temporal(path), "line 2", "expected a whole number", repr(number))
+
+
+def test_a_list_says_so_as_well(tmp_path):
+    path = write(tmp_path / "l.txt", "Abuse/a.mp4 0 99 0\nAbuse/b 0 99.0 0\n")
+    refused(lambda: read_list(path, tmp_path), "line 2", "'99.0'")
+
+
+def test_names_and_classes_of_a_temporal_annotation_may_have_spaces(tmp_path):
+    lines = "My clip 2.mp4  Road Accidents  3  4\nb.MP4 Riot -1 -1\nc Riot 5 6"
+    found = read_temporal(write(tmp_path / "t.txt", lines))
+    assert {n: [(i.label, i.first, i.last) for i in own] for n, own in found.items()} == {
+        "My clip 2": [("Road Accidents", 3, 4)],
+        "b": [],
+        "c": [("Riot", 5, 6)],
+    }
+
+
+def test_intervals_are_told_from_frame_counts_by_their_lines(tmp_path):
+    intervals = write(tmp_path / "a.txt", "a.mp4 Abuse 1 2 -1 -1\nb.mp4  Normal  -1  -1\nbroken\n")
+    assert names_classes(intervals)
+    for counts in ("X/a.mp4 60 x\nb c.mp4 70\n", "a@60\nb@70\n", "Abuse/Abuse001 2729 1 2\n", "a.mp4 5\nb.mp4 x\n"):
+        assert not names_classes(write(tmp_path / "c.txt", counts))
 
 
 @pytest.mark.parametrize("read", [read_temporal, read_counts])

@@ -13,7 +13,8 @@ from PIL import Image
 from vadbench.base import files
 from vadbench.base.errors import MediaError, StorageError
 from vadbench.data import media
-from vadbench.data.media import declared_frames, list_images, read_frames, source_id, write_video
+from vadbench.data.image_folders import list_images
+from vadbench.data.media import declared_frames, read_frames, source_id, write_video
 
 WIDTH, HEIGHT = 64, 48
 

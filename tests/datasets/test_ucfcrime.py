@@ -63,6 +63,38 @@ def test_the_official_lists_are_read(tmp_path):
     assert f"{TEMPORAL_FILE}, line 3" in dataset.problems[0]
 
 
+@pytest.mark.parametrize("place", ["Temporal_Anomaly_Annotation.txt", "Annotations/Temporal_Anomaly_Annotation.txt"])
+def test_the_annotation_is_found_under_its_other_name(tmp_path, place):
+    usual = [v.segments for v in UcfCrime(make_root(tmp_path / "usual")).videos("test")]
+    both = UcfCrime(make_root(tmp_path / "both", **{place: TEMPORAL}))
+    assert [v.segments for v in both.videos("test")] == usual
+    assert not any(place in problem for problem in both.problems)
+    alone = UcfCrime(make_root(tmp_path / "alone", **{place: TEMPORAL, TEMPORAL_FILE: None}))
+    assert [v.segments for v in alone.videos("test")] == usual
+    assert [v.frames for v in alone.videos("test")] == [60, 50, 17], "frame counts are still read"
+    assert sum(f"{tmp_path / 'alone' / place} is read as {TEMPORAL_FILE}" in p for p in alone.problems) == 1
+
+
+def test_a_file_of_counts_is_none_of_intervals(tmp_path):
+    counts = ["X/Shooting015_x264.mp4 50"]
+    root = make_root(tmp_path, **{"Temporal_Anomaly_Annotation.txt": counts, TEMPORAL_FILE: None})
+    refused(root, f"{TEMPORAL_FILE} not found")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "Shooting015_x264.mp4  Shooting  5.0  52.0  -1  -1",
+            "expected a whole number of at most nine digits, found '5.0'",
+        ),
+        ("Shooting015_x264.mp4  Shoot Ing  5  52  -1  -1", "unknown class 'Shoot Ing'"),
+    ],
+)
+def test_an_annotated_line_that_is_damaged_is_not_called_missing(tmp_path, line, words):
+    refused(make_root(tmp_path, **{TEMPORAL_FILE: [*TEMPORAL[:2], line]}), f"{TEMPORAL_FILE}, line 3", words)
+
+
 @pytest.mark.parametrize("frames", [1, 15, 16, 17])
 def test_short_videos(tmp_path, frames):
     temporal = [*TEMPORAL[:2], f"Shooting015_x264.mp4 Shooting {frames} {frames}"]

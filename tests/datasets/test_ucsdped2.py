@@ -71,6 +71,16 @@ def test_videos_and_the_interval_list_are_read(tmp_path):
     assert "17 of 18 test clips have no file" in dataset.problems[1]
 
 
+@pytest.mark.parametrize("suffix", [".MP4", ".Avi"])
+def test_suffixes_in_capitals_are_found(tmp_path, suffix):
+    (tmp_path / "Test001.old.mp4").touch()
+    write_video(tmp_path / "a.mp4", np.zeros((5, 16, 16, 3), np.uint8), 10)
+    (tmp_path / "a.mp4").rename(tmp_path / f"Test001{suffix}")
+    (tmp_path / "ped2_mat_gt.json").write_text(json.dumps(INTERVALS))
+    (found,) = (v for v in UcsdPed2(tmp_path).videos("test") if v.path is not None)
+    assert (found.name, found.path) == ("Test001", tmp_path / f"Test001{suffix}")
+
+
 def test_without_any_file_the_clips_are_there_for_their_features(tmp_path):
     (tmp_path / "ped2_mat_gt.json").write_text(json.dumps(INTERVALS))
     dataset = UcsdPed2(tmp_path)

@@ -10,6 +10,8 @@ from vadbench_xdviolence.dataset import XdViolence
 from roots.xdviolence import BINARY, CLASSES, EVERY_FILE, TEST, TRAIN, make_root, vadclip_list
 from vadbench.base.errors import DataError
 from vadbench.dataset import merged
+from vadbench.harness.participants import participants
+from vadbench.scoring.protocol import Protocol
 
 
 def frames_of(spans, total):
@@ -62,6 +64,26 @@ def test_labels_come_from_names_and_truth_from_both_files(tmp_path):
     assert [dataset.is_single(v) for v in (*train, *test)] == [True, True, True, True, False, True]
     assert len(dataset.problems) == 1
     assert "list/xd.csv, line 5: odd label 'G', read as Explosion" in dataset.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("test", "subset", "notes"),
+    [
+        (TEST, "all", []),
+        (TEST, "single-anomaly", ["subset single-anomaly: 2 of 3 test videos"]),
+        ([TEST[0], TEST[2]], "all", ["incomplete: 2 of 3 test videos"]),
+        ([TEST[0], TEST[2]], "single-anomaly", []),
+        ([*TEST, "v=ee__#1_label_A"], "all", ["incomplete: other lists, 4 test videos instead of 3"]),
+        (TEST[:2], "single-anomaly", ["incomplete: 1 of 2 test videos", "subset single-anomaly: 1 of 2 test videos"]),
+    ],
+)
+def test_a_copy_without_videos_of_several_anomalies_is_complete_where_these_are_left_out(
+    tmp_path, monkeypatch, test, subset, notes
+):
+    monkeypatch.setattr(XdViolence, "expected", {"train": 3, "test": 3})
+    monkeypatch.setattr(XdViolence, "single_anomaly", {"train": 3, "test": 2})
+    dataset = XdViolence(make_root(tmp_path, **{"list/xd_test.csv": vadclip_list(test)}))
+    assert participants(dataset, Protocol(name="p", subset=subset)).notes == notes
 
 
 def test_each_protocol_has_its_boundaries(tmp_path):
@@ -254,6 +276,7 @@ def test_the_real_lists_have_the_documented_videos(real):
     assert {"train": len(train), "test": len(test)} == real.expected
     assert [sum(real.is_normal(v) for v in videos) for videos in (train, test)] == [2049, 300]
     assert [sum(real.is_single(v) for v in videos) for videos in (train, test)] == [3711, 753]
+    assert real.single_anomaly == {"train": 3711, "test": 753}
     having = Counter(label for v in test for label in v.labels)
     assert [having[c] for c in ("Fighting", "Car_accident", "Shooting", "Explosion", "Riot", "Abuse")] == [
         126,

@@ -76,6 +76,20 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, name):
     assert name in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("beyond", [1.0, 1.004])
+def test_boxes_in_shares_of_the_frame_are_refused(tmp_path, suffix, beyond):
+    pixels = [("a", frame, 10.5, 4, 38.2, 40, 0.9) for frame in range(3)]
+    shares = [("b", 0, 0.5, 0.5, beyond, beyond, 0.9), *(("b", f, 0.1, 0.1, 0.5, 0.8, 0.9) for f in (1, 2))]
+    path = write(tmp_path / f"boxes{suffix}", *pixels, *shares)
+    with pytest.raises(FeatureError) as error:
+        Boxes(path, list(LENGTHS))
+    line = len(pixels) + (1 if beyond == 1 else 2) + (suffix == ".csv")
+    assert f"{path}: {'line' if suffix == '.csv' else 'row'} {line}: expected edges in pixels" in str(error.value)
+    assert "'b'" in str(error.value)
+    Boxes(write(tmp_path / f"sound{suffix}", *pixels, ("a", 3, 0, 0, 1, 1, 0.2)), list(LENGTHS))
+
+
 def test_an_index_of_a_parquet_file_is_a_column(tmp_path):
     path = tmp_path / "b.parquet"
     table(("007", 3, 1, 2, 20, 30, 0.5)).set_index(["video", "frame"]).to_parquet(path)

@@ -140,3 +140,19 @@ def test_the_small_and_untrained_clips_do_not_tell(tmp_path, source):
     found = preflight(store.folder, [store.sample("v")], clip, CLASSES)
     assert found.verdict == "untold"
     assert found.cosine == pytest.approx(cosine_by_hand(rows, clip.text(CLASSES.words).numpy()), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "other"), [(-1, True), (0.09, True), (0.1, False), (0.3, False), (0.5, False), (0.51, True), (0.9, True)]
+)
+def test_a_cosine_that_no_image_has_is_another_encoders(cosine, other):
+    assert is_other_encoder(cosine) == other
+    assert is_other_encoder(float("nan"))
+
+
+def test_class_names_in_place_of_rows_are_not_taken_for_images(tmp_path, prompts):
+    rows = prompts["ucf"].numpy().astype(np.float32)
+    source = make_store(tmp_path / "texts", {"v": rows})
+    cosine = cosine_with(source, ["v"], prompts["ucf"])
+    assert cosine == pytest.approx(cosine_by_hand(rows, prompts["ucf"].numpy()), abs=1e-5)
+    assert is_other_encoder(cosine)

@@ -207,6 +207,38 @@ def test_incomplete_data_and_unknown_features_are_marked_and_incomplete_data_is_
     assert "incomplete: 3 of 290 test videos" in said and not any("/x" in text for text in said)
 
 
+def test_a_mean_without_all_annotated_classes_is_not_compared(make_run, draw):
+    benchmark = Benchmark.model_validate(
+        {
+            "title": "classes",
+            "source": "anomalyclip2024",
+            "protocol": "anomalyclip",
+            "clip": "ViT-B-16-quickgelu",
+            "clip_weights": "openai",
+            "tables": [
+                {
+                    "id": "2",
+                    "title": "t",
+                    "columns": [{"dataset": "ucfcrime", "metric": m} for m in ("mAUC", "AUC")],
+                    "rows": [{"label": "a", "published": {"key": "anomalyclip2024"}, "method": "anomalyclip"}],
+                }
+            ],
+        }
+    )
+    lacking = {"value": None, "low": None, "high": None, "reason": "the split has no frame of class Fire"}
+    for day, figures, words in (
+        (1, {}, ""),
+        (2, {"AUC[Fire]": lacking}, "over all classes, ours without Fire, of which"),
+    ):
+        make_run(**ARGUMENTS, quality=1, figures=figures, created=f"2028-01-0{day}")
+        mean, auc = draw(benchmark, "2").rows[0].cells
+        assert auc.verdict and auc.gap is not None
+        if words:
+            assert (mean.verdict, mean.gap) == ("", None) and any(words in note for note in mean.published.notes)
+        else:
+            assert mean.verdict and mean.gap is not None
+
+
 def test_numbers_that_a_paper_did_not_measure_are_marked_and_never_judged(make_run, draw):
     benchmark = Benchmark.model_validate(
         {

@@ -79,6 +79,28 @@ def test_a_folder_of_frames_has_the_rate_that_is_said(tmp_path):
     assert [t for t, _, _ in read(tmp_path, fps=10)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
 
 
+def test_photos_are_shown_as_the_camera_was_held(tmp_path):
+    corner = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    corner[: HEIGHT // 2, : WIDTH // 2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it a quarter clockwise to see it upright
+    for i in range(3):
+        Image.fromarray(corner).save(tmp_path / f"{i}.jpg", exif=exif, quality=100, subsampling=0)
+    frames = [frame for _, _, frame in read(tmp_path)]
+    assert [frame.shape for frame in frames] == [(WIDTH, HEIGHT, 3)] * 3
+    white = frames[0][..., 0] > 128
+    assert white[: WIDTH // 2, HEIGHT // 2 :].all() and white.sum() == WIDTH * HEIGHT // 4
+    assert next(read_frames(tmp_path)).shape == (HEIGHT, WIDTH, 3), "data sets are read as they lie"
+
+
+def test_images_that_do_not_count_are_noted(tmp_path):
+    for i in (0, 16, 32):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    found = reader(tmp_path)
+    assert [round(float(p.read().mean())) for p in found] == [0, 16, 32]
+    assert found.unseen_end is not None and "0.png, 16.png, 32.png" in found.unseen_end
+
+
 def test_real_clips(test_data):
     for clip in sorted((test_data / "videos").glob("*.mp4")):
         r = reader(clip)

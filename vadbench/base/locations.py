@@ -129,7 +129,7 @@ def _configured_roots() -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("data", {})
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("data", {})
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path} as TOML: {error}") from error
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):

@@ -88,7 +88,7 @@ def protocol_changes(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the benchmark file {path}: {error}") from error
 

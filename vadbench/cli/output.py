@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _BESIDE = ("recall@1%FPR", "hit", "delay", "false-alarms-per-hour", "distinct")
 """Further metrics that are printed after a run where they are defined."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What Python makes of the bytes of a file name that are not UTF-8."""
 _RESULTS = "vadbench.results"
 """Name in a command's context of the standard output of a command that prints JSON."""
 
@@ -42,8 +45,9 @@ def results() -> IO[str]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), file=results())
+    """Print a value as JSON in UTF-8; bytes of file names that are none are escaped, as in ``\\udcfc``."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    click.echo(_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), file=results())
 
 
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str], widest: int | None = None) -> None:

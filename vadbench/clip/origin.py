@@ -36,4 +36,4 @@ class ClipSource:
 
 def is_file(weights: str) -> bool:
     """Return True if ``weights`` names a file, not an open_clip tag: the suffix decides, not what exists."""
-    return Path(weights).suffix in FILE_SUFFIXES
+    return Path(weights).suffix.lower() in FILE_SUFFIXES

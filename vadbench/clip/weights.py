@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from vadbench.base.errors import ClipError, first_line, listed
 from vadbench.base.files import mismatches
+from vadbench.base.text import plain
 from vadbench.clip.origin import FILE_SUFFIXES
 
 _OPENAI_SIZES = {"input_resolution", "context_length", "vocab_size"}
 _HEAD_WIDTH = 64
+_SHOWN_BYTES = 16
 
 StateDict = dict[str, Tensor]
 
@@ -35,7 +38,7 @@ def read_file(weights: str) -> tuple[StateDict, bool]:
     if not path.is_file():
         raise ClipError(f"expected a CLIP weights file ({', '.join(sorted(FILE_SUFFIXES))}), found no file '{path}'")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             content: Any = load_file(path)
         else:
             with warnings.catch_warnings():
@@ -47,8 +50,9 @@ def read_file(weights: str) -> tuple[StateDict, bool]:
                 f"{path} is a TorchScript archive, which contains code and is not loaded; use a model such as"
                 " ViT-B-16-quickgelu with the tag 'openai', or save the weights alone as .safetensors"
             ) from error
-        reason = first_line(error)
-        raise ClipError(f"cannot read CLIP weights {path} as tensors only: {reason}; get the file again") from error
+        raise ClipError(
+            f"cannot read CLIP weights {path} as tensors only: {why_unreadable(path, error)}; get the file again"
+        ) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
@@ -57,6 +61,23 @@ def read_file(weights: str) -> tuple[StateDict, bool]:
     state = {key: value for key, value in content.items() if key not in sizes}
     _require_tensors(state, weights)
     return {key.removeprefix("module."): value for key, value in state.items()}, bool(sizes)
+
+
+def why_unreadable(path: Path, error: Exception) -> str:
+    """Return why a file of weights could not be read as tensors, in words that do not advise to run its code.
+
+    Args:
+        path: the file.
+        error: of the library that tried; PyTorch's tells how to load anything, in several lines and colours.
+    """
+    with path.open("rb") as file:
+        start = file.read(_SHOWN_BYTES)
+    # A zip archive or a pickle, by PyTorch, or JSON behind its length, by safetensors.
+    if not (start.startswith((b"PK", b"\x80")) or start[8:9] == b"{"):
+        return f"it is no file of weights, it begins with {start!r}" if start else "it is empty"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or has more than tensors, which could run code"
+    return plain(first_line(error))
 
 
 def _require_tensors(state: Mapping[Any, Any], weights: str) -> None:

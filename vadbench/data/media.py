@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -20,7 +19,6 @@ import av
 import av.error
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vadbench.base.errors import MediaError, StorageError
 from vadbench.base.files import Remembered, file_stamp, replacing
@@ -28,17 +26,18 @@ from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
 from vadbench.data.arrival import Arrival
 from vadbench.data.containers import decoded_count, open_video, reason_of, video_stream
+from vadbench.data.image_folders import list_images, read_image
 
 Frame = NDArray[np.uint8]
 """A frame: ``(height, width, 3)`` RGB, 0 to 255."""
 ShownFrames = Generator[tuple[float | None, Callable[[], Frame]], None, None]
 """Frames, each with the second at which it is shown, where that is known; a frame is made when it is called."""
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv", ".mov"})
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 
 _ENDS = 64 * 1024
 _LOOKED_AT = 16
+_ANY_NAME = "surrogateescape"
+"""How names of files become bytes again that are not all UTF-8."""
 _FIRST_EDITION = 16
 """Digits of an id of the first edition; others have more."""
 
@@ -68,7 +67,7 @@ def shown_frames(path: Path) -> ShownFrames:
     nothing tells them, as in a folder of images."""
     if path.is_dir():
         for index, image in enumerate(list_images(path)):
-            yield None, partial(_read_image, image, index)
+            yield None, partial(read_image, image, index)
     else:
         yield from _decode(path)
 
@@ -100,18 +99,6 @@ def declared_frames(path: Path) -> int | None:
         return decoded_count(video_stream(container, str(path)))
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order: ``2.jpg`` before ``10.jpg``. Hidden files are left out.
-
-    Raises:
-        MediaError: there are none.
-    """
-    images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-    if not images:
-        raise MediaError(f"{folder}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none")
-    return sorted(images, key=lambda p: (natural(p.name), p.name))
-
-
 def source_id(path: Path) -> str:
     """Return an id of the content at ``path``: 32 hex digits of SHA-256 of a file, or of all images of a folder.
 
@@ -125,13 +112,13 @@ def source_id(path: Path) -> str:
         files = list_images(path) if path.is_dir() else [path]
         stamp = hashlib.sha256()
         for file in files:
-            stamp.update(f"{file.name}\0{file_stamp(file.stat())}\0".encode())
+            stamp.update(f"{file.name}\0{file_stamp(file.stat())}\0".encode(errors=_ANY_NAME))
         remembered, key = _remembered(cache_root() / "sources.jsonl"), (str(path.resolve()),)
         if (before := remembered.find(key, stamp.hexdigest()[:32])) is not None:
             return before
         digest = hashlib.sha256()
         for file in files:
-            digest.update(f"{file.name if path.is_dir() else ''}\0{file_digest(file)}\0".encode())
+            digest.update(f"{file.name if path.is_dir() else ''}\0{file_digest(file)}\0".encode(errors=_ANY_NAME))
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror}") from error
     found = digest.hexdigest()[:32]
@@ -158,7 +145,7 @@ def _first_edition_id(path: Path) -> str:
         if path.is_dir():
             images = list_images(path)
             for image in images:
-                digest.update(f"{image.name}\0{image.stat().st_size}\0".encode())
+                digest.update(f"{image.name}\0{image.stat().st_size}\0".encode(errors=_ANY_NAME))
             for image in images[:: max(1, len(images) // _LOOKED_AT)]:
                 digest.update(image.read_bytes())
         else:
@@ -184,7 +171,7 @@ def write_video(path: Path, frames: Iterable[Frame], fps: int, crf: int = 26, pr
     The file appears under its name only when it is complete.
 
     Args:
-        path: ends in one of :data:`VIDEO_SUFFIXES`.
+        path: ends in one of :data:`vadbench.data.image_folders.VIDEO_SUFFIXES`.
         frames: at least one, all of one size with even height and width.
         fps: frames per second.
         crf: x264's quality, 0 (lossless) to 51.
@@ -254,18 +241,3 @@ def _decode(path: Path) -> ShownFrames:
 def _to_rgb(frame: av.VideoFrame) -> Frame:
     rgb: Frame = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
     return rgb
-
-
-def _read_image(path: Path, index: int) -> Frame:
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise MediaError(f"{path}: frame {index} must have 8 bits a channel, found mode {image.mode}")
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path}: damaged image (frame {index}): {error}; copy it again") from error
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts names as people do: ``2.jpg`` before ``10.jpg``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]

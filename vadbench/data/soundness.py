@@ -12,6 +12,8 @@ from vadbench.base.files import Remembered, file_stamp
 from vadbench.base.locations import cache_root
 from vadbench.data.arrival import note_on_length
 from vadbench.data.containers import open_video, video_stream
+from vadbench.data.frame_numbers import numbering_note
+from vadbench.data.image_folders import list_images
 from vadbench.data.media import lazy_frames
 from vadbench.data.structure import structural_break
 from vadbench.dataset import Video
@@ -35,19 +37,20 @@ def require_sound(path: Path) -> None:
 
 
 def length_note(path: Path) -> str | None:
-    """Return a note, in words, on a video whose early end could not be seen because its file states no length.
+    """Return what a video is, in words, if frames could be missing unseen: because its file states no length, or its
+    images do not count.
 
     Raises:
         MediaError: the file is missing or no video.
     """
     if path.is_dir():
-        return None
+        return numbering_note(list_images(path))
     with open_video(path) as container:
         return note_on_length(path, container, video_stream(container, str(path)))
 
 
 def length_notes(videos: Iterable[Video]) -> list[str]:
-    """Return a note on the videos whose files state no length, if there are any.
+    """Return a note on the videos of which frames could be missing unseen, if there are any.
 
     A container is opened once; what it states is remembered in the cache under the size, inode and times of its file.
     """
@@ -65,7 +68,7 @@ def _remembered_note(path: Path, remembered: Remembered) -> str:
     """Return the note on a file; nothing of a file that cannot be read, of which others tell."""
     try:
         if path.is_dir():
-            return ""
+            return length_note(path) or ""
         key, stamp = (str(path.resolve()),), file_stamp(path.stat())
         if (before := remembered.find(key, stamp)) is not None:
             return before

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from vadbench.base.errors import MediaError, PluginError, StorageError
 from vadbench.base.files import Remembered, file_stamp
 from vadbench.base.locations import cache_root
-from vadbench.data.media import ShownFrames, frame_rate, lazy_frames, list_images, shown_frames, source_id
+from vadbench.data.image_folders import list_images
+from vadbench.data.media import ShownFrames, frame_rate, lazy_frames, shown_frames, source_id
 from vadbench.dataset import Video
 from vadbench.inputs import TimedFrame
 

@@ -59,7 +59,7 @@ class Boxes(RegionSource):
 
     Raises:
         FeatureError: the file cannot be read, has no box, or has a box with values out of range; names its line, for
-            parquet the row counted from 1.
+            parquet the row counted from 1. So has a video whose boxes are no pixels but shares of a frame.
     """
 
     def __init__(self, path: Path, videos: Sequence[str]) -> None:
@@ -84,6 +84,7 @@ class Boxes(RegionSource):
         self._sizes: dict[str, tuple[int, int]] = {}
         full: list[tuple[str, int, int]] = []
         for name, rows in names.groupby(names, sort=False).indices.items():
+            self._require_pixels(str(name), values[rows], lines[rows])
             self._videos[str(name)] = _most_confident(str(name), values[rows], lines[rows], full)
         self.notes = []
         if without := [name for name in videos if name not in self._videos]:
@@ -161,6 +162,19 @@ class Boxes(RegionSource):
         require((x2 > 0) & (y2 > 0), "a box must not be wholly outside of its frame", "x1", "y1", "x2", "y2")
         require((confidence >= 0) & (confidence <= 1), "confidence must be from 0 to 1", "confidence")
         return values
+
+    def _require_pixels(self, name: str, values: NDArray[np.float64], lines: BoxLines) -> None:
+        """Raise if boxes are given in shares of the frame: in pixels each would be the upper left one, or a part of it.
+
+        Not all need be: a detector's boxes may reach a little beyond the frame.
+        """
+        small = (values[:, 3] <= 1) & (values[:, 4] <= 1)
+        if 2 * small.sum() > len(values):
+            self._refuse(
+                int(lines[np.argmax(small)]),
+                f"expected edges in pixels, most of '{name}' lie between 0 and 1 as shares of a frame do",
+                "multiply x by the width and y by the height of its frames",
+            )
 
     def _refuse_outside(self, line: int, name: str, size: tuple[int, int]) -> NoReturn:
         self._refuse(

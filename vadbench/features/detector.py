@@ -17,7 +17,7 @@ from torchvision.models import detection, get_model, get_model_weights, list_mod
 
 from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError, first_line, listed
 from vadbench.base.files import mismatches, replacing, storage_errors
-from vadbench.clip.weights import hash_weights
+from vadbench.clip.weights import hash_weights, why_unreadable
 from vadbench.features.boxes import COLUMNS
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
@@ -112,14 +112,16 @@ def _named(name: str, weights: str) -> torch.nn.Module:
 def _from_file(name: str, path: Path) -> torch.nn.Module:
     """Return a model with the tensors of a file."""
     model: torch.nn.Module = get_model(name, weights=None, weights_backbone=None)
+    if not path.is_file():
+        raise CheckpointError(f"cannot read the detector's weights: there is no file {path}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about formats that are refused anyway
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
         raise CheckpointError(
-            f"cannot read the detector's weights {path} as tensors only ({first_line(error)}); save a state dict of"
-            f" {name} with torch.save"
+            f"cannot read the detector's weights {path} as tensors only: {why_unreadable(path, error)}; save a state"
+            f" dict of {name} with torch.save"
         ) from error
     wanted = model.state_dict()
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):

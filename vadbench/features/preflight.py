@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 OTHER_BELOW = 0.1
 """A mean cosine below this is another encoder's (our decision: between the two ranges measured)."""
+OTHER_ABOVE = 0.5
+"""A mean cosine above this is no image's: rows of texts, or of what was trained to be like them (our
+decision: far above the range measured)."""
 
 _VIDEOS = 64
 
@@ -73,7 +76,7 @@ def image_text_cosine(folder: Path, samples: Sequence[SampledRows], text_feature
 
 def is_other_encoder(cosine: float) -> bool:
     """Return True if a mean image-text cosine says that the rows come from another encoder than the texts."""
-    return cosine < OTHER_BELOW
+    return not OTHER_BELOW <= cosine <= OTHER_ABOVE
 
 
 def preflight(folder: Path, samples: Sequence[SampledRows], clip: Clip, classes: ClassTable) -> Preflight:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from vadbench.base.errors import ConfigError, DataError
 from vadbench.base.locations import find_data_root
 from vadbench.base.types import Arithmetic, Progress, silent
 from vadbench.clip import CROPS, load_clip
-from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS
 from vadbench.features.encoders import Encoder, FrameEncoder, RegionEncoder
@@ -23,6 +24,9 @@ from vadbench.features.regions import RegionSource
 from vadbench.harness.clips import clip_notes, clip_source
 from vadbench.harness.environment import choose_device
 from vadbench.plugins.registry import Registry
+
+_ARCHIVED_EXTRAS = "__MACOSX"
+"""Folder that macOS adds to archives, with a companion of each file."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,7 @@ def find_videos(paths: Sequence[Path]) -> list[Video]:
     for path in paths:
         if not path.exists():
             raise DataError(f"no such file or folder: {path}")
-        candidates = [path]
-        if path.is_dir() and not any(f.suffix.lower() in IMAGE_SUFFIXES for f in path.iterdir()):
-            candidates = sorted(f for f in path.rglob("*") if f.suffix.lower() in VIDEO_SUFFIXES)
-            images = {f.parent for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES}
-            candidates += sorted(images)
+        candidates = _below(path) if path.is_dir() else [path]
         if not candidates:
             raise DataError(f"no video under {path}: expected files ending in {', '.join(sorted(VIDEO_SUFFIXES))}")
         for candidate in candidates:
@@ -127,6 +127,35 @@ def find_videos(paths: Sequence[Path]) -> list[Video]:
                 raise DataError(f"two videos would be called '{name}': {found[name]} and {candidate}; rename one")
             found[name] = candidate
     return [Video(name, (), path) for name, path in found.items()]
+
+
+def _below(root: Path) -> list[Path]:
+    """Return the folder itself if it has frames, else the video files and the folders of frames below it.
+
+    Raises:
+        DataError: a folder cannot be read, or pictures beside videos may be frames or none.
+    """
+    videos, pictures = list[Path](), dict[Path, list[Path]]()
+    for name, below, files in os.walk(root, onerror=_unreadable):
+        folder = Path(name)
+        below[:] = [n for n in below if not n.startswith(".") and n != _ARCHIVED_EXTRAS]
+        seen = [folder / n for n in sorted(files) if not n.startswith(".")]
+        videos += (p for p in seen if p.suffix.lower() in VIDEO_SUFFIXES)
+        if images := [p for p in seen if p.suffix.lower() in IMAGE_SUFFIXES]:
+            pictures[folder] = images
+    beside = {video.parent for video in videos}
+    for folder, images in pictures.items():
+        # A folder of one picture is hardly a video, and frames are in no folder of videos.
+        if folder in beside or (videos and (folder == root or len(images) == 1)):
+            raise DataError(
+                f"{root}: expected videos or folders of frames, found {images[0]} beside videos such as {min(videos)};"
+                " move the pictures away, or name the videos"
+            )
+    return [root] if root in pictures else sorted(videos) + sorted(pictures)
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"cannot read {error.filename}: {error.strerror}; make it readable or move it away") from error
 
 
 def _require_agreement(request: ExtractionRequest) -> None:

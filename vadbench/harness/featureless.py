@@ -84,7 +84,7 @@ def provide_without_features(
             *absent,
             *damaged,
             *unsound,
-            *_doubtful(videos, frames, rules),
+            *_doubtful(videos, frames, rules.tolerance + (rows.stride if rules.tail == "rows" else 0)),
             *_declared(videos, decoders),
             *length_notes(v for v in every_video(videos) if v.name in decoders),
             *listed.problems,
@@ -99,18 +99,18 @@ def file_identities(videos: Mapping[Split, Sequence[Video]], needs: Needs) -> di
     return {v.name: source_id(v.path) if needs.frames and v.path is not None else "" for v in every_video(videos)}
 
 
-def _doubtful(videos: Mapping[Split, Sequence[Video]], frames: Mapping[str, int], rules: Protocol) -> Iterator[str]:
-    """Yield notes on videos of another length than their annotation was made for.
+def _doubtful(videos: Mapping[Split, Sequence[Video]], frames: Mapping[str, int], tolerance: int) -> Iterator[str]:
+    """Yield notes on training videos of another length than their annotation was made for.
 
     Raises:
-        DataError: it is a test video, and its true length matters.
+        DataError: it is a test video.
     """
     for split, own in videos.items():
         for video in own:
             try:
-                require_frames(video.name, video.frames, frames[video.name], rules.tolerance)
+                require_frames(video.name, video.frames, frames[video.name], tolerance)
             except DataError as error:
-                if rules.tail != "rows" and split == "test":
+                if split == "test":
                     raise
                 yield str(error)
 

@@ -28,20 +28,22 @@ def video_lengths(
     together.
 
     Unknown ones are estimated as rows times stride, or up to the last annotated frame where that is in
-    the row that layouts without tails leave out. Only a video of another split than ``train`` stops the run, where its
-    true length matters.
+    the row that layouts without tails leave out. Only a video of another split than ``train`` stops the run. Where
+    rows times stride counts, a stated length may differ by a row more.
 
     Args:
         source: the features.
         rows: how many of them each video has.
         videos: of each split.
-        rules: whether true lengths matter, and how far a count may be off.
+        rules: whether rows times stride counts, and how far a count may be off.
         progress: told how far the looking is.
 
     Raises:
-        DataError: a test or validation video has another length than its annotation was made for.
+        DataError: a test or validation video has another length than its annotation was made for, or is annotated
+            beyond its features.
     """
     stride = source.fingerprint.stride
+    off = rules.tolerance + (stride if rules.tail == "rows" else 0)
     lengths: dict[str, int] = {}
     guessed, odd = [], []
     everything = [(split, v) for split, own in videos.items() for v in own]
@@ -49,16 +51,22 @@ def video_lengths(
         progress("reading lengths", done, len(everything))
         count = rows[video.name]
         known = true_frames(source, video, count)
+        last = max((end for _, end in [*video.runs, *((s.start, s.end) for s in video.segments)]), default=0)
         if known is None:
             guessed.append(video.name)
-            last = max((end for _, end in [*video.runs, *((s.start, s.end) for s in video.segments)]), default=0)
             known = max(count * stride, min(last, (count + 1) * stride - 1))
         lengths[video.name] = known
         try:
-            require_frames(video.name, video.frames, known, rules.tolerance)
+            require_frames(video.name, video.frames, known, off)
             require_rows(video.name, count, stride, known, rules.tolerance)
+            if last > (count + 1) * stride + rules.tolerance:  # however long the video is
+                raise DataError(
+                    f"{video.name}: annotated up to frame {last}, but has {count} feature rows of {stride} frames each;"
+                    " the features and the annotation do not belong together (vadbench data check shows all such"
+                    " videos)"
+                )
         except DataError as error:
-            if rules.tail != "rows" and split != "train":
+            if split != "train":
                 raise
             odd.append(str(error))
     progress("reading lengths", len(everything), len(everything))

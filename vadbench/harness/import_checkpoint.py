@@ -7,7 +7,6 @@ anything from the file called.
 
 from __future__ import annotations
 
-import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -18,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from vadbench.base.errors import CheckpointError, first_line, listed
+from vadbench.base.errors import CheckpointError, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.types import Progress, silent
+from vadbench.clip.weights import why_unreadable
 from vadbench.dataset import Split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import Training, training_identity
@@ -78,14 +78,9 @@ def read_reference(path: Path) -> dict[str, Tensor]:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"cannot read {path} as a checkpoint of tensors: it is none, or contains more than tensors, which could run"
-            " code; get the file from its authors again"
-        ) from error
     except Exception as error:  # a damaged pickle can make the unpickler stumble in any way
         raise CheckpointError(
-            f"cannot read {path} as a checkpoint of tensors: {first_line(error)}; get the file again"
+            f"cannot read {path} as a checkpoint of tensors: {why_unreadable(path, error)}; get the file again"
         ) from error
     for name in _WRAPPINGS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):

@@ -50,8 +50,12 @@ def participants(dataset: Dataset, rules: Protocol, splits: Collection[Split] = 
     notes = []
     for split, own in videos.items():
         listed = listing.videos[split]
-        if len(listed) != dataset.sizes[split]:
-            notes.append(f"{INCOMPLETE}: {len(listed)} of {dataset.sizes[split]} {split} videos")
+        taking_part = {} if rules.subset == "all" or dataset.partition else dataset.single_anomaly
+        # Lists of the subset alone are complete under it.
+        found, whole = (len(own), taking_part[split]) if split in taking_part else (len(listed), dataset.sizes[split])
+        if found != whole:
+            other = f"{INCOMPLETE}: other lists, {found} {split} videos instead of {whole}"
+            notes.append(other if found > whole else f"{INCOMPLETE}: {found} of {whole} {split} videos")
         if len(own) != len(listed):
             notes.append(f"subset {rules.subset}: {len(own)} of {len(listed)} {split} videos")
     return Participants(videos, notes, listing.problems)

@@ -12,8 +12,9 @@ from vadbench.base.errors import DataError, one_line
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.annotations.video_files import VideoFiles
+from vadbench.data.image_folders import list_images
 from vadbench.data.lengths import require_frames, require_rows
-from vadbench.data.media import declared_frames, list_images
+from vadbench.data.media import declared_frames
 from vadbench.data.soundness import length_note, require_sound
 from vadbench.dataset import ClassTable, Video
 from vadbench.features.fingerprint import UNKNOWN

@@ -49,7 +49,7 @@ MEANINGS: Mapping[ProblemKind, tuple[DatasetStatus, str]] = {
     "extra": ("complete", "in no list"),
     "link": ("complete", "links that lead out of the folder or nowhere"),
     "annotation": ("complete", "peculiarities of the annotation"),
-    "length": ("complete", "files that state no length"),
+    "length": ("complete", "files that state no length, and images that are not counted from 0 or 1 on"),
     "origin": ("complete", "features of unknown origin, which no comparison with a CLIP confirms"),
     "duplicate": ("complete", "pairs of videos that show the same"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vadbench.metrics.ranking import Curve, Ranking
+from vadbench.metrics.ranking import Curve, ranked
 
 LOWEST_RATE = 0.001
 """False-positive rate at which the logarithmic axis of an operating curve begins."""
@@ -41,9 +41,12 @@ def roc_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> 
 
     Returns:
         ``None`` where there are only positives or only negatives.
+
+    Raises:
+        DataError: as :func:`vadbench.metrics.ranking.ranked`.
     """
-    ranking = Ranking(np.asarray(scores))
-    tp, fp = ranking.cumulative(np.asarray(positives)), ranking.cumulative(np.asarray(negatives))
+    ranking, *weights = ranked(scores, positives, negatives)
+    tp, fp = map(ranking.cumulative, weights)
     if not (len(tp) and tp[-1] and fp[-1]):
         return None
     return Curve(
@@ -83,9 +86,12 @@ def pr_curve(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> C
 
     Returns:
         ``None`` where there are no positives.
+
+    Raises:
+        DataError: as :func:`vadbench.metrics.ranking.ranked`.
     """
-    ranking = Ranking(np.asarray(scores))
-    tp, fp = ranking.cumulative(np.asarray(positives)), ranking.cumulative(np.asarray(negatives))
+    ranking, *weights = ranked(scores, positives, negatives)
+    tp, fp = map(ranking.cumulative, weights)
     if not (len(tp) and tp[-1]):
         return None
     seen = tp + fp > 0  # rows that stand for no frame have no precision

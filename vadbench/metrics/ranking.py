@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import MetricValue
 from vadbench.scoring.rows import Floats, Ints
 
 Weights = NDArray[Any]
+_LARGEST_WHOLE = 2**53
 NO_FIXED_THRESHOLD = "the method's scores are not between 0 and 1, so a fixed threshold means nothing"
 """Reason why a metric with a fixed threshold is undefined."""
 NO_PROBABILITIES = "the method gives no probabilities of these classes"
@@ -111,6 +113,35 @@ def _descending(scores: Floats) -> NDArray[np.int64]:
     return keys & 0xFFFFFFFF
 
 
+def ranked(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> tuple[Ranking, Weights, Weights]:
+    """Rank rows from anywhere, and return their weights as arrays.
+
+    Raises:
+        DataError: scores or weights are not one number a row, a score is NaN, a whole number too large to be kept, or a
+            weight negative or not finite.
+    """
+    found = {"scores": np.asarray(scores), "positives": np.asarray(positives), "negatives": np.asarray(negatives)}
+    shapes = ", ".join(f"{name} {values.shape}" for name, values in found.items())
+    if any(v.ndim != 1 for v in found.values()) or len({len(v) for v in found.values()}) > 1:
+        raise DataError(f"scores, positives and negatives must be one value a row, found the shapes {shapes}")
+    for name, values in found.items():
+        if values.dtype.kind not in "biuf" and len(values):
+            raise DataError(f"{name} must be real numbers, found {values.dtype}")
+    ranks, weights = found["scores"], (found["positives"], found["negatives"])
+    if ranks.dtype.kind != "f":
+        # Whole numbers are not always ordered by what their negatives are: of unsigned ones these wrap around.
+        ranks = ranks.astype(np.float64)
+        if (np.abs(ranks) >= _LARGEST_WHOLE).any():
+            raise DataError(f"whole scores must be below {_LARGEST_WHOLE}, where floats keep them apart")
+    if np.isnan(ranks).any():
+        raise DataError(f"scores must be numbers, found NaN in row {int(np.isnan(ranks).argmax())}")
+    for name, values in zip(("positives", "negatives"), weights, strict=True):
+        sound = np.isfinite(values) & (values >= 0)
+        if not sound.all():
+            raise DataError(f"{name} must be counts of frames from 0 on, found another in row {int((~sound).argmax())}")
+    return Ranking(ranks), *weights
+
+
 def roc_auc(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
     """Return the area under the ROC curve of weighted rows, between 0 and 1; 0.5 is chance.
 
@@ -121,12 +152,16 @@ def roc_auc(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> fl
     Returns:
         ``None`` where there are only positives or only negatives.
 
+    Raises:
+        DataError: as :func:`ranked`.
+
     >>> roc_auc([0.1, 0.4, 0.35, 0.8], positives=[0, 0, 1, 1], negatives=[1, 1, 0, 0])
     0.75
     >>> roc_auc([0.7, 0.7], positives=[16, 4], negatives=[0, 12])  # one score for all is chance
     0.5
     """
-    return Ranking(np.asarray(scores)).auc(np.asarray(positives), np.asarray(negatives))
+    ranking, *weights = ranked(scores, positives, negatives)
+    return ranking.auc(*weights)
 
 
 def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
@@ -139,12 +174,16 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
     Returns:
         ``None`` where there are no positives; 1 where there are no negatives.
 
+    Raises:
+        DataError: as :func:`ranked`.
+
     >>> round(average_precision([0.1, 0.4, 0.35, 0.8], positives=[0, 0, 1, 1], negatives=[1, 1, 0, 0]), 4)
     0.8333
     >>> average_precision([0.7, 0.7], positives=[16, 4], negatives=[0, 60])  # one score for all is chance
     0.25
     """
-    return Ranking(np.asarray(scores)).ap(np.asarray(positives), np.asarray(negatives))
+    ranking, *weights = ranked(scores, positives, negatives)
+    return ranking.ap(*weights)
 
 
 def value_of(value: float | None, reason: str) -> MetricValue:

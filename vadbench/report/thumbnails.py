@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from vadbench.base.errors import DataError, MediaError
 from vadbench.base.types import Progress, silent
 from vadbench.data.containers import open_video, video_stream
-from vadbench.data.media import list_images
+from vadbench.data.image_folders import list_images
 from vadbench.dataset import Dataset
 
 PICTURES = 6

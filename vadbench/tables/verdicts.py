@@ -18,6 +18,8 @@ from vadbench.tables.table import ABOVE, BELOW, DIFFERS, WITHIN, PublishedFigure
 AP_RULES = {"AP": "step", TRAPEZOID: "trapezoid"}
 """The rule of each average precision of the anomaly score, by our key; headings print it."""
 _RULE_WORDS = {"step": "step sum", "trapezoid": "trapezoid rule"}
+_OF_CLASS = {"mAUC": "AUC", "mAP": "AP"}
+"""The metric of a single class by the mean over classes."""
 _DOUBTS = {
     "derived": "published number: derived from other numbers in print; no verdict",
     "recalled": "published number: recalled from memory; no verdict",
@@ -53,6 +55,8 @@ def table_cell(place: TablePlace, reproduced: ReproducedFigure | None, resamples
         verdict = f"{DIFFERS} {place.differs}" if place.differs else ""
         return TableCell(reproduced=reproduced, verdict=verdict)
     unlike = list(_unlike(number, metric, place.runs))
+    if place.runs and (lost := _lost_classes(place.runs, resamples, metric)):
+        unlike.append(f"over all classes, ours without {', '.join(lost)}, of which the features have no frame")
     notes = (*_reservations(number, place.runs), *(f"published number: {words}; no verdict" for words in unlike))
     published = PublishedFigure(value=number.value, printed=number.printed, notes=notes)
     if place.differs:
@@ -67,6 +71,18 @@ def table_cell(place: TablePlace, reproduced: ReproducedFigure | None, resamples
     if judged and resamples.carriers(place.runs, metric).too_few:
         verdict = TOO_FEW
     return TableCell(published=published, reproduced=reproduced, gap=gap, verdict=verdict)
+
+
+def _lost_classes(runs: Sequence[Evaluation], resamples: Resamples, metric: str) -> list[str]:
+    """Return the classes that the test videos are annotated with and that a mean over classes leaves out, since the
+    features have no frame of them; none where the scores cannot be read."""
+    of_class, truth = _OF_CLASS.get(metric), resamples.truth(runs)
+    if of_class is None or truth is None:
+        return []
+    annotated = sorted({segment.label for video in truth[0] for segment in video.segments})
+    # The videos are the same for every seed.
+    found = [runs[0].record.metrics.get(f"{of_class}[{name}]") for name in annotated]
+    return [name for name, value in zip(annotated, found, strict=True) if value is not None and value.value is None]
 
 
 def _reservations(number: PublishedNumber, runs: Sequence[Evaluation]) -> Iterator[str]:

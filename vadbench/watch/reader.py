@@ -20,7 +20,9 @@ import numpy as np
 from vadbench.base.errors import MediaError
 from vadbench.data.arrival import Arrival, note_on_length
 from vadbench.data.containers import decoded_count, stated_end
-from vadbench.data.media import Frame, read_frames
+from vadbench.data.frame_numbers import numbering_note
+from vadbench.data.image_folders import list_images, read_image
+from vadbench.data.media import Frame
 from vadbench.watch.connection import Connection, reason_of
 from vadbench.watch.sources import VideoSource
 
@@ -66,7 +68,7 @@ class Reader:
     length: float | None = None
     """Seconds that the video lasts according to the container, known once reading has begun."""
     unseen_end: str | None = None
-    """Note on a file that states no length, known once reading has begun."""
+    """Note on a file that states no length, or on images that do not count, known once reading has begun."""
     damaged: int = 0
     """Number of damaged frames of a stream, which are shown as the decoder guesses them."""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -81,8 +83,11 @@ class Reader:
         """
         if isinstance(self.source.place, Path) and self.source.place.is_dir():
             # Decoded in order: a damaged image ends the video at its place, not wherever a thread finds it first.
-            for number, frame in enumerate(read_frames(self.source.place)):
-                yield Picture(number / self.fps, (number + 1) / self.fps, DecodedFrame(frame))
+            images = list_images(self.source.place)
+            self.unseen_end = numbering_note(images)
+            for number, image in enumerate(images):
+                frame = DecodedFrame(read_image(image, number, upright=True))
+                yield Picture(number / self.fps, (number + 1) / self.fps, frame)
             return
         with Connection(self.source, self.follow, self.timeout, self.stop) as connection:
             yield from self._decoded(connection)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from vadbench.base.errors import ConfigError
-from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
+from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
 
 SCHEMES = ("http", "https", "rtsp", "rtsps")
 """Schemes of the addresses that are read from a network."""

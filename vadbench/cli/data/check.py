@@ -146,4 +146,6 @@ def _print_features(report: Report) -> None:
 def _verdict(report: Report) -> str:
     listed = sum(split.listed for split in report.splits.values())
     usable = sum(split.videos.usable for split in report.splits.values())
-    return f"{report.status}, {usable:,} of {listed:,} videos can be used"
+    # What makes a copy unusable may be its lists or its features as a whole, and no single video.
+    what = "are sound" if report.status == "unusable" else "can be used"
+    return f"{report.status}, {usable:,} of {listed:,} videos {what}"

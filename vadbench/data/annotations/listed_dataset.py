@@ -12,10 +12,13 @@ from vadbench.base.ground_truth import OVERRUN, IntervalReading
 from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import Interval, ListEntry, read_csv_list, read_list
 from vadbench.data.annotations.partition_lists import ListedPartition
+from vadbench.data.annotations.temporal_files import names_classes
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Dataset, Segment, Split, Video
 
 TEMPORAL_FILE = "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
+_OTHER_TEMPORAL = "Temporal_Anomaly_Annotation*.txt"
+"""Other names under which repositories hold that file."""
 _ID_LISTS: Mapping[Split, list[str]] = {
     "train": ["Anomaly_Train_Abnormal.txt", "Anomaly_Train_Normal.txt"],
     "test": ["Anomaly_Test.txt"],
@@ -64,6 +67,15 @@ class ListedDataset(Dataset):
             f"{self.name}: {pattern} not found in {self.root} or one folder below; expected there: {self.files}"
         )
 
+    def temporal(self) -> Path | None:
+        """Return the annotation of test videos in UCF-Crime's form, noting where it is under another name."""
+        if path := self.optional(TEMPORAL_FILE):
+            return path
+        path = next((p for p in find_files(self.root, _OTHER_TEMPORAL) if names_classes(p)), None)
+        if path is not None:
+            self.note(f"{path} is read as {TEMPORAL_FILE}, which is not here; its lines have that form")
+        return path
+
     def entries(self, split: Split, boundaries: str = "native") -> list[ListEntry]:
         """Return the videos of a split as the first list found names them.
 
@@ -106,7 +118,9 @@ class ListedDataset(Dataset):
         """Return frame counts of videos, from ``count_files`` or else from AnomalyCLIP's lists."""
         counts = {e.name: e.frames for e in self._id_list_entries(split) if e.frames}
         for path in find_files(self.root, self.count_files) if self.count_files else ():
-            counts |= read_counts(path)
+            # UCF-Crime's annotation is also called Temporal_Anomaly_Annotation.txt, as a file of counts could be.
+            if not names_classes(path):
+                counts |= read_counts(path)
         return counts
 
     def _list(self, path: Path) -> list[ListEntry]:

@@ -18,15 +18,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.data.media import VIDEO_SUFFIXES
+from vadbench.data.image_folders import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
-_DIGITS = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"[-+]?[0-9]+([.][0-9]*)?(e[-+]?[0-9]+)?|-?nan|-?inf", re.IGNORECASE)
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _NUMBERS_BEFORE_IDS = 2
 MOST_FRAMES = 10_000_000
 """Longest video that a file may state (our decision, four days at 30 frames a second): damage must not cost memory."""
-_BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
+BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
+"""A suffix of a video or feature file with something behind it."""
 _CROP = re.compile(r"__\d+$")
 FEATURE_KINDS = ("clip", "i3d", "swin")
 """Words for the kind of features that may end the name of a file of them, as in ``<video>_i3d.npy``."""
@@ -192,11 +193,11 @@ def read_list(path: Path, root: Path | None) -> list[ListEntry]:
     """
     entries = []
     for where, text in read_lines(path):
-        listed, numbers = _split_numbers(text)
+        listed, numbers = split_numbers(text)
         if len(numbers) < _NUMBERS_BEFORE_IDS + 1:
             listed, numbers = text, []
         values = [whole(n, where) for n in numbers]
-        if _BEHIND_SUFFIX.search(listed) or min(values, default=0) < 0:
+        if BEHIND_SUFFIX.search(listed) or min(values, default=0) < 0:
             raise DataError(f"{where}: expected a path alone or 'path first last id', found {shortened(text)}")
         folder, name = listed_path(listed, where, root)
         first, last, *ids = values or [0, 0]
@@ -207,10 +208,13 @@ def read_list(path: Path, root: Path | None) -> list[ListEntry]:
     return listed_once(entries)
 
 
-def _split_numbers(text: str) -> tuple[str, list[str]]:
-    """Split a line into its text, which may contain spaces, and the numbers at its end; the first word is no number."""
+def split_numbers(text: str) -> tuple[str, list[str]]:
+    """Split a line into its text, which may contain spaces, and the numbers at its end; the first word is no number.
+
+    Numbers with decimals count as such, so that they are refused as numbers and not taken for a part of a name.
+    """
     words = text.split()
-    behind = list(itertools.takewhile(_DIGITS.fullmatch, reversed(words[1:])))
+    behind = list(itertools.takewhile(_NUMBER.fullmatch, reversed(words[1:])))
     return text.rsplit(None, len(behind))[0], behind[::-1]
 
 
@@ -257,22 +261,6 @@ def pairs(numbers: Sequence[str], label: str, where: str) -> list[Interval]:
         if not 0 <= first <= last:
             raise DataError(f"{where}: expected 0 <= first <= last frame, found {first} {last}")
     return [Interval(label, first, last, where) for first, last in found]
-
-
-def read_temporal(path: Path) -> dict[str, list[Interval]]:
-    """Read lines ``name class first last [first last ...]`` by video name; a normal video's list is empty.
-
-    Raises:
-        DataError: a line of another form, or two for one video.
-    """
-    found: dict[str, list[Interval]] = {}
-    for where, text in read_lines(path):
-        named, numbers = _split_numbers(text)
-        video, *label = named.rsplit(None, 1)
-        if not (label and numbers):
-            raise DataError(f"{where}: expected 'video class first last [first last ...]', found {shortened(text)}")
-        add_once(found, video_name(video), pairs(numbers, label[0], where), where)
-    return found
 
 
 def add_once(table: dict[str, list[Interval]], name: str, intervals: list[Interval], where: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vadbench.base.errors import DataError
 from vadbench.data.annotations.lists import video_name
-from vadbench.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 SIDES = ("train", "test")
 
