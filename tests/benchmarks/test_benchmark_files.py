@@ -115,7 +115,7 @@ def test_the_files_that_come_along_hold(name, count):
         ("width = 3", "width = 2020-01-01", 26, "setting 'width' must be a number, a string"),
         ('label = "c"', 'lable = "c"', 24, "unknown entry 'lable'; did you mean 'label'?"),
         ('label = "c"\n', "", 23, "tables.2.rows.1: 'label' is missing"),
-        ('method = "random"', "", 28, "row 'd' needs a method or a published key"),
+        ('method = "random"', "", 28, "row 'd' needs a method, recorded scores or a published key"),
         ('id = "2"', 'id = "1"', 20, "table '1' is there twice"),
         ('id = "2"', 'id = "1/2"', 20, "tables.2.id: String should match pattern"),
         ('id = "2"', "id = 2 2", 20, "not TOML: "),

@@ -256,6 +256,29 @@ def test_all_forms_give_the_same_figures(load, save, tmp_path):
         assert notes(record, "as the files say")
 
 
+@pytest.mark.parametrize("frames", [True, False], ids=["their number is stated", "it is not"])
+def test_frames_that_no_segment_covers_are_0(load, tmp_path, frames):
+    rng, entries, scores = np.random.default_rng(9), {}, {}
+    for name, (length, _) in TEST.items():
+        segments = [[int(a), int(a) + 9, float(rng.random())] for a in rng.integers(0, length - 40, 5)]
+        entries[name] = {"segments": segments} | ({"frames": length} if frames else {})
+        scores[name] = np.zeros(length)
+        for first, last, score in segments:
+            scores[name][first : last + 1] = score
+    (tmp_path / "all.json").write_text(json.dumps({"videos": entries}))
+    record = load(tmp_path / "all.json")
+    assert value(record, "AUC") == pytest.approx(of_frames(by_frame(scores, 1))["AUC"], abs=1e-12)
+    assert record["data"]["test"]["frames"] == FRAMES and not notes(record, "further off")
+
+
+def test_other_names_of_a_video_are_found(load, save, tmp_path):
+    expected = load(save())
+    assert load(save({"quiet_pred" if n == "calm" else n: v for n, v in drawn().items()})) == expected
+    content = json.loads(carrying(tmp_path / "x.json").read_text())["videos"]
+    (tmp_path / "x.json").write_text(json.dumps({"quiet" if n == "calm" else n: v for n, v in content.items()}))
+    assert load(tmp_path / "x.json", "--truth", tmp_path / "x.json")["data"]["test"]["positives"] == POSITIVES
+
+
 # --- the ground truth ------------------------------------------------------------------------------------------------
 
 
@@ -707,10 +730,21 @@ def test_two_scores_under_one_name_are_two_rows(load, save, vadbench, out):
     assert labels == {f"mine (recorded) (scores {key})" for key in keys}
 
 
+def test_the_same_scores_under_two_names_are_two_rows(load, save, vadbench, out):
+    one, two = load(save(), name="one"), load(save(), name="two")
+    assert one["key"] != two["key"] and one["metrics"] == two["metrics"]
+    (table,) = vadbench("leaderboard", "--out", out, "--format", "json").json["tables"]
+    assert {row["label"] for row in table["rows"] if row.get("rank")} == {"one (recorded)", "two (recorded)"}
+    assert vadbench("show", "run", two["key"][:6], "--out", out).out.startswith("two on filmed (recorded)")
+
+
 def test_every_command_takes_the_folder(two, vadbench, out, tmp_path, tracking_address):
     folders = [record["folder"] for record in two]
     shown = vadbench("show", "run", folders[0])
-    assert "good on filmed (recorded), seed 0: finished" in shown.out and "the scores were imported" in shown.out
+    assert (
+        "good on filmed (recorded), seed 0: finished" in shown.out
+        and "the scores are recorded: source not stated" in shown.out
+    )
     before = {p: p.read_bytes() for p in out.rglob("result.json")}
     said = vadbench("rescore", out)
     assert {p: p.read_bytes() for p in out.rglob("result.json")} == before, said.out
@@ -722,8 +756,10 @@ def test_every_command_takes_the_folder(two, vadbench, out, tmp_path, tracking_a
     vadbench("log", *folders)
     with sqlite3.connect(tracking_address.removeprefix("sqlite:///")) as database:
         logged = {v for (v,) in database.execute("select value from metrics where key = 'AUC'").fetchall()}
+        told = [v for (v,) in database.execute("select value from tags where key = 'vadbench.notes'").fetchall()]
     database.close()
     assert {value(record, "AUC") for record in two} <= logged
+    assert any("scores were computed by others: source not stated" in notes for notes in told)
 
 
 def test_a_submission_of_recorded_scores_is_clean(load, save, vadbench, out):

@@ -137,6 +137,13 @@ def test_segments_have_both_ends_inside_and_later_ones_overwrite():
     assert entry({"segments": [[3, 6, 0.25], [1, 4, 0.5]]}).values.tolist() == [0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
+def test_segments_say_whether_frames_may_follow():
+    assert (
+        entry({"segments": [[1, 4, 0.5]]}).unfinished and not entry({"frames": 9, "segments": [[1, 4, 1]]}).unfinished
+    )
+    assert entry({"frames": 10, "segments": [[8, 11, 0.5]]}).values.tolist() == [0] * 8 + [0.5, 0.5]
+
+
 def test_segments_equal_a_literal_loop():
     rng = np.random.default_rng(3)
     for _ in range(50):
@@ -164,6 +171,7 @@ def test_segments_equal_a_literal_loop():
         [[0.5, 1, 0.5]],
         [[0, 1, "a"]],
         [[0, 1, 10**400]],
+        [[0, 12, 0.5]],
         [{"0": 1}],
         {"0": 1},
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -9,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
 from vadbench.base.classes import ClassTable, VideoClass
-from vadbench.base.errors import ConfigError, DataError, first_complaint, shortened
+from vadbench.base.errors import ConfigError, DataError, first_complaint, first_line, shortened
 from vadbench.base.ground_truth import HALF_OPEN, Segment, Truth, Video, VideoTruth
+from vadbench.data.annotations.lists import MOST_FRAMES
 from vadbench.data.annotations.truth_files import read_truth
 from vadbench.harness.recorded_rows import find_stride, lay, matched
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.measurement import measure
-from vadbench.scoring.given_scores import GivenScores, numbers, runs_of
+from vadbench.scoring.given_scores import GivenScores, Values, numbers, runs_of
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.score_files import read_scores
 from vadbench.scoring.split import ScoredSplit
@@ -71,11 +73,16 @@ def evaluate(
         ConfigError: an option takes no such value.
     """
     rules = _rules(post, tail)
+    for name, number in (("stride", stride), *((f"frames of {n}", count) for n, count in (frames or {}).items())):
+        if number is not None and not (_is_whole(number) and 1 <= number <= MOST_FRAMES):
+            raise ConfigError(f"{name} must be a whole number from 1 to {MOST_FRAMES}, found {shortened(number)}")
+    if rate is not None and not 0 < rate < math.inf:
+        raise ConfigError(f"rate must be frames a second, more than 0, found {shortened(rate)}")
     annotated = read_truth(Path(truth)) if isinstance(truth, str | PathLike) else _truth(truth, frames or {})
     given = _given(scores, annotated, class_scores or {})
     videos, classes, by_class = _videos(annotated)
     videos, _ = matched(given, videos, "the ground truth", allow_incomplete=False)
-    spacing = stride if stride is not None else find_stride(given, videos, None)[0]
+    spacing, _ = find_stride(given, videos, stride)
     videos = [v if v.frames else replace(v, frames=len(given[v.name].values) * spacing) for v in videos]
     laid = lay(given, videos, classes, spacing, rules, tolerance)
     split = ScoredSplit(
@@ -104,12 +111,31 @@ def _given(
         return read_scores([Path(scores)], list(truth.videos))
     if not scores:
         raise DataError("expected scores of at least one video, found none")
+    if unknown := [name for name in class_scores if name not in scores]:
+        raise DataError(f"class_scores has {shortened(unknown[0])}, which has no scores; add them, or leave it out")
     found = {}
     for name, values in scores.items():
-        own = class_scores.get(name)
-        classes = None if own is None else {c: numbers(np.asarray(v), f"{name}, class {c}") for c, v in own.items()}
-        found[name] = GivenScores(name, numbers(np.asarray(values), name), name, classes=classes)
+        own, rows = class_scores.get(name), _numbers(values, name)
+        classes = None if own is None else {c: _numbers(v, f"{name}, class {c}") for c, v in own.items()}
+        if any(len(v) != len(rows) for v in (classes or {}).values()):
+            raise DataError(f"{name}: expected {len(rows)} probabilities of each class, one a row of scores")
+        found[name] = GivenScores(name, rows, name, classes=classes)
     return found
+
+
+def _numbers(values: ArrayLike, where: str) -> Values:
+    return numbers(_array(values, where), where)
+
+
+def _array(values: ArrayLike, where: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # of rows of several lengths
+        raise DataError(f"{where}: expected an array, found {first_line(error)}") from error
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def _truth(truth: Mapping[str, Any], frames: Mapping[str, int]) -> Truth:
@@ -118,26 +144,31 @@ def _truth(truth: Mapping[str, Any], frames: Mapping[str, int]) -> Truth:
 
 
 def _of_video(entry: Any, frames: int | None, name: str) -> VideoTruth:
-    mask = entry if isinstance(entry, np.ndarray) else None
-    if mask is None and isinstance(entry, Sequence) and len(entry) and not isinstance(entry[0], Sequence | np.ndarray):
-        mask = np.asarray(entry)
-    if mask is not None and mask.ndim == 1 and len(mask):
-        if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+    if not isinstance(entry, Sequence | np.ndarray) or isinstance(entry, str) or getattr(entry, "ndim", 1) == 0:
+        raise DataError(f"{name}: expected a mask or a list of segments, found {shortened(entry)}")
+    flat = len(entry) and not isinstance(entry[0], Sequence | np.ndarray)
+    if flat:
+        mask = _array(entry, name)
+        if mask.ndim != 1 or mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
             raise DataError(f"{name}: expected a mask of 0 and 1, one a frame, found {shortened(mask.tolist())}")
         return VideoTruth(runs_of(mask == 1), len(mask), name)
-    segments = []
-    for segment in entry:
-        match segment:
-            case (first, end):
-                label = None
-            case (str() as label, first, end):
-                pass
-            case _:
-                raise DataError(f"{name}: expected (first, end) or (class, first, end), found {shortened(segment)}")
-        if not 0 <= first < end:
-            raise DataError(f"{name}: expected a segment with 0 <= first < end, found {shortened(segment)}")
-        segments.append((label, int(first), int(end)))
-    return VideoTruth(tuple(segments), frames, name)
+    return VideoTruth(tuple(_segment(segment, name) for segment in entry), frames, name)
+
+
+def _segment(segment: Any, name: str) -> tuple[str | None, int, int]:
+    """Return the class, the first frame and one past the last frame of a segment."""
+    match segment.tolist() if isinstance(segment, np.ndarray) else segment:
+        case (first, end):
+            label = None
+        case (str() as label, first, end) if label.casefold() != NORMAL.casefold():
+            pass
+        case _:
+            raise DataError(
+                f"{name}: expected (first, end) or (class, first, end) of an anomaly, found {shortened(segment)}"
+            )
+    if not (_is_whole(first) and _is_whole(end) and 0 <= first < end):
+        raise DataError(f"{name}: expected a segment of whole frames with 0 <= first < end, found {shortened(segment)}")
+    return label, int(first), int(end)
 
 
 def _videos(truth: Truth) -> tuple[list[Video], ClassTable, bool]:

@@ -11,7 +11,7 @@ from vadbench.base.errors import ConfigError
 from vadbench.base.ground_truth import Truth, VideoTruth
 from vadbench.data.annotations.truth_files import truth_digest
 from vadbench.dataset import Dataset
-from vadbench.harness.recorded_rows import find_stride
+from vadbench.harness.recorded_rows import aliases, find_stride
 from vadbench.harness.rules import open_dataset
 from vadbench.scoring.given_scores import GivenScores, runs_of
 from vadbench.scoring.protocol import Protocol
@@ -50,7 +50,7 @@ def under_carried(
     first = _truth_of(read_scores(paths, []), path, 1)
     dataset = open_dataset(kind, root, rules.partition, first)
     videos = dataset.videos("test", rules.boundaries)
-    given = read_scores(paths, [v.name for v in videos])
+    given = read_scores(paths, [v.name for v in videos], aliases(videos))
     of_rows = any(own.truth is None for own in given.values())
     spacing = find_stride(given, [v for v in videos if v.name in given], stride)[0] if of_rows else 1
     truth = _truth_of(given, path, spacing)

@@ -22,7 +22,7 @@ from vadbench.harness import environment
 from vadbench.harness.carried_truth import is_carried, under_carried
 from vadbench.harness.evaluate import cut_segments
 from vadbench.harness.provision import manifest_entry
-from vadbench.harness.recorded_rows import find_stride, lay, matched, truth_agreement
+from vadbench.harness.recorded_rows import aliases, find_stride, lay, matched, truth_agreement
 from vadbench.harness.rules import changed_rules, divide_assignments, open_dataset, under_truth
 from vadbench.metrics.definitions import coarse_remark
 from vadbench.metrics.event_counts import event_threshold
@@ -94,7 +94,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
     else:
         dataset = open_dataset(kind, request.data_root, rules.partition, rules.truth)
     every = dataset.read_split("test", rules.boundaries)
-    given = read_scores(request.paths, [v.name for v in every])
+    given = read_scores(request.paths, [v.name for v in every], aliases(every))
     content = {name: _digest(own) for name, own in sorted(given.items())}
     progress("reading scores", 1, 1)
     rules = under_truth(rules, dataset)
@@ -123,7 +123,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         frames=split.rows.total,
         positives=int(split.rows.positives.sum()),
     )
-    key = digest({"recorded": content, "stride": stride, "dataset": request.dataset})
+    key = digest({"method": request.name, "recorded": content, "stride": stride, "dataset": request.dataset})
     code = registry.provenance("dataset", request.dataset)
     evaluation = evaluation_key(
         protocol=rules,

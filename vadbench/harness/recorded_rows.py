@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +18,15 @@ from vadbench.scoring.video_scores import VideoScores
 
 COMMON = (1, 16, 8, 4, 24, 30, 32, 64)
 """Distances of rows that are tried beside those that the lengths suggest."""
+_AROUND = 0.25
+"""How far from their average a distance of rows is looked for, as a share of it."""
+_SHARE = 0.75
+"""Share of all frames whose videos a distance of rows must fit (our decision)."""
+_RULES: Sequence[Callable[[int, int], int]] = (
+    lambda frames, stride: max(frames // stride, 1),
+    lambda frames, stride: -(-frames // stride),
+)
+"""How many rows a video has: one for each full distance, or one for each begun distance."""
 NAMED = 3
 """Videos that a note names."""
 
@@ -31,6 +39,11 @@ class LaidScores:
     videos: Sequence[Video]
     stride: int
     notes: Sequence[str]
+
+
+def aliases(videos: Sequence[Video]) -> dict[str, str]:
+    """Return the names of videos by the others that their files circulate under."""
+    return {other: v.name for v in videos for other in v.aliases}
 
 
 def matched(
@@ -67,8 +80,8 @@ def matched(
 def find_stride(given: Mapping[str, GivenScores], videos: Sequence[Video], stated: int | None) -> tuple[int, str]:
     """Return the frames from one row to the next, and how they are known.
 
-    Lengths tell it where one distance fits more videos than any other. Of several that fit as many, it is the one by
-    which every one of these has a row for each full or each begun distance, if there is only one such.
+    Lengths tell it where one distance fits more than any other. Of several that fit as much, it is the one by which all
+    videos that it fits have a row for each full or each begun distance, if there is only one such.
 
     Args:
         given: scores by video.
@@ -94,29 +107,24 @@ def find_stride(given: Mapping[str, GivenScores], videos: Sequence[Video], state
     lengths = [(len(given[v.name].values), v.frames) for v in videos if v.frames is not None]
     if not lengths:
         raise DataError("the distance of rows cannot be found out: no length of a video is known; give --stride FRAMES")
-    about = median(frames / rows for rows, frames in lengths)
-    tried = dict.fromkeys([*COMMON, *range(max(int(about) - 1, 1), int(about) + 3)])
-    # However much the user accepts, the usual tolerance is asked of most videos: with a large one anything fits.
-    fitting = {s: sum(rows_fit(rows, s, frames, OVERRUN) for rows, frames in lengths) for s in tried}
-    most = max(fitting.values())
-    best = [s for s, count in fitting.items() if count == most]
-    exact = [s for s in best if max(_of_rule(lengths, s)) >= most]
+    every = sum(frames for _, frames in lengths)
+    about = every / sum(rows for rows, _ in lengths)
+    tried = dict.fromkeys([*COMMON, *range(max(int(about * (1 - _AROUND)), 1), int(about * (1 + _AROUND)) + 2)])
+    # However much the user accepts, the usual tolerance is asked of most videos: with a large one anything fits. Long
+    # videos count more: in short ones several distances have as many rows.
+    fitting = {s: [(rows, frames) for rows, frames in lengths if rows_fit(rows, s, frames, OVERRUN)] for s in tried}
+    weights = {s: sum(frames for _, frames in own) for s, own in fitting.items()}
+    most = max(weights.values())
+    best = [s for s in tried if weights[s] == most]
+    exact = [s for s in best if any(all(rows == rule(frames, s) for rows, frames in fitting[s]) for rule in _RULES)]
     best = exact if len(exact) == 1 else best
-    if 2 * most <= len(lengths) or len(best) > 1:
+    if most < _SHARE * every or 2 * len(fitting[best[0]]) <= len(lengths) or len(best) > 1:
         raise DataError(
-            f"the distance of rows cannot be found out: the median video has a score every {about:.2f} frames,"
-            f" {listed(sorted(best), 5)} fit {most} of {len(lengths)} videos; these may be scores of another data set,"
-            " else give --stride FRAMES"
+            f"the distance of rows cannot be found out: there is a score every {about:.2f} frames on average,"
+            f" {listed(sorted(best), 5)} fit {len(fitting[best[0]])} of {len(lengths)} videos; these may be scores of"
+            " another data set, else give --stride FRAMES"
         )
     return best[0], f"found from the lengths of {len(lengths)} videos"
-
-
-def _of_rule(lengths: Sequence[tuple[int, int]], stride: int) -> tuple[int, int]:
-    """Return how many videos have a row for each full distance, and how many one for each begun distance."""
-    return (
-        sum(rows == max(frames // stride, 1) for rows, frames in lengths),
-        sum(rows == -(-frames // stride) for rows, frames in lengths),
-    )
 
 
 def lay(
@@ -151,6 +159,8 @@ def lay(
     furthest = 0
     for video in videos:
         own = given[video.name]
+        if own.unfinished and own.classes is None and video.frames is not None and len(own.values) < video.frames:
+            own = replace(own, values=np.pad(own.values, (0, video.frames - len(own.values))))
         rows, frames = len(own.values), video.frames if video.frames is not None else own.frames
         if video.frames is not None and own.frames is not None and abs(own.frames - video.frames) > allowed:
             raise DataError(

@@ -42,12 +42,12 @@ def positives_per_row(runs: Sequence[tuple[int, int]], rows: int, stride: int, f
         begun = np.searchsorted(firsts, frame)
         # The last run that begins before the frame may end after it.
         behind = np.where(begun > 0, np.maximum(lasts[begun - 1] - frame, 0), 0)
-        found: NDArray[np.int64] = covered[begun] - behind
-        return found
+        counts: NDArray[np.int64] = covered[begun] - behind
+        return counts
 
     starts, ends = _bounds(rows, stride, frames)
-    counts: NDArray[np.int64] = np.maximum(before(ends) - before(starts), 0)
-    return counts
+    inside: NDArray[np.int64] = np.maximum(before(ends) - before(starts), 0)
+    return inside
 
 
 def _bounds(rows: int, stride: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,17 +8,19 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, shortened
-from vadbench.base.ground_truth import VideoTruth
+from vadbench.base.ground_truth import OVERRUN, VideoTruth
 from vadbench.data.annotations.lists import MOST_FRAMES, video_name, whole
 
 Values = NDArray[np.floating[Any]]
 
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _SCORES, _CLASSES, _FRAMES, _SPANS, _SEGMENTS = "scores", "classes", "frames", "spans_inclusive", "segments"
 _PARTS = 3
 """Numbers of a scored segment: its first frame, its last one, its score."""
@@ -44,6 +46,7 @@ class GivenScores:
         truth: the ground truth that the file carries, ``None`` without one.
         labels: ``(rows,)`` true in anomalous rows, where the file carries its ground truth as a label a row.
         classes: ``(rows,)`` probabilities by the name of the class; ``None`` without any.
+        unfinished: frames behind those of the last row count 0, and nothing says how many there are.
     """
 
     name: str
@@ -54,13 +57,19 @@ class GivenScores:
     truth: VideoTruth | None = None
     labels: NDArray[np.bool_] | None = None
     classes: Mapping[str, Values] | None = None
+    unfinished: bool = False
 
 
 class VideoNames:
-    """The names of videos, found by those of files: with a suffix, a word for what is in them, or a crop behind."""
+    """The names of videos, found by those of files: with a suffix, a word for what is in them, or a crop behind.
 
-    def __init__(self, videos: Collection[str]) -> None:
-        self._known = {_key(name): name for name in videos}
+    Args:
+        videos: their names.
+        aliases: videos by other names that their files may have.
+    """
+
+    def __init__(self, videos: Collection[str], aliases: Mapping[str, str] = NO_ALIASES) -> None:
+        self._known = {_key(a): name for a, name in aliases.items()} | {_key(name): name for name in videos}
 
     def find(self, text: str) -> str | None:
         """Return the video whose name a text is, else the longest that it begins with; ``None`` if there is none."""
@@ -112,9 +121,9 @@ def from_entry(name: str, entry: Any, where: str) -> GivenScores:
     else:
         values, stride = _of_segments(entry[_SEGMENTS], frames, where), 1
     truth = None if entry.get(_SPANS) is None else VideoTruth(inclusive_spans(entry[_SPANS], where), frames, where)
-    return GivenScores(
-        name, values, where, stride, frames, truth, classes=_by_class(entry.get(_CLASSES), len(values), where)
-    )
+    classes = _by_class(entry.get(_CLASSES), len(values), where)
+    unfinished = _SCORES not in entry and frames is None
+    return GivenScores(name, values, where, stride, frames, truth, classes=classes, unfinished=unfinished)
 
 
 def numbers(values: Sequence[Any] | NDArray[Any], where: str) -> Values:
@@ -201,7 +210,10 @@ def _of_segments(segments: Any, frames: int | None, where: str) -> Values:
         if not 0 <= first <= last < MOST_FRAMES:
             raise DataError(f"{where}: expected 0 <= first <= last frame, found {first} {last}")
         found.append((first, last, float(numbers([segment[2]], where)[0])))
-    scores = np.zeros(frames or max(last for _, last, _ in found) + 1)
+    end = max(last for _, last, _ in found) + 1
+    if frames is not None and end > frames + OVERRUN:
+        raise DataError(f"{where}: a segment ends with frame {end - 1}, past the {frames} frames; correct one of them")
+    scores = np.zeros(frames or end)
     for first, last, value in found:
         scores[first : last + 1] = value
     return scores

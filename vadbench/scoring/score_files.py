@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from vadbench.base.errors import DataError, cut, first_line, listed, shortened
 from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import MOST_FRAMES
-from vadbench.scoring.given_scores import GivenScores, VideoNames, crop_number, from_entry, is_entry, numbers
+from vadbench.scoring.given_scores import (
+    NO_ALIASES,
+    GivenScores,
+    VideoNames,
+    crop_number,
+    from_entry,
+    is_entry,
+    numbers,
+)
 from vadbench.scoring.score_tables import content_of, from_csv, from_text
 
 SUFFIXES = (".npy", ".npz", ".json", ".csv", ".txt")
@@ -34,7 +42,9 @@ _NAMELESS = {"scores", "arr_0"}
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
-def read_scores(paths: Sequence[Path], videos: Collection[str]) -> dict[str, GivenScores]:
+def read_scores(
+    paths: Sequence[Path], videos: Collection[str], aliases: Mapping[str, str] = NO_ALIASES
+) -> dict[str, GivenScores]:
     """Return the scores in files by the names of the videos that they are of.
 
     Scores of a name that is no video's stand under that name: the caller knows what to make of them.
@@ -42,11 +52,12 @@ def read_scores(paths: Sequence[Path], videos: Collection[str]) -> dict[str, Giv
     Args:
         paths: folders and files.
         videos: names of the videos.
+        aliases: videos by other names that their files may have.
 
     Raises:
         DataError: nothing is there, a file cannot be read or has no such form, or two are of one video.
     """
-    names = VideoNames(videos)
+    names = VideoNames(videos, aliases)
     files = [file for path in paths for file in files_of(path)]
     lists = _lists(files, names)
     found: dict[str, list[GivenScores]] = {}
