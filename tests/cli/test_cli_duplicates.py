@@ -100,6 +100,15 @@ def test_given_features_are_compared_without_any_video(root, vadbench, tmp_path)
     assert (found["spacing"], found["videos"]) == (16, 4)
 
 
+def test_a_data_set_that_is_in_its_ground_truth_is_compared_with_it(vadbench, tmp_path):
+    folder = features(tmp_path / "rows")
+    entries = {name: {"frames": 480, "segments": []} for name in ("street", "market", "riot-<b>", "yard")}
+    (tmp_path / "mine.json").write_text(json.dumps({"videos": entries}))
+    asked = ["data", "duplicates", "spans", "--features", folder, "--features-layout", "vadclip"]
+    found = json.loads(vadbench(*asked, "--truth", tmp_path / "mine.json", "--json").out)
+    assert [{p["a"], p["b"]} for p in found["pairs"]] == [{"market", "yard"}]
+
+
 def test_a_damaged_video_is_a_note_and_the_others_are_compared(root, vadbench):
     (root / "train" / "market.mp4").write_bytes(b"no video")
     found = vadbench("data", "duplicates", "clip-folders", "--data-root", root, *PLUGIN, status=1)

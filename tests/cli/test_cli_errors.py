@@ -66,6 +66,7 @@ def tiny_store(extracted, tmp_path):
         (["show", "method", "anomalyclip", "--dataset", "ucf-crime"], "did you mean 'ucfcrime'"),
         (["show", "run", "abc"], "no single run called 'abc'"),
         (["extract", "--out", "x"], "either PATHS or --dataset"),
+        (["extract", "videos", "--truth", "mine.json", "--out", "x"], "name it with --dataset, or leave --truth out"),
         (["extract", "absent.mp4", "--out", "x"], "no such file or folder: absent.mp4"),
         (["extract", "a", "--out", "x", "--shard", "4/4"], "expected i/n"),
         (["log", "abc"], "no single run called 'abc'"),

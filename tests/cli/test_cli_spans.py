@@ -96,6 +96,15 @@ def test_a_method_that_reads_nothing_needs_the_file_alone(run, tmp_path):
     assert found["data"]["test"]["videos"] == 3 and found["data"]["test"]["frames"] == 115
 
 
+def test_a_page_of_a_run_under_a_file_looks_for_videos_in_a_root_without_it(run, vadbench, tmp_path):
+    (tmp_path / "mine.json").write_text(json.dumps(own_form(SETS["tad"])))
+    found = run("-m", "blind-centre", "-d", "spans", "--truth", tmp_path / "mine.json")
+    (tmp_path / "videos").mkdir()
+    page = ("report", found["folder"], "--output", tmp_path / "page.html")
+    said = vadbench(*page, "--data-root", tmp_path / "videos").err
+    assert f"none of the test videos is under {tmp_path / 'videos'}: no thumbnails" in said
+
+
 def test_results_under_two_files_are_never_of_one_kind(run, vadbench, tmp_path):
     rows = make_rows(tmp_path / "rows", "tad")
     for i in (1, 2):

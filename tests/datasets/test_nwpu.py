@@ -8,7 +8,9 @@ from vadbench_nwpu.dataset import NwpuCampus
 from roots.nwpu import ABNORMAL, LISTS, make_root, stem, truth
 from vadbench.base.errors import DataError, UnknownNameError
 from vadbench.features.layouts import open_features
+from vadbench.harness.extraction_request import ExtractionRequest, open_extraction
 from vadbench.harness.rules import open_dataset
+from vadbench.plugins.registry import Registry
 from vadbench.testing import dataset_checks
 
 
@@ -131,6 +133,14 @@ def test_features_are_found_by_folder_and_name(root, frames, tmp_path):
         np.save(features / f"{name}.npy", np.full((2, 4), i, np.float32))
     found = open_features(features, both, {}, "vadclip")
     assert {name: found.crop_rows(name, "0")[0, 0] for name in both} == {"Test_D001_02": 0, "Train_D001_02": 1}
+
+
+def test_features_of_all_videos_are_extracted_with_a_ground_truth(tmp_path, frames):
+    root, registry = make_root(tmp_path / "files", videos=True), Registry()
+    asked = {"store": tmp_path / "store", "dataset": "nwpu", "data_root": root, "device": "cpu"}
+    found = open_extraction(ExtractionRequest(**asked, truth=str(frames)), registry).videos
+    assert len(found) == 547 and all(v.path for v in found)
+    refused(lambda: open_extraction(ExtractionRequest(**asked), registry), "--truth FILE")
 
 
 @pytest.mark.parametrize("name", LISTS)

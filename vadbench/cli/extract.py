@@ -23,6 +23,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--dataset", "-d", help="Extract all videos of this data set instead of PATHS.")
 @options.data_root
+@options.truth
 @options.clip_model
 @options.clip_weights
 @click.option("--stride", type=click.IntRange(min=1), default=16, show_default=True, help="Frames between two rows.")
@@ -93,7 +94,8 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
       vadbench extract --dataset ucsdped2 --data-root UCSD --stride 1 --out features/ped2
       vadbench extract --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai --out features/ucf
 
-    It may be stopped at any time; the same command continues with the next video.
+    It may be stopped at any time; the same command continues with the next video. A data set whose files alone do not
+    say which videos are tested, or how, needs --truth; the features do not depend on it.
 
     Of objects instead of whole frames:
 

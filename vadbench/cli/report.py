@@ -79,6 +79,7 @@ def _strips(
     shown: Sequence[PageRun], data_root: Path | None, plugin_files: tuple[Path, ...], progress: Progress
 ) -> tuple[dict[str, Strip], list[str]]:
     """Return thumbnails of available videos; a missing data set is an error only if its folder was given."""
+    from vadbench.base.ground_truth import Truth, VideoTruth
     from vadbench.harness.rules import open_dataset
     from vadbench.plugins.registry import Registry
     from vadbench.report.thumbnails import make_strips
@@ -86,7 +87,11 @@ def _strips(
     name = shown[0].record.dataset
     try:
         dataset_class = Registry(files=plugin_files).dataset(name)
-        dataset = open_dataset(dataset_class, data_root, str(shown[0].record.protocol.get("partition", "")))
+        rules = shown[0].split.rules
+        # Some data sets do not know their test videos without another ground truth; that of the run is with its scores.
+        videos = {v.name: VideoTruth(tuple((None, *run) for run in v.runs), v.frames) for v in shown[0].split.videos}
+        truth = Truth(rules.truth, videos) if rules.truth else ""
+        dataset = open_dataset(dataset_class, data_root, rules.partition, truth)
         strips, notes = make_strips(dataset, {s.name: s.frames for s in shown[0].split.scores}, progress)
     except (DataError, PluginError, UnknownNameError):
         if data_root is not None:

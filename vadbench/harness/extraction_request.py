@@ -11,7 +11,6 @@ from typing import Literal
 import torch
 
 from vadbench.base.errors import ConfigError, DataError
-from vadbench.base.locations import find_data_root
 from vadbench.base.types import Arithmetic, Progress, silent
 from vadbench.clip import CROPS, load_clip
 from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -23,6 +22,7 @@ from vadbench.features.fingerprint import Pooling, Precision, clip_fingerprint
 from vadbench.features.regions import RegionSource
 from vadbench.harness.clips import clip_notes, clip_source
 from vadbench.harness.environment import choose_device
+from vadbench.harness.rules import open_dataset
 from vadbench.plugins.registry import Registry
 
 _ARCHIVED_EXTRAS = "__MACOSX"
@@ -41,6 +41,7 @@ class ExtractionRequest:
     paths: Sequence[Path] = ()
     dataset: str | None = None
     data_root: Path | None = None
+    truth: str | None = None
     clip_model: str | None = None
     clip_weights: str | None = None
     stride: int = 16
@@ -83,7 +84,7 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
     """
     _require_agreement(request)
     if request.dataset is not None:
-        videos = _dataset_videos(request.dataset, request.data_root, registry, progress)
+        videos = _dataset_videos(request.dataset, request, registry, progress)
     else:
         videos = find_videos(request.paths)
     clip = load_clip(clip_source(request.clip_model, request.clip_weights), choose_device(request.device))
@@ -166,6 +167,8 @@ def _require_agreement(request: ExtractionRequest) -> None:
     """
     if bool(request.paths) == bool(request.dataset):
         raise ConfigError("extract needs either PATHS or --dataset NAME")
+    if request.truth is not None and request.dataset is None:
+        raise ConfigError("--truth is the ground truth of a data set; name it with --dataset, or leave --truth out")
     if request.regions and request.detector:
         raise ConfigError("--regions and --detector both say where the objects are; give one")
     if not request.detector and (request.detector_weights is not None or request.detector_threshold is not None):
@@ -176,9 +179,8 @@ def _require_agreement(request: ExtractionRequest) -> None:
         )
 
 
-def _dataset_videos(name: str, data_root: Path | None, registry: Registry, progress: Progress) -> list[Video]:
-    dataset_class = registry.dataset(name)
-    dataset = dataset_class(find_data_root(name, dataset_class.makes_itself, data_root))
+def _dataset_videos(name: str, request: ExtractionRequest, registry: Registry, progress: Progress) -> list[Video]:
+    dataset = open_dataset(registry.dataset(name), request.data_root, truth=request.truth or "")
     dataset.prepare(progress)
     return [v for split in dataset.splits for v in dataset.videos(split)]
 

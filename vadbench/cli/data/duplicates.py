@@ -22,6 +22,7 @@ SHOWN = 20
 @click.argument("dataset")
 @options.data_root
 @options.partition
+@options.truth
 @options.features
 @options.features_layout
 @options.clip_model
@@ -41,6 +42,7 @@ def command(
     dataset: str,
     data_root: Path | None,
     partition: str | None,
+    truth: str | None,
     features: Path | None,
     features_layout: Any,
     clip_model: str | None,
@@ -61,7 +63,7 @@ def command(
     Compares the features in --features, or those in the root if it has no video, or those that a run extracts, which
     are extracted if they are not in the cache. Rows of two videos are aligned in time and compared without the mean of
     the stretch, so that another day of the same camera is no near-duplicate. Where both files exist, their pictures say
-    whether one is mirrored.
+    whether one is mirrored. A data set whose files alone do not say which videos are tested, or how, needs --truth.
 
     The exit status is 0 if no pair is in two splits, 1 if one is. With --json the report is an object with: dataset,
     features, count, across (pairs in two splits), pairs (a, b, splits, kind (same, part, overlap), mirrored (null if
@@ -82,7 +84,7 @@ def command(
 
     if features is None and features_layout is not None:
         raise ConfigError("--features-layout is the layout of the files in --features; give both")
-    opened = open_dataset(Registry(files=plugin_files).dataset(dataset), data_root, partition or "")
+    opened = open_dataset(Registry(files=plugin_files).dataset(dataset), data_root, partition or "", truth or "")
     given = GivenFeatures(features, features_layout) if features is not None else None
     source = clip_source(clip_model, clip_weights)
 
