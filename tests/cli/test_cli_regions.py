@@ -155,7 +155,10 @@ def test_ten_thousand_boxes_in_a_frame_are_told_of(vadbench, tmp_path):
         (["--detector-threshold", "0"], "name it with --detector"),
         (["--regions", "b.csv", "--crops", "5"], "expected --crops 1, found 5"),
         (["--detector", "fasterrcn_resnet50_fpn"], "did you mean 'fasterrcnn_resnet50_fpn'"),
-        (["--detector", MOBILE, "--detector-weights", "gone.pth"], "cannot read the detector's weights gone.pth"),
+        (
+            ["--detector", MOBILE, "--detector-weights", "gone.pth"],
+            "cannot read the detector's weights: there is no file gone.pth",
+        ),
         (["--detector", MOBILE, "--detector-threshold", "2"], "2.0 is not in the range"),
     ],
 )
