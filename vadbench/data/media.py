@@ -26,6 +26,7 @@ from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
 from vadbench.data.arrival import Arrival
 from vadbench.data.containers import decoded_count, open_video, reason_of, video_stream
+from vadbench.data.image_folders import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from vadbench.data.image_folders import list_images, read_image
 
 Frame = NDArray[np.uint8]
