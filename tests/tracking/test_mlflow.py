@@ -107,7 +107,13 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
 
 def test_the_truth_and_the_division_are_tags(outcome, client):
     log_runs([outcome(0, "tagged-own")])
-    log_runs([outcome(0, "tagged-other", protocol={"name": "native", "truth": "mine.json@012345abcdef", "partition": "wide"})])
+    log_runs(
+        [
+            outcome(
+                0, "tagged-other", protocol={"name": "native", "truth": "mine.json@012345abcdef", "partition": "wide"}
+            )
+        ]
+    )
     for name, found in (("tagged-own", {}), ("tagged-other", {"truth": "mine.json@012345abcdef", "partition": "wide"})):
         for run in client.search_runs([client.get_experiment_by_name(name).experiment_id]):
             tags = {tag: run.data.tags.get(f"vadbench.{tag}") for tag in ("truth", "partition")}
