@@ -69,7 +69,7 @@ class TestedDataset:
             raise SkipTest(f"no data: {error}") from error
         if not root.is_dir() and not self.kind.makes_itself:
             raise SkipTest(f"no data at {root}; expected there: {self.kind.files}")
-        dataset = open_dataset(self.kind, root, truth=self._truth)
+        dataset = open_dataset(self.kind, self._given, truth=self._truth)
         dataset.prepare(self._progress)
         return dataset
 
