@@ -82,10 +82,10 @@ class ClassTable:
         >>> table.common(ClassTable((VideoClass("fighting"), VideoClass("robbery"), VideoClass("normal")), 2))
         [(1, 0), (0, 2)]
         """
-        called = {_spelling(name): i for i, c in enumerate(self.classes) for name in (c.name, c.words, *c.aliases)}
+        called = {plain_spelling(name): i for i, c in enumerate(self.classes) for name in (c.name, c.words, *c.aliases)}
         pairs = []
         for i, c in enumerate(other.classes):
-            found = {called[n] for n in map(_spelling, (c.name, c.words, *c.aliases)) if n in called}
+            found = {called[n] for n in map(plain_spelling, (c.name, c.words, *c.aliases)) if n in called}
             if i == other.normal:
                 pairs.append((self.normal, i))
             elif len(found) == 1 and self.normal not in found:
@@ -93,5 +93,6 @@ class ClassTable:
         return pairs
 
 
-def _spelling(name: str) -> str:
+def plain_spelling(name: str) -> str:
+    """Return the name of a class as names are compared: in any case, with blanks or underscores."""
     return name.casefold().replace("_", " ")

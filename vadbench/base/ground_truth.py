@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from vadbench.base.classes import ClassTable
+from vadbench.base.classes import ClassTable, plain_spelling
 from vadbench.base.errors import DataError, UnknownNameError, listed, one_line
 
 OVERRUN = 2
@@ -286,14 +286,10 @@ def _under(own: VideoTruth, video: Video, classes: ClassTable) -> tuple[Video, s
 def _class_name(label: str | None, classes: ClassTable, where: str) -> str | None:
     if label is None:
         return None
-    spellings = {_spelling(n): i for i, c in enumerate(classes.classes) for n in (c.words, *c.aliases, c.name)}
-    if (found := spellings.get(_spelling(label))) == classes.normal:
+    spellings = {plain_spelling(n): i for i, c in enumerate(classes.classes) for n in (c.words, *c.aliases, c.name)}
+    if (found := spellings.get(plain_spelling(label))) == classes.normal:
         raise DataError(f"{where}: a segment is of class {label!r}, that of videos without any; correct it")
     if found is not None:
         return classes.names[found]
     unknown = UnknownNameError("class", label, [classes.names[i] for i in classes.abnormal])
     raise DataError(f"{where}: {one_line(unknown)}")
-
-
-def _spelling(name: str) -> str:
-    return name.casefold().replace("_", " ")
