@@ -1,6 +1,7 @@
 """The committed figures and the tables that show them belong together."""
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -12,12 +13,18 @@ from vadbench.tables.table import tables_from_json
 METRICS = ["AUC", "AUC/within", "AUC/flattened", "AP", "AnoAUC", "mAUC", "mAP", "mAP@IoU", "FAR"]
 
 
-@pytest.fixture(scope="module")
-def controls():
-    spec = importlib.util.spec_from_file_location("controls", ROOT / "benchmarks" / "controls.py")
+def script(name):
+    """A script of ``benchmarks/`` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where its data classes look for their annotations
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def controls():
+    return script("controls")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,13 @@ def test_the_readmes_show_the_committed_figures(controls):
     assert {p.relative_to(ROOT).as_posix() for p in shown} == {"README.md", "results/README.md"}
     for path, text in shown.items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python benchmarks/controls.py --tables"
+
+
+def test_the_readmes_show_the_recorded_scores():
+    shown = script("recorded").pages()
+    assert {p.relative_to(ROOT).as_posix() for p in shown} == {"README.md", "results/README.md"}
+    for path, text in shown.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python benchmarks/recorded.py --tables"
 
 
 def test_every_method_was_run_on_both_data_sets_under_three_seeds(quick):
