@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.nn.sampling import averaged_sample, drawn_sample
+from vadbench.nn.sampling import averaged_sample, binned_sample, drawn_sample
 
 
 @given(rows=st.integers(1, 200), length=st.integers(1, 40))
@@ -44,3 +44,32 @@ def test_an_averaged_sample_has_means_or_is_filled_up(rows, length):
     edges = [i * rows // length for i in range(length + 1)]
     for place, (a, b) in enumerate(itertools.pairwise(edges)):
         np.testing.assert_allclose(found[place], x[a:b].astype(np.float64).mean(0), atol=1e-5)
+
+
+@given(rows=st.integers(1, 90), length=st.integers(1, 40), crops=st.integers(1, 3))
+def test_a_binned_sample_has_means_or_repeats_rows(rows, length, crops):
+    x = np.random.default_rng(rows).standard_normal((crops, rows, 3)).astype(np.float32)
+    found = binned_sample(x, length)
+    edges = [i * rows // length for i in range(length + 1)]
+    for place, (a, b) in enumerate(itertools.pairwise(edges)):
+        wanted = x[:, a : max(b, a + 1)].astype(np.float64).mean(1)
+        np.testing.assert_allclose(found[:, place], wanted, atol=1e-5)
+    np.testing.assert_array_equal(binned_sample(x[0], length), found[0])
+
+
+@given(rows=st.integers(1, 5000), length=st.sampled_from([32, 200]))
+def test_rounded_bins_have_the_edges_of_a_rounded_width(rows, length):
+    line = np.arange(rows, dtype=np.float32)[:, None]
+    width = rows / length
+    edges = [int(i * width) for i in range(length)] + [rows]
+    wanted = [np.arange(a, max(b, a + 1)).mean() for a, b in itertools.pairwise(edges)]
+    np.testing.assert_allclose(binned_sample(line, length, rounded=True)[:, 0], wanted, rtol=1e-6)
+    same = length == 32 or rows not in (58, 70, 114, 116, 140)
+    if same and rows <= 140:
+        np.testing.assert_array_equal(binned_sample(line, length), binned_sample(line, length, rounded=True))
+
+
+def test_a_binned_sample_of_float16_rows_is_summed_in_float32():
+    rows = (np.random.default_rng(0).random((1500, 64)) * 200).astype(np.float16)
+    wanted = [rows[a : a + 500].astype(np.float64).mean(0) for a in (0, 500, 1000)]
+    np.testing.assert_allclose(binned_sample(rows, 3), np.stack(wanted), rtol=1e-5)

@@ -55,6 +55,30 @@ def averaged_sample(features: NDArray[np.floating[Any]], length: int) -> NDArray
     return means.astype(np.float32)
 
 
+def binned_sample(features: NDArray[np.floating[Any]], length: int, *, rounded: bool = False) -> NDArray[np.float32]:
+    """Return the means of ``length`` bins of nearly equal size; where a bin is empty, the row at its start.
+
+    A video of fewer rows than bins repeats rows; nothing is filled up (spec of RTFM, section 3; of UR-DMU, section 3).
+
+    Args:
+        features: ``(..., rows, dim)``, at least one row; any crops come before the rows.
+        length: number of bins.
+        rounded: take the width of a bin, rows / length, rounded to a float64, for its edges, as the authors' code does;
+            at some numbers of rows an edge is then one row lower than the exact one.
+
+    Returns:
+        ``(..., length, dim)``; sums are float32.
+    """
+    rows = features.shape[-2]
+    places = np.arange(length + 1)
+    edges = (places * (rows / length)).astype(np.int64) if rounded else places * rows // length
+    edges[-1] = rows
+    means = np.empty((*features.shape[:-2], length, features.shape[-1]), np.float32)
+    for i, (start, end) in enumerate(pairwise(edges)):
+        features[..., start : max(end, start + 1), :].mean(-2, dtype=np.float32, out=means[..., i, :])
+    return means
+
+
 def _filled_up(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.float32]:
     sample = np.zeros((length, features.shape[1]), np.float32)
     sample[: len(features)] = features

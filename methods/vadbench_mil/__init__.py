@@ -1,0 +1,8 @@
+"""Methods of multiple-instance learning by feature magnitude and memories, as a vadbench plugin."""
+
+from vadbench import MethodSpec, hookimpl
+
+
+@hookimpl
+def vadbench_methods() -> list[MethodSpec]:
+    return []
