@@ -1,8 +1,17 @@
-"""Methods of multiple-instance learning by feature magnitude and memories, as a vadbench plugin."""
+"""Methods of multiple-instance learning by feature magnitude, as a vadbench plugin."""
 
 from vadbench import MethodSpec, hookimpl
 
 
 @hookimpl
 def vadbench_methods() -> list[MethodSpec]:
-    return []
+    return [
+        MethodSpec(
+            "rtfm",
+            "the longest rows of a network over several time scales speak for a video, and are trained to be long",
+            "vadbench_mil.rtfm:Rtfm",
+            "Tian et al., Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude Learning,"
+            " ICCV 2021",
+            "vadbench_mil.config:RtfmConfig",
+        ),
+    ]
