@@ -14,4 +14,12 @@ def vadbench_methods() -> list[MethodSpec]:
             " ICCV 2021",
             "vadbench_mil.config:RtfmConfig",
         ),
+        MethodSpec(
+            "clip-tsa",
+            "the same network behind a selection of rows, which is trained by draws of noise",
+            "vadbench_mil.cliptsa:ClipTsa",
+            "Joo et al., CLIP-TSA: CLIP-Assisted Temporal Self-Attention for Weakly-Supervised Video Anomaly Detection,"
+            " ICIP 2023",
+            "vadbench_mil.config:ClipTsaConfig",
+        ),
     ]

@@ -100,5 +100,5 @@ def magnitudes(rows: Tensor) -> Tensor:
 
 
 def quarter(width: int) -> int:
-    """Return the channels of a branch for rows of a width: an even number near a quarter of it."""
-    return max(2, width // 8 * 2)
+    """Return the channels of a branch for rows of a width: a quarter of it."""
+    return max(2, width // 4)

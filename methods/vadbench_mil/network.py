@@ -21,7 +21,7 @@ class MultiScaleNetwork(nn.Module):
 
     Args:
         width: of a row.
-        branch: channels of each branch, an even number.
+        branch: channels of each branch, at least two.
         branches: which of the two kinds there are, as in the settings.
     """
 
