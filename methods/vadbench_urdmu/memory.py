@@ -22,7 +22,7 @@ def highest(count: int) -> int:
 
 
 class Seen(NamedTuple):
-    """The weights of a memory's slots for rows ``(..., T, K)``, their scores ``(..., T)`` and the means of their latents
+    """The weights of a memory's slots for rows ``(..., T, K)``, scores ``(..., T)`` and the means of their latents
     ``(..., T, W)``."""
 
     weights: Tensor

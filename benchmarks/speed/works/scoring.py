@@ -55,6 +55,17 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
             lambda batch: anomalyclip.losses(batch.views["features"], batch.labels.argmax(1), *known),
             lambda rows: anomalyclip.score(rows, *known),
         )
+    if type(method).__name__ == "UrDmu":
+        from literal import urdmu
+        from vadbench_urdmu.checkpoint import reference_names as names_of
+
+        own = dict(method.named_parameters())
+        state = {theirs: own[ours] for ours, theirs in names_of(method.config).items()}
+        return (
+            # Normal samples first; the sampler gives them behind the others.
+            lambda batch: urdmu.losses(torch.cat(batch.views["segments"].chunk(2)[::-1]), state),
+            lambda rows: urdmu.score(rows, state),
+        )
     from literal import vadclip
     from vadbench_vadclip.checkpoint import reference_names
 
