@@ -9,8 +9,9 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vadbench.nn.linear import linear
 
 ROWS_FOR_ONE = 16
 """Slots, or rows of a sample, for each that counts as one of the highest; one more counts (code)."""
@@ -45,7 +46,7 @@ class Memory(nn.Module):
 
     def forward(self, x: Tensor, mean: nn.Linear) -> Seen:
         """Return what rows ``(..., T, W)`` see; a score is the mean of a row's highest weights."""
-        weights = F.linear(x, self.slots / math.sqrt(x.shape[-1])).sigmoid()
+        weights = linear(x, self.slots / math.sqrt(x.shape[-1])).sigmoid()
         scores = weights.topk(highest(len(self.slots)), dim=-1).values.mean(-1)
         return Seen(weights, scores, self.read(weights, mean))
 
@@ -54,4 +55,4 @@ class Memory(nn.Module):
 
         The slots go through the layer: there are far fewer of them than of rows.
         """
-        return F.linear(weights, layer.weight @ self.slots.T, layer.bias)
+        return linear(weights, layer.weight @ self.slots.T, layer.bias)

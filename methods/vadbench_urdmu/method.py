@@ -9,6 +9,7 @@ mean and the variance of a latent that is drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from vadbench_urdmu.checkpoint import to_ours
 from vadbench_urdmu.config import UrDmuConfig
 from vadbench_urdmu.losses import MemoryScores, classification, distance, divergence, memory_terms, triplet
 from vadbench_urdmu.memory import Memory, Seen, highest
-from vadbench_urdmu.transformer import Embedding, Kept, Transformer
+from vadbench_urdmu.transformer import Embedding, Kept, Transformer, drawn
 
 HIDDEN = 128
 """Hidden units of the classifier (code)."""
@@ -120,13 +121,11 @@ class UrDmu(Method):
 
     def draws(self, shape: Sequence[int], device: torch.device) -> Draws:
         """Return the random draws of a training step for pairs ``(2, P, N, T)``."""
-        config, keep = self.config, 1 - self.config.dropout
-
-        def kept(units: int) -> Tensor:
-            return torch.empty(*shape, units, dtype=torch.bool, device=device).bernoulli_(keep)
-
+        config = self.config
+        kept = partial(drawn, share=1 - config.dropout, device=device)
         layers = config.layers if config.dropout else 0
-        masks = tuple(Kept(kept(config.width), kept(config.feed_forward), kept(config.width)) for _ in range(layers))
+        units = (config.width, config.feed_forward, config.width)
+        masks = tuple(Kept(*(kept((*shape, n)) for n in units)) for _ in range(layers))
         noisy = self.log_variance is not None
         return Draws(masks, torch.randn(*shape[1:], config.width, device=device) if noisy else None)
 

@@ -1,11 +1,13 @@
 """UR-DMU as its specification reads, line by line: nothing skipped, batched or kept.
 
-``state`` holds the weights under the names of the authors' checkpoints. Sections are those of the specification.
+``state`` holds the weights under the names of the authors' checkpoints. Sections are those of the specification. What
+training draws is given, in the order of section 1.11: the units that dropout keeps, half of them, and the noise.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -25,12 +27,11 @@ def norm(x: Tensor, state: State, name: str) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"])
 
 
-def dropout(x: Tensor, training: bool) -> Tensor:
-    """Half of the units, doubled; drawn as in section 1.11."""
-    return x * torch.empty_like(x, dtype=torch.bool).bernoulli_(0.5) / 0.5 if training else x
+def dropout(x: Tensor, kept: Iterator[Tensor] | None) -> Tensor:
+    return x if kept is None else x * next(kept) / 0.5
 
 
-def transformer(x: Tensor, state: State, training: bool) -> Tensor:
+def transformer(x: Tensor, state: State, kept: Iterator[Tensor] | None) -> Tensor:
     """Sections 1.3 and 1.4, for rows ``(B, T, D)``."""
     weight, bias = state["embedding.conv_1.0.weight"], state["embedding.conv_1.0.bias"]
     x = F.relu(F.conv1d(x.transpose(1, 2), weight, bias, padding=1).transpose(1, 2))
@@ -44,9 +45,9 @@ def transformer(x: Tensor, state: State, training: bool) -> Tensor:
         query, key, value, other = parts
         attended = torch.softmax(query @ key.mT / math.sqrt(query.shape[-1]), -1) @ value
         both = torch.cat([attended, local @ other], -1).transpose(1, 2).flatten(2)
-        x = dropout(dense(both, state, f"{name}.0.fn.to_out.0"), training) + x
-        hidden = dropout(F.gelu(dense(norm(x, state, f"{name}.1.norm"), state, f"{name}.1.fn.net.0")), training)
-        x = dropout(dense(hidden, state, f"{name}.1.fn.net.3"), training) + x
+        x = dropout(dense(both, state, f"{name}.0.fn.to_out.0"), kept) + x
+        hidden = dropout(F.gelu(dense(norm(x, state, f"{name}.1.norm"), state, f"{name}.1.fn.net.0")), kept)
+        x = dropout(dense(hidden, state, f"{name}.1.fn.net.3"), kept) + x
     return x
 
 
@@ -75,10 +76,10 @@ def entropy(values: Tensor, target: Any) -> Tensor:
     return F.binary_cross_entropy(values, torch.zeros_like(values) + target)
 
 
-def losses(segments: Tensor, state: State) -> Tensor:
+def losses(segments: Tensor, state: State, kept: Iterator[Tensor], noise: Tensor) -> Tensor:
     """The weighted terms (sections 1.9 and 2) of as many normal samples as abnormal ones after them."""
     half = len(segments) // 2
-    x = transformer(segments, state, True)
+    x = transformer(segments, state, kept)
     normal, abnormal = x[:half], x[half:]
     s_aa, r_aa = memory(abnormal, state, "Amemory")
     s_an, r_an = memory(abnormal, state, "Nmemory")
@@ -87,7 +88,7 @@ def losses(segments: Tensor, state: State) -> Tensor:
     rows = [chosen(normal, s_nn), chosen(abnormal, s_an), chosen(abnormal, s_aa)]
     anchor, positive, negative = (row / row.norm(dim=-1, keepdim=True) for row in rows)
     mean, log_variance = dense(r_nn, state, "encoder_mu.0"), dense(r_nn, state, "encoder_var.0")
-    z_n = mean + torch.randn_like(mean) * torch.sqrt(torch.exp(log_variance))
+    z_n = mean + noise * torch.sqrt(torch.exp(log_variance))
     z_a = dense(r_aa, state, "encoder_mu.0")
     read = torch.cat([z_n + dense(r_na, state, "encoder_mu.0"), z_a + dense(r_an, state, "encoder_mu.0")])
     frame = classifier(x, read, state)
@@ -111,6 +112,6 @@ def losses(segments: Tensor, state: State) -> Tensor:
 
 def score(rows: Tensor, state: State) -> Tensor:
     """Scores of a video ``(rows, D)`` (section 1.8)."""
-    x = transformer(rows[None], state, False)
+    x = transformer(rows[None], state, None)
     read = sum(dense(memory(x, state, name)[1], state, "encoder_mu.0") for name in ("Amemory", "Nmemory"))
     return classifier(x, read, state)[0]

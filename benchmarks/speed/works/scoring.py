@@ -18,7 +18,7 @@ from vadbench.features.encoders import BATCH
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
-from vadbench.method import Method
+from vadbench.method import Batch, Method
 from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.video_scores import VideoScores
@@ -61,11 +61,15 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
 
         own = dict(method.named_parameters())
         state = {theirs: own[ours] for ours, theirs in names_of(method.config).items()}
-        return (
+
+        def losses(batch: Batch) -> torch.Tensor:
             # Normal samples first; the sampler gives them behind the others.
-            lambda batch: urdmu.losses(torch.cat(batch.views["segments"].chunk(2)[::-1]), state),
-            lambda rows: urdmu.score(rows, state),
-        )
+            segments = torch.cat(batch.views["segments"].chunk(2)[::-1])
+            draws = method.draws((2, len(segments) // 2, 1, segments.shape[1]), segments.device)
+            kept = (mask.flatten(0, 2) for layer in draws.kept for mask in layer)
+            return urdmu.losses(segments, state, kept, draws.noise.flatten(0, 1))
+
+        return losses, lambda rows: urdmu.score(rows, state)
     from literal import vadclip
     from vadbench_vadclip.checkpoint import reference_names
 
