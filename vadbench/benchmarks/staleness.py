@@ -79,7 +79,8 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, Protocol, Needs
     config = settings_of(cell, registry)
     try:
         code = registry.provenance("dataset", cell.dataset).identity
-        asked = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
+        preset, changes = protocol(cell.protocol, registry), protocol_changes(cell.settings)
+        asked = preset.on(cell.dataset, config.trains, **changes)
         rules = recorded_rules(asked, registry.dataset(cell.dataset))
     except VadbenchError:
         code, asked, rules = "", None, None  # a missing data set is reported elsewhere
