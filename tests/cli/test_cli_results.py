@@ -149,7 +149,10 @@ SPOILT = {
     ),
     "a metric left out": (drop("metrics", "AnoAUC"), "the scores give AnoAUC, the record do not"),
     "no metrics": (put("metrics", value={}), "no metrics"),
-    "an unknown protocol": (put("protocol", "name", value="mine"), "expected one of native, anomalyclip, vadclip"),
+    "an unknown protocol": (
+        put("protocol", "name", value="mine"),
+        "expected one of native, anomalyclip, segments16, vadclip",
+    ),
     "a rule that is none": (
         put("protocol", "tail", value="drop"),
         "protocol: tail: Input should be 'hold', 'zero', 'rows' or 'rows-prolonged'",
