@@ -99,7 +99,7 @@ def test_json_has_every_field_and_the_fraction(published):
             "first_hand": True,
         }
     ]
-    assert len(published("--json").json) == 1260
+    assert len(published("--json").json) == 1280
 
 
 def test_nothing_found_is_said_and_is_an_empty_list_in_json(published):
