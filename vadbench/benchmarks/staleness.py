@@ -14,7 +14,8 @@ from vadbench.base.locations import cache_root
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Needs
 from vadbench.benchmarks.parser import assignments, protocol_changes
-from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.schema import Cell
+from vadbench.benchmarks.site import Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
 from vadbench.harness.rules import open_dataset, recorded_rules
