@@ -30,7 +30,7 @@ class Random(Method):
         return [self._score(video.rows) for video in videos]
 
     def _score(self, rows: Tensor) -> Scores:
-        content = zlib.crc32(rows.cpu().contiguous().numpy().tobytes())
+        content = zlib.crc32(rows.cpu().contiguous().numpy())
         # numpy's generator takes both numbers; torch's keeps only the lower 32 bits of a seed.
         rng = np.random.default_rng([int(self.key), content])
         table = self.task.classes

@@ -110,6 +110,48 @@ def test_supervision_and_what_a_score_depends_on_are_columns(make_run, boards):
     assert "a score depends on the whole split and on 3 rows ahead" in notes(table, "odd")
 
 
+KINDS = {"weak": 3, "one-class": 2, "training-free": 1, "oracle": 4}
+
+
+@pytest.fixture
+def of_every_kind(make_run):
+    """A run of each supervision, of the quality there."""
+    for kind, quality in KINDS.items():
+        make_run(kind, quality=quality, supervision=kind)
+
+
+def test_all_but_oracles_are_ranked_together_whatever_they_learn_from(of_every_kind, boards):
+    ranked, oracles = boards().tables
+    assert [(row.label, row.rank) for row in ranked.rows] == [("weak", 1), ("one-class", 2), ("training-free", 3)]
+    assert [(row.label, row.rank) for row in oracles.rows] == [("oracle", None)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["weak"], ["training-free", "one-class"], ["oracle"], ["weak", "oracle"], list(KINDS)],
+    ids=str,
+)
+def test_methods_are_shown_by_what_they_learn_from(of_every_kind, boards, asked):
+    tables = boards(supervision=asked).tables
+    shown = [row for table in tables for row in table.rows]
+    assert sorted(row.label for row in shown) == sorted(asked)
+    ranks = [row.rank for row in shown if row.rank is not None]
+    assert ranks == list(range(1, len(set(asked) - {"oracle"}) + 1)), "ranks are among what is shown"
+    assert all(table.note.endswith(f"Only supervision {' or '.join(asked)}.") for table in tables)
+    assert not any("Only supervision" in table.note for table in boards().tables)
+
+
+def test_a_supervision_that_is_none_or_that_no_run_has_is_said(make_run, boards):
+    make_run("usual", quality=1, supervision="weak")
+    make_run("free", quality=1, supervision="training-free")
+    with pytest.raises(UnknownNameError, match="unknown supervision 'week'; did you mean 'weak'"):
+        boards(supervision=["one-class", "week"])
+    with pytest.raises(
+        RunError, match="no finished run has supervision one-class or oracle, found training-free, weak"
+    ):
+        boards(supervision=["one-class", "oracle"])
+
+
 def test_oracles_are_shown_apart_and_never_ranked(make_run, boards):
     for name, quality in (("usual", 2), ("worse", 1)):
         make_run(name, quality=quality)

@@ -14,7 +14,8 @@ from vadbench.base.locations import cache_root
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Needs
 from vadbench.benchmarks.parser import assignments, protocol_changes
-from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.schema import Cell
+from vadbench.benchmarks.site import Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
 from vadbench.harness.rules import open_dataset, recorded_rules
@@ -79,7 +80,8 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, Protocol, Needs
     config = settings_of(cell, registry)
     try:
         code = registry.provenance("dataset", cell.dataset).identity
-        asked = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
+        preset, changes = protocol(cell.protocol, registry), protocol_changes(cell.settings)
+        asked = preset.on(cell.dataset, config.trains, **changes)
         rules = recorded_rules(asked, registry.dataset(cell.dataset))
     except VadbenchError:
         code, asked, rules = "", None, None  # a missing data set is reported elsewhere

@@ -177,13 +177,15 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = requested_config(request, start, settings, version, defaults)
     preset = protocol(request.protocol_name, registry)
-    named = preset.on(start.dataset, post=preset.rules.post or method_post(start.method, config))
+    post = preset.rules.post or method_post(start.method, config)
+    named = preset.on(start.dataset, config.trains, post=post)
     assigned = {"post": named.post} if request.post is None else {}
     assigned |= divide_assignments(request.assignments).of_protocol
     rules = changed_rules(
         preset,
         start.dataset,
         assigned,
+        config.trains,
         crop=request.crop,
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,

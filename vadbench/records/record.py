@@ -194,6 +194,12 @@ class RunRecord(BaseModel):
         return self.method + "".join(changes)
 
     @property
+    def selects(self) -> bool:
+        """Whether a rule can have selected its weights: a recipe made them, or nobody here knows what did."""
+        recipe = self.config.get("recipe")
+        return self.recorded is not None or (isinstance(recipe, dict) and recipe.get("epochs") != 0)
+
+    @property
     def depends(self) -> str:
         """What a score depends on, in words, where that is more than its own video or less than all of it."""
         found = ["on the whole split"] if self.company == "split" else []
