@@ -90,7 +90,7 @@ class Ambiguity:
 
 
 def ambiguities(normal: torch.Tensor, anomalous: torch.Tensor) -> torch.Tensor:
-    """Return ``e . unit(mean of anomalous)`` ``(N,)`` of unit vectors ``(N, D)``, of ``(M, D)`` anomalous ones (NOVA)."""
+    """Return the cosine ``(N,)`` of unit vectors ``(N, D)`` with the mean of the anomalous ones ``(M, D)`` (NOVA)."""
     return normal @ normalize(anomalous.mean(0), dim=0)
 
 
