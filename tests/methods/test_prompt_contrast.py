@@ -341,7 +341,7 @@ def test_what_it_is_to_others():
 def test_sentences_and_rows_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="81 tokens long, CLIP reads 77"):
         built(descriptions={"normal": ["a"], "abnormal": [" ".join(["walking"] * 74)]})
-    assert token_counts(["Anomalous scene: "]) == [5]
+    assert token_counts(["Anomalous scene: "]) == [7]
     config = PromptContrastConfig.model_validate({"descriptions": BANK})
     with pytest.raises(FeatureError, match="features are 24 wide"):
         PromptContrast(config, Task(CLASSES, 24, CPU, Words))
