@@ -1,6 +1,7 @@
 """The committed figures and the tables that show them belong together."""
 
 import importlib.util
+import json
 import sys
 
 import pytest
@@ -50,6 +51,23 @@ def test_the_readmes_show_the_recorded_scores():
     assert {p.relative_to(ROOT).as_posix() for p in shown} == {"README.md", "results/README.md"}
     for path, text in shown.items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python benchmarks/recorded.py --tables"
+
+
+def test_the_readme_shows_the_ten_clips():
+    for path, text in script("clips").pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python benchmarks/clips.py --tables"
+
+
+def test_the_figures_of_the_ten_clips_are_found_again(test_data):
+    clips = script("clips")
+    found, kept = clips.measured(test_data / "clip"), json.loads(clips.CLIPS.read_text(encoding="utf-8"))
+    assert (found["clips"], found["segments"]) == (kept["clips"], kept["segments"]) == (10, 31)
+    for now, then in zip(found["scores"], kept["scores"], strict=True):
+        assert (now["scores"], now["clips"]) == (then["scores"], then["clips"])
+        for key, metric in then["metrics"].items():
+            assert now["metrics"][key] == pytest.approx(metric, abs=1e-4), (now["scores"], key)
+    auc = {(row["scores"], row["clips"]): row["metrics"]["AUC"]["value"] for row in found["scores"]}
+    assert auc["maximum cosine with an abnormal class", 10] == pytest.approx(0.750, abs=5e-4)
 
 
 def test_every_method_was_run_on_both_data_sets_under_three_seeds(quick):
