@@ -41,6 +41,20 @@ def vadbench_methods() -> list[MethodSpec]:
             "vadbench_baselines.config:MilConfig",
         ),
         MethodSpec(
+            "knn",
+            "learns from normal videos alone: distance to the nearest normal rows",
+            "vadbench_baselines.one_class:Knn",
+            "Rashidi, Benchmark AUC Is Not Deployable Reliability, arXiv 2606.29506: CLIP with nearest neighbours",
+            "vadbench_baselines.one_class_config:KnnConfig",
+        ),
+        MethodSpec(
+            "density",
+            "learns from normal videos alone: distance from a Gaussian of the normal rows",
+            "vadbench_baselines.one_class:Density",
+            "Rashidi, Benchmark AUC Is Not Deployable Reliability, arXiv 2606.29506: CLIP with a Mahalanobis distance",
+            "vadbench_baselines.one_class_config:DensityConfig",
+        ),
+        MethodSpec(
             "motion-energy",
             "how much the picture changes from frame to frame, without features",
             "vadbench_baselines.motion:MotionEnergy",
