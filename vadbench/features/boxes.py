@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vadbench.base.errors import FeatureError, did_you_mean, last_line, listed
+from vadbench.base.files import regular
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "confidence")
@@ -212,7 +213,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     try:
         # Text as it stands, so that 007 stays a name; blank lines are read, so that the others keep their numbers.
         table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
+            regular(path),
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            index_col=False,
+            encoding="utf-8-sig",
         ).fillna("")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
@@ -223,7 +229,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     if path.suffix.lower() != ".parquet":
         raise FeatureError(f"{path}: expected boxes in a .csv or .parquet file, found '{path.suffix}'; convert it")
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(regular(path))
         return table.reset_index(drop=table.index.names == [None])
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
