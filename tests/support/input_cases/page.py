@@ -1,0 +1,5 @@
+"""The page that says what becomes of inputs."""
+
+from input_cases.videos import VIDEOS
+
+SECTIONS = (VIDEOS,)
