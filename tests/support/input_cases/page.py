@@ -1,5 +1,6 @@
 """The page that says what becomes of inputs."""
 
+from input_cases.images import DATA_SET_FRAMES, FRAMES, IMAGES, OWN_PHOTOS
 from input_cases.videos import VIDEOS
 
-SECTIONS = (VIDEOS,)
+SECTIONS = (VIDEOS, FRAMES, IMAGES, OWN_PHOTOS, DATA_SET_FRAMES)
