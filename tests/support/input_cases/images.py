@@ -65,6 +65,7 @@ def linked_round(folder):
 
 
 SOUND = [0, 1, 2]
+TIMES = ("10-15-58.jpg", "10-15-59.jpg", "10-16-00.jpg")
 UNSEEN = "a folder whose images ... missing cannot be seen"
 
 FRAMES = Section(
