@@ -141,7 +141,7 @@ for module in (
     cli.add_command(_with_debug(module.command))
 
 
-def _with_home(argument: str) -> str:
+def with_home(argument: str) -> str:
     """Return an argument in which ``~`` is the home folder, as in variables: shells leave it within quotes and behind
     a ``=``. Addresses stay as they are."""
     if "://" in argument:
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the ``vadbench`` script: errors that a user can fix give one line and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = cli.main(args=[_with_home(text) for text in arguments], standalone_mode=False)
+        status = cli.main(args=[with_home(text) for text in arguments], standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -7,6 +7,7 @@ the box in pixels of the decoded frame, and the confidence of the detector, 0 to
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,14 +213,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """Read all lines as text, indexed from the first below the header; blank ones are left out."""
     try:
         # Text as it stands, so that 007 stays a name; blank lines are read, so that the others keep their numbers.
-        table = pd.read_csv(
-            regular(path),
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-            index_col=False,
-            encoding="utf-8-sig",
-        ).fillna("")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # columns without a name are other columns
+            table = pd.read_csv(
+                regular(path),
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                index_col=False,
+                encoding="utf-8-sig",
+            ).fillna("")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return table[(table != "").any(axis=1)]

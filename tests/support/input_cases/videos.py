@@ -201,7 +201,7 @@ def of_size(width, height):
 
 GOP = {"g": "25"}
 NO_LENGTH = "states no length: an early end cannot be seen"
-NO_VIDEO = ": not a readable video (...); copy or download it again"
+NO_VIDEO = "not a readable video (...); copy or download it again"
 
 
 def whole(suffix, codec, options=GOP, pixels="yuv420p"):
@@ -285,9 +285,9 @@ CASES = (
     Case("web page saved as mp4", content("a.mp4", b"<html>please log in</html>"), "refused", NO_VIDEO),
     Case("companion file of macOS given by name", content("._a.mp4", b"\0\5\x16\7\0\2\0\0"), "refused", NO_VIDEO),
     Case("empty file", content("a.mp4", b""), "refused", NO_VIDEO),
-    Case("no file", lambda folder: folder / "a.mp4", "refused", ": no such video; check the data root"),
+    Case("no file", lambda folder: folder / "a.mp4", "refused", "no such video; check the data root"),
     Case("link that leads to itself", a_link_to_itself, "refused", NO_VIDEO),
-    Case("pipe", a_pipe, "refused", ": not a readable video (expected a regular file, found a pipe)"),
+    Case("pipe", a_pipe, "refused", "not a readable video (expected a regular file, found a pipe)"),
 )
 
 VIDEOS = Section(
