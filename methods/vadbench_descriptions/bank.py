@@ -35,6 +35,7 @@ from pydantic.dataclasses import dataclass
 from vadbench.base.config import read_toml
 from vadbench.base.errors import ConfigError, UnknownNameError, complaint, did_you_mean, shortened
 from vadbench.base.fields import FromFile
+from vadbench.base.locations import expanded
 from vadbench.dataset import ClassTable
 
 _BANKS = files("vadbench_descriptions") / "banks"
@@ -238,7 +239,7 @@ def find_bank(value: Any) -> Bank:
         return require_sound(parse_bank(value, "in the settings"), "in the settings")
     if value in bank_names():
         return require_sound(parse_bank(read_toml(Path(str(_BANKS / f"{value}.toml"))), value), value)
-    path = Path(value)
+    path = expanded(value, "the setting descriptions")
     if not path.is_file():
         raise ConfigError(f"no description bank '{value}', and no file either{did_you_mean(value, bank_names())}")
     return require_sound(read_bank(path), value)
