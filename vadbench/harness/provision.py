@@ -18,7 +18,7 @@ from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, require_bags, require_single, training_crops
 from vadbench.features.extracted import frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.pooling import pooled_count, pooled_features
+from vadbench.features.pooling import pooled_count, pooled_features, rows_to_take
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.fitness import FitCheck
@@ -54,6 +54,7 @@ class Provision:
         truth: the test videos with their annotation, for an oracle.
         bag: the crops of a video are given to the method at once.
         foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
+        taken: the rows that a method which does not mind takes, where they are not those that it asked for.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -72,6 +73,7 @@ class Provision:
     truth: Mapping[str, Video] = field(default_factory=dict)
     foreign: bool = False
     bag: bool = False
+    taken: Rows | None = None
 
     @property
     def joined(self) -> Joining:
@@ -155,6 +157,7 @@ def provide(
     needs: Needs | None = None,
     extract: bool = True,
     allow_incomplete: bool = False,
+    any_rows: bool = False,
     progress: Progress = silent,
 ) -> Provision:
     """Make a data set ready: its files, its features, and those features at the rows a method wants.
@@ -177,6 +180,7 @@ def provide(
         needs: of the method, where it is more than features: frames, the ground truth.
         extract: make the features that are not in the cache.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
+        any_rows: take the rows of features as they are where those wanted cannot be made of them.
 
     Raises:
         DataError: files are missing or contradict each other.
@@ -201,6 +205,7 @@ def provide(
         )
         videos, decoders, of_files = decoded_beside(dataset, videos, needs, cache, allow_incomplete, progress)
     source = made.source
+    asked_for, rows = rows, rows_to_take(source.fingerprint, rows) if any_rows else rows
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
     crop = CropRule(rules.crop, crop_asked)
@@ -245,4 +250,5 @@ def provide(
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
         foreign=made.foreign,
         bag=bag,
+        taken=None if rows == asked_for else rows,
     )
