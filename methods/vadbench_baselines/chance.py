@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method, Scores, Task, VideoInput
+from vadbench_baselines.config import RandomConfig
 
 
 class Random(Method):
@@ -20,9 +20,10 @@ class Random(Method):
     grouping changes it.
     """
 
+    Config = RandomConfig
     key: Tensor
 
-    def __init__(self, config: MethodConfig, task: Task) -> None:
+    def __init__(self, config: RandomConfig, task: Task) -> None:
         super().__init__(config, task)
         self.register_buffer("key", torch.randint(2**31, ()))
 

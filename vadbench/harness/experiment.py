@@ -262,13 +262,15 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             needs=needs,
             extract=not request.dry_run,
             allow_incomplete=request.allow_incomplete,
+            # Rows that the user asked for are a wish.
+            any_rows=settings.any_rows and config.rows == usual.rows,
             progress=progress,
         )
     return Experiment(
         method_name=start.method,
         load_method=partial(registry.method, start.method),
         version=version,
-        config=config,
+        config=config if provision.taken is None else config.model_copy(update={"rows": provision.taken}),
         dataset=dataset,
         provision=provision,
         clip=None if provision.foreign else clip,
