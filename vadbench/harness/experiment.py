@@ -177,8 +177,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = requested_config(request, start, settings, version, defaults)
     preset = protocol(request.protocol_name, registry)
-    post = preset.rules.post or method_post(start.method, config)
-    named = preset.on(start.dataset, config.trains, post=post)
+    named = preset.on(start.dataset, config.trains, post=preset.rules.post or method_post(start.method, config))
     assigned = {"post": named.post} if request.post is None else {}
     assigned |= divide_assignments(request.assignments).of_protocol
     rules = changed_rules(
