@@ -54,6 +54,8 @@ WORKS: dict[str, tuple[str, str, list[Any]]] = {
             ("score a 24-hour video", "scoring", "long_video"),
         )
     },
+    "rtfm: training step": ("training", "step", ["rtfm"]),
+    "clip-tsa: training step": ("training", "step", ["clip-tsa"]),
     "all metrics": ("evaluation", "metrics", []),
     "1,000 resamples": ("evaluation", "resamples", []),
 }

@@ -30,6 +30,8 @@ from measuring import Figures, peak_gb, timed
 from tabulate import tabulate
 from torch import Tensor
 from vadbench_anomalyclip.method import AnomalyClip
+from vadbench_mil.cliptsa import ClipTsa
+from vadbench_mil.rtfm import Rtfm
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_vadclip.method import VadClip
 
@@ -44,8 +46,13 @@ from vadbench.training.optimisers import build_optimiser
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
-METHODS: dict[str, type[Method]] = {"anomalyclip": AnomalyClip, "vadclip": VadClip}
-SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16}
+METHODS: dict[str, type[Method]] = {
+    "anomalyclip": AnomalyClip,
+    "vadclip": VadClip,
+    "rtfm": Rtfm,
+    "clip-tsa": ClipTsa,
+}
+SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16, "rtfm": 8, "clip-tsa": 8}
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,7 @@ def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
     """A method with random weights."""
     text = load_clip(sizes.clip).text
     method = METHODS[name]
-    config = resolve(method.Config, method.Config.dataset_defaults[sizes.settings], environment={})
+    config = resolve(method.Config, method.Config.dataset_defaults.get(sizes.settings, {}), environment={})
     return method(config, Task(UcfCrime.classes, text.dim, torch.device(device), lambda: text)).to(device)
 
 
