@@ -6,10 +6,11 @@ sections are those of the specification of RTFM.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vadbench.nn.convolution import RowConvolution, joined, side_by_side
+from vadbench.nn.convolution import RowConvolution, side_by_side
 from vadbench.nn.linear import Linear
 from vadbench.nn.normalisation import RowNorm
 
@@ -47,7 +48,7 @@ class MultiScaleNetwork(nn.Module):
         if self.non_local is not None:
             parts.append(self.non_local(F.relu(found[-1])))
         # The rows first: the sum is laid out as they are.
-        return rows + self.fuse(joined(parts))
+        return rows + self.fuse(torch.cat(parts, -1))
 
 
 class NormalisedConvolution(nn.Module):

@@ -61,15 +61,6 @@ def side_by_side(rows: Tensor, layers: Sequence[RowConvolution]) -> list[Tensor]
     return [own if layer.bias is None else own + layer.bias for layer, own in zip(layers, sums, strict=True)]
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Return parts ``(S, T, ...)`` beside each other, ``(S, T, sum)``.
-
-    As :func:`torch.cat`, whose gradients are views of one tensor, which most operations are slower with.
-    """
-    found: Tensor = _Joined.apply(*parts)
-    return found
-
-
 class Taps(NamedTuple):
     """A convolution: taps of the kernel, rows from one to the next, and width of the result."""
 
@@ -128,15 +119,3 @@ def _parts(products: Tensor, shapes: Sequence[Taps]) -> list[Tensor]:
     """Return views ``(S, T, taps, width)`` of the products of each convolution."""
     parts = products.split([shape.count * shape.width for shape in shapes], -1)
     return [part.unflatten(-1, (shape.count, shape.width)) for part, shape in zip(parts, shapes, strict=True)]
-
-
-class _Joined(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *parts: Tensor) -> Tensor:
-        ctx.widths = [part.shape[-1] for part in parts]
-        return torch.cat(parts, -1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part.contiguous() for part in gradients[0].split(ctx.widths, -1))

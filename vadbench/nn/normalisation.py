@@ -52,7 +52,8 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        outer = gradients[0]
+        # A part of a wider tensor, as where results stand side by side, is slow to go through several times.
+        outer = gradients[0].contiguous()
         centred, inverse, weight = ctx.saved_tensors
         scale, by_bias, along = weight * inverse, outer.sum(0), (outer * centred).sum(0)
         by_rows = (outer * scale).addcmul_(centred, scale * inverse.square() * along / -len(centred))
