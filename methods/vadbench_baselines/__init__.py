@@ -10,7 +10,7 @@ def vadbench_methods() -> list[MethodSpec]:
             "random",
             "uniform random scores: the floor of every table",
             "vadbench_baselines.chance:Random",
-            config="vadbench.base.method_config:MethodConfig",
+            config="vadbench_baselines.config:RandomConfig",
         ),
         MethodSpec(
             "zero-shot",
@@ -39,6 +39,20 @@ def vadbench_methods() -> list[MethodSpec]:
             "vadbench_baselines.mil:Mil",
             "Sultani, Chen and Shah, Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
             "vadbench_baselines.config:MilConfig",
+        ),
+        MethodSpec(
+            "knn",
+            "learns from normal videos alone: distance to the nearest normal rows",
+            "vadbench_baselines.one_class:Knn",
+            "Rashidi, Benchmark AUC Is Not Deployable Reliability, arXiv 2606.29506: CLIP with nearest neighbours",
+            "vadbench_baselines.one_class_config:KnnConfig",
+        ),
+        MethodSpec(
+            "density",
+            "learns from normal videos alone: distance from a Gaussian of the normal rows",
+            "vadbench_baselines.one_class:Density",
+            "Rashidi, Benchmark AUC Is Not Deployable Reliability, arXiv 2606.29506: CLIP with a Mahalanobis distance",
+            "vadbench_baselines.one_class_config:DensityConfig",
         ),
         MethodSpec(
             "motion-energy",

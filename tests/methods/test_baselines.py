@@ -9,6 +9,7 @@ from vadbench_baselines.chance import Random
 from vadbench_baselines.linear import ClipLinear, ClipTemporalLinear
 from vadbench_baselines.mil import Mil
 from vadbench_baselines.motion import MotionEnergy
+from vadbench_baselines.one_class import Density, Knn
 from vadbench_baselines.zero_shot import ZeroShot
 
 from method_inputs import as_videos
@@ -94,7 +95,7 @@ def test_registering_imports_no_torch_and_names_what_exists():
     code = f"import sys, vadbench_baselines as p; {check}"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     blind = [BlindLength, BlindCentre, BlindOracleLabel, BlindOracleCentre]
-    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil, MotionEnergy, *blind]
+    expected = [Random, ZeroShot, ClipLinear, ClipTemporalLinear, Mil, Knn, Density, MotionEnergy, *blind]
     assert out.split() == [f"{cls.__module__}:{cls.__name__}" for cls in expected]
 
 

@@ -287,6 +287,7 @@ BUILT_IN = {
     "anomalyclip": ["segments=4", "segment_length=4"],
     "clip-linear": [],
     "clip-temporal-linear": ["length=32"],
+    "density": [],
     "descriptions-frame": ["vote_window=9"],
     "descriptions-video": ["length=32"],
     "mil": [],

@@ -5,6 +5,7 @@ import pytest
 
 from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.records.folders import read_record, write_record
+from vadbench.records.record import SplitRecord
 from vadbench.tables.layout import lay_out
 
 SOUND = {"fingerprint": {"encoder": "vggish", "weights": "2" * 64}, "dim": 128, "spacing": "0.96s"}
@@ -221,6 +222,24 @@ def test_unknown_features_are_a_family_of_their_own_and_marked(make_run, boards)
     tables = boards().tables
     assert len(tables) == 2
     assert all("features of unknown origin" in t.notes and "of unknown origin" in t.note for t in tables)
+
+
+@pytest.mark.parametrize("unknown", ["features", "stream"])
+def test_unknown_features_of_other_test_videos_are_another_family(make_run, boards, unknown):
+    """Features of one encoder or not: nothing but their values says so, those of the test videos included."""
+
+    def run(name, inputs, **made_by):
+        test = SplitRecord(videos=24, expected=24, abnormal=12, manifest="t", inputs=inputs)
+        make_run(name, quality=1, data={"test": test}, **made_by)
+
+    stream = {**SOUND, "fingerprint": {"encoder": "x", "weights": "unknown-1"}}
+    same_training = {"fingerprint": {"weights": "unknown-1"}} if unknown == "features" else {"streams": {"s": stream}}
+    run("a", "1", **same_training)
+    run("b", "1", **same_training)
+    run("c", "2", **same_training)
+    run("d", "1")
+    run("e", "2")
+    assert sorted(sorted(labels(t)) for t in boards().tables) == [["a", "b"], ["c"], ["d", "e"]]
 
 
 def test_changed_settings_make_another_row_and_are_named(make_run, boards):
