@@ -32,6 +32,32 @@ def vadbench_benchmarks() -> list[BenchmarkSpec]:
             paper="Dong, CLIP: Assisted Video Anomaly Detection, ICPRAM 2024",
         ),
         BenchmarkSpec(
+            "rtfm",
+            "tables 1 to 5 of RTFM, on CLIP features",
+            "vadbench_benchmarks:rtfm.toml",
+            paper="Tian et al., Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude"
+            " Learning, ICCV 2021",
+        ),
+        BenchmarkSpec(
+            "urdmu",
+            "UR-DMU's figures and its tables 3 to 6, on CLIP features",
+            "vadbench_benchmarks:urdmu.toml",
+            paper="Zhou, Yu and Yang, Dual Memory Units with Uncertainty Regulation for Weakly Supervised Video Anomaly"
+            " Detection, AAAI 2023",
+        ),
+        BenchmarkSpec(
+            "cliptsa",
+            "tables 2 and 3 of CLIP-TSA, its figure on ShanghaiTech and its ablation",
+            "vadbench_benchmarks:cliptsa.toml",
+            paper="Joo et al., CLIP-TSA: CLIP-Assisted Temporal Self-Attention for Weakly-Supervised Video Anomaly"
+            " Detection, ICIP 2023",
+        ),
+        BenchmarkSpec(
+            "training-free",
+            "scorers without training and of one class, by encoder, beside what the family publishes",
+            "vadbench_benchmarks:training-free.toml",
+        ),
+        BenchmarkSpec(
             "recorded",
             "published systems whose per-video scores are public, beside what their papers state",
             "vadbench_benchmarks:recorded.toml",

@@ -98,12 +98,12 @@ def test_a_file_of_the_users_own_is_read(registry, write):
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("quick", 9 * 2 * 3),
+        ("quick", 15 * 2 * 3),
         ("cross-dataset", 3 * 8 * 2 * 3),
         # Seven methods trained on either of two data sets and tested on six others, and two without training on seven.
         ("lagovad", (2 * 7 * 6 + 2 * 7) * 3),
-        # Nine methods on either data set, and two of them on MSAD's other test split.
-        ("more-datasets", (9 * 2 + 2) * 3),
+        # Fourteen methods on either data set, and four of them on MSAD's other test split.
+        ("more-datasets", (14 * 2 + 4) * 3),
     ],
 )
 def test_the_files_that_come_along_hold(name, count):

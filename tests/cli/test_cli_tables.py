@@ -99,7 +99,11 @@ def test_a_papers_table_needs_no_data(vadbench, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["quick", "anomalyclip", "vadclip", "icpram2024", "cross-dataset", "lagovad", "more-datasets"]
+    "name",
+    [
+        *("quick", "anomalyclip", "vadclip", "icpram2024", "cross-dataset", "lagovad", "more-datasets"),
+        *("rtfm", "urdmu", "cliptsa", "training-free"),
+    ],
 )
 @pytest.mark.parametrize("format", ["text", "md", "latex", "html", "csv", "json"])
 def test_every_shipped_benchmark_is_drawn_without_runs(vadbench, tmp_path, name, format):

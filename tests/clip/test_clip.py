@@ -8,8 +8,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tiny_clip import TINY
-from vadbench.base.errors import ClipError
+from vadbench.base.errors import ClipError, ConfigError
 from vadbench.clip import SMALL, ClipSource, TextTower, load_clip, loading, weights
+from vadbench.features.fingerprint import clip_fingerprint
+from vadbench.harness.extraction_request import ExtractionRequest, open_extraction
+from vadbench.plugins.registry import Registry
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,44 @@ def test_preprocessing_is_within_two_steps_of_open_clips(tiny_file, size):
     transform = open_clip.image_transform(32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
     theirs = transform(Image.fromarray(image)) * 255
     assert (mine[0].float() - theirs).abs().max() <= 2
+
+
+@pytest.mark.parametrize("given", ["tag", "file"])
+@pytest.mark.parametrize("size", [(48, 64), (90, 50), (32, 32), (20, 31)])
+def test_frames_are_squashed_where_a_models_weights_take_them_so(tiny, tiny_file, squashing, monkeypatch, size, given):
+    monkeypatch.setattr(loading, "_load_tag", lambda model, source: model.load_state_dict(tiny.state_dict()))
+    clip = load_clip(ClipSource(squashing, "meta" if given == "tag" else tiny_file))
+    assert clip.squashed and clip.mean == clip.std == (0.5, 0.5, 0.5)
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    mine = clip.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None])
+    transform = open_clip.image_transform(
+        32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1), resize_mode="squash", interpolation="bilinear"
+    )
+    assert (mine[0].float() - transform(Image.fromarray(image)) * 255).abs().max() <= 2
+    made = clip_fingerprint(clip, stride=16, pooling="mean")
+    assert made.preprocessing.startswith("squashed to 32, bilinear, antialias, uint8, whole frame; mean 0.5 0.5 0.5")
+    assert not load_clip(ClipSource("", tiny_file)).squashed
+
+
+@pytest.fixture
+def squashing(monkeypatch):
+    """The name of a small model whose published weights take squashed frames, as PE-Core's do."""
+    name, entry = "PE-Core-L-14-336", open_clip.get_pretrained_cfg("PE-Core-L-14-336", "meta")
+    assert (entry["resize_mode"], entry["interpolation"]) == ("squash", "bilinear")
+    own = open_clip.get_model_config
+    monkeypatch.setattr(
+        open_clip, "get_model_config", lambda model: dict(TINY, quick_gelu=False) if model == name else own(model)
+    )
+    return name
+
+
+def test_squashed_frames_have_no_second_crop(squashing, tmp_path, monkeypatch):
+    monkeypatch.setattr("vadbench.harness.extraction_request._dataset_videos", lambda *_: [])
+    asked = {"dataset": "synthetic", "device": "cpu", "clip_model": squashing, "clip_weights": "random:0"}
+    with pytest.raises(ConfigError, match="takes whole frames squashed to a square, which have one crop"):
+        open_extraction(ExtractionRequest(tmp_path, **asked, crops="5"), Registry())
+    made = open_extraction(ExtractionRequest(tmp_path, **asked), Registry()).encoder.fingerprint
+    assert "squashed to 32" in made.preprocessing and made.crops == ("center",)
 
 
 def test_image_features_follow_the_models_normalisation(tiny, tiny_file):

@@ -15,7 +15,7 @@ from vadbench.base.errors import ClipError
 from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.clip.memory import is_remembered, remembered_clip
 
-FACTS = ("source", "name", "weights_sha256", "activation", "image_size", "dim", "mean", "std")
+FACTS = ("source", "name", "weights_sha256", "activation", "image_size", "dim", "mean", "std", "squashed")
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,16 @@ def loads():
 
     of.made = made
     return of
+
+
+def test_what_an_older_vadbench_remembered_is_loaded_again(weights, loads, monkeypatch):
+    source = weights(0)
+    with monkeypatch.context() as older:
+        older.setattr("vadbench.clip.memory._FACTS", FACTS[1:-1])
+        remembered_clip(source, loads(source))
+    assert not is_remembered(source)
+    assert facts(remembered_clip(source, loads(source))) == facts(load_clip(source))
+    assert loads.made == [source, source] and is_remembered(source)
 
 
 def facts(clip):

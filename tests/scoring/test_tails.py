@@ -1,5 +1,7 @@
 """What the frames behind those of the last row count, by each rule, against loops over frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -169,6 +171,25 @@ def test_the_last_label_is_prolonged_as_in_a_mask(frames, rows, runs, apart):
     rules = Protocol(name="native", tail="rows-prolonged")
     split = ScoredSplit([scores], [video], STRIDE, TABLE, rules)
     assert split.rows.positives.tolist() == expected.reshape(rows, STRIDE).sum(1).tolist()
+
+
+def test_every_metric_takes_the_prolonged_labels():
+    """Metrics of ranking, of segments and of events are those of annotations that reach over the rows."""
+    split = made("rows-prolonged")
+    reaching = [
+        replace(
+            v,
+            segments=tuple(
+                replace(s, end=max(len(own.anomaly) * STRIDE, s.end)) if s.end >= own.frames else s for s in v.segments
+            ),
+        )
+        for own, v in zip(split.given, split.videos, strict=True)
+    ]
+    assert reaching != list(split.videos)
+    rows = replace(split, videos=reaching, rules=split.rules.model_copy(update={"tail": "rows"}))
+    found, before = measure(split), measure(replace(split, rules=rows.rules))
+    assert found == measure(rows)
+    assert {"AUC", "mAP@IoU", "AP/trapezoid"} <= {key for key in found if found[key].value != before[key].value}
 
 
 def test_events_end_where_labels_do():

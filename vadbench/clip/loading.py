@@ -28,6 +28,7 @@ _DEFAULT_IMAGES: dict[str, Any] = {
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
+_SQUASH = ("squash", "bilinear")
 _DEFAULT_SOURCE = ClipSource()
 
 
@@ -55,8 +56,10 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
                     f"{source.weights} has the form of OpenAI's files, whose weights need another activation than"
                     f" '{name}' has; use the model name '{name}{_QUICK}'"
                 )
-        elif not source.weights.startswith("random:"):
+        if state is None and not source.weights.startswith("random:"):
             images |= _pretrained(source)
+        else:
+            images |= _squashing(source.model)
     _check_kind(name, config, images)
     model = _build(config, source.weights)
     if state is not None:
@@ -84,6 +87,7 @@ def load_clip(source: ClipSource = _DEFAULT_SOURCE, device: str | torch.device =
         mean=tuple(images["mean"]),
         std=tuple(images["std"]),
         towers=lambda: towers,
+        squashed=images["resize_mode"] == "squash",
     )
 
 
@@ -202,16 +206,27 @@ def _pretrained(source: ClipSource) -> dict[str, Any]:
     return {key: entry[key] for key in _DEFAULT_IMAGES if key in entry}
 
 
+def _squashing(model: str) -> dict[str, Any]:
+    """Return how a model's images are prepared where all of its published weights take them squashed, as PE-Core's do;
+    empty for others. A file of weights does not say it."""
+    import open_clip
+
+    entries = [open_clip.get_pretrained_cfg(model, tag) for tag in open_clip.list_pretrained_tags_by_model(model)]
+    if not entries or {(e.get("resize_mode"), e.get("interpolation")) for e in entries} != {_SQUASH}:
+        return {}
+    return {key: entries[0][key] for key in _DEFAULT_IMAGES}
+
+
 def _check_kind(name: str, config: Mapping[str, Any], images: Mapping[str, Any]) -> None:
     text = config["text_cfg"]
     foreign = ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "embed_cls", "no_causal_mask", "proj_bias")
     causal = text.get("pool_type", "argmax") in ("argmax", "eos") and text.get("proj_type", "linear") == "linear"
     if "multimodal_cfg" in config or any(text.get(key) for key in foreign) or not causal:
         raise ClipError(f"CLIP '{name}' must have CLIP's own tokenizer and causal text tower; use another model")
-    if images["resize_mode"] != "shortest" or images["interpolation"] != "bicubic":
+    if (images["resize_mode"], images["interpolation"]) not in (("shortest", "bicubic"), _SQUASH):
         raise ClipError(
             f"the weights of '{name}' expect {images['interpolation']} resizing of the {images['resize_mode']} kind;"
-            " only bicubic resizing of the short side is built in; use other weights"
+            " only bicubic resizing of the short side and bilinear squashing are built in; use other weights"
         )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vadbench.clip.text_tower import TextTower
 
 _FILE = "clips.jsonl"
-_FACTS = ("name", "weights_sha256", "activation", "image_size", "dim", "mean", "std")
+_FACTS = ("name", "weights_sha256", "activation", "image_size", "dim", "mean", "std", "squashed")
 
 
 def remembered_clip(source: ClipSource, load: Callable[[], Clip]) -> Clip:
@@ -65,7 +65,10 @@ def _recall(memory: Remembered, source: ClipSource) -> dict[str, Any] | None:
     found = None if stamp is None else memory.find(_key(source), stamp)
     if found is None:
         return None
-    facts = dict(zip(_FACTS, json.loads(found), strict=True))
+    values = json.loads(found)
+    if len(values) != len(_FACTS):  # remembered by an older vadbench
+        return None
+    facts = dict(zip(_FACTS, values, strict=True))
     return facts | {"mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
 
 

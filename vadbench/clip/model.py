@@ -35,6 +35,8 @@ class Clip:
         std: per-channel standard deviation, likewise.
         towers: returns the image tower and the text tower, frozen and in evaluation mode; asked once, when one of them
             is used, so that a CLIP whose facts are known needs not be loaded.
+        squashed: whether the image tower takes whole frames squashed to a square, as PE-Core's does, instead of a
+            square cut out of them.
     """
 
     source: ClipSource
@@ -46,6 +48,7 @@ class Clip:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     towers: Callable[[], tuple[nn.Module, TextTower]]
+    squashed: bool = False
 
     @cached_property
     def _loaded(self) -> tuple[nn.Module, TextTower]:
@@ -67,7 +70,7 @@ class Clip:
         return next(self.visual.parameters()).device
 
     def preprocess(self, frames: Tensor) -> Tensor:
-        """Resize the short side and cut out the centre, as CLIP does.
+        """Resize the short side and cut out the centre, as CLIP does, or squash the whole frame to a square.
 
         Args:
             frames: uint8 ``(n, 3, height, width)``.
@@ -78,7 +81,8 @@ class Clip:
         return self.crop(self.resize(frames), CROPS[0])
 
     def resize(self, frames: Tensor) -> Tensor:
-        """Resize the short side to ``image_size`` (bicubic, antialiased, on uint8).
+        """Resize the short side to ``image_size`` (bicubic), or squash both sides to it (bilinear), on uint8 with
+        antialiasing.
 
         Stays on the CPU whatever the device, because the resize of a GPU rounds differently.
 
@@ -88,13 +92,14 @@ class Clip:
         from torchvision.transforms.v2 import InterpolationMode
         from torchvision.transforms.v2 import functional as transforms
 
-        resized: Tensor = transforms.resize(
-            frames, [self.image_size], interpolation=InterpolationMode.BICUBIC, antialias=True
-        )
+        size = [self.image_size] * (2 if self.squashed else 1)
+        how = InterpolationMode.BILINEAR if self.squashed else InterpolationMode.BICUBIC
+        resized: Tensor = transforms.resize(frames, size, interpolation=how, antialias=True)
         return resized
 
     def crop(self, resized: Tensor, name: str) -> Tensor:
-        """Cut a square out of frames whose short side is ``image_size``; crops differ along the long side only.
+        """Cut a square out of frames whose short side is ``image_size``; crops differ along the long side only, and not
+        at all where frames were squashed.
 
         Args:
             resized: ``(n, 3, height, width)`` as :meth:`resize` makes them; frames cropped already stay as they are.

@@ -196,15 +196,16 @@ def clip_fingerprint(
     """
     mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
     cut_out = "square crops"
+    scaled = f"squashed to {clip.image_size}, bilinear" if clip.squashed else f"short side {clip.image_size}, bicubic"
     if regions:
         crops, cut_out = SLOTS, f"centre crop of a region, its middle where over {LONGEST} to 1"
     elif tuple(crops) == CROPS[:1]:
-        cut_out = "centre crop"
+        cut_out = "whole frame" if clip.squashed else "centre crop"
     return Fingerprint(
         encoder=clip.name,
         weights=clip.weights_sha256,
         activation=clip.activation,
-        preprocessing=f"short side {clip.image_size}, bicubic, antialias, uint8, {cut_out}; mean {mean}, std {std}",
+        preprocessing=f"{scaled}, antialias, uint8, {cut_out}; mean {mean}, std {std}",
         stride=stride,
         pooling=pooling,
         dim=clip.dim,

@@ -88,6 +88,10 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
     else:
         videos = find_videos(request.paths)
     clip = load_clip(clip_source(request.clip_model, request.clip_weights), choose_device(request.device))
+    if clip.squashed and int(request.crops) > 1:
+        raise ConfigError(
+            f"CLIP '{clip.name}' takes whole frames squashed to a square, which have one crop; leave --crops out"
+        )
     source = _region_source(request, videos, clip.device)
     fingerprint = clip_fingerprint(
         clip,

@@ -101,7 +101,7 @@ def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[
 
 def localised(split: ScoredSplit) -> Localisation:
     """Return segments that the class probabilities propose, matched with the annotated ones."""
-    truth = [[(split.classes.id(s.label), s.start, s.end) for s in v.segments] for v in split.videos]
+    truth = [[(split.classes.id(s.label), s.start, s.end) for s in v.segments] for v in split.annotated]
     # As long as for every other metric, which need not be the true length.
     lengths = split.rows.video_frames.tolist()
     return localise(

@@ -111,6 +111,16 @@ def test_a_cell_is_to_do_again_where_the_rules_of_its_protocol_have_changed_sinc
     assert looked["counts"] == {"to do": 1}
 
 
+@pytest.mark.parametrize(("method", "settings"), [("random", ""), ("linear", "recipe.epochs = 1")])
+def test_a_cell_is_done_under_a_protocol_that_selects_and_says_more_of_a_data_set(bench, write, method, settings):
+    file = write(SETTINGS.replace("METHOD", method).replace("SET", settings))
+    file.write_text(f'protocol = "segments16"\n{file.read_text()}')
+    (cell,) = runs_once(bench, file)["cells"]
+    rules = json.loads((Path(cell["folder"]) / "result.json").read_text())["protocol"]
+    assert rules["selection"] == ("last" if method == "random" else "best-on-test")
+    assert (rules["name"], rules["tail"], rules["crop"]) == ("segments16", "rows-prolonged", "mean")
+
+
 def test_finished_cells_of_other_files_are_done_with_a_note(bench, write):
     file = write(ONE)
     (cell,) = runs_once(bench, file)["cells"]
