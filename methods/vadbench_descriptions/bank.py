@@ -29,7 +29,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, SerializationInfo, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 from pydantic.dataclasses import dataclass
 
 from vadbench.base.config import read_toml
@@ -48,7 +57,7 @@ Phrases = tuple[str, ...]
 ByClass = Annotated[tuple[tuple[str, Phrases], ...], BeforeValidator(_pairs)]
 """Phrases or words by the name of a class."""
 _LATER = ("normals", "avoid")
-"""Tables that records made before them lack: one that is empty is not written, so that no key changes."""
+"""Tables that records and keys made before them lack: one that is empty is not written."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -71,6 +80,10 @@ class Bank:
     title: str = ""
     normals: ByClass = ()
     avoid: ByClass = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_tables(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in written(self).items() if value or name not in _LATER}
 
     def __str__(self) -> str:
         return self.title or f"{len(self.normal)} normal and {len(self.anomalies)} abnormal phrases"
@@ -246,9 +259,7 @@ def find_bank(value: Any) -> Bank:
 
 def written_bank(bank: Bank, info: SerializationInfo) -> Any:
     """Return a bank as records hold it, and its name elsewhere."""
-    if info.mode != "json":
-        return str(bank)
-    return {name: value for name, value in vars(bank).items() if value or name not in _LATER}
+    return TypeAdapter(Bank).dump_python(bank, mode="json") if info.mode == "json" else str(bank)
 
 
 BankSetting = Annotated[Bank, FromFile(), BeforeValidator(find_bank), PlainSerializer(written_bank)]

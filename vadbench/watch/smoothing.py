@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from vadbench.base.errors import ConfigError
@@ -47,7 +47,7 @@ def processed_windows(
     held: VideoScores | None = None
     start = done = 0
     for window in itertools.chain(windows, [None]):
-        costs = {}
+        costs: Mapping[str, float] = {}
         if window is not None:
             costs = window[1].costs
             new = replace(window[1], costs={})
