@@ -181,12 +181,13 @@ class Bank:
         """Yield a line for each normal phrase with a word that its class avoids."""
         for name, words in self.avoid:
             for phrase in self.normal_side(name):
-                said = [
-                    w for w in words if w.strip() and re.search(rf"(?<!\w){re.escape(w.strip())}(?!\w)", phrase, re.I)
-                ]
-                if said:
-                    listed = ", ".join(f"'{word}'" for word in said)
-                    yield f"normal phrase '{phrase}' has {listed}, which class '{name}' avoids; reword it"
+                if said := [f"'{word}'" for word in words if _has(phrase, word)]:
+                    yield f"normal phrase '{phrase}' has {', '.join(said)}, which class '{name}' avoids; reword it"
+
+
+def _has(phrase: str, word: str) -> bool:
+    """Return True if a phrase has a word, or several in a row, whole and in any case."""
+    return bool(word.strip()) and bool(re.search(rf"(?<!\w){re.escape(word.strip())}(?!\w)", phrase, re.IGNORECASE))
 
 
 def _is_normal(place: str) -> bool:

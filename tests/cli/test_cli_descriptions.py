@@ -56,6 +56,23 @@ def test_every_problem_is_listed_and_the_status_says_so(vadbench, site):
     assert out.splitlines()[-1].endswith("cannot be used, 4 to fix")
 
 
+def test_ambiguous_phrases_are_listed_and_those_above_the_threshold_noted(vadbench, site):
+    site.write_text(
+        SITE + '[classes]\nFire = ["burning flames"]\n[normals]\nFire = ["red evening light", "dark street"]\n'
+    )
+    found = vadbench("descriptions", "check", site, "--json", "--ambiguity", "-1").json
+    values = [a["value"] for a in found["ambiguities"]]
+    assert values == sorted(values, reverse=True) and {a["name"] for a in found["ambiguities"]} == {"Fire"}
+    noted = [note for note in found["notes"] if "reword it" in note]
+    assert len(noted) == 2 and found["ambiguities"][0]["phrase"] in noted[0] and found["problems"] == []
+    between = str(sum(values) / 2)
+    out = vadbench("descriptions", "check", site, "--ambiguity", between).out
+    assert sum("reword it" in line for line in out.splitlines()) == 1 and f"{values[1]:.3f}" in out
+    site.write_text(site.read_text() + '[avoid]\nFire = ["Evening"]\n')
+    out = vadbench("descriptions", "check", site, status=2).out
+    assert "problem: normal phrase 'red evening light' has 'Evening', which class 'Fire' avoids; reword it" in out
+
+
 def test_a_bank_of_one_side_is_a_problem(vadbench, site):
     site.write_text('normal = ["a street"]\n')
     assert "problem: no abnormal phrase" in vadbench("descriptions", "check", site, status=2)[0]
