@@ -172,6 +172,23 @@ def test_a_finished_run_keeps_its_words_without_the_file(run, site):
     assert "leave out --set, --descriptions" in err
 
 
+def test_a_bank_with_normal_sides_on_a_data_set_that_has_none_of_its_own(run, site):
+    asked = ("-m", "prompt-contrast", "-d", "tiny")
+    _, said = run(*asked, status=2)
+    assert len(said.splitlines()) == 1 and "name one with --descriptions" in said
+    site.write_text('normal = ["a grey wall"]\n[classes]\nSquare = ["a bright square"]\n')
+    (found,), _ = run(*asked, "--descriptions", site)
+    assert found["supervision"] == "training-free" and found["protocol"]["post"] == "gaussian(50f)"
+    assert "AUC/unprocessed" in found["metrics"]
+    assert {"normals", "avoid"}.isdisjoint(found["config"]["descriptions"]), "as banks were recorded before"
+    lines = (Path(found["folder"]) / "remarks.jsonl").read_text().splitlines()
+    assert {json.loads(line)["text"] for line in lines} == {"a bright square"}
+    site.write_text(site.read_text() + '[normals]\nSquare = ["an empty wall"]\n')
+    (other,), _ = run(*asked, "--descriptions", site)
+    assert other["key"] != found["key"]
+    assert other["config"]["descriptions"]["normals"] == [["Square", ["an empty wall"]]]
+
+
 def test_a_method_that_reads_no_descriptions_says_so(run, site):
     _, err = run("-m", "linear", "-d", "tiny", "--descriptions", site, status=2)
     assert "'linear' reads no descriptions; leave --descriptions out" in err
