@@ -27,7 +27,7 @@ from vadbench.base.errors import DataError
 from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import StreamInput, TrainingData
-from vadbench.method import Task, build_method
+from vadbench.method import Reach, Task, build_method
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), 1)
 BOTH = pytest.mark.parametrize("kind", [Knn, Density])
@@ -227,6 +227,20 @@ def test_one_normal_row_in_twenty_is_above_the_threshold_and_abnormal_ones_are(k
     truth = np.repeat([0, 1], [len(normal), len(abnormal)])
     assert roc_auc_score(truth, torch.cat([normal, abnormal])) > 0.9
     assert float((abnormal > 0.5).float().mean()) > 2 * share
+
+
+@BOTH
+def test_a_score_depends_on_its_row_alone(kind):
+    method = fitted(kind, drawn(0))
+    videos = as_videos(map(torch.from_numpy, drawn(1)))
+    together = [scores.anomaly for scores in method.score(videos)]
+    alone = [method.score([video])[0].anomaly for video in reversed(videos)][::-1]
+    assert all(map(torch.equal, together, alone))
+    other = method.retarget(ClassTable((VideoClass("Normal"), VideoClass("Flood")), 0))
+    assert all(torch.equal(a, s.anomaly) for a, s in zip(together, other.score(videos), strict=True))
+    assert method.reach == Reach()
+    (part,) = method.score([videos[2].window(20, 50)])
+    torch.testing.assert_close(part.anomaly, together[2][20:50], rtol=1e-5, atol=1e-6)
 
 
 @BOTH
