@@ -100,9 +100,11 @@ def protocols() -> str:
 
 
 def _rule(preset: ProtocolPreset, name: str) -> str:
-    """What a protocol says; of the crop of ten, what it says of each data set."""
+    """What a protocol says, and what it says otherwise on single data sets, of the crop of ten."""
     crops = preset.crops if name == "crop" else {}
     said = "".join(f"; of ten crops `{crop}` on `{dataset}`" for dataset, crop in crops.items())
+    own = {dataset: fields[name] for dataset, fields in preset.changes.items() if name in fields}
+    said += "".join(f"; `{value}` on `{dataset}`" for dataset, value in own.items())
     return _code(getattr(preset.rules, name)) + said
 
 

@@ -54,6 +54,7 @@ WORKS: dict[str, tuple[str, str, list[Any]]] = {
             ("score a 24-hour video", "scoring", "long_video"),
         )
     },
+    "urdmu: training step": ("training", "step", ["urdmu"]),
     "all metrics": ("evaluation", "metrics", []),
     "1,000 resamples": ("evaluation", "resamples", []),
 }

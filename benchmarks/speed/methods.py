@@ -31,6 +31,7 @@ from tabulate import tabulate
 from torch import Tensor
 from vadbench_anomalyclip.method import AnomalyClip
 from vadbench_ucfcrime.dataset import UcfCrime
+from vadbench_urdmu.method import UrDmu
 from vadbench_vadclip.method import VadClip
 
 from vadbench.base.config import resolve
@@ -44,8 +45,8 @@ from vadbench.training.optimisers import build_optimiser
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
-METHODS: dict[str, type[Method]] = {"anomalyclip": AnomalyClip, "vadclip": VadClip}
-SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16}
+METHODS: dict[str, type[Method]] = {"anomalyclip": AnomalyClip, "vadclip": VadClip, "urdmu": UrDmu}
+SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16, "urdmu": 8}
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
     """A method with random weights."""
     text = load_clip(sizes.clip).text
     method = METHODS[name]
-    config = resolve(method.Config, method.Config.dataset_defaults[sizes.settings], environment={})
+    config = resolve(method.Config, method.Config.dataset_defaults.get(sizes.settings, {}), environment={})
     return method(config, Task(UcfCrime.classes, text.dim, torch.device(device), lambda: text)).to(device)
 
 

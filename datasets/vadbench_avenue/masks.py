@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vadbench.base.errors import DataError
+from vadbench.base.files import regular
 from vadbench.data.annotations.frame_arrays import Runs
 from vadbench.data.annotations.lists import MOST_FRAMES
 
@@ -33,7 +34,7 @@ def read_mask(path: Path) -> tuple[int, Runs]:
         DataError: the file cannot be read, or holds no such masks.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             flags = _cells(_variable(file))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; fetch it again") from error

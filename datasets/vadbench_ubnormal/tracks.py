@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from vadbench.base.errors import DataError, shortened
+from vadbench.base.files import regular
 from vadbench.data.annotations.lists import Interval, read_lines, whole
 
 ABNORMAL = "Abnormal"
@@ -54,7 +55,7 @@ def read_tracks(path: Path) -> list[Interval]:
         DataError: it is an array, as the files of that name that pose methods publish, or a line has another form.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             begin = file.read(len(_ARRAY))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -71,6 +71,7 @@ class UcfCrime(ListedDataset):
         "native": IntervalReading(-1, 0),
         "anomalyclip": IntervalReading(0, 1, of_id_lists=True),
         "vadclip": IntervalReading(0, 0),
+        "rtfm": IntervalReading(0, 1, row=16),
     }
     share_reading = readings["native"]
     count_files = "*_Annotation.txt"
@@ -105,7 +106,8 @@ class UcfCrime(ListedDataset):
 
         Args:
             boundaries: how interval numbers are read: ``native`` [first - 1, last), ``anomalyclip`` [first, last + 1)
-                counted from the first frame in its own list, ``vadclip`` [first, last).
+                counted from the first frame in its own list, ``vadclip`` [first, last), ``rtfm`` [first, last + 1) cut
+                at 16 frames a row (spec of RTFM, section 5).
 
         Raises:
             DataError: a list or annotation is missing or contradicts another.

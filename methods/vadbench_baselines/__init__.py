@@ -10,7 +10,7 @@ def vadbench_methods() -> list[MethodSpec]:
             "random",
             "uniform random scores: the floor of every table",
             "vadbench_baselines.chance:Random",
-            config="vadbench.base.method_config:MethodConfig",
+            config="vadbench_baselines.config:RandomConfig",
         ),
         MethodSpec(
             "zero-shot",

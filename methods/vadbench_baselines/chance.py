@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vadbench.base.method_config import MethodConfig
 from vadbench.method import Method, Scores, Task, VideoInput
+from vadbench_baselines.config import RandomConfig
 
 
 class Random(Method):
@@ -20,9 +20,10 @@ class Random(Method):
     grouping changes it.
     """
 
+    Config = RandomConfig
     key: Tensor
 
-    def __init__(self, config: MethodConfig, task: Task) -> None:
+    def __init__(self, config: RandomConfig, task: Task) -> None:
         super().__init__(config, task)
         self.register_buffer("key", torch.randint(2**31, ()))
 
@@ -30,7 +31,7 @@ class Random(Method):
         return [self._score(video.rows) for video in videos]
 
     def _score(self, rows: Tensor) -> Scores:
-        content = zlib.crc32(rows.cpu().contiguous().numpy().tobytes())
+        content = zlib.crc32(rows.cpu().contiguous().numpy())
         # numpy's generator takes both numbers; torch's keeps only the lower 32 bits of a seed.
         rng = np.random.default_rng([int(self.key), content])
         table = self.task.classes

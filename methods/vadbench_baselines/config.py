@@ -37,9 +37,16 @@ from shuffled labels: 0.933 and, labels shuffled, ten seeds, 0.576 (clip-linear)
 (clip-temporal-linear), 0.924 and 0.553 (mil)."""
 
 
+class RandomConfig(MethodConfig):
+    """Settings of ``random``."""
+
+    any_rows = True
+
+
 class ZeroShotConfig(MethodConfig):
     """Settings of ``zero-shot``."""
 
+    any_rows = True
     template: str = Field(
         "a video from a CCTV camera of a {class}",
         description="prompt of a class, {class} standing for its words; the default is the one AnomalyCLIP's paper"

@@ -23,6 +23,13 @@ def vadbench_methods() -> list[MethodSpec]:
             paper=_PAPER,
             config="vadbench_descriptions.config:FrameConfig",
         ),
+        MethodSpec(
+            "prompt-contrast",
+            "anomalous against normal sentences of each class, and the video's own beginning, without training",
+            "vadbench_descriptions.contrast:PromptContrast",
+            paper="Yin et al., arXiv 2609.06360, 2026",
+            config="vadbench_descriptions.contrast_config:PromptContrastConfig",
+        ),
     ]
 
 

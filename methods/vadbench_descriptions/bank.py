@@ -9,12 +9,20 @@ A bank is a TOML file that its user edits::
     [classes]
     Fire = ["flames coming out of a building", "thick black smoke"]
 
+    [normals]
+    Fire = ["a chimney in the evening", "a welder at work"]
+
+    [avoid]
+    Fire = ["flames", "burning"]
+
 Phrases under ``classes`` are abnormal too and belong to a class of the data set. A method that takes one description
-per class uses the class's first phrase, and for the normal class the first normal one.
+per class uses the class's first phrase, and for the normal class the first normal one. ``normals`` and ``avoid`` are
+optional: what is ordinary and must be told from one class, and words that may not be among it.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -27,6 +35,7 @@ from pydantic.dataclasses import dataclass
 from vadbench.base.config import read_toml
 from vadbench.base.errors import ConfigError, UnknownNameError, complaint, did_you_mean, shortened
 from vadbench.base.fields import FromFile
+from vadbench.base.locations import expanded
 from vadbench.dataset import ClassTable
 
 _BANKS = files("vadbench_descriptions") / "banks"
@@ -37,6 +46,10 @@ def _pairs(value: Any) -> Any:
 
 
 Phrases = tuple[str, ...]
+ByClass = Annotated[tuple[tuple[str, Phrases], ...], BeforeValidator(_pairs)]
+"""Phrases or words by the name of a class."""
+_LATER = ("normals", "avoid")
+"""Tables that records made before them lack: one that is empty is not written, so that no key changes."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -48,12 +61,17 @@ class Bank:
         abnormal: phrases for anomalous events of no particular class.
         classes: abnormal phrases by the name of their class.
         title: name of the bank.
+        normals: normal phrases by the name of the class that they are to be told from; ``normal`` serves a class
+            without.
+        avoid: words that must not occur in the normal phrases of a class, by its name.
     """
 
     normal: Phrases = ()
     abnormal: Phrases = ()
-    classes: Annotated[tuple[tuple[str, Phrases], ...], BeforeValidator(_pairs)] = ()
+    classes: ByClass = ()
     title: str = ""
+    normals: ByClass = ()
+    avoid: ByClass = ()
 
     def __str__(self) -> str:
         return self.title or f"{len(self.normal)} normal and {len(self.anomalies)} abnormal phrases"
@@ -62,6 +80,15 @@ class Bank:
     def anomalies(self) -> Phrases:
         """All abnormal phrases, those without a class first."""
         return (*self.abnormal, *(phrase for _, phrases in self.classes for phrase in phrases))
+
+    @property
+    def normalities(self) -> Phrases:
+        """All normal phrases, those of no class first."""
+        return (*self.normal, *(phrase for _, phrases in self.normals for phrase in phrases))
+
+    def normal_side(self, name: str) -> Phrases:
+        """Return the normal phrases that a class, by its name here, is told from: its own, or else ``normal``."""
+        return dict(self.normals).get(name, self.normal)
 
     def of_classes(self, table: ClassTable) -> dict[int, Phrases]:
         """Return abnormal phrases by the id of their class.
@@ -106,12 +133,13 @@ class Bank:
             for name, phrases in self.classes
             if not phrases
         ]
+        found += [*self._misplaced(), *self._avoided()]
         for repeated in (p for p in places.values() if len(p) > 1):
             lists = list(dict.fromkeys(place for place, _ in repeated))
             phrase = repeated[0][1]
             if len(lists) == 1:
                 found.append(f"'{phrase}' is {len(repeated)} times in {lists[0]}; keep one")
-            elif "normal" in lists:
+            elif len({_is_normal(place) for place in lists}) == 2:
                 found.append(f"'{phrase}' is both normal and abnormal ({', '.join(lists)}); decide for one")
             else:
                 found.append(f"'{phrase}' is in {' and in '.join(lists)}; keep one")
@@ -124,6 +152,33 @@ class Bank:
         yield from (("normal", phrase) for phrase in self.normal)
         yield from (("abnormal", phrase) for phrase in self.abnormal)
         yield from ((f"classes.{name}", phrase) for name, phrases in self.classes for phrase in phrases)
+        yield from ((f"normals.{name}", phrase) for name, phrases in self.normals for phrase in phrases)
+
+    def _misplaced(self) -> Iterator[str]:
+        """Yield a line for each entry of ``normals`` and ``avoid`` that says nothing or belongs to no class."""
+        described = dict(self.classes)
+        for table, entries in (("normals", self.normals), ("avoid", self.avoid)):
+            for name, texts in entries:
+                if name not in described:
+                    near = did_you_mean(name, list(described))
+                    yield f"'{name}' in {table} is no name under classes; spell it alike or remove it{near}"
+                if not any(text.strip() for text in texts):
+                    yield f"{table}.{name} is empty; fill or remove it"
+
+    def _avoided(self) -> Iterator[str]:
+        """Yield a line for each normal phrase with a word that its class avoids."""
+        for name, words in self.avoid:
+            for phrase in self.normal_side(name):
+                said = [
+                    w for w in words if w.strip() and re.search(rf"(?<!\w){re.escape(w.strip())}(?!\w)", phrase, re.I)
+                ]
+                if said:
+                    listed = ", ".join(f"'{word}'" for word in said)
+                    yield f"normal phrase '{phrase}' has {listed}, which class '{name}' avoids; reword it"
+
+
+def _is_normal(place: str) -> bool:
+    return place == "normal" or place.startswith("normals.")
 
 
 def parse_bank(values: Any, source: str) -> Bank:
@@ -138,7 +193,7 @@ def parse_bank(values: Any, source: str) -> Bank:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         if first["type"] == "unexpected_keyword_argument":
-            reason = "is not part of a description bank; expected normal, abnormal, classes and title"
+            reason = "is not part of a description bank; expected normal, abnormal, classes, title, normals and avoid"
         else:
             reason = f"{complaint(first)}, found {shortened(first['input'])}"
         raise ConfigError(f"description bank {source}: {key}: {reason}") from error
@@ -184,17 +239,20 @@ def find_bank(value: Any) -> Bank:
         return require_sound(parse_bank(value, "in the settings"), "in the settings")
     if value in bank_names():
         return require_sound(parse_bank(read_toml(Path(str(_BANKS / f"{value}.toml"))), value), value)
-    path = Path(value)
+    path = expanded(value, "the setting descriptions")
     if not path.is_file():
         raise ConfigError(f"no description bank '{value}', and no file either{did_you_mean(value, bank_names())}")
     return require_sound(read_bank(path), value)
 
 
-def _written(bank: Bank, info: SerializationInfo) -> Any:
-    return {**vars(bank)} if info.mode == "json" else str(bank)
+def written_bank(bank: Bank, info: SerializationInfo) -> Any:
+    """Return a bank as records hold it, and its name elsewhere."""
+    if info.mode != "json":
+        return str(bank)
+    return {name: value for name, value in vars(bank).items() if value or name not in _LATER}
 
 
-BankSetting = Annotated[Bank, FromFile(), BeforeValidator(find_bank), PlainSerializer(_written)]
+BankSetting = Annotated[Bank, FromFile(), BeforeValidator(find_bank), PlainSerializer(written_bank)]
 """Setting that is a bank: given by name or path, and recorded by content. So a run's record has the words it used, its
 key changes with every edit of the file, and its weights can be used without the file. The title of a bank that comes
 with the methods is its name."""

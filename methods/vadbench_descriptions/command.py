@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vadbench.clip import Clip
     from vadbench.dataset import ClassTable
     from vadbench_descriptions.bank import Bank
-    from vadbench_descriptions.wording import Reading
+    from vadbench_descriptions.wording import Ambiguity, Reading
 
 
 @click.group("descriptions", short_help="Check descriptions of anomalous events.")
@@ -28,6 +28,13 @@ def command() -> None:
 @command.command("check", short_help="Check a bank of phrases, and how CLIP reads it.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dataset", "-d", help="Data set whose classes the bank's are compared with.")
+@click.option(
+    "--ambiguity",
+    type=click.FloatRange(-1, 1),
+    default=0.7,
+    show_default=True,
+    help="Cosine with the mean of a class's phrases above which a phrase of its normal side is to be reworded.",
+)
 @options.clip_model
 @options.clip_weights
 @options.device
@@ -36,6 +43,7 @@ def command() -> None:
 def check(
     file: Path,
     dataset: str | None,
+    ambiguity: float,
     clip_model: str | None,
     clip_weights: str | None,
     device: str,
@@ -57,21 +65,30 @@ def check(
     \b
       [classes]
       Fire = ["flames coming out of a building", "thick black smoke"]
+    \b
+      [normals]
+      Fire = ["a chimney in the evening", "a welder at work"]
+    \b
+      [avoid]
+      Fire = ["flames", "burning"]
 
-    Phrases of a class are abnormal, and the first describes the class as a whole. Each phrase is shown with its length
+    Phrases of a class are abnormal, and the first describes the class as a whole; normals and avoid may be left out,
+    and say what is ordinary beside a class and which words it may not have. Each phrase is shown with its length
     in CLIP's tokens and the phrase of the other side that is most similar to CLIP, the most similar first: a cosine
-    near 1 means that CLIP cannot distinguish the two.
+    near 1 means that CLIP cannot distinguish the two. Where a class has normals, a second table has how ambiguous they
+    are: the cosine with the mean of the class's own phrases, the highest first, each as prompt-contrast reads it. What
+    is high depends on the CLIP; the order says more than the value.
 
     The exit status is 0 if the bank can be used and 2 if not. With --json the report is an object with: file,
-    clip, problems (a line each), notes (words that the CLIP was never taught, classes without a phrase) and phrases
-    (phrase, abnormal, tokens, nearest, cosine, unseen).
+    clip, problems (a line each), notes (words that the CLIP was never taught, classes without a phrase, ambiguous
+    phrases), phrases (phrase, abnormal, tokens, nearest, cosine, unseen) and ambiguities (name, phrase, value).
     """
     from vadbench.clip import load_clip
     from vadbench.harness.clips import clip_source
     from vadbench.harness.environment import choose_device
     from vadbench.plugins.registry import Registry
     from vadbench_descriptions.bank import read_bank
-    from vadbench_descriptions.wording import long_phrases, read_with
+    from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, read_with
 
     bank = read_bank(file)
     table = None if dataset is None else Registry(files=plugin_files).dataset(dataset).classes
@@ -84,6 +101,13 @@ def check(
             notes += _class_notes(bank, table)
         except ConfigError as error:
             problems.append(str(error))
+    ambiguous = ambiguous_phrases(bank, clip)
+    notes += [
+        f"normal phrase '{a.phrase}' is {a.value:.3f} like the anomalies of class '{a.name}', above {ambiguity:g};"
+        " reword it"
+        for a in ambiguous
+        if a.value > ambiguity
+    ]
     if as_json:
         print_json(
             {
@@ -92,16 +116,19 @@ def check(
                 "problems": problems,
                 "notes": notes,
                 "phrases": [asdict(r) for r in readings],
+                "ambiguities": [asdict(a) for a in ambiguous],
             }
         )
     else:
-        _print(readings, problems, notes)
+        _print(readings, ambiguous, problems, notes)
         verdict = f"cannot be used, {len(problems)} to fix" if problems else "can be used"
-        click.echo(f"{file}: {len(bank.normal)} normal and {len(bank.anomalies)} abnormal phrases; {verdict}")
+        click.echo(f"{file}: {len(bank.normalities)} normal and {len(bank.anomalies)} abnormal phrases; {verdict}")
     click.get_current_context().exit(2 if problems else 0)
 
 
-def _print(readings: Sequence[Reading], problems: Sequence[str], notes: Sequence[str]) -> None:
+def _print(
+    readings: Sequence[Reading], ambiguous: Sequence[Ambiguity], problems: Sequence[str], notes: Sequence[str]
+) -> None:
     rows = [
         [
             "abnormal" if r.abnormal else "normal",
@@ -114,6 +141,9 @@ def _print(readings: Sequence[Reading], problems: Sequence[str], notes: Sequence
     ]
     print_table(rows, ["side", "phrase", "tokens", "nearest of the other side", "cosine"])
     click.echo()
+    if ambiguous:
+        print_table([[a.name, a.phrase, f"{a.value:.3f}"] for a in ambiguous], ["class", "normal phrase", "ambiguity"])
+        click.echo()
     for kind, lines in (("note", notes), ("problem", problems)):
         for line in lines:
             click.echo(f"{kind}: {line}")

@@ -14,6 +14,7 @@ from vadbench.base.errors import ConfigError, cut
 from vadbench.clip import Clip
 from vadbench.clip.loading import taught_tokens
 from vadbench_descriptions.bank import Bank
+from vadbench_descriptions.contrast_config import ANOMALOUS_PREFIX, NORMAL_PREFIX
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,18 @@ def token_counts(texts: Sequence[str]) -> list[int]:
     return [int(row.argmax()) + 1 for row in open_clip.tokenize(list(texts), context_length=room)]
 
 
-def long_phrases(bank: Bank, context_length: int) -> list[str]:
-    """Return a line for each phrase that does not fit a CLIP's context."""
-    phrases = (*bank.normal, *bank.anomalies)
+def too_long(texts: Sequence[str], context_length: int) -> list[str]:
+    """Return a line for each text that does not fit a CLIP's context."""
     return [
-        f"'{cut(phrase, 60)}' is {count} tokens long, CLIP reads {context_length}; shorten it"
-        for phrase, count in zip(phrases, token_counts(phrases), strict=True)
+        f"'{cut(text, 60)}' is {count} tokens long, CLIP reads {context_length}; shorten it"
+        for text, count in zip(texts, token_counts(texts), strict=True)
         if count > context_length
     ]
+
+
+def long_phrases(bank: Bank, context_length: int) -> list[str]:
+    """Return a line for each phrase that does not fit a CLIP's context."""
+    return too_long((*bank.normalities, *bank.anomalies), context_length)
 
 
 def require_fitting(bank: Bank, context_length: int) -> None:
@@ -69,10 +74,47 @@ def require_fitting(bank: Bank, context_length: int) -> None:
         raise ConfigError(f"description bank '{bank}': {found[0]}")
 
 
+@dataclass(frozen=True)
+class Ambiguity:
+    """How like the anomalies of a class a phrase of its normal side is to a CLIP.
+
+    Args:
+        name: of the class, as the bank has it.
+        phrase: of its normal side.
+        value: cosine with the mean of the class's anomalous phrases, -1 to 1.
+    """
+
+    name: str
+    phrase: str
+    value: float
+
+
+def ambiguities(normal: torch.Tensor, anomalous: torch.Tensor) -> torch.Tensor:
+    """Return the cosine ``(N,)`` of unit vectors ``(N, D)`` with the mean of the anomalous ones ``(M, D)`` (NOVA)."""
+    return normal @ normalize(anomalous.mean(0), dim=0)
+
+
+@torch.inference_mode()
+def ambiguous_phrases(bank: Bank, clip: Clip) -> list[Ambiguity]:
+    """Return the ambiguity of the normal side of each class, the highest first, as ``prompt-contrast`` reads it.
+
+    None for a bank in which no class has a normal side of its own.
+    """
+    found = []
+    for name, phrases in bank.classes if bank.normals else ():
+        side = [p for p in bank.normal_side(name) if p.strip()]
+        texts = [*(NORMAL_PREFIX + p for p in side), *(ANOMALOUS_PREFIX + p for p in phrases)]
+        if side and phrases:
+            text = normalize(clip.text(texts).cpu(), dim=-1)
+            values = ambiguities(text[: len(side)], text[len(side) :]).tolist()
+            found += [Ambiguity(name, phrase, value) for phrase, value in zip(side, values, strict=True)]
+    return sorted(found, key=lambda a: a.value, reverse=True)
+
+
 @torch.inference_mode()
 def read_with(bank: Bank, clip: Clip) -> list[Reading]:
     """Return every phrase as a CLIP reads it, those most similar to the other side first."""
-    phrases = [p for p in (*bank.normal, *bank.anomalies) if p.strip()]
+    phrases = [p for p in (*bank.normalities, *bank.anomalies) if p.strip()]
     if not phrases:
         return []
     abnormal = torch.tensor([p in bank.anomalies for p in phrases])

@@ -5,4 +5,13 @@ from vadbench import MethodSpec, hookimpl
 
 @hookimpl
 def vadbench_methods() -> list[MethodSpec]:
-    return []
+    return [
+        MethodSpec(
+            "urdmu",
+            "two memories of normal and abnormal rows behind global and local attention, and a noisy normal latent",
+            "vadbench_urdmu.method:UrDmu",
+            paper="Zhou, Yu and Yang, Dual Memory Units with Uncertainty Regulation for Weakly Supervised Video Anomaly"
+            " Detection, AAAI 2023",
+            config="vadbench_urdmu.config:UrDmuConfig",
+        )
+    ]

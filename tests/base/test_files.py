@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from vadbench.base import files
 from vadbench.base.errors import RunError, StorageError
-from vadbench.base.files import locked, make_folder, read_json, remove_unfinished, replacing, write_json
+from vadbench.base.files import locked, make_folder, read_json, regular, remove_unfinished, replacing, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -60,6 +61,37 @@ def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path, held_b
         pass
     with locked(tmp_path, "run abc"):
         pass
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    def refuses(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuses)
+    with pytest.raises(StorageError, match="No locks available; choose another folder"), locked(tmp_path, "run abc"):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_regular_file_is_named(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)  # the address of a socket must be short
+    place = Path("/dev/null") if kind == "device" else Path("a")
+    if kind == "pipe":
+        os.mkfifo(place)
+    with socket.socket(socket.AF_UNIX) as end:
+        if kind == "socket":
+            end.bind("a")
+        with pytest.raises(OSError, match=f"expected a regular file, found a {kind}"):
+            regular(place)
+
+
+def test_files_and_folders_and_links_to_them_are_regular(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    for place in (tmp_path, tmp_path / "file", tmp_path / "link"):
+        assert regular(place) == place
+    with pytest.raises(FileNotFoundError):
+        regular(tmp_path / "none")
 
 
 def test_waiting_for_another_process_is_told_once(tmp_path, monkeypatch, held_by_another_process):

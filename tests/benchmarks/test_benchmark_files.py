@@ -177,6 +177,19 @@ def test_seeds_are_those_that_a_run_takes(registry, write, seeds, line, message)
     assert_refused(registry, write, SEEDED, "[0, 1]", seeds, line, message)
 
 
+def test_a_table_may_have_a_clip_of_its_own(registry, write):
+    own = 'id = "2"\nclip = "ViT-L-14-quickgelu"\nclip_weights = "openai"'
+    benchmark = open_benchmark(write(FILE.replace('id = "2"', own)), registry, check_settings=True)
+    first, second = (benchmark.clip_of(table) for table in benchmark.tables)
+    assert (first, second) == ((benchmark.clip, benchmark.clip_weights), ("ViT-L-14-quickgelu", "openai"))
+    clips = [{cell.clip for r in t.rows for c in t.columns for cell in benchmark.of(t, r, c)} for t in benchmark.tables]
+    assert clips == [{benchmark.clip}, {"ViT-L-14-quickgelu"}]
+    bare = open_benchmark(write(FILE.replace('id = "2"', 'id = "2"\nclip = "RN50"')), registry, check_settings=True)
+    assert bare.clip_of(bare.tables[1]) == ("RN50", ""), "the weights of the benchmark are those of its own CLIP"
+    lone = 'id = "2"\nclip_weights = "openai"'
+    assert_refused(registry, write, FILE, 'id = "2"', lone, 19, "table '2' has clip_weights and no clip")
+
+
 PAPER = """title = "t"
 source = "anomalyclip2024"
 [[tables]]

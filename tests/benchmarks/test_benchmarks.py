@@ -19,7 +19,8 @@ from vadbench.benchmarks.engines import LostTask
 from vadbench.benchmarks.engines.local import LocalEngine
 from vadbench.benchmarks.grid import CellOutcome, CellTask, run_cells
 from vadbench.benchmarks.parser import assignments, open_benchmark, protocol_changes
-from vadbench.benchmarks.state import CellState, Site, look, with_trainings
+from vadbench.benchmarks.site import Site
+from vadbench.benchmarks.state import CellState, look, with_trainings
 from vadbench.plugins.hookspecs import MethodSpec
 from vadbench.plugins.registry import Plugin, Registry
 

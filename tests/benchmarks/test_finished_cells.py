@@ -10,8 +10,9 @@ from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.naming import changed_names
 from vadbench.benchmarks.parser import assignments
 from vadbench.benchmarks.schema import Benchmark
+from vadbench.benchmarks.site import Site
 from vadbench.benchmarks.staleness import Today
-from vadbench.benchmarks.state import Site, finished, look, usable, with_trainings
+from vadbench.benchmarks.state import finished, look, usable, with_trainings
 from vadbench.records.folders import read_record, read_records
 
 

@@ -156,3 +156,21 @@ def test_names_that_are_no_utf8_are_extracted(extract, tmp_path):
     assert [store.frames(name) for name in report["extracted"]] == [5, 3]
     report, _ = extract("--out", tmp_path / "store")
     assert report["present"] == ["t\udcfcr", "cl\udcfcp"]
+
+
+@pytest.mark.parametrize("of_objects", [False, True], ids=["frames", "regions"])
+def test_photos_are_seen_upright_as_the_camera_notes(extract, tmp_path, of_objects):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("video,frame,x1,y1,x2,y2,confidence\nlying,0,2,30,40,60,1\nupright,0,2,30,40,60,1\n")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it a quarter clockwise to see it upright
+    for name in ("lying", "upright"):
+        (tmp_path / "in" / name).mkdir()
+    for t in range(3):
+        stored = np.random.default_rng(t).integers(0, 255, (48, 64, 3), np.uint8)
+        Image.fromarray(stored).save(tmp_path / "in" / "lying" / f"{t}.png", exif=exif)
+        Image.fromarray(np.rot90(stored, -1)).save(tmp_path / "in" / "upright" / f"{t}.png")
+    extract("--stride", 1, *(["--regions", boxes] if of_objects else []), "--out", tmp_path / "store")
+    store = FeatureStore(tmp_path / "store")
+    lying, upright = (store.rows(name) for name in ("lying", "upright"))
+    assert np.array_equal(lying, upright) and lying.shape[1] == 3

@@ -541,7 +541,7 @@ def test_pickled_arrays_are_refused(refused, tmp_path):
     [
         (("--set", "recipe.epochs=3"), "scores have no settings but those of the protocol"),
         (("--set", "protocol.tale=zero"), "did you mean 'tail'"),
-        (("--set", "protocol.tail=wag"), "'hold', 'zero' or 'rows'"),
+        (("--set", "protocol.tail=wag"), "'hold', 'zero', 'rows' or 'rows-prolonged'"),
         (("--set", "protocol.post=round(1)", "--post", "round(2)"), "both give protocol.post"),
         (("--post", "gausian(10)"), "did you mean"),
         (("--protocol", "vadclop"), "did you mean 'vadclip'"),

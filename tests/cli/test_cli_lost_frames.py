@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import av
 import pytest
 
 from places import PLUGIN
@@ -60,17 +61,31 @@ def test_a_score_ends_before_lost_frames_and_says_so(vadbench, videos, tmp_path)
     assert not any("cut off" in note or "states no length" in note for s in found.json[2:] for note in s["notes"])
 
 
+UNSTATED = {
+    "ts": "is of a kind (mpegts) that states no length: an early end cannot be seen",
+    "mpg-mpeg1": "is of a kind (mpeg) that states no length: an early end cannot be seen",
+    "raw-hevc": "(hevc) without times and a stated length: an early end and lost frames cannot be seen",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cut"), [*((kind, False) for kind in UNSTATED), ("ts", True), ("raw-hevc", True)], ids=str
+)
 @pytest.mark.parametrize("name", ["extract", "score"])
-def test_where_no_length_is_stated_a_note_says_what_cannot_be_seen(vadbench, tmp_path, name):
-    path = write(tmp_path / "a.ts", KINDS["ts"], bars(20))
+def test_where_no_length_is_stated_a_note_says_what_cannot_be_seen(vadbench, tmp_path, name, kind, cut):
+    path = write(tmp_path / f"a{KINDS[kind].suffix}", KINDS[kind], bars(20))
+    if cut:  # where a packet begins, as where a recorder stopped
+        with av.open(str(path)) as container:
+            places = [p.pos for p in container.demux(video=0) if p.pos is not None and p.size]
+        path.write_bytes(path.read_bytes()[: places[14]])
     command = {
         "extract": ["extract", path, *CLIP, "--out", tmp_path / "out"],
         "score": ["score", path, "-m", "zero-shot", "-d", "ucfcrime", "--device", "cpu", "--out", tmp_path / "out"],
     }[name]
     found = vadbench(*command, "--json")
     notes = found.json["notes"] if name == "extract" else found.json[0]["notes"]
-    (note,) = (text for text in notes if "states no length" in text)
-    assert note.endswith("is of a kind (mpegts) that states no length: an early end cannot be seen")
+    (note,) = (text for text in notes if "cannot be seen" in text)
+    assert note.endswith(UNSTATED[kind])
     assert f"note: {note}" in found.err or name == "score"
 
 

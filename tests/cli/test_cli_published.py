@@ -57,6 +57,15 @@ def test_the_two_test_splits_of_msad_and_what_is_counted_otherwise_are_told_apar
     assert [row[0] for row in rows if "other" in row] == ["URF-HVAA"]
 
 
+def test_numbers_are_found_by_what_was_known_in_training(published):
+    found = published("--supervision", "training-free", "--source", "nova2026", "--json").json
+    assert found and {n["supervision"] for n in found} == {"training-free"}
+    glance = published("--supervision", "glance", "--json").json
+    assert glance and {n["supervision"] for n in glance} == {"glance"}
+    line = published("--supervision", "glanse", status=2).err
+    assert "unknown published supervision 'glanse'; did you mean 'glance'?" in line
+
+
 def test_where_all_are_first_hand_nothing_is_marked(published):
     said = published("--source", "anomalyclip2024", "--table", "10")
     assert "*" not in said.out and said.err == ""
@@ -90,7 +99,7 @@ def test_json_has_every_field_and_the_fraction(published):
             "first_hand": True,
         }
     ]
-    assert len(published("--json").json) == 1260
+    assert len(published("--json").json) == 1280
 
 
 def test_nothing_found_is_said_and_is_an_empty_list_in_json(published):

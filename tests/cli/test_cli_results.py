@@ -149,10 +149,13 @@ SPOILT = {
     ),
     "a metric left out": (drop("metrics", "AnoAUC"), "the scores give AnoAUC, the record do not"),
     "no metrics": (put("metrics", value={}), "no metrics"),
-    "an unknown protocol": (put("protocol", "name", value="mine"), "expected one of native, anomalyclip, vadclip"),
+    "an unknown protocol": (
+        put("protocol", "name", value="mine"),
+        "expected one of native, anomalyclip, segments16, vadclip",
+    ),
     "a rule that is none": (
         put("protocol", "tail", value="drop"),
-        "protocol: tail: Input should be 'hold', 'zero' or 'rows'",
+        "protocol: tail: Input should be 'hold', 'zero', 'rows' or 'rows-prolonged'",
     ),
     "a change not named": (
         put("protocol", "selection", value="best-on-test"),
@@ -333,7 +336,7 @@ ZeroDivisionError: a bug
         (lambda r: r["environment"].update(commit="x\n\x1b[2J" * 500), "expected the git commit"),
         (
             lambda r: r["protocol"].update(tail="a\nb"),
-            "protocol: tail: Input should be 'hold', 'zero' or 'rows', found",
+            "protocol: tail: Input should be 'hold', 'zero', 'rows' or 'rows-prolonged', found",
         ),
         (lambda r: r["metrics"].update({"AUC\nx": {"value": 1}}), "is not a run record: metrics"),
         (lambda r: r.update(seed={"a": ["line\n"] * 900}), "is not a run record: seed"),

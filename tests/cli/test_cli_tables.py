@@ -135,6 +135,14 @@ def test_the_leaderboard_groups_and_ranks(vadbench, runs):
     assert same == out
 
 
+@pytest.mark.parametrize("asked", [["weak, one-class"], ["one-class", "--supervision", "weak,weak"]], ids=str)
+def test_the_leaderboard_shows_what_learns_from_what_is_asked(vadbench, runs, asked):
+    tables = json.loads(vadbench("leaderboard", "--out", runs, "--supervision", *asked, "--json").out)["tables"]
+    assert {row["supervision"] for table in tables for row in table["rows"]} == {"weak"}
+    page = vadbench("leaderboard", "--out", runs, "--supervision", *asked, "--format", "html").out
+    assert "glance" not in page and "glance" in vadbench("leaderboard", "--out", runs, "--format", "html").out
+
+
 def test_the_leaderboard_can_rank_by_another_metric(vadbench, runs):
     out, _ = vadbench("leaderboard", "--out", runs, "--metric", "AUC/Square", "--format", "csv")
     rows = [r for r in csv.DictReader(io.StringIO(out)) if r["metric"] == "AUC[Square]" and r["rank"]]
@@ -148,6 +156,8 @@ def test_the_leaderboard_can_rank_by_another_metric(vadbench, runs):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["-d", "tinny"], "did you mean 'tiny'"), (["--metric", "AUCC"], "unknown metric"),
+     (["--supervision", "weak,oricle"], "did you mean 'oracle'"),
+     (["--supervision", "one-class"], "no finished run has supervision one-class"),
      (["--metric", "prevalence"], "property of the data"), (["--metric", "FAR"], "runs cannot be ranked by FAR")],
 )  # fmt: skip
 def test_the_leaderboard_says_what_it_does_not_know(vadbench, runs, arguments, words):

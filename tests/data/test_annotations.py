@@ -31,6 +31,7 @@ ODD_NAMES = [
     "v=x__#00-01_label_B1-0-0",
     "ends.in.2001",
     "@home",
+    "One, Two, and Three",
 ]
 
 

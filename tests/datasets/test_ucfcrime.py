@@ -1,9 +1,13 @@
 import csv
 import json
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from vadbench_ucfcrime.dataset import UcfCrime
 
 from roots.ucfcrime import NAMES, TEMPORAL, TEMPORAL_FILE, TEST, TRAIN, make_root
@@ -382,3 +386,37 @@ def test_the_real_anomalyclip_truth_follows_its_rule(real, test_data):
         first, last = np.array(numbers, int)[::2, None], np.array(numbers, int)[1::2, None]
         rule = ((first <= frame) & (frame <= last)).any(0)
         assert (frames_of(video, video.frames) == rule).all()
+
+
+@st.composite
+def interval_of_a_video(draw):
+    frames = draw(st.integers(1, 70))
+    first = draw(st.integers(0, frames + 20))
+    return frames, first, draw(st.integers(first, frames + 20))
+
+
+@given(interval_of_a_video())
+def test_rtfm_marks_intervals_on_the_frames_of_whole_rows(case):
+    """Both ends inside, counted from 0, on 16 frames a row; an end at that number is cut, one past it stops."""
+    frames, first, last = case
+    mask = [0] * 16 * len(range(0, frames, 16))
+    stops = last > len(mask)
+    for frame in range(first, last + 1):
+        if frame < len(mask):
+            mask[frame] = 1
+    with tempfile.TemporaryDirectory() as folder:
+        temporal = [*TEMPORAL[:2], f"Shooting015_x264.mp4 Shooting {first} {last}"]
+        counts = [f"X/Shooting015_x264.mp4 {frames}"]
+        dataset = UcfCrime(make_root(Path(folder), **{"Test_Annotation.txt": counts, TEMPORAL_FILE: temporal}))
+        if stops:
+            words = f"line 3: interval {first} {last} of 'Shooting015_x264' ends past its {len(mask)} frames"
+            with pytest.raises(DataError, match=words):
+                dataset.videos("test", "rtfm")
+        else:
+            assert frames_of(dataset.videos("test", "rtfm")[1], len(mask)).tolist() == mask
+            assert not dataset.problems
+
+
+def test_rtfm_without_frame_counts_leaves_ends_to_the_features(tmp_path):
+    videos = UcfCrime(make_root(tmp_path, **{"Test_Annotation.txt": None})).videos("test", "rtfm")
+    assert [[(s.start, s.end) for s in v.segments] for v in videos] == [[(1, 21), (31, 41)], [(5, 53)], []]

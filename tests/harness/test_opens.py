@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from places import PLUGIN
+from vadbench.base.errors import FeatureError
 from vadbench.harness.experiment import open_experiment
 from vadbench.harness.request import Request
 from vadbench.harness.run import run
@@ -115,3 +116,19 @@ def test_what_was_looked_at_before_is_not_opened_for_its_length_again(tmp_path, 
     assert len(first["checking features"]) == len(NAMES) * CROPS
     # Only what is compared with texts is looked at again.
     assert len(second["checking features"]) == sampled
+
+
+@pytest.mark.parametrize(
+    ("layout", "settings", "words"),
+    [
+        ("vadclip", ["rows.stride=16"], "no crop 'center' of 'test-0'"),
+        ("crops-rows", ["rows.stride=16"], "no crop 'center' of 'test-0'"),
+        ("vadclip", [], "wants a row every 1 frames"),
+    ],
+)
+def test_crops_and_rows_that_do_not_suit_are_refused_before_a_value_is_read(tmp_path, opens, layout, settings, words):
+    features, counted = write(tmp_path / "features", layout), opens()
+    with pytest.raises(FeatureError, match=words):
+        run_counted(counted, tmp_path, features, layout, *settings)
+    assert set(counted.passes) == {"layout"}
+    assert sum(counted.passes["layout"].values()) <= len(NAMES)  # the header of one file a video

@@ -26,6 +26,7 @@ OTHER = {
     "tolerance": 5,
     "subset": "single-anomaly",
     "selection": "best-on-test",
+    "judge": "AP",
     "localization": "vadclip",
     "drop_zeros": True,
     "post": "gaussian(2)",

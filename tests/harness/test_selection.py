@@ -95,6 +95,31 @@ def test_best_on_test_keeps_the_best_look_and_says_so(run):
     assert not any("looks" in json.loads(x) for x in (Path(last["folder"]) / "training.jsonl").read_text().splitlines())
 
 
+@pytest.mark.parametrize("judge", ["AUC", "AP", "AP/trapezoid"])
+def test_the_protocol_may_name_the_metric_that_judges(run, judge):
+    best = run(*TINY, "--selection", "best-on-test", "--set", f"protocol.judge={judge}")
+    lines = [json.loads(x) for x in (Path(best["folder"]) / "training.jsonl").read_text().splitlines()]
+    looks = [look for line in lines for look in line["looks"]]
+    assert best["metrics"][judge]["value"] == pytest.approx(max(looks), abs=1e-12)
+    assert best["protocol"]["judge"] == judge and "protocol.judge" in best["changed"]
+    (note,) = [n for n in best["notes"] if n.startswith("weights selected")]
+    where = "the test split" if judge == "AUC" else f"the test split by the {judge} of frames"
+    assert note.startswith(f"weights selected on {where} ({len(looks)} looks, the best {max(looks):.4f})")
+
+
+def test_a_protocol_may_select_by_itself_and_selects_nothing_of_what_is_not_trained(run, vadbench):
+    trained, untrained = (run(*TINY, "--protocol", "segments16"), run("-m", "random", "-d", "tiny"))
+    selected = run("-m", "random", "-d", "tiny", "--protocol", "segments16")
+    assert trained["protocol"]["selection"] == "best-on-test" and "protocol.selection" not in trained["changed"]
+    assert selected["protocol"]["selection"] == untrained["protocol"]["selection"] == "last"
+    assert not selected["changed"] and not any("weights selected" in note for note in selected["notes"])
+    for record in (trained, selected):
+        found = vadbench("results", "check", record["folder"], "--plugin", PLUGIN, status=None).out
+        assert "protocol: " not in found
+    last = run(*TINY, "--protocol", "segments16", "--selection", "last")
+    assert last["key"] == run(*TINY)["key"] and "protocol.selection" in last["changed"]
+
+
 def test_weights_chosen_on_the_test_split_depend_on_how_it_is_evaluated(run):
     keys = {
         (selection, protocol): run(*TINY, "--selection", selection, "--protocol", protocol)["key"]

@@ -17,6 +17,8 @@ import pytest
 import torch
 from vadbench_descriptions.bank import bank_names, find_bank
 from vadbench_descriptions.config import FrameConfig, VideoConfig
+from vadbench_descriptions.contrast import PromptContrast
+from vadbench_descriptions.contrast_config import PromptContrastConfig
 from vadbench_descriptions.frame import DescriptionsFrame
 from vadbench_descriptions.losses import align_loss, contrast_loss, phrase_losses
 from vadbench_descriptions.prompts import class_descriptions
@@ -472,11 +474,13 @@ def test_registering_imports_no_torch():
     check = "assert 'torch' not in sys.modules; print(*(s.target for s in p.vadbench_methods()))"
     code = f"import sys, vadbench_descriptions as p; {check}"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert out == [f"{kind.__module__}:{kind.__name__}" for kind in (DescriptionsVideo, DescriptionsFrame)]
+    kinds = (DescriptionsVideo, DescriptionsFrame, PromptContrast)
+    assert out == [f"{kind.__module__}:{kind.__name__}" for kind in kinds]
 
 
 def test_the_banks_that_come_with_the_methods_are_sound():
-    assert bank_names() == ["general", "shanghaitech", "synthetic", "ucfcrime", "ucsdped2", "xdviolence"]
+    described = ["shanghaitech", "synthetic", "ucfcrime", "ucsdped2", "xdviolence"]
+    assert bank_names() == sorted(["general", *described, *(f"{name}_contrast" for name in described)])
     for name in bank_names():
         bank = find_bank(name)
         assert bank.title == str(bank) == name
@@ -485,11 +489,12 @@ def test_the_banks_that_come_with_the_methods_are_sound():
 
 @pytest.mark.parametrize("name", [n for n in bank_names() if n != "general"])
 def test_a_data_sets_bank_describes_each_of_its_classes_and_no_other(name):
-    table, bank = Registry().dataset(name).classes, find_bank(name)
+    dataset = name.removesuffix("_contrast")
+    table, bank = Registry().dataset(dataset).classes, find_bank(name)
     assert sorted(bank.of_classes(table)) == sorted(table.abnormal)
     assert len(bank.classes) == len(table.abnormal) and not bank.abnormal
-    for kind in (VideoConfig, FrameConfig):
-        assert resolve(kind, kind.dataset_defaults[name], environment={}).descriptions == bank
+    for kind in (VideoConfig, FrameConfig) if name == dataset else (PromptContrastConfig,):
+        assert resolve(kind, kind.dataset_defaults[dataset], environment={}).descriptions == bank
 
 
 @pytest.mark.parametrize("build", [video, frame])

@@ -1,4 +1,4 @@
-"""Both methods give the same losses, gradients and statistics whether a batch is taken whole or in parts."""
+"""Methods give the same losses, gradients and statistics whether a batch is taken whole or in parts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 import torch
 from vadbench_anomalyclip import method as anomalyclip
 from vadbench_synthetic.dataset import Synthetic
+from vadbench_urdmu import method as urdmu
 from vadbench_vadclip import method as vadclip
 
 from vadbench.base.config import resolve
@@ -17,6 +18,7 @@ from vadbench.method import Batch, Task
 METHODS = {
     "anomalyclip": (anomalyclip.AnomalyClip, anomalyclip, "WINDOW_ROWS"),
     "vadclip": (vadclip.VadClip, vadclip, "ROWS_IN_PART"),
+    "urdmu": (urdmu.UrDmu, urdmu, "ROWS_IN_PART"),
 }
 
 
@@ -52,8 +54,10 @@ def step(name, settings):
         ("vadclip", {"text_prompt": "handcrafted"}),
         ("vadclip", {"branches": "coarse", "score_branch": "coarse", "visual_prompt": "none"}),
         ("vadclip", {"branches": "align", "visual_prompt": "average"}),
+        ("urdmu", {}),
+        ("urdmu", {"memory": "none", "dropout": 0.0}),
     ],
-    ids=["anomalyclip", "vadclip", "best", "handcrafted", "coarse", "align"],
+    ids=["anomalyclip", "vadclip", "best", "handcrafted", "coarse", "align", "urdmu", "urdmu without memories"],
 )
 @pytest.mark.parametrize("rows", [1, 128], ids=["a video each", "a few"])
 def test_parts_change_nothing(monkeypatch, name, settings, rows):

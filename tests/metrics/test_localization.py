@@ -6,11 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadbench.base.errors import DataError
+from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import IOU_THRESHOLDS
 from vadbench.metrics.localization import KEYS, LocalisedVideo, localise
+from vadbench.metrics.measurement import point_values
 from vadbench.metrics.proposals import propose
+from vadbench.scoring.protocol import NATIVE
+from vadbench.scoring.split import ScoredSplit
+from vadbench.scoring.video_scores import VideoScores
 
 CLASSES = ("Abuse", "Normal", "Arson", "Riot")
 NORMAL = 1
@@ -186,6 +191,31 @@ def test_the_last_row_ends_with_the_video_in_native_and_with_its_stride_in_vadcl
     clip = video([[0.5, 0.4, 0.5, 0.4], step], [(1, 32, 40)], frames=52)
     assert localise([clip], 16, TWO, normal=0).ap[:, 1].tolist() == [1, 1, 1, 1, 0]
     assert localise([clip], 16, TWO, normal=0, rule="vadclip").ap[:, 1].tolist() == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("tail", "frames", "segment", "expected"),
+    [
+        ("hold", 20, (16, 20), [1, 1, 1, 1, 1]),  # 4 of 4 frames
+        ("rows", 20, (16, 20), [1, 1, 0, 0, 0]),  # 4 of the row's 16
+        ("hold", 40, (16, 40), [1, 1, 1, 1, 1]),  # the last row is held for 24
+        ("rows", 40, (16, 40), [1, 1, 1, 1, 1]),  # the segment ends with the rows
+        ("hold", 40, (36, 40), [1, 0, 0, 0, 0]),  # 4 of 24
+        ("rows", 40, (36, 40), [None] * 5),  # behind the rows, as for every other metric
+    ],
+)
+def test_a_video_is_as_long_as_for_metrics_of_frames(tail, frames, segment, expected):
+    """Two rows of 16 frames, the second one anomalous."""
+    classes = ClassTable((VideoClass("Normal"), VideoClass("Abuse")), normal=0)
+    probabilities = np.array([[HIGH, LOW], [LOW, HIGH]], np.float32)
+    scores = [VideoScores("v", frames, probabilities[:, 1], probabilities)]
+    videos = [Video("v", ("Abuse",), segments=(Segment("Abuse", *segment),))]
+    split = ScoredSplit(scores, videos, 16, classes, NATIVE.rules.model_copy(update={"tail": tail}))
+    found = point_values(split, KEYS)
+    assert [found[key].value for key in KEYS[:5]] == expected
+    lengths = {"hold": frames, "rows": 32}[tail]
+    anomalous = max(min(segment[1], lengths) - segment[0], 0)
+    assert split.rows.video_frames.tolist() == [lengths] and split.rows.video_positives.tolist() == [anomalous]
 
 
 def test_the_last_row_is_held_to_the_end_of_a_video_whose_last_frames_have_none():

@@ -51,6 +51,18 @@ def test_auc_equals_scikit_learn(problem):
         assert roc_auc(*problem) is None
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8])
+def test_scores_of_any_type_equal_scikit_learn(dtype):
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 20, 50).astype(dtype) / (1 if dtype is np.uint8 else 7)
+    scores = scores.astype(dtype)
+    positives, negatives = rng.integers(0, 5, (2, 50))
+    labels, every = frames_of(scores, positives, negatives)
+    assert roc_auc(scores, positives, negatives) == pytest.approx(sk.roc_auc_score(labels, every), abs=1e-12)
+    found = average_precision(scores, positives, negatives)
+    assert found == pytest.approx(sk.average_precision_score(labels, every), abs=1e-12)
+
+
 @given(problems())
 def test_ap_equals_scikit_learn(problem):
     labels, scores = frames_of(*problem)

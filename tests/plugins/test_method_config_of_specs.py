@@ -99,5 +99,6 @@ def test_what_a_class_inherits_from_outside_is_refused_too():
         type("Old", (ReadsClasses, Method), {})
 
 
-def test_a_method_without_settings_of_its_own_has_those_of_all():
-    assert installed().method("random").Config is MethodConfig
+def test_a_method_without_settings_of_its_own_has_those_of_all(tmp_path):
+    registry = scratch(tmp_path, "spec_plain", "pass")
+    assert registry.method("mine").Config is registry.method_config("mine") is MethodConfig

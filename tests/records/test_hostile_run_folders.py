@@ -36,11 +36,11 @@ def told(read, *arguments):
 def test_a_pipe_is_not_waited_for(folder, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    assert f"{folder / name}" in (said := told(load_split, folder)) and "no regular file" in said
+    assert f"{folder / name}" in (said := told(load_split, folder)) and "expected a regular file, found a pipe" in said
     if name == "result.json":
-        assert "no regular file" in told(read_record, folder)
+        assert "expected a regular file, found a pipe" in told(read_record, folder)
         runs, problems = read_records(folder.parents[2])
-        assert not runs and "no regular file" in problems[0]
+        assert not runs and "expected a regular file, found a pipe" in problems[0]
 
 
 @pytest.mark.parametrize("depth", [100, 500, *range(800, 1000, 20), 5_000_000])

@@ -12,6 +12,7 @@ from vadbench.dataset import ClassTable, Segment, VideoClass
 from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
+from vadbench.records.record import SplitRecord
 from vadbench.results import compare as comparing
 from vadbench.results.compare import compare, contrasts, load_runs, verdict
 from vadbench.scoring.protocol import NATIVE, protocol
@@ -260,6 +261,21 @@ def test_what_else_differs_is_said(keep, out):
     ]
     assert contrasts(a, a) == []
     assert "(best-on-test)" in b.label
+
+
+def test_other_values_of_features_of_unknown_origin_are_said(keep, out):
+    def data(inputs):
+        test = SplitRecord(videos=9, expected=9, abnormal=3, manifest="t", inputs=inputs)
+        return {"train": SplitRecord(videos=9, expected=9, abnormal=3, manifest="n"), "test": test}
+
+    unknown, known = ({"encoder": "x", "weights": weights} for weights in ("unknown-1", "3" * 64))
+    for name, inputs in (("one", "1"), ("two", "2"), ("older", "")):
+        keep(scored(0, 1), name, fingerprint=unknown, data=data(inputs))
+    for name, inputs in (("first", "1"), ("last", "2")):
+        keep(scored(0, 1), name, fingerprint=known, data=data(inputs))
+    a, b, older, first, last = (load_runs(f"d/{n}", out) for n in ("one", "two", "older", "first", "last"))
+    assert contrasts(a, b) == ["values of features differ: test videos (1, 2)"]
+    assert contrasts(a, older) == contrasts(first, last) == []
 
 
 def test_verdicts_go_by_the_adjusted_p_value():

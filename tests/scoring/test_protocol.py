@@ -59,6 +59,18 @@ def test_a_protocol_takes_the_papers_crop_of_a_data_set_and_the_users_before_it(
     assert vadclip.on("ucfcrime", crop=None, subset=None) == vadclip.on("ucfcrime")
 
 
+def test_a_protocol_says_more_of_single_data_sets_and_what_is_not_trained_selects_nothing():
+    segments = protocol("segments16")
+    plain, ucf, xd = (segments.on(name) for name in ("shanghaitech", "ucfcrime", "xdviolence"))
+    assert plain == segments.rules
+    assert (plain.tail, plain.crop, plain.selection, plain.judge) == ("rows-prolonged", "mean", "best-on-test", "")
+    assert ucf == plain.model_copy(update={"boundaries": "rtfm", "tail": "rows"})
+    assert xd == plain.model_copy(update={"judge": "AP/trapezoid"})
+    assert segments.on("ucfcrime", tail="hold").tail == "hold", "the user's change comes last"
+    assert segments.on("xdviolence", trained=False) == xd.model_copy(update={"selection": "last"})
+    assert segments.on("xdviolence", trained=False, selection="validation").selection == "validation"
+
+
 @pytest.mark.parametrize(
     ("rows", "stride", "frames"),
     [

@@ -16,13 +16,20 @@ _FAST, _FRAGMENTED = {"movflags": "faststart"}, {"movflags": "frag_keyframe+empt
 
 
 class Kind(NamedTuple):
-    """A codec in a container, with the options of both; ``seen`` is False if an early end of it cannot be seen."""
+    """A codec in a container, with the options of both, and what becomes of a file of it: whole, cut off at 60 % of its
+    bytes, and with 2 KiB of zeros in its middle. ``pixels`` is FFmpeg's name of how colours are stored."""
 
     suffix: str
     codec: str
     options: dict = {}
     container: dict = {}
-    seen: bool = True
+    outcomes: tuple[str, str, str] = ("read", "refused", "refused")
+    pixels: str = "yuv420p"
+
+    @property
+    def seen(self):
+        """False if an early end of it cannot be seen."""
+        return self.outcomes[0] == "read"
 
 
 KINDS = {
@@ -38,16 +45,16 @@ KINDS = {
     "mkv-h264": Kind(".mkv", "libx264", _GOP),
     "mkv-ffv1": Kind(".mkv", "ffv1"),
     "webm-vp9": Kind(".webm", "libvpx-vp9", _VP9),
-    "avi-mjpeg": Kind(".avi", "mjpeg"),
+    "avi-mjpeg": Kind(".avi", "mjpeg", pixels="yuvj420p"),
     "avi-mpeg4": Kind(".avi", "mpeg4", _GOP),
     "flv": Kind(".flv", "flv", _GOP),
     "flv-h264": Kind(".flv", "libx264", _GOP),
     "wmv": Kind(".wmv", "wmv2", _GOP),
-    "ts": Kind(".ts", "libx264", _GOP, seen=False),
-    "mpg-mpeg1": Kind(".mpg", "mpeg1video", {"g": "12"}, seen=False),
-    "mpg-mpeg2": Kind(".mpg", "mpeg2video", {"g": "12"}, seen=False),
-    "raw-h264": Kind(".h264", "libx264", _GOP, seen=False),
-    "raw-hevc": Kind(".hevc", "libx265", _X265, seen=False),
+    "ts": Kind(".ts", "libx264", _GOP, outcomes=("noted", "noted", "refused")),
+    "mpg-mpeg1": Kind(".mpg", "mpeg1video", {"g": "12"}, outcomes=("noted", "refused", "refused")),
+    "mpg-mpeg2": Kind(".mpg", "mpeg2video", {"g": "12"}, outcomes=("noted", "refused", "refused")),
+    "raw-h264": Kind(".h264", "libx264", _GOP, outcomes=("noted", "refused", "refused")),
+    "raw-hevc": Kind(".hevc", "libx265", _X265, outcomes=("noted", "noted", "noted")),
 }
 
 
@@ -75,7 +82,7 @@ def write(path, kind, frames, milliseconds=None, sound_seconds=0):
     with av.open(str(path), "w", options=kind.container) as container:
         stream = container.add_stream(kind.codec, rate=RATE, options=kind.options)
         stream.width, stream.height = WIDTH, HEIGHT
-        stream.pix_fmt = "yuvj420p" if kind.codec == "mjpeg" else "yuv420p"
+        stream.pix_fmt = kind.pixels
         sound = container.add_stream("aac", rate=16000, layout="mono") if sound_seconds else None
         if milliseconds is not None:
             stream.codec_context.time_base = Fraction(1, 1000)

@@ -5,6 +5,7 @@ import pytest
 
 from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.records.folders import read_record, write_record
+from vadbench.records.record import SplitRecord
 from vadbench.tables.layout import lay_out
 
 SOUND = {"fingerprint": {"encoder": "vggish", "weights": "2" * 64}, "dim": 128, "spacing": "0.96s"}
@@ -110,6 +111,48 @@ def test_supervision_and_what_a_score_depends_on_are_columns(make_run, boards):
     assert "a score depends on the whole split and on 3 rows ahead" in notes(table, "odd")
 
 
+KINDS = {"weak": 3, "one-class": 2, "training-free": 1, "oracle": 4}
+
+
+@pytest.fixture
+def of_every_kind(make_run):
+    """A run of each supervision, of the quality there."""
+    for kind, quality in KINDS.items():
+        make_run(kind, quality=quality, supervision=kind)
+
+
+def test_all_but_oracles_are_ranked_together_whatever_they_learn_from(of_every_kind, boards):
+    ranked, oracles = boards().tables
+    assert [(row.label, row.rank) for row in ranked.rows] == [("weak", 1), ("one-class", 2), ("training-free", 3)]
+    assert [(row.label, row.rank) for row in oracles.rows] == [("oracle", None)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["weak"], ["training-free", "one-class"], ["oracle"], ["weak", "oracle"], list(KINDS)],
+    ids=str,
+)
+def test_methods_are_shown_by_what_they_learn_from(of_every_kind, boards, asked):
+    tables = boards(supervision=asked).tables
+    shown = [row for table in tables for row in table.rows]
+    assert sorted(row.label for row in shown) == sorted(asked)
+    ranks = [row.rank for row in shown if row.rank is not None]
+    assert ranks == list(range(1, len(set(asked) - {"oracle"}) + 1)), "ranks are among what is shown"
+    assert all(table.note.endswith(f"Only supervision {' or '.join(asked)}.") for table in tables)
+    assert not any("Only supervision" in table.note for table in boards().tables)
+
+
+def test_a_supervision_that_is_none_or_that_no_run_has_is_said(make_run, boards):
+    make_run("usual", quality=1, supervision="weak")
+    make_run("free", quality=1, supervision="training-free")
+    with pytest.raises(UnknownNameError, match="unknown supervision 'week'; did you mean 'weak'"):
+        boards(supervision=["one-class", "week"])
+    with pytest.raises(
+        RunError, match="no finished run has supervision one-class or oracle, found training-free, weak"
+    ):
+        boards(supervision=["one-class", "oracle"])
+
+
 def test_oracles_are_shown_apart_and_never_ranked(make_run, boards):
     for name, quality in (("usual", 2), ("worse", 1)):
         make_run(name, quality=quality)
@@ -179,6 +222,24 @@ def test_unknown_features_are_a_family_of_their_own_and_marked(make_run, boards)
     tables = boards().tables
     assert len(tables) == 2
     assert all("features of unknown origin" in t.notes and "of unknown origin" in t.note for t in tables)
+
+
+@pytest.mark.parametrize("unknown", ["features", "stream"])
+def test_unknown_features_of_other_test_videos_are_another_family(make_run, boards, unknown):
+    """Features of one encoder or not: nothing but their values says so, those of the test videos included."""
+
+    def run(name, inputs, **made_by):
+        test = SplitRecord(videos=24, expected=24, abnormal=12, manifest="t", inputs=inputs)
+        make_run(name, quality=1, data={"test": test}, **made_by)
+
+    stream = {**SOUND, "fingerprint": {"encoder": "x", "weights": "unknown-1"}}
+    same_training = {"fingerprint": {"weights": "unknown-1"}} if unknown == "features" else {"streams": {"s": stream}}
+    run("a", "1", **same_training)
+    run("b", "1", **same_training)
+    run("c", "2", **same_training)
+    run("d", "1")
+    run("e", "2")
+    assert sorted(sorted(labels(t)) for t in boards().tables) == [["a", "b"], ["c"], ["d", "e"]]
 
 
 def test_changed_settings_make_another_row_and_are_named(make_run, boards):

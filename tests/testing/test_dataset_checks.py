@@ -78,7 +78,12 @@ def test_a_broken_data_set_fails_its_check_and_no_other(name, root):
         ("odd-partition-name", "attributes", "partitions has 'swapped over'", "to a Partition"),
         ("untested-partition", "attributes", "expected of partition swapped is {'train': 4}", "'test': M"),
         ("unexplained-truth", "attributes", "truths has 'later': TruthVariant(about=''", "to a TruthVariant"),
-        ("odd-tail", "attributes", "tail of the ground truth later is 'cut'", "'hold', 'zero' or 'rows'"),
+        (
+            "odd-tail",
+            "attributes",
+            "tail of the ground truth later is 'cut'",
+            "'hold', 'zero', 'rows' or 'rows-prolonged'",
+        ),
         ("eager", "constructor", "raises: no videos", "look at files in prepare()"),
         ("slow", "constructor", "making it takes 0.", "just to be listed"),
         ("content-with-nothing", "missing-root", "accepts a root that does not exist", "super().prepare"),

@@ -1,11 +1,13 @@
 """What lands in a real sqlite store, read back through MLflow's own client and through SQL."""
 
+import http.server
 import json
 import math
 import re
 import sqlite3
 import subprocess
 import sys
+import threading
 import traceback
 
 import pytest
@@ -203,6 +205,27 @@ def test_a_store_that_cannot_be_reached_says_why(outcome, monkeypatch):
         log_runs([outcome(0, "away")])
     with pytest.raises(TrackingError):
         check_store()
+
+
+@pytest.mark.parametrize("status", [401, 404, 502])
+def test_a_server_that_refuses_says_why(outcome, monkeypatch, status):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(status)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(TrackingError, match=rf"MLflow at http://127.0.0.1:\d+: .*\b{status}\b") as error:
+            log_runs([outcome(0, "refused")])
+        server.shutdown()
+    assert "\n" not in str(error.value)
 
 
 def test_a_folder_that_is_not_a_store_says_why(outcome, monkeypatch, tmp_path):

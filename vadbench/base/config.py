@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from vadbench.base.errors import ConfigError, complaint, cut, did_you_mean, listed, shortened
 from vadbench.base.fields import Setting, choices, fields, is_known, known_settings, misplaced_truth, names_inside
+from vadbench.base.files import regular
+from vadbench.base.locations import expanded
 from vadbench.base.naming import NAME, SettingPath, defaults, flatten, joined, read_value, split_name, written
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or not TOML; names the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(regular(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read {path} as TOML: {error}") from error
 
@@ -126,10 +128,9 @@ def is_content(table: Mapping[str, Any], given: str) -> bool:
         table: the content as a record has it.
         given: the path of a file, or the name of what comes with the method.
     """
-    if not Path(given).is_file():
-        return table.get("title") == given
     try:
-        return _content(read_toml(Path(given))) == _content(table)
+        path = expanded(given, "a setting")
+        return _content(read_toml(path)) == _content(table) if path.is_file() else table.get("title") == given
     except ConfigError:
         return False
 

@@ -133,13 +133,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def regular(path: Path) -> Path:
-    """Return a path that is safe to open: reading a pipe that somebody put into a folder would never end.
+    """Return a path that is safe to open: reading a pipe or a device may never end. Whatever reads a file of a user
+    asks this first.
 
     Raises:
-        OSError: it is a pipe, a socket or a device, or nothing is there.
+        OSError: it is a pipe, a socket or a device, or nothing is there. A folder is left to what opens it.
     """
-    if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+        raise OSError(errno.EINVAL, f"expected a regular file, found a {kind}", str(path))
     return path
 
 

@@ -90,12 +90,15 @@ class IntervalReading:
         first, last: numbers added to them to make the interval half-open and 0-based.
         of_id_lists: they count from the first frame that AnomalyCLIP's lists state, which are then read before others.
         final: number added, beyond that, to the second one of a video's last interval.
+        row: where it is not 0, a video has as many frames as its rows of this number have, the last one whole: the
+            second number is at most that, and the interval is cut there.
     """
 
     first: int
     last: int
     of_id_lists: bool = False
     final: int = 0
+    row: int = 0
 
 
 HALF_OPEN = IntervalReading(0, 0)
@@ -180,7 +183,7 @@ class TruthVariant:
     """
 
     about: str
-    tail: Literal["", "hold", "zero", "rows"] = ""
+    tail: Literal["", "hold", "zero", "rows", "rows-prolonged"] = ""
 
 
 @dataclass(frozen=True)

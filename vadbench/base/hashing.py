@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vadbench.base.files import regular
+
 
 def digest(value: Any) -> str:
     """Return the first 12 hex digits of the SHA-256 of a value's canonical JSON.
@@ -22,7 +24,7 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hex digits, read piece by piece.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is no regular file.
     """
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

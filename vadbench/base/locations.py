@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import platformdirs
 
 from vadbench.base.errors import ConfigError, DataError
+from vadbench.base.files import regular
 
 DATA_VARIABLE = "VADBENCH_DATA"
 CACHE_VARIABLE = "VADBENCH_CACHE"
@@ -126,10 +127,10 @@ def _there(folder: Path, dataset: str, makes_itself: bool, named_by: str) -> Pat
 
 def _configured_roots() -> dict[str, str]:
     path = user_config_file()
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("data", {})
+        table = tomllib.loads(regular(path).read_text(encoding="utf-8-sig")).get("data", {})
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path} as TOML: {error}") from error
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):

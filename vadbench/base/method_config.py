@@ -43,6 +43,9 @@ class MethodConfig(Settings):
     needs_training: ClassVar[bool] = True
     """True if the method's scores mean nothing before it is trained. False where ``recipe.epochs`` may be 0:
     ``vadbench score --method`` then takes it as it begins."""
+    any_rows: ClassVar[bool] = False
+    """True if the method does not mind which rows it gets. Of features that are given and cannot be pooled to its
+    default rows, it then takes the rows as they are, and its settings say which; others refuse such features."""
     dataset_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings per data set name, such as a paper's table of hyper-parameters; nested as the settings are."""
 

@@ -15,7 +15,8 @@ from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.availability import in_words_of_bench
 from vadbench.benchmarks.engines import Engine, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
-from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.schema import Cell
+from vadbench.benchmarks.site import Site
 from vadbench.benchmarks.staleness import inputs_here, settings_of, today
 from vadbench.benchmarks.state import CellState, CellStatus, finished, training_of, usable
 from vadbench.plugins.registry import Registry

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from vadbench.base.config import field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
+from vadbench.base.files import regular
 from vadbench.base.naming import split_name
 from vadbench.benchmarks.published_rows import row_candidates, row_numbers
 from vadbench.benchmarks.recorded_settings import same_value, value_at
@@ -88,7 +89,7 @@ def protocol_changes(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return regular(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the benchmark file {path}: {error}") from error
 

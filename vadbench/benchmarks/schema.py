@@ -6,10 +6,9 @@ The grid has every run that the tables need, once. This module does not import t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -20,9 +19,6 @@ from vadbench.benchmarks.recorded_settings import is_demanded, same_value, value
 from vadbench.metrics.definitions import canonical, definition
 from vadbench.records.record import Name, RunRecord, weights_name
 from vadbench.scoring.post_steps import canonical_post
-
-if TYPE_CHECKING:
-    from vadbench.features.layouts import LayoutName
 
 LAST_SEED = 999_999
 """Seed within the range of ``--seeds``."""
@@ -138,7 +134,15 @@ class TableSpec(_Entry):
     columns: list[ColumnSpec] = Field(min_length=1)
     rows: list[RowSpec] = Field(min_length=1)
     set: Set = Field({}, description="settings of every row that is run; a row's own settings override them")
+    clip: str | None = Field(None, description="CLIP of the features of this table, the benchmark's by default")
+    clip_weights: str = Field("", description="as --clip-weights takes it, of the table's own CLIP")
     note: str = Field("", description="note for the reader, printed below the table")
+
+    @model_validator(mode="after")
+    def _weights_of_its_own_clip(self) -> TableSpec:
+        if self.clip_weights and self.clip is None:
+            raise ValueError(f"table '{self.id}' has clip_weights and no clip; give both, or neither")
+        return self
 
 
 class Benchmark(_Entry):
@@ -158,12 +162,17 @@ class Benchmark(_Entry):
         every = (cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
         return list(dict.fromkeys(cell for cell in every if not cell.recorded))
 
+    def clip_of(self, table: TableSpec) -> tuple[str, str]:
+        """Return the CLIP of a table's features, and its weights."""
+        return (self.clip, self.clip_weights) if table.clip is None else (table.clip, table.clip_weights)
+
     def of(self, table: TableSpec, row: RowSpec, column: ColumnSpec) -> Iterator[Cell]:
         """Yield the runs behind one place of a table, one per seed; none for a row that is only published."""
         name = row.method or row.recorded
         if name is None:
             return
         settings = tuple(sorted((table.set | row.set).items()))
+        clip, weights = self.clip_of(table)
         for seed in self.seeds if row.method else [0]:
             yield Cell(
                 method=name,
@@ -171,8 +180,8 @@ class Benchmark(_Entry):
                 trained_on=column.train or column.dataset,
                 protocol=column.protocol or self.protocol,
                 settings=settings,
-                clip=self.clip,
-                clip_weights=self.clip_weights,
+                clip=clip,
+                clip_weights=weights,
                 seed=seed,
                 recorded=row.method is None,
             )
@@ -265,32 +274,3 @@ class Cell:
             return True
         # Records of the first edition list the crop as changed for region features, which are always scored so.
         return changed == f"{PROTOCOL}crop" and bool(record.fingerprint.get("regions"))
-
-
-@dataclass(frozen=True)
-class Site:
-    """Machine and folders of a benchmark, the same for all of its cells and for every process that runs them.
-
-    Args:
-        out: folder for the run folders.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        data_roots: folder of a data set, by its name.
-        features: folder of features to use instead of extracting them, by the data set's name.
-        streams: folder of the features of a stream, by the data set's name and its own.
-        layouts: layout of the files there, by the data set's name; detected for the others.
-        allow_incomplete: continue without videos that are missing or damaged.
-        plugins: files of plugins that are not installed.
-    """
-
-    out: Path
-    device: str = "auto"
-    data_roots: tuple[tuple[str, Path], ...] = ()
-    features: tuple[tuple[str, Path], ...] = ()
-    layouts: tuple[tuple[str, LayoutName], ...] = ()
-    allow_incomplete: bool = False
-    plugins: tuple[Path, ...] = ()
-    streams: tuple[tuple[str, str, Path], ...] = ()
-
-    def streams_of(self, dataset: str, wanted: Collection[str]) -> dict[str, Path]:
-        """Return the folders of those streams of a data set that a method wants."""
-        return {name: folder for place, name, folder in self.streams if place == dataset and name in wanted}

@@ -9,14 +9,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from vadbench.base.config import Settings, resolve
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import FeatureError, VadbenchError
 from vadbench.base.locations import cache_root
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Needs
 from vadbench.benchmarks.parser import assignments, protocol_changes
-from vadbench.benchmarks.schema import Cell, Site
+from vadbench.benchmarks.schema import Cell
+from vadbench.benchmarks.site import Site
 from vadbench.dataset import Split
 from vadbench.features.crops import MAXIMUM
+from vadbench.features.fingerprint import Fingerprint
+from vadbench.features.pooling import rows_to_take
 from vadbench.harness.rules import open_dataset, recorded_rules
 from vadbench.plugins.registry import Registry
 from vadbench.records.keys import EDITION, key_values, restored
@@ -53,7 +56,7 @@ class Today:
         return (
             (record.edition, record.method_version) == (EDITION, self.version)
             and (code is None or code.identity == self.dataset_code)
-            and (self.config is None or _same(self.config, record.config))
+            and (self.config is None or _same(_on_its_rows(self.config, record), record.config))
             and (self.rules is None or _same(_region_rules(self.rules, record), record.protocol))
             and all(self._same_inputs(split, record) for split in self.inputs)
         )
@@ -79,7 +82,8 @@ def today(cell: Cell, registry: Registry, inputs: Callable[[str, Protocol, Needs
     config = settings_of(cell, registry)
     try:
         code = registry.provenance("dataset", cell.dataset).identity
-        asked = protocol(cell.protocol, registry).on(cell.dataset, **protocol_changes(cell.settings))
+        preset, changes = protocol(cell.protocol, registry), protocol_changes(cell.settings)
+        asked = preset.on(cell.dataset, config.trains, **changes)
         rules = recorded_rules(asked, registry.dataset(cell.dataset))
     except VadbenchError:
         code, asked, rules = "", None, None  # a missing data set is reported elsewhere
@@ -134,6 +138,17 @@ def _of_videos(rules: Protocol) -> Protocol:
 def _region_rules(rules: Protocol, record: RunRecord) -> Protocol:
     """Return the rules for features of regions, which are always scored by their maximum."""
     return rules.model_copy(update={"crop": MAXIMUM}) if record.fingerprint.get("regions") else rules
+
+
+def _on_its_rows(config: MethodConfig, record: RunRecord) -> MethodConfig:
+    """Return the settings as they would be with the features of a record, whose rows a method may take as they are."""
+    if not config.any_rows or not record.fingerprint:
+        return config
+    try:
+        made_by = Fingerprint.from_dict(record.fingerprint)
+    except FeatureError:
+        return config  # the record was edited
+    return config.model_copy(update={"rows": rows_to_take(made_by, config.rows)})
 
 
 def _same(now: Settings, recorded: Mapping[str, Any]) -> bool:

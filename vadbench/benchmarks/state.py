@@ -11,7 +11,8 @@ from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.needs import CLIP_STREAM, StreamFacts
 from vadbench.benchmarks.availability import DataHere, clip_absence, data_here, in_words_of_bench, weights_digest
 from vadbench.benchmarks.parser import protocol_changes
-from vadbench.benchmarks.schema import Benchmark, Cell, Site
+from vadbench.benchmarks.schema import Benchmark, Cell
+from vadbench.benchmarks.site import Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
 from vadbench.harness.fitness import misfit
 from vadbench.plugins.registry import Registry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 
 import vadbench
 from vadbench.base.errors import UnknownNameError, VadbenchError, one_line
+from vadbench.base.locations import expanded
 from vadbench.cli import (
     bench,
     check,
@@ -41,6 +43,9 @@ from vadbench.cli import (
 
 if TYPE_CHECKING:
     from vadbench.plugins.hookspecs import Spec
+
+_HOME = re.compile(r"(?:^|(?<==))~(?:[\w.-]*(?=/)|$)")
+"""A home folder at the beginning of a path, which may stand behind the name of an option or of a data set."""
 
 
 class _Commands(click.Group):
@@ -136,11 +141,19 @@ for module in (
     cli.add_command(_with_debug(module.command))
 
 
+def with_home(argument: str) -> str:
+    """Return an argument in which ``~`` is the home folder, as in variables: shells leave it within quotes and behind
+    a ``=``. Addresses stay as they are."""
+    if "://" in argument:
+        return argument
+    return _HOME.sub(lambda found: str(expanded(found[0], f"the argument {argument}")), argument)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the ``vadbench`` script: errors that a user can fix give one line and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = cli.main(args=arguments, standalone_mode=False)
+        status = cli.main(args=[with_home(text) for text in arguments], standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -18,7 +18,8 @@ from vadbench.cli.run import parse_seeds
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.engines import Engine
-    from vadbench.benchmarks.schema import Benchmark, Site
+    from vadbench.benchmarks.schema import Benchmark
+    from vadbench.benchmarks.site import Site
     from vadbench.benchmarks.state import CellState
     from vadbench.plugins.registry import Registry
 
@@ -106,7 +107,7 @@ def command(
     1 if a cell failed; 2 if no cell could be started.
     """
     from vadbench.benchmarks.parser import open_benchmark
-    from vadbench.benchmarks.schema import Site
+    from vadbench.benchmarks.site import Site
     from vadbench.benchmarks.state import chosen, edited_since, look, with_trainings
     from vadbench.plugins.registry import Registry
     from vadbench.records.folders import read_records

@@ -23,10 +23,10 @@ from vadbench.cli.output import note, print_json
 @click.option("--post", default="", metavar="STEPS", help="Post-processing, such as 'gaussian(10)'.")
 @click.option(
     "--tail",
-    type=click.Choice(["hold", "zero", "rows"]),
+    type=click.Choice(["hold", "zero", "rows", "rows-prolonged"]),
     default="hold",
     show_default=True,
-    help="What frames behind those of the last score count: its score, 0, or nothing.",
+    help="What frames behind those of the last score count: its score, 0, or nothing (see docs/protocols.md).",
 )
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Frames a second of the videos.")
 @click.option("--tolerance", type=click.IntRange(0, 100_000), help="Frames by which lengths may be off.  [default: 2]")

@@ -94,6 +94,8 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
       vadbench extract --dataset ucsdped2 --data-root UCSD --stride 1 --out features/ped2
       vadbench extract --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai --out features/ucf
 
+    Photos in a folder are turned upright as their camera notes; the frames of a data set are read as they are stored.
+
     It may be stopped at any time; the same command continues with the next video. A data set whose files alone do not
     say which videos are tested, or how, needs --truth; the features do not depend on it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,13 @@ HEADLINE = "AUC"
     "--columns", type=click.Choice(["cost"]), help="Columns to add: cost, what each method and its features take."
 )
 @click.option("--with-recorded", is_flag=True, help="Rank recorded scores (vadbench import-scores) beside runs.")
+@click.option(
+    "--supervision",
+    "supervisions",
+    multiple=True,
+    metavar="KIND[,KIND...]",
+    help="Only methods that learn from this: weak, one-class, training-free or oracle; may be repeated.",
+)
 @format_option
 @options.out
 @output_option
@@ -37,6 +45,7 @@ def command(
     metric: str | None,
     columns: str | None,
     with_recorded: bool,
+    supervisions: tuple[str, ...],
     format_: TableFormat,
     out: Path,
     output: Path | None,
@@ -48,22 +57,26 @@ def command(
     There is a table for every group of runs that may be compared: the same data set, training data, rules of evaluation
     and encoder. Runs of different groups are never ranked against each other, and the heading says what a group has in
     common. Best is bold, second underlined; ≈ marks runs that the test videos cannot distinguish from the best. Runs
-    are not marked if fewer than five test videos have anomalous frames, nor by FAR, which ranks nothing.
+    are not marked if fewer than five test videos have anomalous frames, nor by FAR, which ranks nothing. Weakly
+    supervised, one-class and training-free methods are ranked together, which a column tells apart; oracles, which are
+    handed the ground truth, have tables of their own and no rank.
 
     \b
       vadbench leaderboard
       vadbench leaderboard -d ucfcrime --metric AP
+      vadbench leaderboard --supervision one-class,training-free
       vadbench leaderboard --columns cost
       vadbench leaderboard --format md --output leaderboard.md
       vadbench leaderboard --format html --output leaderboard.html
 
-    The HTML is a page that sorts and filters; it also shows published figures, in separate tables.
+    The HTML is a page that sorts and filters; it also shows published figures, in separate tables, with the
+    supervision that their papers state: some are of kinds that no method here is, and none is compared with a run.
     """
     from vadbench.plugins.registry import Registry
     from vadbench.tables.evaluations import collect
     from vadbench.tables.leaderboard import leaderboards
 
-    registry = Registry(files=plugin_files)
+    registry, supervision = Registry(files=plugin_files), _named(supervisions)
     evaluations, problems = collect(out)
     for problem in problems:
         note(f"note: {problem}")
@@ -83,6 +96,7 @@ def command(
             progress,
             costs=columns == "cost",
             with_recorded=with_recorded,
+            supervision=supervision,
         )
     for problem in lost:
         note(f"note: {problem}")
@@ -90,9 +104,16 @@ def command(
         from vadbench.records.published import published_numbers
         from vadbench.report.board import leaderboard_page
 
-        put(leaderboard_page(tables, [n for n in published_numbers() if dataset in (None, n.dataset)]), output)
+        numbers = [n for n in published_numbers() if dataset in (None, n.dataset)]
+        shown = [n for n in numbers if not supervision or n.supervision in supervision]
+        put(leaderboard_page(tables, shown), output)
     else:
         write(tables, "json" if as_json else format_, output)
+
+
+def _named(given: Sequence[str]) -> list[str]:
+    """Return the names in values of an option, each of which may have several with commas between them."""
+    return list(dict.fromkeys(name.strip() for text in given for name in text.split(",")))
 
 
 def _headline(registry: Registry, dataset: str) -> str:

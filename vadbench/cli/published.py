@@ -19,9 +19,16 @@ WIDEST = 20
 @click.option("--method", metavar="NAME", help="Method, such as VadCLIP, or its key, such as vadclip2024.")
 @click.option("--source", metavar="KEY", help="Paper or page that states the number, such as anomalyclip2024.")
 @click.option("--table", metavar="ID", help="Table of the source, such as 7 or D.16.")
+@click.option("--supervision", metavar="KIND", help="What was known in training, such as weak or glance.")
 @options.as_json
 def command(
-    dataset: str | None, metric: str | None, method: str | None, source: str | None, table: str | None, as_json: bool
+    dataset: str | None,
+    metric: str | None,
+    method: str | None,
+    source: str | None,
+    table: str | None,
+    supervision: str | None,
+    as_json: bool,
 ) -> None:
     """List published numbers: the source of each, and how it is known.
 
@@ -29,6 +36,7 @@ def command(
       vadbench published --dataset ucfcrime --metric AUC
       vadbench published --method VadCLIP --dataset xdviolence
       vadbench published --metric AP/trapezoid
+      vadbench published --supervision training-free --dataset xdviolence
       vadbench published --source anomalyclip2024 --table 10
       vadbench published --dataset ucfcrime --metric AUC --json
 
@@ -42,7 +50,7 @@ def command(
     """
     from vadbench.records.published import search
 
-    numbers = search(dataset, metric, method, source, table)
+    numbers = search(dataset, metric, method, source, table, supervision)
     if as_json:
         print_json([{**asdict(n), "value": n.value, "unit": n.unit, "first_hand": n.first_hand} for n in numbers])
         return

@@ -37,6 +37,12 @@ _SAID = 80
 @click.option("--dataset", "-d", help="With --method: data set whose classes to look for; its files are not needed.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="With --method: change a setting.")
 @click.option(
+    "--post",
+    metavar="STEPS",
+    help="With --method: post-processing of the scores, such as 'gaussian(50f)'; none: without any.  [default: the"
+    " method's, mostly none]",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("results/scored"),
@@ -115,7 +121,8 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
     if not as_json:
         for text in scorer.notes:
             note(f"note: {text}")
-        click.echo(f"{scorer.origin}; threshold {scorer.threshold:.4g} ({scorer.threshold_origin})")
+        smoothed = f"; post-processing {scorer.post}" if scorer.post else ""
+        click.echo(f"{scorer.origin}; threshold {scorer.threshold:.4g} ({scorer.threshold_origin}){smoothed}")
     tell = _tell if asked.follow and not as_json else lambda event: None
     results = []
     for result in _results(session, tell):

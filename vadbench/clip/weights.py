@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def why_unreadable(path: Path, error: Exception) -> str:
     # A zip archive or a pickle, by PyTorch, or JSON behind its length, by safetensors.
     if not (start.startswith((b"PK", b"\x80")) or start[8:9] == b"{"):
         return f"it is no file of weights, it begins with {start!r}" if start else "it is empty"
+    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        return "it is damaged or cut off"
     if isinstance(error, pickle.UnpicklingError):
         return "it is damaged, or has more than tensors, which could run code"
     return plain(first_line(error))

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vadbench.base.errors import MediaError
+from vadbench.base.files import regular
 
 MATROSKA = "matroska,webm"
 TS = "mpegts"
@@ -32,7 +33,7 @@ def open_video(path: Path) -> InputContainer:
     """
     try:
         # A relative path could be taken for a protocol, such as 10:15.mp4; a playlist must not name other sources.
-        return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+        return av.open(str(regular(path).absolute()), options={"protocol_whitelist": "file"})
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such video; check the data root") from error
     except (av.error.FFmpegError, OSError) as error:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from vadbench.base.errors import MediaError
+from vadbench.base.files import regular
 from vadbench.data.frame_numbers import require_numbering
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv", ".mov"})
@@ -60,7 +61,7 @@ def read_image(path: Path, index: int, upright: bool = False) -> NDArray[np.uint
         MediaError: it is damaged, has more than 8 bits a channel, or holds several pictures.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             # What a camera adds to a JPEG file, such as a preview, is no further frame.
             if image.format in _OF_PAGES and (pages := getattr(image, "n_frames", 1)) > 1:
                 raise MediaError(

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import MediaError, StorageError
-from vadbench.base.files import Remembered, file_stamp, replacing
+from vadbench.base.files import Remembered, file_stamp, regular, replacing
 from vadbench.base.hashing import file_digest
 from vadbench.base.locations import cache_root
 from vadbench.data.arrival import Arrival
@@ -53,22 +53,26 @@ def read_frames(path: Path) -> Iterator[Frame]:
         yield frame()
 
 
-def lazy_frames(path: Path) -> Iterator[Callable[[], Frame]]:
+def lazy_frames(path: Path, upright: bool = False) -> Iterator[Callable[[], Frame]]:
     """Read frames as :func:`read_frames` does, but make an array of a frame only when it is called.
 
     A video is decoded completely either way; a skipped frame saves its conversion to RGB, and in a folder of images
     the reading of the file.
+
+    Args:
+        path: of the video or the folder.
+        upright: turn images as their camera notes that it was held, as data sets do not.
     """
-    for _, frame in shown_frames(path):
+    for _, frame in shown_frames(path, upright):
         yield frame
 
 
-def shown_frames(path: Path) -> ShownFrames:
+def shown_frames(path: Path, upright: bool = False) -> ShownFrames:
     """Read frames as :func:`lazy_frames` does, with their times, which are counted from the first frame; ``None`` where
     nothing tells them, as in a folder of images."""
     if path.is_dir():
         for index, image in enumerate(list_images(path)):
-            yield None, partial(read_image, image, index)
+            yield None, partial(read_image, image, index, upright)
     else:
         yield from _decode(path)
 
@@ -121,7 +125,7 @@ def source_id(path: Path) -> str:
         for file in files:
             digest.update(f"{file.name if path.is_dir() else ''}\0{file_digest(file)}\0".encode(errors=_ANY_NAME))
     except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror}") from error
+        raise MediaError(f"cannot read {error.filename or path}: {error.strerror}") from error
     found = digest.hexdigest()[:32]
     with suppress(StorageError):  # a cache that cannot be written costs time and nothing else
         remembered.add(key, stamp.hexdigest()[:32], found)
@@ -148,16 +152,16 @@ def _first_edition_id(path: Path) -> str:
             for image in images:
                 digest.update(f"{image.name}\0{image.stat().st_size}\0".encode(errors=_ANY_NAME))
             for image in images[:: max(1, len(images) // _LOOKED_AT)]:
-                digest.update(image.read_bytes())
+                digest.update(regular(image).read_bytes())
         else:
-            with path.open("rb") as file:
+            with regular(path).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 digest.update(f"{size}\0".encode())
                 digest.update(file.read(_ENDS))
                 file.seek(max(size - _ENDS, 0))
                 digest.update(file.read(_ENDS))
     except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror}") from error
+        raise MediaError(f"cannot read {error.filename or path}: {error.strerror}") from error
     return digest.hexdigest()[:_FIRST_EDITION]
 
 

@@ -7,6 +7,7 @@ the box in pixels of the decoded frame, and the confidence of the detector, 0 to
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vadbench.base.errors import FeatureError, did_you_mean, last_line, listed
+from vadbench.base.files import regular
 from vadbench.features.regions import REGIONS, Corners, RegionSource
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "confidence")
@@ -211,9 +213,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """Read all lines as text, indexed from the first below the header; blank ones are left out."""
     try:
         # Text as it stands, so that 007 stays a name; blank lines are read, so that the others keep their numbers.
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
-        ).fillna("")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # columns without a name are other columns
+            table = pd.read_csv(
+                regular(path),
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                index_col=False,
+                encoding="utf-8-sig",
+            ).fillna("")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return table[(table != "").any(axis=1)]
@@ -223,7 +232,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     if path.suffix.lower() != ".parquet":
         raise FeatureError(f"{path}: expected boxes in a .csv or .parquet file, found '{path.suffix}'; convert it")
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(regular(path))
         return table.reset_index(drop=table.index.names == [None])
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error

@@ -45,6 +45,7 @@ class Decoder:
         batch_size: frames in a batch; fewer at the end of a video and before a frame of another size.
         workers: threads that preprocess.
         pin: put batches into pinned memory, from where a GPU copies faster.
+        upright: turn images as their camera notes that it was held.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class Decoder:
         batch_size: int,
         workers: int = WORKERS,
         pin: bool = False,
+        upright: bool = False,
     ) -> None:
         self._paths, self._preprocess = paths, preprocess
         self._stride, self._pooling, self._batch_size = stride, pooling, batch_size
-        self._workers, self._pin = workers, pin
+        self._workers, self._pin, self._upright = workers, pin, upright
         # Tagged with the video's number: a batch, or at the end of a video its frame count or what went wrong.
         self._queue: queue.Queue[tuple[int, Tensor | int | Exception]] = queue.Queue(_QUEUED_BATCHES)
         self._stop = threading.Event()
@@ -117,7 +119,7 @@ class Decoder:
 
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
         """Return the frames of a video, each made when called, in the decoding thread; subclasses may override it."""
-        return lazy_frames(path)
+        return lazy_frames(path, self._upright)
 
     def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
         for frame in self.read(path):

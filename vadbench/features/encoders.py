@@ -45,16 +45,25 @@ class Encoder(ABC):
         fingerprint: of the features to make with this CLIP, from :func:`clip_fingerprint`.
         batch_size: images encoded at once. Another number can change the last bits of a row.
         workers: threads that prepare images, beside the one that decodes. Their number changes no value.
+        upright: turn images of a folder as their camera notes that it was held.
 
     Raises:
         FeatureError: the fingerprint does not tell how its features are made.
     """
 
-    def __init__(self, clip: Clip, fingerprint: Fingerprint, batch_size: int = BATCH, workers: int = WORKERS) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        fingerprint: Fingerprint,
+        batch_size: int = BATCH,
+        workers: int = WORKERS,
+        upright: bool = False,
+    ) -> None:
         pooling, arithmetic = fingerprint.pooling, fingerprint.arithmetic
         if pooling == "unknown" or arithmetic == "unknown":
             raise FeatureError("features of unknown making cannot be made again; train on features made by extract")
         self.clip, self.fingerprint, self.batch_size, self.workers = clip, fingerprint, batch_size, workers
+        self.upright = upright
         self.pooling: Pooling = pooling
         self.arithmetic: Arithmetic = arithmetic
 
@@ -97,8 +106,16 @@ class FrameEncoder(Encoder):
         return self.clip.preprocess(frame) if self.fingerprint.crops == CROPS[:1] else self.clip.resize(frame)
 
     def decoder(self, paths: Sequence[Path]) -> Decoder:
-        stride = self.fingerprint.stride
-        return Decoder(paths, self.prepare, stride, self.pooling, self.batch_size, self.workers, self.pinned)
+        return Decoder(
+            paths,
+            self.prepare,
+            self.fingerprint.stride,
+            self.pooling,
+            self.batch_size,
+            self.workers,
+            self.pinned,
+            self.upright,
+        )
 
     def rows(self, name: str, batches: Iterator[Tensor], decoder: Decoder) -> Generator[FeatureRows]:
         with ExitStack() as stack:
@@ -138,7 +155,7 @@ class RegionEncoder(Encoder):
 
     Args:
         source: says where the regions are; its label is part of the fingerprint.
-        clip, fingerprint, batch_size, workers: as for :class:`Encoder`.
+        clip, fingerprint, batch_size, workers, upright: as for :class:`Encoder`.
 
     Raises:
         FeatureError: as for :class:`Encoder`, or the fingerprint wants the mean of frames.
@@ -151,8 +168,9 @@ class RegionEncoder(Encoder):
         fingerprint: Fingerprint,
         batch_size: int = BATCH,
         workers: int = WORKERS,
+        upright: bool = False,
     ) -> None:
-        super().__init__(clip, fingerprint, batch_size, workers)
+        super().__init__(clip, fingerprint, batch_size, workers, upright)
         if self.pooling == "mean" and fingerprint.stride > 1:
             raise FeatureError(
                 "regions differ from frame to frame and have no mean: expected the pooling first or middle, found mean;"
@@ -165,7 +183,8 @@ class RegionEncoder(Encoder):
         self.source.begin(folder, shard, names)
 
     def decoder(self, paths: Sequence[Path]) -> Decoder:
-        return Decoder(paths, _whole, self.fingerprint.stride, self.pooling, _WHOLE_FRAMES, self.workers)
+        stride, pooling = self.fingerprint.stride, self.pooling
+        return Decoder(paths, _whole, stride, pooling, _WHOLE_FRAMES, self.workers, upright=self.upright)
 
     def rows(self, name: str, batches: Iterator[Tensor], decoder: Decoder) -> Generator[FeatureRows]:
         counts: list[int] = []

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from vadbench.base.errors import FeatureError
+from vadbench.base.method_config import Rows
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint, Pooling
 from vadbench.features.shard import FeatureRows, value_type
 from vadbench.features.source import FeatureSource
@@ -107,6 +108,15 @@ def pooled_features(source: FeatureSource, stride: int, pooling: Pooling, frames
             f" {have.stride} ({have.pooling}); extract finer ones, or set rows.stride={have.stride}{pooled_alike}"
         )
     return source if have.stride == stride else PooledFeatures(source, stride, pooling, frames)
+
+
+def rows_to_take(have: Fingerprint, wanted: Rows) -> Rows:
+    """Return the rows that a method takes which does not mind: those wanted where features can give them, else the
+    features' own."""
+    if can_serve(have, wanted.stride, wanted.pooling):
+        return wanted
+    pooling = wanted.pooling if have.pooling == UNKNOWN else have.pooling
+    return wanted.model_copy(update={"stride": have.stride, "pooling": pooling})
 
 
 def pooled_count(rows: int, stride: int, to_stride: int, frames: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import FeatureError
+from vadbench.base.files import regular
 from vadbench.features.fingerprint import Fingerprint
 
 FeatureRows = NDArray[np.floating[Any]]
@@ -191,5 +192,5 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         yield from (line for line in file if line.endswith(b"\n"))

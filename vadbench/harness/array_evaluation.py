@@ -61,7 +61,9 @@ def evaluate(
         class_scores: ``(rows,)`` probabilities by video and class; the metrics of classes need them, and classes in
             ``truth``.
         post: post-processing, such as ``"gaussian(10)"``.
-        tail: what frames behind those of the last row count: ``hold`` its score, ``zero`` 0, ``rows`` leaves them out.
+        tail: what frames behind those of the last row count: ``hold`` its score, ``zero`` 0; ``rows`` and
+            ``rows-prolonged`` leave them out, and count frames of a last row that reaches past the end as well, as
+            normal ones or as the last frame of the video is.
         rate: frames a second of the videos, for false alarms per hour and delays in seconds.
         tolerance: frames by which lengths may be off, 2 by default.
 

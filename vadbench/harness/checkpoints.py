@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_
 from safetensors import SafetensorError
 
 from vadbench.base.errors import CheckpointError, first_complaint, listed
-from vadbench.base.files import mismatches, read_json, write_json, write_tensors
+from vadbench.base.files import mismatches, read_json, regular, write_json, write_tensors
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Facts
 from vadbench.dataset import ClassTable, Dataset, Split, VideoClass
@@ -161,7 +161,7 @@ def load_checkpoint(folder: Path, method: Method) -> None:
 
     path = folder / CHECKPOINT
     try:
-        found = load_file(os.fspath(path), device="cpu")
+        found = load_file(os.fspath(regular(path)), device="cpu")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; train again") from error
     method.resize({name: tensor.shape for name, tensor in found.items()})

@@ -65,20 +65,26 @@ def score_split(experiment: Experiment, method: Method, progress: Progress, spli
 
 
 def headline(experiment: Experiment, method: Method, split: Split) -> float:
-    """Return the headline metric of a split before post-processing, for a selection that looks at it.
+    """Return the metric of a split that judges weights, before post-processing, for a selection that looks at it: the
+    protocol's judge, or the headline of the data set.
 
     Raises:
         ConfigError: its frames are all normal or all anomalous.
     """
     scored = score_split(experiment, method, silent, split).unprocessed
     rows = replace(scored.rows, class_scores=None, class_positives=None)
-    value = evaluate(rows)[experiment.dataset.headline].value
+    value = evaluate(rows)[judged_by(experiment)].value
     if value is None:
         raise ConfigError(
             f"selection '{experiment.protocol.selection}' needs normal and anomalous {split} frames,"
             f" {experiment.dataset.name} has one kind"
         )
     return value
+
+
+def judged_by(experiment: Experiment) -> str:
+    """Return the key of the metric of frames that judges weights."""
+    return experiment.protocol.judge or experiment.dataset.headline
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ def _other_classes(trained: ClassTable, here: ClassTable) -> list[str]:
 
 def cut_segments(split: ScoredSplit) -> list[str]:
     """Return notes on segments that end past their video."""
-    if split.rules.tail == "rows":
+    if split.rules.counts_rows:
         return []
     return [
         f"{s.name}: segment [{g.start}, {g.end}) ends past its {s.frames} frames; cut there"

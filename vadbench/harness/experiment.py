@@ -177,13 +177,14 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     defaults = settings.dataset_defaults.get(start.info.dataset if start.info else start.dataset, {})
     config = requested_config(request, start, settings, version, defaults)
     preset = protocol(request.protocol_name, registry)
-    named = preset.on(start.dataset, post=preset.rules.post or method_post(start.method, config))
+    named = preset.on(start.dataset, config.trains, post=preset.rules.post or method_post(start.method, config))
     assigned = {"post": named.post} if request.post is None else {}
     assigned |= divide_assignments(request.assignments).of_protocol
     rules = changed_rules(
         preset,
         start.dataset,
         assigned,
+        config.trains,
         crop=request.crop,
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
@@ -260,13 +261,15 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             needs=needs,
             extract=not request.dry_run,
             allow_incomplete=request.allow_incomplete,
+            # Rows that the user asked for are a wish.
+            any_rows=settings.any_rows and config.rows == usual.rows,
             progress=progress,
         )
     return Experiment(
         method_name=start.method,
         load_method=partial(registry.method, start.method),
         version=version,
-        config=config,
+        config=config if provision.taken is None else config.model_copy(update={"rows": provision.taken}),
         dataset=dataset,
         provision=provision,
         clip=None if provision.foreign else clip,

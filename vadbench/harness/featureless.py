@@ -84,7 +84,7 @@ def provide_without_features(
             *absent,
             *damaged,
             *unsound,
-            *_doubtful(videos, frames, rules.tolerance + (rows.stride if rules.tail == "rows" else 0)),
+            *_doubtful(videos, frames, rules.tolerance + (rows.stride if rules.counts_rows else 0)),
             *_declared(videos, decoders),
             *length_notes(v for v in every_video(videos) if v.name in decoders),
             *listed.problems,

@@ -43,9 +43,9 @@ def video_lengths(
             beyond its features.
     """
     stride = source.fingerprint.stride
-    off = rules.tolerance + (stride if rules.tail == "rows" else 0)
+    off = rules.tolerance + (stride if rules.counts_rows else 0)
     # Such a ground truth was cut at the rows of its authors' features, and these may end early.
-    of_rows = rules.tail == "rows" and bool(rules.truth)
+    of_rows = rules.counts_rows and bool(rules.truth)
     lengths: dict[str, int] = {}
     guessed, odd = [], []
     everything = [(split, v) for split, own in videos.items() for v in own]

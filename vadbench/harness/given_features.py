@@ -119,6 +119,7 @@ def open_given(
     cache: Path,
     leave_out: bool,
     progress: Progress,
+    suit: Callable[[FeatureSource, Mapping[Split, Sequence[Video]]], None],
 ) -> FoundFeatures:
     """Open features and look at every value of those of the videos, once.
 
@@ -131,10 +132,12 @@ def open_given(
         cache: folder for what was looked at before.
         leave_out: go on without damaged videos and those without features.
         progress: told how far the looking is.
+        suit: raises, before the values are read, if what is known without them does not suit the run: of these
+            features and the videos that have some.
 
     Raises:
-        FeatureError: another CLIP made them, or, unless such videos are left out, they were made from other files or a
-            value is damaged, or two crops of a video differ in their rows.
+        FeatureError: another CLIP made them, or they do not suit the run, or, unless such videos are left out, they
+            were made from other files or a value is damaged, or two crops of a video differ in their rows.
         DataError: a video has no features, and may not lack them.
     """
     everything = every_video(videos)
@@ -144,6 +147,7 @@ def open_given(
         require_clip(source, clip)
     fingerprint, present = source.fingerprint, set(source.names)
     here = [v for v in everything if v.name in present]
+    suit(source, {split: [v for v in own if v.name in present] for split, own in videos.items()})
     sampled = set() if fingerprint.known or not asked.text else set(sampled_videos(sorted(v.name for v in here)))
     verified = VerifiedFeatures(cache / CHECKED)
 

@@ -18,7 +18,7 @@ from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import CropRule, Joining, joining, require_bags, require_single, training_crops
 from vadbench.features.extracted import frame_mismatches
 from vadbench.features.fingerprint import Fingerprint
-from vadbench.features.pooling import pooled_count, pooled_features
+from vadbench.features.pooling import pooled_count, pooled_features, rows_to_take
 from vadbench.features.source import FeatureSource
 from vadbench.features.store import FeatureStore
 from vadbench.harness.fitness import FitCheck
@@ -54,6 +54,7 @@ class Provision:
         truth: the test videos with their annotation, for an oracle.
         bag: the crops of a video are given to the method at once.
         foreign: the features are of another encoder than the CLIP that was offered, which has no part in the run.
+        taken: the rows that a method which does not mind takes, where they are not those that it asked for.
     """
 
     videos: Mapping[Split, Sequence[Video]]
@@ -72,6 +73,7 @@ class Provision:
     truth: Mapping[str, Video] = field(default_factory=dict)
     foreign: bool = False
     bag: bool = False
+    taken: Rows | None = None
 
     @property
     def joined(self) -> Joining:
@@ -155,6 +157,7 @@ def provide(
     needs: Needs | None = None,
     extract: bool = True,
     allow_incomplete: bool = False,
+    any_rows: bool = False,
     progress: Progress = silent,
 ) -> Provision:
     """Make a data set ready: its files, its features, and those features at the rows a method wants.
@@ -177,6 +180,7 @@ def provide(
         needs: of the method, where it is more than features: frames, the ground truth.
         extract: make the features that are not in the cache.
         allow_incomplete: go on without the videos that have neither features nor a file, or damaged ones.
+        any_rows: take the rows of features as they are where those wanted cannot be made of them.
 
     Raises:
         DataError: files are missing or contradict each other.
@@ -184,6 +188,12 @@ def provide(
         FeatureError: the features given do not fit the data set, the CLIP or the rows wanted.
     """
     folder, needs = cache / "features" / dataset.name, needs or Needs()
+    crop = CropRule(rules.crop, crop_asked)
+
+    def suit(source: FeatureSource, of: Mapping[Split, Sequence[Video]]) -> None:
+        wanted = rows_to_take(source.fingerprint, rows) if any_rows else rows
+        _crops(pooled_features(source, wanted.stride, wanted.pooling, {}), crop, wanted, needs, of)
+
     with locked(folder, f"cache of {dataset.name}", wait=True, progress=progress):
         dataset.prepare(progress)
         listed = participants(dataset, rules, splits)
@@ -195,28 +205,18 @@ def provide(
                 dataset, listed.videos, rows, clip, folder, allow_incomplete, progress, only_there=not extract
             )
         else:
-            made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress)
+            made = open_given(given, dataset, listed.videos, clip, asked, folder, allow_incomplete, progress, suit)
         videos, beside, of_streams = open_streams(
             streams or {}, dataset, made.videos, folder, allow_incomplete, progress
         )
         videos, decoders, of_files = decoded_beside(dataset, videos, needs, cache, allow_incomplete, progress)
     source = made.source
+    asked_for, rows = rows, rows_to_take(source.fingerprint, rows) if any_rows else rows
     frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
-    crop = CropRule(rules.crop, crop_asked)
-    scored, of_crops = crop.of_test(features, [v.name for v in videos["test"]])
+    scored, used, of_crops = _crops(features, crop, rows, needs, videos)
     laid, of_spacing = lay_out(beside, every_video(videos), frames)
-    learnt: dict[str, Sequence[str]] = {
-        v.name: [*training_crops(features, v.name, rows.crops), *crop.like_test(features, v.name)]
-        for v in every_video(videos)
-        if v.name not in scored
-    }
-    if bag := rows.crops == "bag":
-        learnt = {name: crop.like_test(features, name) for name in learnt}
-        require_bags(features, {**learnt, **scored})
-    elif needs.company == "split":
-        require_single(features, scored)
-    require_crops(laid, {**learnt, **scored}, features.fingerprint.regions is not None)
+    require_crops(laid, used, features.fingerprint.regions is not None)
     mismatches = frame_mismatches(source, every_video(videos)) if isinstance(source, FeatureStore) else ()
     return Provision(
         videos,
@@ -244,5 +244,28 @@ def provide(
         decoders=decoders,
         truth={v.name: v for v in videos["test"]} if needs.supervision == "oracle" else {},
         foreign=made.foreign,
-        bag=bag,
+        bag=rows.crops == "bag",
+        taken=None if rows == asked_for else rows,
     )
+
+
+def _crops(
+    features: FeatureSource, crop: CropRule, rows: Rows, needs: Needs, videos: Mapping[Split, Sequence[Video]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Sequence[str]], list[str]]:
+    """Return the crops of each test video that are scored, those of every video that have a part in the run, and notes.
+
+    Raises:
+        FeatureError: the crops that the protocol or the method wants are not there.
+    """
+    scored, notes = crop.of_test(features, [v.name for v in videos["test"]])
+    learnt: dict[str, Sequence[str]] = {
+        v.name: [*training_crops(features, v.name, rows.crops), *crop.like_test(features, v.name)]
+        for v in every_video(videos)
+        if v.name not in scored
+    }
+    if rows.crops == "bag":
+        learnt = {name: crop.like_test(features, name) for name in learnt}
+        require_bags(features, {**learnt, **scored})
+    elif needs.company == "split":
+        require_single(features, scored)
+    return scored, {**learnt, **scored}, notes

@@ -168,7 +168,7 @@ def lay(
                 " two do not belong together (--tolerance FRAMES accepts more)"
             )
         if frames is None:
-            if rules.tail != "rows":
+            if not rules.counts_rows:
                 unknown.append(video.name)
             frames = rows * stride
         elif not rows_fit(rows, stride, frames, allowed):
@@ -176,7 +176,7 @@ def lay(
             furthest = max(furthest, abs(frames - rows * stride))
         elif not rows_fit(rows, stride, frames, OVERRUN):
             accepted.append(f"{video.name} ({rows} rows for {frames} frames)")
-        if rules.tail != "rows" and rows > -(-frames // stride):
+        if not rules.counts_rows and rows > -(-frames // stride):
             beyond.append(video.name)
         scores.append(_scores(own, video.name, frames, classes))
     if misfits:

@@ -49,13 +49,16 @@ def divide_assignments(texts: Iterable[str]) -> Assignments:
     return Assignments(own, rules)
 
 
-def changed_rules(preset: ProtocolPreset, dataset: str, assigned: Mapping[str, Any], **options: str | None) -> Protocol:
+def changed_rules(
+    preset: ProtocolPreset, dataset: str, assigned: Mapping[str, Any], trained: bool = True, **options: str | None
+) -> Protocol:
     """Return a protocol on a data set with the changes of a user.
 
     Args:
         preset: the protocol.
         dataset: name of the data set.
         assigned: fields that ``--set`` changes.
+        trained: as in :meth:`vadbench.scoring.protocol.ProtocolPreset.on`.
         options: fields that have an option of their own, as that gives them; ``None`` leaves one as it is.
 
     Raises:
@@ -68,7 +71,7 @@ def changed_rules(preset: ProtocolPreset, dataset: str, assigned: Mapping[str, A
     if isinstance(post := changes.get("post"), str):
         changes["post"] = canonical_post(post)
     try:
-        return preset.on(dataset, **changes)
+        return preset.on(dataset, trained, **changes)
     except ValidationError as error:
         raise ConfigError(f"protocol.{first_complaint(error)}") from error
 

@@ -29,7 +29,7 @@ TOP_SHARE = 16
 class Chosen(NamedTuple):
     """The videos to train on, and the judge of the weights, ``None`` if the last ones are evaluated.
 
-    ``by`` says in words what it measures on a validation split.
+    ``by`` says in words what it measures on a validation split, and on a test split where the protocol says so.
     """
 
     videos: Sequence[Video]
@@ -42,6 +42,7 @@ def choose_judge(
     provision: Provision,
     rule: Selection,
     headline: Callable[[Method, Split], float],
+    metric: str,
     precision: str,
     seed: int,
 ) -> Chosen:
@@ -54,7 +55,8 @@ def choose_judge(
         dataset: says which videos are normal.
         provision: its videos and their features.
         rule: which weights are evaluated.
-        headline: measures the headline metric of a split.
+        headline: measures a split by the frames.
+        metric: key of the metric that it measures.
         precision: arithmetic of the method, as in a recipe.
         seed: of the run.
 
@@ -66,13 +68,14 @@ def choose_judge(
     if rule == "last":
         return Chosen(videos)
     if rule == "best-on-test":
-        return Chosen(videos, lambda method: headline(method, "test"))
+        by = f"by the {metric} of frames" if metric != dataset.headline else ""
+        return Chosen(videos, lambda method: headline(method, "test"), by)
     watched, by = provision.videos.get("validation"), "by the AUC of whole videos"
     if watched is None:
         videos, watched = hold_out(dataset, videos, seed)
         by = ""
     elif are_annotated(dataset, watched):
-        by = f"by the {dataset.headline} of frames"
+        by = f"by the {metric} of frames"
         return Chosen(videos, lambda method: headline(method, "validation"), by)
     crops = provision.scored_like_test([v.name for v in watched])
     abnormal = {v.name: not dataset.is_normal(v) for v in watched}
@@ -91,7 +94,7 @@ def selection_notes(rule: Selection, folder: Path, by: str = "") -> list[str]:
     Args:
         rule: the rule that chose them.
         folder: of the training.
-        by: what it measured on a validation split, as in :class:`Chosen`.
+        by: what it measured, as in :class:`Chosen`.
     """
     if rule == "last":
         return []
@@ -101,7 +104,7 @@ def selection_notes(rule: Selection, folder: Path, by: str = "") -> list[str]:
     # The weights that are evaluated are those of the last stage that was looked at.
     looks = [look for line in looked if line.get("stage") == looked[-1].get("stage") for look in line["looks"]]
     own = f"the validation split {by}" if by else "training videos held out"
-    where = "the test split" if rule == "best-on-test" else own
+    where = f"the test split {by}".rstrip() if rule == "best-on-test" else own
     seen = f" ({len(looks)} looks, the best {max(looks):.4f})" if looks else ""
     return [f"weights selected on {where}{seen}: not comparable with weights of the last epoch"]
 

@@ -22,7 +22,7 @@ from vadbench.harness.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from vadbench.harness.evaluate import headline
+from vadbench.harness.evaluate import headline, judged_by
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import Training
 from vadbench.harness.selection import choose_judge
@@ -123,7 +123,8 @@ def trained_method(
         return method
     provision, precision = experiment.provision, experiment.precision
     measured = partial(headline, experiment)
-    chosen = choose_judge(dataset, provision, experiment.protocol.selection, measured, precision, seed)
+    rule, metric = experiment.protocol.selection, judged_by(experiment)
+    chosen = choose_judge(dataset, provision, rule, measured, metric, precision, seed)
     data = training_data(provision, chosen.videos, dataset.classes, config.rows.crops, seed)
     needs = config.needs()
     if needs.supervision == "one-class":

@@ -185,7 +185,7 @@ def find_events(split: ScoredSplit) -> EventCounts:
     rows, threshold = split.rows, event_threshold(split)
     videos = len(rows.names)
     offsets = np.cumsum(rows.video_frames) - rows.video_frames
-    annotated = _annotated(split.videos, rows.video_frames)
+    annotated = _annotated(split.annotated, rows.video_frames)
     owner, first, last = annotated[:, 0], *(offsets[annotated[:, 0]] + annotated[:, 1:].T)
     reached = np.inf if threshold.value is None else threshold.value
     start, end, video = _reached(rows, reached)

@@ -44,7 +44,7 @@ class LocalisedVideo:
     Args:
         name: for error messages.
         probabilities: ``(rows, classes)``, finite, used in float32; ``None`` where the method has none.
-        frames: true frame count, at least 1. A row beyond it stands for nothing.
+        frames: frame count by the protocol, at least 1. A row beyond it stands for nothing.
         segments: ``(class id, first frame, one past the last frame)``, in annotated order; same-class segments may
             overlap and count one by one. A video without segments is normal.
 
@@ -100,11 +100,12 @@ class Localisation:
         """Return the number of frames of a video, and its annotated segments, as this rule counts them.
 
         Args:
-            frames: its true number. A row beyond the number returned stands for nothing.
+            frames: its number by the protocol. A row beyond the number returned stands for nothing.
             segments: ``(segments, 3)`` class id, first frame, one past the last frame.
             all_rows: frames of all its rows at full stride.
             normal: id of the normal class where a normal video may count as one segment of it, else ``None``.
         """
+        segments = segments[segments[:, 1] < frames]
         segments[:, 1:] = segments[:, 1:].clip(max=frames)
         return frames, segments
 
@@ -234,7 +235,7 @@ def localise(
         class_names: by id, the normal one included.
         normal: id of the normal class.
         rule: its name, as in :attr:`vadbench.scoring.protocol.Protocol.localization`. ``native`` ends the last row of a
-            video at its true frame count, within or behind it, and cuts annotated segments there.
+            video at its frame count, within or behind it, and cuts annotated segments there.
         normal_segments: whether all of a normal video is one annotated segment of the normal class, for a rule that
             asks for this; ``native`` leaves the normal class out.
         by_class: as in :class:`vadbench.scoring.rows.ScoredRows`; without classes, nothing is matched.

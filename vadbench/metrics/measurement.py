@@ -102,8 +102,10 @@ def resampled(split: ScoredSplit, metrics: Sequence[str], draws: Draws) -> dict[
 def localised(split: ScoredSplit) -> Localisation:
     """Return segments that the class probabilities propose, matched with the annotated ones."""
     truth = [[(split.classes.id(s.label), s.start, s.end) for s in v.segments] for v in split.videos]
+    # As long as for every other metric, which need not be the true length.
+    lengths = split.rows.video_frames.tolist()
     return localise(
-        [LocalisedVideo(s.name, s.classes, s.frames, t) for s, t in zip(split.scores, truth, strict=True)],
+        [LocalisedVideo(s.name, s.classes, n, t) for s, n, t in zip(split.scores, lengths, truth, strict=True)],
         split.stride,
         split.classes.names,
         split.classes.normal,

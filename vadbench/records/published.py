@@ -152,12 +152,14 @@ def search(
     method: str | None = None,
     source: str | None = None,
     table: str | None = None,
+    supervision: str | None = None,
 ) -> list[PublishedNumber]:
     """Return the published numbers that agree with everything asked for; ``None`` asks for nothing.
 
     Args:
         method: a method's name in any case, or its key.
         table: such as ``Table 7``, or ``7`` alone.
+        supervision: what was known in training, in the words of the numbers.
 
     Raises:
         UnknownNameError: no number at all has what one of the arguments says.
@@ -168,6 +170,7 @@ def search(
         ("metric", metric and canonical(metric), lambda n: (n.metric, n.measured)),
         ("method", method, lambda n: (n.key, n.method)),
         ("source", source, lambda n: (n.reported_in,)),
+        ("supervision", supervision, lambda n: (n.supervision,)),
         ("table", table, lambda n: (n.table, n.table.removeprefix("Table "))),
     )
     for kind, name, names in asked:

@@ -194,6 +194,20 @@ class RunRecord(BaseModel):
         return self.method + "".join(changes)
 
     @property
+    def selects(self) -> bool:
+        """Whether a rule can have selected its weights: a recipe made them, or nobody here knows what did."""
+        recipe = self.config.get("recipe")
+        return self.recorded is not None or (isinstance(recipe, dict) and recipe.get("epochs") != 0)
+
+    @property
+    def values_tested(self) -> str:
+        """The inputs of the test split where features of unknown origin are among them: their values alone name these,
+        and ``fingerprint`` stands for those of the training videos. Empty otherwise, and in records without inputs."""
+        made_by = [self.fingerprint, *(stream.fingerprint for stream in self.streams.values())]
+        unknown = any(str(f.get("weights", "")).startswith("unknown") for f in made_by)
+        return self.data["test"].inputs if unknown and "test" in self.data else ""
+
+    @property
     def depends(self) -> str:
         """What a score depends on, in words, where that is more than its own video or less than all of it."""
         found = ["on the whole split"] if self.company == "split" else []

@@ -12,6 +12,7 @@ import av.error
 from PIL import Image, UnidentifiedImageError
 
 from vadbench.base.errors import DataError, MediaError
+from vadbench.base.files import regular
 from vadbench.base.types import Progress, silent
 from vadbench.data.containers import open_video, video_stream
 from vadbench.data.image_folders import list_images
@@ -119,7 +120,7 @@ def _images(folder: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:
     images = list_images(folder)
     for index in wanted:
         if index < len(images):
-            with Image.open(images[index]) as image:
+            with Image.open(regular(images[index])) as image:
                 yield image
 
 

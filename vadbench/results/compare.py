@@ -168,9 +168,11 @@ def compare(
 def contrasts(a: ComparedRuns, b: ComparedRuns) -> list[str]:
     """Return the differences between the two sides other than the method and its settings, one per line."""
     asked = ("stride", "pooling")  # settings of the method
+    valued = a.first.values_tested and b.first.values_tested
     areas: dict[str, Callable[[RunRecord], Mapping[str, Any]]] = {
         "protocols": _rules,
         "features": lambda r: {k: v for k, v in r.fingerprint.items() if k not in asked},
+        "values of features": lambda r: {"test videos": r.values_tested} if valued else {},
         "streams": lambda r: {name: stream.identity for name, stream in r.streams.items()},
         "CLIPs": lambda r: r.clip,
         "training data": lambda r: {"data set": r.trained_on, "videos": _manifest(r, "train")},

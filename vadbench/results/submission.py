@@ -129,8 +129,8 @@ def _protocol_problems(record: RunRecord, registry: Registry) -> Iterator[str]:
     if rules.name not in known:
         yield f"protocol: expected one of {', '.join(known)}, found '{rules.name}'"
         return
-    usual = known[rules.name].rules.model_dump()
-    # The crop that a protocol scores, of ten, depends on the data set, and the method may propose post-processing.
+    usual = known[rules.name].on(record.dataset, record.selects).model_dump()
+    # The crop that is scored depends on the features as well, and the method may propose post-processing.
     usual["post"] = usual["post"] or record.method_post
     differing = [k for k, v in rules.model_dump().items() if v != usual[k] and k != "crop"]
     for name in differing:

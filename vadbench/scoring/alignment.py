@@ -72,6 +72,30 @@ def class_positives_per_row(
     return table
 
 
+def prolonged(video: Video, frames: int, counted: int) -> Video:
+    """Return a video with the label of its last frame on the frames behind it, where more are counted than it has.
+
+    >>> prolonged(Video("v", ("A",), segments=(Segment("A", 2, 10), Segment("A", 3, 5))), 10, 12).segments
+    (Segment(label='A', start=2, end=12), Segment(label='A', start=3, end=5))
+
+    Args:
+        video: with its ground truth.
+        frames: its true number of frames; what is annotated behind them is left out.
+        counted: the number of frames that count.
+    """
+    if counted <= frames:
+        return video
+
+    def to(end: int) -> int:
+        return counted if end >= frames else end
+
+    return replace(
+        video,
+        segments=tuple(replace(s, end=to(s.end)) for s in video.segments if s.start < frames),
+        binary=None if video.binary is None else tuple((a, to(b)) for a, b in video.binary if a < frames),
+    )
+
+
 def align(
     scores: Sequence[VideoScores],
     videos: Mapping[str, Video],
@@ -95,7 +119,7 @@ def align(
     Raises:
         DataError: a video's annotated frame count differs from its own, or a segment is past its end.
     """
-    if rules.tail == "rows":
+    if rules.counts_rows:
         scores = [replace(s, frames=len(s.anomaly) * stride) for s in scores]
     else:
         for s in scores:

@@ -16,6 +16,8 @@ from vadbench.scoring.video_scores import VideoScores
 _Values = NDArray[np.float64]
 _SORTED_AT_ONCE = 2**22
 """Values of windows that a median sorts at a time; bounds memory."""
+_GAUSSIAN_ENDS = 4.0
+"""Standard deviations behind which a Gaussian is cut: what scipy does by default."""
 _NO_DECIMALS = 2.0**52
 """From here on a number in float64 is whole."""
 
@@ -39,6 +41,26 @@ def processed(scores: VideoScores, post: str, stride: int) -> VideoScores:
 
     branches = {name: through(values) for name, values in scores.branches.items()}
     return replace(scores, anomaly=through(scores.anomaly), branches=branches)
+
+
+def rows_around(post: str, stride: int) -> int | None:
+    """Return how many rows before and behind a row its score depends on after post-processing.
+
+    ``None`` where it depends on how long the video is.
+
+    Args:
+        post: the steps.
+        stride: frames from one row to the next.
+    """
+    reach = 0
+    for step in post_steps(post):
+        if step.name == "centre-weight":
+            return None
+        if step.name == "gaussian":
+            reach += int(_GAUSSIAN_ENDS * step.value(stride) + 0.5)
+        elif step.name in ("moving-mean", "median"):
+            reach += max(1, floor(step.value(stride) + 0.5)) // 2
+    return reach
 
 
 def within_unit(post: str, unit_scores: bool) -> bool:
@@ -66,7 +88,7 @@ def applied(step: Step, scores: NDArray[Any], stride: int) -> NDArray[Any]:
 def _gaussian(scores: _Values, sigma: float) -> _Values:
     from scipy.ndimage import gaussian_filter1d
 
-    smooth: _Values = gaussian_filter1d(scores, sigma)
+    smooth: _Values = gaussian_filter1d(scores, sigma, truncate=_GAUSSIAN_ENDS)
     return smooth
 
 

@@ -37,11 +37,12 @@ class Protocol(Settings):
 
     name: str = Field(description="what the rules are called in tables")
     boundaries: str = Field("native", description="whose reading of the official intervals")
-    tail: Literal["hold", "zero", "rows"] = Field(
+    tail: Literal["hold", "zero", "rows", "rows-prolonged"] = Field(
         "hold",
         description="how many frames a video has; hold: its true number, each row's score counting for its own frames"
         " and the last one's to the end; zero: its true number, frames behind those of the last row having score 0, as"
-        " code does that fills an array of zeros; rows: rows times stride, as the papers' code counts",
+        " code does that fills an array of zeros; rows: rows times stride, as the papers' code counts; rows-prolonged:"
+        " the same, frames behind the last true one being anomalous or not as that one is",
     )
     crop: str = Field(
         "center",
@@ -59,6 +60,11 @@ class Protocol(Settings):
         description="which weights are evaluated; last: those after the last epoch; validation: the best on the"
         " validation split or, without one, on training videos held out; best-on-test: the best on the test split, as"
         " several papers do, never ranked beside others",
+    )
+    judge: Annotated[Literal["", "AUC", "AP", "AP/trapezoid"], Introduced("")] = Field(
+        "",
+        description="the metric of frames by which looks at annotated videos choose weights; empty: the one that the"
+        " data set is ranked by",
     )
     localization: str = Field(
         "native", description="whose average precision and mean over classes mAP@IoU takes: the name of a protocol"
@@ -78,6 +84,11 @@ class Protocol(Settings):
     )
 
     @property
+    def counts_rows(self) -> bool:
+        """Whether a video has the frames that its rows stand for, whatever its true number is."""
+        return self.tail in ("rows", "rows-prolonged")
+
+    @property
     def unprocessed(self) -> Protocol:
         """The same rules without post-processing."""
         return self.model_copy(update={"post": ""})
@@ -90,25 +101,30 @@ class ProtocolPreset:
     Args:
         rules: they have the name that the protocol is registered under.
         crops: which of ten crops is scored, by the name of the data set.
+        changes: other fields that the rules have on a data set, by its name.
         normal_segments: names of the data sets on which the rule of mAP@IoU takes all of a normal video for one
             annotated segment of the normal class, if it is one that asks for this.
     """
 
     rules: Protocol
     crops: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     normal_segments: frozenset[str] = frozenset()
 
-    def on(self, dataset: str, **changes: str | None) -> Protocol:
+    def on(self, dataset: str, trained: bool = True, **changes: str | None) -> Protocol:
         """Return the rules on a data set, with the user's changes.
 
         Args:
             dataset: its name.
+            trained: whether the method is; of one that is not, there are no weights to select but the last.
             changes: fields to change; ``None`` leaves one as it is.
 
         Raises:
             pydantic.ValidationError: a change that the field does not take.
         """
-        fields = {"crop": self.crops.get(dataset)} | {k: v for k, v in changes.items() if v is not None}
+        own = {"crop": self.crops.get(dataset)} | dict(self.changes.get(dataset, {}))
+        own |= {} if trained else {"selection": "last"}
+        fields = own | {k: v for k, v in changes.items() if v is not None}
         return Protocol.model_validate(self.rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
 
 

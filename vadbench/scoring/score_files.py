@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, first_line, listed, shortened
+from vadbench.base.files import regular
 from vadbench.base.stored_arrays import read_values, stored_array
 from vadbench.data.annotations.count_files import read_counts
 from vadbench.data.annotations.lists import MOST_FRAMES
@@ -108,7 +109,7 @@ def _read(path: Path, names: VideoNames, lists: Sequence[Path]) -> Iterator[Give
 
 def _from_npy(path: Path, names: VideoNames, lists: Sequence[Path]) -> Iterator[GivenScores]:
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             values = numbers(_array(file, str(path), path.stat().st_size), str(path))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -135,7 +136,7 @@ def _cut(values: NDArray[Any], path: Path, lengths: Path) -> Iterator[GivenScore
 
 def _from_npz(path: Path, names: VideoNames, lists: Sequence[Path]) -> Iterator[GivenScores]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular(path)) as archive:
             members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
             if len(members) < len(archive.infolist()):
                 raise DataError(f"{path}: an array stands there twice; keep one of the two")

@@ -192,11 +192,11 @@ def _groups(videos: Iterable[VideoInput]) -> Iterator[list[VideoInput]]:
 
 
 def _read(video: VideoInput) -> VideoInput:
-    """Return the video with a copy of the rows of its time line in float32: their file need not stay open."""
+    """Return the video with the rows of its time line in memory, in float32: their file need not stay open."""
     if not video.streams:
         return video
     line = next(iter(video.streams.values()))
-    rows = np.array(line.read(), np.float32)
+    rows = _writable(line.read())
     return video.with_line(replace(line, read=lambda: rows))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vadbench.dataset import ClassTable, Video
-from vadbench.scoring.alignment import align
+from vadbench.scoring.alignment import align, prolonged
 from vadbench.scoring.post import processed, within_unit
 from vadbench.scoring.protocol import Protocol
 from vadbench.scoring.rows import ScoredRows
@@ -50,6 +50,14 @@ class ScoredSplit:
         scores = [processed(s, self.rules.post, self.stride) for s in self.given] if self.rules.post else self.given
         return [zero_filled(s, self.stride) for s in scores] if self.rules.tail == "zero" else scores
 
+    @cached_property
+    def annotated(self) -> Sequence[Video]:
+        """The videos with their ground truth on the frames that count by the rules."""
+        if self.rules.tail != "rows-prolonged":
+            return self.videos
+        lengths = [(s.frames, len(s.anomaly) * self.stride) for s in self.scores]
+        return [prolonged(video, *length) for video, length in zip(self.videos, lengths, strict=True)]
+
     @property
     def unprocessed(self) -> ScoredSplit:
         """The split without post-processing."""
@@ -62,6 +70,6 @@ class ScoredSplit:
         Raises:
             DataError: an annotation does not belong to its video.
         """
-        videos = {v.name: v for v in self.videos}
+        videos = {v.name: v for v in self.annotated}
         unit_scores = within_unit(self.rules.post, self.unit_scores)
         return align(self.scores, videos, self.stride, self.classes, self.rules, unit_scores, self.by_class)

@@ -103,10 +103,12 @@ class Evaluation:
 
     @property
     def _family(self) -> str:
-        """Name of what may be ranked together by its features: those of one encoder, with the same streams beside."""
+        """Name of what may be ranked together by its features: those of one encoder, with the same streams beside; of
+        unknown origin those with the same values."""
         first = self.fingerprint.family if self.fingerprint else self.record.reads
         beside = {name: stream.identity for name, stream in self.record.streams.items()}
-        return digest([first, beside]) if beside else first
+        more = [*([beside] if beside else []), *filter(None, [self.record.values_tested])]
+        return digest([first, *more]) if more else first
 
     @cached_property
     def experiment_key(self) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from statistics import fmean
+from typing import get_args
 
 from vadbench.base.errors import RunError, UnknownNameError
 from vadbench.base.hashing import digest
+from vadbench.base.needs import Supervision
 from vadbench.base.types import Progress, silent
 from vadbench.metrics.blind import BLIND
 from vadbench.metrics.definitions import COMPARED, canonical, definition
@@ -44,6 +46,7 @@ def leaderboards(
     costs: bool = False,
     with_recorded: bool = False,
     shown: Sequence[str] = COMPARED,
+    supervision: Sequence[str] = (),
 ) -> tuple[list[model.Table], list[str]]:
     """Return a table for each group of runs that may be ranked together, and notes on what is not in them.
 
@@ -60,12 +63,15 @@ def leaderboards(
         with_recorded: rank recorded scores beside the runs that share everything but the features with them; otherwise
             they have tables of their own.
         shown: the metrics of the columns.
+        supervision: rank only methods that learn from one of these; from anything by default. What is learnt from
+            divides no ranking otherwise, but that oracles have tables of their own.
 
     Raises:
-        UnknownNameError: there is no such metric, or none of the runs has it.
-        RunError: runs cannot be ranked by it, or there are only runs of methods that look at no frame.
+        UnknownNameError: there is no such metric or supervision, or none of the runs has the metric.
+        RunError: runs cannot be ranked by it, or there are only runs of methods that look at no frame, or of other
+            supervision.
     """
-    evaluations, notes = _without_blind(evaluations)
+    evaluations, notes = _without_blind(_supervised(evaluations, supervision))
     metric = None if metric is None else canonical(metric)
     if metric is not None and definition(metric).better is None:
         why = definition(metric).unranked
@@ -81,7 +87,11 @@ def leaderboards(
     shown = shown if metric is None or metric in shown else (metric, *shown)
     wanted = {run: shown for group in ranked for seeds in group.rows for run in seeds}
     resamples = resample(wanted, max(len(group.rows) for group in ranked), progress)
-    return [_table(group, shown, resamples, costs) for group in ranked], [*notes, *resamples.notes]
+    tables = [_table(group, shown, resamples, costs) for group in ranked]
+    if supervision:
+        only = f"Only supervision {' or '.join(supervision)}."
+        tables = [table.model_copy(update={"note": f"{table.note} {only}"}) for table in tables]
+    return tables, [*notes, *resamples.notes]
 
 
 def _joined(groups: Mapping[RankingGroup, Sequence[SeedRuns]]) -> dict[RankingGroup, list[SeedRuns]]:
@@ -94,6 +104,18 @@ def _joined(groups: Mapping[RankingGroup, Sequence[SeedRuns]]) -> dict[RankingGr
             for host in hosts:
                 joined[host] += rows
     return joined
+
+
+def _supervised(evaluations: Sequence[Evaluation], wanted: Sequence[str]) -> Sequence[Evaluation]:
+    """Return the evaluations of methods that learn from one of these, or all where none is named."""
+    for name in wanted:
+        if name not in get_args(Supervision):
+            raise UnknownNameError("supervision", name, get_args(Supervision))
+    kept = [run for run in evaluations if run.record.supervision in wanted] if wanted else evaluations
+    if not kept:
+        found = sorted({run.record.supervision for run in evaluations})
+        raise RunError(f"no finished run has supervision {' or '.join(wanted)}, found {', '.join(found)}; name these")
+    return kept
 
 
 def _without_blind(evaluations: Sequence[Evaluation]) -> tuple[Sequence[Evaluation], list[str]]:

@@ -238,7 +238,7 @@ def _rules(benchmark: Benchmark, table: schema.TableSpec) -> str:
     if not any(row.method for row in table.rows):
         return ""
     protocols = list(dict.fromkeys(c.protocol or benchmark.protocol for c in table.columns))
-    clip = clip_words(benchmark.clip, benchmark.clip_weights)
+    clip = clip_words(*benchmark.clip_of(table))
     return f"Runs under protocol {' and '.join(protocols)}, features of CLIP {clip}."
 
 

@@ -225,7 +225,7 @@ def _require_variants(kind: type[Dataset]) -> None:
         require(
             variant.tail in ("", *get_args(Protocol.model_fields["tail"].annotation)),
             f"tail of the ground truth {name} is {variant.tail!r}",
-            "make it 'hold', 'zero' or 'rows', or leave it out where it means something under any protocol",
+            "make it 'hold', 'zero', 'rows' or 'rows-prolonged', or leave it out where any protocol will do",
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 300
+_CAUSE = "(Caused by "
 
 
 def check_store(out: Path = DEFAULT_OUT) -> str:
@@ -52,7 +54,9 @@ def writing(address: TrackingAddress) -> Iterator[MlflowClient]:
     except TrackingError:
         raise  # what is to be logged is damaged, or the store needs its user
     except Exception as error:
-        reason = first_line(address.without_secrets(str(error)) or error)
+        said = address.without_secrets(str(error))
+        # What happened stands behind the whole request, which would fill the line, and the number of an object.
+        reason = first_line(re.sub(r"<[^<>]*>:? ?", "", said.rpartition(_CAUSE)[2].removesuffix(")")) or error)
         # A traceback would repeat the passwords.
         cause = None if address.secrets else error
         raise TrackingError(f"MLflow at {address.shown}: {reason}") from cause

@@ -14,6 +14,7 @@ import numpy as np
 from vadbench.base.types import Progress
 from vadbench.features.shard import FeatureRows
 from vadbench.inputs import VideoInput
+from vadbench.scoring.post import processed
 from vadbench.scoring.scoring import score_videos
 from vadbench.watch.counted_frames import CountedFrames, counted_input
 from vadbench.watch.pipeline import Pictures, Stopwatch, StreamedRows, encoded_rows, row_inputs
@@ -72,7 +73,7 @@ def score_company(
             rows: list[StreamedRows] = []
             if member.inputs:
                 starts = np.array([member.pictures.starts.popleft() for _ in range(member.inputs[0].row_count)])
-                rows = [StreamedRows.of(0, starts, next(scores))]
+                rows = [StreamedRows.of(0, starts, processed(next(scores), scorer.post, scorer.stride))]
                 member.watch.seconds["method"] = share
             found.append(record_video(member.reader, member.pictures, scorer, folder, rows, form, member.watch))
         return found

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from vadbench.inputs import TimedFrame, VideoInput
+from vadbench.scoring.post import processed
 from vadbench.scoring.scoring import score_videos
 from vadbench.watch.pipeline import Stopwatch, StreamedRows
 from vadbench.watch.reader import Reader
@@ -66,4 +67,4 @@ def score_frames(frames: CountedFrames, scorer: Scorer, watch: Stopwatch) -> Ite
     with watch.of("method"):
         (found,) = score_videos(scorer.method, [[video]], precision=scorer.precision)
     starts = np.array([frames.starts.popleft() for _ in range(video.row_count)])
-    yield StreamedRows.of(0, starts, found)
+    yield StreamedRows.of(0, starts, processed(found, scorer.post, scorer.stride))

@@ -27,6 +27,7 @@ from vadbench.scoring.video_scores import VideoScores
 from vadbench.scoring.windows import first_needed, next_window, window_rows
 from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import Scorer
+from vadbench.watch.smoothing import processed_windows
 from vadbench.watch.timeline import Timeline
 
 FOLLOWED_BATCH = 16
@@ -110,7 +111,8 @@ class Pictures(Decoder, Timeline):
 def score_pictures(pictures: Pictures, scorer: Scorer, follow: bool, watch: Stopwatch) -> Iterator[StreamedRows]:
     """Yield the scores of a video's rows of features as their windows become complete."""
     rows = encoded_rows(pictures, pictures.encoder, watch)
-    for first, scores in score_rows(rows, scorer, follow, watch, pictures.name):
+    windows = score_rows(rows, scorer, follow, watch, pictures.name)
+    for first, scores in processed_windows(windows, scorer.post, scorer.stride) if scorer.post else windows:
         starts = np.array([pictures.starts.popleft() for _ in scores.anomaly])
         yield StreamedRows.of(first, starts, scores)
 

@@ -41,6 +41,7 @@ class ScoredVideo:
         costs: what the method counted, by name.
         notes: notes for the reader.
         error: the reason why it was not scored to its end; empty if it was.
+        post: post-processing that its scores went through; empty for none.
     """
 
     source: VideoSource
@@ -55,6 +56,7 @@ class ScoredVideo:
     costs: Mapping[str, float]
     notes: Sequence[str]
     error: str
+    post: str = ""
 
     @property
     def per_second(self) -> float | None:
@@ -76,6 +78,7 @@ class ScoredVideo:
             "rows": self.rows,
             "duration": round(self.duration, 3),
             "threshold": self.threshold,
+            **({"post": self.post} if self.post else {}),
             "events": [event.to_dict() for event in self.events],
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "seconds_per_video_second": None if self.per_second is None else round(self.per_second, 4),
@@ -171,6 +174,7 @@ def record_video(
         recording.costs,
         notes,
         error,
+        scorer.post,
     )
     _write(result, recording.album, scorer, picture)
     return result
@@ -227,6 +231,7 @@ def _write(result: ScoredVideo, album: PeakAlbum, scorer: Scorer, picture: bytes
         "method": scorer.origin,
         "threshold": f"{scorer.threshold:.4g} ({scorer.threshold_origin})",
         "features": f"{f'CLIP {scorer.clip.name}' if scorer.clip else 'none'}, a row every {scorer.stride} frames",
+        **({"post-processing": scorer.post} if scorer.post else {}),
         "time": f"{result.seconds['all']:.1f} s{took}",
         **({"costs": result.paid} if result.costs else {}),
         **({"not scored to its end": result.error} if result.error else {}),

@@ -20,11 +20,12 @@ from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import load_checkpoint, read_info, trained_config
 from vadbench.harness.clips import clip_notes, clip_source, open_clip
 from vadbench.harness.fitness import require_fit
-from vadbench.harness.request import require_use_of_recipe, with_descriptions
+from vadbench.harness.request import method_post, require_use_of_recipe, with_descriptions
 from vadbench.harness.training import own_cache
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.watch.run_features import clip_of_run, features_of_run
+from vadbench.watch.smoothing import streamed_post
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
@@ -52,6 +53,7 @@ class Scorer:
         origin: training of the method, in words.
         notes: notes for readers of the scores.
         seed: of the run.
+        post: post-processing of the anomaly scores, such as ``gaussian(50f)``; empty for none.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Scorer:
     origin: str
     notes: Sequence[str] = field(default_factory=list)
     seed: int = 0
+    post: str = ""
 
     @property
     def stride(self) -> int:
@@ -154,6 +157,7 @@ def open_untrained(
     clip_model: str | None = None,
     clip_weights: str | None = None,
     threshold: float | None = None,
+    post: str | None = None,
 ) -> Scorer:
     """Open a method without a run, which looks for events described in words.
 
@@ -167,9 +171,10 @@ def open_untrained(
         clip_model: the CLIP; the embedded small one if neither this nor its weights are given.
         clip_weights: its weights.
         threshold: threshold to use instead of the usual one.
+        post: post-processing to use instead of what the method proposes.
 
     Raises:
-        ConfigError: the method must be trained, or no classes are given.
+        ConfigError: the method must be trained, no classes are given, or the post-processing cannot be done here.
     """
     method_class = registry.method(name)
     settings = method_class.Config
@@ -187,6 +192,7 @@ def open_untrained(
     _require_readable(name, config)
     classes = _classes(name, config, registry, dataset)
     require_fit(name, config, replace(_GIVEN, dataset=dataset or "", classes=classes))
+    steps = streamed_post(method_post(name, config) if post is None else post, config.rows.stride)
     clip = open_clip(clip_source(clip_model, clip_weights), lambda: device) if config.needs().streams else None
     method = _built(name, method_class, config, classes, clip, device)
     return Scorer(
@@ -198,6 +204,7 @@ def open_untrained(
         *_threshold(name, method, threshold),
         f"{name} without training",
         clip_notes(clip.source) if clip else [],
+        post=steps,
     )
 
 

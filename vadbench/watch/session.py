@@ -29,7 +29,8 @@ _ANNOTATED = (".mp4", ".mkv", ".mov")
 class ScoreRequest:
     """Request to score a user's videos; the fields are the options of ``vadbench score``.
 
-    Either ``run`` or ``method`` must be given; ``descriptions``, ``dataset`` and ``assignments`` belong to a method.
+    Either ``run`` or ``method`` must be given; ``descriptions``, ``dataset``, ``assignments`` and ``post`` belong to a
+    method.
     """
 
     videos: Sequence[str]
@@ -38,6 +39,7 @@ class ScoreRequest:
     descriptions: Path | None = None
     dataset: str | None = None
     assignments: Sequence[str] = ()
+    post: str | None = None
     out: Path = Path("results/scored")
     threshold: float | None = None
     form: RowFormat = "json"
@@ -142,8 +144,11 @@ def _require_agreement(request: ScoreRequest) -> None:
         )
     if request.run is None and request.method is None:
         raise ConfigError("score needs --run with a finished run, or --method with one that needs no training")
-    if request.run is not None and (request.descriptions or request.dataset or request.assignments):
-        raise ConfigError("--run scores with the run's own settings; leave out --descriptions, --dataset and --set")
+    own = request.descriptions or request.dataset or request.assignments or request.post
+    if request.run is not None and own:
+        raise ConfigError(
+            "--run scores with the run's own settings; leave out --descriptions, --dataset, --set and --post"
+        )
     if request.threshold is not None and not math.isfinite(request.threshold):
         raise ConfigError(f"--threshold must be a number, found {request.threshold}")
 
@@ -205,4 +210,5 @@ def _open_scorer(request: ScoreRequest, registry: Registry) -> Scorer:
         clip_model=request.clip_model,
         clip_weights=request.clip_weights,
         threshold=request.threshold,
+        post=request.post,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from vadbench.base.errors import ConfigError
+from vadbench.base.files import regular
 from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
 
 SCHEMES = ("http", "https", "rtsp", "rtsps")
@@ -90,6 +91,10 @@ def _sources(argument: str) -> Iterable[VideoSource]:
     path = Path(argument)
     if not path.exists():
         raise ConfigError(f"no such video: {printable(argument)}; give a file, a folder of frames or of videos")
+    try:
+        regular(path)
+    except OSError as error:
+        raise ConfigError(f"cannot read {printable(argument)}: {error.strerror}; give a file of a video") from error
     if not path.is_dir():
         return [_on_disk(path)]
     entries = sorted((p for p in path.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name))

@@ -18,7 +18,7 @@ from vadbench.features.encoders import BATCH
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.shard import FeatureRows
 from vadbench.features.source import FeatureSource
-from vadbench.method import Method
+from vadbench.method import Batch, Method
 from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.video_scores import VideoScores
@@ -55,6 +55,21 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
             lambda batch: anomalyclip.losses(batch.views["features"], batch.labels.argmax(1), *known),
             lambda rows: anomalyclip.score(rows, *known),
         )
+    if type(method).__name__ == "UrDmu":
+        from literal import urdmu
+        from vadbench_urdmu.checkpoint import reference_names as names_of
+
+        own = dict(method.named_parameters())
+        state = {theirs: own[ours] for ours, theirs in names_of(method.config).items()}
+
+        def losses(batch: Batch) -> torch.Tensor:
+            # Normal samples first; the sampler gives them behind the others.
+            segments = torch.cat(batch.views["segments"].chunk(2)[::-1])
+            draws = method.draws((2, len(segments) // 2, 1, segments.shape[1]), segments.device)
+            kept = (mask.flatten(0, 2) for layer in draws.kept for mask in layer)
+            return urdmu.losses(segments, state, kept, draws.noise.flatten(0, 1))
+
+        return losses, lambda rows: urdmu.score(rows, state)
     from literal import vadclip
     from vadbench_vadclip.checkpoint import reference_names
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, cut, first_line
+from vadbench.base.files import regular
 from vadbench.data.annotations.lists import MOST_FRAMES
 
 Runs = tuple[tuple[int, int], ...]
@@ -27,7 +28,7 @@ def read_frame_array(path: Path) -> NDArray[Any]:
         DataError: it is no such array, or has more than ``MOST_FRAMES`` values; nothing pickled is ever read.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
             row = shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
             fits = dtype.kind in "biuf" and len(row) == 1 and 1 <= row[0] <= MOST_FRAMES

@@ -202,29 +202,31 @@ class ListedDataset(Dataset):
     ) -> tuple[Segment, ...]:
         """Return segments from annotated intervals.
 
-        Only ``native`` cuts at the video's end, and notes it: with the others the features decide how long a video is.
+        ``native`` cuts at the video's end, and notes it; a reading by rows at the end of the last row that has frames.
+        With the others the features decide how long a video is.
 
         Raises:
-            DataError: an interval starts past the video's end or ends further past it than ``OVERRUN`` frames, or is of
-                no class.
+            DataError: an interval starts past the video's end or ends further past it than ``OVERRUN`` frames, or at
+                all past that row, or is of no class.
         """
         segments = []
-        # A paper's reading may put an interval's end one frame behind the native one.
-        most = OVERRUN if boundaries == "native" else OVERRUN + 1
+        native, row = boundaries == "native", self.reading(boundaries).row
         before, behind = self.shift(boundaries, first)
+        total, over = (-(-frames // row) * row, 0) if row and frames is not None else (frames, OVERRUN)
         for i in intervals:
             start, end = max(i.first + before, 0), i.last + behind
-            if frames is not None and (start >= frames or end > frames + most):
-                side = "starts" if start >= frames else f"ends more than {OVERRUN} frames"
+            late = total is not None and start >= total and not row
+            # A paper's reading may put an interval's end one frame behind the native one.
+            if total is not None and (late or end > total + over + (not native)):
+                side = "starts" if late else f"ends more than {over} frames" if over else "ends"
                 raise DataError(
-                    f"{i.where}: interval {i.first} {i.last} of {name!r} {side} past its {frames} frames;"
+                    f"{i.where}: interval {i.first} {i.last} of {name!r} {side} past its {total} frames;"
                     " the annotation and the frame counts do not belong together"
                 )
-            if frames is not None and end > frames and boundaries == "native":
-                self.note(
-                    f"{i.where}: interval {i.first} {i.last} of {name!r} ends past its {frames} frames; cut there"
-                )
-                end = frames
+            if total is not None and end > total and native:
+                self.note(f"{i.where}: interval {i.first} {i.last} of {name!r} ends past its {total} frames; cut there")
+            if total is not None and (native or row):
+                end = min(end, total)
             (label,) = self.class_names([i.label], i.where)
             if start < end:
                 segments.append(Segment(label, start, end))

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from vadbench.base.errors import DataError, shortened
+from vadbench.base.files import regular
 from vadbench.data.image_folders import VIDEO_SUFFIXES
 
 _SUFFIXES = VIDEO_SUFFIXES | {".npy"}
@@ -134,7 +135,7 @@ def _decimal(text: str, where: str) -> float:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 

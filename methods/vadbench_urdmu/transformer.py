@@ -1,0 +1,156 @@
+"""Global and local attention (spec 1.3 and 1.4): a convolution over time, then layers in which a row sees all rows by
+their content and its neighbours by their distance.
+
+Shapes: B samples, T rows, D width of a feature row, W inner width, H heads, d units of a head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vadbench.nn.linear import Linear, linear
+from vadbench_urdmu.config import UrDmuConfig
+
+BLOCK = 1024
+"""Rows whose local means are taken at once; longer videos would need a square matrix of their length."""
+NEAR = 128
+"""Rows before and after a row that its local mean has; the weight of the next one is below 1e-20."""
+
+
+class Kept(NamedTuple):
+    """The units of a layer that dropout keeps, bool: ``attended`` and ``output`` ``(B, T, W)``, ``hidden`` ``(B, T,
+    feed_forward)``."""
+
+    attended: Tensor
+    hidden: Tensor
+    output: Tensor
+
+
+def drawn(shape: Sequence[int], share: float, device: torch.device) -> Tensor:
+    """Return bool of a shape, each true with a probability of ``share``, rounded to a multiple of 2 ** -16.
+
+    Each random number of 64 bits makes four of them: torch's own draws take ten times as long on a CPU, which would be
+    a tenth of a training step.
+    """
+    count = math.prod(shape)
+    bits = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
+    return (bits.view(torch.int16)[:count] <= round(share * 2**16) - 2**15 - 1).view(*shape)
+
+
+class Embedding(nn.Module):
+    """A convolution over three rows, zeros at the ends, and a rectifier."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(inputs, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, T, D)`` to ``(B, T, W)``."""
+        # As an image one row high: torch copies a sequence before it convolves it.
+        weight, bias = self.convolution.weight.unsqueeze(2), self.convolution.bias
+        return F.conv2d(x.mT.unsqueeze(2), weight, bias, padding=(0, 1)).squeeze(2).mT.relu()
+
+
+class Attention(nn.Module):
+    """Global and local attention: per head ``softmax(q k / sqrt(d)) v`` beside ``L u``, then a linear layer.
+
+    The layer's inputs are ordered by heads, the global part of each before the local one (code).
+    """
+
+    def __init__(self, config: UrDmuConfig) -> None:
+        super().__init__()
+        self.heads, self.units, self.rows = config.heads, config.heads * config.head_width, config.local_rows
+        self.parts = 4 if config.local else 3
+        self.inputs = Linear(config.width, self.parts * self.units, bias=False)
+        self.output = Linear((self.parts - 2) * self.units, config.width)
+
+    def forward(self, x: Tensor, scale: float) -> Tensor:
+        """Map ``(B, T, W)`` to the same shape, times ``scale``."""
+        weight, bias = scale * self.output.weight, scale * self.output.bias
+        projected = linear(x, self.inputs.weight[: 3 * self.units])
+        query, key, value = projected.view(*x.shape[:-1], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(*x.shape[:-1], -1)
+        if self.parts == 3:
+            return linear(attended, weight, bias)
+        # L is the same for all heads, so that a single product of the weights of u and of the output is left of both.
+        to_all, to_local = weight.view(len(weight), self.heads, 2, -1).unbind(2)
+        through = linear(to_local.flatten(1), self.inputs.weight[3 * self.units :].T)
+        local = linear(local_means(x, self.rows), through)
+        return local + linear(attended, to_all.flatten(1), bias)
+
+
+class Layer(nn.Module):
+    """A pre-normalised layer: attention, then two linear layers with a GELU between them, each added to its input."""
+
+    def __init__(self, config: UrDmuConfig) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(config.width)
+        self.attention = Attention(config)
+        self.norm_mlp = nn.LayerNorm(config.width)
+        self.widen = Linear(config.width, config.feed_forward)
+        self.narrow = Linear(config.feed_forward, config.width)
+        self.dropout = config.dropout
+
+    def forward(self, x: Tensor, kept: Kept | None) -> Tensor:
+        """Map ``(B, T, W)`` to the same shape; with ``kept`` as in training, what is kept being enlarged."""
+        # The factor of dropout is put into the weights, which are smaller than the rows.
+        scale = 1.0 if kept is None else 1 / (1 - self.dropout)
+        attended = self.attention(self.norm_attention(x), scale)
+        x = x + attended if kept is None else torch.addcmul(x, attended, kept.attended.to(x.dtype))
+        hidden = F.gelu(self.widen(self.norm_mlp(x)))
+        if kept is None:
+            return x + self.narrow(hidden)
+        hidden = hidden * kept.hidden.to(x.dtype)
+        narrow = linear(hidden, scale * scale * self.narrow.weight, scale * self.narrow.bias)
+        return torch.addcmul(x, narrow, kept.output.to(x.dtype))
+
+
+class Transformer(nn.Module):
+    """The layers one after the other, with no norm behind the last; no positions."""
+
+    def __init__(self, config: UrDmuConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+
+    def forward(self, x: Tensor, kept: Sequence[Kept] = ()) -> Tensor:
+        """Map ``(B, T, W)`` to the same shape; ``kept`` of each layer, empty where nothing is left out."""
+        for i, layer in enumerate(self.layers):
+            x = layer(x, kept[i] if kept else None)
+        return x
+
+
+def local_means(x: Tensor, rows: str) -> Tensor:
+    """Return sums of rows ``(..., T, W)`` weighted by ``exp(-|i - j| / e)``, e being exp(1).
+
+    Args:
+        x: the rows.
+        rows: ``column``: each weight is divided by the sum of those of row j over all rows, so that the weights of a
+            row i do not sum to one (code); ``row``: by the sum of those of row i.
+    """
+    length = x.shape[-2]
+    place = torch.arange(length, dtype=torch.float32, device=x.device)
+    parts = []
+    for start in range(0, length, BLOCK):
+        first, last = max(0, start - NEAR), min(length, start + BLOCK + NEAR)
+        near, weighed = place[start : start + BLOCK], place[first:last]
+        weights = _weights(near[:, None] - weighed)
+        sums = _sums(weighed, length) if rows == "column" else _sums(near, length)[:, None]
+        parts.append((weights / sums).to(x.dtype) @ x[..., first:last, :])
+    return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+
+
+def _weights(distances: Tensor) -> Tensor:
+    return (-distances.abs() / math.e).exp()
+
+
+def _sums(place: Tensor, length: int) -> Tensor:
+    """Return the sums of the weights of rows at ``place`` over all rows, by the formula of a geometric series."""
+    ratio = math.exp(-1 / math.e)
+    ends = ratio ** (place + 1) + ratio ** (length - place)
+    return (1 + ratio - ends) / (1 - ratio)
