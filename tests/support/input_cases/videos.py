@@ -301,9 +301,3 @@ VIDEOS = Section(
     "every frame, in order",
     CASES,
 )
-
-
-def kinds_table():
-    """Write the table of the kinds of files, whole and damaged, in Markdown."""
-    lines = ["| kind of file | whole | last 40 % missing | 2 KiB of zeros in the middle |", "| --- | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {name.replace('-', ', ')} | {' | '.join(k.outcomes)} |" for name, k in KINDS.items()])
