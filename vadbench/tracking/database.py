@@ -42,12 +42,6 @@ def check_store(out: Path = DEFAULT_OUT) -> str:
     return address.shown
 
 
-def _happened(said: str) -> str:
-    """Return what an error says without the request that it repeats and the addresses of objects in memory."""
-    _, cause, happened = said.rpartition(_CAUSE)
-    return re.sub(r"<[^<>]*>:? ?", "", happened.removesuffix(")")) if cause else said
-
-
 @contextmanager
 def writing(address: TrackingAddress) -> Iterator[MlflowClient]:
     """Yield a client; for a sqlite file to one process at a time, as existing runs are looked up before writing.
@@ -101,3 +95,9 @@ def _create_database(path: Path) -> None:
     # By default MLflow would store the current folder in the database, and fail where it is called :x.
     SqlAlchemyStore(sqlite_uri(draft), (path.parent / ARTIFACTS).as_uri())  # type: ignore[no-untyped-call]
     draft.rename(path)
+
+
+def _happened(said: str) -> str:
+    """Return what an error says without the request that it repeats and the addresses of objects in memory."""
+    _, cause, happened = said.rpartition(_CAUSE)
+    return re.sub(r"<[^<>]*>:? ?", "", happened.removesuffix(")")) if cause else said
