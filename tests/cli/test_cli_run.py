@@ -373,7 +373,9 @@ def test_mlflow_can_be_left_out(vadbench, elsewhere, monkeypatch):
     assert not list(elsewhere.rglob("mlflow.db"))
     assert "VADBENCH_MLFLOW is off" in vadbench("doctor")[0]
     (folder,) = (p.parent for p in elsewhere.rglob("result.json"))
-    vadbench("log", folder)  # asked for by name
+    # Asked for by name.
+    said = [{"folder": f"results/runs/tiny/random/{folder.name}", "store": "sqlite:///results/mlflow.db"}]
+    assert vadbench("log", folder.name, "--json").json == said
     assert experiments(elsewhere / "results" / "mlflow.db") == {"tiny"}
     monkeypatch.setenv("VADBENCH_MLFLOW", "none")
     _, err = vadbench(*BASE, "-m", "random", "-d", "tiny", "--out", "other", status=2)
