@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError, first_line, shortened
+from vadbench.base.files import regular
 from vadbench.scoring.given_scores import GivenScores, VideoNames, numbers
 
 _LARGEST_TEXT = 512 << 20
@@ -83,7 +84,7 @@ def content_of(path: Path) -> bytes:
         DataError: it cannot be read, or is too large.
     """
     try:
-        if path.stat().st_size > _LARGEST_TEXT:
+        if regular(path).stat().st_size > _LARGEST_TEXT:
             raise DataError(
                 f"{path}: expected a file of scores of at most {_LARGEST_TEXT >> 20} MiB, found a larger one"
             )
