@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,9 +144,21 @@ def find_truth(dataset: Dataset, asked: str) -> Truth:
     raise UnknownNameError(f"ground truth of {dataset.name}, or file,", asked, dataset.truths)
 
 
-def under_truth(rules: Protocol, dataset: Dataset) -> Protocol:
-    """Return rules with the name of the ground truth that a data set has taken, and the rule that it demands."""
-    return rules if dataset.other_truth is None else _named(rules, type(dataset), dataset.other_truth.name)
+def under_truth(rules: Protocol, dataset: Dataset, wish: str | None = None) -> Protocol:
+    """Return rules with the name of the ground truth that a data set has taken, and the rule that it demands.
+
+    Args:
+        rules: without them.
+        dataset: the data set; where its ground truth demands another rule than the user's, it has a remark on that.
+        wish: the user's rule for the last frames, if any.
+    """
+    if (truth := dataset.other_truth) is None:
+        return rules
+    named = _named(rules, type(dataset), truth.name)
+    if wish not in (None, named.tail):
+        said = f"protocol.tail={wish} has no effect: the ground truth {truth.name} means nothing but with {named.tail}"
+        dataset.adopt(replace(truth, notes=(*truth.notes, said)))
+    return named
 
 
 def recorded_rules(rules: Protocol, kind: type[Dataset]) -> Protocol:
