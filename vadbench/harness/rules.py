@@ -87,7 +87,7 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
         UnknownNameError: it has no such partition, or no such ground truth.
         DataError: there is no root, or the ground truth cannot be read.
     """
-    dataset = kind(_root(kind, root, bool(truth)))
+    dataset = kind(root_of(kind, root, bool(truth)))
     dataset.divide(partition)
     if truth:
         dataset.adopt(find_truth(dataset, truth) if isinstance(truth, str) else truth)
@@ -120,8 +120,17 @@ def require_unseen(dataset: Dataset, partition: str) -> None:
         )
 
 
-def _root(kind: type[Dataset], given: Path | None, truth: bool) -> Path:
-    """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough."""
+def root_of(kind: type[Dataset], given: Path | None, truth: bool) -> Path:
+    """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough.
+
+    Args:
+        kind: its class.
+        given: the folder that the user names, if any.
+        truth: whether there is another ground truth than its own.
+
+    Raises:
+        DataError: there is none; says where it is looked for.
+    """
     try:
         return find_data_root(kind.name, kind.makes_itself, given)
     except DataError:
