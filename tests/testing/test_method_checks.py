@@ -59,8 +59,9 @@ def test_a_broken_method_fails_its_check_and_no_other(name):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("synthetic")
-@pytest.mark.parametrize("name", ["sound", *BROKEN])
+@pytest.mark.parametrize("name", ["sound", *(name for name, own in BROKEN.items() if broken.ON_SYNTHETIC & set(own))])
 def test_a_broken_method_fails_its_check_on_synthetic_and_no_other(name):
+    # Methods that break nothing on synthetic take minutes; that sound ones fail nothing there is tested below.
     assert failed(outcomes(name, broken.ON_SYNTHETIC)) == set(BROKEN.get(name, ())) & broken.ON_SYNTHETIC
 
 
