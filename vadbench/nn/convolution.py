@@ -64,21 +64,21 @@ def side_by_side(rows: Tensor, layers: Sequence[RowConvolution]) -> list[Tensor]
 class Taps(NamedTuple):
     """A convolution: taps of the kernel, rows from one to the next, and width of the result."""
 
-    count: int
+    number: int
     dilation: int
     width: int
 
     @property
     def reach(self) -> int:
         """How many rows before and after a row matter."""
-        return self.count // 2 * self.dilation
+        return self.number // 2 * self.dilation
 
     def places(self, length: int) -> list[tuple[int, slice, slice, slice]]:
         """Return, for every tap but the middle one, the rows that get something, those that they get it from, and
         those that nothing is taken from."""
         found = []
-        for tap in range(self.count):
-            shift = (tap - self.count // 2) * self.dilation
+        for tap in range(self.number):
+            shift = (tap - self.number // 2) * self.dilation
             far = min(abs(shift), length)
             early, late = slice(0, length - far), slice(far, length)
             if shift > 0:
@@ -97,7 +97,7 @@ class _ShiftedSums(torch.autograd.Function):
         ctx.shapes, ctx.like = shapes, products.shape
         sums = []
         for shape, own in zip(shapes, _parts(products, shapes), strict=True):
-            total = own[:, :, shape.count // 2].clone(memory_format=torch.contiguous_format)
+            total = own[:, :, shape.number // 2].clone(memory_format=torch.contiguous_format)
             for tap, target, source, _ in shape.places(products.shape[1]):
                 total[:, target] += own[:, source, tap]
             sums.append(total)
@@ -108,7 +108,7 @@ class _ShiftedSums(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         by_products = gradients[0].new_empty(ctx.like)
         for shape, own, outer in zip(ctx.shapes, _parts(by_products, ctx.shapes), gradients, strict=True):
-            own[:, :, shape.count // 2] = outer
+            own[:, :, shape.number // 2] = outer
             for tap, target, source, unread in shape.places(outer.shape[1]):
                 own[:, source, tap] = outer[:, target]
                 own[:, unread, tap] = 0
@@ -117,5 +117,5 @@ class _ShiftedSums(torch.autograd.Function):
 
 def _parts(products: Tensor, shapes: Sequence[Taps]) -> list[Tensor]:
     """Return views ``(S, T, taps, width)`` of the products of each convolution."""
-    parts = products.split([shape.count * shape.width for shape in shapes], -1)
-    return [part.unflatten(-1, (shape.count, shape.width)) for part, shape in zip(parts, shapes, strict=True)]
+    parts = torch.split(products, [shape.number * shape.width for shape in shapes], -1)
+    return [part.view(*part.shape[:-1], own.number, own.width) for part, own in zip(parts, shapes, strict=True)]
