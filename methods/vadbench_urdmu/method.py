@@ -31,7 +31,7 @@ HIDDEN = 128
 """Hidden units of the classifier (code)."""
 ROWS_IN_PART = 5200
 """Rows whose activations are in memory at once in training on a CPU: as many as keep the largest tensor, of three times
-the width, below 32 MB, from which on each gets new pages at every step. A whole batch would take half as long again."""
+the width, below 32 MB, from which on each gets new pages at every step."""
 
 
 class Draws(NamedTuple):
@@ -182,7 +182,7 @@ class UrDmu(Method):
 
     def _frame(self, rows: Tensor) -> Tensor:
         """Return the scores ``(crops, rows)`` of rows ``(rows, D)`` or ``(crops, rows, D)``; nothing is drawn."""
-        x = self.transformer(self.embedding(rows.view(-1, *rows.shape[-2:])))
+        x = self.transformer(self.embedding(rows.reshape(-1, *rows.shape[-2:])))
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             memories = [memory for memory in (self.normal_memory, self.abnormal_memory) if memory is not None]
@@ -228,7 +228,7 @@ class Classifier(nn.Module):
     def __init__(self, width: int, remembers: bool) -> None:
         super().__init__()
         self.hidden = Linear((1 + remembers) * width, HIDDEN)
-        self.output = Linear(HIDDEN, 1)
+        self.output = nn.Linear(HIDDEN, 1)
 
     def forward(self, rows: Tensor, read: Tensor | None = None) -> Tensor:
         """Return logits ``(..., T)`` of rows ``(..., T, W)`` and what they read, of the same shape."""

@@ -251,6 +251,8 @@ def test_a_bag_is_scored_by_the_mean_of_its_crops():
     crops = [features(33, seed) for seed in range(3)]
     (bag,) = scores_of(method, np.stack(crops))
     torch.testing.assert_close(bag.anomaly, torch.stack([s.anomaly for s in scores_of(method, *crops)]).mean(0))
+    (window,) = scores_of(method, np.stack(crops)[:, 4:20])
+    torch.testing.assert_close(window.anomaly, scores_of(method, np.stack([c[4:20] for c in crops]))[0].anomaly)
 
 
 def test_bags_train(batch):
