@@ -216,6 +216,15 @@ def test_weights_chosen_on_the_test_set_and_incomplete_data_come_last_and_say_so
     assert "incomplete: 7 of 8 train videos" in tables[2].notes
 
 
+def test_weights_that_another_metric_judged_say_which_and_are_no_others(make_run, boards):
+    make_run("usual", quality=1, rules={"selection": "best-on-test"})
+    make_run("judged", quality=2, rules={"selection": "best-on-test", "judge": "AP/trapezoid"})
+    found = {labels(table)[0]: table for table in boards().tables}
+    assert len(found) == 2
+    assert "weights selected on the test set by its AP/trapezoid (best-on-test)" in found["judged"].notes
+    assert "judge AP/trapezoid" in found["judged"].note and "judge" not in found["usual"].note
+
+
 def test_unknown_features_are_a_family_of_their_own_and_marked(make_run, boards):
     make_run("a", quality=1, fingerprint={"weights": "unknown-1"})
     make_run("b", quality=1, fingerprint={"weights": "unknown-2"})

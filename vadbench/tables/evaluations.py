@@ -138,7 +138,8 @@ class Evaluation:
     def remarks(self) -> tuple[str, ...]:
         """Remarks that must accompany its figures."""
         held = "the validation split" if "validation" in self.record.data else "training videos held out"
-        chosen = {"best-on-test": "the test set", "validation": held}.get(self.rules.selection)
+        judge = f" by its {self.rules.judge}" if self.rules.judge else ""
+        chosen = {"best-on-test": f"the test set{judge}", "validation": held}.get(self.rules.selection)
         return (
             *([f"weights selected on {chosen} ({self.rules.selection})"] if chosen else []),
             *([f"measured against the ground truth {self.rules.truth}"] if self.rules.truth else []),
