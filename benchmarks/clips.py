@@ -1,4 +1,4 @@
-"""Scores of ten surveillance clips that nothing was tuned on: zero-shot, and one-class methods fitted on one of them.
+"""Scores of ten surveillance clips that nothing was tuned on: of class texts, and of one-class methods fitted on one.
 
     python benchmarks/clips.py --clips DIR    measures again
     python benchmarks/clips.py --tables       only writes the table into the README
@@ -58,6 +58,8 @@ def main() -> None:
 class ClassRows(nn.Module):
     """Text features that are known, in place of a text tower: the prompt of a class is its name alone."""
 
+    context_length = 77
+
     def __init__(self, rows: Mapping[str, NDArray[Any]]) -> None:
         super().__init__()
         self.rows, self.dim = rows, len(next(iter(rows.values())))
@@ -79,6 +81,12 @@ def measured(folder: Path) -> dict[str, Any]:
         "maximum cosine with an abnormal class": {name: _cosines(own, texts) for name, own in rows.items()},
         "zero-shot": _scored(_method("zero-shot", task, template="{class}"), videos),
     }
+    bank = {"normal": [classes.names[0]], "classes": {name: [name] for name in classes.names[1:]}}
+    contrast = _method(
+        "prompt-contrast", task, descriptions=bank, normals="shared", prefixes={"anomalous": "", "normal": ""}
+    )
+    scores["prompt-contrast"] = _scored(contrast, videos)
+    posts = {"prompt-contrast": contrast.config.post()}
     labels, first = weak_labels([classes.names[classes.normal]], classes)
     learnt = TrainingData([TrainingVideo(**vars(videos[NORMAL]), labels=labels, first_class=first)], classes)
     for name in ("knn", "density"):
@@ -93,7 +101,9 @@ def measured(folder: Path) -> dict[str, Any]:
     for name, own in scores.items():
         fitted = name in ("knn", "density")
         for which in (others,) if fitted else (others, list(rows)):
-            found.append({"scores": name, "clips": len(which), "metrics": _metrics(own, which, truth)})
+            post = posts.get(name, "")
+            measured_on = {"scores": name, "post": post, "clips": len(which)}
+            found.append({**measured_on, "metrics": _metrics(own, which, truth, post)})
     return {"clips": len(rows), "segments": sum(len(v["spans"]) for v in truth["videos"].values()), "scores": found}
 
 
@@ -119,12 +129,12 @@ def _scored(method: Method, videos: Mapping[str, VideoInput]) -> dict[str, NDArr
     return {scores.name: scores.anomaly for scores in score_videos(method, [[v] for v in videos.values()])}
 
 
-def _metrics(scores: Mapping[str, Any], names: Sequence[str], truth: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metrics with their intervals from resampling the clips."""
+def _metrics(scores: Mapping[str, Any], names: Sequence[str], truth: Mapping[str, Any], post: str) -> dict[str, Any]:
+    """Return metrics of post-processed scores with their intervals from resampling the clips."""
     own = {name: truth["videos"][name] for name in names}
     segments = {name: [tuple(span) for span in video["spans"]] for name, video in own.items()}
     frames = {name: video["frames"] for name, video in own.items()}
-    found = vadbench.evaluate({n: scores[n] for n in names}, segments, stride=truth["stride"], frames=frames)
+    found = vadbench.evaluate({n: scores[n] for n in names}, segments, stride=truth["stride"], frames=frames, post=post)
     return {key: found[key].model_dump(exclude_none=True) for key in METRICS}
 
 
@@ -132,13 +142,14 @@ def pages() -> dict[Path, str]:
     """The file that shows the committed figures, with its table made new."""
     path, content = ROOT / "results" / "README.md", read_json(CLIPS)
     rows = [
-        [row["scores"], row["clips"], *(_figure(row["metrics"][key]) for key in METRICS)] for row in content["scores"]
+        [row["scores"], row["post"], row["clips"], *(_figure(row["metrics"][key]) for key in METRICS)]
+        for row in content["scores"]
     ]
     table = tabulate(
         rows,
-        ["scores", "clips", "AUC", "AUC within", "AP", "anomalous frames"],
+        ["scores", "post", "clips", "AUC", "AUC within", "AP", "anomalous frames"],
         tablefmt="github",
-        colalign=("left", *["right"] * 5),
+        colalign=("left", "left", *["right"] * 5),
         disable_numparse=True,
     )
     text = path.read_text(encoding="utf-8")

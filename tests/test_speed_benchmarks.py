@@ -75,6 +75,9 @@ METHOD_WORKS = [
     [
         ("vadclip:", [f"vadclip: {work}" for work in METHOD_WORKS]),
         ("anomalyclip:", [f"anomalyclip: {work}" for work in METHOD_WORKS]),
+        ("rtfm:", ["rtfm: training step"]),
+        ("clip-tsa:", ["clip-tsa: training step"]),
+        ("urdmu:", ["urdmu: training step"]),
         ("608", ["decode 608 frames", "prepare 608 frames", "extract 608 frames, small CLIP"]),
         ("ViT", ["extract frames, ViT-B/16"]),
         ("metrics", ["all metrics"]),

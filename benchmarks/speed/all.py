@@ -55,6 +55,8 @@ WORKS: dict[str, tuple[str, str, list[Any]]] = {
         )
     },
     "urdmu: training step": ("training", "step", ["urdmu"]),
+    "rtfm: training step": ("training", "step", ["rtfm"]),
+    "clip-tsa: training step": ("training", "step", ["clip-tsa"]),
     "all metrics": ("evaluation", "metrics", []),
     "1,000 resamples": ("evaluation", "resamples", []),
 }

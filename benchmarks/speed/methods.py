@@ -30,6 +30,8 @@ from measuring import Figures, peak_gb, timed
 from tabulate import tabulate
 from torch import Tensor
 from vadbench_anomalyclip.method import AnomalyClip
+from vadbench_mil.cliptsa import ClipTsa
+from vadbench_mil.rtfm import Rtfm
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_urdmu.method import UrDmu
 from vadbench_vadclip.method import VadClip
@@ -45,8 +47,14 @@ from vadbench.training.optimisers import build_optimiser
 
 VIDEOS, FRAMES = 290, 1_111_808
 """UCF-Crime's test split."""
-METHODS: dict[str, type[Method]] = {"anomalyclip": AnomalyClip, "vadclip": VadClip, "urdmu": UrDmu}
-SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16, "urdmu": 8}
+METHODS: dict[str, type[Method]] = {
+    "anomalyclip": AnomalyClip,
+    "vadclip": VadClip,
+    "rtfm": Rtfm,
+    "clip-tsa": ClipTsa,
+    "urdmu": UrDmu,
+}
+SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16, "rtfm": 8, "clip-tsa": 8, "urdmu": 8}
 
 
 @dataclass(frozen=True)

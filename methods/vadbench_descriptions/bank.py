@@ -29,7 +29,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, SerializationInfo, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 from pydantic.dataclasses import dataclass
 
 from vadbench.base.config import read_toml
@@ -49,7 +58,7 @@ Phrases = tuple[str, ...]
 ByClass = Annotated[tuple[tuple[str, Phrases], ...], BeforeValidator(_pairs)]
 """Phrases or words by the name of a class."""
 _LATER = ("normals", "avoid")
-"""Tables that records made before them lack: one that is empty is not written, so that no key changes."""
+"""Tables that records and keys made before them lack: one that is empty is not written."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -72,6 +81,10 @@ class Bank:
     title: str = ""
     normals: ByClass = ()
     avoid: ByClass = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_tables(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in written(self).items() if value or name not in _LATER}
 
     def __str__(self) -> str:
         return self.title or f"{len(self.normal)} normal and {len(self.anomalies)} abnormal phrases"
@@ -169,12 +182,13 @@ class Bank:
         """Yield a line for each normal phrase with a word that its class avoids."""
         for name, words in self.avoid:
             for phrase in self.normal_side(name):
-                said = [
-                    w for w in words if w.strip() and re.search(rf"(?<!\w){re.escape(w.strip())}(?!\w)", phrase, re.I)
-                ]
-                if said:
-                    listed = ", ".join(f"'{word}'" for word in said)
-                    yield f"normal phrase '{phrase}' has {listed}, which class '{name}' avoids; reword it"
+                if said := [f"'{word}'" for word in words if _has(phrase, word)]:
+                    yield f"normal phrase '{phrase}' has {', '.join(said)}, which class '{name}' avoids; reword it"
+
+
+def _has(phrase: str, word: str) -> bool:
+    """Return True if a phrase has a word, or several in a row, whole and in any case."""
+    return bool(word.strip()) and bool(re.search(rf"(?<!\w){re.escape(word.strip())}(?!\w)", phrase, re.IGNORECASE))
 
 
 def _is_normal(place: str) -> bool:
@@ -247,9 +261,7 @@ def find_bank(value: Any) -> Bank:
 
 def written_bank(bank: Bank, info: SerializationInfo) -> Any:
     """Return a bank as records hold it, and its name elsewhere."""
-    if info.mode != "json":
-        return str(bank)
-    return {name: value for name, value in vars(bank).items() if value or name not in _LATER}
+    return TypeAdapter(Bank).dump_python(bank, mode="json") if info.mode == "json" else str(bank)
 
 
 BankSetting = Annotated[Bank, FromFile(), BeforeValidator(find_bank), PlainSerializer(written_bank)]

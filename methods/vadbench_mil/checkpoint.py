@@ -16,11 +16,11 @@ FRONT_UNITS = 1024
 _AFFINE = ("weight", "bias")
 _NORM = (*_AFFINE, "running_mean", "running_var", "num_batches_tracked")
 _LEAVES: Mapping[str, tuple[str, Sequence[str]]] = {
-    **{f"temporal.dilated.{i}.0": (f"Aggregate.conv_{i + 1}.0", _AFFINE) for i in range(3)},
-    **{f"temporal.dilated.{i}.2": (f"Aggregate.conv_{i + 1}.2", _NORM) for i in range(3)},
+    **{f"temporal.dilated.{i}.convolution": (f"Aggregate.conv_{i + 1}.0", _AFFINE) for i in range(3)},
+    **{f"temporal.dilated.{i}.norm": (f"Aggregate.conv_{i + 1}.2", _NORM) for i in range(3)},
     "temporal.reduce": ("Aggregate.conv_4.0", ("weight",)),
-    "temporal.fuse.0": ("Aggregate.conv_5.0", ("weight",)),
-    "temporal.fuse.2": ("Aggregate.conv_5.2", _NORM),
+    "temporal.fuse.convolution": ("Aggregate.conv_5.0", ("weight",)),
+    "temporal.fuse.norm": ("Aggregate.conv_5.2", _NORM),
     "temporal.non_local.value": ("Aggregate.non_local.g", _AFFINE),
     "temporal.non_local.query": ("Aggregate.non_local.theta", _AFFINE),
     "temporal.non_local.key": ("Aggregate.non_local.phi", _AFFINE),
@@ -108,7 +108,17 @@ def to_ours(
     Raises:
         CheckpointError: keys or shapes differ; lists them.
     """
-    shapes = {theirs: own[ours].shape for ours, theirs in names.items()} | dict(unread or {})
+    shapes = {theirs: _as_theirs(own[ours]).shape for ours, theirs in names.items()} | dict(unread or {})
     if wrong := mismatches(state, shapes):
         raise CheckpointError(f"not a checkpoint of this configuration: {listed(wrong, 5, '; ')}")
-    return {ours: state[theirs] for ours, theirs in names.items()}
+    return {ours: as_ours(state[theirs]) for ours, theirs in names.items()}
+
+
+def as_ours(tensor: Tensor) -> Tensor:
+    """Return a tensor as it is, or the weights of a convolution, ``(outputs, inputs, kernel)``, with the kernel
+    first."""
+    return tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
+
+
+def _as_theirs(tensor: Tensor) -> Tensor:
+    return tensor.permute(1, 2, 0) if tensor.ndim == 3 else tensor

@@ -18,8 +18,12 @@ from vadbench.base.recipe import OptimiserKind
 _STEPS: dict[str, Any] = {"steps": 300, "epoch_steps": 50, "look_from": 50}
 _SMALL: dict[str, Any] = {"rows": {"stride": 4}, "recipe": {**_STEPS, "batch_size": 16}}
 _SMALL_PED2: dict[str, Any] = {"rows": {"stride": 4}, "recipe": {**_STEPS, "batch_size": 8}}
-"""Settings that train in seconds on two CPU cores (our decision, made before any score was seen): the recipe of the
-authors but for its length and its batch. ucsdped2 has four normal training videos, so half batches of four."""
+"""Settings that train in seconds on two CPU cores (our decision): the recipe of the authors but for its length and its
+batch, set before any score was seen. ucsdped2 has four normal training videos, so half batches of four."""
+_SMALL_DROPOUT = 0.3
+"""Dropout of CLIP-TSA's network on rows of 64, which has four hidden units where the published one has 32. Chosen on
+another copy of the synthetic data set (seed 1000, two seeds of training), where 0.3 gave an AUC of 0.811 and the
+published 0.7 gave 0.568; no setting was chosen on ucsdped2."""
 
 
 class MagnitudeRecipe(Recipe):
@@ -233,8 +237,8 @@ class ClipTsaConfig(MagnitudeConfig):
     dataset_defaults = {
         "xdviolence": {"selection": {"ratio": 0.9}},
         "shanghaitech": {"selection": {"ratio": 0.01}, "recipe": {"steps": 35_000}},
-        "synthetic": _SMALL,
-        "ucsdped2": _SMALL_PED2,
+        "synthetic": {**_SMALL, "dropout": _SMALL_DROPOUT},
+        "ucsdped2": {**_SMALL_PED2, "dropout": _SMALL_DROPOUT},
     }
     """Per data set, as the authors' script has them, but for its seeds (2 on UCF-Crime, 0 on XD-Violence, 1 on
     ShanghaiTech); UCF-Crime has the defaults, the small ones are ours."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
+from vadbench.nn.dropout import Dropout
 from vadbench.nn.sampling import binned_sample
 from vadbench_mil.config import MagnitudeConfig
 from vadbench_mil.losses import top_places, weighted_terms
@@ -30,7 +30,8 @@ class MagnitudeMethod(Method):
 
     def __init__(self, config: MagnitudeConfig, task: Task, width: int, hidden: tuple[int, int]) -> None:
         super().__init__(config, task)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
+        self.hiding = Dropout(config.selection_dropout)
         self.temporal = MultiScaleNetwork(width, config.branch_width or quarter(width), config.branches)
         self.head = ScoringHead(width, hidden, self.dropout)
         for module in (self.temporal, self.head):
@@ -68,8 +69,8 @@ class MagnitudeMethod(Method):
         with torch.autocast(rows.device.type, enabled=False):
             scores = scores.mean(1)
             places = self.choose(scores, magnitudes(long))
-            # The same rows of every crop; the sampler puts abnormal videos first.
-            chosen = long.gather(2, places[:, None, :, None].expand(-1, long.shape[1], -1, long.shape[3]))
+            # The sampler puts abnormal videos first.
+            chosen = rows_at(long, places)
             abnormal, normal = scores.gather(1, places).mean(1).chunk(2)
             return weighted_terms(scores.chunk(2)[0], (abnormal, normal), chosen.chunk(2), self.config)
 
@@ -77,8 +78,7 @@ class MagnitudeMethod(Method):
         """Return the places ``(videos, k)`` of the segments that speak for each training video, by magnitudes
         ``(videos, T)`` of which most are hidden, or by scores of the same shape."""
         values = magnitudes if self.config.magnitude else scores
-        kept = F.dropout(torch.ones_like(values), self.config.selection_dropout, self.training)
-        return top_places(values * kept, self.config.top_k)
+        return top_places(self.hiding(values), self.config.top_k)
 
     def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of all rows of each video, each by itself; of a bag the mean over its crops."""
@@ -97,6 +97,18 @@ class MagnitudeMethod(Method):
 def magnitudes(rows: Tensor) -> Tensor:
     """Return the lengths of rows ``(videos, crops, T, D)``, the mean over crops ``(videos, T)``."""
     return torch.linalg.vector_norm(rows.detach(), dim=-1).mean(1)
+
+
+def rows_at(rows: Tensor, places: Tensor) -> Tensor:
+    """Return the rows ``(videos, crops, k, D)`` at places ``(videos, k)``, the same in every crop.
+
+    Args:
+        rows: ``(videos, crops, T, D)``.
+    """
+    videos, crops, length, width = rows.shape
+    firsts = torch.arange(videos * crops, device=rows.device).view(videos, crops, 1) * length
+    index = firsts + places[:, None]
+    return rows.reshape(-1, width).index_select(0, index.flatten()).view(*index.shape, width)
 
 
 def quarter(width: int) -> int:

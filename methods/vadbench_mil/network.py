@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vadbench.nn.convolution import RowConvolution, side_by_side
 from vadbench.nn.linear import Linear
+from vadbench.nn.normalisation import RowNorm
 
 DILATIONS = (1, 2, 4)
 
@@ -28,24 +30,43 @@ class MultiScaleNetwork(nn.Module):
     def __init__(self, width: int, branch: int, branches: str = "both") -> None:
         super().__init__()
         dilated = DILATIONS if branches in ("both", "dilated") else ()
-        self.dilated = nn.ModuleList(_convolution(width, branch, step) for step in dilated)
+        self.dilated = nn.ModuleList(NormalisedConvolution(width, branch, step) for step in dilated)
         self.reduce = self.non_local = None
         if branches in ("both", "attention"):
-            self.reduce = nn.Conv1d(width, branch, 1, bias=False)
+            self.reduce = RowConvolution(width, branch, bias=False)
             self.non_local = NonLocalBlock(branch)
         channels = branch * (len(self.dilated) + (self.non_local is not None))
-        self.fuse = _convolution(channels, width, 1, bias=False) if channels else None
+        self.fuse = NormalisedConvolution(channels, width, 1, bias=False) if channels else None
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows ``(S, T, D)`` in their time: the same shape, and the same rows where there is no branch."""
         if self.fuse is None:
             return rows
-        channels = rows.mT
-        parts = [convolution(channels) for convolution in self.dilated]
-        if self.reduce is not None and self.non_local is not None:
-            parts.append(self.non_local(F.relu(self.reduce(channels))))
-        fused: Tensor = self.fuse(torch.cat(parts, 1)).mT + rows
-        return fused
+        reduce = [] if self.reduce is None else [self.reduce]
+        found = side_by_side(rows, [*(layer.convolution for layer in self.dilated), *reduce])
+        parts = [layer.normalised(own) for layer, own in zip(self.dilated, found, strict=False)]
+        if self.non_local is not None:
+            parts.append(self.non_local(F.relu(found[-1])))
+        # The rows first: the sum is laid out as they are.
+        return rows + self.fuse(torch.cat(parts, -1))
+
+
+class NormalisedConvolution(nn.Module):
+    """A convolution over three rows whose output is rectified before it is normalised."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int, bias: bool = True) -> None:
+        super().__init__()
+        self.convolution = RowConvolution(inputs, outputs, 3, dilation, bias)
+        self.norm = RowNorm(outputs)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return rows ``(S, T, outputs)`` of rows ``(S, T, inputs)``."""
+        return self.normalised(self.convolution(rows))
+
+    def normalised(self, convolved: Tensor) -> Tensor:
+        """Return rows ``(S, T, outputs)`` of what the convolution gave."""
+        found: Tensor = self.norm(F.relu(convolved))
+        return found
 
 
 class NonLocalBlock(nn.Module):
@@ -58,16 +79,17 @@ class NonLocalBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.value, self.query, self.key = (nn.Conv1d(channels, channels // 2, 1) for _ in range(3))
-        self.restore = nn.Conv1d(channels // 2, channels, 1)
-        self.norm = nn.BatchNorm1d(channels)
+        self.value, self.query, self.key = (RowConvolution(channels, channels // 2) for _ in range(3))
+        self.restore = RowConvolution(channels // 2, channels)
+        self.norm = RowNorm(channels)
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return rows ``(S, channels, T)`` with what they take from each other."""
-        gathered = self.value(rows) @ self.key(rows).mT / rows.shape[-1]
-        taken: Tensor = self.norm(self.restore(gathered @ self.query(rows)))
-        return taken + rows
+        """Return rows ``(S, T, channels)`` with what they take from each other."""
+        value, query, key = side_by_side(rows, [self.value, self.query, self.key])
+        gathered = key.mT @ value / rows.shape[1]
+        taken: Tensor = self.norm(self.restore(query @ gathered))
+        return rows + taken
 
 
 class ScoringHead(nn.Module):
@@ -90,13 +112,7 @@ class ScoringHead(nn.Module):
 def begin(module: nn.Module) -> None:
     """Draw every convolution and linear layer inside anew: Xavier-uniform weights, biases 0 (section 1.7)."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv1d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
+        if isinstance(layer, RowConvolution | nn.Linear):
+            nn.init.xavier_uniform_(layer.kernel() if isinstance(layer, RowConvolution) else layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def _convolution(inputs: int, outputs: int, dilation: int, bias: bool = True) -> nn.Sequential:
-    """Return a convolution over three rows whose output is rectified before it is normalised."""
-    convolution = nn.Conv1d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=bias)
-    return nn.Sequential(convolution, nn.ReLU(), nn.BatchNorm1d(outputs))

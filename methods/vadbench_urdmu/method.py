@@ -29,8 +29,9 @@ from vadbench_urdmu.transformer import Embedding, Kept, Transformer, drawn
 
 HIDDEN = 128
 """Hidden units of the classifier (code)."""
-ROWS_IN_PART = 4000
-"""Rows whose activations are in memory at once in training on a CPU."""
+ROWS_IN_PART = 5200
+"""Rows whose activations are in memory at once in training on a CPU: as many as keep the largest tensor, of three times
+the width, below 32 MB, from which on each gets new pages at every step. A whole batch would take half as long again."""
 
 
 class Draws(NamedTuple):
@@ -45,7 +46,7 @@ class Draws(NamedTuple):
     noise: Tensor | None
 
 
-class Chosen(NamedTuple):
+class ChosenRows(NamedTuple):
     """The highest rows of each sample ``(P N, k)``: of a normal one in the normal memory, of an abnormal one in the
     abnormal memory, and in the normal one."""
 
@@ -70,7 +71,7 @@ class PairedOutputs(NamedTuple):
 
     frame: Tensor
     memories: MemoryScores | None = None
-    chosen: Chosen | None = None
+    chosen: ChosenRows | None = None
     triplet: tuple[Tensor, Tensor, Tensor] | None = None
     latents: tuple[Tensor, Tensor] | None = None
     lengths: tuple[Tensor, Tensor] | None = None
@@ -245,13 +246,13 @@ def _memory_scores(in_normal: Seen, in_abnormal: Seen | None) -> MemoryScores:
     return MemoryScores(*in_normal.scores.chunk(2), *missing)
 
 
-def _chosen(scores: MemoryScores) -> Chosen:
+def _chosen(scores: MemoryScores) -> ChosenRows:
     """Return the highest rows of each sample; without an abnormal memory, the lowest in the normal one are abnormal."""
     least = -scores.abnormal_in_normal
     abnormal = least if scores.abnormal_in_abnormal is None else scores.abnormal_in_abnormal
     count = highest(least.shape[-1])
     by = (scores.normal_in_normal, abnormal, scores.abnormal_in_normal)
-    return Chosen(*(values.topk(count, dim=-1).indices for values in by))
+    return ChosenRows(*(values.topk(count, dim=-1).indices for values in by))
 
 
 def _mean_of(rows: Tensor, chosen: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Embedding(nn.Module):
         return F.conv2d(x.mT.unsqueeze(2), weight, bias, padding=(0, 1)).squeeze(2).mT.relu()
 
 
-class Attention(nn.Module):
+class GlobalLocalAttention(nn.Module):
     """Global and local attention: per head ``softmax(q k / sqrt(d)) v`` beside ``L u``, then a linear layer.
 
     The layer's inputs are ordered by heads, the global part of each before the local one (code).
@@ -85,13 +85,13 @@ class Attention(nn.Module):
         return local + linear(attended, to_all.flatten(1), bias)
 
 
-class Layer(nn.Module):
+class GlobalLocalLayer(nn.Module):
     """A pre-normalised layer: attention, then two linear layers with a GELU between them, each added to its input."""
 
     def __init__(self, config: UrDmuConfig) -> None:
         super().__init__()
         self.norm_attention = nn.LayerNorm(config.width)
-        self.attention = Attention(config)
+        self.attention = GlobalLocalAttention(config)
         self.norm_mlp = nn.LayerNorm(config.width)
         self.widen = Linear(config.width, config.feed_forward)
         self.narrow = Linear(config.feed_forward, config.width)
@@ -116,7 +116,7 @@ class Transformer(nn.Module):
 
     def __init__(self, config: UrDmuConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(GlobalLocalLayer(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor, kept: Sequence[Kept] = ()) -> Tensor:
         """Map ``(B, T, W)`` to the same shape; ``kept`` of each layer, empty where nothing is left out."""

@@ -117,6 +117,20 @@ def test_a_busy_cell_is_tried_again_at_the_end_and_waited_for(record):
     assert [s.cell.seed for s in watch.states] == [1, 0]
 
 
+def test_cells_that_are_lost_with_their_engine_are_still_to_do(record):
+    gone, watch = LostTask("the cluster no longer answers", engine=True), Watch()
+    engine = Script(CellOutcome("done", record("a"), reused=True), gone, gone)
+    cells = [cell(), cell(seed=1), cell(seed=2), cell(dataset="other", seed=1)]
+    after = run_cells([CellState(c, "to do") for c in cells], Site(Path("x")), engine, watch, silent)
+    assert [(s.state, s.reason) for s in after] == [
+        ("done", ""),
+        *[("to do", "the cluster no longer answers")] * 2,
+        ("to do", "not trained on tiny: the cluster no longer answers"),
+    ]
+    # Not a line for each of what may be hundreds.
+    assert [s.cell for s in watch.states] == [cells[0], cells[3]]
+
+
 def test_a_full_disk_ends_everything():
     engine = Script(CellOutcome("storage", reason="cannot write x: the disk is full"))
     with pytest.raises(StorageError, match="the disk is full"):

@@ -1,6 +1,8 @@
 """Engines by what comes back of tasks, worker processes that die included."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -203,3 +205,105 @@ def test_a_temporary_folder_that_is_too_long_for_ray_is_said_with_the_way_out(tm
 
     assert said().startswith("no Ray cluster at this machine: ") and "set RAY_TMPDIR to a folder" in said()
     assert "no Ray cluster" not in said(RAY_TMPDIR="/tmp")
+
+
+CLUSTER = """
+import sys
+import ray
+import engine_work
+from functools import partial
+from vadbench.benchmarks.engines.ray import RayEngine
+def ended(task, result):
+    print(task, result, file=sys.__stdout__, flush=True)
+    if task == 0:
+        print(ray.get_runtime_context().gcs_address, file=sys.__stdout__, flush=True)
+engine = RayEngine(None, "cpu")
+# A core is left for the guest.
+engine.run_all([[0, 1]], partial(engine_work.note_and_wait, sys.argv[1]), None, ended)
+engine.run_all([[3]], engine_work.double, None, ended)
+"""
+GUEST = """
+import sys
+import engine_work
+from vadbench.benchmarks.engines.ray import RayEngine
+RayEngine(sys.argv[1], "cpu").run_all([[5]], engine_work.double, None, lambda *it: print(*it, file=sys.__stdout__))
+"""
+
+
+@pytest.mark.slow  # half a minute: Ray takes 15 seconds to begin, and a cluster is looked at for 8
+def test_a_ray_cluster_takes_its_users_token_and_says_when_it_is_gone(tmp_path):
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    left = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment = left | {"PYTHONPATH": f"{SUPPORT}:{left.get('PYTHONPATH', '')}", "HOME": str(tmp_path)}
+    call = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    host = subprocess.Popen([sys.executable, "-c", CLUSTER, tmp_path], **call)
+    try:
+        assert host.stdout.readline() == "0 0\n"
+        address = host.stdout.readline().strip()
+        # Ray made a token with the cluster, and uses none by itself where an address is given.
+        assert (tmp_path / ".ray" / "auth_token").is_file()
+        guest = subprocess.run([sys.executable, "-c", GUEST, address], **call, timeout=120)
+        assert guest.stdout == "5 10\n"
+        begun = time.monotonic()
+        for name in ("gcs_server", "raylet"):
+            os.kill(process_of(host.pid, name), signal.SIGKILL)
+        said = host.communicate(timeout=120)[0].splitlines()
+    finally:
+        host.kill()
+        host.wait()
+    assert host.returncode == 0 and time.monotonic() - begun < 50  # Ray would end the process after a minute
+    lost = "LostTask(reason='the Ray cluster at this machine no longer answers', engine=True)"
+    assert said == [f"1 {lost}", f"3 {lost}"]
+
+
+def process_of(parent, name):
+    """The child of a process with that name."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found, state = (process / "cmdline").read_text().split("\0")[0], (process / "stat").read_text()
+        except OSError:
+            continue
+        if Path(found).name == name and int(state.rpartition(")")[2].split()[1]) == parent:
+            return int(process.name)
+    raise AssertionError(f"no {name}")
+
+
+class RefusingRay:
+    """A Ray that cannot connect."""
+
+    def init(self, **options):
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_cluster_that_answers_and_refuses_may_ask_for_a_token(monkeypatch, listens):
+    from vadbench.benchmarks.engines.ray import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", RefusingRay())
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        if listens:
+            head.listen()
+        with pytest.raises(ConfigError) as error:
+            RayEngine(f"127.0.0.1:{head.getsockname()[1]}", "cpu").run_all([[1]], abs, print, print)
+    assert ("~/.ray/auth_token" in str(error.value), "ray start --head" in str(error.value)) == (listens, not listens)
+
+
+@pytest.mark.parametrize("how", ["file", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "none", "switched off"])
+def test_a_token_is_used_where_there_is_one(monkeypatch, tmp_path, how):
+    from vadbench.benchmarks.engines.ray import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", object())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.setenv(name, "")  # so that what the engine sets is taken back
+        monkeypatch.delenv(name)
+    if how in ("file", "switched off"):
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
+    if how.startswith("RAY"):
+        monkeypatch.setenv(how, "x")
+    if how == "switched off":
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    RayEngine("head:6379")
+    assert os.environ.get("RAY_AUTH_MODE") == {"none": None, "switched off": "disabled"}.get(how, "token")

@@ -56,6 +56,23 @@ def test_every_problem_is_listed_and_the_status_says_so(vadbench, site):
     assert out.splitlines()[-1].endswith("cannot be used, 4 to fix")
 
 
+def test_ambiguous_phrases_are_listed_and_those_above_the_threshold_noted(vadbench, site):
+    site.write_text(
+        SITE + '[classes]\nFire = ["burning flames"]\n[normals]\nFire = ["red evening light", "dark street"]\n'
+    )
+    found = vadbench("descriptions", "check", site, "--json", "--ambiguity", "-1").json
+    values = [a["value"] for a in found["ambiguities"]]
+    assert values == sorted(values, reverse=True) and {a["name"] for a in found["ambiguities"]} == {"Fire"}
+    noted = [note for note in found["notes"] if "reword it" in note]
+    assert len(noted) == 2 and found["ambiguities"][0]["phrase"] in noted[0] and found["problems"] == []
+    between = str(sum(values) / 2)
+    out = vadbench("descriptions", "check", site, "--ambiguity", between).out
+    assert sum("reword it" in line for line in out.splitlines()) == 1 and f"{values[1]:.3f}" in out
+    site.write_text(site.read_text() + '[avoid]\nFire = ["Evening"]\n')
+    out = vadbench("descriptions", "check", site, status=2).out
+    assert "problem: normal phrase 'red evening light' has 'Evening', which class 'Fire' avoids; reword it" in out
+
+
 def test_a_bank_of_one_side_is_a_problem(vadbench, site):
     site.write_text('normal = ["a street"]\n')
     assert "problem: no abnormal phrase" in vadbench("descriptions", "check", site, status=2)[0]
@@ -153,6 +170,23 @@ def test_a_finished_run_keeps_its_words_without_the_file(run, site):
     assert again["key"] == record["key"] and again["evaluation"] != record["evaluation"]
     _, err = run("--from", record["folder"], "--descriptions", site, status=2)
     assert "leave out --set, --descriptions" in err
+
+
+def test_a_bank_with_normal_sides_on_a_data_set_that_has_none_of_its_own(run, site):
+    asked = ("-m", "prompt-contrast", "-d", "tiny")
+    _, said = run(*asked, status=2)
+    assert len(said.splitlines()) == 1 and "name one with --descriptions" in said
+    site.write_text('normal = ["a grey wall"]\n[classes]\nSquare = ["a bright square"]\n')
+    (found,), _ = run(*asked, "--descriptions", site)
+    assert found["supervision"] == "training-free" and found["protocol"]["post"] == "gaussian(50f)"
+    assert "AUC/unprocessed" in found["metrics"]
+    assert {"normals", "avoid"}.isdisjoint(found["config"]["descriptions"]), "as banks were recorded before"
+    lines = (Path(found["folder"]) / "remarks.jsonl").read_text().splitlines()
+    assert {json.loads(line)["text"] for line in lines} == {"a bright square"}
+    site.write_text(site.read_text() + '[normals]\nSquare = ["an empty wall"]\n')
+    (other,), _ = run(*asked, "--descriptions", site)
+    assert other["key"] != found["key"]
+    assert other["config"]["descriptions"]["normals"] == [["Square", ["an empty wall"]]]
 
 
 def test_a_method_that_reads_no_descriptions_says_so(run, site):

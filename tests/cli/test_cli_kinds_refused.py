@@ -118,6 +118,8 @@ def test_a_run_that_cannot_be_is_a_line(refused, folders, tmp_path, asked, said)
     ("train", "test", "asked", "said"),
     [
         (1, 2, "-m nearest", "learns from normal training videos, and there are none"),
+        (1, 2, "-m knn", "learns from normal training videos, and there are none"),
+        (1, 2, "-m density", "learns from normal training videos, and there are none"),
         (1, 2, "-m linear", "batches of normal and abnormal videos, found 0 and 1 in the train split"),
         (1, 2, "-m brightness", "batches of normal and abnormal videos, found 0 and 1 in the train split"),
         (

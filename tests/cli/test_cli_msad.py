@@ -48,7 +48,7 @@ def run(vadbench, tmp_path, root):
         if needs.streams:
             arguments += ["--features", root / features]
         if needs.supervision == "weak" and "--from" not in more:
-            arguments += ["--set", "recipe.batch_size=4", "--set", "recipe.epochs=2"]
+            arguments += ["--set", "recipe.batch_size=4", "--set", "recipe.steps=4"]
         printed = vadbench(*arguments, status=status)
         return printed.err if status else printed.json[0]
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from places import PLUGIN
+from vadbench.base.files import locked
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 BASE = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
@@ -80,6 +82,21 @@ def test_a_finished_run_is_returned_not_repeated(run):
     second, _ = run("-m", "linear", "-d", "tiny")
     assert second == first
     assert (Path(first[0]["folder"]) / "result.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_what_a_call_leaves_that_is_killed_right_after_its_record_goes_at_the_next(run, monkeypatch, busy):
+    with monkeypatch.context() as patch:
+        patch.setattr("vadbench.harness.execution.shutil.rmtree", lambda *arguments, **options: None)
+        first, _ = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=2")
+    folder = Path(first[0]["folder"])
+    stages = folder / "stages"
+    kept = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    assert stages.is_dir() and json.loads(kept["result.json"])["status"] == "finished"
+    with locked(folder, "another process") if busy else nullcontext():
+        second, _ = run("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=2")
+    assert second == first and stages.is_dir() is busy
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == kept
 
 
 def test_again_discards_a_finished_run_with_its_evaluations_and_makes_the_same_bits(run):
@@ -356,7 +373,9 @@ def test_mlflow_can_be_left_out(vadbench, elsewhere, monkeypatch):
     assert not list(elsewhere.rglob("mlflow.db"))
     assert "VADBENCH_MLFLOW is off" in vadbench("doctor")[0]
     (folder,) = (p.parent for p in elsewhere.rglob("result.json"))
-    vadbench("log", folder)  # asked for by name
+    # Asked for by name.
+    said = [{"folder": f"results/runs/tiny/random/{folder.name}", "store": "sqlite:///results/mlflow.db"}]
+    assert vadbench("log", folder.name, "--json").json == said
     assert experiments(elsewhere / "results" / "mlflow.db") == {"tiny"}
     monkeypatch.setenv("VADBENCH_MLFLOW", "none")
     _, err = vadbench(*BASE, "-m", "random", "-d", "tiny", "--out", "other", status=2)

@@ -257,3 +257,14 @@ def test_a_file_that_cannot_be_written_is_one_line(vadbench, tmp_path):
     found = vadbench("data", "export", "tad", "--data-root", root, "--out", tmp_path / "file" / "x.json", status=2)
     assert "choose another folder" in found.err.splitlines()[-1]
     assert not list(Path(os.environ["VADBENCH_CACHE"]).glob("datasets/*"))
+
+
+def test_a_ground_truth_is_enough_to_check_a_data_set_that_is_nothing_else(vadbench, tmp_path):
+    videos = {f"video-{i}": {"frames": 40, "segments": [["Fight", 5, 20]] if i % 2 else []} for i in range(4)}
+    (tmp_path / "mine.json").write_text(json.dumps({"videos": videos}))
+    found = vadbench("check", "dataset", "spans", "--truth", tmp_path / "mine.json", "--json").json
+    assert {check["result"] for check in found} == {"passed"}
+    assert "4 of 4 test videos" in {check["check"]: check["found"] for check in found}["counts"]
+    # Without one there is nothing to check.
+    found = vadbench("check", "dataset", "spans", "--json").json
+    assert "no data root for spans" in {check["check"]: check["found"] for check in found}["counts"]

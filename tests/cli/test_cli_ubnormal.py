@@ -45,7 +45,7 @@ def run(vadbench, tmp_path, root):
         if needs.streams:
             arguments += ["--features", root]
         if needs.supervision == "weak":
-            arguments += ["--set", "recipe.batch_size=4", "--set", "recipe.epochs=2"]
+            arguments += ["--set", "recipe.batch_size=4", "--set", "recipe.steps=4"]
         return vadbench(*arguments).json[0]
 
     return call

@@ -1,4 +1,5 @@
 import itertools
+import os
 import re
 import unicodedata
 from functools import partial
@@ -20,6 +21,7 @@ from vadbench.data.annotations.lists import (
     video_name,
 )
 from vadbench.data.annotations.temporal_files import names_classes, read_temporal
+from vadbench.data.annotations.truth_files import read_truth
 from vadbench.data.annotations.video_files import VideoFiles, find_files
 from vadbench.dataset import Segment, merged
 
@@ -77,6 +79,17 @@ def test_a_missing_file_or_damaged_json_is_refused(tmp_path):
     refused(lambda: read_lines(tmp_path / "none.txt"), "none.txt", "No such file")
     path = write(tmp_path / "spans.json", "{")
     refused(lambda: read_json(path), str(path), "expected JSON")
+
+
+@pytest.mark.parametrize("read", [read_json, read_lines, read_counts, read_temporal, read_truth])
+def test_a_file_of_any_kind_that_is_too_large_or_no_file_is_refused_unread(tmp_path, read):
+    path = tmp_path / "list.json"
+    with path.open("wb") as file:
+        file.truncate((256 << 20) + 1)
+    refused(lambda: read(path), str(path), "at most 256 MiB, found 256")
+    path.unlink()
+    os.mkfifo(path)
+    refused(lambda: read(path), str(path), "it is no regular file")
 
 
 @pytest.mark.parametrize(

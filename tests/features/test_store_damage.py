@@ -58,6 +58,16 @@ def test_a_truncated_store_says_so(tmp_path):
         pass
 
 
+@pytest.mark.timeout(60)
+def test_an_index_that_is_a_pipe_is_not_waited_for(tmp_path):
+    fill(tmp_path)
+    index = tmp_path / "index-0-of-1.jsonl"
+    index.unlink()
+    os.mkfifo(index)
+    with pytest.raises(FeatureError, match=r"index-0-of-1\.jsonl: expected a regular file, found a pipe"):
+        FeatureStore(tmp_path)
+
+
 def test_a_damaged_line_says_which(tmp_path):
     fill(tmp_path)
     index = tmp_path / "index-0-of-1.jsonl"

@@ -21,13 +21,16 @@ def clip():
 
 def built(clip, name, table, seed=0):
     kind = installed().method(name)
-    settings = {"prompt": {"position": "middle"}} if name == "descriptions-video" else {}
-    config = kind.Config.model_validate(settings)
+    settings = {
+        "descriptions-video": {"prompt": {"position": "middle"}},
+        "prompt-contrast": {"descriptions": "general"},
+    }
+    config = kind.Config.model_validate(settings.get(name, {}))
     assert config.open_vocabulary
     return build_method(kind, config, Task(table, clip.dim, torch.device("cpu"), lambda: clip.text), seed).eval()
 
 
-@pytest.mark.parametrize("name", ["zero-shot", "descriptions-frame", "descriptions-video"])
+@pytest.mark.parametrize("name", ["zero-shot", "descriptions-frame", "descriptions-video", "prompt-contrast"])
 def test_a_method_of_an_open_vocabulary_scores_the_other_classes_with_its_trained_state(clip, name):
     method = built(clip, name, TRAINED)
     # As if it had learnt something.

@@ -139,6 +139,23 @@ def test_a_variant_may_demand_a_rule_and_is_recorded_under_its_name(tmp_path):
     assert under_truth(rules(), open_dataset(Divided, tmp_path)) == recorded_rules(rules(), Divided) == rules()
 
 
+@pytest.mark.parametrize(
+    ("truth", "wish", "tail", "said"),
+    [
+        ("rows", "hold", "rows", True),
+        ("rows", "rows", "rows", False),
+        ("late", "zero", "zero", False),
+        ("rows", None, "rows", False),
+    ],
+)
+def test_a_rule_that_a_truth_replaces_is_said(tmp_path, truth, wish, tail, said):
+    dataset = open_dataset(Divided, tmp_path, truth=truth)
+    asked = rules(*([] if wish is None else [f"protocol.tail={wish}"]), truth=truth)
+    assert under_truth(asked, dataset, wish).tail == tail
+    remark = f"protocol.tail={wish} has no effect: the ground truth {truth} means nothing but with {tail}"
+    assert (remark in dataset.read("native").problems) is said
+
+
 def test_a_file_is_recorded_by_its_name_with_a_digest_of_what_it_says(tmp_path, truth_file):
     path = truth_file()
     asked = rules(truth=str(path))

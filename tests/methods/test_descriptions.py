@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from vadbench_descriptions.bank import Bank, parse_bank, read_bank, require_sound
-from vadbench_descriptions.wording import long_phrases, read_with, require_fitting, token_counts
+from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, read_with, require_fitting, token_counts
 
 from vadbench.base.errors import ConfigError
 from vadbench.clip import ClipSource, load_clip
@@ -84,6 +84,53 @@ def test_what_is_wrong_with_a_bank_is_said(values, problem):
         require_sound(bank, "mine")
 
 
+@pytest.mark.parametrize(
+    "values, problems",
+    [
+        ({"normals": {"Fire": ["a chimney"]}, "avoid": {"Fire": ["flame", "FLAMES"]}}, []),
+        (
+            {"normals": {"Fire": ["a stove with Flames", "a chimney"]}, "avoid": {"Fire": ["flames", "stove", "chim"]}},
+            [
+                "normal phrase 'a stove with Flames' has 'flames', 'stove', which class 'Fire' avoids; reword it",
+            ],
+        ),
+        (
+            {"normal": ["a fire engine", "x-ray fire-engine"], "avoid": {"Fire": ["fire engine", "engine"]}},
+            [
+                "normal phrase 'a fire engine' has 'fire engine', 'engine', which class 'Fire' avoids; reword it",
+                "normal phrase 'x-ray fire-engine' has 'engine', which class 'Fire' avoids; reword it",
+            ],
+        ),
+        (
+            {"normals": {"Fyre": ["a stove"]}, "avoid": {"fire": ["x"]}},
+            [
+                "'Fyre' in normals is no name under classes; spell it alike or remove it; did you mean 'Fire'?",
+                "'fire' in avoid is no name under classes; spell it alike or remove it; did you mean 'Fire'?",
+            ],
+        ),
+        ({"normals": {"Fire": []}}, ["normals.Fire is empty; fill or remove it"]),
+        ({"avoid": {"Fire": [" "]}}, ["avoid.Fire is empty; fill or remove it"]),
+        (
+            {"normals": {"Fire": ["a street", "smoke"], "Fight": ["Smoke", "hug"]}},
+            ["'a street' is in normal and in normals.Fire; keep one", "'smoke' is both normal and abnormal"],
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_the_normal_sides_of_classes_is_said(values, problems):
+    base = {"normal": ["a street"], "classes": {"Fire": ["burning", "smoke"], "Fight": ["a brawl"]}}
+    found = parse_bank(base | values, "mine").problems()
+    assert len(found) == len(problems)
+    for wanted in problems:
+        assert any(line.startswith(wanted) for line in found), (wanted, found)
+
+
+def test_a_class_without_a_normal_side_has_that_of_all():
+    bank = parse_bank({"normal": ["a"], "classes": {"Fire": ["b"], "Bomb": ["c"]}, "normals": {"Fire": ["d"]}}, "mine")
+    assert bank.normal_side("Fire") == ("d",) and bank.normal_side("Bomb") == ("a",)
+    assert bank.normalities == ("a", "d") and bank.anomalies == ("b", "c")
+
+
 def test_several_problems_are_counted():
     with pytest.raises(ConfigError, match=r"no normal phrase.*\(and 1 more: vadbench descriptions check lists them\)"):
         require_sound(Bank(), "mine")
@@ -143,6 +190,29 @@ def test_without_another_side_there_is_no_nearest(clip):
     (reading,) = read_with(Bank(normal=("a street", " ")), clip)
     assert reading.nearest == "" and reading.cosine is None
     assert read_with(Bank(), clip) == []
+
+
+def test_ambiguity_of_normal_sides_against_loops(clip):
+    bank = Bank(
+        normal=("a street",),
+        classes=(("Fire", ("flames", "smoke")), ("Bomb", ("an explosion",))),
+        normals=(("Fire", ("red evening light", "a chimney")),),
+    )
+
+    def feature(text):
+        with torch.no_grad():
+            x = clip.text([text])[0].double().numpy()
+        return x / np.linalg.norm(x)
+
+    expected, sides = {}, {"Fire": bank.normals[0][1], "Bomb": bank.normal}
+    for name, phrases in bank.classes:
+        mean = np.mean([feature(f"Anomalous scene: {p}") for p in phrases], axis=0)
+        for phrase in sides[name]:
+            expected[name, phrase] = feature(f"Normal scene: {phrase}") @ mean / np.linalg.norm(mean)
+    found = ambiguous_phrases(bank, clip)
+    assert {(a.name, a.phrase): a.value for a in found} == pytest.approx(expected, abs=1e-5)
+    assert [a.value for a in found] == sorted((a.value for a in found), reverse=True)
+    assert ambiguous_phrases(SOUND, clip) == [], "where no class has a side of its own"
 
 
 def test_words_that_the_clip_was_never_taught_are_found(clip):

@@ -21,13 +21,13 @@ from sklearn.neighbors import NearestNeighbors
 from vadbench_baselines.kept_rows import BLOCK, RowSample, core_set, normal_rows
 from vadbench_baselines.one_class import Density, Knn
 
-from kinds import PLUGINS
 from method_inputs import all_normal, as_videos, labelled
+from places import PLUGIN
 from vadbench.base.errors import DataError
 from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import StreamInput, TrainingData
-from vadbench.method import Task, build_method
+from vadbench.method import Reach, Task, build_method
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), 1)
 BOTH = pytest.mark.parametrize("kind", [Knn, Density])
@@ -230,6 +230,20 @@ def test_one_normal_row_in_twenty_is_above_the_threshold_and_abnormal_ones_are(k
 
 
 @BOTH
+def test_a_score_depends_on_its_row_alone(kind):
+    method = fitted(kind, drawn(0))
+    videos = as_videos(map(torch.from_numpy, drawn(1)))
+    together = [scores.anomaly for scores in method.score(videos)]
+    alone = [method.score([video])[0].anomaly for video in reversed(videos)][::-1]
+    assert all(map(torch.equal, together, alone))
+    other = method.retarget(ClassTable((VideoClass("Normal"), VideoClass("Flood")), 0))
+    assert all(torch.equal(a, s.anomaly) for a, s in zip(together, other.score(videos), strict=True))
+    assert method.reach == Reach()
+    (part,) = method.score([videos[2].window(20, 50)])
+    torch.testing.assert_close(part.anomaly, together[2][20:50], rtol=1e-5, atol=1e-6)
+
+
+@BOTH
 def test_only_normal_videos_are_read(kind):
     class ReadError(Exception):
         pass
@@ -303,8 +317,9 @@ def test_a_fit_holds_its_sample_and_a_block_whatever_the_stream(kind, dtype):
 
 
 @pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
-def test_a_training_has_its_rows_in_the_checkpoint_and_scores_elsewhere(vadbench, tmp_path):
-    base = ("run", *PLUGINS, "--device", "cpu", "--json", "--out", tmp_path / "runs")
+def test_a_training_has_its_rows_in_the_checkpoint_and_scores_elsewhere(vadbench, monkeypatch, tmp_path):
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")  # which takes longer than the rest
+    base = ("run", "--plugin", PLUGIN, "--device", "cpu", "--json", "--out", tmp_path / "runs")
     (found,) = vadbench(*base, "-m", "knn", "-d", "tiny", "--set", "rows.stride=2").json
     assert (found["supervision"], found["threshold"]) == ("one-class", 0.5)
     state = load_file(tmp_path / "runs" / "tiny" / "knn" / found["key"] / "checkpoint.safetensors")

@@ -114,16 +114,18 @@ def test_crops_of_a_training_video_stay_together(batch):
 def test_the_non_local_block_is_the_products_of_all_pairs():
     torch.manual_seed(0)
     block = NonLocalBlock(6).double().eval()
-    rows = torch.randn(2, 6, 7, dtype=torch.double)
-    assert torch.equal(block(rows), rows), "it begins as the identity"
-    torch.nn.init.normal_(block.norm.weight)
-    torch.nn.init.normal_(block.restore.bias)
-    query, key, value = (layer(rows) for layer in (block.query, block.key, block.value))
-    taken = torch.zeros(2, 3, 7, dtype=torch.double)
-    for i in range(7):
-        for j in range(7):
-            taken[..., i] += (query[..., i] * key[..., j]).sum(1, keepdim=True) / 7 * value[..., j]
-    torch.testing.assert_close(block(rows), rows + block.norm(block.restore(taken)))
+    rows = torch.randn(2, 7, 6, dtype=torch.double)
+    with torch.no_grad():
+        assert torch.equal(block(rows), rows), "it begins as the identity"
+        torch.nn.init.normal_(block.norm.weight)
+        torch.nn.init.normal_(block.restore.bias)
+        query, key, value = (layer(rows) for layer in (block.query, block.key, block.value))
+        taken = torch.zeros(2, 7, 3, dtype=torch.double)
+        for i in range(7):
+            for j in range(7):
+                taken[:, i] += (query[:, i] * key[:, j]).sum(1, keepdim=True) / 7 * value[:, j]
+        wanted = rows + block.norm(block.restore(taken))
+        torch.testing.assert_close(block(rows), wanted)
 
 
 def test_a_row_reaches_as_far_as_its_branches_do():
@@ -146,7 +148,7 @@ def test_beginning():
     for name, parameter in method.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any(), name
-    weight = method.temporal.dilated[0][0].weight
+    weight = method.temporal.dilated[0].convolution.weight
     bound = (6 / (3 * (512 + 128))) ** 0.5
     assert 0.99 * bound < float(weight.detach().abs().max()) <= bound
     assert not method.temporal.non_local.norm.weight.any()

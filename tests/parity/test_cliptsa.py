@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
-from vadbench_mil.checkpoint import cliptsa_names
+from vadbench_mil.checkpoint import as_ours, cliptsa_names
 from vadbench_mil.cliptsa import ClipTsa
 from vadbench_mil.config import ClipTsaConfig
 from vadbench_mil.magnitude import magnitudes
@@ -394,7 +394,7 @@ def test_import_takes_every_tensor(case):
     unread = set(state) - set(names.values())
     assert unread == {k for k in case.expected["no_grad_names"]}
     for ours, tensor in method.state_dict().items():
-        assert torch.equal(tensor.cpu(), state[names[ours]]), ours
+        assert torch.equal(tensor.cpu(), as_ours(state[names[ours]])), ours
 
 
 @pytest.mark.parametrize(

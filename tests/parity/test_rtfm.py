@@ -15,10 +15,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
-from vadbench_mil.checkpoint import rtfm_names
+from vadbench_mil.checkpoint import as_ours, rtfm_names
 from vadbench_mil.config import RtfmConfig
 from vadbench_mil.losses import weighted_terms
-from vadbench_mil.magnitude import magnitudes
+from vadbench_mil.magnitude import magnitudes, rows_at
 from vadbench_mil.rtfm import Rtfm
 
 from magnitude_golden import (
@@ -210,13 +210,13 @@ def test_what_is_inside(case):
     network = method.temporal
     with torch.inference_mode():
         for video in case.videos():
-            channels = video[:1].mT
-            reduced = F.relu(network.reduce(channels))
-            inside = {f"conv_{i + 1}": part(channels) for i, part in enumerate(network.dilated)}
-            inside |= {"conv_4": reduced, "non_local": network.non_local(reduced), "temporal": network(video[:1]).mT}
+            rows = video[:1]
+            reduced = F.relu(network.reduce(rows))
+            inside = {f"conv_{i + 1}": part(rows) for i, part in enumerate(network.dilated)}
+            inside |= {"conv_4": reduced, "non_local": network.non_local(reduced), "temporal": network(rows)}
             for key, values in inside.items():
                 if (wanted := recorded.pop(f"mid_n{video.shape[1]}_{key}", None)) is not None:
-                    near(values[0].mT, wanted)
+                    near(values[0], wanted)
     assert not recorded
 
 
@@ -232,14 +232,14 @@ def test_training_step(case, variant):
         GOLDEN.load.checksum([pooled.cpu().numpy()]), case.expected["check_pooled"], rtol=1e-6, atol=1e-3
     )
     masks = case.masks(variant, 0)
-    crops, half = pooled.shape[1], len(pooled) // 2
+    half = len(pooled) // 2
     with torch.no_grad(), dropping(masks, case.device):
         scores, rows = (x.unflatten(0, pooled.shape[:2]) for x in method.forward(method.related(pooled.flatten(0, 1))))
         scores, lengths = scores.mean(1), magnitudes(rows)
         places = method.choose(scores, lengths)
     near(abnormal_first(scores), expected["scores"])
     near(abnormal_first(lengths), expected["magnitudes"], atol=0)
-    chosen = rows.gather(2, places[:, None, :, None].expand(-1, crops, -1, rows.shape[3]))
+    chosen = rows_at(rows, places)
     kept = [torch.ones_like(lengths[:half])] * 2
     if masks is not None:
         kept = [torch.from_numpy(m).to(case.device) for m in masks[3:]]
@@ -345,7 +345,7 @@ def test_import_takes_every_tensor(case):
     names = rtfm_names(method.config)
     assert set(names) == set(method.state_dict()) and set(names.values()) == set(state)
     for ours, tensor in method.state_dict().items():
-        assert torch.equal(tensor.cpu(), state[names[ours]]), ours
+        assert torch.equal(tensor.cpu(), as_ours(state[names[ours]])), ours
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,10 @@ LATER = {
     "motion-energy",  # has a table of its own: no features, no family in common
     "knn",
     "density",
+    "prompt-contrast",
+    "rtfm",
+    "clip-tsa",
+    "urdmu",
 }
 """Methods that came after the table was made."""
 
@@ -63,7 +67,7 @@ def test_the_figures_of_the_ten_clips_are_found_again(test_data):
     found, kept = clips.measured(test_data / "clip"), json.loads(clips.CLIPS.read_text(encoding="utf-8"))
     assert (found["clips"], found["segments"]) == (kept["clips"], kept["segments"]) == (10, 31)
     for now, then in zip(found["scores"], kept["scores"], strict=True):
-        assert (now["scores"], now["clips"]) == (then["scores"], then["clips"])
+        assert [now[key] for key in ("scores", "post", "clips")] == [then[key] for key in ("scores", "post", "clips")]
         for key, metric in then["metrics"].items():
             assert now["metrics"][key] == pytest.approx(metric, abs=1e-4), (now["scores"], key)
     auc = {(row["scores"], row["clips"]): row["metrics"]["AUC"]["value"] for row in found["scores"]}

@@ -251,6 +251,15 @@ def test_unknown_features_of_other_test_videos_are_another_family(make_run, boar
     assert sorted(sorted(labels(t)) for t in boards().tables) == [["a", "b"], ["c"], ["d", "e"]]
 
 
+def test_events_above_a_threshold_that_was_chosen_on_test_videos_say_so(make_run, boards):
+    said = "events are counted above a threshold chosen on the normal test videos"
+    make_run("chosen", quality=3, notes=[f"{said}: at most 1 % of their frames reach 0.5; the run has none of its own"])
+    make_run("own", quality=3)
+    (table,) = boards("event-F1@0.3").tables
+    assert said in notes(table, "chosen", "event-F1@0.3") and said not in notes(table, "own", "event-F1@0.3")
+    assert said not in notes(table, "chosen", "AUC")
+
+
 def test_changed_settings_make_another_row_and_are_named(make_run, boards):
     make_run("m", quality=1)
     make_run("m", quality=2, config={"width": 3, "recipe": {"epochs": 5}}, changed=["recipe.epochs"])

@@ -93,7 +93,9 @@ def run_cells(
         watch.ended(state)
 
     def ended(task: CellTask, result: CellOutcome | LostTask) -> None:
-        if isinstance(result, LostTask):
+        if isinstance(result, LostTask) and result.engine:
+            now[task.cell] = CellState(task.cell, "to do", result.reason)
+        elif isinstance(result, LostTask):
             end(task.cell, CellState(task.cell, "failed", result.reason))
         elif result.status == "storage":
             raise StorageError(result.reason)

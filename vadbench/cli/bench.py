@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import ConfigError, TrackingError, UnknownNameError
+from vadbench.base.errors import ConfigError, TrackingError, UnknownNameError, last_line
 from vadbench.base.locations import SWITCH_VARIABLE, tracks
 from vadbench.cli import options
 from vadbench.cli.bench_display import as_plain, counted, display, print_reasons, print_states
@@ -148,6 +148,8 @@ def command(
         return 0
     note(title)
     states, logged = _run(name, benchmark, states, site, runner, jobs == 1 and engine == "local")
+    if reasons := list(dict.fromkeys(last_line(s.reason) for s in states if s.state == "to do")):
+        note(f"vadbench: {reasons[0]}: {counted(states)}; the same command goes on with what is to do")
     if as_json:
         note(logged)
         print_json(as_plain(name, states))

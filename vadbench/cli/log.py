@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from vadbench.cli import options
+from vadbench.cli.output import print_json
 
 
 @click.command("log", short_help="Log finished runs to MLflow afterwards.")
 @click.argument("runs", nargs=-1, required=True)
 @options.out
-def command(runs: tuple[str, ...], out: Path) -> None:
+@options.as_json
+def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Log finished runs to MLflow, each named by its folder or the beginning of its key.
 
     For runs made while MLflow was unreachable or off, or to another store: MLFLOW_TRACKING_URI=http://... vadbench log
@@ -22,9 +24,14 @@ def command(runs: tuple[str, ...], out: Path) -> None:
     from vadbench.records.folders import Outcome, find_run, read_record
     from vadbench.tracking.mlflow import log_runs
 
+    logged = []
     for name in runs:
         folder = find_run(name, out)
         record = read_record(folder)
         if record.status != "finished":
             raise RunError(f"{folder} has a {record.status} run; run it again before logging it")
-        click.echo(f"logged {folder} to {log_runs([Outcome(folder, record, reused=True)], out)}")
+        logged.append({"folder": str(folder), "store": log_runs([Outcome(folder, record, reused=True)], out)})
+        if not as_json:
+            click.echo(f"logged {folder} to {logged[-1]['store']}")
+    if as_json:
+        print_json(logged)

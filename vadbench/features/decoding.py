@@ -119,7 +119,7 @@ class Decoder:
 
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
         """Return the frames of a video, each made when called, in the decoding thread; subclasses may override it."""
-        return lazy_frames(path, self._upright)
+        return lazy_frames(path, upright=True) if self._upright else lazy_frames(path)
 
     def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
         for frame in self.read(path):

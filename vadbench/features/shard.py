@@ -91,11 +91,15 @@ class Shard:
         """Return the finished videos and the bytes of their lines in the index. An unfinished last line is ignored.
 
         Raises:
-            FeatureError: a line is damaged or contradicts those before it, or rows are missing.
+            FeatureError: the index cannot be read, a line of it is damaged or contradicts those before it, or rows are
+                missing.
         """
         entries: list[ShardEntry] = []
         length = end = 0
-        lines = list(_complete_lines(self.index))
+        try:
+            lines = list(_complete_lines(self.index))
+        except OSError as error:
+            raise FeatureError(f"cannot read {self.index}: {error.strerror}; copy the store again") from error
         for number, line in enumerate(lines, start=1):
             try:
                 fields = json.loads(line)

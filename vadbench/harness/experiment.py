@@ -219,7 +219,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
     if not request.dry_run:
         make_folder(request.out)
     dataset = open_dataset(dataset_class, request.data_root, rules.partition, rules.truth)
-    rules = under_truth(rules, dataset)
+    rules = under_truth(rules, dataset, assigned.get("tail"))
     if start.info is not None and start.info.dataset == dataset.name:
         require_unseen(dataset, start.info.partition)
     clip = _clip(request, start) if wanted else None

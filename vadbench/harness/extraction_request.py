@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -103,11 +103,11 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
         regions=source.label if source else None,
     )
     # A user's own photos are seen as vadbench score shows them; data sets are read as others read them.
-    own: dict[str, Any] = {"workers": request.workers or WORKERS, "upright": request.dataset is None}
+    workers, upright = request.workers or WORKERS, request.dataset is None
     notes = clip_notes(clip.source)
     if source is None:
-        return Extraction(request, videos, FrameEncoder(clip, fingerprint, **own), notes)
-    encoder = RegionEncoder(source, clip, fingerprint, **own)
+        return Extraction(request, videos, FrameEncoder(clip, fingerprint, workers=workers, upright=upright), notes)
+    encoder = RegionEncoder(source, clip, fingerprint, workers=workers, upright=upright)
     return Extraction(request, videos, encoder, [*notes, *source.notes])
 
 

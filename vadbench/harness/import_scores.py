@@ -93,11 +93,11 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         dataset = under_carried(request.paths, kind, request.data_root, rules, request.stride)
     else:
         dataset = open_dataset(kind, request.data_root, rules.partition, rules.truth)
+    rules = under_truth(rules, dataset, assigned.get("tail"))
     every = dataset.read_split("test", rules.boundaries)
     given = read_scores(request.paths, [v.name for v in every], aliases(every))
     content = {name: _digest(own) for name, own in sorted(given.items())}
     progress("reading scores", 1, 1)
-    rules = under_truth(rules, dataset)
     wanted = [v for v in every if rules.subset == "all" or dataset.is_single(v)]
     left_out = {v.name for v in every} - {v.name for v in wanted}
     given = {name: own for name, own in given.items() if name not in left_out}

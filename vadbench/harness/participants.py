@@ -45,7 +45,10 @@ def participants(dataset: Dataset, rules: Protocol, splits: Collection[Split] = 
     # Of all splits: a video that weights are chosen on must not be one that they are tested on either.
     repeated = [name for name, count in Counter(v.name for v in every_video(videos)).items() if count > 1]
     if repeated:
-        raise DataError(f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once")
+        raise DataError(
+            f"{dataset.name}: each video must appear once in one split, found {repeated[0]} more than once; keep one"
+            " line of the lists"
+        )
     videos = {split: own for split, own in videos.items() if split in splits}
     notes = []
     for split, own in videos.items():

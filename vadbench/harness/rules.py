@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
         UnknownNameError: it has no such partition, or no such ground truth.
         DataError: there is no root, or the ground truth cannot be read.
     """
-    dataset = kind(_root(kind, root, bool(truth)))
+    dataset = kind(root_of(kind, root, bool(truth)))
     dataset.divide(partition)
     if truth:
         dataset.adopt(find_truth(dataset, truth) if isinstance(truth, str) else truth)
@@ -122,8 +123,17 @@ def require_unseen(dataset: Dataset, partition: str) -> None:
         )
 
 
-def _root(kind: type[Dataset], given: Path | None, truth: bool) -> Path:
-    """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough."""
+def root_of(kind: type[Dataset], given: Path | None, truth: bool) -> Path:
+    """Return the folder of a data set; an empty one in the cache stands for it where the ground truth is enough.
+
+    Args:
+        kind: its class.
+        given: the folder that the user names, if any.
+        truth: whether there is another ground truth than its own.
+
+    Raises:
+        DataError: there is none; says where it is looked for.
+    """
     try:
         return find_data_root(kind.name, kind.makes_itself, given)
     except DataError:
@@ -146,9 +156,21 @@ def find_truth(dataset: Dataset, asked: str) -> Truth:
     raise UnknownNameError(f"ground truth of {dataset.name}, or file,", asked, dataset.truths)
 
 
-def under_truth(rules: Protocol, dataset: Dataset) -> Protocol:
-    """Return rules with the name of the ground truth that a data set has taken, and the rule that it demands."""
-    return rules if dataset.other_truth is None else _named(rules, type(dataset), dataset.other_truth.name)
+def under_truth(rules: Protocol, dataset: Dataset, wish: str | None = None) -> Protocol:
+    """Return rules with the name of the ground truth that a data set has taken, and the rule that it demands.
+
+    Args:
+        rules: without them.
+        dataset: the data set; where its ground truth demands another rule than the user's, it has a remark on that.
+        wish: the user's rule for the last frames, if any.
+    """
+    if (truth := dataset.other_truth) is None:
+        return rules
+    named = _named(rules, type(dataset), truth.name)
+    if wish not in (None, named.tail):
+        said = f"protocol.tail={wish} has no effect: the ground truth {truth.name} means nothing but with {named.tail}"
+        dataset.adopt(replace(truth, notes=(*truth.notes, said)))
+    return named
 
 
 def recorded_rules(rules: Protocol, kind: type[Dataset]) -> Protocol:

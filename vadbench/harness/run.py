@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from vadbench.base.errors import CheckpointError
+from vadbench.base.errors import CheckpointError, RunError, StorageError
 from vadbench.base.files import locked, remove_unfinished
+from vadbench.base.locations import STAGES
 from vadbench.base.types import Progress, silent
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import evaluation_identity, open_training
-from vadbench.records.folders import Outcome
+from vadbench.records.folders import Outcome, RunFolder
 from vadbench.records.record import RunRecord
 
 
@@ -38,6 +40,7 @@ def run(
     training = open_training(experiment, seed, test)
     folder = training.folder
     if not again and (record := folder.finished(evaluation)):
+        _clear(folder)
         return _reused(experiment, folder.evaluation(evaluation), record)
     # Before anything is discarded or recorded.
     if training.made is not None and not folder.checkpoint.is_file():
@@ -52,6 +55,16 @@ def run(
         from vadbench.harness.execution import execute  # what is finished takes no torch
 
         return Outcome(place, execute(experiment, training, evaluation, test, place, progress, workers), reused=False)
+
+
+def _clear(folder: RunFolder) -> None:
+    """Remove the stages of a finished training, which a call leaves that is killed right after its record."""
+    if (folder.path / STAGES).is_dir():
+        try:
+            with locked(folder.path, "the run"):
+                shutil.rmtree(folder.path / STAGES, ignore_errors=True)
+        except (RunError, StorageError):
+            return  # another process is at work there, or it is only to be read
 
 
 def _reused(experiment: Experiment, place: Path, record: RunRecord) -> Outcome:

@@ -34,6 +34,10 @@ AT_ONCE = 2**20
 """Weights of delays that are looked at together; bounds memory."""
 
 
+CHOSEN_ON_TEST = "events are counted above a threshold chosen on the normal test videos"
+"""Beginning of the remark on metrics of events where the run has no threshold of its own."""
+
+
 class Threshold(NamedTuple):
     """The score from which on frames belong to predicted events, and a remark where it is not the run's own.
 
@@ -58,8 +62,7 @@ def event_threshold(split: ScoredSplit) -> Threshold:
     value = _rarely_reached(rows.scores[kept], rows.frames[kept])
     return Threshold(
         value,
-        f"events are counted above a threshold chosen on the normal test videos: at most 1 % of their frames reach"
-        f" {value:.4g}; {why}",
+        f"{CHOSEN_ON_TEST}: at most 1 % of their frames reach {value:.4g}; {why}",
     )
 
 

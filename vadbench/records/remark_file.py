@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vadbench.base.errors import DataError, PluginError, RunError, one_line, shortened
-from vadbench.base.files import replacing
+from vadbench.base.files import regular, replacing
 from vadbench.base.remarks import LONGEST_REMARK, Remarks
 from vadbench.scoring.video_scores import VideoScores
 
@@ -70,12 +70,12 @@ def read_remarks(path: Path, rows: Mapping[str, int]) -> dict[str, Remarks]:
     Raises:
         RunError: it is too large, or a line is damaged or about rows that are not there.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
     found: dict[str, tuple[list[tuple[int, int, int]], dict[str, int]]] = {}
     place = 0
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
+        if (size := regular(path).stat().st_size) > MOST_BYTES:
             raise DataError(f"expected at most {MOST_BYTES:,} bytes, found {size:,}")
         with path.open("rb") as file:
             while line := file.readline(_LONGEST_LINE):

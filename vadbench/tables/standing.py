@@ -21,6 +21,8 @@ from vadbench.metrics.bootstrap import RESAMPLES, draw_videos
 from vadbench.metrics.carriers import TOO_FEW, Carriers, carriers
 from vadbench.metrics.comparison import Samples, rank_column, seed_mean_interval
 from vadbench.metrics.definitions import MetricValue, definition
+from vadbench.metrics.event_counts import CHOSEN_ON_TEST
+from vadbench.metrics.event_counts import KEYS as EVENTS
 from vadbench.metrics.glossary import UNPROCESSED
 from vadbench.metrics.measurement import resampled
 from vadbench.records.published import PublishedNumber
@@ -260,6 +262,8 @@ def _mean(place: TablePlace, metric: str, resamples: Resamples) -> ReproducedFig
         notes = (*notes, f"no interval: {carried.reason}")
     elif low is None:
         notes = (*notes, "no interval: " + _no_interval(values[0].reason if values[0] else None, samples is None))
+    if metric in EVENTS and any(n.startswith(CHOSEN_ON_TEST) for run in runs for n in run.record.notes):
+        notes = (*notes, CHOSEN_ON_TEST)  # others stand beside it with thresholds that no test label had a part in
     before = seed_values((run.record for run in runs), metric + UNPROCESSED)
     return ReproducedFigure(
         mean=round(fmean(defined), DIGITS),

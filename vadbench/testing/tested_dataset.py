@@ -16,10 +16,9 @@ from unittest import SkipTest
 
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading, TruthVariant
-from vadbench.base.locations import find_data_root
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, ClassTable, Dataset, Partition, Split, Video
-from vadbench.harness.rules import open_dataset
+from vadbench.harness.rules import open_dataset, root_of
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.registry import Registry
 from vadbench.scoring.protocol import Protocol
@@ -64,7 +63,7 @@ class TestedDataset:
             DataError: the data are not as expected.
         """
         try:
-            root = find_data_root(self.kind.name, self.kind.makes_itself, self._given)
+            root = root_of(self.kind, self._given, bool(self._truth))
         except DataError as error:
             raise SkipTest(f"no data: {error}") from error
         if not root.is_dir() and not self.kind.makes_itself:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 300
 _CAUSE = "(Caused by "
+"""What the library of requests puts between a request and what happened to it."""
 
 
 def check_store(out: Path = DEFAULT_OUT) -> str:
@@ -54,9 +55,7 @@ def writing(address: TrackingAddress) -> Iterator[MlflowClient]:
     except TrackingError:
         raise  # what is to be logged is damaged, or the store needs its user
     except Exception as error:
-        said = address.without_secrets(str(error))
-        # What happened stands behind the whole request, which would fill the line, and the number of an object.
-        reason = first_line(re.sub(r"<[^<>]*>:? ?", "", said.rpartition(_CAUSE)[2].removesuffix(")")) or error)
+        reason = first_line(_happened(address.without_secrets(str(error))) or error)
         # A traceback would repeat the passwords.
         cause = None if address.secrets else error
         raise TrackingError(f"MLflow at {address.shown}: {reason}") from cause
@@ -96,3 +95,9 @@ def _create_database(path: Path) -> None:
     # By default MLflow would store the current folder in the database, and fail where it is called :x.
     SqlAlchemyStore(sqlite_uri(draft), (path.parent / ARTIFACTS).as_uri())  # type: ignore[no-untyped-call]
     draft.rename(path)
+
+
+def _happened(said: str) -> str:
+    """Return what an error says without the request that it repeats and the addresses of objects in memory."""
+    _, cause, happened = said.rpartition(_CAUSE)
+    return re.sub(r"<[^<>]*>:? ?", "", happened.removesuffix(")")) if cause else said

@@ -43,7 +43,10 @@ def _sizes(options: Options) -> methods.Sizes:
 
 
 def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]:
-    """The literal version's losses ``(batch)`` and scores ``(rows)`` with the weights of a method."""
+    """The literal version's losses ``(batch)`` and scores ``(rows)`` with the weights of a method; RTFM and CLIP-TSA
+    have only the losses."""
+    if type(method).__name__ in ("Rtfm", "ClipTsa"):
+        return _magnitude_losses(method), _no_scores
     classes, text = method.task.classes, method.task.text
     if type(method).__name__ == "AnomalyClip":
         from literal import anomalyclip
@@ -83,6 +86,30 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
         ),
         lambda rows: vadclip.score(rows, words, state, text),
     )
+
+
+def _magnitude_losses(method: Any) -> Callable[..., torch.Tensor]:
+    from literal import rtfm
+    from vadbench_mil.checkpoint import cliptsa_names, rtfm_names
+
+    selecting = type(method).__name__ == "ClipTsa"
+    names = cliptsa_names(method.config, front=method.front is not None) if selecting else rtfm_names(method.config)
+    own = dict(method.named_parameters()) | dict(method.named_buffers())
+    # The authors have the kernel of a convolution last.
+    state = {theirs: own[ours].permute(1, 2, 0) if own[ours].ndim == 3 else own[ours] for ours, theirs in names.items()}
+    if not selecting:
+        return lambda batch: rtfm.losses(_bags(batch), state)
+    chosen = method.config.selection
+    return lambda batch: rtfm.selected_losses(_bags(batch), state, chosen.ratio, chosen.draws, chosen.sigma)
+
+
+def _bags(batch: Any) -> torch.Tensor:
+    rows: torch.Tensor = batch.views["rows"]
+    return rows if rows.ndim == 4 else rows[:, None]
+
+
+def _no_scores(rows: torch.Tensor) -> torch.Tensor:
+    raise NotImplementedError("there is no literal version of the scoring")
 
 
 class Drawn(FeatureSource):

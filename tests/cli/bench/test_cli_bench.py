@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from grids import HEAD, ONE, SMALL, logged
+from vadbench.benchmarks.engines import LostTask
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 
@@ -60,6 +61,31 @@ def test_the_text_counts_runs_and_gives_each_reason_once(bench, write):
     ]
     assert out.count("not finite") == 1
     assert "logged to MLflow at sqlite" in out
+
+
+class LostCluster:
+    """An engine that is lost after its first task."""
+
+    def run_all(self, groups, work, started, ended):
+        for i, task in enumerate(task for group in groups for task in group):
+            lost = LostTask("the Ray cluster at head:6379 no longer answers", engine=True)
+            ended(task, lost if i else work(task))
+
+
+def test_a_cluster_that_is_lost_is_one_line_and_the_same_command_goes_on(bench, write, monkeypatch):
+    diverges = '  { label = "diverges", method = "diverges" },\n'
+    file = write(SMALL.replace(diverges, "").replace("[0, 2]", "[0, 1, 2, 3]"))
+    with monkeypatch.context() as patch:
+        patch.setattr("vadbench.cli.bench._engine", lambda *arguments: LostCluster())
+        found, err = bench(file, status=1)
+    assert found["counts"] == {"done": 1, "to do": 3}
+    (line,) = [text for text in err.splitlines() if "no longer answers" in text]
+    assert line == (
+        "vadbench: the Ray cluster at head:6379 no longer answers: 4 runs, 1 done, 3 to do; the same command goes on"
+        " with what is to do"
+    )
+    found, err = bench(file)
+    assert found["counts"] == {"done": 4} and "no longer answers" not in err
 
 
 FEATURELESS = f"""{HEAD}seeds = [0]

@@ -1,14 +1,12 @@
 """``vadbench score --method prompt-contrast``: a bank in words, and the sentence beside each event."""
 
 import csv
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from places import PLUGIN
 from scored import TINY, column, table
 from watch_media import encode, noise
 
@@ -91,21 +89,3 @@ def test_what_cannot_be_scored_is_said_in_one_line(score, site, video, more, mes
     asked = [str(part).replace("{site}", str(site)) for part in more]
     found, err = score(video, "-m", "prompt-contrast", *asked, status=2)
     assert found is None and len(err.splitlines()) == 1 and message in err
-
-
-def test_a_run_on_a_data_set_without_a_bank_of_its_own(vadbench, tmp_path, site):
-    base = ("run", "--plugin", PLUGIN, "-m", "prompt-contrast", "-d", "tiny", "--device", "cpu", "--json")
-    own = (*base, "--out", tmp_path, "--clip", "small", "--clip-weights", "random:0")
-    said = vadbench(*own, status=2).err
-    assert len(said.splitlines()) == 1 and "name one with --descriptions" in said
-    site.write_text('normal = ["a grey wall"]\n[classes]\nSquare = ["a bright square"]\n')
-    (found,) = vadbench(*own, "--descriptions", site).json
-    assert found["supervision"] == "training-free" and found["protocol"]["post"] == "gaussian(50f)"
-    assert {"normals", "avoid"}.isdisjoint(found["config"]["descriptions"]), "as banks were recorded before"
-    lines = (Path(found["folder"]) / "remarks.jsonl").read_text().splitlines()
-    assert {json.loads(line)["text"] for line in lines} == {"a bright square"}
-    site.write_text(site.read_text() + '[normals]\nSquare = ["an empty wall"]\n')
-    (other,) = vadbench(*own, "--descriptions", site).json
-    assert other["key"] != found["key"]
-    assert other["config"]["descriptions"]["normals"] == [["Square", ["an empty wall"]]]
-    assert other["metrics"]["AUC/unprocessed"]["value"] != other["metrics"]["AUC"]["value"]

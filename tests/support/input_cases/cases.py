@@ -75,7 +75,7 @@ def says(text: str, pattern: str) -> bool:
 
 def table(section: Section) -> str:
     """Write the table of a section in Markdown."""
-    lines = [f"## {section.title}", "", section.intro, "", "| input | | what you see |", "| --- | --- | --- |"]
+    lines = [f"## {section.title}", "", section.intro, "", "| input | outcome | what you see |", "| --- | --- | --- |"]
     for case in section.cases:
         seen = case.says or section.usual
         shown = seen if case.outcome == "read" else f"`{seen}`"

@@ -156,7 +156,7 @@ LISTS = Section(
             "a training video in the test list",
             extra(TEST, "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4"),
             "refused",
-            "each video must appear once in one split, found Normal_Videos001_x264 more than once",
+            "each video must appear once in one split, found Normal_Videos001_x264 more than once; keep one",
         ),
         Case(
             "a class that is none",

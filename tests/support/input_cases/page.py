@@ -6,17 +6,19 @@ Run ``python -m input_cases.page`` in tests/support to write it anew.
 from input_cases.box_files import BOXES
 from input_cases.cases import table
 from input_cases.features import FEATURES
+from input_cases.folders import FOLDERS
 from input_cases.images import DATA_SET_FRAMES, FRAMES, IMAGES, OWN_PHOTOS
 from input_cases.lists import LISTS
 from input_cases.names import NAMES
 from input_cases.text_files import SETTINGS, TRUTHS
-from input_cases.videos import VIDEOS, kinds_table
+from input_cases.videos import VIDEOS
 from input_cases.weight_files import WEIGHTS
 from places import ROOT
+from video_kinds import KINDS
 
 PAGE = ROOT / "docs" / "inputs.md"
 SECTIONS = (
-    *(VIDEOS, FRAMES, IMAGES, OWN_PHOTOS, DATA_SET_FRAMES),
+    *(VIDEOS, FOLDERS, FRAMES, IMAGES, OWN_PHOTOS, DATA_SET_FRAMES),
     *(LISTS, FEATURES, BOXES, WEIGHTS, SETTINGS, TRUTHS, NAMES),
 )
 INTRO = """# What is read, refused and noted
@@ -38,6 +40,12 @@ file is refused with its name, the frame and the time: `clip.webm: damaged at fr
 and 4.00 s, and its structure is broken at byte 31,276); copy it again`. Where a kind of file states no length, a note
 says that an early end cannot be seen: `of a kind (mpegts) that states no length`.
 """
+
+
+def kinds_table():
+    """Write the table of the kinds of files, whole and damaged, in Markdown."""
+    lines = ["| kind of file | whole | last 40 % missing | 2 KiB of zeros in the middle |", "| --- | --- | --- | --- |"]
+    return "\n".join(lines + [f"| {name.replace('-', ', ')} | {' | '.join(k.outcomes)} |" for name, k in KINDS.items()])
 
 
 def page():

@@ -88,10 +88,6 @@ def pictures(folder, size, count=1, suffix=".mp4", codec="libx264", pixels="yuv4
     return path
 
 
-def with_cover_art(folder):
-    return with_cover(film("mp4-h264", folder))
-
-
 def two_videos(folder):
     one = film("mp4-h264", folder)
     return copy_streams(folder / "both.mp4", one, one)
@@ -275,7 +271,7 @@ CASES = (
         NO_LENGTH,
         lambda frames: frames[:FRAMES] == EVERY and [frame[:2] for frame in frames[FRAMES:]] == [(64, 32)] * 3,
     ),
-    Case("mp4 with cover art before the video", with_cover_art),
+    Case("mp4 with cover art before the video", lambda folder: with_cover(film("mp4-h264", folder))),
     Case("two videos in one file", two_videos, "refused", "expected one video stream, found 2 (...); copy the one"),
     Case("sound alone", sound_alone, "refused", "expected a video stream, found none"),
     Case("name in capitals, `A.MP4`", named("A.MP4")),
@@ -301,9 +297,3 @@ VIDEOS = Section(
     "every frame, in order",
     CASES,
 )
-
-
-def kinds_table():
-    """Write the table of the kinds of files, whole and damaged, in Markdown."""
-    lines = ["| kind of file | whole | last 40 % missing | 2 KiB of zeros in the middle |", "| --- | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {name.replace('-', ', ')} | {' | '.join(k.outcomes)} |" for name, k in KINDS.items()])

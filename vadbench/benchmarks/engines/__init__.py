@@ -12,9 +12,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class LostTask:
-    """Result of a task whose worker died on every attempt, with the reason in words."""
+    """Result of a task whose worker died on every attempt, with the reason in words; or, with ``engine``, of one that
+    may never have begun, because the whole engine is lost."""
 
     reason: str
+    engine: bool = False
 
 
 class Engine(Protocol):

@@ -6,9 +6,11 @@ import importlib
 import importlib.util
 import logging
 import os
+import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from vadbench.base.errors import ConfigError, first_line
@@ -17,6 +19,16 @@ from vadbench.benchmarks.engines import LostTask, R, T
 
 RETRIES = 3
 """Number of times Ray tries a task again after its worker died."""
+LOOK = 1.0
+"""Seconds from one look at the cluster to the next."""
+SILENT = 8
+"""The cluster is lost when so many looks in a row find a part of it that does not answer."""
+_TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_TOKEN_MODE = "RAY_AUTH_MODE"
+_ASK = (
+    "it answers, and may ask for a token, as clusters of Ray 2.60 do: copy the file ~/.ray/auth_token of its head here,"
+    " or set RAY_AUTH_TOKEN to what that has"
+)
 
 
 class RayEngine:
@@ -35,6 +47,9 @@ class RayEngine:
 
     def __init__(self, address: str | None = None, device: str = "auto") -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if _has_token():
+            # Ray itself uses the token only for a cluster that it finds without an address. Read when it is imported.
+            os.environ.setdefault(_TOKEN_MODE, "token")
         try:
             # Ray is an optional extra, which may not be installed when types are checked.
             self._ray: Any = importlib.import_module("ray")
@@ -50,6 +65,7 @@ class RayEngine:
             )
         self._address = address
         self._device = device
+        self._lost = ""
 
     def run_all(
         self,
@@ -60,12 +76,16 @@ class RayEngine:
     ) -> None:
         """See :meth:`vadbench.benchmarks.engines.Engine.run_all`; Ray retries a task whose worker or machine died.
 
-        ``started`` is never called, as Ray does not report it.
+        ``started`` is never called, as Ray does not report it. When the cluster itself no longer answers, the tasks
+        that are left are lost with it, and so are those of later calls.
         """
-        if not any(groups):
+        if self._lost or not any(groups):
+            for task in (t for group in groups for t in group):
+                ended(task, LostTask(self._lost, engine=True))
             return
         ray = self._ray
         with self._connected():
+            parts, silent = self._parts(), 0
             on_gpu = self._device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
             share = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
 
@@ -75,13 +95,37 @@ class RayEngine:
             remote = ray.remote(max_retries=RETRIES, **share)(one)
             pending = {remote.remote(task): task for group in groups for task in group}
             while pending:
-                (reference,), _ = ray.wait(list(pending), num_returns=1)
-                task = pending.pop(reference)
+                # Ray would wait for a minute for a cluster that is gone, and then end this process.
+                silent = 0 if all(map(_answers, parts)) else silent + 1
+                if silent == SILENT:
+                    self._lose(pending.values(), ended)
+                    return
                 try:
-                    result = ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    result = LostTask(f"Ray gave it up: {first_line(error)}")
-                ended(task, result)
+                    ready, _ = ray.wait(list(pending), num_returns=1, timeout=LOOK)
+                except (ConnectionError, ray.exceptions.RayError):  # of a client whose server is gone
+                    silent = SILENT - 1
+                    continue
+                for reference in ready:
+                    task = pending.pop(reference)
+                    try:
+                        result = ray.get(reference)
+                    except ray.exceptions.RayError as error:
+                        result = LostTask(f"Ray gave it up: {first_line(error)}")
+                    ended(task, result)
+
+    def _lose(self, tasks: Iterable[T], ended: Callable[[T, LostTask], None]) -> None:
+        self._lost = f"the Ray cluster at {self._where or 'this machine'} no longer answers"
+        for task in tasks:
+            ended(task, LostTask(self._lost, engine=True))
+
+    def _parts(self) -> list[tuple[str, int]]:
+        """Return the addresses that must answer: the client's server, or the head and Ray's process on this machine."""
+        if self._where.startswith("ray://"):
+            return [place] if (place := _place(self._where)) else []
+        context = self._ray.get_runtime_context()
+        here = [n for n in self._ray.nodes() if n.get("NodeID") == context.get_node_id()]
+        own = [(str(n["NodeManagerAddress"]), int(n["NodeManagerPort"])) for n in here]
+        return [*([head] if (head := _place(context.gcs_address)) else []), *own]
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -91,7 +135,8 @@ class RayEngine:
             try:
                 yield
             finally:
-                self._ray.shutdown()
+                if not self._lost:  # it would wait for the cluster
+                    self._ray.shutdown()
 
     def _connect(self) -> None:
         try:
@@ -106,4 +151,29 @@ class RayEngine:
             advice = "start one with: ray start --head"
             if "AF_UNIX" in str(error):  # as batch systems name temporary folders; ray start would fail in the same way
                 advice = "set RAY_TMPDIR to a folder with a short path, such as /tmp"
+            elif (place := _place(where)) and _answers(place):
+                advice = _ASK
             raise ConfigError(f"no Ray cluster at {where}: {first_line(error)}; {advice}") from error
+
+
+def _has_token() -> bool:
+    """Return whether this user has a token of a Ray cluster where Ray looks for one."""
+    return any(os.environ.get(name) for name in _TOKENS) or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Return host and port of an address, ``None`` where it names none, such as ``auto``.
+
+    >>> _place("ray://head:10001"), _place("head:6379"), _place("auto")
+    (('head', 10001), ('head', 6379), None)
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return (host.strip("[]"), int(port)) if host and port.isdecimal() else None
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, timeout=LOOK).close()
+    except OSError:
+        return False
+    return True

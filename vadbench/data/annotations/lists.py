@@ -27,6 +27,8 @@ _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _NUMBERS_BEFORE_IDS = 2
 MOST_FRAMES = 10_000_000
 """Longest video that a file may state (our decision, four days at 30 frames a second): damage must not cost memory."""
+MOST_BYTES = 256 << 20
+"""Largest list or annotation (our decision): spans of a million videos are half as large."""
 BEHIND_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, sorted(_SUFFIXES)))})\s", re.IGNORECASE)
 """A suffix of a video or feature file with something behind it."""
 _CROP = re.compile(r"__\d+$")
@@ -135,7 +137,12 @@ def _decimal(text: str, where: str) -> float:
 
 def _read(path: Path) -> bytes:
     try:
-        return regular(path).read_bytes()
+        if (size := regular(path).stat().st_size) > MOST_BYTES:
+            raise DataError(
+                f"{path}: expected a list or an annotation of at most {MOST_BYTES >> 20} MiB, found {size >> 20};"
+                " name another file"
+            )
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
