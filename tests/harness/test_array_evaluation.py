@@ -42,9 +42,10 @@ def test_every_figure_is_that_of_a_loop_over_frames(form):
     assert found["AUC"].low < found["AUC"].value < found["AUC"].high
 
 
-@pytest.mark.parametrize("tail", ["hold", "zero", "rows"])
-def test_the_last_frames_count_as_the_rule_says(tail):
-    scores = drawn(2, rows=lambda frames, stride: frames // stride)
+@pytest.mark.parametrize("tail", ["hold", "zero", "rows", "rows-prolonged"])
+@pytest.mark.parametrize("more", [0, 15], ids=["full rows", "begun rows"])
+def test_the_last_frames_count_as_the_rule_says(tail, more):
+    scores = drawn(2, rows=lambda frames, stride: (frames + more) // stride)
     agree(evaluate(scores, MASKS, tail=tail), of_frames(by_frame(scores, tail=tail)))
 
 

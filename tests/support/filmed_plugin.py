@@ -108,11 +108,12 @@ def by_frame(scores, stride=16, tail="hold"):
     found = []
     for name, values in scores.items():
         mask, own = inside(name), []
-        frames = len(values) * stride if tail == "rows" else len(mask)
+        frames = len(values) * stride if tail.startswith("rows") else len(mask)
         for frame in range(frames):
             row = frame // stride
             own.append(values[row] if row < len(values) else values[-1] if tail == "hold" else 0.0)
         truth = np.zeros(frames, bool)
         truth[: min(frames, len(mask))] = mask[:frames]
+        truth[len(mask) :] = tail == "rows-prolonged" and mask[-1]
         found.append((np.array(own, values.dtype), truth))
     return found
