@@ -97,6 +97,8 @@ class Dataset(ABC):
     """Other ground truths of the test videos, by the name that ``--truth`` takes."""
     other_truth: Truth | None = None
     """The ground truth that takes the place of its own, whose annotation of test videos need not be there then."""
+    partial_truth: bool = False
+    """True if test videos that it lacks are left out, which makes the copy an incomplete one."""
     share_reading: ClassVar[IntervalReading] = HALF_OPEN
     """What the numbers of this data set mean in files of fractions of lengths, as LaGoVAD publishes them."""
     remarks: ClassVar[Sequence[str]] = ()
@@ -198,7 +200,7 @@ class Dataset(ABC):
         videos = self.videos(split, boundaries)
         if split != "test" or self.other_truth is None:
             return videos
-        laid = under(self.other_truth, videos, self.classes, self.share_reading)
+        laid = under(self.other_truth, videos, self.classes, self.share_reading, whole=not self.partial_truth)
         self.by_class = type(self).by_class and laid.by_class
         self.problems += [note for note in laid.notes if note not in self.problems]
         return laid.videos

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from divided_plugin import Divided
@@ -382,3 +383,26 @@ def test_a_submission_with_other_figures_of_a_scenario_is_found_out(run, finding
 
     (found,) = findings(better)
     assert found.startswith("metrics: AUC in park has value 0.99, its scores give")
+
+
+# --- what is allowed -------------------------------------------------------------------------------------------------
+
+
+def test_videos_that_a_truth_lacks_can_be_left_out_and_the_result_says_so(run, truth_file, out):
+    path = truth_file(**{"test-3": None, "test-4": None})
+    assert "go on without them with --allow-incomplete" in run(*ZERO, "--truth", path, status=2)
+    found = run(*ZERO, "--truth", path, "--allow-incomplete")
+    assert found["data"]["test"]["videos"] == 14 and "incomplete: 14 of 16 test videos" in found["notes"]
+    path.write_text(json.dumps({"videos": {"another": {"frames": 30, "segments": []}}}))
+    assert "lacks 16 of 16 videos" in run(*ZERO, "--truth", path, "--allow-incomplete", status=2)
+
+
+def test_rows_that_end_early_suit_only_a_truth_that_was_cut_at_rows(run, tmp_path, truth_file):
+    features = tmp_path / "features"
+    Divided(features).prepare()
+    rows = np.load(features / "test-3.npy")
+    np.save(features / "test-3.npy", rows[:20])
+    given = (*ZERO, "--features", features, "--features-layout", "anomalyclip")
+    said = run(*given, "--truth", truth_file(), "--set", "protocol.tail=rows", status=2)
+    assert "test-3: 20 feature rows of 1 frames each do not fit a video of" in said
+    assert any("1 videos of doubtful length" in note for note in run(*given, "--truth", "rows")["notes"])

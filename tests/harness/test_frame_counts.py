@@ -12,13 +12,13 @@ from vadbench.scoring.protocol import Protocol
 NATIVE, ROWS = Protocol(name="n"), Protocol(name="r", tail="rows")
 
 
-def lengths(rows, frames, *, rules, end=0, split="test", stride=16, decoded=None):
+def lengths(rows, frames, *, rules, end=0, split="test", stride=16, decoded=None, **more):
     """The frames of one video with so many rows, as its annotation states them, and the notes."""
     segments = (Segment("Riot", end - 1, end),) if end else ()
     made_by = SimpleNamespace(stride=stride, known=decoded is not None)
     source = SimpleNamespace(fingerprint=made_by, frames=lambda name: decoded)
     videos = {split: [Video("v", ("Riot",), None, frames, segments)]}
-    found, notes = video_lengths(source, {"v": rows}, videos, rules, lambda *_: None)
+    found, notes = video_lengths(source, {"v": rows}, videos, rules, lambda *_: None, **more)
     return found["v"], notes
 
 
@@ -48,6 +48,14 @@ def test_decoded_frames_may_differ_by_a_row_more_where_rows_count():
     assert lengths(101, 1600, rules=ROWS, decoded=1610) == (1610, [])
     with pytest.raises(DataError, match="states 1600 frames, found 1619"):
         lengths(102, 1600, rules=ROWS, decoded=1619)
+
+
+def test_only_a_truth_that_was_cut_at_rows_lets_any_length_pass():
+    under_file = ROWS.model_copy(update={"truth": "mine.json@0123456789ab"})
+    with pytest.raises(DataError, match="v: 32 feature rows"):
+        lengths(32, 1600, rules=under_file)
+    found, notes = lengths(32, 1600, rules=under_file, of_rows=True)
+    assert found == 1600 and "1 videos of doubtful length" in notes[0]
 
 
 @pytest.mark.parametrize("rules", [NATIVE, ROWS])

@@ -248,7 +248,9 @@ def test_unknown_features_of_other_test_videos_are_another_family(make_run, boar
     run("c", "2", **same_training)
     run("d", "1")
     run("e", "2")
-    assert sorted(sorted(labels(t)) for t in boards().tables) == [["a", "b"], ["c"], ["d", "e"]]
+    tables = boards().tables
+    assert sorted(sorted(labels(t)) for t in tables) == [["a", "b"], ["c"], ["d", "e"]]
+    assert len({t.group for t in tables}) == len({t.note for t in tables}) == 3
 
 
 def test_events_above_a_threshold_that_was_chosen_on_test_videos_say_so(make_run, boards):

@@ -210,7 +210,9 @@ class Laid(NamedTuple):
     by_class: bool
 
 
-def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: IntervalReading = HALF_OPEN) -> Laid:
+def under(
+    truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: IntervalReading = HALF_OPEN, whole: bool = True
+) -> Laid:
     """Return videos with another ground truth.
 
     A video is normal where the truth has no segment of it. A segment without a class is of the video's own one, if it
@@ -222,17 +224,19 @@ def under(truth: Truth, videos: Sequence[Video], classes: ClassTable, reading: I
         videos: of one split.
         classes: the class table of the data set.
         reading: as in :meth:`VideoTruth.at`.
+        whole: it must have all of them; otherwise those that it lacks are left out, but not all.
 
     Raises:
         DataError: the truth lacks a video, or one does not belong to its video.
     """
-    if lacking := [v.name for v in videos if v.name not in truth.videos]:
+    lacking = [v.name for v in videos if v.name not in truth.videos]
+    if lacking and (whole or len(lacking) == len(videos)):
         raise DataError(
             f"the ground truth {truth.name} lacks {len(lacking)} of {len(videos)} videos, the first is {lacking[0]!r};"
-            " add them (a video without segments is normal)"
+            " add them (a video without segments is normal), or go on without them with --allow-incomplete"
         )
     laid = Laid([], list(truth.notes), True)
-    for video in videos:
+    for video in (v for v in videos if v.name in truth.videos):
         own = truth.videos[video.name]
         placed = own.at(_frames(own, video), reading)
         if own.shares and len(classes.ids(video.labels)) > 1:

@@ -78,13 +78,15 @@ class DataHere:
     absent: str = ""
 
 
-def data_here(name: str, registry: Registry, root: Path | None, partition: str = "", truth: str = "") -> DataHere:
-    """Return what is known of a data set, divided and annotated as a cell asks."""
+def data_here(
+    name: str, registry: Registry, root: Path | None, partition: str = "", truth: str = "", incomplete: bool = False
+) -> DataHere:
+    """Return what is known of a data set, divided and annotated as a cell asks, or ``incomplete`` if need be."""
     facts = None
     try:
         kind = registry.dataset(name)
         facts = Facts(name, kind.classes, splits=splits_of(kind, partition))
-        dataset = open_dataset(kind, root, partition, truth)
+        dataset = open_dataset(kind, root, partition, truth, incomplete)
         if dataset.makes_itself:
             return DataHere(facts)
         dataset.prepare()

@@ -112,7 +112,7 @@ def inputs_here(site: Site, registry: Registry, dataset: str, rules: Protocol, n
 
     try:
         root = dict(site.data_roots).get(dataset)
-        found = open_dataset(registry.dataset(dataset), root, rules.partition, rules.truth)
+        found = open_dataset(registry.dataset(dataset), root, rules.partition, rules.truth, site.allow_incomplete)
         if not found.root.is_dir():
             return {}
         named = site.streams_of(dataset, needs.streams[:1]).values()

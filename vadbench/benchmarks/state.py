@@ -138,7 +138,7 @@ def look(cells: Sequence[Cell], site: Site, registry: Registry, runs: Sequence[O
 
     @cache
     def data(dataset: str, partition: str, truth: str) -> DataHere:
-        return data_here(dataset, registry, roots.get(dataset), partition, truth)
+        return data_here(dataset, registry, roots.get(dataset), partition, truth, site.allow_incomplete)
 
     def data_of(cell: Cell) -> DataHere:
         rules = protocol_changes(cell.settings)

@@ -218,7 +218,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         chosen_device(request.device)  # before anything else is done
     if not request.dry_run:
         make_folder(request.out)
-    dataset = open_dataset(dataset_class, request.data_root, rules.partition, rules.truth)
+    dataset = open_dataset(dataset_class, request.data_root, rules.partition, rules.truth, request.allow_incomplete)
     rules = under_truth(rules, dataset, assigned.get("tail"))
     if start.info is not None and start.info.dataset == dataset.name:
         require_unseen(dataset, start.info.partition)

@@ -23,13 +23,15 @@ def video_lengths(
     videos: Mapping[Split, Sequence[Video]],
     rules: Protocol,
     progress: Progress,
+    *,
+    of_rows: bool = False,
 ) -> tuple[dict[str, int], list[str]]:
     """Return the frames of each video and notes on them, after making sure that annotation and features belong
     together.
 
     Unknown ones are estimated as rows times stride, or up to the last annotated frame where that is in
     the row that layouts without tails leave out. Only a video of another split than ``train`` stops the run. Where
-    rows times stride counts, a stated length may differ by a row more, and under another ground truth by any number.
+    rows times stride counts, a stated length may differ by a row more.
 
     Args:
         source: the features.
@@ -37,6 +39,8 @@ def video_lengths(
         videos: of each split.
         rules: whether rows times stride counts, and how far a count may be off.
         progress: told how far the looking is.
+        of_rows: the ground truth was cut at the rows of its authors' features, which may end anywhere: no length stops
+            the run.
 
     Raises:
         DataError: a test or validation video has another length than its annotation was made for, or is annotated
@@ -44,8 +48,6 @@ def video_lengths(
     """
     stride = source.fingerprint.stride
     off = rules.tolerance + (stride if rules.counts_rows else 0)
-    # Such a ground truth was cut at the rows of its authors' features, and these may end early.
-    of_rows = rules.counts_rows and bool(rules.truth)
     lengths: dict[str, int] = {}
     guessed, odd = [], []
     everything = [(split, v) for split, own in videos.items() for v in own]

@@ -92,7 +92,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
     if carried:
         dataset = under_carried(request.paths, kind, request.data_root, rules, request.stride)
     else:
-        dataset = open_dataset(kind, request.data_root, rules.partition, rules.truth)
+        dataset = open_dataset(kind, request.data_root, rules.partition, rules.truth, request.allow_incomplete)
     rules = under_truth(rules, dataset, assigned.get("tail"))
     every = dataset.read_split("test", rules.boundaries)
     given = read_scores(request.paths, [v.name for v in every], aliases(every))

@@ -212,7 +212,8 @@ def provide(
         videos, decoders, of_files = decoded_beside(dataset, videos, needs, cache, allow_incomplete, progress)
     source = made.source
     asked_for, rows = rows, rows_to_take(source.fingerprint, rows) if any_rows else rows
-    frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress)
+    of_rows = rules.truth in dataset.truths and dataset.truths[rules.truth].tail == "rows"
+    frames, of_lengths = video_lengths(source, made.rows, videos, rules, progress, of_rows=of_rows)
     features = pooled_features(source, rows.stride, rows.pooling, frames)
     scored, used, of_crops = _crops(features, crop, rows, needs, videos)
     laid, of_spacing = lay_out(beside, every_video(videos), frames)

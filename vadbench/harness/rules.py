@@ -77,7 +77,9 @@ def changed_rules(
         raise ConfigError(f"protocol.{first_complaint(error)}") from error
 
 
-def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", truth: str | Truth = "") -> Dataset:
+def open_dataset(
+    kind: type[Dataset], root: Path | None, partition: str = "", truth: str | Truth = "", partial: bool = False
+) -> Dataset:
     """Return a data set at its root, divided as asked and with the ground truth that is asked for.
 
     Args:
@@ -85,6 +87,7 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
         root: the folder that the user names, if any.
         partition: name of a division into splits; empty for its own.
         truth: name of a variant of its ground truth, path of a file, or what was read from one; empty for its own.
+        partial: go on without the test videos that it lacks.
 
     Raises:
         UnknownNameError: it has no such partition, or no such ground truth.
@@ -92,6 +95,7 @@ def open_dataset(kind: type[Dataset], root: Path | None, partition: str = "", tr
     """
     dataset = kind(root_of(kind, root, bool(truth)))
     dataset.divide(partition)
+    dataset.partial_truth = partial
     if truth:
         dataset.adopt(find_truth(dataset, truth) if isinstance(truth, str) else truth)
     return dataset

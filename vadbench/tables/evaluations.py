@@ -40,6 +40,7 @@ _WORDS = {
     "abnormal": "abnormal test videos",
     "incomplete": "what is missing",
     "oracle": "the use of the ground truth",
+    "values": "the values of the features",
 }
 
 
@@ -50,7 +51,8 @@ class RankingGroup:
     Stride and pooling of the features are chosen by a method and not part of the conditions; everything else about the
     features is the ``family``, which is ``frames`` or ``none`` for methods without features. ``videos`` and
     ``abnormal`` count the test split, ``incomplete`` says what it or the training split lacks. An ``oracle`` is handed
-    the ground truth.
+    the ground truth. ``values`` names the test videos' features where their origin is unknown, as in
+    :attr:`vadbench.records.record.RunRecord.values_tested`.
     """
 
     dataset: str
@@ -61,6 +63,7 @@ class RankingGroup:
     abnormal: int
     incomplete: tuple[str, ...]
     oracle: bool = False
+    values: str = ""
 
     @property
     def apart(self) -> bool:
@@ -72,6 +75,8 @@ class RankingGroup:
         rules = [f for f in Protocol.model_fields if getattr(self.rules, f) != getattr(other.rules, f)]
         own = [f.name for f in dataclasses.fields(self) if f.name != "rules"]
         names = [*rules, *(n for n in own if getattr(self, n) != getattr(other, n))]
+        # Other videos or another annotation are another digest too.
+        names = [n for n in names if n != "values"] or names
         return [_WORDS.get(name, name.replace("_", " ")) for name in names]
 
 
@@ -99,16 +104,15 @@ class Evaluation:
             abnormal=test.abnormal if test else 0,
             incomplete=tuple(n for n in self.remarks if n.startswith(INCOMPLETE)),
             oracle=record.supervision == "oracle",
+            values=record.values_tested,
         )
 
     @property
     def _family(self) -> str:
-        """Name of what may be ranked together by its features: those of one encoder, with the same streams beside; of
-        unknown origin those with the same values."""
+        """Name of what may be ranked together by its features: those of one encoder, with the same streams beside."""
         first = self.fingerprint.family if self.fingerprint else self.record.reads
         beside = {name: stream.identity for name, stream in self.record.streams.items()}
-        more = [*([beside] if beside else []), *filter(None, [self.record.values_tested])]
-        return digest([first, *more]) if more else first
+        return digest([first, beside]) if beside else first
 
     @cached_property
     def experiment_key(self) -> str:

@@ -98,7 +98,7 @@ def _joined(groups: Mapping[RankingGroup, Sequence[SeedRuns]]) -> dict[RankingGr
     """Return the groups with recorded scores in each of those that differ from theirs in the features alone."""
     joined = {kind: list(rows) for kind, rows in groups.items()}
     for kind, rows in groups.items():
-        hosts = [k for k in groups if k != kind and replace(k, family=kind.family) == kind]
+        hosts = [k for k in groups if k != kind and replace(k, family=kind.family, values=kind.values) == kind]
         if kind.family == RECORDED and hosts:
             del joined[kind]
             for host in hosts:
@@ -213,6 +213,7 @@ def _word(kind: RankingGroup) -> str:
     facts = [kind.dataset, kind.trained_on, kind.family, kind.videos, kind.abnormal, list(kind.incomplete)]
     selection = "" if kind.rules.selection == "last" else f"-{kind.rules.selection}"
     facts += ["oracle"] if kind.oracle else []
+    facts += [kind.values] if kind.values else []
     return f"{kind.rules.name}{selection}-{digest([rules, *facts])[:8]}"
 
 
@@ -236,7 +237,8 @@ def _features(run: Evaluation) -> str:
     origin = f"of CLIP {clip}" if made_of.known else "of unknown origin"
     shown = made_of.regions or f"{'crop' if len(made_of.crops) == 1 else 'crops'} {', '.join(made_of.crops)}"
     beside = "".join(f", stream {name} {s.dim} wide" for name, s in run.record.streams.items())
-    return f"{origin}, {shown}, {made_of.dtype}{beside} (family {kind.family})"
+    values = f", values of the test videos {kind.values}" if kind.values else ""
+    return f"{origin}, {shown}, {made_of.dtype}{beside} (family {kind.family}{values})"
 
 
 def _backbone(run: Evaluation) -> str:
