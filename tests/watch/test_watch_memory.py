@@ -1,4 +1,4 @@
-"""A long video takes no more memory than a short one: measured in processes of their own."""
+"""Scoring a long video takes bounded memory: measured in a process of its own."""
 
 import json
 import subprocess
@@ -10,9 +10,9 @@ import pytest
 from vadbench.data.media import write_video
 
 FPS = 25
-
-LIMIT_MB = 60
-"""A picture has 3 KiB: a thing of that size kept of each of the long video's would be 170 MiB."""
+FRAMES = 2400 * FPS
+LIMIT_MB = 90
+"""A picture has 3 KiB: a thing of that size kept of each picture behind the first third would be 117 MiB."""
 WINDOW = 16_384
 """Rows of a window of a method that needs the whole video: fewer than the long video has, as a day has more than a
 window."""
@@ -21,6 +21,7 @@ PROGRAM = f"""
 import json, sys
 from pathlib import Path
 import torch
+from vadbench.harness.environment import peak_memory_mb
 from vadbench.scoring import windows
 from vadbench.watch.reader import Reader
 from vadbench.watch.scorer import open_untrained
@@ -31,12 +32,18 @@ from vadbench.plugins.registry import Registry
 windows.ROWS_OF_WHOLE = {WINDOW}
 method, folder, *videos = sys.argv[1:]
 scorer = open_untrained(method, Registry(), torch.device("cpu"), dataset="synthetic")
+peaks = []
+
+
+def progress(what, done, total, note=""):
+    if done > {FRAMES} / 3:
+        peaks.append(peak_memory_mb())
+
+
 for video in videos:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is measured anew from here on
     (source,) = find_sources([video])
-    result = score_video(Reader(source), scorer, Path(folder) / source.name)
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({{"peak": int(peak.split()[1]) / 1024, "frames": result.frames, "rows": result.rows}}))
+    result = score_video(Reader(source), scorer, Path(folder) / source.name, progress=progress)
+print(json.dumps({{"first": peaks[0], "last": peak_memory_mb(), "frames": result.frames, "rows": result.rows}}))
 """
 
 
@@ -51,24 +58,24 @@ def pictures(count):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Some minutes, which fill a window, and forty."""
+    """A minute, after which everything is loaded, and forty."""
     folder = tmp_path_factory.mktemp("long")
-    counts = {folder / "short.mp4": WINDOW + 1500, folder / "long.mp4": 2400 * FPS}
+    counts = {folder / "minute.mp4": 60 * FPS, folder / "forty.mp4": FRAMES}
     for path, count in counts.items():
         write_video(path, pictures(count), FPS, preset="ultrafast")
-    return counts
+    return list(counts)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak memory of a process is begun anew by Linux alone")
 @pytest.mark.parametrize("method", ["zero-shot", "random"])
-def test_a_long_video_takes_the_memory_of_a_short_one(videos, tmp_path, method):
+def test_a_video_takes_no_more_memory_the_longer_it_lasts(videos, tmp_path, method):
     # "random" needs the whole video, so that its windows are the longest there are.
-    command = [sys.executable, "-c", PROGRAM, method, tmp_path, *videos]
+    # A shell between: Linux counts to a process's peak memory what it was before exec, here a copy of pytest.
+    shell = ["sh", "-c", '"$@" || exit', "sh"]
+    command = [*shell, sys.executable, "-c", PROGRAM, method, tmp_path, *videos]
     found = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
-    results = [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
-    assert [r["frames"] for r in results] == list(videos.values())
-    short, long = (r["peak"] for r in results)
-    print(f"peak memory in MB: {short:.0f}, {long:.0f}")
-    assert long - short < LIMIT_MB
+    result = json.loads(found.stdout.splitlines()[-1])
+    assert result["frames"] == FRAMES
+    print(f"peak memory in MB: {result}")
+    assert result["last"] - result["first"] < LIMIT_MB
