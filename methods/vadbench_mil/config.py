@@ -120,11 +120,6 @@ class MagnitudeConfig(MethodConfig):
         " borders included, summed, so that both grow with the batch (code); video = each by itself, and their mean",
     )
 
-    @property
-    def takes_bags(self) -> bool:
-        """True: crops of a video are one sample, or each is one."""
-        return True
-
     @field_validator("top_k")
     @classmethod
     def _enough_segments(cls, count: int, info: ValidationInfo) -> int:
