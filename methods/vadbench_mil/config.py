@@ -15,7 +15,7 @@ from vadbench.base.config import Settings
 from vadbench.base.method_config import MethodConfig, Recipe, Rows
 from vadbench.base.recipe import OptimiserKind
 
-_STEPS: dict[str, Any] = {"steps": 300, "epoch_steps": 50, "look_from": 50}
+_STEPS: dict[str, Any] = {"steps": 300, "epoch_steps": 15, "look_from": 50}
 _SMALL: dict[str, Any] = {"rows": {"stride": 4}, "recipe": {**_STEPS, "batch_size": 16}}
 _SMALL_PED2: dict[str, Any] = {"rows": {"stride": 4}, "recipe": {**_STEPS, "batch_size": 8}}
 """Settings that train in seconds on two CPU cores (our decision): the recipe of the authors but for its length and its
@@ -119,11 +119,6 @@ class MagnitudeConfig(MethodConfig):
         description="what smoothness and sparsity look at: batch = all abnormal videos end to end, steps across their"
         " borders included, summed, so that both grow with the batch (code); video = each by itself, and their mean",
     )
-
-    @property
-    def takes_bags(self) -> bool:
-        """True: crops of a video are one sample, or each is one."""
-        return True
 
     @field_validator("top_k")
     @classmethod

@@ -20,7 +20,8 @@ class RowNorm(nn.BatchNorm1d):
     def forward(self, rows: Tensor) -> Tensor:
         """Return the normalised rows, of the same shape."""
         flat = rows.reshape(-1, rows.shape[-1])
-        if not self.training or rows.device.type != "cpu" or rows.dtype == torch.bfloat16:
+        plain = rows.dtype == torch.bfloat16 or torch.compiler.is_compiling()
+        if not self.training or rows.device.type != "cpu" or plain:
             return super().forward(flat).view_as(rows)
         found, mean, variance = _Normalised.apply(flat, self.weight, self.bias, self.eps)
         self._remember(mean, variance, len(flat))
