@@ -178,8 +178,7 @@ class TruthVariant:
 
     Args:
         about: what it is, in one line, with the file that it needs.
-        tail: the rule of a protocol under which alone it means something, as in
-            :class:`vadbench.scoring.protocol.Protocol`; empty for any.
+        tail: the one rule of a protocol, of that name, under which it means something; empty for any.
     """
 
     about: str
@@ -191,8 +190,7 @@ class Truth:
     """A ground truth that takes the place of a data set's own.
 
     Args:
-        name: of the variant, or that of a file with a digest of what is in it; results under two names are never ranked
-            together.
+        name: of the variant, or of a file with a digest of its content; results under two names are never ranked together.
         videos: by name; videos that no data set has may be among them.
         notes: remarks for readers of the results.
     """
