@@ -190,7 +190,7 @@ class Truth:
     """A ground truth that takes the place of a data set's own.
 
     Args:
-        name: of the variant, or of a file with a digest of its content; results under two names are never ranked together.
+        name: of the variant, or of a file with a digest of its content; two names are never ranked together.
         videos: by name; videos that no data set has may be among them.
         notes: remarks for readers of the results.
     """
