@@ -256,7 +256,6 @@ def test_retrieval_against_loops(temperature):
         ({"normals": "shared"}, {"Normal scene: a parked car", "Anomalous scene: arson 4"}),
         ({"prefixes": {"anomalous": "", "normal": ""}}, {"a chimney 3", "arson 4", "a parked car"}),
     ],
-    ids=str,
 )
 def test_which_sentences_are_read_and_how(settings, expected):
     words = Words()

@@ -67,7 +67,7 @@ def scores_of(method: Rtfm, *videos: np.ndarray) -> list[torch.Tensor]:
         return [s.anomaly for s in method.eval().score(as_videos([torch.from_numpy(v) for v in videos]))]
 
 
-@pytest.mark.parametrize("settings, terms", ABLATIONS, ids=str)
+@pytest.mark.parametrize("settings, terms", ABLATIONS)
 def test_every_ablation_trains_and_scores(batch, settings, terms):
     method = build(**settings)
     torch.nn.init.ones_(method.temporal.non_local.norm.weight) if method.temporal.non_local else None

@@ -90,7 +90,7 @@ def terms_of(method: UrDmu, x: Batch, seed: int = 3) -> dict[str, torch.Tensor]:
     return method.train().loss(x)
 
 
-@pytest.mark.parametrize(("settings", "terms"), ABLATIONS, ids=lambda value: str(value) if value else "")
+@pytest.mark.parametrize(("settings", "terms"), ABLATIONS)
 def test_every_ablation_trains_and_scores(batch, settings, terms):
     method = build(**settings)
     found = terms_of(method, batch(method))
@@ -138,7 +138,6 @@ def test_settings_of_the_model_change_scores(settings):
         ({"kl_weight": 0.01}, {"divergence"}),
         ({"distance_weight": 0.01}, {"distance"}),
     ],
-    ids=str,
 )
 def test_settings_of_the_loss_change_their_terms_alone(batch, settings, changed):
     usual, other = (build(**own) for own in ({}, settings))
