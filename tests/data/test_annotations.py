@@ -89,7 +89,7 @@ def test_a_file_of_any_kind_that_is_too_large_or_no_file_is_refused_unread(tmp_p
     refused(lambda: read(path), str(path), "at most 256 MiB, found 256")
     path.unlink()
     os.mkfifo(path)
-    refused(lambda: read(path), str(path), "it is no regular file")
+    refused(lambda: read(path), str(path), "expected a regular file, found a pipe")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def class_positives_per_row(
 def prolonged(video: Video, frames: int, counted: int) -> Video:
     """Return a video with the label of its last frame on the frames behind it, where more are counted than it has.
 
+    >>> from vadbench.dataset import Segment
     >>> prolonged(Video("v", ("A",), segments=(Segment("A", 2, 10), Segment("A", 3, 5))), 10, 12).segments
     (Segment(label='A', start=2, end=12), Segment(label='A', start=3, end=5))
 
