@@ -45,6 +45,7 @@ def test_methods_without_an_opinion_take_the_rows_that_there_are(run, coarse, me
     found = run(method, *features)
     assert found["config"]["rows"] == {"stride": 4, "pooling": "first", "crops": "one"} and found["changed"] == []
     assert found["fingerprint"]["stride"] == 4 and found["metrics"]["AUC"]["value"] is not None
+    assert "rows as they are given: one every 4 frames (first)" in found["notes"]
     # The same run as with these settings by hand, and another than the one on rows of every frame.
     asked = ("--set", "rows.stride=4", "--set", "rows.pooling=first")
     by_hand = run(method, *features, *asked, out="others")

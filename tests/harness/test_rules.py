@@ -60,10 +60,17 @@ def test_every_field_but_the_name_can_be_set():
     assert OTHER.keys() == Protocol.model_fields.keys() - {"name"}
     for field, value in OTHER.items():
         assert getattr(Protocol(name="native"), field) != value
-        found = rules(f"protocol.{field}={json.dumps(value)}")
-        assert found == Protocol(name="native").model_copy(update={field: value})
+        needed = {"selection": "best-on-test"} if field == "judge" else {}
+        found = rules(*(f"protocol.{k}={json.dumps(v)}" for k, v in {**needed, field: value}.items()))
+        assert found == Protocol(name="native").model_copy(update={**needed, field: value})
     every = rules(*(f"protocol.{field}={json.dumps(value)}" for field, value in OTHER.items()))
     assert every == Protocol(name="native", **OTHER)
+
+
+@pytest.mark.parametrize("selection", ["last", "validation"])
+def test_a_judge_without_looks_at_test_frames_is_refused(selection):
+    with pytest.raises(ConfigError, match=f"protocol.judge has no effect with selection {selection}"):
+        rules("protocol.judge=AP", selection=selection)
 
 
 def test_settings_of_the_method_are_left_as_they_are():

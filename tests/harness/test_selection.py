@@ -105,6 +105,11 @@ def test_the_protocol_may_name_the_metric_that_judges(run, judge):
     (note,) = [n for n in best["notes"] if n.startswith("weights selected")]
     where = "the test split" if judge == "AUC" else f"the test split by the {judge} of frames"
     assert note.startswith(f"weights selected on {where} ({len(looks)} looks, the best {max(looks):.4f})")
+    # Evaluated again, it is still that metric which chose them.
+    again = run("--from", best["folder"], "--set", "protocol.tail=zero")
+    assert again["protocol"]["judge"] == judge and again["protocol"]["tail"] == "zero"
+    said = run("--from", best["folder"], "--set", "protocol.judge=AUC", status=2)
+    assert "--from evaluates a finished training with its own settings" in said
 
 
 def test_a_protocol_may_select_by_itself_and_selects_nothing_of_what_is_not_trained(run, vadbench):

@@ -67,7 +67,7 @@ def test_a_protocol_says_more_of_single_data_sets_and_what_is_not_trained_select
     assert ucf == plain.model_copy(update={"boundaries": "rtfm", "tail": "rows"})
     assert xd == plain.model_copy(update={"judge": "AP/trapezoid"})
     assert segments.on("ucfcrime", tail="hold").tail == "hold", "the user's change comes last"
-    assert segments.on("xdviolence", trained=False) == xd.model_copy(update={"selection": "last"})
+    assert segments.on("xdviolence", trained=False) == xd.model_copy(update={"selection": "last", "judge": ""})
     assert segments.on("xdviolence", trained=False, selection="validation").selection == "validation"
 
 

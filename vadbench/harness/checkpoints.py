@@ -46,8 +46,8 @@ class CheckpointInfo(BaseModel):
     ``group`` names what all seeds of the training share, empty for imported weights. ``edition`` is the
     :data:`vadbench.records.keys.EDITION` that it was trained under, ``code`` has the digests of the files of method and
     data set. ``streams`` are as in a record; without features ``dim`` is 0, without a CLIP there is no ``clip``.
-    ``train`` and ``validation`` are the videos that it was trained and
-    selected on, ``None`` where it was on none; ``selected_by`` says in words what the looks at the latter measured.
+    ``train`` and ``validation`` are the videos that it was trained and selected on, ``None`` where it was on none;
+    ``judge`` is that of the protocol, ``selected_by`` says in words what the looks at validation videos measured.
     ``imported`` names the authors' file that the weights come from, if they do. ``partition`` is the division of the
     data set that it was trained in, empty for the data set's own. ``threshold`` is the anomaly score from
     which on frames count as anomalous, ``None`` where it was not measured: see
@@ -70,6 +70,7 @@ class CheckpointInfo(BaseModel):
     seed: int
     subset: str = "all"
     selection: Selection = "last"
+    judge: str = ""
     selected_by: str = ""
     group: str = ""
     edition: int = 1

@@ -188,6 +188,7 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
         crop=request.crop,
         subset=request.subset,
         selection=start.info.selection if start.info else request.selection,
+        judge=start.info.judge if start.info else None,
         post=request.post,
         partition=request.partition,
         truth=request.truth,
@@ -261,7 +262,6 @@ def open_experiment(request: Request, registry: Registry, progress: Progress = s
             needs=needs,
             extract=not request.dry_run,
             allow_incomplete=request.allow_incomplete,
-            # Rows that the user asked for are a wish.
             any_rows=settings.any_rows and config.rows == usual.rows,
             progress=progress,
         )

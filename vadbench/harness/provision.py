@@ -238,6 +238,11 @@ def provide(
             *of_spacing,
             *of_crops,
             *map(str, mismatches),
+            *(
+                []
+                if rows == asked_for
+                else [f"rows as they are given: one every {rows.stride} frames ({rows.pooling})"]
+            ),
             *listed.problems,
         ],
         line,

@@ -167,7 +167,7 @@ def _require_settings_of_training(request: Request, info: CheckpointInfo) -> Non
         )
     layered = [n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX)]
     own, rules = divide_assignments(request.assignments)
-    selects = request.selection or not rules.keys().isdisjoint(("selection", "subset"))
+    selects = request.selection or not rules.keys().isdisjoint(("selection", "subset", "judge"))
     if own or selects or request.descriptions or request.config_file or layered:
         raise ConfigError(
             "--from evaluates a finished training with its own settings; leave out --set, --descriptions, --config,"

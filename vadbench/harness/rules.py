@@ -63,7 +63,7 @@ def changed_rules(
         options: fields that have an option of their own, as that gives them; ``None`` leaves one as it is.
 
     Raises:
-        ConfigError: a field is given twice, or takes no such value.
+        ConfigError: a field is given twice, takes no such value, or has no effect.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if both := [name for name in given if name in assigned]:
@@ -72,9 +72,15 @@ def changed_rules(
     if isinstance(post := changes.get("post"), str):
         changes["post"] = canonical_post(post)
     try:
-        return preset.on(dataset, trained, **changes)
+        rules = preset.on(dataset, trained, **changes)
     except ValidationError as error:
         raise ConfigError(f"protocol.{first_complaint(error)}") from error
+    if assigned.get("judge") and not rules.judge:
+        raise ConfigError(
+            f"protocol.judge has no effect with selection {rules.selection}, which looks at no test frames; leave it"
+            " out, or choose best-on-test"
+        )
+    return rules
 
 
 def open_dataset(

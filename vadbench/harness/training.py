@@ -98,6 +98,7 @@ def save_training(
         seed=training.seed,
         subset=experiment.protocol.subset,
         selection=selection,
+        judge=experiment.protocol.judge,
         selected_by=selected_by,
         threshold=threshold,
         imported=imported,

@@ -63,8 +63,8 @@ class Protocol(Settings):
     )
     judge: Annotated[Literal["", "AUC", "AP", "AP/trapezoid"], Introduced("")] = Field(
         "",
-        description="the metric of frames by which looks at annotated videos choose weights; empty: the one that the"
-        " data set is ranked by",
+        description="the metric of frames by which looks at test videos choose weights, only with"
+        " selection=best-on-test; empty: the one that the data set is ranked by",
     )
     localization: str = Field(
         "native", description="whose average precision and mean over classes mAP@IoU takes: the name of a protocol"
@@ -119,13 +119,17 @@ class ProtocolPreset:
             trained: whether the method is; of one that is not, there are no weights to select but the last.
             changes: fields to change; ``None`` leaves one as it is.
 
+        Returns:
+            The rules, without a judge where it judges nothing.
+
         Raises:
             pydantic.ValidationError: a change that the field does not take.
         """
         own = {"crop": self.crops.get(dataset)} | dict(self.changes.get(dataset, {}))
         own |= {} if trained else {"selection": "last"}
         fields = own | {k: v for k, v in changes.items() if v is not None}
-        return Protocol.model_validate(self.rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
+        found = Protocol.model_validate(self.rules.model_dump() | {k: v for k, v in fields.items() if v is not None})
+        return found if found.selection == "best-on-test" else found.model_copy(update={"judge": ""})
 
 
 NATIVE = ProtocolPreset(Protocol(name="native"))
