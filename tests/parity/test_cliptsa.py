@@ -155,7 +155,7 @@ def device(request) -> Any:
         yield torch.device(request.param)
 
 
-@pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in GOLDEN.sets for c in GOLDEN.load.CONFIGS])
+@pytest.fixture(params=GOLDEN.cases)
 def case(request, device) -> Case:
     return Case(*request.param, device)
 
@@ -252,7 +252,7 @@ def test_evaluation(case):
         near(found.anomaly[lengths.topk(load.TOP).indices].mean(), want["bag_score"], rtol=EXACT)
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_training_step(case, variant):
     """Shares, scores, choice, losses and gradients of the first batch, before any step."""
     expected = {k.removeprefix(f"{variant}_"): v for k, v in case.expected.items()}
@@ -304,7 +304,7 @@ def assert_losses(terms: Any, expected: np.ndarray) -> None:
     assert sum(terms.values()).item() == pytest.approx(total, rel=1e-4)
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_three_steps_of_the_recipe(case, variant):
     """With the optimiser of the recipe's defaults."""
     expected = {k.removeprefix(f"{variant}_"): v for k, v in case.expected.items()}

@@ -110,7 +110,7 @@ def device(request) -> Any:
         yield torch.device(request.param)
 
 
-@pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in GOLDEN.sets for c in GOLDEN.load.CONFIGS])
+@pytest.fixture(params=GOLDEN.cases)
 def case(request, device) -> Case:
     return Case(*request.param, device)
 
@@ -220,7 +220,7 @@ def test_what_is_inside(case):
     assert not recorded
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_training_step(case, variant):
     """Scores, choice, losses, gradients and running statistics of the first batch."""
     expected = {k.removeprefix(f"{variant}_"): v for k, v in case.expected.items()}
@@ -263,7 +263,7 @@ def test_training_step(case, variant):
     np.testing.assert_allclose(norms(case.buffers(method)), expected["buffer_norms"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_three_steps_of_the_recipe(case, variant):
     """With the optimiser of the recipe's defaults."""
     if GOLDEN.load.STEPS[case.name] == 1:
