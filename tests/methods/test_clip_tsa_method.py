@@ -267,6 +267,15 @@ def test_settings_without_effect_are_refused(other):
         resolve(ClipTsaConfig, {}, assignments=[other, "selection.repeats=2"], environment={})
 
 
+@pytest.mark.parametrize("setting", ["draws=7", "sigma=0.5", "gradient=standard", "cap=0", "noise=none"])
+def test_without_the_selection_its_settings_are_refused(setting):
+    name = setting.split("=")[0]
+    with pytest.raises(ConfigError, match=f"'selection.{name}'.*no effect with enabled=false"):
+        resolve(ClipTsaConfig, {}, assignments=["selection.enabled=false", f"selection.{setting}"], environment={})
+    for_xd = resolve(ClipTsaConfig, {"selection": {"ratio": 0.9, "enabled": False}}, environment={})
+    assert for_xd.selection.ratio == 0.9
+
+
 def test_a_window_of_a_long_video_has_noise_of_its_own():
     method = build(selection={"ratio": 0.5, "draws": 3})
     rows = np.repeat(features(1), 40, 0)

@@ -267,6 +267,11 @@ def test_it_learns(toy, tmp_path):
         (("branches=none", "branch_width=8"), "no effect with branches=none"),
         (("dropout=0", "magnitude_of=whole"), "no effect without dropout"),
         (("magnitude=false", "distance=hinge"), "no effect with magnitude=false"),
+        (("magnitude=false", "margin=5"), "'margin'.*no effect with magnitude=false"),
+        (("magnitude=false", "alpha=0.1"), "'alpha'.*no effect with magnitude=false"),
+        (("alpha=0", "margin=5"), "'alpha'.*margin has no effect; leave margin out"),
+        (("alpha=0", "distance=hinge"), "'alpha'.*distance has no effect; leave distance out"),
+        (("smoothness=0", "sparsity=0", "regularised=video"), "no effect with smoothness=0 and sparsity=0"),
         (("hidden=[0, 4]",), "1 or more units"),
     ],
 )

@@ -327,6 +327,8 @@ def test_ablations_take_no_released_checkpoint(settings):
         (["uncertainty=false", "kl_axis=units"], "'kl_axis'.*no effect with uncertainty=false"),
         (["memory=single", "anchor=published"], "'anchor'.*no effect with memory=single"),
         (["uncertainty=false", "distance_weight=0"], "'distance_weight'.*no effect with uncertainty=false"),
+        (["kl_weight=0", "kl_axis=units"], "'kl_axis'.*no effect with kl_weight=0; leave it at rows"),
+        (["distance_weight=0", "anchor=published"], "'anchor'.*no effect with distance_weight=0; leave it at now"),
         (["memory=duel"], "memory"),
         (["edge=exact"], "did you mean 'edges'"),
     ],

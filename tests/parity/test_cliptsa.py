@@ -107,7 +107,8 @@ class Case:
 
     def method(self, **settings: Any) -> ClipTsa:
         s = self.sizes
-        own = {"selection": {"ratio": s["ratio"], "draws": s["draws"], "enabled": s["select"]}}
+        draws = {"draws": s["draws"]} if s["select"] else {}
+        own = {"selection": {"ratio": s["ratio"], "enabled": s["select"], **draws}}
         config = resolve(ClipTsaConfig, own | settings, environment={})
         method = ClipTsa(config, Task(CLASSES, s["width"], self.device, lambda: pytest.fail("it has no text")))
         method.import_reference(weights(self.set, self.name))

@@ -66,7 +66,8 @@ def sum_of_parts(
 def crops_in_parts(bag: Tensor) -> tuple[Tensor, ...]:
     """Return the crops of a video ``(crops, T, D)`` in parts ``(some crops, T, D)`` of at most 32,768 rows, a crop that
     is longer by itself (our decision)."""
-    return bag.split(max(1, ROWS_AT_ONCE // max(1, bag.shape[1])))
+    parts: tuple[Tensor, ...] = torch.split(bag, max(1, ROWS_AT_ONCE // max(1, bag.shape[1])))
+    return parts
 
 
 class _Known(torch.autograd.Function):
