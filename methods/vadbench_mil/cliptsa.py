@@ -3,13 +3,14 @@ Detection", ICIP 2023. RTFM's network and losses behind a selection of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from vadbench.method import Scores, Task, VideoInput
 from vadbench.nn.linear import Linear
+from vadbench.nn.parts import crops_in_parts
 from vadbench_mil.checkpoint import FRONT_UNITS, cliptsa_names, to_ours, unread_shapes
 from vadbench_mil.config import ClipTsaConfig
 from vadbench_mil.magnitude import MagnitudeMethod
@@ -41,8 +42,7 @@ class ClipTsa(MagnitudeMethod):
         narrowed = self.narrowed(rows)
         if self.selection is None:
             return super().related(narrowed)
-        # A choice must not depend on the few bits of a bfloat16.
-        with torch.autocast(rows.device.type, enabled=False):
+        with _exactly(rows):
             selected = narrowed.float() * self.selection(narrowed.float())[..., None]
         return super().related(selected)
 
@@ -52,13 +52,18 @@ class ClipTsa(MagnitudeMethod):
 
     def score_bag(self, video: VideoInput, bag: Tensor) -> Scores:
         """Return the scores of a video whose rows are ``(crops, T, dim)``, and over several scorings their spread."""
-        rows, repeats = self.narrowed(bag), self.config.selection.repeats
+        parts = [self.narrowed(part) for part in crops_in_parts(bag)]
         if self.selection is None:
-            return Scores(self._scored(rows))
-        rates, rng = self.selection.rates(rows), video.rng()
-        shares = (self.selection.scoring_shares(rates, rng) for _ in range(repeats))
-        scores = torch.stack([self._scored(rows * share[..., None]) for share in shares])
-        return Scores(scores.mean(0), extras={"spread": scores.std(0)} if repeats > 1 else {})
+            return Scores(self._scored(parts))
+        rng, scores = video.rng(), []
+        with _exactly(bag):
+            rates = torch.cat([self.selection.rates(part.float()) for part in parts])
+        for _ in range(self.config.selection.repeats):
+            with _exactly(bag):
+                shares = self.selection.scoring_shares(rates, rng)[..., None].split([len(part) for part in parts])
+            scores.append(self._scored(part.float() * share for part, share in zip(parts, shares, strict=True)))
+        found = torch.stack(scores)
+        return Scores(found.mean(0), extras={"spread": found.std(0)} if len(scores) > 1 else {})
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
         """Load the authors' weights.
@@ -71,8 +76,9 @@ class ClipTsa(MagnitudeMethod):
         unread = unread_shapes(names, self.task.dim, width, NARROW)
         self.load_state_dict(to_ours(state, self.state_dict(), names, unread))
 
-    def _scored(self, rows: Tensor) -> Tensor:
-        return self.forward(self.temporal(rows))[0].mean(0)
+    def _scored(self, parts: Iterable[Tensor]) -> Tensor:
+        """Return the mean scores ``(T,)`` of a video's crops, which come in parts ``(crops, T, width)``."""
+        return torch.cat([self.forward(self.temporal(part))[0] for part in parts]).mean(0)
 
 
 def fits(dim: int) -> bool:
@@ -91,6 +97,11 @@ def scaled_units(width: int) -> tuple[int, int]:
     """
     divisor = RTFM_WIDTH // width
     return 512 // divisor, 128 // divisor
+
+
+def _exactly(rows: Tensor) -> torch.autocast:
+    """Return a context without autocast: a choice must not depend on the few bits of a bfloat16."""
+    return torch.autocast(rows.device.type, enabled=False)
 
 
 def _front(dim: int) -> nn.Module:

@@ -101,13 +101,21 @@ class MagnitudeConfig(MethodConfig):
         description="rows whose magnitude counts in training: after dropout (code), or before; only with dropout and"
         " magnitude=true",
     )
-    margin: float = Field(100.0, gt=0, description="magnitude that abnormal segments are trained towards (code)")
+    margin: float = Field(
+        100.0,
+        gt=0,
+        description="magnitude that abnormal segments are trained towards (code); only with magnitude=true and alpha",
+    )
     distance: Literal["absolute", "hinge"] = Field(
         "absolute",
         description="absolute: an abnormal magnitude above the margin is pulled down to it (code); hinge: it is left"
-        " where it is (paper); only with magnitude=true",
+        " where it is (paper); only with magnitude=true and alpha",
     )
-    alpha: float = Field(1e-4, ge=0, description="weight of the magnitude term (paper and code); 0 leaves it out")
+    alpha: float = Field(
+        1e-4,
+        ge=0,
+        description="weight of the magnitude term (paper and code); 0 leaves it out; only with magnitude=true",
+    )
     smoothness: float = Field(
         8e-4, ge=0, description="weight of the squared steps of abnormal videos' scores (code); 0 leaves the term out"
     )
@@ -144,12 +152,28 @@ class MagnitudeConfig(MethodConfig):
             raise ValueError("has no effect without dropout or with magnitude=false; leave it out")
         return rows
 
-    @field_validator("distance")
+    @field_validator("margin", "distance", "alpha")
     @classmethod
-    def _magnitude_to_train(cls, distance: str, info: ValidationInfo) -> str:
-        if distance != "absolute" and not info.data.get("magnitude", True):
+    def _magnitude_to_train(cls, value: Any, info: ValidationInfo) -> Any:
+        if value != cls.model_fields[str(info.field_name)].default and not info.data.get("magnitude", True):
             raise ValueError("has no effect with magnitude=false; leave it out")
-        return distance
+        return value
+
+    @field_validator("alpha")
+    @classmethod
+    def _term_to_shape(cls, alpha: float, info: ValidationInfo) -> float:
+        for name in ("margin", "distance") if alpha == 0 else ():
+            usual = cls.model_fields[name].default
+            if info.data.get(name, usual) != usual:
+                raise ValueError(f"is 0, so that {name} has no effect; leave {name} out")
+        return alpha
+
+    @field_validator("regularised")
+    @classmethod
+    def _terms_to_regularise(cls, looked_at: str, info: ValidationInfo) -> str:
+        if looked_at != "batch" and not (info.data.get("smoothness", 1) or info.data.get("sparsity", 1)):
+            raise ValueError("has no effect with smoothness=0 and sparsity=0; leave it out")
+        return looked_at
 
 
 class RtfmConfig(MagnitudeConfig):
@@ -186,7 +210,11 @@ class SelectionSettings(Settings):
 
     model_config = ConfigDict(validate_default=True)
 
-    enabled: bool = Field(True, description="ablation: multiply every row by how often it is selected; false: by 1")
+    enabled: bool = Field(
+        True,
+        description="ablation: multiply every row by how often it is selected; false: by 1, and the settings below but"
+        " ratio are refused",
+    )
     ratio: float = Field(
         0.95,
         gt=0,
@@ -217,6 +245,14 @@ class SelectionSettings(Settings):
         description="scorings of a video with other draws, which are averaged; with two or more their standard"
         " deviation is kept as the value 'spread' of each row; only with enabled=true and noise=draws",
     )
+
+    @field_validator("draws", "sigma", "gradient", "cap", "noise")
+    @classmethod
+    def _rows_to_select(cls, value: Any, info: ValidationInfo) -> Any:
+        # A ratio may stand there: data sets have their own.
+        if value != cls.model_fields[str(info.field_name)].default and info.data.get("enabled") is False:
+            raise ValueError("has no effect with enabled=false; leave it out")
+        return value
 
     @field_validator("repeats")
     @classmethod

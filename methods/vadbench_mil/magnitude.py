@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.dropout import Dropout
+from vadbench.nn.parts import crops_in_parts
 from vadbench.nn.sampling import binned_sample
 from vadbench_mil.config import MagnitudeConfig
 from vadbench_mil.losses import top_places, weighted_terms
@@ -62,17 +63,19 @@ class MagnitudeMethod(Method):
             return self.head(dropped), related if self.config.magnitude_of == "whole" else dropped
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the terms ``classification``, ``magnitude``, ``smoothness`` and ``sparsity``."""
+        """Return the terms ``classification``, ``magnitude``, ``smoothness`` and ``sparsity``. Half of the samples are
+        normal; each abnormal one is paired with the normal one of the same rank."""
         rows = batch.views["rows"]
         bags = rows if rows.ndim == 4 else rows[:, None]
         scores, long = (found.unflatten(0, bags.shape[:2]) for found in self.forward(self.related(bags.flatten(0, 1))))
         with torch.autocast(rows.device.type, enabled=False):
             scores = scores.mean(1)
             places = self.choose(scores, magnitudes(long))
-            # The sampler puts abnormal videos first.
-            chosen = rows_at(long, places)
-            abnormal, normal = scores.gather(1, places).mean(1).chunk(2)
-            return weighted_terms(scores.chunk(2)[0], (abnormal, normal), chosen.chunk(2), self.config)
+            # Abnormal videos first, each kind in the order of the batch; sorting keeps shapes known to a compiler.
+            order = (batch.labels[:, self.task.classes.normal] > 0).int().argsort(stable=True)
+            chosen = rows_at(long, places)[order]
+            abnormal, normal = scores.gather(1, places).mean(1)[order].chunk(2)
+            return weighted_terms(scores[order].chunk(2)[0], (abnormal, normal), chosen.chunk(2), self.config)
 
     def choose(self, scores: Tensor, magnitudes: Tensor) -> Tensor:
         """Return the places ``(videos, k)`` of the segments that speak for each training video, by magnitudes
@@ -86,7 +89,7 @@ class MagnitudeMethod(Method):
 
     def score_bag(self, video: VideoInput, bag: Tensor) -> Scores:
         """Return the scores of a video whose rows are ``(crops, T, dim)``."""
-        return Scores(self.forward(self.related(bag))[0].mean(0))
+        return Scores(torch.cat([self.forward(self.related(part))[0] for part in crops_in_parts(bag)]).mean(0))
 
     @property
     def reach(self) -> Reach:

@@ -72,6 +72,8 @@ _NEEDED: dict[str, dict[str, tuple[Any, ...]]] = {
     "anchor": _LENGTHS,
 }
 """The values of other settings that a setting needs to have an effect."""
+_TERM = {"kl_axis": "kl_weight", "anchor": "distance_weight"}
+"""The weight of the term that a setting changes."""
 
 
 class UrDmuConfig(MethodConfig):
@@ -151,7 +153,7 @@ class UrDmuConfig(MethodConfig):
     kl_axis: Literal["rows", "units"] = Field(
         "rows",
         description="what the divergence is a sum over, its mean being taken over the others: rows, so that it grows"
-        " with their number (code), or units, as of a Gaussian latent; only with uncertainty",
+        " with their number (code), or units, as of a Gaussian latent; only with uncertainty and kl_weight",
     )
     distance_weight: float = Field(
         1e-4,
@@ -163,7 +165,7 @@ class UrDmuConfig(MethodConfig):
         "now",
         description="rows of a normal sample whose latents are compared in length: its own highest in the normal memory"
         " (code since March 2023), or those of the same numbers as its abnormal partner's highest in the abnormal one"
-        " (code of the published weights and figures); only with uncertainty and memory=dual",
+        " (code of the published weights and figures); only with uncertainty, memory=dual and distance_weight",
     )
 
     @property
@@ -183,4 +185,13 @@ class UrDmuConfig(MethodConfig):
                     f"has no effect with {other}={written(found)}; leave it at {written(usual)}, or set"
                     f" {other}={written(needed[0])}"
                 )
+        return value
+
+    @field_validator(*_TERM)
+    @classmethod
+    def _has_a_term(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        usual = cls.model_fields[name].default
+        if value != usual and info.data.get(_TERM[name]) == 0:
+            raise ValueError(f"has no effect with {_TERM[name]}=0; leave it at {written(usual)}")
         return value

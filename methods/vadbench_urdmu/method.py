@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.linear import Linear, linear
-from vadbench.nn.parts import sum_of_parts
+from vadbench.nn.parts import crops_in_parts, sum_of_parts
 from vadbench.nn.sampling import binned_sample
 from vadbench_urdmu.checkpoint import to_ours
 from vadbench_urdmu.config import UrDmuConfig
@@ -165,7 +165,8 @@ class UrDmu(Method):
 
     def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of each row; of a bag, the mean of its crops."""
-        return [Scores(self._frame(video.rows).mean(0)) for video in videos]
+        bags = [video.rows if video.rows.ndim == 3 else video.rows[None] for video in videos]
+        return [Scores(torch.cat([self._frame(part) for part in crops_in_parts(bag)]).mean(0)) for bag in bags]
 
     @property
     def reach(self) -> Reach:
@@ -181,8 +182,8 @@ class UrDmu(Method):
         self.load_state_dict(to_ours(state, self.state_dict(), self.config))
 
     def _frame(self, rows: Tensor) -> Tensor:
-        """Return the scores ``(crops, rows)`` of rows ``(rows, D)`` or ``(crops, rows, D)``; nothing is drawn."""
-        x = self.transformer(self.embedding(rows.reshape(-1, *rows.shape[-2:])))
+        """Return the scores ``(crops, rows)`` of rows ``(crops, rows, D)``; nothing is drawn."""
+        x = self.transformer(self.embedding(rows))
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             memories = [memory for memory in (self.normal_memory, self.abnormal_memory) if memory is not None]

@@ -19,6 +19,7 @@ from vadbench.base.errors import ConfigError
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
 from vadbench.method import Scores, Task
+from vadbench.training.loop import autocast
 
 DIM = 24
 CPU = torch.device("cpu")
@@ -215,6 +216,33 @@ def test_rows_of_other_widths_are_narrowed(batch, dim, taken):
         assert float(narrowed.min()) > 0 and float(narrowed.max()) < 1
 
 
+@pytest.mark.parametrize("dim", [DIM, 13])
+def test_the_selection_is_float32_in_bfloat16(monkeypatch, dim):
+    """Shares of bfloat16 rates would differ from each other only by multiples of 1/256, and their sums be rounded."""
+    method, rows = build(dim, selection={"ratio": 0.5}), features(2, 300, dim=dim)
+    shares, inputs = [], []
+    drawn = method.selection.scoring_shares
+    monkeypatch.setattr(method.selection, "scoring_shares", lambda *a: shares.append((a[0], drawn(*a))) or shares[0][1])
+    method.temporal.register_forward_pre_hook(lambda _, given: inputs.append(given[0].dtype))
+    with autocast("bf16", CPU):
+        score(method, video(rows))
+    ((rates, found),) = shares
+    assert {rates.dtype, found.dtype, *inputs} == {torch.float32}
+    assert len(rates.unique()) > 500
+    torch.testing.assert_close(found.sum(1), torch.full((2,), 150.0))
+
+
+def test_crops_beyond_a_number_of_rows_are_scored_one_after_the_other(monkeypatch):
+    method, rows = build(selection={"ratio": 0.5, "draws": 5, "repeats": 2}), video(features(5, 30))
+    (whole,), seen = score(method, rows), []
+    monkeypatch.setattr("vadbench.nn.parts.ROWS_AT_ONCE", 60)
+    method.temporal.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    (in_parts,) = score(method, rows)
+    assert seen == [2, 2, 1] * 2
+    torch.testing.assert_close(in_parts.anomaly, whole.anomaly)
+    torch.testing.assert_close(in_parts.extras["spread"], whole.extras["spread"])
+
+
 def test_training_draws_from_torch(batch):
     method = build(dropout=0.0, selection_dropout=0.0, selection={"ratio": 0.5, "draws": 5}).train()
     totals = []
@@ -237,6 +265,15 @@ def test_published_settings_per_data_set():
 def test_settings_without_effect_are_refused(other):
     with pytest.raises(ConfigError, match="no effect without draws in scoring"):
         resolve(ClipTsaConfig, {}, assignments=[other, "selection.repeats=2"], environment={})
+
+
+@pytest.mark.parametrize("setting", ["draws=7", "sigma=0.5", "gradient=standard", "cap=0", "noise=none"])
+def test_without_the_selection_its_settings_are_refused(setting):
+    name = setting.split("=")[0]
+    with pytest.raises(ConfigError, match=f"'selection.{name}'.*no effect with enabled=false"):
+        resolve(ClipTsaConfig, {}, assignments=["selection.enabled=false", f"selection.{setting}"], environment={})
+    for_xd = resolve(ClipTsaConfig, {"selection": {"ratio": 0.9, "enabled": False}}, environment={})
+    assert for_xd.selection.ratio == 0.9
 
 
 def test_a_window_of_a_long_video_has_noise_of_its_own():

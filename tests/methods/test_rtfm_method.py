@@ -20,7 +20,7 @@ from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, ConfigError
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
-from vadbench.method import Task
+from vadbench.method import Batch, Task
 from vadbench.training.loop import autocast
 from vadbench.training.stages import TrainingLoop
 
@@ -94,6 +94,26 @@ def test_a_bag_has_the_mean_score_of_its_crops(crops):
     method, bag = build(), features(crops, 9)
     of_crops = scores_of(method, *bag)
     torch.testing.assert_close(scores_of(method, bag)[0], torch.stack(of_crops).mean(0))
+
+
+def test_crops_beyond_a_number_of_rows_are_scored_one_after_the_other(monkeypatch):
+    method, bag, seen = build(), features(5, 30), []
+    (whole,) = scores_of(method, bag)
+    monkeypatch.setattr("vadbench.nn.parts.ROWS_AT_ONCE", 60)
+    method.temporal.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    (in_parts,) = scores_of(method, bag)
+    assert seen == [2, 2, 1]
+    torch.testing.assert_close(in_parts, whole)
+
+
+def test_the_order_of_kinds_in_a_batch_does_not_matter(batch):
+    method = build(dropout=0.0, selection_dropout=0.0).train()
+    x = batch(method, (40, 5, 16, 1, 30, 22))
+    found = method.loss(x)
+    for turned in ([3, 4, 5, 0, 1, 2], [0, 3, 1, 4, 2, 5], [3, 0, 4, 1, 5, 2]):
+        y = Batch({"rows": x.views["rows"][turned]}, x.labels[turned])
+        for name, value in method.loss(y).items():
+            torch.testing.assert_close(value, found[name], msg=name)
 
 
 def test_crops_of_a_training_video_stay_together(batch):
@@ -247,6 +267,11 @@ def test_it_learns(toy, tmp_path):
         (("branches=none", "branch_width=8"), "no effect with branches=none"),
         (("dropout=0", "magnitude_of=whole"), "no effect without dropout"),
         (("magnitude=false", "distance=hinge"), "no effect with magnitude=false"),
+        (("magnitude=false", "margin=5"), "'margin'.*no effect with magnitude=false"),
+        (("magnitude=false", "alpha=0.1"), "'alpha'.*no effect with magnitude=false"),
+        (("alpha=0", "margin=5"), "'alpha'.*margin has no effect; leave margin out"),
+        (("alpha=0", "distance=hinge"), "'alpha'.*distance has no effect; leave distance out"),
+        (("smoothness=0", "sparsity=0", "regularised=video"), "no effect with smoothness=0 and sparsity=0"),
         (("hidden=[0, 4]",), "1 or more units"),
     ],
 )

@@ -204,6 +204,11 @@ def test_units_are_kept_with_their_share(share):
     assert torch.equal(drawn((7, 50, 301), share, CPU), found)
 
 
+def test_a_share_that_rounds_to_nothing_keeps_next_to_nothing():
+    torch.manual_seed(0)
+    assert int(drawn((1000, 1000), 1e-7, CPU).sum()) < 100
+
+
 def test_divergence_over_units_is_that_of_a_gaussian_latent():
     rng = np.random.default_rng(0)
     mean, log_variance = (torch.from_numpy(rng.standard_normal((3, 5, 4))) for _ in range(2))
@@ -252,6 +257,17 @@ def test_a_bag_is_scored_by_the_mean_of_its_crops():
     torch.testing.assert_close(bag.anomaly, torch.stack([s.anomaly for s in scores_of(method, *crops)]).mean(0))
     (window,) = scores_of(method, np.stack(crops)[:, 4:20])
     torch.testing.assert_close(window.anomaly, scores_of(method, np.stack([c[4:20] for c in crops]))[0].anomaly)
+
+
+def test_crops_beyond_a_number_of_rows_are_scored_one_after_the_other(monkeypatch):
+    method, seen = build(), []
+    bag = np.stack([features(30, seed) for seed in range(5)])
+    (whole,) = scores_of(method, bag)
+    monkeypatch.setattr("vadbench.nn.parts.ROWS_AT_ONCE", 60)
+    method.embedding.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    (in_parts,) = scores_of(method, bag)
+    assert seen == [2, 2, 1]
+    torch.testing.assert_close(in_parts.anomaly, whole.anomaly)
 
 
 def test_bags_train(batch):
@@ -311,6 +327,8 @@ def test_ablations_take_no_released_checkpoint(settings):
         (["uncertainty=false", "kl_axis=units"], "'kl_axis'.*no effect with uncertainty=false"),
         (["memory=single", "anchor=published"], "'anchor'.*no effect with memory=single"),
         (["uncertainty=false", "distance_weight=0"], "'distance_weight'.*no effect with uncertainty=false"),
+        (["kl_weight=0", "kl_axis=units"], "'kl_axis'.*no effect with kl_weight=0; leave it at rows"),
+        (["distance_weight=0", "anchor=published"], "'anchor'.*no effect with distance_weight=0; leave it at now"),
         (["memory=duel"], "memory"),
         (["edge=exact"], "did you mean 'edges'"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vadbench.nn.parts import sum_of_parts
+from vadbench.nn.parts import ROWS_AT_ONCE, crops_in_parts, sum_of_parts
 
 
 def values_and_gradients(parts, factors):
@@ -43,3 +43,20 @@ def test_nothing_is_kept_without_gradients():
         (value,) = sum_of_parts(lambda part, _: ((part * weight).sum(),), torch.ones(4, 2).split(1), [weight], None)
     assert value == 8
     assert not value.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("crops", "rows", "sizes"),
+    [
+        (10, 30, [10]),
+        (3, ROWS_AT_ONCE, [1, 1, 1]),
+        (2, ROWS_AT_ONCE + 1, [1, 1]),
+        (5, ROWS_AT_ONCE // 2, [2, 2, 1]),
+        (2, 0, [2]),
+    ],
+)
+def test_crops_come_in_parts_of_bounded_rows(crops, rows, sizes):
+    bag = torch.arange(crops * rows).view(crops, rows, 1)
+    parts = crops_in_parts(bag)
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(torch.cat(parts), bag)

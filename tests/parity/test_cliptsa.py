@@ -32,6 +32,7 @@ from magnitude_golden import (
     norms,
     optimiser_of,
     restarts,
+    slack,
 )
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
@@ -106,7 +107,8 @@ class Case:
 
     def method(self, **settings: Any) -> ClipTsa:
         s = self.sizes
-        own = {"selection": {"ratio": s["ratio"], "draws": s["draws"], "enabled": s["select"]}}
+        draws = {"draws": s["draws"]} if s["select"] else {}
+        own = {"selection": {"ratio": s["ratio"], "enabled": s["select"], **draws}}
         config = resolve(ClipTsaConfig, own | settings, environment={})
         method = ClipTsa(config, Task(CLASSES, s["width"], self.device, lambda: pytest.fail("it has no text")))
         method.import_reference(weights(self.set, self.name))
@@ -155,7 +157,7 @@ def device(request) -> Any:
         yield torch.device(request.param)
 
 
-@pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in GOLDEN.sets for c in GOLDEN.load.CONFIGS])
+@pytest.fixture(params=GOLDEN.cases)
 def case(request, device) -> Case:
     return Case(*request.param, device)
 
@@ -163,7 +165,8 @@ def case(request, device) -> Case:
 def near(found: torch.Tensor, expected: Any, *, rtol: float = 0, atol: float = 0) -> None:
     values = found.detach().cpu().numpy()
     assert values.shape == np.shape(expected)
-    np.testing.assert_allclose(values, expected, rtol=rtol, atol=atol)
+    more = slack(found.device)
+    np.testing.assert_allclose(values, expected, rtol=more * rtol, atol=more * atol)
 
 
 def margin(rates: torch.Tensor, noise: torch.Tensor, sigma: float, count: int) -> torch.Tensor:
@@ -252,7 +255,7 @@ def test_evaluation(case):
         near(found.anomaly[lengths.topk(load.TOP).indices].mean(), want["bag_score"], rtol=EXACT)
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_training_step(case, variant):
     """Shares, scores, choice, losses and gradients of the first batch, before any step."""
     expected = {k.removeprefix(f"{variant}_"): v for k, v in case.expected.items()}
@@ -300,11 +303,12 @@ def assert_losses(terms: Any, expected: np.ndarray) -> None:
     *parts, total = expected.tolist()
     wanted = dict(zip(("classification", "magnitude", "smoothness", "sparsity"), parts, strict=True))
     wanted["magnitude"] *= 1e-4
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=1e-4)
-    assert sum(terms.values()).item() == pytest.approx(total, rel=1e-4)
+    rtol = 1e-4 * slack(terms["magnitude"].device)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=rtol)
+    assert sum(terms.values()).item() == pytest.approx(total, rel=rtol)
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_three_steps_of_the_recipe(case, variant):
     """With the optimiser of the recipe's defaults."""
     expected = {k.removeprefix(f"{variant}_"): v for k, v in case.expected.items()}
@@ -358,7 +362,7 @@ def test_scores_of_a_small_split(case):
     with torch.inference_mode():
         found = method.score([noisy(bag, v["noise"]) for bag, v in zip(bags, videos, strict=True)])
     sums = [float(s.anomaly.double().sum()) for s in found]
-    np.testing.assert_allclose(sums, case.expected["e2e_score_sum"], atol=SCORES * 90)
+    np.testing.assert_allclose(sums, case.expected["e2e_score_sum"], atol=SCORES * 90 * slack(case.device))
     truth = np.concatenate([v["gt"] for v in videos])
     frames = torch.cat([s.anomaly for s in found]).cpu().numpy().repeat(16)
     precision, recall, _ = precision_recall_curve(truth, frames)

@@ -105,7 +105,8 @@ class Case:
 
 
 def all_cases(*detectors: str) -> list[Any]:
-    names = [name for name, sizes in load().CONFIGS.items() if sizes["detector"] in detectors]
+    configs = load().CONFIGS if SETS else {}
+    names = [name for name, sizes in configs.items() if sizes["detector"] in detectors]
     kinds = [(device, dtype) for device in DEVICES for dtype in (torch.float32, torch.float64)]
     return [
         pytest.param((s, name, *kind), id=f"{s}-{name}-{kind[0]}-{str(kind[1]).removeprefix('torch.')}")

@@ -32,6 +32,7 @@ from magnitude_golden import (
     norms,
     optimiser_of,
     restarts,
+    slack,
 )
 from method_inputs import as_videos
 from vadbench.base.config import resolve
@@ -110,7 +111,7 @@ def device(request) -> Any:
         yield torch.device(request.param)
 
 
-@pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in GOLDEN.sets for c in GOLDEN.load.CONFIGS])
+@pytest.fixture(params=GOLDEN.cases)
 def case(request, device) -> Case:
     return Case(*request.param, device)
 
@@ -118,7 +119,8 @@ def case(request, device) -> Case:
 def near(found: torch.Tensor, expected: np.ndarray, *, rtol: float = RTOL, atol: float = ATOL) -> None:
     values = found.detach().cpu().numpy()
     assert values.shape == np.shape(expected)
-    np.testing.assert_allclose(values, expected, rtol=rtol, atol=atol)
+    more = slack(found.device)
+    np.testing.assert_allclose(values, expected, rtol=more * rtol, atol=more * atol)
 
 
 def test_there_is_a_recorded_set():
@@ -142,7 +144,8 @@ def test_pooling(name):
     for n in GOLDEN.load.POOL_LENGTHS:
         rows = GOLDEN.load.pool_input(GOLDEN.seed(name), n)
         found = binned_sample(rows, GOLDEN.load.SEGMENTS, rounded=True)
-        np.testing.assert_array_equal(found, GOLDEN.arrays(name, "tools")[f"pool_n{n}"], err_msg=str(n))
+        wanted = GOLDEN.arrays(name, "tools")[f"pool_n{n}"]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6, err_msg=str(n))
 
 
 @pytest.mark.parametrize("case", [0, 1])
@@ -171,6 +174,7 @@ def assert_losses(terms: Any, expected: np.ndarray, rtol: float = RTOL) -> None:
     *parts, total = expected.tolist()
     wanted = dict(zip(GOLDEN.load.LOSSES, parts, strict=False))
     wanted["magnitude"] *= GOLDEN.load.ALPHA
+    rtol *= slack(terms["magnitude"].device)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=rtol)
     assert sum(terms.values()).item() == pytest.approx(total, rel=rtol)
 
@@ -220,7 +224,14 @@ def test_what_is_inside(case):
     assert not recorded
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+def margins(lengths: torch.Tensor, masks: list[np.ndarray] | None) -> torch.Tensor:
+    """The smallest relative gap between the third and the fourth magnitude ``(videos, T)`` of each half of a batch."""
+    kept = torch.ones_like(lengths) if masks is None else torch.cat([torch.from_numpy(m) for m in masks[3:]])
+    values = (lengths * kept.to(lengths)).sort(1, descending=True).values
+    return ((values[:, 2] - values[:, 3]) / values[:, 2]).view(2, -1).amin(1)
+
+
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_training_step(case, variant):
     """Scores, choice, losses, gradients and running statistics of the first batch."""
     expected = {k.removeprefix(f"{variant}_"): v for k, v in case.expected.items()}
@@ -240,12 +251,7 @@ def test_training_step(case, variant):
     near(abnormal_first(scores), expected["scores"])
     near(abnormal_first(lengths), expected["magnitudes"], atol=0)
     chosen = rows_at(rows, places)
-    kept = [torch.ones_like(lengths[:half])] * 2
-    if masks is not None:
-        kept = [torch.from_numpy(m).to(case.device) for m in masks[3:]]
-    values = (lengths * torch.cat(kept)).sort(1, descending=True).values
-    gaps = ((values[:, 2] - values[:, 3]) / values[:, 2]).view(2, half).amin(1)
-    near(gaps, expected["margin"], rtol=1e-2)
+    near(margins(lengths, masks), expected["margin"], rtol=1e-2)
     for number, kind in enumerate(("abnormal", "normal")):
         own = slice(number * half, (number + 1) * half)
         np.testing.assert_array_equal(places[own].sort(1).values.cpu(), np.sort(expected[f"index_{kind}"], 1))
@@ -263,7 +269,7 @@ def test_training_step(case, variant):
     np.testing.assert_allclose(norms(case.buffers(method)), expected["buffer_norms"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS)
+@pytest.mark.parametrize("variant", GOLDEN.variants)
 def test_three_steps_of_the_recipe(case, variant):
     """With the optimiser of the recipe's defaults."""
     if GOLDEN.load.STEPS[case.name] == 1:
@@ -273,12 +279,14 @@ def test_three_steps_of_the_recipe(case, variant):
     method = case.method().train()
     parameters = case.parameters(method)
     start = [p.detach().clone() for p in parameters]
-    optimiser = optimiser_of(method)
+    optimiser, choose, gaps, lengths = optimiser_of(method), method.choose, [], []
+    method.choose = lambda scores, found: lengths.append(found) or choose(scores, found)
     for step, losses in enumerate(expected["step_losses"]):
         with dropping(case.masks(variant, step), case.device):
             terms = method.loss(case.batch(method, step))
+        gaps.append(margins(lengths.pop(), case.masks(variant, step)).min())
         found = [sum(terms.values()).item(), terms["smoothness"].item(), terms["sparsity"].item()]
-        assert found == pytest.approx(losses.tolist(), rel=1e-4)
+        assert found == pytest.approx(losses.tolist(), rel=1e-4 * slack(case.device))
         optimiser.zero_grad()
         sum(terms.values()).backward()
         optimiser.step()
@@ -286,7 +294,12 @@ def test_three_steps_of_the_recipe(case, variant):
     moved = [now - then for now, then in zip(parameters, start, strict=True)]
     np.testing.assert_allclose(norms(moved), expected["step3_delta_norms"], rtol=1e-2)
     np.testing.assert_allclose(norms(case.buffers(method)), expected["step3_buffer_norms"], rtol=1e-3)
-    assert 0 < expected["step_margin"] <= expected["margin"].min() * (1 + 1e-6)
+    near(torch.stack(gaps).min(), expected["step_margin"], rtol=1e-2)
+
+
+def test_a_place_without_sets_has_no_cases():
+    nowhere = Golden("no-such-method")
+    assert nowhere.sets == nowhere.cases == nowhere.variants == []
 
 
 @pytest.mark.parametrize("name", GOLDEN.sets)

@@ -23,7 +23,7 @@ from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_urdmu.checkpoint import reference_names
 from vadbench_urdmu.config import UrDmuConfig, UrDmuRecipe
 from vadbench_urdmu.losses import MemoryScores, classification, memory_terms
-from vadbench_urdmu.method import Draws, UrDmu
+from vadbench_urdmu.method import Draws, PairedOutputs, UrDmu
 from vadbench_urdmu.transformer import Kept, local_means
 
 import vadbench
@@ -176,6 +176,13 @@ def test_recipe_rebuilds_weights_inputs_and_draws(case):
         np.testing.assert_allclose(value, case.expected[name], rtol=1e-9, atol=1e-6)
 
 
+def test_recipe_rebuilds_the_inputs_of_single_functions(tools):
+    name, expected = tools
+    drawn = [load().pool_input(seed(name), rows) for rows, _ in load().POOL_CASES]
+    drawn += [load().loss_input(seed(name), number)["frame"] for number in range(3)]
+    np.testing.assert_allclose(load().checksum(drawn), expected["check_inputs"], rtol=1e-9)
+
+
 def test_training_samples(tools):
     name, expected = tools
     for rows, length in load().POOL_CASES:
@@ -246,7 +253,7 @@ def test_middle_of_the_evaluation(case):
     assert len(middle) == len(found)
 
 
-@pytest.mark.parametrize("variant", load().VARIANTS)
+@pytest.mark.parametrize("variant", load().VARIANTS if SETS else [])
 def test_training_pass(case, variant):
     """Scores of rows and of slots, and the rows that are chosen; order inside a set is not compared."""
     method = case.method().train()
@@ -257,7 +264,6 @@ def test_training_pass(case, variant):
     if variant == "noise":  # changes no score in a memory
         return
     crops = case.sizes["crops"]
-    margins = []
     for name, scores, index, chosen in (
         ("A_att", found.memories.abnormal_in_abnormal, "A_index", found.chosen.abnormal),
         ("N_att", found.memories.normal_in_normal, "N_index", found.chosen.normal),
@@ -266,14 +272,23 @@ def test_training_pass(case, variant):
         case.assert_scores(scores.unflatten(0, (-1, crops)).mean(1), case.expected[f"{variant}_{name}"], name)
         expected = case.expected[f"{variant}_{index}"]
         np.testing.assert_array_equal(chosen.sort(-1).values.cpu(), expected, err_msg=index)
-        ordered = scores.sort(-1, descending=True).values
-        margins.append((ordered[:, expected.shape[1] - 1] - ordered[:, expected.shape[1]]).min().item())
     other = found.memories.normal_in_abnormal
     case.assert_scores(other.unflatten(0, (-1, crops)).mean(1), case.expected[f"{variant}_A_Natt"], "A_Natt")
-    np.testing.assert_allclose(margins, case.expected[f"{variant}_margin"], rtol=0, atol=2e-6 * case.slack)
+    np.testing.assert_allclose(margins(found), case.expected[f"{variant}_margin"], rtol=0, atol=2e-6 * case.slack)
 
 
-@pytest.mark.parametrize("variant", load().VARIANTS)
+def margins(found: PairedOutputs) -> list[float]:
+    """The smallest gap between the last row that is chosen and the next, of each of the three choices."""
+    memories, chosen = found.memories, found.chosen
+    scores = memories.abnormal_in_abnormal, memories.normal_in_normal, memories.abnormal_in_normal
+    count, gaps = chosen.normal.shape[1], []
+    for own in scores:
+        ordered = own.sort(-1, descending=True).values
+        gaps.append((ordered[:, count - 1] - ordered[:, count]).min().item())
+    return gaps
+
+
+@pytest.mark.parametrize("variant", load().VARIANTS if SETS else [])
 def test_losses_and_gradients(case, variant):
     method = case.method()
     terms = case.terms(method, 0, variant)
@@ -311,12 +326,15 @@ def test_three_training_steps(case, run):
     found = by_reference_name(method)
     start = {name: parameter.detach().clone() for name, parameter in found.items()}
     optimisers = Optimisers(method, recipe, planned_steps(recipe, samples_of(64, 64), 0))
+    gaps: list[float] = []
+    method.register_forward_hook(lambda *passed: gaps.extend(margins(passed[-1])))
     for step, losses in enumerate(case.expected[f"{run}_step_losses"]):
         optimisers.schedule(0, step)
         terms = case.terms(method, step, "full" if run == "full" else "plain")
         # Adam makes steps of the learning rate of gradients that are zero but for rounding: a literal version with
         # torch's own layers is 9e-6 away after one strong step at the published sizes.
-        case.assert_losses(terms, losses, f"step {step}", near=5e-5 if step else 1e-5)
+        loose = step and run == "strong" and case.name == "pub"
+        case.assert_losses(terms, losses, f"step {step}", near=5e-5 if loose else 1e-5)
         optimisers.zero_grad()
         sum(terms.values()).backward()
         optimisers.step()
@@ -325,6 +343,7 @@ def test_three_training_steps(case, run):
         assert float(now.double().norm()) == pytest.approx(case.expected[f"{run}_step3_norms"][i], rel=1e-5), name
         moved = float((now - start[name]).double().norm())
         assert moved == pytest.approx(case.expected[f"{run}_step3_delta_norms"][i], rel=1e-2), name
+    np.testing.assert_allclose(min(gaps), case.expected[f"{run}_step_margin"], rtol=0, atol=2e-6 * case.slack)
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -337,11 +356,11 @@ def test_losses_of_given_scores(tools, number):
     total = sum(weight * terms[name] for name, weight in TERMS.items())
     found = [*(terms[name].item() for name in TERMS), total.item()]
     np.testing.assert_allclose(found, expected[f"loss_{number}"], rtol=1e-5)
-    if number == 1:  # scores of exactly 0 and 1
-        return
     total.backward()
     for name, norm in zip(expected["loss_grad_names"], expected[f"loss_{number}_grad_norms"], strict=True):
-        assert float(given[str(name)].grad.double().norm()) == pytest.approx(norm, rel=1e-3), name
+        # At scores of exactly 0 and 1 it is torch's guard that is measured.
+        if number != 1 or name in ("triplet_margin", "kl_loss", "distance"):
+            assert float(given[str(name)].grad.double().norm()) == pytest.approx(norm, rel=1e-3), name
 
 
 @pytest.mark.parametrize(("dataset", "config"), [("ucf", "ten"), ("xd", "five")])

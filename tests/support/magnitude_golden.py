@@ -44,6 +44,16 @@ class Golden:
         spec.loader.exec_module(module)
         return module
 
+    @property
+    def cases(self) -> list[Any]:
+        """Sets with each of their configurations as parameters of tests; none where there is no set."""
+        return [pytest.param((s, c), id=f"{s}-{c}") for s in self.sets for c in self.load.CONFIGS]
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants of a training step; none where there is no set."""
+        return list(self.load.VARIANTS) if self.sets else []
+
     @lru_cache  # noqa: B019 - one for each method, for the whole session
     def seed(self, name: str) -> int:
         return int(self.load.recipe(name)["seed"])
@@ -52,6 +62,11 @@ class Golden:
     def arrays(self, name: str, file: str) -> dict[str, np.ndarray]:
         with np.load(self.folder / name / f"{file}.npz", allow_pickle=False) as content:
             return {key: content[key] for key in content.files}
+
+
+def slack(device: torch.device) -> int:
+    """How much more than on a CPU the golden READMEs allow scores, magnitudes and losses to be off."""
+    return 1 if device.type == "cpu" else 10
 
 
 def abnormal_first(values: Any) -> Any:

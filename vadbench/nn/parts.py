@@ -1,4 +1,4 @@
-"""Losses that are sums over samples, differentiated part by part: only one part's activations are in memory."""
+"""Sums over samples and scores of crops that are computed part by part: only one part's activations are in memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor
 
 Terms = Callable[[Any, Tensor | None], tuple[Tensor, ...]]
 """``terms(part, shared)`` gives the scalars of a part, each to be summed over the parts."""
+
+ROWS_AT_ONCE = 2**15
+"""Rows of all crops of a video that are scored at once; ten crops of an hour at 16 frames a row have more."""
 
 
 def sum_of_parts(
@@ -58,6 +61,13 @@ def sum_of_parts(
     sums, gradients = differentiate()
     known: tuple[Tensor, ...] = _Known.apply(differentiate, sums, gradients, *needed)
     return known
+
+
+def crops_in_parts(bag: Tensor) -> tuple[Tensor, ...]:
+    """Return the crops of a video ``(crops, T, D)`` in parts ``(some crops, T, D)`` of at most 32,768 rows, a crop that
+    is longer by itself (our decision)."""
+    parts: tuple[Tensor, ...] = torch.split(bag, max(1, ROWS_AT_ONCE // max(1, bag.shape[1])))
+    return parts
 
 
 class _Known(torch.autograd.Function):
