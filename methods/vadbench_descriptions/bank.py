@@ -87,7 +87,7 @@ class Bank:
         return {name: value for name, value in written(self).items() if value or name not in _LATER}
 
     def __str__(self) -> str:
-        return self.title or f"{len(self.normal)} normal and {len(self.anomalies)} abnormal phrases"
+        return self.title or f"{len(self.normalities)} normal and {len(self.anomalies)} abnormal phrases"
 
     @property
     def anomalies(self) -> Phrases:
@@ -146,7 +146,7 @@ class Bank:
             for name, phrases in self.classes
             if not phrases
         ]
-        found += [*self._misplaced(), *self._avoided()]
+        found += [*self._misnamed(), *self._misplaced(), *self._avoided()]
         for repeated in (p for p in places.values() if len(p) > 1):
             lists = list(dict.fromkeys(place for place, _ in repeated))
             phrase = repeated[0][1]
@@ -166,6 +166,17 @@ class Bank:
         yield from (("abnormal", phrase) for phrase in self.abnormal)
         yield from ((f"classes.{name}", phrase) for name, phrases in self.classes for phrase in phrases)
         yield from ((f"normals.{name}", phrase) for name, phrases in self.normals for phrase in phrases)
+
+    def _misnamed(self) -> Iterator[str]:
+        """Yield a line for each class that is called normal, or as another one but for the case."""
+        before: dict[str, str] = {}
+        for name, _ in self.classes:
+            folded = " ".join(name.casefold().split())
+            if folded == "normal":
+                yield f"'{name}' is no class of anomalies; move its phrases to the list 'normal'"
+            elif folded in before:
+                yield f"classes '{before[folded]}' and '{name}' are one; put the phrases of both under one name"
+            before.setdefault(folded, name)
 
     def _misplaced(self) -> Iterator[str]:
         """Yield a line for each entry of ``normals`` and ``avoid`` that says nothing or belongs to no class."""

@@ -88,12 +88,13 @@ def check(
     from vadbench.harness.environment import choose_device
     from vadbench.plugins.registry import Registry
     from vadbench_descriptions.bank import read_bank
-    from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, read_with
+    from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, long_sentences, read_with
 
     bank = read_bank(file)
     table = None if dataset is None else Registry(files=plugin_files).dataset(dataset).classes
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
-    problems = [*bank.problems(), *long_phrases(bank, clip.text.context_length)]
+    longest = clip.text.context_length
+    problems = [*bank.problems(), *long_phrases(bank, longest), *long_sentences(bank, longest)]
     readings = read_with(bank, clip)
     notes = _unseen(readings, clip)
     if table is not None:
