@@ -45,10 +45,21 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
     "text, message",
     [
         ("normal = 3 4", r"cannot read .*site.toml as TOML.*line 1"),
-        ('normal = "a street"', "site.toml: normal: .* found 'a street'"),
+        (
+            'normal = "a street"',
+            r"site.toml: normal: expected a list of texts, found 'a street'; write .\"a street\".$",
+        ),
+        ("normal = 3", "site.toml: normal: expected a list of texts, found 3$"),
         ("normal = [7]", "site.toml: normal.0: Input should be a valid string, found 7"),
-        ("classes = 3", "site.toml: classes"),
-        ('[classes]\nFire = "flames"', "site.toml: classes.*found 'flames'"),
+        ("classes = 3", "site.toml: classes: expected a table with a list of texts for each class, found 3$"),
+        (
+            '[classes]\nFire = "flames"',
+            r"toml: classes.Fire: expected a list of texts, .*'flames'; write .\"flames\".$",
+        ),
+        (
+            '[normals]\nX = ["a"]\nFire = ["b", 7]',
+            "site.toml: normals.Fire.1: Input should be a valid string, found 7$",
+        ),
         ('unusual = ["a street"]', "site.toml: unusual: is not part of a description bank; expected normal"),
     ],
 )
