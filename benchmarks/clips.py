@@ -86,7 +86,6 @@ def measured(folder: Path) -> dict[str, Any]:
         "prompt-contrast", task, descriptions=bank, normals="shared", prefixes={"anomalous": "", "normal": ""}
     )
     scores["prompt-contrast"] = _scored(contrast, videos)
-    posts = {"prompt-contrast": contrast.config.post()}
     labels, first = weak_labels([classes.names[classes.normal]], classes)
     learnt = TrainingData([TrainingVideo(**vars(videos[NORMAL]), labels=labels, first_class=first)], classes)
     for name in ("knn", "density"):
@@ -101,9 +100,9 @@ def measured(folder: Path) -> dict[str, Any]:
     for name, own in scores.items():
         fitted = name in ("knn", "density")
         for which in (others,) if fitted else (others, list(rows)):
-            post = posts.get(name, "")
-            measured_on = {"scores": name, "post": post, "clips": len(which)}
-            found.append({**measured_on, "metrics": _metrics(own, which, truth, post)})
+            for post in ("", contrast.config.post()) if name == "prompt-contrast" else ("",):
+                measured_on = {"scores": name, "post": post, "clips": len(which)}
+                found.append({**measured_on, "metrics": _metrics(own, which, truth, post)})
     return {"clips": len(rows), "segments": sum(len(v["spans"]) for v in truth["videos"].values()), "scores": found}
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 NO_SPREAD = 1e-12
-"""Largest total variance of rows that count as equal; their covariance is then the identity (our decision)."""
+"""Largest total variance of rows that count as equal, and largest share of their mean square length where that is
+above 1: what cancels in the variance of long rows is not exactly 0. Their covariance is the identity (our decision)."""
 
 
 class RowSums:
@@ -62,7 +63,7 @@ class Gaussian(NamedTuple):
         covariance = sums.covariance
         identity = torch.eye(len(covariance), dtype=torch.float64)
         variance = covariance.trace()
-        if variance <= NO_SPREAD:
+        if variance <= NO_SPREAD * max(1.0, float(sums.products.trace()) / sums.count):
             return cls(sums.mean, identity)
         shrunk = (1 - shrinkage) * covariance + shrinkage * variance / len(covariance) * identity
         return cls(sums.mean, torch.linalg.solve_triangular(torch.linalg.cholesky(shrunk), identity, upper=False))

@@ -103,7 +103,7 @@ def core_set(rows: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     chosen = [0]
     while len(chosen) < min(count, len(rows)):
         last = chosen[-1]
-        np.minimum(nearest, squares + squares[last] - 2 * rows @ rows[last], out=nearest)
-        nearest[chosen] = -np.inf
+        np.minimum(nearest, squares + squares[last] - 2 * (rows @ rows[last]), out=nearest)
+        nearest[last] = -np.inf
         chosen.append(int(nearest.argmax()))
     return np.array(chosen, np.intp)

@@ -22,8 +22,9 @@ class KeptRowsConfig(Settings):
     seed: int | None = Field(
         None,
         ge=0,
-        description="of the sample; by default that of the run, so that several seeds show what the choice of rows"
-        " changes where there are more than the capacity (our decision)",
+        description="of the sample, and so of the rows that the scores are calibrated on; by default that of the run:"
+        " several seeds show what the choice of rows changes where there are more than the capacity, and in the"
+        " false-alarm rate where there are more than are calibrated on (our decision)",
     )
 
 

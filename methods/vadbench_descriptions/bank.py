@@ -22,9 +22,10 @@ optional: what is ordinary and must be told from one class, and words that may n
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +88,7 @@ class Bank:
         return {name: value for name, value in written(self).items() if value or name not in _LATER}
 
     def __str__(self) -> str:
-        return self.title or f"{len(self.normal)} normal and {len(self.anomalies)} abnormal phrases"
+        return self.title or f"{len(self.normalities)} normal and {len(self.anomalies)} abnormal phrases"
 
     @property
     def anomalies(self) -> Phrases:
@@ -134,7 +135,8 @@ class Bank:
 
     def problems(self) -> list[str]:
         """Problems that must be fixed before the bank can be used, a line each."""
-        found = [f"no {kind} phrase; add at least one" for kind, there in self._kinds() if not there]
+        kinds = {"normal": self.normal, "abnormal": self.anomalies}
+        found = [f"no {kind} phrase; add at least one" for kind, there in kinds.items() if not there]
         places: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for place, phrase in self._placed():
             if phrase.strip():
@@ -146,7 +148,7 @@ class Bank:
             for name, phrases in self.classes
             if not phrases
         ]
-        found += [*self._misplaced(), *self._avoided()]
+        found += [*self._misnamed(), *self._misplaced(), *self._avoided()]
         for repeated in (p for p in places.values() if len(p) > 1):
             lists = list(dict.fromkeys(place for place, _ in repeated))
             phrase = repeated[0][1]
@@ -158,14 +160,21 @@ class Bank:
                 found.append(f"'{phrase}' is in {' and in '.join(lists)}; keep one")
         return found
 
-    def _kinds(self) -> list[tuple[str, Phrases]]:
-        return [("normal", self.normal), ("abnormal", self.anomalies)]
-
     def _placed(self) -> Iterator[tuple[str, str]]:
-        yield from (("normal", phrase) for phrase in self.normal)
-        yield from (("abnormal", phrase) for phrase in self.abnormal)
-        yield from ((f"classes.{name}", phrase) for name, phrases in self.classes for phrase in phrases)
-        yield from ((f"normals.{name}", phrase) for name, phrases in self.normals for phrase in phrases)
+        own = [(f"{table}.{name}", p) for table in ("classes", "normals") for name, p in getattr(self, table)]
+        for place, phrases in (("normal", self.normal), ("abnormal", self.abnormal), *own):
+            yield from ((place, phrase) for phrase in phrases)
+
+    def _misnamed(self) -> Iterator[str]:
+        """Yield a line for each class that is called normal, or as another one but for the case."""
+        before: dict[str, str] = {}
+        for name, _ in self.classes:
+            folded = " ".join(name.casefold().split())
+            if folded == "normal":
+                yield f"'{name}' is no class of anomalies; move its phrases to the list 'normal'"
+            elif folded in before:
+                yield f"classes '{before[folded]}' and '{name}' are one; put the phrases of both under one name"
+            before.setdefault(folded, name)
 
     def _misplaced(self) -> Iterator[str]:
         """Yield a line for each entry of ``normals`` and ``avoid`` that says nothing or belongs to no class."""
@@ -205,12 +214,25 @@ def parse_bank(values: Any, source: str) -> Bank:
         return TypeAdapter(Bank).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        key, given = _place(first["loc"], values), first["input"]
         if first["type"] == "unexpected_keyword_argument":
             reason = "is not part of a description bank; expected normal, abnormal, classes, title, normals and avoid"
+        elif first["type"] == "tuple_type" and key in ("classes", *_LATER):
+            reason = f"expected a table with a list of texts for each class, found {shortened(given)}"
+        elif first["type"] == "tuple_type":
+            instead = f"; write [{json.dumps(given, ensure_ascii=False)}]" if isinstance(given, str) else ""
+            reason = f"expected a list of texts, found {shortened(given)}{instead}"
         else:
             reason = f"{complaint(first)}, found {shortened(first['input'])}"
         raise ConfigError(f"description bank {source}: {key}: {reason}") from error
+
+
+def _place(where: Sequence[int | str], values: Any) -> str:
+    """Return the key of a value that is wrong, in a table by class with the name of the class as the file has it."""
+    parts = list(where)
+    if len(parts) > 2 and isinstance(values[parts[0]], Mapping):
+        parts[1:3] = [list(values[parts[0]])[int(parts[1])]]
+    return ".".join(map(str, parts)) or "the file"
 
 
 def read_bank(path: Path) -> Bank:
@@ -240,9 +262,7 @@ def bank_names() -> list[str]:
 
 
 def find_bank(value: Any) -> Bank:
-    """Return a bank by its name, the path of its file, or its content as in a run's record.
-
-    A name takes precedence over a file of the same name.
+    """Return a bank that can be used, by its name, the path of its file, or its content as in a run's record.
 
     Raises:
         ConfigError: there is no such bank, or it cannot be used.
@@ -251,12 +271,21 @@ def find_bank(value: Any) -> Bank:
         return value
     if not isinstance(value, str):
         return require_sound(parse_bank(value, "in the settings"), "in the settings")
+    return require_sound(named_bank(value), value)
+
+
+def named_bank(value: str) -> Bank:
+    """Return a bank by its name, or else the path of its file, even with :meth:`Bank.problems`.
+
+    Raises:
+        ConfigError: there is no such bank, or the file does not have the form of one.
+    """
     if value in bank_names():
-        return require_sound(parse_bank(read_toml(Path(str(_BANKS / f"{value}.toml"))), value), value)
+        return parse_bank(read_toml(Path(str(_BANKS / f"{value}.toml"))), value)
     path = expanded(value, "the setting descriptions")
     if not path.is_file():
         raise ConfigError(f"no description bank '{value}', and no file either{did_you_mean(value, bank_names())}")
-    return require_sound(read_bank(path), value)
+    return read_bank(path)
 
 
 def written_bank(bank: Bank, info: SerializationInfo) -> Any:

@@ -26,7 +26,7 @@ def command() -> None:
 
 
 @command.command("check", short_help="Check a bank of phrases, and how CLIP reads it.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option("--dataset", "-d", help="Data set whose classes the bank's are compared with.")
 @click.option(
     "--ambiguity",
@@ -41,7 +41,7 @@ def command() -> None:
 @options.plugin
 @options.as_json
 def check(
-    file: Path,
+    file: str,
     dataset: str | None,
     ambiguity: float,
     clip_model: str | None,
@@ -56,7 +56,7 @@ def check(
       vadbench descriptions check my_site.toml
       vadbench descriptions check my_site.toml --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai
 
-    A bank is a TOML file:
+    A bank is named as in --descriptions: by its name, where it comes with the methods, or by a TOML file:
 
     \b
       title = "my site"
@@ -87,13 +87,14 @@ def check(
     from vadbench.harness.clips import clip_source
     from vadbench.harness.environment import choose_device
     from vadbench.plugins.registry import Registry
-    from vadbench_descriptions.bank import read_bank
-    from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, read_with
+    from vadbench_descriptions.bank import named_bank
+    from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, long_sentences, read_with
 
-    bank = read_bank(file)
+    bank = named_bank(file)
     table = None if dataset is None else Registry(files=plugin_files).dataset(dataset).classes
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
-    problems = [*bank.problems(), *long_phrases(bank, clip.text.context_length)]
+    longest = clip.text.context_length
+    problems = [*bank.problems(), *long_phrases(bank, longest), *long_sentences(bank, longest)]
     readings = read_with(bank, clip)
     notes = _unseen(readings, clip)
     if table is not None:
@@ -111,7 +112,7 @@ def check(
     if as_json:
         print_json(
             {
-                "file": str(file),
+                "file": file,
                 "clip": asdict(clip.source),
                 "problems": problems,
                 "notes": notes,

@@ -33,8 +33,13 @@ def _written(bank: Bank | None, info: SerializationInfo) -> Any:
 class Prefixes(Settings):
     """What a sentence of each side begins with."""
 
-    anomalous: str = Field(ANOMALOUS_PREFIX, description="before a sentence of the anomalous side (NOVA)")
-    normal: str = Field(NORMAL_PREFIX, description="before a sentence of the normal side (NOVA)")
+    anomalous: str = Field(
+        ANOMALOUS_PREFIX, description="before a sentence of the anomalous side (NOVA); only with scoring=contrast"
+    )
+    normal: str = Field(
+        NORMAL_PREFIX,
+        description="before a sentence of the normal side (NOVA); only with scoring=contrast and sides=both",
+    )
 
 
 class OwnAnchor(Settings):
@@ -118,11 +123,15 @@ class PromptContrastConfig(MethodConfig):
     normals: Literal["class", "shared"] = Field(
         "class",
         description="normal side of a class: its own in the bank's table normals (NOVA: NA), or for every class the"
-        " bank's list normal",
+        " bank's list normal; only with sides=both",
     )
     sentences: int = Field(0, ge=0, description="sentences of each side that are used, the first ones; 0 for all")
     top_share: float = Field(
-        0.5, gt=0, le=1, description="share of a side's cosines, the highest, whose mean speaks for it (NOVA)"
+        0.5,
+        gt=0,
+        le=1,
+        description="share of a side's cosines, the highest, whose mean speaks for it (NOVA); only with"
+        " scoring=contrast",
     )
     alpha: float = Field(0.9, gt=0, description="factor of the anomalous side (NOVA); contrast with both sides only")
     tau: float = Field(0.03, gt=0, description="divides the difference of the sides (NOVA); as alpha")

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from vadbench.base.errors import ConfigError, cut
 from vadbench.clip import Clip
 from vadbench.clip.loading import taught_tokens
-from vadbench_descriptions.bank import Bank
+from vadbench_descriptions.bank import Bank, Phrases
 from vadbench_descriptions.contrast_config import ANOMALOUS_PREFIX, NORMAL_PREFIX
 
 
@@ -64,6 +64,18 @@ def long_phrases(bank: Bank, context_length: int) -> list[str]:
     return too_long((*bank.normalities, *bank.anomalies), context_length)
 
 
+def long_sentences(bank: Bank, context_length: int) -> list[str]:
+    """Return a line for each phrase that fits a CLIP's context by itself and not as ``prompt-contrast`` reads it.
+
+    None for a bank in which no class has a normal side of its own.
+    """
+    if not bank.normals:
+        return []
+    sides = ((NORMAL_PREFIX, bank.normalities), (ANOMALOUS_PREFIX, bank.anomalies))
+    texts = [before + p for before, phrases in sides for p in phrases if not too_long([p], context_length)]
+    return too_long(texts, context_length)
+
+
 def require_fitting(bank: Bank, context_length: int) -> None:
     """Raise if a phrase is longer than CLIP reads.
 
@@ -98,13 +110,17 @@ def ambiguities(normal: torch.Tensor, anomalous: torch.Tensor) -> torch.Tensor:
 def ambiguous_phrases(bank: Bank, clip: Clip) -> list[Ambiguity]:
     """Return the ambiguity of the normal side of each class, the highest first, as ``prompt-contrast`` reads it.
 
-    None for a bank in which no class has a normal side of its own.
+    None for a bank in which no class has a normal side of its own. Phrases that are empty or too long count nowhere.
     """
+
+    def readable(before: str, phrases: Phrases) -> list[str]:
+        return [p for p in phrases if p.strip() and not too_long([before + p], clip.text.context_length)]
+
     found = []
     for name, phrases in bank.classes if bank.normals else ():
-        side = [p for p in bank.normal_side(name) if p.strip()]
-        texts = [*(NORMAL_PREFIX + p for p in side), *(ANOMALOUS_PREFIX + p for p in phrases)]
-        if side and phrases:
+        side, own = readable(NORMAL_PREFIX, bank.normal_side(name)), readable(ANOMALOUS_PREFIX, phrases)
+        if side and own:
+            texts = [*(NORMAL_PREFIX + p for p in side), *(ANOMALOUS_PREFIX + p for p in own)]
             text = normalize(clip.text(texts).cpu(), dim=-1)
             values = ambiguities(text[: len(side)], text[len(side) :]).tolist()
             found += [Ambiguity(name, phrase, value) for phrase, value in zip(side, values, strict=True)]

@@ -43,6 +43,18 @@ def test_a_sound_bank_is_shown_with_its_nearest_phrases(vadbench, site):
     assert by_phrase["people walking"]["nearest"] == "a fire with smoke" and by_phrase["people walking"]["tokens"] == 4
 
 
+def test_a_bank_that_comes_with_the_methods_is_checked_by_its_name(vadbench):
+    out, _ = vadbench("descriptions", "check", "general")
+    assert out.splitlines()[-1].startswith("general: ") and out.splitlines()[-1].endswith("; can be used")
+    assert "did you mean 'general'?" in vadbench("descriptions", "check", "genera", status=2).err
+
+
+def test_a_phrase_that_is_too_long_behind_its_prefix_is_a_problem(vadbench, site):
+    site.write_text(f'normal = ["a street"]\n[classes]\nFire = ["{"walking " * 74}"]\n[normals]\nFire = ["a stove"]\n')
+    (problem,) = vadbench("descriptions", "check", site, "--json", status=2).json["problems"]
+    assert problem.startswith("'Anomalous scene: walking ") and "CLIP reads 77" in problem
+
+
 def test_every_problem_is_listed_and_the_status_says_so(vadbench, site):
     long = "walking " * 90
     site.write_text(

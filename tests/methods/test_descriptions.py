@@ -6,7 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from vadbench_descriptions.bank import Bank, parse_bank, read_bank, require_sound
-from vadbench_descriptions.wording import ambiguous_phrases, long_phrases, read_with, require_fitting, token_counts
+from vadbench_descriptions.wording import (
+    ambiguous_phrases,
+    long_phrases,
+    long_sentences,
+    read_with,
+    require_fitting,
+    token_counts,
+)
 
 from vadbench.base.errors import ConfigError
 from vadbench.clip import ClipSource, load_clip
@@ -38,10 +45,21 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
     "text, message",
     [
         ("normal = 3 4", r"cannot read .*site.toml as TOML.*line 1"),
-        ('normal = "a street"', "site.toml: normal: .* found 'a street'"),
+        (
+            'normal = "a street"',
+            r"site.toml: normal: expected a list of texts, found 'a street'; write .\"a street\".$",
+        ),
+        ("normal = 3", "site.toml: normal: expected a list of texts, found 3$"),
         ("normal = [7]", "site.toml: normal.0: Input should be a valid string, found 7"),
-        ("classes = 3", "site.toml: classes"),
-        ('[classes]\nFire = "flames"', "site.toml: classes.*found 'flames'"),
+        ("classes = 3", "site.toml: classes: expected a table with a list of texts for each class, found 3$"),
+        (
+            '[classes]\nFire = "flames"',
+            r"toml: classes.Fire: expected a list of texts, .*'flames'; write .\"flames\".$",
+        ),
+        (
+            '[normals]\nX = ["a"]\nFire = ["b", 7]',
+            "site.toml: normals.Fire.1: Input should be a valid string, found 7$",
+        ),
         ('unusual = ["a street"]', "site.toml: unusual: is not part of a description bank; expected normal"),
     ],
 )
@@ -74,6 +92,8 @@ def test_an_unreadable_file_is_refused(tmp_path):
             {"normal": ["a"], "classes": {"Fire": ["smoke"], "Bomb": ["smoke"]}},
             "'smoke' is in classes.Fire and in classes.Bomb; keep one",
         ),
+        ({"normal": ["a"], "classes": {"normal ": ["b"]}}, "'normal ' is no class of anomalies; move its phrases to"),
+        ({"normal": ["a"], "classes": {"Fire": ["b"], "fire": ["c"]}}, "classes 'Fire' and 'fire' are one; put the"),
     ],
 )
 def test_what_is_wrong_with_a_bank_is_said(values, problem):
@@ -167,6 +187,27 @@ def test_a_phrase_too_long_is_named_with_its_count():
     with pytest.raises(ConfigError, match="78 tokens long"):
         require_fitting(bank, 77)
     require_fitting(bank, 78)
+
+
+def test_a_phrase_that_is_too_long_behind_its_prefix_is_named_and_its_cut_text_read_nowhere(clip):
+    longest = clip.text.context_length
+    fits, long = ("walking " * (longest - count) for count in (5, 2))
+    sides = {"classes": (("Fire", ("flames", long)),), "normals": (("Fire", ("a stove", fits, "a" + long[7:])),)}
+    bank = Bank(normal=("a street",), **sides)
+    assert not bank.problems() and not long_phrases(bank, longest)
+    found = long_sentences(bank, longest)
+    assert len(found) == 2 and found[0].startswith("'Normal scene: a walking walking")
+    assert found[1].startswith("'Anomalous scene: walking walking")
+    assert not long_sentences(Bank(normal=(long,), abnormal=("flames",)), longest), "where no class has a normal side"
+    twice = Bank(normal=("walking " * longest,), abnormal=("flames",), normals=(("Fire", ("a stove",)),))
+    assert not long_sentences(twice, longest), "it is among the long phrases already"
+    short = Bank(classes=(("Fire", ("flames",)),), normals=(("Fire", ("a stove", fits)),))
+    assert ambiguous_phrases(bank, clip) == ambiguous_phrases(short, clip) != []
+
+
+def test_a_bank_without_a_title_is_called_by_all_its_phrases():
+    bank = Bank(normal=("a street",), classes=(("Fire", ("flames",)),), normals=(("Fire", ("a stove", "sunset")),))
+    assert str(bank) == "3 normal and 1 abnormal phrases"
 
 
 def test_the_nearest_phrase_of_the_other_side_against_loops(clip):

@@ -213,6 +213,16 @@ def test_equal_rows_and_a_single_one_have_scores(kind):
         assert found.anomaly.isfinite().all() and found.anomaly[0] < 1e-6 < 0.01 < found.anomaly[1] < 1
 
 
+@pytest.mark.parametrize("length", [1, 30, 1e3, 1e5])
+def test_equal_rows_of_any_length_have_no_spread(length):
+    """What cancels in their variance is not exactly 0."""
+    row = (length * unit(np.random.default_rng(1).standard_normal((1, 64)))).astype(np.float32)
+    method = fitted(Density, [row.repeat(1000, 0)] * 7, normalise=False, shrinkage=1e-6)
+    assert torch.equal(method.inverse, torch.eye(64))
+    (found,) = method.score(as_videos([torch.from_numpy(np.concatenate([row, -row]))]))
+    assert found.anomaly[0] < 1e-3 < 0.01 < found.anomaly[1]
+
+
 @BOTH
 def test_one_normal_row_in_twenty_is_above_the_threshold_and_abnormal_ones_are(kind):
     videos = drawn(4, lengths=(60,) * 60)

@@ -43,6 +43,8 @@ TOLERANCES = {
 }
 """Those of the README, of float32; float64 keeps to ``EXACT``."""
 EXACT = 1e-12
+OF_THE_NEAREST = ("s_class", "s_rows", "s_frames", "gated", "final")
+"""Arrays of retrieval that depend on which sentences are the nearest."""
 
 
 @lru_cache
@@ -192,9 +194,13 @@ def test_every_array_of_every_video(case):
     drawn = load().eval_videos(seed(case.set), case.name)
     for video, scores in zip(drawn, case.scores(*drawn), strict=True):
         found = stages(case, video, scores)
+        gap = case.expected.get(f"n{len(video)}_gap", np.inf)
+        # Which of two sentences is among the nearest is left to rounding where they are that close.
+        undecided = case.dtype == torch.float32 and gap < 1e-6
         for name, values in found.items():
             if (key := f"n{len(video)}_{name}") in case.expected:
-                case.assert_close(values, key)
+                if not (undecided and name in OF_THE_NEAREST):
+                    case.assert_close(values, key)
                 left.discard(key)
     assert not left
 

@@ -184,7 +184,7 @@ def _report(result: ScoredVideo, scorer: Scorer, events: bool) -> None:
         if len(result.events) > _SHOWN:
             click.echo(f"{len(result.events) - _SHOWN} more in {result.folder / 'events.csv'}")
     elif result.rows and not result.events:
-        click.echo("no row reaches the threshold")
+        click.echo(f"no row reaches the threshold: highest {max(result.curve.scores):.4g}; --threshold lowers it")
     if result.costs:
         click.echo(printable(f"costs: {result.paid}"))
     click.echo(f"{result.folder / 'index.html'}")

@@ -1,5 +1,6 @@
 """``vadbench score`` as a user types it: real files, the harness's own scores as the reference."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -174,6 +175,14 @@ def test_what_a_person_reads(trained, home, vadbench, tmp_path):
     assert "s for each second of video (waiting for frames" in found.out
     assert "0:00.0   0:03.0" in found.out and "Square" in found.out
     assert "untrained CLIP" in found.err
+
+
+def test_where_no_row_reaches_the_threshold_the_highest_score_is_said(trained, home, vadbench, tmp_path):
+    asked = ("score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", 1)
+    said = [line for line in vadbench(*asked).out.splitlines() if line.startswith("no row reaches")]
+    with (next(tmp_path.rglob("scores.csv"))).open() as file:
+        highest = max(float(row["score"]) for row in csv.DictReader(file))
+    assert said == [f"no row reaches the threshold: highest {highest:.4g}; --threshold lowers it"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17])
