@@ -394,5 +394,6 @@ def test_memory_of_scoring_does_not_grow_from_two_hours_to_a_day_of_rows(tmp_pat
     peaks = json.loads(done.stdout.splitlines()[-1])
     print(f"peak anonymous memory in MB above what was there: {peaks}; all rows {day * 256 * 4 / 2**20:.0f}")
     for kind in ("Knn", "Density"):
-        # Scores of a day take half a MB; its rows would be 132.
-        assert peaks[f"{kind} {day}"] - peaks[f"{kind} {day // 10}"] < 20
+        # Scores of a day take half a MB and a block of distances up to 67, which a short scoring may be too quick to
+        # show; the rows of a day would be 132.
+        assert peaks[f"{kind} {day}"] - peaks[f"{kind} {day // 10}"] < 80
