@@ -23,7 +23,6 @@ from vadbench_mil.selection import _Shares, members, selected_count
 
 from magnitude_golden import (
     CLASSES,
-    Golden,
     abnormal_first,
     batch_of,
     count_of_looks,
@@ -34,6 +33,7 @@ from magnitude_golden import (
     restarts,
     slack,
 )
+from recorded_sets import Golden
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.inputs import VideoInput

@@ -7,12 +7,8 @@ README there says: they are near 1 and fix the arithmetic alone.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
-from types import ModuleType
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,14 +21,15 @@ from vadbench_baselines.one_class import Density, Knn
 
 import vadbench
 from method_inputs import all_normal, as_videos
+from recorded_sets import Golden
 from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import TrainingData
 from vadbench.method import Task, build_method
 from vadbench.training.loop import arithmetic
 
-GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "oneclass"
-SETS = sorted(p.parent.name for p in GOLDEN.glob("*/recipe.json"))
+GOLDEN = Golden("oneclass")
+SETS = GOLDEN.sets
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("Anomaly")), 0)
 DISTANCE = 1e-4
@@ -40,20 +37,6 @@ DISTANCE = 1e-4
 of. Scores, AUC and AP have the README's absolute ones."""
 FLOAT64 = 1e-9
 """Relative tolerance where all is computed in float64, as the vectors were."""
-
-
-@lru_cache
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("oneclass_golden", GOLDEN / "load.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@lru_cache
-def seed(name: str) -> int:
-    return int(load().recipe(name)["seed"])
 
 
 @dataclass
@@ -66,13 +49,13 @@ class Case:
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
-        self.sizes = load().CONFIGS[self.name]
-        with np.load(GOLDEN / self.set / f"{self.name}.npz", allow_pickle=False) as content:
+        self.sizes = GOLDEN.load.CONFIGS[self.name]
+        with np.load(GOLDEN.folder / self.set / f"{self.name}.npz", allow_pickle=False) as content:
             self.expected = {key: content[key] for key in content.files}
         self.left = set(self.expected)
-        self.data: TrainingData = all_normal(load().normal_videos(seed(self.set), self.name), CLASSES)
+        self.data: TrainingData = all_normal(GOLDEN.load.normal_videos(GOLDEN.seed(self.set), self.name), CLASSES)
         kind = {"knn": Knn, "gaussian": Density}[self.sizes["detector"]]
-        memory = {"capacity": self.sizes["capacity"], "seed": load().MEMORY_SEED}
+        memory = {"capacity": self.sizes["capacity"], "seed": GOLDEN.load.MEMORY_SEED}
         own: dict[str, Any] = {"shrinkage": self.sizes["shrinkage"]}
         if kind is Knn:
             own, memory = {"k": self.sizes["k"]}, memory | {"coreset": self.sizes["coreset"]}
@@ -97,7 +80,7 @@ class Case:
         self.left.discard(key)
 
     def sample(self) -> KeptRows:
-        sample = RowSample(self.sizes["capacity"], load().MEMORY_SEED)
+        sample = RowSample(self.sizes["capacity"], GOLDEN.load.MEMORY_SEED)
         for video, rows in normal_rows(self.data):
             sample.add(rows, video)
         return sample.kept()
@@ -111,7 +94,7 @@ class Case:
 
 
 def all_cases(*detectors: str) -> list[Any]:
-    configs = load().CONFIGS if SETS else {}
+    configs = GOLDEN.load.CONFIGS if SETS else {}
     names = [name for name, sizes in configs.items() if sizes["detector"] in detectors]
     kinds = [(device, dtype) for device in DEVICES for dtype in (torch.float32, torch.float64)]
     return [
@@ -144,17 +127,17 @@ def of_gaussian(request) -> Case:
 
 
 def test_there_is_a_recorded_set():
-    assert SETS, f"no folder with a recipe.json in {GOLDEN}"
+    assert SETS, f"no folder with a recipe.json in {GOLDEN.folder}"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_recipe_rebuilds_the_rows(name):
-    for config in load().CONFIGS:
-        with np.load(GOLDEN / name / f"{config}.npz") as want:
-            np.testing.assert_allclose(load().checksums(seed(name), config), want["check"], rtol=1e-9)
-            if config in load().E2E:
-                found = [v[key] for v in load().e2e_set(seed(name), config) for key in ("x", "gt")]
-                np.testing.assert_allclose(load().checksum(found), want["check_e2e"], rtol=1e-9)
+    for config in GOLDEN.load.CONFIGS:
+        with np.load(GOLDEN.folder / name / f"{config}.npz") as want:
+            np.testing.assert_allclose(GOLDEN.load.checksums(GOLDEN.seed(name), config), want["check"], rtol=1e-9)
+            if config in GOLDEN.load.E2E:
+                found = [v[key] for v in GOLDEN.load.e2e_set(GOLDEN.seed(name), config) for key in ("x", "gt")]
+                np.testing.assert_allclose(GOLDEN.load.checksum(found), want["check_e2e"], rtol=1e-9)
 
 
 def test_kept_rows(case):
@@ -213,7 +196,7 @@ def test_calibration_by_videos_held_out(of_gaussian):
 
 def test_distances_and_scores(case):
     case.compare(float(case.method.q), "q", rtol=case.rtol)
-    videos = load().test_videos(seed(case.set), case.name)
+    videos = GOLDEN.load.test_videos(GOLDEN.seed(case.set), case.name)
     with torch.inference_mode(), arithmetic("fp32"):
         scores = case.method.score(as_videos(map(case.tensor, videos)))
         distances = [case.method.distances(case.tensor(rows)).cpu() for rows in videos]
@@ -235,23 +218,23 @@ def test_every_recorded_array_is_compared(case):
         test(case)
     for test in (test_kept_rows, test_distances_and_scores):
         test(case)
-    if case.name in load().E2E:
+    if case.name in GOLDEN.load.E2E:
         auc_and_ap_of_a_small_split(case)
     assert not case.left
 
 
-@pytest.mark.parametrize("what", [p for p in all_cases("knn", "gaussian") if p.values[0][1] in load().E2E])
+@pytest.mark.parametrize("what", [p for p in all_cases("knn", "gaussian") if p.values[0][1] in GOLDEN.load.E2E])
 def test_auc_and_ap_of_a_small_split(what):
     auc_and_ap_of_a_small_split(made(*what))
 
 
 def auc_and_ap_of_a_small_split(case):
     """Through the package's own evaluation; each row stands for 16 frames."""
-    videos = load().e2e_set(seed(case.set), case.name)
+    videos = GOLDEN.load.e2e_set(GOLDEN.seed(case.set), case.name)
     with torch.inference_mode(), arithmetic("fp32"):
         scored = case.method.score(as_videos(case.tensor(video["x"]) for video in videos))
     scores = {f"v{i}": found.anomaly.cpu().numpy() for i, found in enumerate(scored)}
     truth = {f"v{i}": video["gt"].astype(int) for i, video in enumerate(videos)}
-    metrics = vadbench.evaluate(scores, truth, stride=load().STRIDE)
+    metrics = vadbench.evaluate(scores, truth, stride=GOLDEN.load.STRIDE)
     found = [metrics[key].value for key in ("AUC", "AP", "AP/trapezoid")]
     case.compare(found, "e2e_auc_apstep_aptrapezoid", atol=1e-4)

@@ -7,12 +7,7 @@ another place. The AUC and AP of retrieval are left out: rows with ten anomalous
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +20,7 @@ from vadbench_descriptions.row_motion import between_samples, motion_of
 from vadbench_descriptions.wording import ambiguities
 
 from method_inputs import as_videos
+from recorded_sets import Golden
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.harness.request import method_post
 from vadbench.method import Scores, Task
@@ -33,8 +29,8 @@ from vadbench.scoring.post import processed
 from vadbench.scoring.video_scores import VideoScores
 from vadbench.training.loop import arithmetic
 
-GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "promptcontrast"
-SETS = sorted(p.parent.name for p in GOLDEN.glob("*/recipe.json"))
+GOLDEN = Golden("promptcontrast")
+SETS = GOLDEN.sets
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 TOLERANCES = {
     **dict.fromkeys(("motion", "u_anomalous", "u_normal", "warm_weights", "anchor", "gap"), 1e-5),
@@ -45,26 +41,6 @@ TOLERANCES = {
 EXACT = 1e-12
 OF_THE_NEAREST = ("s_class", "s_rows", "s_frames", "gated", "final")
 """Arrays of retrieval that depend on which sentences are the nearest."""
-
-
-@lru_cache
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("promptcontrast_golden", GOLDEN / "load.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@lru_cache
-def seed(name: str) -> int:
-    return int(load().recipe(name)["seed"])
-
-
-@lru_cache
-def arrays(name: str, file: str) -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / name / f"{file}.npz", allow_pickle=False) as content:
-        return {key: content[key] for key in content.files}
 
 
 @dataclass
@@ -95,9 +71,9 @@ class Case:
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
-        self.c: dict[str, Any] = load().CONFIGS[self.name]
-        self.expected = arrays(self.set, self.name)
-        self.sides = load().texts(seed(self.set), self.name)
+        self.c: dict[str, Any] = GOLDEN.load.CONFIGS[self.name]
+        self.expected = GOLDEN.arrays(self.set, self.name)
+        self.sides = GOLDEN.load.texts(GOLDEN.seed(self.set), self.name)
         names = [f"class {i}" for i in range(len(self.sides[0]))]
         # Where the normal class stands is the data set's business.
         table = ClassTable(tuple(map(VideoClass, (names[0], "Normal", *names[1:]))), 1)
@@ -173,25 +149,27 @@ def cases(configs: list[str]) -> list[Any]:
     return [pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in configs]
 
 
-@pytest.fixture(params=cases(list(load().CONFIGS)) if SETS else [])
+@pytest.fixture(params=cases(list(GOLDEN.load.CONFIGS)) if SETS else [])
 def case(request, device, dtype) -> Case:
     return Case(*request.param, device, dtype)
 
 
 def test_there_is_a_recorded_set():
-    assert SETS, f"no folder with a recipe.json in {GOLDEN}"
+    assert SETS, f"no folder with a recipe.json in {GOLDEN.folder}"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_recipe_rebuilds_the_inputs(name):
-    for config in load().CONFIGS:
-        np.testing.assert_allclose(load().checksums(seed(name), config), arrays(name, config)["check"], rtol=1e-9)
+    for config in GOLDEN.load.CONFIGS:
+        np.testing.assert_allclose(
+            GOLDEN.load.checksums(GOLDEN.seed(name), config), GOLDEN.arrays(name, config)["check"], rtol=1e-9
+        )
 
 
 def test_every_array_of_every_video(case):
     """What is left over at the end was compared with nothing."""
     left = {key for key in case.expected if key.startswith("n")}
-    drawn = load().eval_videos(seed(case.set), case.name)
+    drawn = GOLDEN.load.eval_videos(GOLDEN.seed(case.set), case.name)
     for video, scores in zip(drawn, case.scores(*drawn), strict=True):
         found = stages(case, video, scores)
         gap = case.expected.get(f"n{len(video)}_gap", np.inf)
@@ -243,13 +221,13 @@ def test_ambiguity_of_normal_sentences(case):
         np.testing.assert_allclose(values, case.expected[f"ambiguity_{i}"], rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("case", cases(load().E2E) if SETS else [], indirect=True)
+@pytest.mark.parametrize("case", cases(GOLDEN.load.E2E) if SETS else [], indirect=True)
 def test_a_small_split_end_to_end(case):
     """AUC and AP over frames after post-processing, a row's score for each of its frames, by the package and by
     scikit-learn."""
-    videos = load().e2e_set(seed(case.set), case.name)
+    videos = GOLDEN.load.e2e_set(GOLDEN.seed(case.set), case.name)
     np.testing.assert_allclose(
-        load().checksum([v[k] for v in videos for k in ("x", "gt")]), case.expected["check_e2e"], rtol=1e-9
+        GOLDEN.load.checksum([v[k] for v in videos for k in ("x", "gt")]), case.expected["check_e2e"], rtol=1e-9
     )
     finals = [case.final(s) for s in case.scores(*(v["x"] for v in videos))]
     frames = np.concatenate([f.repeat(case.c["stride"]) for f in finals])

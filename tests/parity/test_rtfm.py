@@ -23,7 +23,6 @@ from vadbench_mil.rtfm import Rtfm
 
 from magnitude_golden import (
     CLASSES,
-    Golden,
     abnormal_first,
     batch_of,
     count_of_looks,
@@ -35,6 +34,7 @@ from magnitude_golden import (
     slack,
 )
 from method_inputs import as_videos
+from recorded_sets import Golden
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.method import Batch, Task

@@ -6,13 +6,10 @@ loss of exact zeros and ones the gradients of the scores are left out, as the RE
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +25,7 @@ from vadbench_urdmu.transformer import Kept, local_means
 
 import vadbench
 from method_inputs import as_videos, labelled
+from recorded_sets import Golden
 from vadbench.base.errors import CheckpointError
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
@@ -37,8 +35,8 @@ from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import Optimisers, learning_rate, planned_steps
 from vadbench.training.stages import TrainingLoop
 
-GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "urdmu"
-SETS = sorted(p.parent.name for p in GOLDEN.glob("*/recipe.json"))
+GOLDEN = Golden("urdmu")
+SETS = GOLDEN.sets
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 TERMS = {
     "classification": 1,
@@ -55,28 +53,8 @@ CLASSES = UcfCrime.classes
 
 
 @lru_cache
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("urdmu_golden", GOLDEN / "load.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@lru_cache
-def seed(name: str) -> int:
-    return int(load().recipe(name)["seed"])
-
-
-@lru_cache
-def arrays(name: str, file: str) -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / name / f"{file}.npz", allow_pickle=False) as content:
-        return {key: content[key] for key in content.files}
-
-
-@lru_cache
 def weights(name: str, config: str) -> dict[str, torch.Tensor]:
-    return {k: torch.from_numpy(v) for k, v in load().weights(seed(name), config).items()}
+    return {k: torch.from_numpy(v) for k, v in GOLDEN.load.weights(GOLDEN.seed(name), config).items()}
 
 
 @dataclass
@@ -88,8 +66,8 @@ class Case:
     device: torch.device
 
     def __post_init__(self) -> None:
-        self.sizes = load().CONFIGS[self.name]
-        self.expected = arrays(self.set, f"model_{self.name}")
+        self.sizes = GOLDEN.load.CONFIGS[self.name]
+        self.expected = GOLDEN.arrays(self.set, f"model_{self.name}")
         self.slack = 1 if self.device.type == "cpu" else 10
         """What the README allows a GPU."""
 
@@ -116,7 +94,7 @@ class Case:
         return video if self.sizes["crops"] > 1 else video[0]
 
     def batch(self, method: UrDmu, step: int) -> Batch:
-        videos, labels = load().train_batch(seed(self.set), self.name, step)
+        videos, labels = GOLDEN.load.train_batch(GOLDEN.seed(self.set), self.name, step)
         rng = np.random.default_rng(0)
         views = [method.view(VideoInput.of_rows(self.as_sample(v)), rng)["segments"] for v in videos]
         carried = torch.zeros(len(labels), len(CLASSES))
@@ -125,9 +103,9 @@ class Case:
 
     def draws(self, step: int, variant: str) -> Draws:
         pairs, crops, length = self.sizes["pairs"], self.sizes["crops"], self.sizes["segments"]
-        noise = torch.from_numpy(load().noise(seed(self.set), self.name, step)).unflatten(0, (pairs, crops))
+        noise = torch.from_numpy(GOLDEN.load.noise(GOLDEN.seed(self.set), self.name, step)).unflatten(0, (pairs, crops))
         noise = torch.zeros_like(noise) if variant == "plain" else noise
-        masks = load().dropout_masks(seed(self.set), self.name, step) if variant == "full" else []
+        masks = GOLDEN.load.dropout_masks(GOLDEN.seed(self.set), self.name, step) if variant == "full" else []
         kept = [torch.from_numpy(m > 0).view(2, pairs, crops, length, -1).to(self.device) for m in masks]
         return Draws(tuple(Kept(*kept[i : i + 3]) for i in range(0, len(kept), 3)), noise.to(self.device))
 
@@ -157,36 +135,36 @@ def device(request) -> Any:
         yield torch.device(request.param)
 
 
-@pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in load().CONFIGS])
+@pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in GOLDEN.load.CONFIGS])
 def case(request, device) -> Case:
     return Case(*request.param, device)
 
 
 @pytest.fixture(params=SETS)
 def tools(request) -> tuple[str, dict[str, np.ndarray]]:
-    return request.param, arrays(request.param, "tools")
+    return request.param, GOLDEN.arrays(request.param, "tools")
 
 
 def test_there_is_a_recorded_set():
-    assert SETS, f"no folder with a recipe.json in {GOLDEN}"
+    assert SETS, f"no folder with a recipe.json in {GOLDEN.folder}"
 
 
 def test_recipe_rebuilds_weights_inputs_and_draws(case):
-    for name, value in load().input_checksums(seed(case.set), case.name).items():
+    for name, value in GOLDEN.load.input_checksums(GOLDEN.seed(case.set), case.name).items():
         np.testing.assert_allclose(value, case.expected[name], rtol=1e-9, atol=1e-6)
 
 
 def test_recipe_rebuilds_the_inputs_of_single_functions(tools):
     name, expected = tools
-    drawn = [load().pool_input(seed(name), rows) for rows, _ in load().POOL_CASES]
-    drawn += [load().loss_input(seed(name), number)["frame"] for number in range(3)]
-    np.testing.assert_allclose(load().checksum(drawn), expected["check_inputs"], rtol=1e-9)
+    drawn = [GOLDEN.load.pool_input(GOLDEN.seed(name), rows) for rows, _ in GOLDEN.load.POOL_CASES]
+    drawn += [GOLDEN.load.loss_input(GOLDEN.seed(name), number)["frame"] for number in range(3)]
+    np.testing.assert_allclose(GOLDEN.load.checksum(drawn), expected["check_inputs"], rtol=1e-9)
 
 
 def test_training_samples(tools):
     name, expected = tools
-    for rows, length in load().POOL_CASES:
-        features = load().pool_input(seed(name), rows)
+    for rows, length in GOLDEN.load.POOL_CASES:
+        features = GOLDEN.load.pool_input(GOLDEN.seed(name), rows)
         found = binned_sample(features, length, rounded=True)
         np.testing.assert_allclose(found, expected[f"pool_n{rows}_t{length}"], rtol=0, atol=1e-6)
         assert expected[f"poolxd_maxdiff_n{rows}_t{length}"] == 0, "one rule for both data sets"
@@ -198,7 +176,7 @@ def test_training_batch(case):
     method = case.method()
     found = case.batch(method, 0).views["segments"].cpu().numpy()
     np.testing.assert_array_equal(found.shape, case.expected["train_shape"])
-    np.testing.assert_allclose(load().checksum([found]), case.expected["check_pooled"], rtol=1e-6, atol=1e-3)
+    np.testing.assert_allclose(GOLDEN.load.checksum([found]), case.expected["check_pooled"], rtol=1e-6, atol=1e-3)
 
 
 def test_local_means(tools):
@@ -214,11 +192,11 @@ def test_local_means(tools):
 
 def test_evaluation(case):
     method = case.method().eval()
-    videos = load().eval_videos(seed(case.set), case.name)
+    videos = GOLDEN.load.eval_videos(GOLDEN.seed(case.set), case.name)
     checked = {key for key in case.expected if key.startswith("eval_")}
     named = {f"eval_n{v.shape[1]}": v for v in videos}
     if case.name == "pub":
-        named["eval_crops10_n37"] = load().ten_crop_video(seed(case.set))
+        named["eval_crops10_n37"] = GOLDEN.load.ten_crop_video(GOLDEN.seed(case.set))
     with torch.inference_mode():
         for name, video in named.items():
             bag = torch.from_numpy(case.as_sample(video) if name != "eval_crops10_n37" else video).to(case.device)
@@ -238,7 +216,7 @@ def test_middle_of_the_evaluation(case):
     if not middle:
         pytest.skip("this configuration has no middle arrays")
     rows = int(middle[0].split("_")[1].removeprefix("n"))
-    (video,) = (v for v in load().eval_videos(seed(case.set), case.name) if v.shape[1] == rows)
+    (video,) = (v for v in GOLDEN.load.eval_videos(GOLDEN.seed(case.set), case.name) if v.shape[1] == rows)
     same = nn.Linear(case.sizes["width"], case.sizes["width"], bias=False, device=case.device)
     with torch.inference_mode():
         same.weight.copy_(torch.eye(case.sizes["width"]))
@@ -253,7 +231,7 @@ def test_middle_of_the_evaluation(case):
     assert len(middle) == len(found)
 
 
-@pytest.mark.parametrize("variant", load().VARIANTS if SETS else [])
+@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS if SETS else [])
 def test_training_pass(case, variant):
     """Scores of rows and of slots, and the rows that are chosen; order inside a set is not compared."""
     method = case.method().train()
@@ -288,7 +266,7 @@ def margins(found: PairedOutputs) -> list[float]:
     return gaps
 
 
-@pytest.mark.parametrize("variant", load().VARIANTS if SETS else [])
+@pytest.mark.parametrize("variant", GOLDEN.load.VARIANTS if SETS else [])
 def test_losses_and_gradients(case, variant):
     method = case.method()
     terms = case.terms(method, 0, variant)
@@ -317,10 +295,10 @@ def test_three_training_steps(case, run):
     """With the recipe's own optimiser; ``strong`` has a rate and a decay that tell L2 from decoupled decay."""
     if f"{run}_step_losses" not in case.expected:
         pytest.skip("not recorded for the published sizes")
-    adam = load().ADAM_STRONG if run == "strong" else load().ADAM
+    adam = GOLDEN.load.ADAM_STRONG if run == "strong" else GOLDEN.load.ADAM
     published = UrDmuRecipe()
     usual = (published.learning_rate, published.betas, published.epsilon, published.weight_decay)
-    assert usual == tuple(load().ADAM[key] for key in ("lr", "betas", "eps", "weight_decay"))
+    assert usual == tuple(GOLDEN.load.ADAM[key] for key in ("lr", "betas", "eps", "weight_decay"))
     recipe = UrDmuRecipe(learning_rate=adam["lr"], weight_decay=adam["weight_decay"])
     method = case.method()
     found = by_reference_name(method)
@@ -349,7 +327,9 @@ def test_three_training_steps(case, run):
 @pytest.mark.parametrize("number", range(3))
 def test_losses_of_given_scores(tools, number):
     name, expected = tools
-    given = {k: torch.from_numpy(v).requires_grad_() for k, v in load().loss_input(seed(name), number).items()}
+    given = {
+        k: torch.from_numpy(v).requires_grad_() for k, v in GOLDEN.load.loss_input(GOLDEN.seed(name), number).items()
+    }
     memories = MemoryScores(given["N_att"], given["N_Aatt"], given["A_Natt"], given["A_att"])
     terms = {"classification": classification(*given["frame"].unflatten(0, (2, -1))), **memory_terms(memories)}
     terms |= {"triplet": given["triplet_margin"], "divergence": given["kl_loss"], "distance": given["distance"]}
@@ -369,7 +349,7 @@ def test_scores_of_a_small_split(tools, device, dataset, config):
     name, expected = tools
     case = Case(name, config, device)
     method = case.method().eval()
-    videos = load().e2e_set(seed(name), config)
+    videos = GOLDEN.load.e2e_set(GOLDEN.seed(name), config)
     with torch.inference_mode():
         scores = method.score(as_videos([torch.from_numpy(v["feature"]).to(device) for v in videos]))
     case.assert_scores(torch.cat([s.anomaly for s in scores]), expected[f"e2e_{dataset}_scores"])
@@ -497,5 +477,5 @@ def test_published_configuration_has_the_released_shapes(dim, parameters):
     method = UrDmu(UrDmuConfig(), task)
     names = reference_names(method.config)
     found = {names[name]: tuple(value.shape) for name, value in method.state_dict().items()}
-    assert found == load().shapes({**load().CONFIGS["pub"], "dim": dim})
+    assert found == GOLDEN.load.shapes({**GOLDEN.load.CONFIGS["pub"], "dim": dim})
     assert len(found) == 34 and sum(p.numel() for p in method.parameters()) == parameters

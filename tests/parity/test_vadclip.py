@@ -8,13 +8,9 @@ is tested in ``test_vadclip_detection.py``.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,6 +26,7 @@ from vadbench_vadclip.method import VadClip
 from vadbench_xdviolence.dataset import XdViolence
 
 from method_inputs import as_videos
+from recorded_sets import Golden
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, UnknownNameError
 from vadbench.clip import TextTower
@@ -43,8 +40,8 @@ from vadbench.nn.graph import distance_graph, similarity_graph
 from vadbench.nn.sampling import averaged_sample
 from vadbench.training.loop import arithmetic
 
-GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "vadclip"
-SETS = sorted(p.parent.name for p in GOLDEN.glob("*/recipe.json"))
+GOLDEN = Golden("vadclip")
+SETS = GOLDEN.sets
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 ATOL, RTOL = 2e-4, 1e-4
 """What the golden README suggests for logits; a GPU keeps to it as well."""
@@ -54,37 +51,17 @@ KEY_BIAS = 1
 
 
 @lru_cache
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("vadclip_golden", GOLDEN / "load.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@lru_cache
-def seed(name: str) -> int:
-    return int(load().recipe(name)["seed"])
-
-
-@lru_cache
-def arrays(name: str, file: str) -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / name / f"{file}.npz", allow_pickle=False) as content:
-        return {key: content[key] for key in content.files}
-
-
-@lru_cache
 def weights(name: str, config: str) -> dict[str, torch.Tensor]:
     """A checkpoint as the authors' code writes it; what the recipe leaves out because nothing reads it is made up."""
-    state = {k: torch.from_numpy(v) for k, v in load().weights(seed(name), config).items()}
+    state = {k: torch.from_numpy(v) for k, v in GOLDEN.load.weights(GOLDEN.seed(name), config).items()}
     unread = {"clipmodel.logit_scale": torch.zeros(()), "clipmodel.visual.proj": torch.zeros(3, 2)}
     return state | unread | {"disAdj.sigma": torch.full((1,), 0.1)}
 
 
 @lru_cache
 def tower(name: str, config: str, device: torch.device) -> TextTower:
-    c = load().CONFIGS[config]
-    text = {"context_length": load().CONTEXT, "vocab_size": load().VOCAB, "width": c["width"]}
+    c = GOLDEN.load.CONFIGS[config]
+    text = {"context_length": GOLDEN.load.CONTEXT, "vocab_size": GOLDEN.load.VOCAB, "width": c["width"]}
     text |= {"heads": c["width"] // 64, "layers": c["text_layers"]}
     vision = {"image_size": 8, "layers": 1, "width": 64, "patch_size": 8}
     clip = TextTower(open_clip.CLIP(c["width"], vision, text, quick_gelu=True))
@@ -103,10 +80,10 @@ class Case:
     device: torch.device
 
     def __post_init__(self) -> None:
-        self.sizes = load().CONFIGS[self.name]
-        self.expected = arrays(self.set, f"model_{self.name}")
+        self.sizes = GOLDEN.load.CONFIGS[self.name]
+        self.expected = GOLDEN.arrays(self.set, f"model_{self.name}")
         self.dataset, self.classes = DATASETS[self.sizes["dataset"]]
-        listed = {"ucf": load().UCF_CLASSES, "xd": load().XD_CLASSES}[self.sizes["dataset"]]
+        listed = {"ucf": GOLDEN.load.UCF_CLASSES, "xd": GOLDEN.load.XD_CLASSES}[self.sizes["dataset"]]
         self.order = [self.classes.id(name) for name in listed]
         """Our class ids in the authors' order, whose first is the normal one."""
         assert sorted(self.order) == list(range(len(self.classes)))
@@ -129,14 +106,14 @@ class Case:
         return method
 
     def batch(self, method: VadClip, step: int) -> Batch:
-        videos, names = load().train_batch(seed(self.set), self.name, step)
+        videos, names = GOLDEN.load.train_batch(GOLDEN.seed(self.set), self.name, step)
         rng = np.random.default_rng(0)
         views = [method.view(VideoInput.of_rows(v), rng) for v in videos]
         stacked = {k: torch.from_numpy(np.stack([v[k] for v in views])).to(self.device) for k in views[0]}
         return Batch(stacked, torch.from_numpy(np.stack([weak_labels(n, self.classes) for n in names])).to(self.device))
 
     def videos(self) -> list[torch.Tensor]:
-        return [torch.from_numpy(v).to(self.device) for v in load().eval_videos(seed(self.set), self.name)]
+        return [torch.from_numpy(v).to(self.device) for v in GOLDEN.load.eval_videos(GOLDEN.seed(self.set), self.name)]
 
 
 def weak_labels(label: str, classes: ClassTable) -> np.ndarray:
@@ -148,7 +125,7 @@ def weak_labels(label: str, classes: ClassTable) -> np.ndarray:
 
 
 def all_cases() -> list[Any]:
-    return [pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in load().CONFIGS]
+    return [pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in GOLDEN.load.CONFIGS]
 
 
 @pytest.fixture(params=DEVICES)
@@ -170,23 +147,26 @@ def assert_close(found: torch.Tensor, expected: np.ndarray) -> None:
 
 
 def test_there_is_a_recorded_set():
-    assert SETS, f"no folder with a recipe.json in {GOLDEN}"
+    assert SETS, f"no folder with a recipe.json in {GOLDEN.folder}"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_recipe_rebuilds_the_weights_and_inputs(name):
-    for config in load().CONFIGS:
-        want = arrays(name, f"model_{config}")
-        inputs = load().eval_videos(seed(name), config) + load().train_batch(seed(name), config, 0)[0]
-        drawn = list(load().weights(seed(name), config).values())
-        np.testing.assert_allclose(load().checksum(drawn), want["check_weights"], rtol=1e-9)
-        np.testing.assert_allclose(load().checksum(inputs), want["check_inputs"], rtol=1e-9)
+    for config in GOLDEN.load.CONFIGS:
+        want = GOLDEN.arrays(name, f"model_{config}")
+        inputs = (
+            GOLDEN.load.eval_videos(GOLDEN.seed(name), config)
+            + GOLDEN.load.train_batch(GOLDEN.seed(name), config, 0)[0]
+        )
+        drawn = list(GOLDEN.load.weights(GOLDEN.seed(name), config).values())
+        np.testing.assert_allclose(GOLDEN.load.checksum(drawn), want["check_weights"], rtol=1e-9)
+        np.testing.assert_allclose(GOLDEN.load.checksum(inputs), want["check_inputs"], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_training_samples(name):
-    expected = arrays(name, "tools")
-    for what, features, length in load().tools_inputs(seed(name)):
+    expected = GOLDEN.arrays(name, "tools")
+    for what, features, length in GOLDEN.load.tools_inputs(GOLDEN.seed(name)):
         found = averaged_sample(features, length)
         # A mean of half-precision rows that lies between two of its values may be rounded either way.
         rounding = 1e-3 if features.dtype == np.float16 else 1e-6
@@ -197,8 +177,8 @@ def test_training_samples(name):
 @pytest.mark.parametrize("name", SETS)
 def test_chunks(name):
     """Where the length divides the rows the authors add a chunk of zeros, whose result they cut off; ours has none."""
-    expected = arrays(name, "tools")
-    for what, features, length in load().tools_inputs(seed(name)):
+    expected = GOLDEN.arrays(name, "tools")
+    for what, features, length in GOLDEN.load.tools_inputs(GOLDEN.seed(name)):
         found = to_chunks(torch.from_numpy(features), length)
         theirs = expected[f"split_{what}"].reshape(-1, *found.shape[1:])
         np.testing.assert_array_equal(found, theirs[: len(found)])
@@ -210,9 +190,9 @@ def test_chunks(name):
 
 @pytest.mark.parametrize("name", SETS)
 def test_graphs(name):
-    expected = arrays(name, "tools")
+    expected = GOLDEN.arrays(name, "tools")
     np.testing.assert_allclose(distance_graph(5), expected["dist_adj_5"], rtol=1e-6)
-    rows = np.stack([load().video(seed(name) + 9500 + i, 12, 16) for i in range(2)])
+    rows = np.stack([GOLDEN.load.video(GOLDEN.seed(name) + 9500 + i, 12, 16) for i in range(2)])
     valid = torch.arange(12) < torch.tensor([[12], [7]])
     found = similarity_graph(torch.from_numpy(rows), valid, 0.7)
     np.testing.assert_allclose(found, expected["adj4_lengths_12_7"], atol=1e-6)
@@ -222,7 +202,7 @@ def test_graphs(name):
 def test_attention_reaches_as_far_as_the_mask(name):
     """By moving one row at a time. Windows that do not divide the length are refused in the settings."""
     checked = 0
-    for key, mask in arrays(name, "tools").items():
+    for key, mask in GOLDEN.arrays(name, "tools").items():
         if not key.startswith("mask_L"):
             continue
         length, window = (int(part[1:]) for part in key.split("_")[1:])
@@ -247,9 +227,9 @@ def test_attention_reaches_as_far_as_the_mask(name):
 def test_labels(name, dataset, names):
     """One video of each label; the loss is what tells how a video's classes share its weight."""
     labels = names or ["A", "B1-0-0", "G-B2-B6", "B2-B2-0"]
-    expected = arrays(name, "tools")[f"labels_{dataset}"]
+    expected = GOLDEN.arrays(name, "tools")[f"labels_{dataset}"]
     classes = DATASETS[dataset][1]
-    order = [classes.id(n) for n in {"ucf": load().UCF_CLASSES, "xd": load().XD_CLASSES}[dataset]]
+    order = [classes.id(n) for n in {"ucf": GOLDEN.load.UCF_CLASSES, "xd": GOLDEN.load.XD_CLASSES}[dataset]]
     for label, row in zip(labels, expected, strict=False):
         carried = torch.from_numpy(weak_labels(label, classes)[None] > 0)
         np.testing.assert_array_equal(carried[0, order], row > 0)
@@ -263,7 +243,7 @@ def test_labels(name, dataset, names):
 
 def test_prompts_and_text_features(case):
     method = case.method()
-    tokens = arrays(case.set, "tools")[f"tokens_{case.sizes['dataset']}"]
+    tokens = GOLDEN.arrays(case.set, "tools")[f"tokens_{case.sizes['dataset']}"]
     found = method.task.text.tokenize(case.classes.prompt_words(method.config.prompt_words))[case.order].cpu()
     np.testing.assert_array_equal(found[:, : tokens.shape[1]], tokens)
     assert not found[:, tokens.shape[1] :].any()
@@ -363,7 +343,7 @@ def test_three_training_steps(case):
     found = parameters_by_reference_name(method)
     start = {name: parameter.detach().clone() for name, parameter in found.items()}
     optimiser = torch.optim.AdamW(
-        [p for g in method.groups().values() for p in g], lr=load().LR, weight_decay=load().WEIGHT_DECAY
+        [p for g in method.groups().values() for p in g], lr=GOLDEN.load.LR, weight_decay=GOLDEN.load.WEIGHT_DECAY
     )
     for step, losses in enumerate(case.expected["losses"]):
         terms = method.loss(case.batch(method, step))
@@ -389,7 +369,7 @@ def test_three_training_steps(case):
 def test_scores_of_a_small_split(case):
     """Frame-level AUC and AP of both branches over videos end to end, one score for 16 frames, as the authors' test."""
     method = case.method().eval()
-    videos = load().e2e_set(seed(case.set), case.name)
+    videos = GOLDEN.load.e2e_set(GOLDEN.seed(case.set), case.name)
     with torch.inference_mode():
         scores = method.score(as_videos([torch.from_numpy(v["feature"]).to(case.device) for v in videos]))
     truth = np.concatenate([v["gt_frames"] for v in videos])
@@ -404,7 +384,7 @@ def test_scores_of_a_small_split(case):
 def test_localisation_of_a_small_split(case):
     """mAP@IoU by the authors' rule of the same videos; the tolerance is the README's, of a discrete metric."""
     method = case.method().eval()
-    videos = load().e2e_set(seed(case.set), case.name)
+    videos = GOLDEN.load.e2e_set(GOLDEN.seed(case.set), case.name)
     with torch.inference_mode():
         scores = method.score(as_videos([torch.from_numpy(v["feature"]).to(case.device) for v in videos]))
     localised = [
@@ -454,7 +434,7 @@ def test_import_takes_every_tensor(case):
     ids=["missing", "missing-unused", "missing-clip", "unexpected", "shape", "empty", "other-clip"],
 )
 def test_import_refuses_what_does_not_fit(break_it, message):
-    case = Case(SETS[0], next(iter(load().CONFIGS)), torch.device("cpu"))
+    case = Case(SETS[0], next(iter(GOLDEN.load.CONFIGS)), torch.device("cpu"))
     method = case.method()
     before = {k: v.clone() for k, v in method.state_dict().items()}
     state = {k: v.clone() for k, v in weights(case.set, case.name).items()}
@@ -467,7 +447,7 @@ def test_import_refuses_what_does_not_fit(break_it, message):
 @pytest.mark.parametrize("key", ["ucf", "xd"])
 def test_published_configurations_have_the_released_shapes(key):
     """Every tensor of the real checkpoints beside CLIP has its place, and each of ours is in the checkpoint."""
-    path = GOLDEN / "data" / "state_dict_shapes.json"
+    path = GOLDEN.folder / "data" / "state_dict_shapes.json"
     if not path.is_file():
         pytest.skip(f"no list of the released tensors at {path}")
     listed = json.loads(path.read_text(encoding="utf-8"))[f"real_{key}"]
