@@ -8,6 +8,7 @@ from dataclasses import replace
 from unittest import SkipTest
 
 import pytest
+import torch
 
 import broken_kinds
 import broken_methods as broken
@@ -49,6 +50,12 @@ def test_a_sound_method_passes():
         "bounded",
     }
     assert {r.status for r in results.values()} == {"passed", "skipped"}
+
+
+def test_tensors_of_others_in_the_process_are_no_growth_of_the_method():
+    others = [torch.zeros(1) for _ in range(4000)]
+    (result,) = outcomes("sound", {"memory"}).values()
+    assert result.status == "passed", (result.found, len(others))
 
 
 @pytest.mark.slow
