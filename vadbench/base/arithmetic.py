@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from vadbench.base.errors import PluginError
+
 if TYPE_CHECKING:
     import torch
+
+_REFUSED = " does not have a deterministic implementation"
+"""What follows the name of an operation in torch's error about it."""
 
 
 @contextmanager
@@ -24,7 +30,7 @@ def arithmetic(precision: str, device: torch.device, deterministic: bool = False
         deterministic: whether a GPU may use deterministic algorithms only. Changes nothing on a CPU.
 
     Raises:
-        RuntimeError: within a deterministic block, from an operation without a deterministic algorithm on a GPU.
+        PluginError: an operation of a deterministic block has no deterministic algorithm on a GPU; names it.
     """
     import torch
 
@@ -36,17 +42,44 @@ def arithmetic(precision: str, device: torch.device, deterministic: bool = False
             setattr(cudnn, name, value)
         restoring.callback(_state_tf32(precision == "tf32" and on_gpu))
         if deterministic and on_gpu:
-            enabled, warns = (
-                torch.are_deterministic_algorithms_enabled(),
-                torch.is_deterministic_algorithms_warn_only_enabled(),
-            )
-            restoring.callback(torch.use_deterministic_algorithms, enabled, warn_only=warns)
-            torch.use_deterministic_algorithms(True)
-            # Fills every new tensor, which costs a kernel each and only helps to find code that reads unset memory.
-            memory: Any = torch.utils.deterministic
-            restoring.callback(setattr, memory, "fill_uninitialized_memory", memory.fill_uninitialized_memory)
-            memory.fill_uninitialized_memory = False
-        yield
+            restoring.callback(_require_determinism())
+        try:
+            yield
+        except RuntimeError as error:
+            operation, refused, _ = str(error).partition(_REFUSED)
+            if not (deterministic and on_gpu and refused):
+                raise
+            raise PluginError(
+                f"{operation} has no deterministic algorithm on a GPU; use another operation in the method, or give up"
+                " equal bits on a GPU with --set recipe.deterministic=false"
+            ) from error
+
+
+def fix_workspace() -> None:
+    """Give cuBLAS the workspace with which its products are deterministic, unless the caller's environment names one.
+
+    Must come before the first product on a GPU, because cuBLAS reads it once in a process.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def _require_determinism() -> Callable[[], None]:
+    """Let torch use deterministic algorithms alone, and return a function that restores what was set before."""
+    import torch
+
+    fix_workspace()
+    memory: Any = torch.utils.deterministic
+    enabled, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    # It would fill every new tensor, which costs a kernel each and only helps to find code that reads unset memory.
+    memory.fill_uninitialized_memory = False
+
+    def restore() -> None:
+        torch.use_deterministic_algorithms(enabled, warn_only=warns)
+        memory.fill_uninitialized_memory = fills
+
+    return restore
 
 
 def _state_tf32(tf32: bool) -> Callable[[], None]:

@@ -151,8 +151,9 @@ def _scored(method: Method, videos: Iterable[VideoInput], precision: str) -> Ite
 
 @contextmanager
 def _computing(method: Method, precision: str) -> Iterator[None]:
-    device = method.task.device
-    with torch.inference_mode(), arithmetic(precision, device), autocast(precision, device):
+    recipe, device = method.config.recipe, method.task.device
+    deterministic = recipe is not None and recipe.deterministic
+    with torch.inference_mode(), arithmetic(precision, device, deterministic), autocast(precision, device):
         yield
 
 

@@ -30,6 +30,7 @@ from vadbench.testing.footage import Footage, folder_of
 from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.rehearsal import Rehearsal
 from vadbench.testing.training_ground import TrainingGround
+from vadbench.training.stage_state import place
 
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
@@ -190,6 +191,7 @@ class TestedMethod:
         with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder:
             rehearsal = Rehearsal(method, seed, Path(folder), self.precision)
             method.fit(self.data if data is None else data, rehearsal)
+        place(method)
         return rehearsal
 
     @cached_property

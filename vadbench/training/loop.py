@@ -128,7 +128,7 @@ class StageTraining:
     def _train(self, batch: Batch, step: int) -> dict[str, float]:
         """Take a step and return the loss: each term, and their sum as ``total``."""
         precision, device = self.recipe.precision, self.method.task.device
-        with arithmetic(precision, device):
+        with arithmetic(precision, device, self.recipe.deterministic):
             with autocast(precision, device):
                 terms = self._loss(_CompiledBatch(batch) if self.recipe.compile else batch)
             self.optimisers.zero_grad()
