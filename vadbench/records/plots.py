@@ -106,6 +106,12 @@ def save(path: Path, draw: Callable[..., Figure | None], *arguments: Any) -> Pat
     return path
 
 
+def drawn(draw: Callable[..., Figure | None], *arguments: Any) -> Figure | None:
+    """Return the plot of one of the functions below, ``None`` where there is nothing to draw."""
+    with _style():
+        return draw(*arguments)
+
+
 def draw_roc(runs: Mapping[str, ScoredRows]) -> Figure | None:
     """Draw ROC curves of runs by their labels; ``None`` where frames are of one kind only."""
     figure, axes = new_figure(2.9, xlabel="false-positive rate", ylabel="true-positive rate")
