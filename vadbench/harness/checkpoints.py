@@ -160,12 +160,15 @@ def load_checkpoint(folder: Path, method: Method) -> None:
     import torch
     from safetensors.torch import load_file
 
+    from vadbench.training.stage_state import place
+
     path = folder / CHECKPOINT
     try:
         found = load_file(os.fspath(regular(path)), device="cpu")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; train again") from error
     method.resize({name: tensor.shape for name, tensor in found.items()})
+    place(method)
     expected = method.state_dict()
     if wrong := mismatches(found, {k: v.shape for k, v in expected.items()}):
         raise CheckpointError(f"{path} does not fit {type(method).__name__}: {listed(wrong, 5, '; ')}")

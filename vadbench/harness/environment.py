@@ -17,6 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import vadbench
+from vadbench.base.arithmetic import fix_workspace
 from vadbench.base.errors import DeviceError, RunError
 from vadbench.base.files import read_json, write_json
 from vadbench.method import Method
@@ -29,7 +30,7 @@ SPENT = "spent.json"
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called ``auto``, ``cpu`` or ``cuda``.
+    """Return the device called ``auto``, ``cpu`` or ``cuda``, and prepare a GPU for deterministic algorithms.
 
     Raises:
         DeviceError: CUDA was asked for and cannot be used here.
@@ -40,6 +41,8 @@ def choose_device(name: str) -> torch.device:
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        fix_workspace()
     return torch.device(name)
 
 

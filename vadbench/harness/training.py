@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import ConfigError
 from vadbench.base.files import make_folder
 from vadbench.base.locations import cache_root
@@ -33,6 +34,7 @@ from vadbench.method import Method, Task, build_method
 from vadbench.records.keys import EDITION
 from vadbench.scoring.protocol import Selection
 from vadbench.scoring.scoring import score_videos
+from vadbench.training.stage_state import place
 from vadbench.training.stages import TrainingLoop
 
 
@@ -132,8 +134,11 @@ def trained_method(
         data = TrainingData(data.normal, data.classes)
     alone = partial(score_alone, precision=precision)
     loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers, meter.keep)
+    deterministic = config.recipe is not None and config.recipe.deterministic
     with meter.stage("training" if config.trains else "prepare"):
-        method.fit(data, loop)
+        with arithmetic("fp32", experiment.device, deterministic):
+            method.fit(data, loop)
+        place(method)
     if chosen.judge is not None and not loop.selects:
         raise ConfigError(
             f"'{experiment.method_name}' lets no rule choose among its weights: its fit() runs no stage with"

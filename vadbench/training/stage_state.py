@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,4 +90,15 @@ def read_state(path: Path, stage: str) -> StageState:
 def load_state(method: Method, tensors: Mapping[str, Tensor]) -> None:
     """Load the state of a method, every name and shape matched, after its buffers got their stored sizes."""
     method.resize({name: tensor.shape for name, tensor in tensors.items()})
+    place(method)
     method.load_state_dict(dict(tensors))
+
+
+def place(method: Method) -> None:
+    """Move what is elsewhere to the method's device: ``prepare``, ``fit`` and ``resize`` may assign tensors of the CPU.
+
+    Must come before the optimisers are made, which hold the parameters.
+    """
+    device = method.task.device
+    if any(tensor.device.type != device.type for tensor in chain(method.parameters(), method.buffers())):
+        method.to(device)

@@ -22,7 +22,7 @@ from vadbench.method import Method
 from vadbench.training.array_files import LazyArrays, read_arrays, write_arrays
 from vadbench.training.loop import Judge, StageTraining
 from vadbench.training.prefetching import BatchLoader
-from vadbench.training.stage_state import StageState, load_state, read_state
+from vadbench.training.stage_state import StageState, load_state, place, read_state
 from vadbench.training.views import BatchPlan, ViewFunction
 
 SAVE_SECONDS = 15.0
@@ -95,6 +95,7 @@ class TrainingLoop:
             ConfigError: the batch does not fit the videos.
             CheckpointError: the state of the stage cannot be read.
         """
+        place(method)
         number = self._numbers.setdefault(stage, MAIN_STAGE + len(self._numbers))
         path = self._folder / STAGES / f"{number}.safetensors"
         self.selects, self._runs = self.selects or select, self._runs + 1
@@ -142,6 +143,7 @@ class TrainingLoop:
 
         def read(key: str) -> NDArray[Any]:
             assert self._scorer is not None
+            place(method)
             if self._runs != runs:
                 raise PluginError(
                     f"{kind} was trained further before the scores of loop.score() were read; keep them before, with"
