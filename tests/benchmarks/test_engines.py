@@ -44,17 +44,17 @@ def test_nothing_to_do_is_nothing_done(jobs):
 
 def test_one_job_is_done_in_this_process_and_more_are_not():
     _, alone = run_all(LocalEngine(1, "cpu"), [[0, 1]], work.told)
-    assert {pid for pid, _, _ in alone.values()} == {os.getpid()}
+    assert {pid for pid, *_ in alone.values()} == {os.getpid()}
     _, several = run_all(LocalEngine(2, "cpu"), [[0], [1]], work.told)
-    assert os.getpid() not in {pid for pid, _, _ in several.values()}
+    assert os.getpid() not in {pid for pid, *_ in several.values()}
 
 
 def test_workers_take_turns_at_the_gpus_and_share_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("vadbench.benchmarks.engines.local._gpus", lambda: ["4", "7"])
-    monkeypatch.setattr("vadbench.benchmarks.engines.local._cores", lambda: 12)
+    monkeypatch.setattr("vadbench.benchmarks.engines.local.usable_cores", lambda: 12)
     _, results = run_all(LocalEngine(3), [[0], [1], [2]], work.told)
-    assert [results[i][1:] for i in range(3)] == [("4", "4"), ("7", "4"), ("4", "4")]
+    assert [results[i][1:] for i in range(3)] == [("4", "4", "4"), ("7", "4", "4"), ("4", "4", "4")]
 
 
 def test_the_gpus_that_a_user_shows_are_those_taken(monkeypatch):

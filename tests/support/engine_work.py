@@ -12,7 +12,7 @@ def double(task):
 
 def told(task):
     """The worker, and what it was told to use."""
-    return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("OMP_NUM_THREADS")
+    return os.getpid(), *map(os.environ.get, ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "VADBENCH_CORES"))
 
 
 def die_once(folder, task):

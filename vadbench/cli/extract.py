@@ -76,7 +76,8 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that prepare frames; their number changes no value.  [default: half the cores, at most 4]",
+    help="Threads that prepare frames; their number changes no value.  [default: half the cores that"
+    " this process may use, at most 4]",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from vadbench.base.cores import CORES_VARIABLE, usable_cores
 from vadbench.benchmarks.engines import LostTask, R, T
 
 TRIES = 2
@@ -45,8 +46,8 @@ class LocalEngine:
         queue = _Queue(groups)
         count = min(self._jobs, sum(map(len, groups)))
         gpus = [] if self._device == "cpu" else _gpus()
-        threads = max(1, _cores() // max(1, count))
-        workers = [_Worker(work, gpus[i % len(gpus)] if gpus else None, threads) for i in range(count)]
+        cores = max(1, usable_cores() // max(1, count))
+        workers = [_Worker(work, gpus[i % len(gpus)] if gpus else None, cores) for i in range(count)]
         try:
             for worker in workers:
                 worker.begin(queue.next(None), started)
@@ -84,8 +85,8 @@ class _Queue:
 class _Worker:
     """Process that runs one task after the other, and is started again if it dies."""
 
-    def __init__(self, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
-        self._arguments = (work, gpu, threads)
+    def __init__(self, work: Callable[[Any], Any], gpu: str | None, cores: int) -> None:
+        self._arguments = (work, gpu, cores)
         self._tries = 0
         self.group: int | None = None
         self.task: Any = None
@@ -137,14 +138,15 @@ class _Worker:
             return  # it died already; receive() reports it
 
 
-def _serve(pipe: Connection, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
+def _serve(pipe: Connection, work: Callable[[Any], Any], gpu: str | None, cores: int) -> None:
     """Run tasks from a pipe until it closes: the main function of a worker process."""
     # Ctrl-C also reaches the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ[CORES_VARIABLE] = str(cores)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
     while True:
         try:
             task = pipe.recv()
@@ -158,10 +160,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
