@@ -74,6 +74,12 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     help="Arithmetic of the encoder; bf16 and fp16 are faster on a GPU and change the features a little.",
 )
 @click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    help="Images encoded at once: fewer take less memory, and another number may change the last digits, as another"
+    " machine does.  [default: 256]",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     help="Threads that prepare frames; their number changes no value.  [default: half the cores that"
