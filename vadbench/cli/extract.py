@@ -75,9 +75,16 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     help="Arithmetic of the encoder; bf16 and fp16 are faster on a GPU and change the features a little.",
 )
 @click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    help="Images encoded at once: fewer take less memory, and another number may change the last digits, as another"
+    " machine does.  [default: 256]",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that prepare frames; their number changes no value.  [default: half the cores, at most 4]",
+    help="Threads that prepare frames; their number changes no value.  [default: half the cores that"
+    " this process may use, at most 4]",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."

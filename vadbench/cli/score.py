@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import cut
 from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
@@ -89,6 +90,7 @@ _SAID = 80
 @options.device
 @options.plugin
 @options.as_json
+@device_errors("score on the CPU with --device cpu, or end what else uses the memory")
 def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> int:
     """Score your own videos with a trained run, or from descriptions alone.
 

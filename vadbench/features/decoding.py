@@ -7,7 +7,6 @@ video, because videos are long and batches few; benchmarks/speed/README.md has t
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections import deque
@@ -20,11 +19,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from vadbench.base.cores import usable_cores
 from vadbench.base.errors import DataError
 from vadbench.data.media import Frame, lazy_frames
 from vadbench.features.fingerprint import Pooling
 
-WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
+WORKERS = max(1, min(4, usable_cores() // 2))
 """Threads that preprocess by default: our decision, the encoder needs cores as well."""
 
 _QUEUED_BATCHES = 2
