@@ -46,7 +46,12 @@ class VideoResult:
         """A row for each event: its ends in seconds and frames, its peak, its mean score and its class."""
         return pd.DataFrame([asdict(event) for event in self.video.events])
 
+    def __repr__(self) -> str:
+        events = len(self.video.events)
+        return f"<{self.video.source.shown}: {events} event{'' if events == 1 else 's'}; {self.folder}>"
+
     def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
         curve = self.folder / "curve.png"
         picture = (
             f'<img alt="scores over time" src="data:image/png;base64,{base64.b64encode(curve.read_bytes()).decode()}">'

@@ -182,7 +182,7 @@ def compare(
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("metric")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Leaderboard:
     """Tables of runs that may be compared with each other; a notebook shows them.
 
@@ -199,10 +199,14 @@ class Leaderboard:
         """All tables as one, a row for each place: the columns are those of ``vadbench leaderboard --format csv``."""
         return pd.read_csv(io.StringIO(render(self.tables, "csv")))
 
+    def __repr__(self) -> str:
+        return f"<{len(self.tables)} table{'' if len(self.tables) == 1 else 's'} of runs>"
+
     def __str__(self) -> str:
         return render(self.tables, "text")
 
     def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
         return render(self.tables, "html")
 
 
