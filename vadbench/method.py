@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import FeatureError, PluginError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.needs import CLIP_STREAM
@@ -157,7 +158,7 @@ class Method(nn.Module):
     def prepare(self, data: TrainingData) -> None:
         """Look at the training videos before training, in one pass and bounded memory.
 
-        Store the results in buffers, so that they are saved in the checkpoint.
+        Store the results in buffers, so that they are saved in the checkpoint; what is assigned on the CPU is placed.
         """
 
     def fit(self, data: TrainingData, loop: Loop) -> None:
@@ -244,7 +245,7 @@ class Method(nn.Module):
         other = build_method(type(self), self.config, task, own.seed)
         state = self.state_dict()
         other.resize({name: value.shape for name, value in state.items()})
-        other.load_state_dict(state)
+        other.to(own.device).load_state_dict(state)
         return other.train(self.training)
 
     def import_reference(self, state: Mapping[str, Tensor]) -> None:
@@ -295,4 +296,5 @@ def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int
     """Return a fresh method on the task's device, its parameters drawn under ``seed``."""
     # CUDA draws other numbers than the CPU; building on the CPU gives every device the same start.
     torch.manual_seed(seed)
-    return kind(config, task).to(task.device)
+    with arithmetic("fp32", task.device):
+        return kind(config, task).to(task.device)

@@ -132,7 +132,7 @@ def operations_rate(device: str, precision: str) -> float:
     matrix product. CPU seconds, on a GPU wall seconds."""
     import torch
 
-    from vadbench.training.loop import arithmetic
+    from vadbench.base.arithmetic import arithmetic
 
     made = {"device": device, "dtype": torch.bfloat16 if precision == "bf16" else torch.float32}
     images, side, clock = (32, 2048, 1) if device == "cpu" else (2048, 8192, 0)
@@ -143,7 +143,7 @@ def operations_rate(device: str, precision: str) -> float:
         (2 * 9 * 256 * image.numel(), lambda: torch.nn.functional.conv2d(image, weight, padding=1)),
         (2 * side**3, lambda: square @ square),
     ]
-    with torch.no_grad(), arithmetic(precision):
+    with torch.no_grad(), arithmetic(precision, torch.device(device)):
         return max(work / min(timed(run)[clock] for _ in range(5)) for work, run in kernels)
 
 

@@ -36,13 +36,14 @@ from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_urdmu.method import UrDmu
 from vadbench_vadclip.method import VadClip
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.files import write_json
 from vadbench.clip import ClipSource, load_clip
 from vadbench.harness import environment
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
-from vadbench.training.loop import arithmetic, autocast
+from vadbench.training.loop import autocast
 from vadbench.training.optimisers import build_optimiser
 
 VIDEOS, FRAMES = 290, 1_111_808
@@ -200,7 +201,7 @@ def step(
     optimiser = build_optimiser([p for g in method.groups().values() for p in g], method.config.recipe, fused)
 
     def run() -> None:
-        with arithmetic(precision):
+        with arithmetic(precision, method.task.device):
             with autocast(precision, method.task.device):
                 total = loss()
             optimiser.zero_grad(set_to_none=True)

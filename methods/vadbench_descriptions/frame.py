@@ -7,6 +7,7 @@ Training weights the features that a phrase uses.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,9 @@ class DescriptionsFrame(Method):
     Config = FrameConfig
     phrases: Tensor
     owners: Tensor
+    _tied: Tensor
+    _order: Tensor
+    _described: Tensor
 
     def __init__(self, config: FrameConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -54,6 +58,10 @@ class DescriptionsFrame(Method):
         self.weights = nn.Parameter(torch.ones(len(owners), task.dim))
         self.biases = nn.Parameter(torch.zeros(len(owners)))
         self.knows_classes = bool(of_classes)
+        tied = [place for place, owner in enumerate(owners) if owner not in (normal, _NOBODYS)]
+        self._rounds, order, described = _in_rounds([owners[place] for place in tied])
+        for name, places in {"_tied": tied, "_order": order, "_described": described}.items():
+            self.register_buffer(name, torch.tensor(places, dtype=torch.long), persistent=False)
 
     def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``."""
@@ -118,9 +126,12 @@ class DescriptionsFrame(Method):
         logits = self.forward(rows)
         anomaly = logits.softmax(-1)[:, self._abnormal].sum(-1).clamp(max=1)
         shares = logits.new_zeros(len(rows), len(self.task.classes))
-        tied = self._abnormal & (self.owners != _NOBODYS)
-        if self.knows_classes:
-            shares.index_add_(1, self.owners[tied], logits[:, tied].softmax(-1))
+        if self._rounds:
+            # Added class by class in the order of the phrases: index_add_ takes any order on a GPU, and rounds anew.
+            total, *further = logits[:, self._tied].softmax(-1).mT[self._order].split(self._rounds)
+            for others in further:
+                total[: len(others)] += others
+            shares.index_copy_(1, self._described, total.mT)
         return anomaly, shares
 
     def _vote(self, values: Tensor) -> Tensor:
@@ -132,3 +143,21 @@ class DescriptionsFrame(Method):
         padded = F.pad(torch.stack([*lines, torch.ones_like(lines[0])]), (window // 2, window - 1 - window // 2))
         sums = F.avg_pool1d(padded[:, None], window, stride=1)[:, 0]
         return (sums[:-1] / sums[-1]).mT.reshape(values.shape)
+
+
+def _in_rounds(owners: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """Return how phrases are added by class without adding two of a class at once: the first phrase of each class, then
+    the second of each that has one, and so on.
+
+    Args:
+        owners: the class of each phrase.
+
+    Returns:
+        the number of phrases in each round; the phrases, round by round; and the classes in their order within each
+        round, those of most phrases first.
+    """
+    counts = Counter(owners)
+    classes = [owner for owner, _ in counts.most_common()]
+    of_class = {owner: [place for place, other in enumerate(owners) if other == owner] for owner in classes}
+    rounds = [[of_class[c][r] for c in classes if counts[c] > r] for r in range(max(counts.values(), default=0))]
+    return [len(places) for places in rounds], [place for places in rounds for place in places], classes

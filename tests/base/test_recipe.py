@@ -159,7 +159,7 @@ def test_what_a_group_inherits_may_be_of_no_use_to_it():
 def test_what_was_added_to_recipes_says_at_which_value_it_came_in():
     added = {n: next(m.value for m in f.metadata if isinstance(m, Introduced)) for n, f in Recipe.model_fields.items()
              if any(isinstance(m, Introduced) for m in f.metadata)}  # fmt: skip
-    assert added == {name: Recipe.model_fields[name].default for name in added} and len(added) == 13
+    assert added == {name: Recipe.model_fields[name].default for name in added} and len(added) == 14
     assert key_values(MethodConfig(recipe=Recipe()))["recipe"].keys() == Recipe.model_fields.keys() - added.keys()
 
 

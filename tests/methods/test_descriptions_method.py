@@ -186,6 +186,27 @@ def test_the_frame_method_starts_as_zero_shot_clip(dtype, tolerance):
     np.testing.assert_allclose(scores.classes[:, 0].numpy(), arson, rtol=0, atol=tolerance)
 
 
+def test_the_phrases_of_a_class_are_added_one_after_the_other():
+    # To the bit: a GPU adds in no order of its own then.
+    more = {
+        "Arson": ["fire", "smoke", "a burning car", "arson"],
+        "Fighting": ["a brawl"],
+        "Road_accident": ["a crash", "a car"],
+    }
+    method = frame(vote="none", descriptions=BANK | {"classes": more}).eval()
+    rows = torch.from_numpy(features(50))
+    with torch.inference_mode():
+        _, shares = method._compared(rows)
+        untied = len(BANK["normal"]) + len(BANK["abnormal"])
+        phrases = method(rows)[:, untied:].softmax(-1)
+    expected, place = np.zeros(shares.shape, np.float32), 0
+    for name, own in more.items():
+        for _ in own:
+            expected[:, CLASSES.id(name)] += phrases[:, place].numpy()
+            place += 1
+    np.testing.assert_array_equal(shares.numpy(), expected)
+
+
 def test_the_trained_similarity_against_its_equation():
     method = frame().double()
     rng = np.random.default_rng(3)

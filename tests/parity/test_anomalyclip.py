@@ -27,13 +27,13 @@ from vadbench_anomalyclip.sampling import from_windows, to_windows, training_row
 from vadbench_anomalyclip.selector import draw_masks
 
 from method_inputs import all_normal, as_videos
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.clip import Clip, ClipSource, load_clip
 from vadbench.dataset import ClassTable, Segment, Video, VideoClass
 from vadbench.method import Batch, Task
 from vadbench.scoring.alignment import class_positives_per_row
-from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import learning_rate
 
 GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "anomalyclip"
@@ -85,8 +85,9 @@ def clips(tmp_path_factory) -> Any:
 @pytest.fixture(params=DEVICES)
 def device(request) -> Any:
     """Where a test computes, in full fp32 forward and backward."""
-    with arithmetic("fp32"):
-        yield torch.device(request.param)
+    place = torch.device(request.param)
+    with arithmetic("fp32", place):
+        yield place
 
 
 @dataclass

@@ -34,12 +34,12 @@ from magnitude_golden import (
     slack,
 )
 from recorded_sets import Golden
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Task
 from vadbench.nn.sampling import binned_sample
-from vadbench.training.loop import arithmetic
 
 GOLDEN = Golden("cliptsa")
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
@@ -153,8 +153,9 @@ class Case:
 @pytest.fixture(params=DEVICES)
 def device(request) -> Any:
     """Where a test computes, in full fp32 forward and backward."""
-    with arithmetic("fp32"):
-        yield torch.device(request.param)
+    place = torch.device(request.param)
+    with arithmetic("fp32", place):
+        yield place
 
 
 @pytest.fixture(params=GOLDEN.cases)

@@ -22,11 +22,11 @@ from vadbench_baselines.one_class import Density, Knn
 import vadbench
 from method_inputs import all_normal, as_videos
 from recorded_sets import Golden
+from vadbench.base.arithmetic import arithmetic
 from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import TrainingData
 from vadbench.method import Task, build_method
-from vadbench.training.loop import arithmetic
 
 GOLDEN = Golden("oneclass")
 SETS = GOLDEN.sets
@@ -107,7 +107,7 @@ def all_cases(*detectors: str) -> list[Any]:
 
 @cache
 def made(*what: Any) -> Case:
-    with arithmetic("fp32"):
+    with arithmetic("fp32", torch.device(what[2])):
         return Case(*what)
 
 
@@ -197,7 +197,7 @@ def test_calibration_by_videos_held_out(of_gaussian):
 def test_distances_and_scores(case):
     case.compare(float(case.method.q), "q", rtol=case.rtol)
     videos = GOLDEN.load.test_videos(GOLDEN.seed(case.set), case.name)
-    with torch.inference_mode(), arithmetic("fp32"):
+    with torch.inference_mode(), arithmetic("fp32", torch.device(case.device)):
         scores = case.method.score(as_videos(map(case.tensor, videos)))
         distances = [case.method.distances(case.tensor(rows)).cpu() for rows in videos]
     for rows, score, distance in zip(videos, scores, distances, strict=True):
@@ -231,7 +231,7 @@ def test_auc_and_ap_of_a_small_split(what):
 def auc_and_ap_of_a_small_split(case):
     """Through the package's own evaluation; each row stands for 16 frames."""
     videos = GOLDEN.load.e2e_set(GOLDEN.seed(case.set), case.name)
-    with torch.inference_mode(), arithmetic("fp32"):
+    with torch.inference_mode(), arithmetic("fp32", torch.device(case.device)):
         scored = case.method.score(as_videos(case.tensor(video["x"]) for video in videos))
     scores = {f"v{i}": found.anomaly.cpu().numpy() for i, found in enumerate(scored)}
     truth = {f"v{i}": video["gt"].astype(int) for i, video in enumerate(videos)}

@@ -21,13 +21,13 @@ from vadbench_descriptions.wording import ambiguities
 
 from method_inputs import as_videos
 from recorded_sets import Golden
+from vadbench.base.arithmetic import arithmetic
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.harness.request import method_post
 from vadbench.method import Scores, Task
 from vadbench.metrics.ranking import average_precision, roc_auc
 from vadbench.scoring.post import processed
 from vadbench.scoring.video_scores import VideoScores
-from vadbench.training.loop import arithmetic
 
 GOLDEN = Golden("promptcontrast")
 SETS = GOLDEN.sets
@@ -136,8 +136,9 @@ class Case:
 
 @pytest.fixture(params=DEVICES)
 def device(request) -> Any:
-    with arithmetic("fp32"):
-        yield torch.device(request.param)
+    place = torch.device(request.param)
+    with arithmetic("fp32", place):
+        yield place
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=str)

@@ -35,11 +35,11 @@ from magnitude_golden import (
 )
 from method_inputs import as_videos
 from recorded_sets import Golden
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.method import Batch, Task
 from vadbench.nn.sampling import binned_sample
-from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import learning_rate
 
 GOLDEN = Golden("rtfm")
@@ -107,8 +107,9 @@ class Case:
 @pytest.fixture(params=DEVICES)
 def device(request) -> Any:
     """Where a test computes, in full fp32 forward and backward."""
-    with arithmetic("fp32"):
-        yield torch.device(request.param)
+    place = torch.device(request.param)
+    with arithmetic("fp32", place):
+        yield place
 
 
 @pytest.fixture(params=GOLDEN.cases)

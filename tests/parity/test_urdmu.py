@@ -26,12 +26,12 @@ from vadbench_urdmu.transformer import Kept, local_means
 import vadbench
 from method_inputs import as_videos, labelled
 from recorded_sets import Golden
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import CheckpointError
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
 from vadbench.nn.sampling import binned_sample
 from vadbench.training.batches import batches
-from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import Optimisers, learning_rate, planned_steps
 from vadbench.training.stages import TrainingLoop
 
@@ -131,8 +131,9 @@ class Case:
 @pytest.fixture(params=DEVICES)
 def device(request) -> Any:
     """Where a test computes, in full fp32 forward and backward."""
-    with arithmetic("fp32"):
-        yield torch.device(request.param)
+    place = torch.device(request.param)
+    with arithmetic("fp32", place):
+        yield place
 
 
 @pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in GOLDEN.load.CONFIGS])

@@ -27,6 +27,7 @@ from vadbench_xdviolence.dataset import XdViolence
 
 from method_inputs import as_videos
 from recorded_sets import Golden
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, UnknownNameError
 from vadbench.clip import TextTower
@@ -38,7 +39,6 @@ from vadbench.nn.attention import Attention
 from vadbench.nn.chunks import chunk_lengths, to_chunks
 from vadbench.nn.graph import distance_graph, similarity_graph
 from vadbench.nn.sampling import averaged_sample
-from vadbench.training.loop import arithmetic
 
 GOLDEN = Golden("vadclip")
 SETS = GOLDEN.sets
@@ -131,8 +131,9 @@ def all_cases() -> list[Any]:
 @pytest.fixture(params=DEVICES)
 def device(request) -> Any:
     """Where a test computes, in full fp32 forward and backward."""
-    with arithmetic("fp32"):
-        yield torch.device(request.param)
+    place = torch.device(request.param)
+    with arithmetic("fp32", place):
+        yield place
 
 
 @pytest.fixture(params=all_cases())

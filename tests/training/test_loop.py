@@ -16,7 +16,6 @@ from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
-from vadbench.training.loop import arithmetic
 from vadbench.training.stages import STAGES, TrainingLoop
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
@@ -139,16 +138,6 @@ def test_compiled_training_goes_the_same_way(tmp_path):
     )
     assert compiled == pytest.approx(plain, rel=1e-5)
     assert compiled[1] < compiled[0]
-
-
-def test_precision_holds_inside_and_is_restored():
-    with arithmetic("tf32"):
-        assert torch.get_float32_matmul_precision() == "high"
-        assert torch.backends.cudnn.enabled and torch.backends.cudnn.allow_tf32
-    with arithmetic("fp32"):
-        assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.backends.cudnn.enabled and not torch.backends.cudnn.allow_tf32
-    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_backward_runs_at_the_precision_of_forward(tmp_path):

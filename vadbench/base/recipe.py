@@ -161,6 +161,12 @@ class Recipe(Settings):
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers"
     )
+    deterministic: Annotated[bool, Introduced(True)] = Field(
+        True,
+        description="on a GPU: train and score with deterministic algorithms alone, so that a run ends with the same"
+        " bits there whenever it is run; false: whatever is fastest, and an operation without such an algorithm is"
+        " allowed. A CPU always computes deterministically",
+    )
     compile: bool = Field(
         False, description="train through torch.compile; takes a minute to begin, and changes numbers and random draws"
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vadbench.base.arithmetic import arithmetic as stated_arithmetic
 from vadbench.base.types import Arithmetic
 from vadbench.clip.framing import Framing
 from vadbench.clip.origin import ClipSource
@@ -87,17 +88,12 @@ class Clip(Framing):
         mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
         images = ((frames.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
-        # TF32, cuDNN's default and perhaps the caller's for matrix products, makes features of a GPU and a CPU differ.
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
         reduced = torch.float16 if arithmetic == "fp16" else torch.bfloat16
-        try:
-            with (
-                torch.no_grad(),
-                torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
-                torch.autocast(device.type, dtype=reduced, enabled=arithmetic != "fp32"),
-            ):
-                features: Tensor = self.visual(images)
-        finally:
-            torch.set_float32_matmul_precision(before)
+        # TF32, cuDNN's default and perhaps the caller's for matrix products, makes features of a GPU and a CPU differ.
+        with (
+            torch.no_grad(),
+            stated_arithmetic(arithmetic, device),
+            torch.autocast(device.type, dtype=reduced, enabled=arithmetic != "fp32"),
+        ):
+            features: Tensor = self.visual(images)
         return features.float()

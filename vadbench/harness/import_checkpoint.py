@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import CheckpointError, listed
 from vadbench.base.files import locked
 from vadbench.base.hashing import digest, file_digest
@@ -29,6 +30,7 @@ from vadbench.harness.training import build, save_training
 from vadbench.harness.video_inputs import training_data
 from vadbench.records.folders import RunFolder
 from vadbench.records.record import SplitRecord
+from vadbench.training.stage_state import place
 
 FOREIGN = frozenset(
     {"collections", "dotmap", "functools", "lightning", "numpy", "omegaconf", "pathlib", "pytorch_lightning"}
@@ -138,9 +140,10 @@ def import_checkpoint(
         raise CheckpointError(f"'{experiment.method_name}' has no released checkpoints to import") from error
     dataset = experiment.dataset
     progress("preparing", 0, 1)
-    method.prepare(
-        training_data(provision, provision.videos["train"], dataset.classes, experiment.config.rows.crops, seed=0)
-    )
+    learnt = training_data(provision, provision.videos["train"], dataset.classes, experiment.config.rows.crops, seed=0)
+    with arithmetic("fp32", experiment.device):
+        method.prepare(learnt)
+    place(method)
     progress("preparing", 1, 1)
     splits: dict[Split, SplitRecord] = {"train": provision.record(experiment.dataset, "train")}
     key = digest({"imported": made_of, "training": training_identity(experiment, splits)})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import ConfigError
 from vadbench.base.files import make_folder
 from vadbench.base.locations import cache_root
@@ -33,6 +35,7 @@ from vadbench.method import Method, Task, build_method
 from vadbench.records.keys import EDITION
 from vadbench.scoring.protocol import Selection
 from vadbench.scoring.scoring import score_videos
+from vadbench.training.stage_state import place
 from vadbench.training.stages import TrainingLoop
 
 
@@ -66,6 +69,7 @@ def save_training(
     threshold: float | None = None,
     selected_by: str = "",
     imported: str = "",
+    devices: Sequence[str] = (),
 ) -> None:
     """Write the weights of a training with what they belong to.
 
@@ -75,7 +79,7 @@ def save_training(
         method: with the weights.
         selection: the rule by which they were chosen.
         threshold: as in :class:`vadbench.harness.checkpoints.CheckpointInfo`.
-        selected_by, imported: likewise.
+        selected_by, imported, devices: likewise.
     """
     dataset = experiment.dataset
     info = CheckpointInfo(
@@ -103,6 +107,7 @@ def save_training(
         threshold=threshold,
         imported=imported,
         partition=dataset.partition,
+        devices=list(devices),
     )
     save_checkpoint(training.folder.path, method, info)
 
@@ -131,9 +136,13 @@ def trained_method(
     if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
     alone = partial(score_alone, precision=precision)
-    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers, meter.keep)
+    here = environment.device_words(experiment.device)
+    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers, meter.keep, here)
+    deterministic = config.recipe is not None and config.recipe.deterministic
     with meter.stage("training" if config.trains else "prepare"):
-        method.fit(data, loop)
+        with arithmetic("fp32", experiment.device, deterministic):
+            method.fit(data, loop)
+        place(method)
     if chosen.judge is not None and not loop.selects:
         raise ConfigError(
             f"'{experiment.method_name}' lets no rule choose among its weights: its fit() runs no stage with"
@@ -145,7 +154,8 @@ def trained_method(
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
-    save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by)
+    devices = loop.devices if config.trains else [here]
+    save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by, devices=devices)
     meter.keep()
     return method
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import cast
@@ -12,6 +13,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import PluginError
 from vadbench.base.types import Progress, silent
 from vadbench.features.crops import Joining
@@ -21,7 +23,7 @@ from vadbench.method import Method, Scores
 from vadbench.scoring.checks import checked
 from vadbench.scoring.video_scores import VideoScores, joined_crops, joined_windows, require_one_form
 from vadbench.scoring.windows import Window, window_rows, windows
-from vadbench.training.loop import arithmetic, autocast
+from vadbench.training.loop import autocast
 
 ROWS_AT_ONCE = 16384
 """Rows of several videos or crops that a method is given in one call at most; one alone may have more."""
@@ -138,13 +140,21 @@ def _scored(method: Method, videos: Iterable[VideoInput], precision: str) -> Ite
     """Yield scores of one video or crop after the other."""
     for group in _groups(videos):
         placed = [_placed(video, method.task.device) for video in group]
-        with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
+        with _computing(method, precision):
             scores = list(method.score(placed))
         if len(scores) != len(group):
             raise PluginError(
                 f"{type(method).__name__}.score got {len(group)} videos and returned {len(scores)} scores"
             )
         yield from (checked(method, v, s) for v, s in zip(group, scores, strict=True))
+
+
+@contextmanager
+def _computing(method: Method, precision: str) -> Iterator[None]:
+    recipe, device = method.config.recipe, method.task.device
+    deterministic = recipe is not None and recipe.deterministic
+    with torch.inference_mode(), arithmetic(precision, device, deterministic), autocast(precision, device):
+        yield
 
 
 def _in_company(method: Method, videos: Iterable[Sequence[VideoInput]], precision: str) -> Iterator[VideoScores]:
@@ -167,7 +177,7 @@ def _in_company(method: Method, videos: Iterable[Sequence[VideoInput]], precisio
 
     answers: Iterator[Scores] | None = None
     while True:
-        with torch.inference_mode(), arithmetic(precision), autocast(precision, method.task.device):
+        with _computing(method, precision):
             answers = iter(method.score(cast(Sequence[VideoInput], each()))) if answers is None else answers
             scores = next(answers, None)
         if (scores is None) != (not given):

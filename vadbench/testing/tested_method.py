@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.base.needs import Facts, Needs
@@ -29,7 +30,7 @@ from vadbench.testing.footage import Footage, folder_of
 from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.rehearsal import Rehearsal
 from vadbench.testing.training_ground import TrainingGround
-from vadbench.training.loop import arithmetic
+from vadbench.training.stage_state import place
 
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
@@ -190,6 +191,7 @@ class TestedMethod:
         with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder:
             rehearsal = Rehearsal(method, seed, Path(folder), self.precision)
             method.fit(self.data if data is None else data, rehearsal)
+        place(method)
         return rehearsal
 
     @cached_property
@@ -230,7 +232,7 @@ class TestedMethod:
         given = [_placed(video) for video in videos]
         # One that scores in company is given an iterator in a run.
         asked = iter(given) if self.needs.company == "split" else given
-        with torch.inference_mode(), arithmetic(self.precision):
+        with torch.inference_mode(), arithmetic(self.precision, method.task.device):
             return list(method.score(cast(Sequence[VideoInput], asked)))
 
 

@@ -36,6 +36,7 @@ from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 from vadbench.testing.guards import opened_below, without_datasets
+from vadbench.training.stage_state import place
 
 SPACING, WIDTH = 6, 24
 """Frames from one row to the next, and width, of the noise that a stream beside the first has on ``synthetic``."""
@@ -153,6 +154,7 @@ class TrainingGround:
         provision, classes = experiment.provision, experiment.dataset.classes
         method = build(experiment, classes, seed)
         method.prepare(training_data(provision, provision.videos["train"], classes, self.config.rows.crops, seed))
+        place(method)
         return auc(score_split(experiment, method, self._progress))
 
     def _run(self, provision: Provision, seed: int) -> Trained:

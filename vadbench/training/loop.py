@@ -7,13 +7,13 @@ go on: the weights after the last epoch that was stored are enough, and the end 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import PluginError, TrainingError, did_you_mean
 from vadbench.base.seeds import MAIN_STAGE, Purpose, torch_draws, torch_seed
 from vadbench.base.types import Progress
@@ -128,7 +128,7 @@ class StageTraining:
     def _train(self, batch: Batch, step: int) -> dict[str, float]:
         """Take a step and return the loss: each term, and their sum as ``total``."""
         precision, device = self.recipe.precision, self.method.task.device
-        with arithmetic(precision):
+        with arithmetic(precision, device, self.recipe.deterministic):
             with autocast(precision, device):
                 terms = self._loss(_CompiledBatch(batch) if self.recipe.compile else batch)
             self.optimisers.zero_grad()
@@ -214,19 +214,6 @@ class _CompiledBatch(Batch):
 
 def _stacked(terms: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([t.float().reshape(()) for t in terms.values()])
-
-
-@contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """Run matrix products and convolutions at the recipe's precision in the block; settings are restored after it."""
-    # On a GPU, fp32 convolutions are TF32 by default, and both settings are the process's: state them, then restore.
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=precision == "tf32"):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

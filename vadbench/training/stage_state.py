@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class StageState:
         best: the method's at the best look so far.
         value: of that look.
         finished: ``tensors`` are the weights that the stage ends with.
+        devices: those that it was trained on, in words, one after the other; empty where that is not known.
     """
 
     stage: str
@@ -39,6 +41,12 @@ class StageState:
     best: Mapping[str, Tensor] = field(default_factory=dict)
     value: float = -math.inf
     finished: bool = False
+    devices: list[str] = field(default_factory=list)
+
+    def continue_on(self, device: str) -> None:
+        """Note that the stage goes on on a device; its first epochs may have been trained where nobody noted it."""
+        if device and self.devices[-1:] != [device] and (self.devices or not self.lines):
+            self.devices.append(device)
 
     def write(self, path: Path) -> None:
         """Write the state atomically.
@@ -48,7 +56,7 @@ class StageState:
         """
         parts = {"method": self.tensors, "optimiser": self.optimisers, "best": self.best}
         tensors = {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()}
-        facts = {"lines": self.lines, "value": repr(self.value), "finished": self.finished}
+        facts = {"lines": self.lines, "value": repr(self.value), "finished": self.finished, "devices": self.devices}
         write_tensors(path, tensors, {"stage": self.stage, "facts": json.dumps(facts)})
 
 
@@ -75,6 +83,7 @@ def read_state(path: Path, stage: str) -> StageState:
             parts["best"],
             float(facts["value"]),
             facts["finished"],
+            [str(device) for device in facts.get("devices", ())],
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error
@@ -89,4 +98,15 @@ def read_state(path: Path, stage: str) -> StageState:
 def load_state(method: Method, tensors: Mapping[str, Tensor]) -> None:
     """Load the state of a method, every name and shape matched, after its buffers got their stored sizes."""
     method.resize({name: tensor.shape for name, tensor in tensors.items()})
+    place(method)
     method.load_state_dict(dict(tensors))
+
+
+def place(method: Method) -> None:
+    """Move what is elsewhere to the method's device: ``prepare``, ``fit`` and ``resize`` may assign tensors of the CPU.
+
+    Must come before the optimisers are made, which hold the parameters.
+    """
+    device = method.task.device
+    if any(tensor.device.type != device.type for tensor in chain(method.parameters(), method.buffers())):
+        method.to(device)

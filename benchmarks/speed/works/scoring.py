@@ -13,6 +13,7 @@ from measuring import gpu_peak_gb, operations, operations_rate, peak_gb
 from works.work import Options, Work, floor_of, off
 
 import methods
+from vadbench.base.arithmetic import arithmetic
 from vadbench.clip import load_clip
 from vadbench.features.encoders import BATCH
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
@@ -22,7 +23,6 @@ from vadbench.method import Batch, Method
 from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.video_scores import VideoScores
-from vadbench.training.loop import arithmetic
 from vadbench.watch.pipeline import Stopwatch, score_rows
 from vadbench.watch.scorer import Scorer
 
@@ -156,7 +156,7 @@ def videos(split: bool, name: str, options: Options, folder: Path) -> Work:
 
     @torch.inference_mode()
     def literal(names: tuple[str, ...]) -> list[torch.Tensor]:
-        with arithmetic("fp32"):
+        with arithmetic("fp32", method.task.device):
             kept = (torch.from_numpy(drawn.kept[name]) for name in names)
             return [score(rows.to(method.task.device)).cpu() for rows in kept]
 

@@ -19,13 +19,13 @@ from works.scoring import built, literal_of
 from works.work import Options, Work, floor_of
 
 import methods
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.method_config import Recipe
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator, torch_seed
 from vadbench.inputs import StreamInput, TrainingVideo, VideoInput
 from vadbench.method import Batch, Method
 from vadbench.training.batches import batches
-from vadbench.training.loop import arithmetic
 from vadbench.training.optimisers import build_optimiser, learning_rate
 from vadbench.training.stages import TrainingLoop
 
@@ -50,7 +50,7 @@ def step(name: str, options: Options, folder: Path) -> Work:
         for loss in (lambda: torch.stack(list(method.loss(few).values())), lambda: losses(few)):
             torch.manual_seed(1)
             method.zero_grad()
-            with arithmetic("fp32"):
+            with arithmetic("fp32", method.task.device):
                 terms = loss()
                 terms.sum().backward()
             found.append((terms.detach(), [p.grad for p in method.parameters()]))
@@ -142,7 +142,7 @@ def literal_epoch(
         draws = [generator(Purpose.VIEW, 0, MAIN_STAGE, 0, next(places)) for _ in indices]
         views = [method.view(samples[i], rng) for i, rng in zip(indices, draws, strict=True)]
         stacked = {key: torch.from_numpy(np.stack([v[key] for v in views])).to(device) for key in views[0]}
-        with arithmetic("fp32"):
+        with arithmetic("fp32", device):
             loss = losses(Batch(stacked, torch.from_numpy(labels[indices]).to(device))).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
