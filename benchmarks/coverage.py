@@ -53,7 +53,7 @@ def values(rows: WeightedRows, abnormal: int) -> dict[str, float]:
     one = np.ones((1, int(rows.video.max()) + 1))
     found = {key: float(value[0]) for key, value in resampled(rows, abnormal, one)["percentile"].items()}
     ranking = Ranking(rows.scores)
-    assert abs(found["AUC"] - (ranking.auc(rows.positives, rows.negatives) or 0)) < 1e-9
+    assert abs(found["AUC"] - (ranking.hits(rows.positives, rows.negatives).auc or 0)) < 1e-9
     return found
 
 

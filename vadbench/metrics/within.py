@@ -62,7 +62,7 @@ class Within:
         """
         _, means, positives, negatives = self.flat
         found = self.resampled(Multiplicities(np.ones((1, len(means)))), np.array([concordant]), np.array([pairs]))
-        flattened = Ranking(means).auc(positives, negatives)
+        flattened = Ranking(means).hits(positives, negatives).auc
         values = {key: float(value) for key, (value,) in found.items()}
         unmixed = "no video has both anomalous and normal frames"
         alone = "no anomalous and normal frame are of different videos" if pairs else single
