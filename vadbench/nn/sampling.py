@@ -151,7 +151,33 @@ def top_mean(values: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
     """
     tail = (1,) * (values.ndim - 2)
     inside = row_mask(lengths, values.shape[1])
-    largest = values.masked_fill(~inside.view(*inside.shape, *tail), -math.inf).topk(int(counts.max()), dim=1).values
+    # Looking for the largest count would make the processor wait for a GPU.
+    most = int(counts.max()) if counts.device.type == "cpu" else values.shape[1]
+    largest = values.masked_fill(~inside.view(*inside.shape, *tail), -math.inf).topk(most, dim=1).values
     chosen = row_mask(counts, largest.shape[1])
     total = largest.masked_fill(~chosen.view(*chosen.shape, *tail), 0.0).sum(1)
     return total / counts.view(-1, *tail)
+
+
+def abnormal_first(normal: Tensor) -> Tensor:
+    """Return the order ``(B,)`` in which the abnormal samples of a batch come first, each kind in the batch's order.
+
+    With it a batch of halves is taken apart, ``values[order].chunk(2)``: a mask would make the processor wait for a GPU
+    to say how many there are of each kind, and would be compiled anew for each number.
+
+    Args:
+        normal: bool ``(B,)``.
+    """
+    return normal.int().argsort(stable=True)
+
+
+def sum_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the sum of the chosen values, ``(..., n)`` to ``(...)``, without making the processor wait for a GPU.
+
+    Args:
+        values: finite where they are chosen.
+        chosen: bool ``(n,)``.
+    """
+    if values.device.type == "cpu":
+        return values[..., chosen].sum(-1)
+    return values.masked_fill(~chosen, 0.0).sum(-1)
