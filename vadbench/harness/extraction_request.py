@@ -106,6 +106,8 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
     # A user's own photos are seen as vadbench score shows them; data sets are read as others read them.
     workers, upright = request.workers or WORKERS, request.dataset is None
     notes = clip_notes(clip.source)
+    if request.precision == "tf32" and clip.device.type == "cpu":
+        notes.append("a CPU has no tf32: these features are those of fp32, under a fingerprint that says tf32")
     if source is None:
         return Extraction(request, videos, FrameEncoder(clip, fingerprint, workers=workers, upright=upright), notes)
     encoder = RegionEncoder(source, clip, fingerprint, workers=workers, upright=upright)
