@@ -50,6 +50,18 @@ def test_crops_precision_and_workers_reach_the_features(extract, tmp_path):
     np.testing.assert_array_equal(plain.rows("a")[0], ten.rows("a")[0])
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--jobs", 2, "--workers", 2], "--workers are threads of this process"),
+        (["--jobs", 2, "--detector", "fasterrcnn_resnet50_fpn"], "--jobs are processes that decode whole frames"),
+    ],
+)
+def test_what_does_not_go_with_processes_is_refused(vadbench, tmp_path, options, told):
+    write_noise(tmp_path / "a.mp4", 2)
+    assert told in vadbench("extract", tmp_path / "a.mp4", *options, "--out", tmp_path / "s", status=2).err
+
+
 def test_what_other_arithmetic_costs_is_told(extract, tmp_path):
     write_noise(tmp_path / "in" / "a.mp4", 20)
     exact, told = extract("--stride", 4, "--out", tmp_path / "exact")

@@ -12,6 +12,7 @@
     +-- ClipError            CLIP weights that are absent, unsafe or of another architecture
     +-- CheckpointError      a checkpoint that does not fit
     +-- DeviceError          a device that was asked for and is not there
+    +-- DecodingError        a process that decodes videos and ended
     +-- TrainingError        a training that cannot go on (a loss that is not finite)
     +-- StoppedError         a run that its method stopped, and that can go on later
     +-- RunError             a run folder that is missing, locked, damaged or of another version
@@ -89,6 +90,10 @@ class CheckpointError(VadbenchError):
 
 class DeviceError(VadbenchError):
     """A device that was asked for and is not available."""
+
+
+class DecodingError(VadbenchError):
+    """A process that decoded videos and ended before it was asked to."""
 
 
 class TrainingError(VadbenchError):

@@ -77,7 +77,15 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that prepare frames; their number changes no value.  [default: half the cores, at most 4]",
+    help="Threads that decode videos and prepare frames, each a video of its own where there are enough; their number"
+    " changes no value.  [default: half the cores, at most 4]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes that decode videos and prepare frames instead, for a GPU that many cores must feed; their number"
+    " changes no value.  [default: none]",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."

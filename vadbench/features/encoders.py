@@ -115,7 +115,27 @@ class Encoder(ABC):
 
 
 class FrameEncoder(Encoder):
-    """Encodes whole frames, or crops of them; arguments and errors as for :class:`Encoder`."""
+    """Encodes whole frames, or crops of them.
+
+    Args:
+        clip, fingerprint, batch_size, workers, upright: as for :class:`Encoder`.
+        jobs: processes that decode videos and prepare their frames instead of threads. Their number changes no value.
+
+    Raises:
+        FeatureError: as for :class:`Encoder`.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        fingerprint: Fingerprint,
+        batch_size: int = BATCH,
+        workers: int = WORKERS,
+        upright: bool = False,
+        jobs: int = 0,
+    ) -> None:
+        super().__init__(clip, fingerprint, batch_size, workers, upright)
+        self._jobs = jobs
 
     @property
     def pinned(self) -> bool:
@@ -130,8 +150,9 @@ class FrameEncoder(Encoder):
         return Preparation(preprocess, self.fingerprint.stride, self.pooling, self.batch_size, self.upright)
 
     def decoder(self, paths: Sequence[Path]) -> Decoder:
-        at_once = max(1, min(self.workers, len(paths)))
-        return Decoder(paths, self.preparation, self.workers, self.pinned, at_once)
+        workers = self._jobs or self.workers
+        at_once = max(1, min(workers, len(paths)))
+        return Decoder(paths, self.preparation, workers, self.pinned, at_once, bool(self._jobs and paths))
 
     def video(self, name: str) -> EncodedVideo:
         return _EncodedFrames(self)
