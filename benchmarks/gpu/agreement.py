@@ -111,7 +111,8 @@ def tests(section: Section) -> None:
     if not there or importlib.util.find_spec("pytest") is None:
         section.tell("left out: they need a checkout, and pip install -e '.[dev]'")
         return
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-k", "cuda", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-k", "cuda", "-p", "no:cacheprovider"]
+    command += ["-n", "4"] if importlib.util.find_spec("xdist") else []
     call: dict[str, Any] = {"capture_output": True, "text": True, "timeout": max(1.0, section.left - 3)}
     try:
         done = subprocess.run([*command, *there], cwd=ROOT, check=False, **call)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections import Counter
@@ -24,6 +24,7 @@ from vadbench.base.recipe import Recipe
 from vadbench.harness.training import score_alone
 from vadbench.inputs import ArraysByKey, Batch, LossTerms, TrainingVideo, VideoInput
 from vadbench.method import Method
+from vadbench.testing.pretend.world import calling_line
 from vadbench.testing.rehearsal import Interruption
 from vadbench.training.loop import autocast
 from vadbench.training.optimisers import build_optimiser
@@ -43,8 +44,6 @@ WARM, STEPS = 3, 8
 """Steps of a loop that do not count, and steps that do."""
 REPEATS = 5
 SMALL_BATCH = 8
-PROGRAM = ("vadbench", "methods", "gpu")
-"""Folders of the code that a wait is attributed to."""
 
 
 class WatchedLoop:
@@ -231,9 +230,12 @@ def _watched(section: Section, found: Counter[str]) -> Iterator[Callable[[bool],
         yield switch
         return
 
+    here = threading.get_ident()
+
     def record(message: Warning | str, *_: Any, **__: Any) -> None:
-        if "synchronizing" in str(message):
-            found[_line()] += 1
+        # The loader's thread copies batches, and nobody waits for it.
+        if "synchronizing" in str(message) and threading.get_ident() == here:
+            found[calling_line()] += 1
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -242,14 +244,3 @@ def _watched(section: Section, found: Counter[str]) -> Iterator[Callable[[bool],
             yield lambda on: torch.cuda.set_sync_debug_mode("warn" if on else "default")
         finally:
             torch.cuda.set_sync_debug_mode("default")
-
-
-def _line() -> str:
-    """Return the innermost line of vadbench or of a method on the stack."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if not set(path.parts).isdisjoint(PROGRAM) and path != Path(__file__):
-            return f"{path.parent.name}/{path.name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "elsewhere"
