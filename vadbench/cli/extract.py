@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, progress_bar
+from vadbench.cli.output import note, print_json
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -123,7 +124,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
     from vadbench.plugins.registry import Registry
 
     asked = ExtractionRequest(**request)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         extraction = open_extraction(asked, Registry(files=plugin_files), progress)
         for text in extraction.notes:
             note(f"note: {text}")

@@ -21,9 +21,10 @@ from vadbench.base.errors import (
     VadbenchError,
 )
 from vadbench.base.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
+from vadbench.base.progress_bar import shown_progress
 from vadbench.base.text import amount
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, print_table, printable, progress_bar
+from vadbench.cli.output import note, print_json, print_results, print_table, printable
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
@@ -147,7 +148,7 @@ def command(
     if dry_run:
         _plan(asked, Registry(files=plugin_files), seeds or [0], as_json)
         return
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         told = [] if as_json else experiment.notes()
         for text in told:
@@ -172,7 +173,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
     from vadbench.harness.plan import estimated_costs, plan
 
     try:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             experiment = open_experiment(asked, registry, progress)
     except NotExtractedError as error:
         if as_json:

@@ -17,9 +17,10 @@ from vadbench.clip import CROPS, load_clip
 from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS
-from vadbench.features.encoders import BATCH, Encoder, FrameEncoder, RegionEncoder
+from vadbench.features.encoders import BATCH, Encoder, FrameEncoder
 from vadbench.features.extraction import ExtractionReport, extract_features
 from vadbench.features.fingerprint import Pooling, Precision, clip_fingerprint
+from vadbench.features.region_encoder import RegionEncoder
 from vadbench.features.regions import RegionSource
 from vadbench.harness.clips import clip_notes, clip_source
 from vadbench.harness.environment import choose_device
