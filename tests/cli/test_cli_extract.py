@@ -51,6 +51,45 @@ def test_crops_precision_and_workers_reach_the_features(extract, tmp_path):
     np.testing.assert_array_equal(plain.rows("a")[0], ten.rows("a")[0])
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--jobs", 2, "--workers", 2], "--workers are threads of this process"),
+        (["--jobs", 2, "--detector", "fasterrcnn_resnet50_fpn"], "--jobs are processes that decode whole frames"),
+    ],
+)
+def test_what_does_not_go_with_processes_is_refused(vadbench, tmp_path, options, told):
+    write_noise(tmp_path / "a.mp4", 2)
+    assert told in vadbench("extract", tmp_path / "a.mp4", *options, "--out", tmp_path / "s", status=2).err
+
+
+def test_what_other_arithmetic_costs_is_told(extract, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    exact, told = extract("--stride", 4, "--out", tmp_path / "exact")
+    assert exact["cosine"] is None
+    assert "fp32" not in told
+    reduced, told = extract("--stride", 4, "--precision", "bf16", "--out", tmp_path / "reduced")
+    a, b = (FeatureStore(tmp_path / name).rows("a")[0].astype(float) for name in ("exact", "reduced"))
+    assert 0.999 < reduced["cosine"] < 0.999999
+    assert f"in bf16, features of the first images have a cosine of {reduced['cosine']:.6f} or more" in told
+    # Rows are means of four of the frames compared.
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine[:2].min() > reduced["cosine"] - 1e-5
+    again, told = extract("--stride", 4, "--precision", "bf16", "--out", tmp_path / "reduced")
+    assert again["cosine"] is None
+
+
+def test_tf32_on_a_cpu_says_that_it_is_fp32(extract, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 8)
+    extract("--stride", 4, "--out", tmp_path / "exact")
+    same, told = extract("--stride", 4, "--precision", "tf32", "--device", "cpu", "--out", tmp_path / "tf32")
+    assert "a CPU has no tf32: these features are those of fp32" in told
+    assert same["cosine"] > 1 - 1e-6
+    exact, tf32 = (FeatureStore(tmp_path / name) for name in ("exact", "tf32"))
+    assert (exact.fingerprint.arithmetic, tf32.fingerprint.arithmetic) == ("fp32", "tf32")
+    np.testing.assert_array_equal(exact.rows("a"), tf32.rows("a"))
+
+
 def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_path):
     write_noise(tmp_path / "in" / "good.mp4", 20)
     bad = tmp_path / "in" / "bad.mp4"

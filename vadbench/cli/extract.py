@@ -69,10 +69,11 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
+    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
     default="fp32",
     show_default=True,
-    help="Arithmetic of the encoder; bf16 and fp16 are faster on a GPU and change the features a little.",
+    help="Arithmetic of the encoder; all but fp32 are faster on a GPU and change the features a little, by how much is"
+    " said at the end. On a CPU, tf32 is fp32.",
 )
 @click.option(
     "--batch-size",
@@ -83,8 +84,15 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that prepare frames; their number changes no value.  [default: half the cores that"
-    " this process may use, at most 4]",
+    help="Threads that decode videos and prepare frames, each a video of its own where there are enough; their number"
+    " changes no value.  [default: half the cores that this process may use, at most 4]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes that decode videos and prepare frames instead, for a GPU that many cores must feed; their number"
+    " changes no value.  [default: none]",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."
@@ -135,6 +143,11 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
         click.echo(
             f"{asked.store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
             f" {report.frames} frames in {report.seconds:.1f} s ({report.frames / report.seconds:,.0f} a second)"
+        )
+    if report.cosine is not None:
+        note(
+            f"note: in {asked.precision}, features of the first images have a cosine of {report.cosine:.6f} or more"
+            " with those in fp32"
         )
     for found in [*report.mismatches, *report.notes]:
         note(f"note: {found}")

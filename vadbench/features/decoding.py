@@ -23,6 +23,7 @@ from torch import Tensor
 from vadbench.base.cores import usable_cores
 from vadbench.base.errors import DataError
 from vadbench.data.media import Frame
+from vadbench.features.decoding_process import DecodingProcess
 from vadbench.features.preparation import Preparation
 
 WORKERS = max(1, min(4, usable_cores() // 2))
@@ -48,6 +49,7 @@ class Decoder:
         workers: threads that decode and prepare.
         pin: make batches in pinned memory, from where a GPU copies faster; torch uses it again.
         at_once: videos decoded at the same time, at most ``workers``.
+        processes: whether each of these is decoded by a process of its own. Threads of this process wait for it.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Decoder:
         workers: int = WORKERS,
         pin: bool = False,
         at_once: int = 1,
+        processes: bool = False,
     ) -> None:
         self._preparation, self._pin, self._count = preparation, pin, len(paths)
+        self._processes: list[DecodingProcess] | None = [] if processes else None
         self._workers = max(1, workers // at_once)
         self._waiting = iter(enumerate(paths))
         self._ahead = threading.Semaphore(_VIDEOS_AHEAD)
@@ -79,6 +83,9 @@ class Decoder:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        with self._shared:
+            for process in self._processes or ():
+                process.kill()
         for thread in self._threads:
             thread.join()
 
@@ -121,16 +128,27 @@ class Decoder:
         return self._preparation.read(path, codec_threads=1 if self._workers == 1 else None)
 
     def _run(self) -> None:
-        with suppress(_Stopped), ExitStack() as stack:
-            pool = None
-            if self._workers > 1:
-                pool = stack.enter_context(ThreadPoolExecutor(self._workers, "vadbench-decoder"))
-            while (job := self._next()) is not None:
-                number, path = job
-                try:
-                    self._put(number, self._decode(number, path, pool))
-                except Exception as error:  # for the reader to raise
-                    self._put(number, error)
+        with suppress(_Stopped):
+            try:
+                with ExitStack() as stack:
+                    self._decode_all(stack)
+            except Exception as error:  # for the reader to raise
+                self._put(0, error)
+
+    def _decode_all(self, stack: ExitStack) -> None:
+        pool, process = None, None
+        if self._processes is not None:
+            process = stack.enter_context(DecodingProcess(self._preparation))
+            with self._shared:
+                self._processes.append(process)
+        elif self._workers > 1:
+            pool = stack.enter_context(ThreadPoolExecutor(self._workers, "vadbench-decoder"))
+        while (job := self._next()) is not None:
+            number, path = job
+            try:
+                self._put(number, self._decode(number, path, pool, process))
+            except DataError as error:  # for the reader, who may leave the video out
+                self._put(number, error)
 
     def _next(self) -> tuple[int, Path] | None:
         while not self._stop.is_set():
@@ -139,18 +157,25 @@ class Decoder:
                     return next(self._waiting, None)
         raise _Stopped
 
-    def _decode(self, number: int, path: Path, pool: Executor | None) -> int:
+    def _decode(self, number: int, path: Path, pool: Executor | None, process: DecodingProcess | None) -> int:
         frames = 0
 
-        def counted() -> Iterator[Callable[[], Frame]]:
+        def count(more: int) -> None:
             nonlocal frames
+            frames += more
+            with self._shared:
+                self.decoded += more
+
+        def counted() -> Iterator[Callable[[], Frame]]:
             for frame in self.read(path):
-                with self._shared:
-                    self.decoded += 1
-                frames += 1
+                count(1)
                 yield frame
 
-        for batch in self._preparation.batches(counted(), self._empty, pool, self._workers):
+        if process is not None:
+            batches = process.batches(path, self._empty, count)
+        else:
+            batches = self._preparation.batches(counted(), self._empty, pool, self._workers)
+        for batch in batches:
             self._put(number, batch)
         return frames
 

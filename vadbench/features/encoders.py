@@ -14,6 +14,7 @@ from typing import Self
 
 import numpy as np
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from vadbench.base.errors import FeatureError
 from vadbench.base.types import Arithmetic
@@ -27,6 +28,8 @@ from vadbench.features.waiting_rows import WaitingRows
 
 BATCH = 256
 """Images encoded at once: another number could change the last bits of a row."""
+_COMPARED = 8
+"""Images encoded in fp32 as well, to say what another arithmetic costs."""
 
 
 class EncodedVideo(ABC):
@@ -87,6 +90,16 @@ class Encoder(ABC):
         self.upright = upright
         self.pooling: Pooling = pooling
         self.arithmetic: Arithmetic = arithmetic
+        self.cosine: float | None = None
+        """Least cosine between features of the first few images and those in fp32; ``None`` before, and for fp32."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the features of prepared images, ``(n, dim)`` in float32; a GPU may still be at work on them."""
+        features = self.clip.encode_images(images, self.arithmetic)
+        if self.cosine is None and self.arithmetic != "fp32":
+            exact = self.clip.encode_images(images[:_COMPARED])
+            self.cosine = float(cosine_similarity(features[:_COMPARED].double(), exact.double(), dim=-1).min())
+        return features
 
     def begin(self, folder: Path, shard: tuple[int, int], names: Sequence[str]) -> None:
         """Called before the first of the videos ``names``, which go into a shard of the store in ``folder``."""
@@ -102,7 +115,27 @@ class Encoder(ABC):
 
 
 class FrameEncoder(Encoder):
-    """Encodes whole frames, or crops of them; arguments and errors as for :class:`Encoder`."""
+    """Encodes whole frames, or crops of them.
+
+    Args:
+        clip, fingerprint, batch_size, workers, upright: as for :class:`Encoder`.
+        jobs: processes that decode videos and prepare their frames instead of threads. Their number changes no value.
+
+    Raises:
+        FeatureError: as for :class:`Encoder`.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        fingerprint: Fingerprint,
+        batch_size: int = BATCH,
+        workers: int = WORKERS,
+        upright: bool = False,
+        jobs: int = 0,
+    ) -> None:
+        super().__init__(clip, fingerprint, batch_size, workers, upright)
+        self._jobs = jobs
 
     @property
     def pinned(self) -> bool:
@@ -117,8 +150,9 @@ class FrameEncoder(Encoder):
         return Preparation(preprocess, self.fingerprint.stride, self.pooling, self.batch_size, self.upright)
 
     def decoder(self, paths: Sequence[Path]) -> Decoder:
-        at_once = max(1, min(self.workers, len(paths)))
-        return Decoder(paths, self.preparation, self.workers, self.pinned, at_once)
+        workers = self._jobs or self.workers
+        at_once = max(1, min(workers, len(paths)))
+        return Decoder(paths, self.preparation, workers, self.pinned, at_once, bool(self._jobs and paths))
 
     def video(self, name: str) -> EncodedVideo:
         return _EncodedFrames(self)
@@ -139,9 +173,7 @@ class FrameEncoder(Encoder):
     def launch(self, batch: Tensor) -> list[Tensor]:
         """Return the features of a batch in each crop; a GPU may still be at work on them."""
         frames = batch.to(self.clip.device, non_blocking=True)
-        return [
-            self.clip.encode_images(self.clip.crop(frames, crop), self.arithmetic) for crop in self.fingerprint.crops
-        ]
+        return [self.encode(self.clip.crop(frames, crop)) for crop in self.fingerprint.crops]
 
 
 class PooledCrops:

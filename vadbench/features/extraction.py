@@ -40,6 +40,8 @@ class ExtractionReport:
         notes: on extracted videos that state no length.
         frames: frames decoded.
         seconds: how long it took.
+        cosine: least cosine between the features of the first few images that were extracted now and those in fp32;
+            ``None`` where these were extracted in fp32, or none were.
     """
 
     extracted: list[str] = field(default_factory=list)
@@ -49,6 +51,7 @@ class ExtractionReport:
     notes: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: float = 0.0
+    cosine: float | None = None
 
 
 def extract_features(
@@ -99,7 +102,7 @@ def extract_features(
                     progress(_STAGE, done + ordered.finished, len(mine), rate)
                 for _ in range(ordered.take(number, item)):
                     decoder.taken()
-        report.extracted, report.frames = ordered.extracted, ordered.frames
+        report.extracted, report.frames, report.cosine = ordered.extracted, ordered.frames, encoder.cosine
         progress(_STAGE, len(mine), len(mine))
     done_now = set(report.extracted)
     made = [v for v in mine if v.name in done_now]

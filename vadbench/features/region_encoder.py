@@ -112,8 +112,7 @@ class _EncodedRegions(EncodedVideo):
                 self._encode()
 
     def _encode(self) -> None:
-        features = self._encoder.clip.encode_images(torch.cat(self._regions), self._encoder.arithmetic)
-        self._encoded.add(features.cpu().numpy())
+        self._encoded.add(self._encoder.encode(torch.cat(self._regions)).cpu().numpy())
         self._regions = []
 
 

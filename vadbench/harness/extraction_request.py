@@ -57,6 +57,7 @@ class ExtractionRequest:
     precision: Arithmetic = "fp32"
     batch_size: int | None = None
     workers: int | None = None
+    jobs: int = 0
     shard: tuple[int, int] = (0, 1)
     keep_going: bool = False
     device: str = "auto"
@@ -119,8 +120,11 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
     # A user's own photos are seen as vadbench score shows them; data sets are read as others read them.
     batch, workers, upright = request.batch_size or BATCH, request.workers or WORKERS, request.dataset is None
     notes = clip_notes(clip.source)
+    if request.precision == "tf32" and clip.device.type == "cpu":
+        notes.append("a CPU has no tf32: these features are those of fp32, under a fingerprint that says tf32")
     if source is None:
-        return Extraction(request, videos, FrameEncoder(clip, fingerprint, batch, workers, upright), notes)
+        frames = FrameEncoder(clip, fingerprint, batch, workers, upright, request.jobs)
+        return Extraction(request, videos, frames, notes)
     encoder = RegionEncoder(source, clip, fingerprint, batch, workers, upright)
     return Extraction(request, videos, encoder, [*notes, *source.notes])
 
@@ -192,6 +196,12 @@ def _require_agreement(request: ExtractionRequest) -> None:
         raise ConfigError("--regions and --detector both say where the objects are; give one")
     if not request.detector and (request.detector_weights is not None or request.detector_threshold is not None):
         raise ConfigError("--detector-weights and --detector-threshold are a detector's; name it with --detector")
+    if (request.regions or request.detector) and request.jobs:
+        raise ConfigError(
+            "--jobs are processes that decode whole frames, and regions are cut out in this one; leave --jobs out"
+        )
+    if request.workers is not None and request.jobs:
+        raise ConfigError("--workers are threads of this process, which decode nothing with --jobs; give one of them")
     if (request.regions or request.detector) and request.crops != "1":
         raise ConfigError(
             f"regions take the place of crops: expected --crops 1, found {request.crops}; leave --crops out"
