@@ -123,9 +123,9 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
     if request.precision == "tf32" and clip.device.type == "cpu":
         notes.append("a CPU has no tf32: these features are those of fp32, under a fingerprint that says tf32")
     if source is None:
-        frames = FrameEncoder(clip, fingerprint, batch, workers, upright=upright, jobs=request.jobs)
+        frames = FrameEncoder(clip, fingerprint, batch, workers, upright, request.jobs)
         return Extraction(request, videos, frames, notes)
-    encoder = RegionEncoder(source, clip, fingerprint, batch, workers, upright=upright)
+    encoder = RegionEncoder(source, clip, fingerprint, batch, workers, upright)
     return Extraction(request, videos, encoder, [*notes, *source.notes])
 
 
