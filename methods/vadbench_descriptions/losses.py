@@ -27,7 +27,7 @@ def align_loss(similarities: Tensor, lengths: Tensor, labels: Tensor, temperatur
         temperature: divides the similarities.
         k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged.
     """
-    of_videos = top_mean(similarities, lengths, highest(lengths, k_ratio))
+    of_videos = top_mean(similarities, lengths, k_ratio)
     return F.cross_entropy(of_videos / temperature, labels / labels.sum(1, keepdim=True))
 
 
