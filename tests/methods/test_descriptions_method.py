@@ -188,7 +188,11 @@ def test_the_frame_method_starts_as_zero_shot_clip(dtype, tolerance):
 
 def test_the_phrases_of_a_class_are_added_one_after_the_other():
     # To the bit: a GPU adds in no order of its own then.
-    more = {"Arson": ["fire", "smoke", "a burning car", "arson"], "Fighting": ["a brawl"], "Road_accident": ["a crash", "a car"]}
+    more = {
+        "Arson": ["fire", "smoke", "a burning car", "arson"],
+        "Fighting": ["a brawl"],
+        "Road_accident": ["a crash", "a car"],
+    }
     method = frame(vote="none", descriptions=BANK | {"classes": more}).eval()
     rows = torch.from_numpy(features(50))
     with torch.inference_mode():

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vadbench.base.errors import VadbenchError
+from vadbench.base.errors import VadbenchError, first_line
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
+if TYPE_CHECKING:
+    import torch
+
 LOW_DISK_GB = 5
+TOLERANCE = 1e-4
+"""Largest difference of a GPU's float32 numbers from the CPU's, as a share of the largest value (our decision):
+rounding makes 1e-6, TF32 would make 1e-3."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class SystemCheck:
 def command(out: Path, as_json: bool) -> None:
     """Check this machine: Python, torch, CUDA, codecs, the MLflow store, data roots and free disk.
 
-    The exit status is 1 if something failed that every run needs.
+    Each GPU computes a small matrix product and a convolution, which must be the CPU's. The exit status is 1 if
+    something failed that every run needs, or every run on a GPU that is there.
     """
     checks = [*_software(), *_codecs(), _mlflow(out), *_data(), *_disk(out)]
     if as_json:
@@ -51,14 +58,58 @@ def _software() -> Iterator[SystemCheck]:
     for name in PACKAGES:
         version = package_version(name)
         yield SystemCheck(name, "failed" if version == "absent" else "ok", version)
+    yield from _gpus()
+
+
+def _gpus() -> Iterator[SystemCheck]:
+    """Yield the versions of CUDA, and what each GPU computes beside the CPU."""
     import torch
 
-    if torch.cuda.is_available():
+    from vadbench.harness.environment import gpu_versions
+
+    versions = gpu_versions()
+    if not torch.cuda.is_available():
+        unused = f", though there is a driver {versions['driver']}" if versions["driver"] != "unknown" else ""
+        threads = torch.get_num_threads()
         yield SystemCheck(
-            "CUDA", "ok", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+            "CUDA", "absent", f"no GPU that torch can use{unused}; runs use the CPU with {threads} threads"
         )
-    else:
-        yield SystemCheck("CUDA", "absent", f"no usable GPU; runs use the CPU with {torch.get_num_threads()} threads")
+        return
+    yield SystemCheck("CUDA", "ok", f"{versions['cuda']}, cuDNN {versions['cudnn']}, driver {versions['driver']}")
+    for number in range(torch.cuda.device_count()):
+        yield _gpu(torch.device("cuda", number))
+
+
+def _gpu(device: torch.device) -> SystemCheck:
+    """Return whether a GPU computes a product and a convolution as the CPU does, and its free memory."""
+    import torch
+
+    from vadbench.base.arithmetic import arithmetic
+
+    name = f"GPU {device.index}"
+    rng = torch.Generator().manual_seed(0)
+    rows, columns, images, kernels = (
+        torch.randn(*shape, generator=rng) for shape in ((128, 96), (96, 64), (2, 8, 20, 20), (16, 8, 3, 3))
+    )
+    operations: dict[str, tuple[Callable[..., torch.Tensor], torch.Tensor, torch.Tensor]] = {
+        "a matrix product": (torch.mm, rows, columns),
+        "a convolution": (torch.nn.functional.conv2d, images, kernels),
+    }
+    wrong = []
+    try:
+        free, total = (amount / 2**30 for amount in torch.cuda.mem_get_info(device))
+        has = f"{torch.cuda.get_device_name(device)}, {free:.1f} of {total:.1f} GiB free"
+        with arithmetic("fp32", device):
+            for operation, (compute, one, other) in operations.items():
+                expected, found = compute(one, other), compute(one.to(device), other.to(device)).cpu()
+                difference = float((found - expected).abs().max() / expected.abs().max())
+                if not difference <= TOLERANCE:
+                    wrong.append(f"{operation} differs from the CPU's by {difference:.2g} of its largest value")
+    except RuntimeError as error:  # torch's errors of CUDA are of this kind
+        return SystemCheck(name, "failed", f"cannot compute: {first_line(error)}; use --device cpu until it can")
+    if wrong:
+        return SystemCheck(name, "failed", f"{has}: {' and '.join(wrong)}; use --device cpu, and look at the driver")
+    return SystemCheck(name, "ok", f"{has}; computes as the CPU does")
 
 
 def _codecs() -> Iterator[SystemCheck]:

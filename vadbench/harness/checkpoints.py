@@ -51,7 +51,8 @@ class CheckpointInfo(BaseModel):
     ``imported`` names the authors' file that the weights come from, if they do. ``partition`` is the division of the
     data set that it was trained in, empty for the data set's own. ``threshold`` is the anomaly score from
     which on frames count as anomalous, ``None`` where it was not measured: see
-    :func:`vadbench.harness.threshold.normal_threshold`.
+    :func:`vadbench.harness.threshold.normal_threshold`. ``devices`` are those that it was trained on, one after the
+    other, each with the version of torch; empty where that is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,6 +80,7 @@ class CheckpointInfo(BaseModel):
     imported: str = ""
     partition: str = ""
     threshold: FiniteFloat | None = None
+    devices: list[str] = []
 
     @model_validator(mode="after")
     def _normal_is_a_class(self) -> CheckpointInfo:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from vadbench.plugins import provenance
 from vadbench.records.costs import Amount
 
 PACKAGES = ("vadbench", "torch", "torchvision", "open_clip_torch", "av", "numpy", "scikit-learn", "mlflow")
+DRIVER_SECONDS = 20.0
+"""Longest wait for ``nvidia-smi``, which may hang beside a broken GPU."""
 SPENT = "spent.json"
 """File in the folder of the stages of a training with what the parts of the run before took."""
 
@@ -47,9 +51,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Return the entries of a record about the machine; none is part of a key."""
+    """Return the entries of a record about the machine; none is part of a key.
+
+    With a GPU these are also the versions of what computes on it, on which its roundings depend: ``cuda`` and ``cudnn``
+    are torch's, ``driver`` is the machine's, ``"unknown"`` where ``nvidia-smi`` cannot be asked.
+    """
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": _device_name(device),
+        **(gpu_versions() if device.type == "cuda" else {}),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
@@ -57,6 +66,35 @@ def describe(device: torch.device) -> dict[str, Any]:
         "commit": commit(),
         "packages": {name: package_version(name) for name in PACKAGES},
     }
+
+
+def device_words(device: torch.device) -> str:
+    """Return a device and the version of torch, which the bits of a training depend on, in words for notes."""
+    return f"{_device_name(device)} with torch {torch.__version__}"
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def gpu_versions() -> dict[str, str]:
+    """Return the versions of what computes on a GPU, as :func:`describe` records them."""
+    cudnn: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {
+        "cuda": torch.version.cuda or "absent",
+        "cudnn": f"{cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}" if cudnn else "absent",
+        "driver": _driver_version(),
+    }
+
+
+@cache
+def _driver_version() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=DRIVER_SECONDS, check=True).stdout
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return "unknown"
+    return next(iter(found.split()), "unknown")
 
 
 def package_version(name: str) -> str:

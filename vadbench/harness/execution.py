@@ -105,6 +105,7 @@ def execute(
         notes=[
             *experiment.notes(),
             *_origin_notes(info, experiment),
+            *device_notes(info, environment.device_words(experiment.device)),
             *selection_notes(experiment.protocol.selection, folder, info.selected_by),
             *found.notes,
         ],
@@ -139,6 +140,21 @@ def _origin_notes(info: CheckpointInfo, experiment: Experiment) -> list[str]:
         notes.append(f"trained on subset {info.subset}, evaluated on subset {experiment.protocol.subset}")
     if experiment.retargeted:
         notes.append(f"for the classes of {info.dataset} before, asked for those of {experiment.dataset.name}")
+    return notes
+
+
+def device_notes(info: CheckpointInfo, here: str) -> list[str]:
+    """Return remarks on a run that was not made on one device from beginning to end.
+
+    Args:
+        info: of its training.
+        here: the device that it was scored on, in the words of :func:`vadbench.harness.environment.device_words`.
+    """
+    notes = []
+    if len(info.devices) > 1:
+        notes.append(f"trained on {', then on '.join(info.devices)}: their roundings and random draws differ")
+    if info.devices and info.devices[-1] != here:
+        notes.append(f"trained on {info.devices[-1]}, scored on {here}")
     return notes
 
 

@@ -9,6 +9,7 @@ from vadbench.base.errors import CheckpointError, RunError, StorageError
 from vadbench.base.files import locked, remove_unfinished
 from vadbench.base.locations import STAGES
 from vadbench.base.types import Progress, silent
+from vadbench.harness.checkpoints import read_info
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.identities import evaluation_identity, open_training
 from vadbench.records.folders import Outcome, RunFolder
@@ -52,9 +53,13 @@ def run(
         elif record := folder.finished(evaluation):
             return _reused(experiment, folder.evaluation(evaluation), record)
         place = folder.evaluation(evaluation)
-        from vadbench.harness.execution import execute  # what is finished takes no torch
+        # What is finished takes no torch.
+        from vadbench.harness.environment import device_words
+        from vadbench.harness.execution import device_notes, execute
 
-        return Outcome(place, execute(experiment, training, evaluation, test, place, progress, workers), reused=False)
+        record = execute(experiment, training, evaluation, test, place, progress, workers)
+        note = "; ".join(device_notes(read_info(folder.path), device_words(experiment.device)))
+        return Outcome(place, record, reused=False, note=note)
 
 
 def _clear(folder: RunFolder) -> None:

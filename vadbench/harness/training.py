@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def save_training(
     threshold: float | None = None,
     selected_by: str = "",
     imported: str = "",
+    devices: Sequence[str] = (),
 ) -> None:
     """Write the weights of a training with what they belong to.
 
@@ -77,7 +79,7 @@ def save_training(
         method: with the weights.
         selection: the rule by which they were chosen.
         threshold: as in :class:`vadbench.harness.checkpoints.CheckpointInfo`.
-        selected_by, imported: likewise.
+        selected_by, imported, devices: likewise.
     """
     dataset = experiment.dataset
     info = CheckpointInfo(
@@ -105,6 +107,7 @@ def save_training(
         threshold=threshold,
         imported=imported,
         partition=dataset.partition,
+        devices=list(devices),
     )
     save_checkpoint(training.folder.path, method, info)
 
@@ -133,7 +136,8 @@ def trained_method(
     if needs.supervision == "one-class":
         data = TrainingData(data.normal, data.classes)
     alone = partial(score_alone, precision=precision)
-    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers, meter.keep)
+    here = environment.device_words(experiment.device)
+    loop = TrainingLoop(seed, folder.path, progress, chosen.judge, alone, workers, meter.keep, here)
     deterministic = config.recipe is not None and config.recipe.deterministic
     with meter.stage("training" if config.trains else "prepare"):
         with arithmetic("fp32", experiment.device, deterministic):
@@ -150,7 +154,8 @@ def trained_method(
         with meter.stage("threshold"):
             ordinary = [v.name for v in chosen.videos if dataset.is_normal(v)]
             threshold = normal_threshold(method, provision, ordinary, precision, seed, progress)
-    save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by)
+    devices = loop.devices if config.trains else [here]
+    save_training(experiment, training, method, experiment.protocol.selection, threshold, chosen.by, devices=devices)
     meter.keep()
     return method
 

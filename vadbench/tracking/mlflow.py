@@ -200,6 +200,7 @@ def _tags(record: RunRecord) -> dict[str, str]:
         "vadbench.notes": "; ".join(record.notes) or "none",
         "vadbench.commit": str(record.environment.get("commit")),
         "vadbench.device": str(record.environment.get("device")),
+        **{f"vadbench.{n}": str(record.environment[n]) for n in ("cuda", "cudnn", "driver") if n in record.environment},
         **{f"vadbench.{name}": str(value) for name in ("truth", "partition") if (value := record.protocol.get(name))},
     }
 

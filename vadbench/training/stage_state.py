@@ -31,6 +31,7 @@ class StageState:
         best: the method's at the best look so far.
         value: of that look.
         finished: ``tensors`` are the weights that the stage ends with.
+        devices: those that it was trained on, in words, one after the other; empty where that is not known.
     """
 
     stage: str
@@ -40,6 +41,12 @@ class StageState:
     best: Mapping[str, Tensor] = field(default_factory=dict)
     value: float = -math.inf
     finished: bool = False
+    devices: list[str] = field(default_factory=list)
+
+    def continue_on(self, device: str) -> None:
+        """Note that the stage goes on on a device; its first epochs may have been trained where nobody noted it."""
+        if device and self.devices[-1:] != [device] and (self.devices or not self.lines):
+            self.devices.append(device)
 
     def write(self, path: Path) -> None:
         """Write the state atomically.
@@ -49,7 +56,7 @@ class StageState:
         """
         parts = {"method": self.tensors, "optimiser": self.optimisers, "best": self.best}
         tensors = {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()}
-        facts = {"lines": self.lines, "value": repr(self.value), "finished": self.finished}
+        facts = {"lines": self.lines, "value": repr(self.value), "finished": self.finished, "devices": self.devices}
         write_tensors(path, tensors, {"stage": self.stage, "facts": json.dumps(facts)})
 
 
@@ -76,6 +83,7 @@ def read_state(path: Path, stage: str) -> StageState:
             parts["best"],
             float(facts["value"]),
             facts["finished"],
+            [str(device) for device in facts.get("devices", ())],
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; delete it and run again") from error

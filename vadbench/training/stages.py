@@ -55,6 +55,7 @@ class TrainingLoop:
         judge: of the weights, where a selection rule chooses among them.
         scorer: for :meth:`score`.
         workers: processes that make the views of batches; 0: a thread.
+        device: the one that is trained on, in words, for :attr:`devices`.
         saved: called whenever something was written that an interruption leaves.
     """
 
@@ -67,11 +68,16 @@ class TrainingLoop:
         scorer: ScoreAlone | None = None,
         workers: int = 0,
         saved: Callable[[], None] = _nothing,
+        device: str = "",
     ) -> None:
         self._seed, self._folder, self._progress = seed, folder, progress
         self._judge, self._scorer, self._workers, self._saved = judge, scorer, workers, saved
         self._numbers: dict[str, int] = {}
         self._kept: dict[str, int] = {}
+        self._device = device
+        self.devices: list[str] = []
+        """Those that the stages so far were trained on, in words, in this order; more than one if it was interrupted
+        and went on elsewhere."""
         self._logs: dict[str, list[dict[str, Any]]] = {}
         self._runs = 0
         self.selects = False
@@ -105,6 +111,7 @@ class TrainingLoop:
             load_state(method, state.tensors)
             method.eval()
         else:
+            state.continue_on(self._device)
             plan = BatchPlan(videos, method.task.classes.normal, recipe, self._seed, number)
             training = StageTraining(method, plan, loss or method.loss, state, self._judge if select else None)
             with BatchLoader(method, plan, view, self._workers) as loader:
@@ -112,6 +119,7 @@ class TrainingLoop:
                 training.run(loader, self._saving(state, path), self._progress, told)
             state.write(path)
             self._saved()
+        self.devices += [device for device in state.devices if device not in self.devices]
         self._write_log()
         seed_torch(Purpose.STAGES, self._seed, "run", stage)
 
