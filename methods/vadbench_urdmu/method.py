@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
+from vadbench.nn import dropout
 from vadbench.nn.linear import Linear, linear
 from vadbench.nn.parts import crops_in_parts, sum_of_parts
 from vadbench.nn.sampling import binned_sample
@@ -25,7 +26,7 @@ from vadbench_urdmu.checkpoint import to_ours
 from vadbench_urdmu.config import UrDmuConfig
 from vadbench_urdmu.losses import MemoryScores, classification, distance, divergence, memory_terms, triplet
 from vadbench_urdmu.memory import Memory, Seen, highest
-from vadbench_urdmu.transformer import Embedding, Kept, Transformer, drawn
+from vadbench_urdmu.transformer import Embedding, Kept, Transformer
 
 HIDDEN = 128
 """Hidden units of the classifier (code)."""
@@ -123,7 +124,7 @@ class UrDmu(Method):
     def draws(self, shape: Sequence[int], device: torch.device) -> Draws:
         """Return the random draws of a training step for pairs ``(2, P, N, T)``."""
         config = self.config
-        kept = partial(drawn, share=1 - config.dropout, device=device)
+        kept = partial(dropout.kept, share=1 - config.dropout, device=device)
         layers = config.layers if config.dropout else 0
         units = (config.width, config.feed_forward, config.width)
         masks = tuple(Kept(*(kept((*shape, n)) for n in units)) for _ in range(layers))

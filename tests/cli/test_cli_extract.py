@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from places import PLUGIN
@@ -213,3 +214,35 @@ def test_photos_are_seen_upright_as_the_camera_notes(extract, tmp_path, of_objec
     store = FeatureStore(tmp_path / "store")
     lying, upright = (store.rows(name) for name in ("lying", "upright"))
     assert np.array_equal(lying, upright) and lying.shape[1] == 3
+
+
+def test_a_smaller_batch_is_the_same_features_and_its_default_is_the_one_that_help_states(extract, tmp_path, vadbench):
+    from vadbench.features.encoders import BATCH
+
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    extract("--stride", 1, "--out", tmp_path / "usual")
+    extract("--stride", 1, "--batch-size", 3, "--out", tmp_path / "small")
+    usual, small = FeatureStore(tmp_path / "usual"), FeatureStore(tmp_path / "small")
+    assert usual.fingerprint == small.fingerprint
+    np.testing.assert_allclose(small.rows("a"), usual.rows("a"), rtol=0, atol=1e-5)
+    assert f"[default: {BATCH}]" in " ".join(vadbench("extract", "--help").out.split())
+
+
+def test_memory_that_is_short_is_one_line_with_a_smaller_batch(refused, tmp_path, monkeypatch):
+    from failing_devices_plugin import FULL
+
+    (tmp_path / "in").mkdir()
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    sizes = []
+
+    def full(clip, images, arithmetic):
+        sizes.append(len(images))
+        raise torch.OutOfMemoryError(FULL)
+
+    monkeypatch.setattr("vadbench.clip.Clip.encode_images", full)
+    call = ("extract", tmp_path / "in", "--clip", "small", "--stride", 1, "--out", tmp_path / "out")
+    line = refused(*call, "--clip-weights", "random:0")
+    assert line.startswith("vadbench: the GPU's memory does not suffice (tried to allocate 2.50 GiB, ")
+    assert line.endswith("encode fewer images at once: --batch-size 64 (256 now)")
+    refused(*call, "--clip-weights", "random:0", "--batch-size", 8)
+    assert sizes == [20, 8]

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from places import PLUGIN, SUPPORT
+from vadbench.harness import import_checkpoint
 from vadbench.records.scores import load_split
 from vadbench.testing.pretend import pretend
 from vadbench.training.stage_state import StageState
@@ -85,11 +86,19 @@ def test_what_a_method_assigns_on_the_cpu_is_placed_wherever_it_was_assigned(on,
     assert said_of_devices(again) == [f"trained on {CPU}, scored on {GPU}"]
 
 
-def test_what_is_prepared_for_imported_weights_is_placed(on, tmp_path):
+def test_what_is_prepared_for_imported_weights_is_placed(on, tmp_path, monkeypatch):
+    save, found = import_checkpoint.save_training, {}
+
+    def looking(experiment, training, method, *more, **named):
+        found.update({name: buffer.device.type for name, buffer in method.named_buffers()})
+        save(experiment, training, method, *more, **named)
+
+    monkeypatch.setattr(import_checkpoint, "save_training", looking)
     torch.save({"weight": torch.ones(1, 64)}, tmp_path / "theirs.pth")
     made = on("cuda", "import-checkpoint", "-m", "assigning", "-d", "tiny", tmp_path / "theirs.pth")
+    assert found == {"center": "cuda", "scale": "cuda", "bank": "cuda"}
     (record,) = on("cuda", "run", "--from", json.loads(made.out)["folder"]).json
-    assert record["status"] == "finished"
+    assert record["status"] == "finished" and not said_of_devices(record)
 
 
 @pytest.mark.parametrize("where", [("cpu", "cuda"), ("cuda", "cpu")])

@@ -39,17 +39,23 @@ FAILS = {
     "estimate-reads": ["estimate"],
     "estimate-guesses": ["estimate"],
     "half-an-optimiser": ["gradients"],
-    "grows": ["checkpoint"],
+    "grows": ["checkpoint", "device"],
     "forgets-weights": ["vocabulary"],
     "other-tower": ["vocabulary"],
-    "counts-steps": ["resume"],
+    # On a GPU a training is broken off as well.
+    "counts-steps": ["resume", "device"],
     "knows-where": ["workers"],
     "learns-names": ["names"],
     "scores-names": ["names"],
     "hoards": ["bounded"],
+    "makes-on-cpu": ["device"],
+    "asks-numpy": ["device"],
+    "stays-behind": ["device"],
+    "other-on-gpu": ["device"],
     "writes-unsaid": ["writes"],
     "writes-elsewhere": ["writes"],
-    "remembers": ["leak"],
+    # The training on a GPU is the second one.
+    "remembers": ["leak", "device"],
     "finds-truth": ["leak"],
 }
 KINDS = {name: "".join(part.title() for part in name.split("-")) for name in ("open", *FAILS)}
@@ -131,7 +137,9 @@ class ChoosesInCompany(Sound):
 
     def score(self, videos):
         rows = torch.cat([v.rows for v in videos])
-        values = rows.norm(dim=1) * (1 + 2e-7 * torch.sin(torch.arange(len(rows)) * 1.0 + len(rows)))
+        values = rows.norm(dim=1) * (
+            1 + 2e-7 * torch.sin(torch.arange(len(rows), device=rows.device) * 1.0 + len(rows))
+        )
         parts = values.split([v.row_count for v in videos])
         return [self._chosen(s, own) for s, own in zip(super().score(videos), parts, strict=True)]
 
@@ -148,7 +156,8 @@ class OneGenerator(Sound):
     def score(self, videos):
         rng = np.random.default_rng(self.task.seed)
         noise = [torch.from_numpy(rng.uniform(0, 1e-3, v.row_count)).float() for v in videos]
-        return [Scores(0.99 * s.anomaly + n) for s, n in zip(super().score(videos), noise, strict=True)]
+        found = zip(super().score(videos), noise, strict=True)
+        return [Scores(0.99 * s.anomaly + n.to(s.anomaly.device)) for s, n in found]
 
 
 class CausalConfig(SoundConfig):
@@ -196,7 +205,8 @@ class Grows(Sound):
         self.register_buffer("bank", torch.zeros(0, task.dim))
 
     def prepare(self, data):
-        self.bank = torch.from_numpy(np.stack([np.array(v.rows[0], np.float32) for v in data.normal]))
+        rows = np.stack([np.array(v.rows[0], np.float32) for v in data.normal])
+        self.bank = torch.from_numpy(rows).to(self.task.device)
 
 
 class OpenConfig(MethodConfig):
@@ -310,6 +320,34 @@ class Hoards(Sound):
 
     def prepare(self, data):
         self.center.copy_(torch.from_numpy(np.concatenate([v.rows for v in data.normal]).mean(0)))
+
+
+class MakesOnCpu(Sound):
+    """Makes a tensor without saying where."""
+
+    def relate(self, rows, lengths):
+        return rows * torch.ones(rows.shape[-1])
+
+
+class AsksNumpy(Changed):
+    def change(self, s, rows):
+        return Scores(torch.from_numpy(np.sqrt(np.square(s.anomaly.numpy()))).to(rows.device))
+
+
+class StaysBehind(Sound):
+    """Keeps a tensor as an attribute, which does not follow the method, and moves it at every call."""
+
+    def __init__(self, config, task):
+        super().__init__(config, task)
+        self.scales = [torch.ones(task.dim)]
+
+    def relate(self, rows, lengths):
+        return rows * self.scales[0].to(rows.device)
+
+
+class OtherOnGpu(Changed):
+    def change(self, s, rows):
+        return Scores(s.anomaly if rows.device.type == "cpu" else s.anomaly.square())
 
 
 class WritesUnsaid(Sound):

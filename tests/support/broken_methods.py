@@ -27,7 +27,7 @@ from vadbench.plugins.registry import installed
 ON_SYNTHETIC = {"blind", "learns", "leak"}
 SLOW = {"workers"} | ON_SYNTHETIC
 TRAINED = {"seeds", "resume", "names", "width", "needs", "workers", "network", "writes"} | ON_SYNTHETIC
-SCORED = {"shapes", "probabilities", "together", "reach", "float16", "memory", "checkpoint"}
+SCORED = {"shapes", "probabilities", "together", "reach", "float16", "memory", "checkpoint", "device"}
 FAILS = {
     "undescribed": ["settings"],
     "bad-defaults": ["settings"],
@@ -35,7 +35,7 @@ FAILS = {
     # The harness refuses scores of the wrong shape.
     "one-short": ["shapes", "reach", *ON_SYNTHETIC],
     "out-of-range": ["shapes"],
-    "no-scores-of-one": ["shapes", "probabilities", "together", "float16", "checkpoint"],
+    "no-scores-of-one": ["shapes", "probabilities", "together", "float16", "checkpoint", "device"],
     "sometimes-classes": ["shapes"],
     "not-one": ["probabilities"],
     "normal-first": ["probabilities"],
@@ -60,7 +60,8 @@ FAILS = {
     "not-finite": ["gradients", *SCORED, *TRAINED],
     # Two trainings are not the same, for whatever reason there are two.
     "own-generator": ["seeds", "resume", "names", "leak"],
-    "attribute": ["checkpoint"],
+    # What no checkpoint has does not follow a method to a GPU either.
+    "attribute": ["checkpoint", "device"],
     # Nothing but tensors can be written, after an epoch or at the end.
     "extra-state": ["checkpoint", "gradients", *SCORED, *TRAINED],
     "keeps-tower": ["checkpoint"],
@@ -163,7 +164,7 @@ class BatchMean(Sound):
 
 class Noisy(Changed):
     def change(self, s, rows):
-        return Scores((s.anomaly + 1e-4 * torch.rand(len(rows))).clamp(0, 1), s.classes)
+        return Scores((s.anomaly + 1e-4 * torch.rand(len(rows), device=rows.device)).clamp(0, 1), s.classes)
 
 
 class LastFirst(Sound):
@@ -177,8 +178,8 @@ class SeesFurther(Changed):
     """Says that every row counts by itself, as what it is built on does, and looks at its neighbours."""
 
     def change(self, s, rows):
-        ones = torch.ones(1, 1, 5)
-        count = F.conv1d(torch.ones(1, 1, len(rows)), ones, padding=2)
+        ones = rows.new_ones(1, 1, 5)
+        count = F.conv1d(rows.new_ones(1, 1, len(rows)), ones, padding=2)
         return Scores((F.conv1d(s.anomaly[None, None], ones, padding=2) / count)[0, 0], s.classes)
 
 
@@ -209,7 +210,7 @@ class KeepsRows(Sound):
 
 class KeepsScores(Changed):
     def change(self, s, rows):
-        self.__dict__.setdefault("seen", []).append(s.anomaly.numpy().copy())
+        self.__dict__.setdefault("seen", []).append(s.anomaly.cpu().numpy().copy())
         return s
 
 
@@ -289,7 +290,7 @@ class LooksAtNormal(ZeroShot):
 
     def prepare(self, data):
         for video in data.normal:
-            self.center += torch.from_numpy(video.rows.mean(0)) / len(data.normal)
+            self.center += torch.from_numpy(video.rows.mean(0)).to(self.center.device) / len(data.normal)
 
 
 class SecretConfig(SoundConfig):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import vadbench
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import UnknownNameError, VadbenchError, one_line
 from vadbench.base.locations import expanded
 from vadbench.cli import (
@@ -153,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the ``vadbench`` script: errors that a user can fix give one line and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = cli.main(args=[with_home(text) for text in arguments], standalone_mode=False)
+        with device_errors("run fewer jobs at a time, or end what else uses the memory"):
+            status = cli.main(args=[with_home(text) for text in arguments], standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="Worker processes of the local engine; each has one GPU, or its share of the cores.",
+    help="Worker processes of the local engine; each has one GPU, which several share where there are more jobs than"
+    " GPUs, and its share of the cores.",
 )
 @click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Engine for the cells."
@@ -147,6 +148,8 @@ def command(
             print_reasons(states)
         return 0
     note(title)
+    if engine == "local" and (crowded := _crowding(jobs, device, states)):
+        note(f"note: {crowded}")
     states, logged = _run(name, benchmark, states, site, runner, jobs == 1 and engine == "local")
     if reasons := list(dict.fromkeys(last_line(s.reason) for s in states if s.state == "to do")):
         note(f"vadbench: {reasons[0]}: {counted(states)}; the same command goes on with what is to do")
@@ -222,6 +225,12 @@ def _engine(engine: str, jobs: int, address: str | None, device: str) -> Engine:
     from vadbench.benchmarks.engines.local import LocalEngine
 
     return LocalEngine(jobs, device)
+
+
+def _crowding(jobs: int, device: str, states: Sequence[CellState]) -> str:
+    from vadbench.benchmarks.engines.local import crowding
+
+    return crowding(jobs, device, sum(s.state == "to do" for s in states))
 
 
 def _refuse_environment() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, progress_bar
+from vadbench.cli.output import note, print_json
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -75,10 +76,16 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     " said at the end. On a CPU, tf32 is fp32.",
 )
 @click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    help="Images encoded at once: fewer take less memory, and another number may change the last digits, as another"
+    " machine does.  [default: 256]",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     help="Threads that decode videos and prepare frames, each a video of its own where there are enough; their number"
-    " changes no value.  [default: half the cores, at most 4]",
+    " changes no value.  [default: half the cores that this process may use, at most 4]",
 )
 @click.option(
     "--jobs",
@@ -125,7 +132,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
     from vadbench.plugins.registry import Registry
 
     asked = ExtractionRequest(**request)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         extraction = open_extraction(asked, Registry(files=plugin_files), progress)
         for text in extraction.notes:
             note(f"note: {text}")

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import ConfigError, NotExtractedError, RunError, StorageError, TrackingError, VadbenchError
+from vadbench.base.device_failures import release_memory
+from vadbench.base.errors import (
+    ConfigError,
+    DeviceFailedError,
+    NotExtractedError,
+    RunError,
+    StorageError,
+    TrackingError,
+    VadbenchError,
+)
 from vadbench.base.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
+from vadbench.base.progress_bar import shown_progress
 from vadbench.base.text import amount
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, print_table, printable, progress_bar
+from vadbench.cli.output import note, print_json, print_results, print_table, printable
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
@@ -138,7 +148,7 @@ def command(
     if dry_run:
         _plan(asked, Registry(files=plugin_files), seeds or [0], as_json)
         return
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         told = [] if as_json else experiment.notes()
         for text in told:
@@ -154,7 +164,7 @@ def command(
     if outcomes:
         _report(outcomes, asked.out, as_json)
     if failures:
-        raise _summed_up(failures, len(outcomes)) from next(iter(failures.values()))
+        raise _summed_up(failures, len(seeds or [0])) from next(iter(failures.values()))
 
 
 def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: bool) -> None:
@@ -163,7 +173,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
     from vadbench.harness.plan import estimated_costs, plan
 
     try:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             experiment = open_experiment(asked, registry, progress)
     except NotExtractedError as error:
         if as_json:
@@ -211,7 +221,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
 def _run_seeds(
     experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
-    """Run every seed; a failed one is recorded and the others continue, unless results can no longer be written."""
+    """Run every seed; a failed one is recorded and the others continue, unless the disk or the GPU failed."""
     from vadbench.harness.run import run
 
     outcomes: list[Outcome] = []
@@ -221,18 +231,20 @@ def _run_seeds(
             outcomes.append(run(experiment, seed, progress, again, workers))
         except Exception as error:
             failures[seed] = error
-            if isinstance(error, StorageError):
+            release_memory(error)
+            # Nothing can be written, or computed, under the other seeds either.
+            if isinstance(error, StorageError | DeviceFailedError):
                 break
     return outcomes, failures
 
 
-def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
-    """Return one error for all seeds that failed."""
+def _summed_up(failures: dict[int, Exception], asked: int) -> VadbenchError:
+    """Return one error for all seeds that failed, of so many that were asked for."""
     reasons = {
         seed: str(error) if isinstance(error, VadbenchError) else f"{type(error).__name__}: {error} (see --debug)"
         for seed, error in failures.items()
     }
-    if len(set(reasons.values())) == 1 and not finished:
+    if len(set(reasons.values())) == 1 and len(reasons) == asked:
         return RunError(next(iter(reasons.values())))
     return RunError("; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items()))
 

@@ -8,7 +8,6 @@ PyAV and torchvision release the interpreter lock; benchmarks/speed/README.md ha
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.base.cores import usable_cores
 from vadbench.base.errors import DataError
 from vadbench.data.media import Frame
 from vadbench.features.decoding_process import DecodingProcess
 from vadbench.features.preparation import Preparation
 
-WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
+WORKERS = max(1, min(4, usable_cores() // 2))
 """Threads that decode and prepare by default: our decision, the encoder needs cores as well."""
 
 _VIDEOS_AHEAD = 64

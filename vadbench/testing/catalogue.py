@@ -48,6 +48,10 @@ METHOD_CHECKS: CheckTable = {
     "workers": ("fitting", "0, 1 and 3 worker processes make the same batches, bit for bit"),
     "names": ("fitting", "what videos are called changes neither weights nor scores"),
     "bounded": ("fitting", "a fit holds a few videos at a time, whatever their number"),
+    "device": (
+        "device_check",
+        "on a GPU, which is pretended, it is trained, resumed and scored with the CPU's values, and all of it is there",
+    ),
     "network": ("conduct", "nothing is fetched from a network, unless declared"),
     "writes": ("conduct", "no file is written, or only below the cache where that is declared"),
     "supervision": ("learning", "a method that says it learns nothing keeps nothing of training videos"),

@@ -13,6 +13,7 @@ from unittest import SkipTest
 from unittest.mock import patch
 
 import numpy as np
+import torch
 
 from vadbench.base.errors import listed
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
@@ -20,12 +21,14 @@ from vadbench.method import Method
 from vadbench.testing.conformance import require
 from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.parameters import differences
-from vadbench.testing.rehearsal import Interruption, Rehearsal
-from vadbench.testing.tested_method import TestedMethod, furthest
+from vadbench.testing.rehearsal import EPOCHS, Interruption, Rehearsal
+from vadbench.testing.tested_method import CPU, TestedMethod, furthest
 from vadbench.training import stages
 from vadbench.training.prefetching import batch_difference
 from vadbench.training.workers import open_workers
 
+Stop = tuple[str, int]
+"""A stage, and the number of the step in it before which a training is broken off."""
 SHOWN = 3
 """Maximum number of tensors named in a message."""
 COUNTS = (0, 1, 3)
@@ -44,23 +47,9 @@ def resume(subject: TestedMethod) -> str:
     whole = subject.rehearse(0, subject.build(0))
     if not whole.stages:
         raise SkipTest("the method's fit runs no stage of the loop, so it begins anew")
-    # Late in a stage, so that epochs were stored, and before what is kept between two.
-    stops = [(stage.name, 2 * stage.steps // 3) for stage in whole.stages]
-    with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder, patch.object(stages, "SAVE_SECONDS", 0.0):
-        for stop in [*stops, None]:
-            # As after a kill, nothing is left of the method but what was stored.
-            rehearsal = Rehearsal(subject.build(0), 0, Path(folder), subject.precision, stop)
-            broken_off = False
-            try:
-                rehearsal.method.fit(subject.data, rehearsal)
-            except Interruption:
-                broken_off = True
-            require(
-                broken_off or stop is None,
-                f"called again after an interruption, fit() did not come to stage {stop and stop[0]!r} any more",
-                "run the same stages at every call, whatever was there before: the loop knows which are finished",
-            )
-    differing = differences(whole.method.state_dict(), rehearsal.method.state_dict())
+    stops = late_stops(whole)
+    found = resumed(subject, stops)
+    differing = differences(whole.method.state_dict(), found.state_dict())
     where = ", ".join(f"stage {name!r} before step {step}" if step else f"{name!r}" for name, step in stops)
     require(
         not differing,
@@ -69,6 +58,41 @@ def resume(subject: TestedMethod) -> str:
         " self is lost; what is computed between stages is kept by loop.once()",
     )
     return f"broken off in {where}: the same bits as in one go"
+
+
+def late_stops(whole: Rehearsal) -> list[Stop]:
+    """Return a place in each stage of a training: late in it, so that epochs were stored, or before what is kept."""
+    return [(stage.name, 2 * stage.steps // 3) for stage in whole.stages]
+
+
+def resumed(subject: TestedMethod, stops: Sequence[Stop], device: torch.device = CPU, epochs: int = EPOCHS) -> Method:
+    """Return a new method after a fit that was broken off at places in turn, and called again each time.
+
+    Args:
+        subject: says how it is built and fitted.
+        stops: the places.
+        device: where it lives.
+        epochs: of a stage at most.
+
+    Raises:
+        Failure: a fit that is called again does not come to a place.
+    """
+    with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder, patch.object(stages, "SAVE_SECONDS", 0.0):
+        for stop in [*stops, None]:
+            # As after a kill, nothing is left of the method but what was stored.
+            method = subject.build(0, device=device)
+            rehearsal = Rehearsal(method, 0, Path(folder), subject.precision, stop, epochs)
+            broken_off = False
+            try:
+                method.fit(subject.data, rehearsal)
+            except Interruption:
+                broken_off = True
+            require(
+                broken_off or stop is None,
+                f"called again after an interruption, fit() did not come to stage {stop and stop[0]!r} any more",
+                "run the same stages at every call, whatever was there before: the loop knows which are finished",
+            )
+    return method
 
 
 def workers(subject: TestedMethod) -> str:

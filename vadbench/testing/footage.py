@@ -128,6 +128,12 @@ class Footage:
         return Video(name, (own,), frames=frames, segments=segments)
 
 
+def drawn_anchors(classes: int, width: int, seed: int) -> NDArray[np.float32]:
+    """Return random directions ``(classes, width)``."""
+    drawn = np.random.default_rng([seed, width]).normal(size=(classes, width))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+
+
 def folder_of(owner: object, prefix: str) -> Path:
     """Return a new temporary folder, which is removed with its owner."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))

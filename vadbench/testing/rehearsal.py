@@ -16,7 +16,9 @@ from vadbench.training.stages import MAIN, TrainingLoop
 from vadbench.training.views import BatchPlan, ViewFunction
 
 EPOCHS = 4
-"""Maximum number of epochs of a stage."""
+"""Maximum number of epochs of a stage, where nothing else is said."""
+EPOCH_STEPS = 2
+"""Maximum number of steps of an epoch whose length the recipe states: as many as a pass over so few videos has."""
 
 
 class Interruption(Exception):
@@ -49,12 +51,19 @@ class Rehearsal:
         folder: of the training.
         precision: arithmetic of the method.
         stop: stage, and number of the step in it, before which it is broken off.
+        epochs: of a stage at most.
     """
 
     def __init__(
-        self, method: Method, seed: int, folder: Path, precision: str, stop: tuple[str, int] | None = None
+        self,
+        method: Method,
+        seed: int,
+        folder: Path,
+        precision: str,
+        stop: tuple[str, int] | None = None,
+        epochs: int = EPOCHS,
     ) -> None:
-        self.method, self._seed, self._stop = method, seed, stop
+        self.method, self._seed, self._stop, self._epochs = method, seed, stop, epochs
         self._loop = TrainingLoop(seed, folder, scorer=partial(score_alone, precision=precision))
         self.stages: list[StagePart] = []
         self.terms: dict[str, tuple[int, ...]] = {}
@@ -82,7 +91,8 @@ class Rehearsal:
         select: bool = True,
     ) -> None:
         """Train a stage for a few epochs, or load its end."""
-        short = recipe.model_copy(update={"epochs": min(EPOCHS, recipe.epochs), "steps": 0, "compile": False})
+        fewer = {"epochs": min(self._epochs, recipe.epochs), "epoch_steps": min(EPOCH_STEPS, recipe.epoch_steps)}
+        short = recipe.model_copy(update={**fewer, "steps": 0, "compile": False})
         plan = BatchPlan(videos, method.task.classes.normal, short, self._seed, MAIN_STAGE + len(self.trained))
         part = StagePart(stage, plan=plan, view=view or method.view)
         self.stages.append(part)

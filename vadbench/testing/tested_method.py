@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,12 +26,13 @@ from vadbench.dataset import ClassTable, Dataset
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
 from vadbench.method import Method, Scores, Task, build_method
 from vadbench.plugins.registry import Registry
-from vadbench.testing.footage import Footage, folder_of
+from vadbench.testing.footage import Footage, drawn_anchors, folder_of
 from vadbench.testing.guards import CHECKS_FOLDER
-from vadbench.testing.rehearsal import Rehearsal
+from vadbench.testing.rehearsal import EPOCHS, Rehearsal
 from vadbench.testing.training_ground import TrainingGround
 from vadbench.training.stage_state import place
 
+CPU = torch.device("cpu")
 HOME = "synthetic"
 """Data set whose settings, classes and encoder the checks use, as it is always available."""
 FLOOR = "random"
@@ -152,13 +153,20 @@ class TestedMethod:
         """Method after a short training under seed 0, only for scoring."""
         return self.train(0)
 
-    def build(self, seed: int, widths: Mapping[str, int] | None = None, run: int | None = None) -> Method:
-        """Build a new method on the CPU.
+    def build(
+        self,
+        seed: int,
+        widths: Mapping[str, int] | None = None,
+        run: int | None = None,
+        device: torch.device = CPU,
+    ) -> Method:
+        """Build a new method.
 
         Args:
             seed: its parameters are drawn under it.
             widths: of its streams, where they are not the usual ones.
             run: seed of the run, where that is another.
+            device: where it lives.
         """
         dims = self.widths if widths is None else widths
         spacings = {name: own.spacing for name, own in self.footage.video(1, self.classes.normal, 0).streams.items()}
@@ -166,8 +174,9 @@ class TestedMethod:
         task = Task(
             self.classes,
             dims,
-            torch.device("cpu"),
-            self._load_text,
+            device,
+            # Elsewhere it gets a tower of its own: moving the one of the CPU would take it away from there.
+            self._load_text if device == CPU else lambda: deepcopy(self._load_text()),
             spacings=spacings,
             cache=cache,
             seed=seed if run is None else run,
@@ -186,10 +195,10 @@ class TestedMethod:
         """Return a new method after its ``fit`` on a few videos, of a few epochs a stage."""
         return self.rehearse(seed, self.build(seed), data).method.eval()
 
-    def rehearse(self, seed: int, method: Method, data: TrainingData | None = None) -> Rehearsal:
+    def rehearse(self, seed: int, method: Method, data: TrainingData | None = None, epochs: int = EPOCHS) -> Rehearsal:
         """Fit a method on a few videos, of a few epochs a stage, and return what was seen of it."""
         with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder:
-            rehearsal = Rehearsal(method, seed, Path(folder), self.precision)
+            rehearsal = Rehearsal(method, seed, Path(folder), self.precision, epochs=epochs)
             method.fit(self.data if data is None else data, rehearsal)
         place(method)
         return rehearsal
@@ -229,7 +238,7 @@ class TestedMethod:
     def score(self, method: Method, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of videos, each a copy, in one call as in a run."""
         method.eval()
-        given = [_placed(video) for video in videos]
+        given = [_placed(video, method.task.device) for video in videos]
         # One that scores in company is given an iterator in a run.
         asked = iter(given) if self.needs.company == "split" else given
         with torch.inference_mode(), arithmetic(self.precision, method.task.device):
@@ -241,17 +250,11 @@ def two_classes(table: ClassTable) -> ClassTable:
     return ClassTable((table.classes[table.normal], table.classes[table.abnormal[0]]), 0)
 
 
-def drawn_anchors(classes: int, width: int, seed: int) -> NDArray[np.float32]:
-    """Return random directions ``(classes, width)``."""
-    drawn = np.random.default_rng([seed, width]).normal(size=(classes, width))
-    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
-
-
-def _placed(video: VideoInput) -> VideoInput:
-    """Return a video with its streams as tensors, each a copy of its own."""
+def _placed(video: VideoInput, device: torch.device) -> VideoInput:
+    """Return a video with its streams as tensors on a device, each a copy of its own."""
 
     def tensors(read: Callable[[], Any]) -> Callable[[], Tensor]:
-        return cache(lambda: torch.from_numpy(np.array(read(), np.float32)))
+        return cache(lambda: torch.from_numpy(np.array(read(), np.float32)).to(device))
 
     streams = {name: replace(own, read=tensors(own.read)) for name, own in video.streams.items()}
     return replace(video, streams=streams, decode=copy(video.decode))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vadbench.inputs import Batch
 from vadbench.method import Method
-from vadbench.training.views import BatchPlan, StackedViews, ViewFunction
+from vadbench.training.views import BatchPlan, StackedViews, ViewFunction, ViewMaker
 from vadbench.training.workers import WorkerViews, open_workers
 
 
@@ -35,6 +35,7 @@ class BatchLoader:
 
     def __init__(self, method: Method, plan: BatchPlan, view: ViewFunction | None = None, workers: int = 0) -> None:
         self._method, self._plan, self._view, self._count = method, plan, view or method.view, workers
+        self._maker = ViewMaker(plan, self._view)
         self._workers: WorkerViews | None = None
 
     def __enter__(self) -> BatchLoader:
@@ -71,7 +72,7 @@ class BatchLoader:
 
     def _made_here(self, epoch: int) -> Generator[tuple[Sequence[int], StackedViews]]:
         for place, indices in self._plan.batches(epoch):
-            yield indices, self._plan.views(self._view, epoch, place, indices)
+            yield indices, self._maker.batch(epoch, place, indices)
 
     def _batch(self, indices: Sequence[int], views: StackedViews, step: int, epoch: int) -> Batch:
         chosen = [self._plan.samples[i] for i in indices]
