@@ -6,10 +6,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vadbench.base.errors import VadbenchError, listed, one_line
@@ -21,9 +23,10 @@ from vadbench.records.record import CHECKPOINT
 from vadbench.testing.conformance import Failure, require
 from vadbench.testing.fitting import late_stops, resumed
 from vadbench.testing.guards import CHECKS_FOLDER
-from vadbench.testing.pretend import DEVICE, DeviceMixError, PretendedTensor, pretend
+from vadbench.testing.pretend import DeviceMixError, pretend
 from vadbench.testing.tested_method import TestedMethod, furthest
 
+GPU = torch.device("cuda")
 TOLERANCE = 1e-3
 """Largest difference from the CPU's weights and scores."""
 FEW_EPOCHS = 2
@@ -47,12 +50,25 @@ _REMEDIES = {
 
 def device(subject: TestedMethod) -> str:
     """Check that a method is trained, resumed and scored on a GPU with the CPU's values, and all of it is there."""
+    return "on a pretended GPU " + compared(subject, pretend())
+
+
+def compared(subject: TestedMethod, entered: AbstractContextManager[Any]) -> str:
+    """Return what was found of a method on a GPU beside the CPU.
+
+    Args:
+        subject: the method.
+        entered: the context within which there is a GPU.
+
+    Raises:
+        Failure: it does not work there, gives other values, or a part of it is elsewhere.
+    """
     on_cpu = subject.rehearse(0, subject.build(0), epochs=FEW_EPOCHS)
     stops, weights, videos = late_stops(on_cpu), on_cpu.method.state_dict(), subject.videos(LENGTHS)
     expected = subject.score(on_cpu.method, videos)
-    with pretend():
+    with entered:
         try:
-            method = resumed(subject, stops, DEVICE, FEW_EPOCHS).eval()
+            method = resumed(subject, stops, GPU, FEW_EPOCHS).eval()
             _require_placed(method, "after fit()")
             found = {name: value.cpu() for name, value in method.state_dict().items()}
             fresh = _restored(subject, method)
@@ -68,12 +84,12 @@ def device(subject: TestedMethod) -> str:
     furthest_score, what = furthest(scores, expected)
     require(furthest_score <= TOLERANCE, f"on a GPU {what} differ from the CPU's by {furthest_score:.2g}", fix)
     trained = f"trained, broken off in {listed([repr(stage) for stage, _ in stops], SHOWN)}, and " if stops else ""
-    return f"on a pretended GPU {trained}scored: the CPU's values within {max(gap, furthest_score):.1g}"
+    return f"{trained}scored: the CPU's values within {max(gap, furthest_score):.1g}"
 
 
 def _restored(subject: TestedMethod, method: Method) -> Method:
     """Return a new method of another seed with the weights of a checkpoint of ``method``."""
-    fresh = subject.build(1, run=0, device=DEVICE)
+    fresh = subject.build(1, run=0, device=GPU)
     with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder:
         write_tensors(Path(folder) / CHECKPOINT, method.state_dict())
         load_checkpoint(Path(folder), fresh)
@@ -87,7 +103,7 @@ def _require_placed(method: Method, when: str) -> None:
         Failure: so it is; names them.
     """
     registered = [*method.named_parameters(), *method.named_buffers()]
-    lost = [name for name, tensor in registered if not isinstance(tensor, PretendedTensor)]
+    lost = [name for name, tensor in registered if tensor.device.type != GPU.type]
     require(
         not lost,
         f"{when} {listed(lost, SHOWN)} are not on the GPU",
@@ -98,7 +114,7 @@ def _require_placed(method: Method, when: str) -> None:
         for place, module in method.named_modules()
         for name, value in vars(module).items()
         if name not in ("_parameters", "_buffers", "_modules")
-        and any(not isinstance(tensor, PretendedTensor) for tensor in _tensors(value))
+        and any(tensor.device.type != GPU.type for tensor in _tensors(value))
     ]
     require(
         not kept,
