@@ -138,20 +138,47 @@ def row_mask(lengths: Tensor, length: int) -> Tensor:
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
-def top_mean(values: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+def top_mean(values: Tensor, lengths: Tensor, ratio: int) -> Tensor:
     """Return the mean of the largest values over time, in each further dimension by itself.
 
     Args:
         values: ``(B, L, ...)``.
         lengths: ``(B,)`` rows of each sample that count; those after them are padding.
-        counts: ``(B,)`` how many of them are averaged, 1 to ``lengths``.
+        ratio: of T rows the ``floor(T / ratio) + 1`` largest are averaged, all if that is more than T.
 
     Returns:
         ``(B, ...)``.
     """
     tail = (1,) * (values.ndim - 2)
     inside = row_mask(lengths, values.shape[1])
-    largest = values.masked_fill(~inside.view(*inside.shape, *tail), -math.inf).topk(int(counts.max()), dim=1).values
+    counts = (lengths // ratio + 1).clamp(max=lengths)
+    # Looking for the largest count would make the processor wait for a GPU.
+    most = min(values.shape[1], values.shape[1] // ratio + 1) if counts.device.type != "cpu" else int(counts.max())
+    largest = values.masked_fill(~inside.view(*inside.shape, *tail), -math.inf).topk(most, dim=1).values
     chosen = row_mask(counts, largest.shape[1])
     total = largest.masked_fill(~chosen.view(*chosen.shape, *tail), 0.0).sum(1)
     return total / counts.view(-1, *tail)
+
+
+def abnormal_first(normal: Tensor) -> Tensor:
+    """Return the order ``(B,)`` in which the abnormal samples of a batch come first, each kind in the batch's order.
+
+    With it a batch of halves is taken apart, ``values[order].chunk(2)``: a mask would make the processor wait for a GPU
+    to say how many there are of each kind, and would be compiled anew for each number.
+
+    Args:
+        normal: bool ``(B,)``.
+    """
+    return normal.int().argsort(stable=True)
+
+
+def sum_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the sum of the chosen values, ``(..., n)`` to ``(...)``, without making the processor wait for a GPU.
+
+    Args:
+        values: finite where they are chosen.
+        chosen: bool ``(n,)``.
+    """
+    if values.device.type == "cpu":
+        return values[..., chosen].sum(-1)
+    return values.masked_fill(~chosen, 0.0).sum(-1)
