@@ -7,7 +7,7 @@
 What is done, each in a process of its own and within its time; what fails is said, and the rest goes on:
 
     machine     the GPU, and whether a product and a convolution are the CPU's
-    parity      every method trained, broken off, resumed and scored: weights and scores within 1e-3 of the CPU's
+    parity      every method: scores of the same weights, and gradients of a step, within 1e-3 of the CPU's
     bits        every trained method fitted twice, and once broken off and resumed: the same bits
     waits       where a training step makes the processor wait for the GPU
     steps       seconds and memory of a training step at the published batch, in fp32, TF32 and bf16, beside what was
@@ -32,7 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "speed"))
 
-from gpu.sections import PARTS, Findings, run
+from gpu.sections import PARTS, Findings, load, run
 from tabulate import tabulate
 
 from vadbench.base.errors import DeviceError, UnknownNameError
@@ -70,6 +70,8 @@ def main() -> int:
     def show(text: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {text}", file=sys.stderr, flush=True)
 
+    show("loading")
+    load()
     found: dict[str, Findings] = {}
     for name in options.only or PARTS:
         seconds = max(0.0, min(PARTS[name][2], 60 * MINUTES - (time.monotonic() - began)))

@@ -47,8 +47,8 @@ def test_on_a_pretended_device_every_section_runs_and_nothing_is_written(tmp_pat
     assert done.stdout.endswith("nothing failed in machine, parity, bits, waits, steps, extraction, tests\n")
     for said in (
         r"machine: product in fp32: differs from the CPU's by \S+ of",
-        r"parity: knn: weights differ from the CPU's by \S+, scores by",
-        r"parity: vadclip: weights differ from the CPU's by \S+, scores by",
+        r"parity: knn: differs from the CPU's: scores of the same weights \S+ \(",
+        r"parity: vadclip: differs from the CPU's: scores of the same weights \S+, gradients of a step \S+,",
         r"bits: vadclip: compared with a second and a resumed fit",
         r"waits: vadclip: \d+: .*vadbench/training/loop\.py:\d+",
         r"steps: vadclip: batch 8: \S+ ms in the loop",

@@ -116,6 +116,15 @@ class Findings:
     failures: list[str] = field(default_factory=list)
 
 
+def load() -> None:
+    """Import what all sections need, once, in the process that theirs are copies of; nothing of it starts CUDA."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "open_clip", "vadbench.testing.tested_method", "vadbench.clip.loading"])
+    process = context.Process(target=time.monotonic)
+    process.start()
+    process.join()
+
+
 def run(name: str, pretend: bool, methods: Sequence[str], seconds: float, show: Callable[[str], None]) -> Findings:
     """Return the findings of a section, which is ended after some seconds, or once its process is no more.
 
@@ -126,8 +135,6 @@ def run(name: str, pretend: bool, methods: Sequence[str], seconds: float, show: 
         show: called with each line that it tells.
     """
     context = multiprocessing.get_context("forkserver")
-    # Loaded once, and copied by the processes of all sections; none of it starts CUDA.
-    context.set_forkserver_preload(["torch", "open_clip", "vadbench.testing.tested_method", "vadbench.clip.loading"])
     receive, send = context.Pipe(duplex=False)
     began, found = time.monotonic(), Findings()
     process = context.Process(target=_work, args=(*PARTS[name][:2], pretend, methods, seconds, send), daemon=False)

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from gpu.loops import fit, terms_of
 from gpu.sections import Section
 from gpu.subjects import PublishedMethod, SmallMethod, trained
 from measuring import operations, operations_rate, timed
-from torch import Tensor
 
 from vadbench.base.arithmetic import arithmetic
-from vadbench.base.recipe import Recipe
-from vadbench.harness.training import score_alone
-from vadbench.inputs import ArraysByKey, Batch, LossTerms, TrainingVideo, VideoInput
+from vadbench.inputs import Batch
 from vadbench.method import Method
 from vadbench.testing.pretend.world import calling_line
 from vadbench.testing.rehearsal import Interruption
 from vadbench.training.loop import autocast
 from vadbench.training.optimisers import build_optimiser
-from vadbench.training.stages import MAIN, TrainingLoop
-from vadbench.training.views import ViewFunction
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 ESTIMATES: dict[str, dict[str, str]] = {
@@ -44,49 +37,6 @@ WARM, STEPS = 3, 8
 """Steps of a loop that do not count, and steps that do."""
 REPEATS = 5
 SMALL_BATCH = 8
-
-
-class WatchedLoop:
-    """The loop that a method's ``fit`` is given, with a look at each step before it and an end after some.
-
-    Args:
-        folder: of the training.
-        recipe: changes to the method's recipe.
-        before: called with the number of the step before its loss, and with its batch.
-    """
-
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], before: Callable[[int, Batch], None]) -> None:
-        self._loop = TrainingLoop(0, folder, scorer=partial(score_alone, precision="fp32"))
-        self._changes, self._before = recipe, before
-
-    def run(
-        self,
-        method: Method,
-        videos: Sequence[TrainingVideo],
-        recipe: Recipe,
-        stage: str = MAIN,
-        *,
-        view: ViewFunction | None = None,
-        loss: Callable[[Batch], LossTerms] | None = None,
-        select: bool = True,
-    ) -> None:
-        """Train a stage."""
-        short = recipe.model_copy(update={"epochs": 1, "steps": 0, "compile": False, **self._changes})
-        own = loss or method.loss
-
-        def watched(batch: Batch) -> LossTerms:
-            self._before(batch.step, batch)
-            return own(batch)
-
-        self._loop.run(method, videos, short, stage, view=view, loss=watched, select=select)
-
-    def once(self, stage: str, make: Callable[[], ArraysByKey]) -> ArraysByKey:
-        """Return what ``make`` gave."""
-        return self._loop.once(stage, make)
-
-    def score(self, method: Method, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
-        """Return scores by key."""
-        return self._loop.score(method, videos, classes)
 
 
 def steps(section: Section) -> None:
@@ -113,7 +63,7 @@ def _timed(section: Section, name: str, subject: Any, rates: Mapping[str, float 
         if step == warm + count:
             raise Interruption
 
-    _fit(subject, method, size, warm + count + 1, before)
+    fit(subject, method, size, warm + count + 1, before)
     (wall, cpu), (wall_end, cpu_end) = marks
     loop, loop_cpu = (wall_end - wall) / count, (cpu_end - cpu) / count
     peak = torch.cuda.max_memory_allocated() / 2**30
@@ -145,21 +95,6 @@ def _sizes(section: Section, subject: SmallMethod | PublishedMethod) -> tuple[in
     return subject.recipe.batch_size, WARM, STEPS
 
 
-def _fit(subject: Any, method: Method, size: int, count: int, before: Callable[[int, Batch], None]) -> None:
-    """Fit a method for as many steps of a batch size, until ``before`` interrupts it."""
-    changes: dict[str, Any] = {"batch_size": size}
-    if subject.recipe.epoch_steps:
-        changes["epoch_steps"] = count
-    # As many of each kind as the steps take, whichever way they are drawn.
-    data = subject.training(2 * size * count)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            method.fit(data, WatchedLoop(Path(folder), changes, before))
-        except Interruption:
-            return
-    raise RuntimeError(f"the training ended before {count} steps")
-
-
 def _step(method: Method, batch: Batch, precision: str) -> Callable[[], None]:
     """Return a training step on a batch: loss, gradients, optimiser."""
     parameters = [p for group in method.groups().values() for p in group]
@@ -170,7 +105,7 @@ def _step(method: Method, batch: Batch, precision: str) -> Callable[[], None]:
     def run() -> None:
         with arithmetic(precision, device, deterministic):
             with autocast(precision, device):
-                terms = list(_flat(method.loss(batch)))
+                terms = list(terms_of(method.loss(batch)))
             optimiser.zero_grad(set_to_none=True)
             losses = torch.stack([t.float().reshape(()) for t in terms])
             losses.sum().backward()
@@ -178,14 +113,6 @@ def _step(method: Method, batch: Batch, precision: str) -> Callable[[], None]:
         optimiser.step()
 
     return run
-
-
-def _flat(terms: Mapping[str, Any]) -> Iterator[Tensor]:
-    for term in terms.values():
-        if isinstance(term, Mapping):
-            yield from _flat(term)
-        else:
-            yield term
 
 
 def waits(section: Section) -> None:
@@ -205,7 +132,7 @@ def _waits(section: Section, name: str, subject: Any) -> str:
             if step > warm:
                 raise Interruption
 
-        _fit(subject, method, size, warm + 2, before)
+        fit(subject, method, size, warm + 2, before)
     section.keep(f"{name}: waits of a step", waits=dict(found))
     return f"{sum(found.values())}: {', '.join(map(_times, sorted(found.items())))}"
 
