@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from tabulate import tabulate
 
-from vadbench.metrics.bootstrap import concordance, draw_videos, resampled_auc
+from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.ranking import Ranking
-from vadbench.metrics.sweep import resampled_ap
+from vadbench.metrics.sweep import resampled_ap, resampled_auc, resampled_pairs
+from vadbench.metrics.within import Within
 from vadbench.scoring.rows import WeightedRows
 
 SPLITS = ((18, 1), (18, 2), (18, 3), (18, 4), (18, 5), (18, 6), (40, 5), (40, 12), (40, 24), (290, 140))
@@ -52,7 +53,7 @@ def values(rows: WeightedRows, abnormal: int) -> dict[str, float]:
     one = np.ones((1, int(rows.video.max()) + 1))
     found = {key: float(value[0]) for key, value in resampled(rows, abnormal, one)["percentile"].items()}
     ranking = Ranking(rows.scores)
-    assert abs(found["AUC"] - (ranking.auc(rows.positives, rows.negatives) or 0)) < 1e-9
+    assert abs(found["AUC"] - (ranking.hits(rows.positives, rows.negatives).auc or 0)) < 1e-9
     return found
 
 
@@ -61,14 +62,12 @@ def resampled(rows: WeightedRows, abnormal: int, draws: NDArray[np.float64]) -> 
     videos = draws.shape[1]
     some = np.arange(videos) < abnormal
     inside, outside = (np.bincount(rows.video, w, videos) for w in (rows.positives, rows.negatives))
-    right = np.zeros((videos, videos))
-    holders = np.unique(rows.video[rows.positives > 0])
-    right[holders] = concordance(rows, holders, videos)
-    own, pairs = np.diagonal(right), inside * outside
+    of_videos = Within(rows, videos, Ranking(rows.scores))
+    own, pairs = of_videos.concordant, of_videos.pairs
     place = (draws @ own) / (draws @ pairs)
     counted: Sampled = {
         "AUC": resampled_auc(rows, draws),
-        "AnoAUC": resampled_auc(rows, draws, some),
+        "AnoAUC": resampled_auc(rows.keep(some[rows.video]), draws),
         "AUC/within": place,
         "AP": resampled_ap(rows, draws),
     }
@@ -76,7 +75,7 @@ def resampled(rows: WeightedRows, abnormal: int, draws: NDArray[np.float64]) -> 
     apart = dict(counted)
     for key, kept in (("AUC", np.ones(videos, dtype=bool)), ("AnoAUC", some)):
         total = (draws @ inside) * ((draws * kept) @ outside) - copies @ pairs
-        hits = ((draws @ right) * draws * kept).sum(1) - copies @ own
+        hits = resampled_pairs(rows.keep(kept[rows.video]), draws).concordant - copies @ own
         with np.errstate(invalid="ignore"):
             apart[key] = np.where(total > 0, hits / total, np.nan)
     return {"percentile": counted, "own copies apart": apart}

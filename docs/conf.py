@@ -18,7 +18,7 @@ copyright = "2026, vadbench developers"
 version = release = vadbench.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
@@ -29,6 +29,7 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # docs/execute.py runs it, and a test does
 exclude_patterns = ["_build"]
 suppress_warnings = ["myst.xref_missing"]
 

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"])
     parser.add_argument("--crops", default=1, type=int, choices=[1, 5, 10])
-    parser.add_argument("--workers", default=WORKERS, type=int, help="threads that prepare frames")
+    parser.add_argument("--workers", default=WORKERS, type=int, help="threads that decode and prepare frames")
     parser.add_argument("--videos", default=4, type=int, help="how many clips")
     parser.add_argument("--frames", default=64, type=int, help="frames of each")
     parser.add_argument("--batch-size", default=256, type=int)
@@ -100,10 +100,12 @@ def measure(
     def prepare() -> None:
         kept.clear()
         with encoder.decoder(paths) as decoder:
-            for number in range(len(paths)):
-                # All batches are alike, so one of each length stands for the others and memory stays small.
-                for batch in decoder.batches(number):
-                    kept.append(next((k for k in kept if len(k) == len(batch)), batch))
+            for _, item in decoder.items():
+                if isinstance(item, torch.Tensor):
+                    # All batches are alike, so one of each length stands for the others and memory stays small.
+                    kept.append(next((k for k in kept if len(k) == len(item)), item))
+                else:
+                    decoder.taken()
 
     def encode() -> None:
         for batch in kept:

@@ -28,8 +28,8 @@ from vadbench_anomalyclip.selector import Chosen, Selector, choose, draw_masks
 from vadbench_anomalyclip.temporal import TemporalModel
 
 WINDOW_ROWS = 8192
-"""Rows that go through the temporal model at once. It bounds memory in scoring; in training it keeps tensors so small
-that their memory is reused rather than requested from the system, which saves a tenth of a step's time."""
+"""Rows that go through the temporal model at once. It bounds memory in scoring; training on a CPU it keeps tensors so
+small that their memory is reused rather than requested from the system, which saves a tenth of a step's time."""
 
 
 class AnomalyClip(Method):
@@ -89,7 +89,8 @@ class AnomalyClip(Method):
     def forward(self, features: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return similarity ``(B, N, L, C')`` and logits ``(B, N, L)`` of centred samples ``(B, N, L, D)``."""
         similarity = self.selector(features, directions, batch_statistics=self.training)
-        parts = self._inputs(features, similarity).split(self._at_once())
+        inputs = self._inputs(features, similarity)
+        parts = inputs.split(self._at_once()) if inputs.device.type == "cpu" else [inputs]
         return similarity, torch.cat([self.temporal(self.temporal.projection(part)) for part in parts])
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -18,20 +18,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
+from vadbench.nn import dropout
+from vadbench.nn.devices import part_count
 from vadbench.nn.linear import Linear, linear
 from vadbench.nn.parts import crops_in_parts, sum_of_parts
-from vadbench.nn.sampling import binned_sample
+from vadbench.nn.sampling import abnormal_first, binned_sample
 from vadbench_urdmu.checkpoint import to_ours
 from vadbench_urdmu.config import UrDmuConfig
 from vadbench_urdmu.losses import MemoryScores, classification, distance, divergence, memory_terms, triplet
 from vadbench_urdmu.memory import Memory, Seen, highest
-from vadbench_urdmu.transformer import Embedding, Kept, Transformer, drawn
+from vadbench_urdmu.transformer import Embedding, Kept, Transformer
 
 HIDDEN = 128
 """Hidden units of the classifier (code)."""
 ROWS_IN_PART = 5200
 """Rows whose activations are in memory at once in training on a CPU: as many as keep the largest tensor, of three times
 the width, below 32 MB, from which on each gets new pages at every step."""
+
+NUMBERS_IN_ENTRY = 40
+"""Numbers that a training step with the default settings keeps for each entry of the embedded rows (counted): they say
+in how many parts a batch fits on a GPU whose free memory is small."""
 
 
 class Draws(NamedTuple):
@@ -97,6 +103,7 @@ class UrDmu(Method):
         self.transformer = Transformer(config)
         self.mean = nn.Linear(width, width) if remembers else None
         self.log_variance = nn.Linear(width, width) if remembers and config.uncertainty else None
+        self._part_counts: dict[int, int] = {}
 
     def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``segments`` ``(segments, dim)``, or ``(crops, segments, dim)`` of a bag, float32; it is
@@ -106,9 +113,9 @@ class UrDmu(Method):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the terms that have a weight. Each normal sample is paired with the abnormal one of the same rank."""
-        normal = batch.labels[:, self.task.classes.normal] > 0
-        segments = batch.views["segments"]
-        pairs = torch.stack([segments[normal], segments[~normal]])
+        order = abnormal_first(batch.labels[:, self.task.classes.normal] > 0)
+        abnormal, normal = batch.views["segments"][order].chunk(2)
+        pairs = torch.stack([normal, abnormal])
         pairs = pairs if pairs.ndim == 5 else pairs.unsqueeze(2)
         draws, weights = self.draws(pairs.shape[:4], pairs.device), self._weights()
 
@@ -117,13 +124,13 @@ class UrDmu(Method):
             share = part[0].shape[1] / pairs.shape[1]
             return tuple(share * weight * found[name] for name, weight in weights.items())
 
-        sums = sum_of_parts(terms_of, _in_parts(pairs, draws), list(self.parameters()), None)
+        sums = sum_of_parts(terms_of, self._in_parts(pairs, draws), list(self.parameters()), None)
         return dict(zip(weights, sums, strict=True))
 
     def draws(self, shape: Sequence[int], device: torch.device) -> Draws:
         """Return the random draws of a training step for pairs ``(2, P, N, T)``."""
         config = self.config
-        kept = partial(drawn, share=1 - config.dropout, device=device)
+        kept = partial(dropout.kept, share=1 - config.dropout, device=device)
         layers = config.layers if config.dropout else 0
         units = (config.width, config.feed_forward, config.width)
         masks = tuple(Kept(*(kept((*shape, n)) for n in units)) for _ in range(layers))
@@ -189,6 +196,21 @@ class UrDmu(Method):
             memories = [memory for memory in (self.normal_memory, self.abnormal_memory) if memory is not None]
             means = [memory(x, self.mean).means for memory in memories]
             return self.classifier(x, sum(means) if means else None).sigmoid()
+
+    def _in_parts(self, pairs: Tensor, draws: Draws) -> list[tuple[Tensor, Draws]]:
+        """Return pairs and their draws in parts of nearly equal size, whole where they fit on a GPU."""
+        rows = pairs.shape[:4].numel()
+        if rows not in self._part_counts:
+            size = NUMBERS_IN_ENTRY * self.config.width * pairs.element_size()
+            self._part_counts[rows] = part_count(rows, ROWS_IN_PART, size, pairs.device)
+        count = min(pairs.shape[1], self._part_counts[rows])
+        split = [
+            [Kept(*m) for m in zip(*(mask.tensor_split(count, 1) for mask in layer), strict=True)]
+            for layer in draws.kept
+        ]
+        kept = list(zip(*split, strict=True)) if split else [()] * count
+        noise = [None] * count if draws.noise is None else draws.noise.tensor_split(count)
+        return [(p, Draws(k, n)) for p, k, n in zip(pairs.tensor_split(count, 1), kept, noise, strict=True)]
 
     def _weights(self) -> dict[str, float]:
         """Return the weight of each term of the loss that has one."""
@@ -264,15 +286,3 @@ def _mean_of(rows: Tensor, chosen: Tensor) -> Tensor:
 def _mean_of_crops(values: Tensor, crops: int) -> Tensor:
     """Return the mean over the crops of each sample, ``(samples crops, ...)`` to ``(samples, ...)``."""
     return values.unflatten(0, (-1, crops)).mean(1)
-
-
-def _in_parts(pairs: Tensor, draws: Draws) -> list[tuple[Tensor, Draws]]:
-    """Return pairs and their draws in parts of nearly equal size on a CPU, and whole on other devices."""
-    rows = pairs.shape[:4].numel()
-    count = min(pairs.shape[1], -(-rows // ROWS_IN_PART)) if pairs.device.type == "cpu" else 1
-    split = [
-        [Kept(*m) for m in zip(*(mask.tensor_split(count, 1) for mask in layer), strict=True)] for layer in draws.kept
-    ]
-    kept = list(zip(*split, strict=True)) if split else [()] * count
-    noise = [None] * count if draws.noise is None else draws.noise.tensor_split(count)
-    return [(p, Draws(k, n)) for p, k, n in zip(pairs.tensor_split(count, 1), kept, noise, strict=True)]

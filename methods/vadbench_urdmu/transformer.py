@@ -32,19 +32,6 @@ class Kept(NamedTuple):
     output: Tensor
 
 
-def drawn(shape: Sequence[int], share: float, device: torch.device) -> Tensor:
-    """Return bool of a shape, each true with a probability of ``share``, rounded to a positive multiple of 2 ** -16.
-
-    Each random number of 64 bits makes four of them: torch's own draws take ten times as long on a CPU, which would be
-    a tenth of a training step.
-    """
-    count = math.prod(shape)
-    bits = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
-    # A threshold below the least int16 would wrap to the largest.
-    last = max(1, round(share * 2**16)) - 2**15 - 1
-    return (bits.view(torch.int16)[:count] <= last).view(*shape)
-
-
 class Embedding(nn.Module):
     """A convolution over three rows, zeros at the ends, and a rectifier."""
 

@@ -16,7 +16,7 @@ import engine_work as work
 from places import ROOT, SUPPORT
 from vadbench.base.errors import ConfigError
 from vadbench.benchmarks.engines import LostTask
-from vadbench.benchmarks.engines.local import LocalEngine, _Queue
+from vadbench.benchmarks.engines.local import LocalEngine, _Queue, crowding, visible_gpus
 
 
 def run_all(engine, groups, work):
@@ -44,24 +44,23 @@ def test_nothing_to_do_is_nothing_done(jobs):
 
 def test_one_job_is_done_in_this_process_and_more_are_not():
     _, alone = run_all(LocalEngine(1, "cpu"), [[0, 1]], work.told)
-    assert {pid for pid, _, _ in alone.values()} == {os.getpid()}
+    assert {pid for pid, *_ in alone.values()} == {os.getpid()}
     _, several = run_all(LocalEngine(2, "cpu"), [[0], [1]], work.told)
-    assert os.getpid() not in {pid for pid, _, _ in several.values()}
+    assert os.getpid() not in {pid for pid, *_ in several.values()}
 
 
 def test_workers_take_turns_at_the_gpus_and_share_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("vadbench.benchmarks.engines.local._gpus", lambda: ["4", "7"])
-    monkeypatch.setattr("vadbench.benchmarks.engines.local._cores", lambda: 12)
+    monkeypatch.setattr("vadbench.benchmarks.engines.local.visible_gpus", lambda device: ["4", "7"])
+    monkeypatch.setattr("vadbench.benchmarks.engines.local.usable_cores", lambda: 12)
     _, results = run_all(LocalEngine(3), [[0], [1], [2]], work.told)
-    assert [results[i][1:] for i in range(3)] == [("4", "4"), ("7", "4"), ("4", "4")]
+    assert [results[i][1:] for i in range(3)] == [("4", "4", "4"), ("7", "4", "4"), ("4", "4", "4")]
 
 
 def test_the_gpus_that_a_user_shows_are_those_taken(monkeypatch):
-    from vadbench.benchmarks.engines.local import _gpus
-
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2")
-    assert _gpus() == ["5", "2"]
+    assert visible_gpus("auto") == ["5", "2"]
+    assert visible_gpus("cpu") == []
 
 
 def test_a_worker_stays_with_its_group_then_takes_a_fresh_one_then_helps_the_longest():
@@ -84,6 +83,43 @@ def test_a_task_that_kills_every_worker_is_lost_and_the_others_go_on():
     assert {t: r for t, r in results.items() if t != 1} == {0: 0, 2: 2, 3: 3}
     assert isinstance(results[1], LostTask)
     assert "killed by signal 9, 2 times" in results[1].reason
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_that_broke_its_device_ends_its_process_and_is_not_tried_again(tmp_path, jobs):
+    """Task 1 breaks the process, and a later task there would see it: with one job there is no later task."""
+    engine = LocalEngine(jobs, "cpu")
+    _, results = run_all(engine, [[0, 1, 2, 3]], partial(work.break_device, tmp_path))
+    assert len(list(tmp_path.iterdir())) == 1, "the task was tried again"
+    assert results[0] == (0, False) and results[1] == (1, True)
+    lost = LostTask("the GPU failed", engine=True)
+    left = {2: lost, 3: lost} if jobs == 1 else {2: (2, False), 3: (3, False)}
+    assert {t: results[t] for t in (2, 3)} == left
+    work.BROKEN.clear()
+    _, later = run_all(engine, [[5]], partial(work.break_device, tmp_path))
+    assert later == {5: lost if jobs == 1 else (5, False)}
+
+
+def test_a_gpu_that_no_new_process_can_use_leaves_its_tasks_to_others_or_to_do(tmp_path, monkeypatch):
+    """No process here can use such a GPU: the worker that saw its GPU fail must not go on without, on the CPU."""
+    monkeypatch.setattr("vadbench.benchmarks.engines.local.visible_gpus", lambda device: ["90", "91"])
+    _, results = run_all(LocalEngine(2), [[0, 1, 2, 3, 4]], partial(work.break_gpu, "90"))
+    assert sorted(results) == [0, 1, 2, 3, 4]
+    assert list(results.values()).count("broken") == 1 and list(results.values()).count("done on 91") == 4
+    _, results = run_all(LocalEngine(2), [[0, 1, 2, 3, 4]], partial(work.break_gpu, "90 91"))
+    assert list(results.values()).count("broken") == 2
+    left = [r for r in results.values() if r != "broken"]
+    assert len(left) == 3 and all(r.engine and "no GPU can be used" in r.reason for r in left)
+
+
+def test_more_jobs_than_gpus_are_said(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2")
+    assert crowding(4, "auto", 9).startswith("4 jobs share 2 GPUs, and their memory")
+    assert "3 jobs share 2 GPUs" in crowding(4, "cuda", 3) and "--jobs 2" in crowding(4, "cuda", 3)
+    assert [crowding(*asked) for asked in [(2, "auto", 9), (4, "auto", 2), (4, "cpu", 9), (1, "auto", 9)]] == [""] * 4
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert crowding(4, "auto", 9) == ""
 
 
 def test_what_ended_raises_ends_the_workers_too(tmp_path):
@@ -156,14 +192,20 @@ def test_the_extra_installs_what_the_addresses_of_the_help_need():
 RAY = """
 import sys
 from functools import partial
+from pathlib import Path
 import engine_work
 from vadbench.benchmarks.engines.ray import RayEngine
 engine = RayEngine(device="cpu")
 results = {}
 engine.run_all([[0, 1], [2]], partial(engine_work.die_once, sys.argv[1]), None, results.__setitem__)
 engine.run_all([], None, None, None)
-engine.run_all([[3]], engine_work.double, None, results.__setitem__)
-assert results == {0: 0, 1: 1, 2: 2, 3: 6}, results
+assert results == {0: 0, 1: 1, 2: 2}, results
+folder, results = Path(sys.argv[1], "broken"), {}
+folder.mkdir()
+engine.run_all([[0, 1, 2, 3, 4, 5]], partial(engine_work.break_device, folder), None, results.__setitem__)
+# In whatever process the others are done, it is none whose device failed.
+assert results == {task: (task, task == 1) for task in range(6)}, results
+assert len(list(folder.iterdir())) == 1
 """
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from places import PLUGIN
@@ -48,6 +49,57 @@ def test_crops_precision_and_workers_reach_the_features(extract, tmp_path):
     plain = FeatureStore(tmp_path / "plain")
     assert (plain.fingerprint.crops, plain.fingerprint.arithmetic) == (("center",), "fp32")
     np.testing.assert_array_equal(plain.rows("a")[0], ten.rows("a")[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--jobs", 2, "--workers", 2], "--workers are threads of this process"),
+        (["--skip", "nonref", "--detector", "fasterrcnn_resnet50_fpn"], "--skip shows another frame"),
+        (["--skip", "nonref"], "expected the pooling first or middle and a stride of at least 2, found mean"),
+        (["--jobs", 2, "--detector", "fasterrcnn_resnet50_fpn"], "--jobs are processes that decode whole frames"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(vadbench, tmp_path, options, told):
+    write_noise(tmp_path / "a.mp4", 2)
+    assert told in vadbench("extract", tmp_path / "a.mp4", *options, "--out", tmp_path / "s", status=2).err
+
+
+def test_frames_passed_over_are_part_of_the_fingerprint(extract, vadbench, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    report, _ = extract("--stride", 4, "--pooling", "first", "--skip", "nonref", "--out", tmp_path / "store")
+    assert (report["frames"], report["failed"], report["mismatches"]) == (20, [], [])
+    assert FeatureStore(tmp_path / "store").fingerprint.decoder == "pyav, reference frames only"
+    whole = ["--clip", "small", "--clip-weights", "random:0", "--stride", 4, "--pooling", "first"]
+    refused = vadbench("extract", tmp_path / "in", *whole, "--out", tmp_path / "store", status=2)
+    assert "decoder: pyav, reference frames only here, pyav there" in refused.err
+
+
+def test_what_other_arithmetic_costs_is_told(extract, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    exact, told = extract("--stride", 4, "--out", tmp_path / "exact")
+    assert exact["cosine"] is None
+    assert "fp32" not in told
+    reduced, told = extract("--stride", 4, "--precision", "bf16", "--out", tmp_path / "reduced")
+    a, b = (FeatureStore(tmp_path / name).rows("a")[0].astype(float) for name in ("exact", "reduced"))
+    assert 0.999 < reduced["cosine"] < 0.999999
+    assert f"in bf16, features of the first images have a cosine of {reduced['cosine']:.6f} or more" in told
+    # Rows are means of four of the frames compared.
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine[:2].min() > reduced["cosine"] - 1e-5
+    again, told = extract("--stride", 4, "--precision", "bf16", "--out", tmp_path / "reduced")
+    assert again["cosine"] is None
+
+
+def test_tf32_on_a_cpu_says_that_it_is_fp32(extract, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 8)
+    extract("--stride", 4, "--out", tmp_path / "exact")
+    same, told = extract("--stride", 4, "--precision", "tf32", "--device", "cpu", "--out", tmp_path / "tf32")
+    assert "a CPU has no tf32: these features are those of fp32" in told
+    assert same["cosine"] > 1 - 1e-6
+    exact, tf32 = (FeatureStore(tmp_path / name) for name in ("exact", "tf32"))
+    assert (exact.fingerprint.arithmetic, tf32.fingerprint.arithmetic) == ("fp32", "tf32")
+    np.testing.assert_array_equal(exact.rows("a"), tf32.rows("a"))
 
 
 def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_path):
@@ -174,3 +226,35 @@ def test_photos_are_seen_upright_as_the_camera_notes(extract, tmp_path, of_objec
     store = FeatureStore(tmp_path / "store")
     lying, upright = (store.rows(name) for name in ("lying", "upright"))
     assert np.array_equal(lying, upright) and lying.shape[1] == 3
+
+
+def test_a_smaller_batch_is_the_same_features_and_its_default_is_the_one_that_help_states(extract, tmp_path, vadbench):
+    from vadbench.features.encoders import BATCH
+
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    extract("--stride", 1, "--out", tmp_path / "usual")
+    extract("--stride", 1, "--batch-size", 3, "--out", tmp_path / "small")
+    usual, small = FeatureStore(tmp_path / "usual"), FeatureStore(tmp_path / "small")
+    assert usual.fingerprint == small.fingerprint
+    np.testing.assert_allclose(small.rows("a"), usual.rows("a"), rtol=0, atol=1e-5)
+    assert f"[default: {BATCH}]" in " ".join(vadbench("extract", "--help").out.split())
+
+
+def test_memory_that_is_short_is_one_line_with_a_smaller_batch(refused, tmp_path, monkeypatch):
+    from failing_devices_plugin import FULL
+
+    (tmp_path / "in").mkdir()
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    sizes = []
+
+    def full(clip, images, arithmetic):
+        sizes.append(len(images))
+        raise torch.OutOfMemoryError(FULL)
+
+    monkeypatch.setattr("vadbench.clip.Clip.encode_images", full)
+    call = ("extract", tmp_path / "in", "--clip", "small", "--stride", 1, "--out", tmp_path / "out")
+    line = refused(*call, "--clip-weights", "random:0")
+    assert line.startswith("vadbench: the GPU's memory does not suffice (tried to allocate 2.50 GiB, ")
+    assert line.endswith("encode fewer images at once: --batch-size 64 (256 now)")
+    refused(*call, "--clip-weights", "random:0", "--batch-size", 8)
+    assert sizes == [20, 8]

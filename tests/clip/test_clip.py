@@ -149,25 +149,29 @@ def test_image_features_follow_the_models_normalisation(tiny, tiny_file):
     assert not found.requires_grad
 
 
-@pytest.mark.parametrize("left", ["high", "highest"])
+@pytest.mark.parametrize("left", ["high", "highest", "newer interface"])
 def test_image_features_are_never_tf32_whatever_somebody_left_set(tiny_file, left):
     clip = load_clip(ClipSource("", tiny_file))
+    backends = torch.backends
     found = []
 
     def look(*_):
-        found.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        found.append((backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision))
 
     clip.visual.register_forward_pre_hook(look)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(left)
+    if left == "newer interface":
+        backends.cuda.matmul.fp32_precision = "tf32"
+    else:
+        torch.set_float32_matmul_precision(left)
+    before = backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision
     try:
         clip.encode_images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
         with pytest.raises(RuntimeError, match="input size"):
             clip.encode_images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
-        assert torch.get_float32_matmul_precision() == left
+        assert before == (backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision)
     finally:
-        torch.set_float32_matmul_precision(before)
-    assert found == [("highest", False)] * 2
+        torch.set_float32_matmul_precision("highest")
+    assert found == [("ieee", "ieee")] * 2
 
 
 # --- weights -------------------------------------------------------------------------------------------------------

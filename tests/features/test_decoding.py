@@ -15,6 +15,7 @@ from vadbench.base.errors import MediaError
 from vadbench.clip import CROPS
 from vadbench.dataset import Video
 from vadbench.features.decoding import Decoder
+from vadbench.features.preparation import Preparation
 from vadbench.features.store import FeatureStore
 
 
@@ -29,13 +30,15 @@ def test_workers_change_neither_bytes_nor_order(tmp_path, clip, videos, wide, cr
     assert content(tmp_path / "1") == content(tmp_path / "2") == content(tmp_path / "5")
 
 
-def numbered_decoder(monkeypatch, lengths, stride, pooling, batch_size, workers=1, preprocess=lambda frame: frame):
+def numbered_decoder(
+    monkeypatch, lengths, stride, pooling, batch_size, workers=1, preprocess=lambda frame: frame, at_once=1
+):
     """A decoder of made-up videos whose frames are their own number."""
     monkeypatch.setattr(
-        "vadbench.features.decoding.lazy_frames",
-        lambda length: (lambda i=i: np.full((1, 1, 3), i, np.uint8) for i in range(length)),
+        "vadbench.features.preparation.lazy_frames",
+        lambda length, **_: (lambda i=i: np.full((1, 1, 3), i, np.uint8) for i in range(length)),
     )
-    return Decoder(lengths, preprocess, stride, pooling, batch_size, workers)
+    return Decoder(lengths, Preparation(preprocess, stride, pooling, batch_size), workers, at_once=at_once)
 
 
 def test_frames_stay_in_order_however_long_each_takes(monkeypatch):
@@ -87,17 +90,64 @@ def test_the_frames_chosen_are_those_the_rows_need(length, stride, pooling, batc
     assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
 
 
+def test_several_videos_are_decoded_at_the_same_time(monkeypatch):
+    meeting = threading.Barrier(3, timeout=60)
+
+    def together(frame):
+        if frame[0].max() == 0:
+            meeting.wait()
+        return frame
+
+    lengths = [5, 9, 7, 2, 1, 12]
+    found = {number: [] for number in range(len(lengths))}
+    ended = {}
+    with numbered_decoder(monkeypatch, lengths, 1, "mean", 4, workers=3, preprocess=together, at_once=3) as decoder:
+        for number, item in decoder.items():
+            if isinstance(item, int):
+                ended[number] = item
+                decoder.taken()
+            else:
+                found[number].append(item[:, 0, 0, 0].tolist())
+        assert decoder.decoded == sum(lengths)
+    assert ended == dict(enumerate(lengths))
+    for number, length in enumerate(lengths):
+        assert [i for batch in found[number] for i in batch] == list(range(length))
+        assert [len(batch) for batch in found[number][:-1]] == [4] * ((length - 1) // 4)
+
+
+def test_no_more_than_so_many_videos_begin_before_one_is_taken(monkeypatch):
+    monkeypatch.setattr("vadbench.features.decoding._VIDEOS_AHEAD", 4)
+    began = []
+
+    def frames(number, **_):
+        began.append(number)
+        yield lambda: np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr("vadbench.features.preparation.lazy_frames", frames)
+    preparation = Preparation(lambda frame: frame, 1, "mean", 1)
+    with Decoder(range(20), preparation, workers=2, at_once=2) as decoder:
+        items = decoder.items()
+        for _ in range(8):
+            next(items)
+        time.sleep(0.3)
+        assert sorted(began) == [0, 1, 2, 3]
+        decoder.taken()
+        next(items)
+        assert began[-1] == 4
+    assert not [t for t in threading.enumerate() if t.name.startswith("vadbench-decoder")]
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_frames_are_decoded_only_a_little_ahead(monkeypatch, workers):
     made = []
 
-    def frames(length):
+    def frames(length, **_):
         for i in range(length):
             made.append(i)
             yield lambda: np.zeros((1, 1, 3), np.uint8)
 
-    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", frames)
-    with Decoder([10_000], lambda frame: frame, 1, "mean", 8, workers) as decoder:
+    monkeypatch.setattr("vadbench.features.preparation.lazy_frames", frames)
+    with Decoder([10_000], Preparation(lambda frame: frame, 1, "mean", 8), workers) as decoder:
         next(decoder.batches(0))
         time.sleep(0.3)
         assert len(made) <= 8 * 4 + 2 * workers + 2
@@ -134,10 +184,13 @@ def test_an_unexpected_error_in_a_worker_reaches_the_reader(monkeypatch):
 
 
 def test_an_unexpected_error_in_the_thread_reaches_the_reader(monkeypatch):
-    def fails(path):
+    def fails(path, **_):
         raise RuntimeError("a defect")
         yield
 
-    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", fails)
-    with Decoder(["x"], lambda frame: frame, 1, "mean", 8) as decoder, pytest.raises(RuntimeError, match="a defect"):
+    monkeypatch.setattr("vadbench.features.preparation.lazy_frames", fails)
+    with (
+        Decoder(["x"], Preparation(lambda frame: frame, 1, "mean", 8)) as decoder,
+        pytest.raises(RuntimeError, match="a defect"),
+    ):
         list(decoder.batches(0))

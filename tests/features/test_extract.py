@@ -1,5 +1,6 @@
 """Extraction: a row for every piece of every video, the same bytes however often it is killed, and honest reports."""
 
+import json
 import os
 import re
 import subprocess
@@ -110,7 +111,7 @@ def test_mismatching_counts_are_reported_and_extracted(tmp_path, clip, videos):
 
 
 def test_a_container_that_declares_too_much_is_reported(tmp_path, clip, monkeypatch, videos):
-    monkeypatch.setattr("vadbench.features.extraction.declared_frames", lambda path: 40)
+    monkeypatch.setattr("vadbench.features.ordered_videos.declared_frames", lambda path: 40)
     report = extract(videos[:1], clip, tmp_path, stride=4, pooling="first")
     assert [str(m) for m in report.mismatches] == ["a: 37 frames decoded, 40 declared by its container"]
 
@@ -143,19 +144,33 @@ def test_damage_in_the_middle_leaves_no_rows_behind(tmp_path, clip, monkeypatch,
     clean = tmp_path / "clean"
     extract([videos[0], videos[2]], clip, clean, stride=1, pooling="mean", batch_size=4)
 
-    def breaks_at_thirty(path):
+    def breaks_at_thirty(path, **_):
         for i, frame in enumerate(real(path)):
             if path == videos[4].path and i == 30:
                 raise MediaError(f"{path}: damaged at frame 30")
             yield frame
 
     real = lazy_frames
-    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", breaks_at_thirty)
+    monkeypatch.setattr("vadbench.features.preparation.lazy_frames", breaks_at_thirty)
     torn = tmp_path / "torn"
     order = [videos[0], videos[4], videos[2]]
     report = extract(order, clip, torn, stride=1, pooling="mean", batch_size=4, keep_going=True)
     assert [name for name, _ in report.failed] == ["e"]
     assert content(torn) == content(clean)
+
+
+def test_videos_behind_a_damaged_one_wait_for_it_and_come_in_order(tmp_path, clip, with_damaged, videos):
+    """The damaged one is long behind the others when four are decoded at once."""
+    several = [with_damaged[2], *videos, with_damaged[1]]
+    for workers in (1, 4):
+        made = {"stride": 4, "pooling": "mean", "batch_size": 3, "workers": workers, "keep_going": True}
+        report = extract(several, clip, tmp_path / str(workers), **made)
+        assert report.extracted == list(LENGTHS)
+        assert report.frames == sum(LENGTHS.values())
+        assert [name for name, _ in report.failed] == ["cut", "text"]
+    assert content(tmp_path / "1") == content(tmp_path / "4")
+    order = [json.loads(line)["name"] for line in (tmp_path / "4" / "index-0-of-1.jsonl").read_text().splitlines()]
+    assert order == list(LENGTHS)
 
 
 def test_an_encoder_that_gives_nan_is_an_error_naming_the_video(tmp_path, clip, monkeypatch, videos):
@@ -175,14 +190,15 @@ def test_repeated_names_are_refused(tmp_path, clip, videos):
 
 def test_progress_counts_up_to_the_end(tmp_path, clip, videos):
     seen = []
-    extract(videos[:2], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
+    alone = {"stride": 4, "pooling": "first", "workers": 1}
+    extract(videos[:2], clip, tmp_path, **alone, progress=lambda *args: seen.append(args))
     looking, stage = "looking for changed videos", "extracting features"
     assert [call[:3] for call in seen[:2]] == [(looking, 0, 2), (looking, 1, 2)]
     del seen[:2]
     assert [call[:3] for call in seen] == [(stage, 0, 2), (stage, 1, 2), (stage, 2, 2)]
     assert all(re.fullmatch(r"[1-9][\d,]* frames/s", call[3]) for call in seen[:-1])
     seen.clear()
-    extract(videos[:3], clip, tmp_path, stride=4, pooling="first", progress=lambda *args: seen.append(args))
+    extract(videos[:3], clip, tmp_path, **alone, progress=lambda *args: seen.append(args))
     assert [call[:3] for call in seen[3:]] == [(stage, 2, 3), (stage, 3, 3)]
 
 

@@ -106,7 +106,9 @@ def test_images_of_different_sizes_are_cropped_each_on_its_own(tmp_path, clip):
 
 def test_rows_of_a_long_video_wait_on_disk_not_in_memory(tmp_path, clip, monkeypatch, videos):
     length, dim = 3000, 1024
-    monkeypatch.setattr("vadbench.features.decoding.lazy_frames", lambda path: (lambda: FRAME for _ in range(length)))
+    monkeypatch.setattr(
+        "vadbench.features.preparation.lazy_frames", lambda path, **_: (lambda: FRAME for _ in range(length))
+    )
     FRAME = np.zeros((4, 4, 3), np.uint8)
     monkeypatch.setattr(clip, "dim", dim)
     monkeypatch.setattr(clip, "resize", lambda frames: frames)
@@ -129,7 +131,7 @@ def test_a_full_disk_while_crops_wait_says_so_and_keeps_what_is_done(tmp_path, c
     def full(descriptor, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vadbench.features.encoders.write_all", full)
+    monkeypatch.setattr("vadbench.features.waiting_rows.write_all", full)
     with pytest.raises(StorageError, match="disk is full"):
         extract(wide, clip, tmp_path, stride=1, pooling="mean", crops=CROPS[:5])
     monkeypatch.undo()

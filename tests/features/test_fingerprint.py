@@ -87,7 +87,7 @@ def test_pooling_of_single_frames_makes_no_difference():
         ({"crops": []}, "at least 1"),
         ({"pooling": "max"}, "pooling must be one of first, middle, mean, unknown, found 'max'"),
         ({"dtype": "unknown"}, "dtype must be one of float32, float16, found"),
-        ({"arithmetic": "int8"}, "arithmetic must be one of fp32, bf16, fp16, unknown"),
+        ({"arithmetic": "int8"}, "arithmetic must be one of fp32, tf32, bf16, fp16, unknown"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, reason):

@@ -21,10 +21,11 @@ from vadbench.data.media import read_frames, write_video
 from vadbench.dataset import Video
 from vadbench.features.boxes import COLUMNS, Boxes
 from vadbench.features.detector import Detector
-from vadbench.features.encoders import FrameEncoder, RegionEncoder
+from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.features.pooling import can_serve
+from vadbench.features.region_encoder import RegionEncoder
 from vadbench.features.regions import REGIONS, SLOTS
 from vadbench.features.store import FeatureStore
 from vadbench.inspect.feature_comparison import compare
@@ -217,7 +218,7 @@ from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import Video
 from vadbench.features.boxes import Boxes
 from vadbench.features.detector import Detector
-from vadbench.features.encoders import RegionEncoder
+from vadbench.features.region_encoder import RegionEncoder
 from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.extraction import extract_features
 folder, store, regions = map(Path, sys.argv[1:])

@@ -10,9 +10,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from places import PLUGIN, SUPPORT
+from vadbench.harness import import_checkpoint
 from vadbench.records.scores import load_split
 from vadbench.testing.pretend import pretend
 from vadbench.training.stage_state import StageState
+from vadbench.training.stages import TrainingLoop
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", SUPPORT / "assigning_plugin.py")
@@ -71,7 +73,22 @@ def require_equal(here, there):
         np.testing.assert_allclose(there[name], expected, rtol=0, atol=1e-3, err_msg=name)
 
 
-def test_what_a_method_assigns_on_the_cpu_is_placed_wherever_it_was_assigned(on, tmp_path):
+def test_a_fit_computes_as_its_recipe_says_between_the_steps_as_well(on, monkeypatch):
+    run, seen = TrainingLoop.run, []
+
+    def looking(loop, *arguments, **options):
+        seen.append((torch.backends.cudnn.conv.fp32_precision, torch.are_deterministic_algorithms_enabled()))
+        run(loop, *arguments, **options)
+
+    monkeypatch.setattr(TrainingLoop, "run", looking)
+    arguments = ("run", "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")
+    on("cpu", *arguments, out="cpu")
+    on("cuda", *arguments, out="cuda")
+    on("cuda", *arguments, "--set", "recipe.deterministic=false", out="cuda")
+    assert seen == [("ieee", False), ("ieee", True), ("ieee", False)]
+
+
+def test_what_a_method_assigns_on_the_cpu_is_placed_wherever_it_was_assigned(on):
     records = {
         device: on(device, "run", "-m", "assigning", "-d", "tiny", out=device).json[0] for device in ("cpu", "cuda")
     }
@@ -85,11 +102,19 @@ def test_what_a_method_assigns_on_the_cpu_is_placed_wherever_it_was_assigned(on,
     assert said_of_devices(again) == [f"trained on {CPU}, scored on {GPU}"]
 
 
-def test_what_is_prepared_for_imported_weights_is_placed(on, tmp_path):
+def test_what_is_prepared_for_imported_weights_is_placed(on, tmp_path, monkeypatch):
+    save, found = import_checkpoint.save_training, {}
+
+    def looking(experiment, training, method, *more, **named):
+        found.update({name: buffer.device.type for name, buffer in method.named_buffers()})
+        save(experiment, training, method, *more, **named)
+
+    monkeypatch.setattr(import_checkpoint, "save_training", looking)
     torch.save({"weight": torch.ones(1, 64)}, tmp_path / "theirs.pth")
     made = on("cuda", "import-checkpoint", "-m", "assigning", "-d", "tiny", tmp_path / "theirs.pth")
+    assert found == {"center": "cuda", "scale": "cuda", "bank": "cuda"}
     (record,) = on("cuda", "run", "--from", json.loads(made.out)["folder"]).json
-    assert record["status"] == "finished"
+    assert record["status"] == "finished" and not said_of_devices(record)
 
 
 @pytest.mark.parametrize("where", [("cpu", "cuda"), ("cuda", "cpu")])

@@ -17,7 +17,7 @@ from vadbench_urdmu import transformer
 from vadbench_urdmu.config import UrDmuConfig
 from vadbench_urdmu.losses import divergence
 from vadbench_urdmu.method import Draws, UrDmu
-from vadbench_urdmu.transformer import drawn, local_means
+from vadbench_urdmu.transformer import local_means
 
 from method_inputs import as_videos
 from vadbench.base.config import resolve
@@ -189,24 +189,6 @@ def test_rows_further_than_the_nearest_do_not_count():
         patch.setattr(transformer, "BLOCK", 50)
         found = local_means(x, "row")
     assert found[179] == 0 and 0 < found[100] < 1
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
-def test_units_are_kept_with_their_share(share):
-    torch.manual_seed(0)
-    found = drawn((7, 50, 301), share, CPU)
-    assert found.shape == (7, 50, 301) and found.dtype == torch.bool
-    assert float(found.float().mean()) == pytest.approx(share, abs=0.005)
-    # Units beside each other come of one random number, and are independent of each other.
-    flat = found.flatten()[: found.numel() // 4 * 4].view(-1, 4).float()
-    assert float((flat[:, 0] * flat[:, 1]).mean()) == pytest.approx(share**2, abs=0.01)
-    torch.manual_seed(0)
-    assert torch.equal(drawn((7, 50, 301), share, CPU), found)
-
-
-def test_a_share_that_rounds_to_nothing_keeps_next_to_nothing():
-    torch.manual_seed(0)
-    assert int(drawn((1000, 1000), 1e-7, CPU).sum()) < 100
 
 
 def test_divergence_over_units_is_that_of_a_gaussian_latent():

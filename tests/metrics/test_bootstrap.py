@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from intervals import widened
-from vadbench.metrics import bootstrap
-from vadbench.metrics.bootstrap import draw_videos, interval, resampled_auc, with_intervals
+from vadbench.metrics.bootstrap import draw_videos, interval, with_intervals
 from vadbench.metrics.carriers import Carriers
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.evaluation import evaluate
-from vadbench.metrics.sweep import resampled_ap
+from vadbench.metrics.sweep import resampled_ap, resampled_auc
 from vadbench.scoring.rows import ScoredRows, WeightedRows
 
 CLASSES = ("Abuse", "Normal", "Arson", "Unseen")
@@ -79,7 +78,7 @@ def test_draws_depend_on_the_seed_alone():
 
 @pytest.mark.parametrize("digits", [1, 2, 9], ids=["many ties", "ties", "no ties"])
 @pytest.mark.parametrize("seed", range(5))
-def test_quadratic_form_equals_naive_resampling(seed, digits):
+def test_auc_equals_naive_resampling(seed, digits):
     rows, draws = split(seed, digits=digits).binary(), draw_videos(15, 60, seed)
     expected = naive(sk.roc_auc_score, rows, draws, kinds=2)
     np.testing.assert_allclose(resampled_auc(rows, draws), expected, atol=1e-12, rtol=0)
@@ -132,15 +131,6 @@ def test_resamples_without_both_kinds_of_frames_are_nan():
     draws = np.array([[2.0, 0], [1, 1], [0, 2]])
     np.testing.assert_array_equal(resampled_auc(rows, draws), [np.nan, 1, np.nan])
     np.testing.assert_array_equal(resampled_ap(rows, draws), [1, 1, np.nan])
-
-
-def test_beyond_the_limit_cumulative_sums_give_the_same(monkeypatch):
-    rows, draws = split(4), draw_videos(15, 100)
-    quadratic = resampled_auc(rows.binary(), draws), resampled_auc(rows.binary(), draws, rows.abnormal)
-    monkeypatch.setattr(bootstrap, "QUADRATIC_LIMIT", 10)
-    monkeypatch.setattr(bootstrap, "concordance", None)
-    np.testing.assert_allclose(resampled_auc(rows.binary(), draws), quadratic[0], atol=1e-12)
-    np.testing.assert_allclose(resampled_auc(rows.binary(), draws, rows.abnormal), quadratic[1], atol=1e-12)
 
 
 @pytest.mark.parametrize("drop_zeros", [False, True])

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from intervals import widened
-from vadbench.metrics.bootstrap import draw_videos, resampled_ap, resampled_auc
+from vadbench.metrics.bootstrap import draw_videos
 from vadbench.metrics.carriers import Carriers
 from vadbench.metrics.comparison import holm, paired_difference, rank_column, seed_mean_interval
+from vadbench.metrics.sweep import resampled_ap, resampled_auc
 from vadbench.scoring.rows import WeightedRows
 
 NAN = float("nan")

@@ -47,21 +47,20 @@ def test_the_sweep_of_all_videos_once_gives_the_values_themselves(rows):
 @given(drawn_rows(videos=12, longest=40))
 def test_both_precisions_of_a_ranking_equal_scikit_learn(rows):
     scores, truth = (np.concatenate(parts) for parts in zip(*videos_of(rows), strict=True))
-    ranking, counts = Ranking(rows.scores), (rows.positives, rows.frames - rows.positives)
+    hits = Ranking(rows.scores).hits(rows.positives, rows.frames - rows.positives)
     if not truth.any():
-        assert ranking.ap(*counts) is ranking.trapezoid(*counts) is None
+        assert hits.ap is hits.trapezoid is None
         return
     precision, recall, _ = sk.precision_recall_curve(truth, scores)
-    assert ranking.trapezoid(*counts) == pytest.approx(sk.auc(recall, precision), abs=1e-12)
-    assert ranking.ap(*counts) == pytest.approx(sk.average_precision_score(truth, scores), abs=1e-12)
+    assert hits.trapezoid == pytest.approx(sk.auc(recall, precision), abs=1e-12)
+    assert hits.ap == pytest.approx(sk.average_precision_score(truth, scores), abs=1e-12)
 
 
 def test_a_yes_or_no_answer_is_flattered_by_the_trapezoid():
     """As a straight line between two points is no precision that any threshold has."""
     rows = rows_of(np.arange(3), np.array([1.0, 1.0, 0.0]), np.full(3, 10), np.array([10, 0, 0]))
-    ranking = Ranking(rows.scores)
-    assert ranking.ap(rows.positives, rows.frames - rows.positives) == 0.5
-    assert ranking.trapezoid(rows.positives, rows.frames - rows.positives) == 0.75
+    hits = Ranking(rows.scores).hits(rows.positives, rows.frames - rows.positives)
+    assert (hits.ap, hits.trapezoid) == (0.5, 0.75)
 
 
 @pytest.mark.parametrize("steps", [31, 32, 33, 64, 65])

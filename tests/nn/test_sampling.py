@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +75,48 @@ def test_a_binned_sample_of_float16_rows_is_summed_in_float32():
     rows = (np.random.default_rng(0).random((1500, 64)) * 200).astype(np.float16)
     wanted = [rows[a : a + 500].astype(np.float64).mean(0) for a in (0, 500, 1000)]
     np.testing.assert_allclose(binned_sample(rows, 3), np.stack(wanted), rtol=1e-5)
+
+
+LAYOUTS = {
+    "mapped": lambda x: x,
+    "column by column": np.asfortranarray,
+    "every other entry": lambda x: np.repeat(x, 2, -1)[..., ::2],
+    "crops within rows": lambda x: np.ascontiguousarray(np.swapaxes(x, 0, -2)).swapaxes(0, -2),
+    "a window": lambda x: np.concatenate([x, x], -2)[..., : x.shape[-2], :],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_means_are_those_of_numpy_bin_by_bin_to_the_bit(layout, dtype, tmp_path):
+    """Against a call of ``mean`` for each bin, where one is short, empty, or longer than what is widened at once."""
+    rng = np.random.default_rng(3)
+    sizes = [(33, 32, 8), (100, 32, 9), (457, 32, 17), (10, 32, 8), (9000, 2, 3), (70, 2, 1), (5, 5, 2)]
+    for rows, length, dim in sizes:
+        np.save(tmp_path / "x.npy", (rng.standard_normal((2, rows, dim)) * 30).astype(dtype))
+        x = LAYOUTS[layout](np.load(tmp_path / "x.npy", mmap_mode="r"))
+        edges = [i * rows // length for i in range(length)] + [rows]
+        bins = [(a, max(b, a + 1)) for a, b in itertools.pairwise(edges)]
+        wanted = np.empty((2, length, dim), np.float32)
+        for i, (a, b) in enumerate(bins):
+            x[:, a:b].mean(1, dtype=np.float32, out=wanted[:, i])
+        assert binned_sample(x, length).tobytes() == wanted.tobytes()
+        if rows > length:
+            means = np.stack([x[0, a:b].mean(0) for a, b in bins])
+            assert means.dtype == dtype
+            assert averaged_sample(x[0], length).tobytes() == means.astype(np.float32).tobytes()
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_that_may_only_be_read_are_averaged_without_a_warning():
+    rows = np.arange(36, dtype=np.float32).reshape(9, 4)
+    rows.flags.writeable = False
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with pytest.raises(UserWarning, match="not writable"):
+            torch.from_numpy(rows)
+        assert averaged_sample(rows, 3).tolist() == rows.reshape(3, 3, 4).mean(1).tolist()
+    finally:
+        torch.set_warn_always(before)
+    assert not rows.flags.writeable

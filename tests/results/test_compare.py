@@ -14,7 +14,8 @@ from vadbench.metrics.comparison import Difference
 from vadbench.metrics.definitions import COMPARED
 from vadbench.records.record import SplitRecord
 from vadbench.results import compare as comparing
-from vadbench.results.compare import compare, contrasts, load_runs, verdict
+from vadbench.results.compare import compare, verdict
+from vadbench.results.sides import contrasts, load_runs
 from vadbench.scoring.protocol import NATIVE, protocol
 from vadbench.scoring.split import ScoredSplit
 

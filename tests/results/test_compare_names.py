@@ -4,7 +4,7 @@ import pytest
 
 from compared import scored
 from vadbench.base.errors import RunError
-from vadbench.results.compare import contrasts, load_runs
+from vadbench.results.sides import contrasts, load_runs
 from vadbench.scoring.protocol import NATIVE, protocol
 
 

@@ -10,10 +10,19 @@ LENGTHS = {"a": 37, "b": 5, "c": 16, "d": 1, "e": 50}
 
 
 def extract(
-    videos, clip, store, batch_size=256, workers=WORKERS, shard=(0, 1), keep_going=False, progress=silent, **made
+    videos,
+    clip,
+    store,
+    batch_size=256,
+    workers=WORKERS,
+    shard=(0, 1),
+    keep_going=False,
+    progress=silent,
+    jobs=0,
+    **made,
 ):
     """Extract the features that the other arguments say."""
-    encoder = FrameEncoder(clip, clip_fingerprint(clip, **made), batch_size, workers)
+    encoder = FrameEncoder(clip, clip_fingerprint(clip, **made), batch_size, workers, jobs=jobs)
     return extract_features(videos, encoder, store, shard=shard, keep_going=keep_going, progress=progress)
 
 

@@ -12,6 +12,9 @@
     +-- ClipError            CLIP weights that are absent, unsafe or of another architecture
     +-- CheckpointError      a checkpoint that does not fit
     +-- DeviceError          a device that was asked for and is not there
+    |   +-- DeviceFailedError  a GPU that failed under this process, which can compute nothing more on it
+    +-- DecodingError        a process that decodes videos and ended
+    +-- MemoryShortageError  too little memory, of a GPU or of the machine
     +-- TrainingError        a training that cannot go on (a loss that is not finite)
     +-- StoppedError         a run that its method stopped, and that can go on later
     +-- RunError             a run folder that is missing, locked, damaged or of another version
@@ -89,6 +92,21 @@ class CheckpointError(VadbenchError):
 
 class DeviceError(VadbenchError):
     """A device that was asked for and is not available."""
+
+
+class DeviceFailedError(DeviceError):
+    """A GPU that failed in such a way that this process can compute nothing more on it; another one may.
+
+    So it is after a device-side assert, an illegal address or an uncorrectable error of the GPU's memory.
+    """
+
+
+class DecodingError(VadbenchError):
+    """A process that decoded videos and ended before it was asked to."""
+
+
+class MemoryShortageError(VadbenchError):
+    """Too little memory, of a GPU or of the machine; says what was free and which setting takes less."""
 
 
 class TrainingError(VadbenchError):

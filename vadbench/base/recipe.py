@@ -159,13 +159,13 @@ class Recipe(Settings):
         " on, as VadCLIP's authors train",
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers"
+        "fp32", description="arithmetic of training and scoring; tf32 and bf16 change numbers. On a CPU tf32 is fp32"
     )
     deterministic: Annotated[bool, Introduced(True)] = Field(
         True,
         description="on a GPU: train and score with deterministic algorithms alone, so that a run ends with the same"
-        " bits there whenever it is run; false: whatever is fastest, and an operation without such an algorithm is"
-        " allowed. A CPU always computes deterministically",
+        " bits on the same kind of GPU with the same versions; false: with whatever is fastest, and with operations"
+        " that have no such algorithm. A CPU has no others",
     )
     compile: bool = Field(
         False, description="train through torch.compile; takes a minute to begin, and changes numbers and random draws"

@@ -15,5 +15,5 @@ def silent(stage: str, done: int, total: int, detail: str = "") -> None:
     """Show nothing; a :class:`Progress`."""
 
 
-Arithmetic = Literal["fp32", "bf16", "fp16"]
-"""Precision in which CLIP encodes."""
+Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+"""Precision in which CLIP encodes; tf32 differs from fp32 on a GPU alone."""

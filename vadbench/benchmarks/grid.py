@@ -9,11 +9,20 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from vadbench.base.errors import MisfitError, RunError, StoppedError, StorageError, VadbenchError, one_line
+from vadbench.base.device_failures import device_errors, release_memory
+from vadbench.base.errors import (
+    DeviceFailedError,
+    MisfitError,
+    RunError,
+    StoppedError,
+    StorageError,
+    VadbenchError,
+    one_line,
+)
 from vadbench.base.files import locked
 from vadbench.base.types import Progress, silent
 from vadbench.benchmarks.availability import in_words_of_bench
-from vadbench.benchmarks.engines import Engine, LostTask
+from vadbench.benchmarks.engines import Engine, LastResult, LostTask
 from vadbench.benchmarks.parser import assignments, protocol_changes
 from vadbench.benchmarks.schema import Cell
 from vadbench.benchmarks.site import Site
@@ -108,6 +117,7 @@ def run_cells(
             end(task.cell, CellState(task.cell, "done", outcome=outcome))
 
     to_do = [state.cell for state in states if state.state == "to do"]
+    failed_before = {state.cell for state in states if state.reason}
     for trains in (True, False):
         ready = []
         for cell in (c for c in to_do if (c.training == c) is trains):
@@ -118,15 +128,31 @@ def run_cells(
                 end(cell, CellState(cell, undone, reason))
             else:
                 ready.append(cell)
-        engine.run_all(_groups([CellTask(c) for c in ready]), work, lambda task: watch.started(task.cell), ended)
+        # What failed before comes last: where it breaks the GPU again, the others have had their turn.
+        first, last = ([CellTask(c) for c in ready if (c in failed_before) is before] for before in (False, True))
+        engine.run_all([*_groups(first), *_groups(last)], work, lambda task: watch.started(task.cell), ended)
         # Another process runs these: once their locks are free, they are done or it gave up.
         waiting, busy[:] = [CellTask(c, wait=True) for c in busy], []
         engine.run_all(_groups(waiting), work, lambda task: watch.started(task.cell), ended)
     return [now[state.cell] for state in states]
 
 
-def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOutcome:
-    """Run a cell unless it is done by now or another process is running it."""
+def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOutcome | LastResult[CellOutcome]:
+    """Run a cell unless it is done by now or another process is running it.
+
+    Returns:
+        What became of it: as a last result where the GPU failed, so that this process can run no other cell.
+    """
+    try:
+        outcome = _run_cell(site, task, progress)
+    except DeviceFailedError as error:
+        reason = one_line(error)
+        return LastResult(CellOutcome("failed", reason=reason), reason)
+    release_memory()
+    return outcome
+
+
+def _run_cell(site: Site, task: CellTask, progress: Progress) -> CellOutcome:
     cell = task.cell
     try:
         with ExitStack() as held:
@@ -134,7 +160,10 @@ def run_cell(site: Site, task: CellTask, progress: Progress = silent) -> CellOut
                 held.enter_context(locked(site.out / CLAIMS / cell.id, cell.label, task.wait, progress))
             except RunError:
                 return CellOutcome("busy")
-            return _run(site, cell, progress)
+            with device_errors("run fewer jobs at a time"):
+                return _run(site, cell, progress)
+    except DeviceFailedError:
+        raise
     except StorageError as error:
         return CellOutcome("storage", reason=str(error))
     except StoppedError as error:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 import vadbench
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import UnknownNameError, VadbenchError, one_line
 from vadbench.base.locations import expanded
 from vadbench.cli import (
@@ -153,10 +155,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the ``vadbench`` script: errors that a user can fix give one line and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = cli.main(args=[with_home(text) for text in arguments], standalone_mode=False)
+        with device_errors("run fewer jobs at a time, or end what else uses the memory"):
+            status = cli.main([with_home(text) for text in arguments], "vadbench", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        help_of = "" if context is None else f"; see {context.command_path} --help"
+        click.echo(f"vadbench: {one_line(error.format_message()).rstrip('.')}{help_of}", err=True)
         sys.exit(2)
     except VadbenchError as error:
         if "--debug" in arguments:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import UnknownNameError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import print_json, print_table, progress_bar
+from vadbench.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
@@ -100,7 +101,7 @@ def dataset(
 
 def _run(make: Callable[[Progress], Sequence[Check]], names: Sequence[str], as_json: bool) -> None:
     entries: list[dict[str, Any]] = []
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         checks = make(progress)
         for name in names:
             if name not in map(str, checks):

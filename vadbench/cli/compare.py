@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, printed, progress_bar, with_unit
+from vadbench.cli.output import note, print_json, print_table, printed, with_unit
 
 if TYPE_CHECKING:
-    from vadbench.results.compare import ComparedRuns
+    from vadbench.results.sides import ComparedRuns
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 """Comma between keys; the name of a class may contain one."""
@@ -48,29 +49,18 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     or, for FAR, normal videos), they are too few to tell, and neither is computed. No side is called better by FAR: a
     method that never raises an alarm has a FAR of 0.
     """
-    from vadbench.metrics.comparison import holm
-    from vadbench.results.compare import RESAMPLES, compare, contrasts, load_runs, verdict
+    from vadbench.results.compare import RESAMPLES, compare_sides
+    from vadbench.results.sides import contrasts, load_runs
 
     sides = {"A": load_runs(a, out), "B": load_runs(b, out)}
     keys = None if metrics is None else [key.strip() for key in _OUTSIDE_BRACKETS.split(metrics)]
-    with progress_bar() as progress:
-        differences = compare(sides["A"], sides["B"], keys, progress)
-    known = {key: d.p for key, d in differences.items() if d.p is not None}
-    adjusted = dict(zip(known, holm(list(known.values())), strict=True))
-    words = {key: verdict(key, d, adjusted.get(key)) for key, d in differences.items()}
+    with shown_progress() as progress:
+        found = compare_sides(sides, keys, progress)
     notes = contrasts(sides["A"], sides["B"])
     for text in (*sides["A"].notes, *sides["B"].notes, *notes, *([] if metrics else _left_out(sides.values()))):
         note(f"note: {text}")
     if as_json:
         about = {name: {"label": s.label, "folders": [str(f) for _, f in s.found]} for name, s in sides.items()}
-        found = {
-            key: {
-                **{name: side.value(key) for name, side in sides.items()},
-                **{"difference": d.value, "low": d.low, "high": d.high, "p": d.p, "p_holm": adjusted.get(key)},
-                "verdict": words[key],
-            }
-            for key, d in differences.items()
-        }
         print_json({**about, "resamples": RESAMPLES, "notes": notes, "metrics": found})
         return
     for name, side in sides.items():
@@ -79,13 +69,13 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     rows = [
         [
             with_unit(key),
-            *(printed(side.value(key), key) for side in sides.values()),
-            _points(d.value, key),
-            "-" if d.low is None else f"[{_points(d.low, key)}, {_points(d.high, key)}]",
-            f"{adjusted[key]:.4f}" if key in adjusted else "-",
-            words[key],
+            *(printed(d[name], key) for name in sides),
+            _points(d["difference"], key),
+            "-" if d["low"] is None else f"[{_points(d['low'], key)}, {_points(d['high'], key)}]",
+            "-" if d["p_holm"] is None else f"{d['p_holm']:.4f}",
+            d["verdict"],
         ]
-        for key, d in differences.items()
+        for key, d in found.items()
     ]
     print_table(rows, ["%", *sides, "A - B", "95 % interval", "p (Holm)", "verdict"])
 

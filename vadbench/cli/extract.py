@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, progress_bar
+from vadbench.cli.output import note, print_json
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
@@ -68,15 +69,38 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
+    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
     default="fp32",
     show_default=True,
-    help="Arithmetic of the encoder; bf16 and fp16 are faster on a GPU and change the features a little.",
+    help="Arithmetic of the encoder; all but fp32 are faster on a GPU and change the features a little, by how much is"
+    " said at the end. On a CPU, tf32 is fp32.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    help="Images encoded at once: fewer take less memory, and another number may change the last digits, as another"
+    " machine does.  [default: 256]",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that prepare frames; their number changes no value.  [default: half the cores, at most 4]",
+    help="Threads that decode videos and prepare frames, each a video of its own where there are enough; their number"
+    " changes no value.  [default: half the cores that this process may use, at most 4]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes that decode videos and prepare frames instead, for a GPU that many cores must feed; their number"
+    " changes no value.  [default: none]",
+)
+@click.option(
+    "--skip",
+    type=click.Choice(["none", "nonref"]),
+    default="none",
+    show_default=True,
+    help="nonref passes over the frames of video files that no other frame depends on, which decodes 1.4 to 1.6 times"
+    " as fast; a row is then of the nearest other frame before its own. Needs --pooling first or middle.",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."
@@ -116,7 +140,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
     from vadbench.plugins.registry import Registry
 
     asked = ExtractionRequest(**request)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         extraction = open_extraction(asked, Registry(files=plugin_files), progress)
         for text in extraction.notes:
             note(f"note: {text}")
@@ -127,6 +151,11 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
         click.echo(
             f"{asked.store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
             f" {report.frames} frames in {report.seconds:.1f} s ({report.frames / report.seconds:,.0f} a second)"
+        )
+    if report.cosine is not None:
+        note(
+            f"note: in {asked.precision}, features of the first images have a cosine of {report.cosine:.6f} or more"
+            " with those in fp32"
         )
     for found in [*report.mismatches, *report.notes]:
         note(f"note: {found}")

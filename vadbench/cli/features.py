@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import ConfigError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, progress_bar
+from vadbench.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
     from vadbench.inspect.feature_comparison import Comparison, VideoComparison
@@ -47,7 +48,7 @@ def info(path: Path, features_layout: Any, every_row: bool, as_json: bool) -> No
     from vadbench.inspect.feature_summary import summarise
 
     source = open_features(path, None, {}, features_layout)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         summary = summarise(source, every_row, progress)
     if as_json:
         print_json(summary.to_dict())
@@ -90,7 +91,7 @@ def diff(a: Path, b: Path, layouts: tuple[Any, ...], as_json: bool) -> None:
     stores = [FeatureStore(folder) for folder in (a, b) if (folder / FINGERPRINT_FILE).is_file()]
     frames = {name: store.frames(name) for store in stores for name in store.names}
     of_a, of_b = open_features(a, None, frames, first), open_features(b, None, frames, last)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         comparison = compare(of_a, of_b, progress)
     if as_json:
         print_json({"a": str(a), "b": str(b), **comparison.to_dict()})

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, progress_bar
+from vadbench.cli.output import note, print_json
 
 
 @click.command("import-checkpoint", short_help="Turn the authors' released weights into a run.")
@@ -54,7 +55,7 @@ def command(
     from vadbench.plugins.registry import Registry
 
     state = read_reference(file)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         asked = Request(**request, **options.given_streams(features, spacings))
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         folder = import_checkpoint(experiment, file, state, progress)

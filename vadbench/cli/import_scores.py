@@ -8,8 +8,9 @@ from typing import Any, get_args
 import click
 
 from vadbench.base.needs import Supervision
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, progress_bar
+from vadbench.cli.output import note, print_json, print_results
 
 
 @click.command("import-scores", short_help="Measure recorded scores of a method that is not run here.")
@@ -84,7 +85,7 @@ def command(
 
     origin = RecordedSource(source=source, licence=licence, commit=commit, saw=saw)
     asked = ScoresRequest(paths=paths, source=origin, **request)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         outcome = import_scores(asked, Registry(files=plugin_files), progress)
     record = outcome.record
     if as_json:

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vadbench.base.errors import PluginError, RunError, UnknownNameError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, progress_bar
+from vadbench.cli.output import note
 from vadbench.cli.table import format_option, output_option, put, write
 
 if TYPE_CHECKING:
-    from vadbench.plugins.registry import Registry
     from vadbench.tables.formats import TableFormat
-
-HEADLINE = "AUC"
-"""Metric for ranking a data set that is not installed."""
 
 
 @click.command("leaderboard", short_help="Rank the finished runs that may be compared.")
 @click.option("-d", "--dataset", help="Only this data set.")
+@click.option(
+    "--method", "-m", "methods", multiple=True, metavar="NAME[,NAME...]", help="Only this method; may be repeated."
+)
 @click.option("--metric", help="Rank by this metric, such as AP or AUC[Abuse].  [default: the data set's, AUC or AP]")
 @click.option(
     "--columns", type=click.Choice(["cost"]), help="Columns to add: cost, what each method and its features take."
@@ -42,6 +41,7 @@ HEADLINE = "AUC"
 @options.as_json
 def command(
     dataset: str | None,
+    methods: tuple[str, ...],
     metric: str | None,
     columns: str | None,
     with_recorded: bool,
@@ -65,6 +65,7 @@ def command(
       vadbench leaderboard
       vadbench leaderboard -d ucfcrime --metric AP
       vadbench leaderboard --supervision one-class,training-free
+      vadbench leaderboard --method vadclip,anomalyclip
       vadbench leaderboard --columns cost
       vadbench leaderboard --format md --output leaderboard.md
       vadbench leaderboard --format html --output leaderboard.html
@@ -73,32 +74,22 @@ def command(
     supervision that their papers state: some are of kinds that no method here is, and none is compared with a run.
     """
     from vadbench.plugins.registry import Registry
-    from vadbench.tables.evaluations import collect
-    from vadbench.tables.leaderboard import leaderboards
+    from vadbench.tables.ranked_runs import rank
 
-    registry, supervision = Registry(files=plugin_files), _named(supervisions)
-    evaluations, problems = collect(out)
-    for problem in problems:
-        note(f"note: {problem}")
-    if not evaluations:
-        raise RunError(
-            f"no finished run under {out}; make one with vadbench run or vadbench bench quick, or name --out"
-        )
-    known = {evaluation.record.dataset for evaluation in evaluations}
-    if dataset is not None and dataset not in known:
-        raise UnknownNameError("data set with finished runs", dataset, known)
-    chosen = [e for e in evaluations if dataset in (None, e.record.dataset)]
-    with progress_bar() as progress:
-        tables, lost = leaderboards(
-            chosen,
-            lambda name: _headline(registry, name),
+    supervision = _named(supervisions)
+    with shown_progress() as progress:
+        tables, problems = rank(
+            out,
+            Registry(files=plugin_files),
+            dataset,
             metric,
-            progress,
             costs=columns == "cost",
             with_recorded=with_recorded,
             supervision=supervision,
+            methods=_named(methods),
+            progress=progress,
         )
-    for problem in lost:
+    for problem in problems:
         note(f"note: {problem}")
     if format_ == "html" and not as_json:
         from vadbench.records.published import published_numbers
@@ -114,10 +105,3 @@ def command(
 def _named(given: Sequence[str]) -> list[str]:
     """Return the names in values of an option, each of which may have several with commas between them."""
     return list(dict.fromkeys(name.strip() for text in given for name in text.split(",")))
-
-
-def _headline(registry: Registry, dataset: str) -> str:
-    try:
-        return registry.dataset(dataset).headline
-    except (PluginError, UnknownNameError):
-        return HEADLINE

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from textwrap import wrap
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from vadbench.base.types import Progress
     from vadbench.metrics.definitions import MetricValue
     from vadbench.records.record import RunRecord
 
@@ -79,48 +78,6 @@ def printable(text: str) -> str:
     from vadbench.base.text import plain
 
     return "\n".join(map(plain, text.split("\n")))
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Yield a progress callback: bars on a terminal; elsewhere a note when it waits for another process."""
-    if not sys.stderr.isatty():
-        yield _note_of_waiting
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int, detail: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, detail=detail)
-            bars.update(tasks[stage], completed=done, total=total, detail=detail, visible=done < total)
-
-        yield report
-
-
-def _note_of_waiting(stage: str, done: int, total: int, detail: str = "") -> None:
-    from vadbench.base.files import WAITING
-
-    if stage.startswith(WAITING) and not done:
-        note(f"note: {stage}")
 
 
 def printed(value: float | None, key: str = "AUC") -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,19 +14,10 @@ from vadbench.cli import options
 from vadbench.cli.output import note
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from vadbench.records.plot_kinds import PlotOfSplit
     from vadbench.report.content import PageRun
 
 KINDS = ("roc", "pr", "place", "operating", "per-class", "reliability", "video")
-LACKING = {
-    "roc": "the test frames are all normal or all anomalous",
-    "pr": "the test frames are all normal or all anomalous",
-    "place": "no run has the figures; vadbench rescore adds them where the test split has both kinds of frames",
-    "operating": "the test frames are all normal or all anomalous",
-    "per-class": "no run has figures for single classes",
-    "reliability": "the scores are not between 0 and 1",
-}
 
 
 @click.command("plot", short_help="Draw runs as files for a paper: ROC, PR, place, classes, videos.")
@@ -71,7 +62,6 @@ def command(
       vadbench plot synthetic/vadclip synthetic/zero-shot --kind roc --kind pr --format svg
       vadbench plot 1f0c --kind video --video Abuse028_x264 --output figures
     """
-    from vadbench.metrics.ranking import NO_CLASSES
     from vadbench.records.plots import save
     from vadbench.report.content import read_runs
 
@@ -79,43 +69,32 @@ def command(
     for text in notes:
         note(f"note: {text}")
     # List all plots before drawing the first, so that an unknown video fails before any file is written.
-    for kind, name, draw, arguments in list(_pictures(shown, kinds or KINDS, videos)):
+    for name, (draw, arguments, lacking) in list(_pictures(shown, kinds or KINDS, videos)):
         path = save(output / f"{name}.{format_}", draw, *arguments)
         if path is not None:
             click.echo(path)
         else:
-            unclassed = kind == "per-class" and not shown[0].split.by_class
-            note(f"no {name}: {NO_CLASSES if unclassed else LACKING[kind]}")
+            note(f"no {name}: {lacking}")
 
 
 def _pictures(
     shown: Sequence[PageRun], kinds: Sequence[str], videos: Sequence[str]
-) -> Iterator[tuple[str, str, Callable[..., Figure | None], tuple[Any, ...]]]:
-    """Yield the kind and file name of each plot, the function that draws it, and its arguments."""
-    from vadbench.metrics.blind import blind_metrics
-    from vadbench.metrics.definitions import PLACE
-    from vadbench.records import place_plots, plots
+) -> Iterator[tuple[str, PlotOfSplit]]:
+    """Yield the file name of each plot and how it is drawn."""
+    from vadbench.records.plot_kinds import PLOT_KINDS, PlotOfSplit, plot_of
+    from vadbench.records.plots import draw_video
 
-    rows = {run.label: run.split.rows for run in shown}
-    classes = shown[0].split.classes
+    splits = {run.label: run.split for run in shown}
     metrics = {run.label: run.record.metrics for run in shown}
-    draws: dict[str, tuple[Callable[..., Figure | None], tuple[Any, ...]]] = {
-        "roc": (plots.draw_roc, (rows,)),
-        "pr": (plots.draw_pr, (rows,)),
-        "place": (place_plots.draw_place, (metrics, blind_metrics(shown[0].split, PLACE) if "place" in kinds else {})),
-        "operating": (place_plots.draw_operating, (rows,)),
-        "per-class": (plots.draw_per_class, (metrics, [classes.names[i] for i in classes.abnormal])),
-        "reliability": (plots.draw_reliability, (rows,)),
-    }
-    for kind in (kind for kind in draws if kind in kinds):
-        yield kind, kind, *draws[kind]
+    for kind in (kind for kind in PLOT_KINDS if kind in kinds):
+        yield kind, plot_of(kind, splits, metrics)
     if "video" in kinds or videos:
-        splits = {run.label: run.split for run in shown}
         chosen = _indices(shown[0], videos)
         names = [_file_name(shown[0].split.videos[i].name) for i in chosen]
         for i, name in zip(chosen, names, strict=True):
             # Names may differ only in characters that a file name cannot contain.
-            yield "video", f"video-{name}{f'-{i}' if names.count(name) > 1 else ''}", plots.draw_video, (splits, i)
+            file = f"video-{name}{f'-{i}' if names.count(name) > 1 else ''}"
+            yield file, PlotOfSplit(draw_video, (splits, i), "")
 
 
 def _indices(run: PageRun, names: Sequence[str]) -> list[int]:

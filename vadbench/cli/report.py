@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vadbench.base.errors import DataError, PluginError, UnknownNameError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, progress_bar
+from vadbench.cli.output import note
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
@@ -64,7 +65,7 @@ def command(
     shown, notes = read_runs(runs, out)
     strips: dict[str, Strip] = {}
     if thumbnails:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             strips, problems = _strips(shown, data_root, plugin_files, progress)
         notes += problems
     for text in notes:

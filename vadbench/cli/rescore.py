@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import VadbenchError, one_line
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, printed_with_interval, progress_bar, with_unit
+from vadbench.cli.output import note, print_json, print_table, printed_with_interval, with_unit
 
 if TYPE_CHECKING:
     from vadbench.metrics.definitions import MetricValue
@@ -38,7 +39,7 @@ def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
     folders = list(dict.fromkeys(folder for name in runs for folder in evaluations(name, out)))
     found: list[Rescored] = []
     problems: dict[str, str] = {}
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         for done, folder in enumerate(folders):
             progress("measuring", done, len(folders))
             try:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from vadbench.base.errors import cut
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import print_json, progress_bar
+from vadbench.cli.output import print_json
 
 LONGEST = 300
 """Maximum number of printed characters of a finding; --json has all."""
@@ -42,7 +43,7 @@ def check(folder: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     from vadbench.records.folders import run_folders
     from vadbench.results.submission import check_submission
 
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         findings = list(check_submission(folder, Registry(files=plugin_files), progress))
     if as_json:
         print_json([{"file": str(path), "finding": finding} for path, finding in findings])

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vadbench.base.errors import ConfigError, NotExtractedError, RunError, StorageError, TrackingError, VadbenchError
+from vadbench.base.device_failures import release_memory
+from vadbench.base.errors import (
+    ConfigError,
+    DeviceFailedError,
+    NotExtractedError,
+    RunError,
+    StorageError,
+    TrackingError,
+    VadbenchError,
+)
 from vadbench.base.locations import DEFAULT_OUT, SWITCH_VARIABLE, tracks
+from vadbench.base.progress_bar import shown_progress
 from vadbench.base.text import amount
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_results, print_table, printable, progress_bar
+from vadbench.cli.output import note, print_json, print_results, print_table, printable
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
@@ -95,6 +105,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
 @click.option("--dry-run", is_flag=True, help="Show what is finished and what is left to do, without doing any of it.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
+@options.no_mlflow
 @options.plugin
 @options.as_json
 def command(
@@ -106,6 +117,7 @@ def command(
     plugin_files: tuple[Path, ...],
     as_json: bool,
     dry_run: bool,
+    no_mlflow: bool,
     **request: Any,
 ) -> None:
     """Train and evaluate a method on a data set.
@@ -125,7 +137,7 @@ def command(
     resumes.
 
     Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
-    mlflow.db in another --out. VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
+    mlflow.db in another --out. --no-mlflow or VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
     """
     from vadbench.harness.experiment import open_experiment
     from vadbench.harness.request import Request
@@ -138,7 +150,7 @@ def command(
     if dry_run:
         _plan(asked, Registry(files=plugin_files), seeds or [0], as_json)
         return
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         experiment = open_experiment(asked, Registry(files=plugin_files), progress)
         told = [] if as_json else experiment.notes()
         for text in told:
@@ -152,9 +164,9 @@ def command(
         if outcome.note:
             note(f"note: {outcome.note}")
     if outcomes:
-        _report(outcomes, asked.out, as_json)
+        _report(outcomes, asked.out, as_json, "--no-mlflow" if no_mlflow else "")
     if failures:
-        raise _summed_up(failures, len(outcomes)) from next(iter(failures.values()))
+        raise _summed_up(failures, len(seeds or [0])) from next(iter(failures.values()))
 
 
 def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: bool) -> None:
@@ -163,7 +175,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
     from vadbench.harness.plan import estimated_costs, plan
 
     try:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             experiment = open_experiment(asked, registry, progress)
     except NotExtractedError as error:
         if as_json:
@@ -211,7 +223,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
 def _run_seeds(
     experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
-    """Run every seed; a failed one is recorded and the others continue, unless results can no longer be written."""
+    """Run every seed; a failed one is recorded and the others continue, unless the disk or the GPU failed."""
     from vadbench.harness.run import run
 
     outcomes: list[Outcome] = []
@@ -221,28 +233,30 @@ def _run_seeds(
             outcomes.append(run(experiment, seed, progress, again, workers))
         except Exception as error:
             failures[seed] = error
-            if isinstance(error, StorageError):
+            release_memory(error)
+            # Nothing can be written, or computed, under the other seeds either.
+            if isinstance(error, StorageError | DeviceFailedError):
                 break
     return outcomes, failures
 
 
-def _summed_up(failures: dict[int, Exception], finished: int) -> VadbenchError:
-    """Return one error for all seeds that failed."""
+def _summed_up(failures: dict[int, Exception], asked: int) -> VadbenchError:
+    """Return one error for all seeds that failed, of so many that were asked for."""
     reasons = {
         seed: str(error) if isinstance(error, VadbenchError) else f"{type(error).__name__}: {error} (see --debug)"
         for seed, error in failures.items()
     }
-    if len(set(reasons.values())) == 1 and not finished:
+    if len(set(reasons.values())) == 1 and len(reasons) == asked:
         return RunError(next(iter(reasons.values())))
     return RunError("; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items()))
 
 
-def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
-    """Log runs, and return a sentence on where they are logged, or on why they are not."""
+def _logged(outcomes: Sequence[Outcome], out: Path, off: str) -> str:
+    """Log runs unless something turns that off, and return a sentence on where they are logged, or why they are not."""
+    if off := off or ("" if tracks() else f"{SWITCH_VARIABLE} is off"):
+        return f"not logged to MLflow: {off}"
     from vadbench.tracking.mlflow import log_runs
 
-    if not tracks():
-        return f"not logged to MLflow: {SWITCH_VARIABLE} is off"
     try:
         return f"logged to MLflow at {log_runs(outcomes, out)}"
     except TrackingError as error:
@@ -251,8 +265,8 @@ def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
         return f"not logged ({error}); the run is complete, log it later with: {command}"
 
 
-def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool) -> None:
-    logged = _logged(outcomes, out)
+def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool, off: str) -> None:
+    logged = _logged(outcomes, out, off)
     if as_json:
         note(logged)
         print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import cut
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, printable, progress_bar
+from vadbench.cli.output import note, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from vadbench.watch.events import Event
@@ -88,6 +90,7 @@ _SAID = 80
 @options.device
 @options.plugin
 @options.as_json
+@device_errors("score on the CPU with --device cpu, or end what else uses the memory")
 def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> int:
     """Score your own videos with a trained run, or from descriptions alone.
 
@@ -142,12 +145,12 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
 def _results(session: ScoreSession, tell: Callable[[Event], None]) -> Iterator[ScoredVideo]:
     """Yield each video when it is scored; those that are scored in company are so at once."""
     if session.scorer.in_company:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             found = session.score_all(progress)
         yield from found
         return
     for source, folder in session.videos:
-        with progress_bar() as progress:
+        with shown_progress() as progress:
             result = session.score(source, folder, progress, tell)
         yield result
 

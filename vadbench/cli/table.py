@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vadbench.base.errors import UnknownNameError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, progress_bar, results
+from vadbench.cli.output import note, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def command(
         raise UnknownNameError(f"table of {benchmark_name}", table_id, ids)
     chosen = [table for table in benchmark.tables if table_id in (None, table.id)]
     evaluations, problems = collect(out)
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         tables, lost = paper_tables(benchmark, benchmark_name, chosen, evaluations, out, progress)
     for problem in (*problems, *lost):
         note(f"note: {problem}")

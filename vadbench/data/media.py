@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -18,6 +19,7 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from vadbench.base.errors import MediaError, StorageError
@@ -39,6 +41,8 @@ _ENDS = 64 * 1024
 _LOOKED_AT = 16
 _ANY_NAME = "surrogateescape"
 """How names of files become bytes again that are not all UTF-8."""
+_own = threading.local()
+"""Of each thread: what converts frames to RGB."""
 _FIRST_EDITION = 16
 """Digits of an id of the first edition; others have more."""
 
@@ -53,7 +57,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
         yield frame()
 
 
-def lazy_frames(path: Path, upright: bool = False) -> Iterator[Callable[[], Frame]]:
+def lazy_frames(path: Path, upright: bool = False, codec_threads: int | None = None) -> Iterator[Callable[[], Frame]]:
     """Read frames as :func:`read_frames` does, but make an array of a frame only when it is called.
 
     A video is decoded completely either way; a skipped frame saves its conversion to RGB, and in a folder of images
@@ -62,19 +66,21 @@ def lazy_frames(path: Path, upright: bool = False) -> Iterator[Callable[[], Fram
     Args:
         path: of the video or the folder.
         upright: turn images as their camera notes that it was held, as data sets do not.
+        codec_threads: threads of the codec, ``None`` for as many as it likes; their number changes no frame. Several
+            take more processor time for the same frames.
     """
-    for _, frame in shown_frames(path, upright):
+    for _, frame in shown_frames(path, upright, codec_threads):
         yield frame
 
 
-def shown_frames(path: Path, upright: bool = False) -> ShownFrames:
+def shown_frames(path: Path, upright: bool = False, codec_threads: int | None = None) -> ShownFrames:
     """Read frames as :func:`lazy_frames` does, with their times, which are counted from the first frame; ``None`` where
     nothing tells them, as in a folder of images."""
     if path.is_dir():
         for index, image in enumerate(list_images(path)):
             yield None, partial(read_image, image, index, upright)
     else:
-        yield from _decode(path)
+        yield from _decode(path, codec_threads)
 
 
 def frame_rate(path: Path) -> float | None:
@@ -219,11 +225,12 @@ def _encode(path: Path, frames: Iterable[Frame], fps: int, options: dict[str, st
     return count
 
 
-def _decode(path: Path) -> ShownFrames:
+def _decode(path: Path, codec_threads: int | None) -> ShownFrames:
     began = None
     with open_video(path) as container:
         stream = video_stream(container, str(path))
         stream.thread_type = "AUTO"
+        stream.thread_count = codec_threads or 0
         arrival, frames = Arrival(path, container, stream), container.decode(stream)
         while True:
             try:
@@ -233,16 +240,21 @@ def _decode(path: Path) -> ShownFrames:
             # The decoder conceals small damage by guessing; the flag is the only trace of it.
             if frame is not None and frame.is_corrupt:
                 raise MediaError(f"{path}: damaged at {arrival.place} (the decoder had to guess); copy it again")
-            if (lost := arrival.lost_before(frame) if frame is not None else arrival.lost_at_end()) is not None:
+            lost = arrival.lost_before(frame.pts, frame.duration) if frame is not None else arrival.lost_at_end()
+            if lost is not None:
                 raise MediaError(f"{path}: damaged at {arrival.place} ({lost}); copy it again")
             if frame is None:
                 break
             began = frame.time if began is None else began
-            yield None if frame.time is None or began is None else frame.time - began, partial(_to_rgb, frame)
+            yield None if frame.time is None or began is None else frame.time - began, partial(to_rgb, frame)
     if not arrival.count:
         raise MediaError(f"{path}: expected at least one frame, decoded none")
 
 
-def _to_rgb(frame: av.VideoFrame) -> Frame:
-    rgb: Frame = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
+def to_rgb(frame: av.VideoFrame) -> Frame:
+    """Return a decoded frame in RGB."""
+    # A frame's own converter would be set up anew for each frame, with threads of its own.
+    if not hasattr(_own, "converter"):
+        _own.converter = VideoReformatter()
+    rgb: Frame = _own.converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     return rgb

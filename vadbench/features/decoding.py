@@ -1,92 +1,119 @@
-"""Decoding and preprocessing in threads of their own, a few batches ahead of the encoder.
+"""Decoding and preparing in threads of their own, a few batches ahead of the encoder.
 
-One thread reads the videos in order; the codec spreads that over the cores by itself. Workers turn its frames into
-encoder input. Threads do, because PyAV and torchvision release the interpreter lock, and they work on the frames of one
-video, because videos are long and batches few; benchmarks/speed/README.md has the figures.
+Several videos are decoded at once, each by a thread that prepares its frames as well: handing each frame to another
+thread, and a codec of several threads, take more processor time for the same frames. Where videos are fewer than
+threads, those of a video share it: one reads, over as many codec threads as the codec likes, and the others prepare.
+PyAV and torchvision release the interpreter lock; benchmarks/speed/README.md has the figures.
 """
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.base.cores import usable_cores
 from vadbench.base.errors import DataError
-from vadbench.data.media import Frame, lazy_frames
-from vadbench.features.fingerprint import Pooling
+from vadbench.data.media import Frame
+from vadbench.features.decoding_process import DecodingProcess
+from vadbench.features.preparation import Preparation
 
-WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
-"""Threads that preprocess by default: our decision, the encoder needs cores as well."""
+WORKERS = max(1, min(4, usable_cores() // 2))
+"""Threads that decode and prepare by default: our decision, the encoder needs cores as well."""
 
-_QUEUED_BATCHES = 2
-_FRAMES_PER_WORKER = 2
+_VIDEOS_AHEAD = 64
+"""Videos begun and not taken: a killed extraction loses the rows of so many."""
 _POLL_SECONDS = 0.1
+
+DecodedItem = tuple[int, Tensor | int | Exception]
+"""Number of a video, and a batch of it, or at its end how many frames it has or what went wrong."""
 
 
 class Decoder:
-    """Decodes and preprocesses videos one after the other, a few batches ahead of the encoder.
+    """Decodes and prepares videos, a few batches ahead of the encoder.
 
-    The number of workers changes neither the batches nor their order. About four batches are in memory.
+    Neither the number of workers nor that of videos at once changes the batches of a video or their order. For each of
+    these about three batches are in memory.
 
     Args:
         paths: the videos.
-        preprocess: makes encoder input of uint8 ``(1, 3, height, width)``; called in the workers.
-        stride: frames from one row to the next.
-        pooling: which of a row's frames are wanted.
-        batch_size: frames in a batch; fewer at the end of a video and before a frame of another size.
-        workers: threads that preprocess.
-        pin: put batches into pinned memory, from where a GPU copies faster.
-        upright: turn images as their camera notes that it was held.
+        preparation: of their frames.
+        workers: threads that decode and prepare.
+        pin: make batches in pinned memory, from where a GPU copies faster; torch uses it again.
+        at_once: videos decoded at the same time, at most ``workers``.
+        processes: whether each of these is decoded by a process of its own. Threads of this process wait for it.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        preprocess: Callable[[Tensor], Tensor],
-        stride: int,
-        pooling: Pooling,
-        batch_size: int,
+        preparation: Preparation,
         workers: int = WORKERS,
         pin: bool = False,
-        upright: bool = False,
+        at_once: int = 1,
+        processes: bool = False,
     ) -> None:
-        self._paths, self._preprocess = paths, preprocess
-        self._stride, self._pooling, self._batch_size = stride, pooling, batch_size
-        self._workers, self._pin, self._upright = workers, pin, upright
-        # Tagged with the video's number: a batch, or at the end of a video its frame count or what went wrong.
-        self._queue: queue.Queue[tuple[int, Tensor | int | Exception]] = queue.Queue(_QUEUED_BATCHES)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vadbench-decoder", daemon=True)
+        self._preparation, self._pin, self._count = preparation, pin, len(paths)
+        self._processes: list[DecodingProcess] | None = [] if processes else None
+        self._workers = max(1, workers // at_once)
+        self._waiting = iter(enumerate(paths))
+        self._ahead = threading.Semaphore(_VIDEOS_AHEAD)
+        self._queue: queue.Queue[DecodedItem] = queue.Queue(at_once + 1)
+        self._stop, self._shared = threading.Event(), threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, name="vadbench-decoder", daemon=True) for _ in range(at_once)
+        ]
         self.frames = 0
         """Frames of the video whose batches were read last."""
         self.decoded = 0
         """Frames of all videos decoded so far."""
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        with self._shared:
+            for process in self._processes or ():
+                process.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def items(self) -> Iterator[DecodedItem]:
+        """Yield what is decoded of all videos as it comes: the batches of one in order, those of several in turns.
+
+        :meth:`taken` must be called for each video that has ended, or no further ones begin.
+        """
+        ended = 0
+        while ended < self._count:
+            number, item = self._queue.get()
+            ended += not isinstance(item, Tensor)
+            yield number, item
+
+    def taken(self) -> None:
+        """Let another video begin in place of one that has ended."""
+        self._ahead.release()
 
     def batches(self, number: int) -> Iterator[Tensor]:
-        """Yield preprocessed batches of one video; those left of earlier videos are skipped.
+        """Yield the batches of one video where one is decoded at a time; those left of earlier videos are skipped.
 
         Raises:
             MediaError: the video is damaged.
         """
         while True:
             owner, item = self._queue.get()
+            if not isinstance(item, Tensor):
+                self.taken()
             if isinstance(item, Exception) and (owner == number or not isinstance(item, DataError)):
                 raise item
             if owner != number or isinstance(item, Exception):
@@ -96,42 +123,66 @@ class Decoder:
                 return
             yield item
 
-    def _run(self) -> None:
-        with suppress(_Stopped), ThreadPoolExecutor(self._workers, "vadbench-decoder") as pool:
-            for number, path in enumerate(self._paths):
-                try:
-                    self._put(number, self._decode(number, path, pool))
-                except Exception as error:  # for the reader to raise
-                    self._put(number, error)
-
-    def _decode(self, number: int, path: Path, pool: Executor) -> int:
-        before = self.decoded
-        batch: list[Tensor] = []
-        chosen = _select(self._count(path), self._stride, self._pooling)
-        for frame in _in_order(pool, self._prepare, chosen, _FRAMES_PER_WORKER * self._workers):
-            if batch and (len(batch) == self._batch_size or frame.shape != batch[0].shape):
-                self._put(number, self._join(batch))
-                batch = []
-            batch.append(frame)
-        if batch:
-            self._put(number, self._join(batch))
-        return self.decoded - before
-
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
         """Return the frames of a video, each made when called, in the decoding thread; subclasses may override it."""
-        return lazy_frames(path, upright=True) if self._upright else lazy_frames(path)
+        return self._preparation.read(path, codec_threads=1 if self._workers == 1 else None)
 
-    def _count(self, path: Path) -> Iterator[Callable[[], Frame]]:
-        for frame in self.read(path):
-            self.decoded += 1
-            yield frame
+    def _run(self) -> None:
+        with suppress(_Stopped):
+            try:
+                with ExitStack() as stack:
+                    self._decode_all(stack)
+            except Exception as error:  # for the reader to raise
+                self._put(0, error)
 
-    def _prepare(self, frame: Callable[[], Frame]) -> Tensor:
-        return self._preprocess(torch.from_numpy(frame()).permute(2, 0, 1)[None])
+    def _decode_all(self, stack: ExitStack) -> None:
+        pool, process = None, None
+        if self._processes is not None:
+            process = stack.enter_context(DecodingProcess(self._preparation))
+            with self._shared:
+                self._processes.append(process)
+        elif self._workers > 1:
+            pool = stack.enter_context(ThreadPoolExecutor(self._workers, "vadbench-decoder"))
+        while (job := self._next()) is not None:
+            number, path = job
+            try:
+                self._put(number, self._decode(number, path, pool, process))
+            except DataError as error:  # for the reader, who may leave the video out
+                self._put(number, error)
 
-    def _join(self, batch: list[Tensor]) -> Tensor:
-        joined = torch.cat(batch)
-        return joined.pin_memory() if self._pin else joined
+    def _next(self) -> tuple[int, Path] | None:
+        while not self._stop.is_set():
+            if self._ahead.acquire(timeout=_POLL_SECONDS):
+                with self._shared:
+                    return next(self._waiting, None)
+        raise _Stopped
+
+    def _decode(self, number: int, path: Path, pool: Executor | None, process: DecodingProcess | None) -> int:
+        frames = 0
+
+        def count(more: int) -> None:
+            nonlocal frames
+            frames += more
+            with self._shared:
+                self.decoded += more
+
+        def counted() -> Iterator[Callable[[], Frame]]:
+            for frame in self.read(path):
+                count(1)
+                yield frame
+
+        if process is not None:
+            batches = process.batches(path, self._empty, count)
+        else:
+            batches = self._preparation.batches(counted(), self._empty, pool, self._workers)
+        for batch in batches:
+            self._put(number, batch)
+        return frames
+
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+        if self._pin:
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return torch.from_numpy(np.empty(shape, np.uint8))  # in large pages, which take less time to be had
 
     def _put(self, number: int, item: Tensor | int | Exception) -> None:
         while not self._stop.is_set():
@@ -141,38 +192,6 @@ class Decoder:
             except queue.Full:
                 continue
         raise _Stopped
-
-
-def _select(frames: Iterable[Callable[[], Frame]], stride: int, pooling: Pooling) -> Iterator[Callable[[], Frame]]:
-    """Yield the frames that rows are made of, in order."""
-    held: deque[Callable[[], Frame]] = deque()
-    for count, frame in enumerate(frames):
-        place = count % stride
-        if pooling == "middle":
-            # The length of the last row shows only at its end: keep the frames that may turn out to be its middle.
-            if place == 0 and held:
-                yield held[0]
-                held.clear()
-            held.append(frame)
-            if place % 2:
-                held.popleft()
-        elif pooling == "mean" or place == 0:
-            yield frame
-    if held:
-        yield held[0]
-
-
-def _in_order(
-    pool: Executor, work: Callable[[Callable[[], Frame]], Tensor], frames: Iterable[Callable[[], Frame]], ahead: int
-) -> Iterator[Tensor]:
-    """Yield the results of ``work`` on every frame, done in the pool at most ``ahead`` frames early."""
-    waiting: deque[Future[Tensor]] = deque()
-    for frame in frames:
-        waiting.append(pool.submit(work, frame))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 class _Stopped(BaseException):

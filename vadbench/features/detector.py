@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
+from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import CheckpointError, ConfigError, UnknownNameError, first_line, listed
 from vadbench.base.files import mismatches, replacing, storage_errors
 from vadbench.clip.weights import hash_weights, why_unreadable
@@ -69,7 +70,7 @@ class Detector(RegionSource):
 
     def find(self, name: str, numbers: Sequence[int], frames: Tensor) -> list[Corners]:
         images = list(frames.to(self._device).float() / 255)
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("fp32", self._device):
             results: list[dict[str, Tensor]] = self._model(images)
         regions = []
         for number, result in zip(numbers, results, strict=True):

@@ -1,14 +1,14 @@
 """Extraction: videos are decoded in threads of their own and encoded in this one, into a feature store.
 
-The rows of a video depend neither on the videos before it nor on the moment at which an earlier extraction was killed.
+Several are under way at once, and come into the store in their order. The rows of a video depend neither on the others
+nor on the moment at which an earlier extraction was killed.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from vadbench.base.errors import DataError
 from vadbench.base.types import Progress, silent
-from vadbench.data.media import declared_frames, is_source, source_id
+from vadbench.data.media import is_source, source_id
 from vadbench.data.soundness import length_notes
 from vadbench.dataset import Video
-from vadbench.features.decoding import Decoder
 from vadbench.features.encoders import Encoder
 from vadbench.features.extracted import Mismatch, frame_mismatches
+from vadbench.features.ordered_videos import ExtractionJob, OrderedVideos
 from vadbench.features.store import FeatureStore, StoreWriter
 
 _STAGE = "extracting features"
@@ -40,6 +40,8 @@ class ExtractionReport:
         notes: on extracted videos that state no length.
         frames: frames decoded.
         seconds: how long it took.
+        cosine: least cosine between the features of the first few images that were extracted now and those in fp32;
+            ``None`` where these were extracted in fp32, or none were.
     """
 
     extracted: list[str] = field(default_factory=list)
@@ -49,6 +51,7 @@ class ExtractionReport:
     notes: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: float = 0.0
+    cosine: float | None = None
 
 
 def extract_features(
@@ -90,23 +93,16 @@ def extract_features(
                 jobs.append(job)
         done = len(mine) - len(jobs)
         encoder.begin(store_folder, shard, [job.video.name for job in jobs])
-        with encoder.decoder([job.path for job in jobs]) as decoder:
+        ordered = OrderedVideos(jobs, encoder, writer, partial(_leave_out, report=report, keep_going=keep_going))
+        with encoder.decoder([job.path for job in jobs]) as decoder, ordered:
             began_decoding = time.monotonic()
-            for number, job in enumerate(jobs):
-                name = job.video.name
-                told = partial(progress, _STAGE, done + number, len(mine))
-                batches = _watched(decoder, number, began_decoding, told)
-                try:
-                    with closing(encoder.rows(name, batches, decoder)) as pieces:
-                        for rows in pieces:
-                            writer.write_rows(name, rows)
-                    writer.finish(name, decoder.frames, job.source, declared_frames(job.path))
-                except DataError as error:
-                    writer.discard()
-                    _leave_out(name, error, report, keep_going)
-                    continue
-                report.extracted.append(name)
-                report.frames += decoder.frames
+            for number, item in decoder.items():
+                if isinstance(item, Tensor):
+                    rate = f"{decoder.decoded / (time.monotonic() - began_decoding):,.0f} frames/s"
+                    progress(_STAGE, done + ordered.finished, len(mine), rate)
+                for _ in range(ordered.take(number, item)):
+                    decoder.taken()
+        report.extracted, report.frames, report.cosine = ordered.extracted, ordered.frames, encoder.cosine
         progress(_STAGE, len(mine), len(mine))
     done_now = set(report.extracted)
     made = [v for v in mine if v.name in done_now]
@@ -116,21 +112,7 @@ def extract_features(
     return report
 
 
-def _watched(decoder: Decoder, number: int, began: float, told: Callable[..., None]) -> Iterator[Tensor]:
-    """Yield the batches of a video, reporting with each the rate at which frames are decoded."""
-    for batch in decoder.batches(number):
-        told(f"{decoder.decoded / (time.monotonic() - began):,.0f} frames/s")
-        yield batch
-
-
-@dataclass(frozen=True)
-class _Job:
-    video: Video
-    path: Path
-    source: str
-
-
-def _plan(video: Video, writer: StoreWriter, report: ExtractionReport, keep_going: bool) -> _Job | None:
+def _plan(video: Video, writer: StoreWriter, report: ExtractionReport, keep_going: bool) -> ExtractionJob | None:
     try:
         if video.path is None:
             raise DataError(f"video '{video.name}' has no file to extract features from; give its features instead")
@@ -138,13 +120,13 @@ def _plan(video: Video, writer: StoreWriter, report: ExtractionReport, keep_goin
         if made_of is not None and is_source(video.path, made_of):
             report.present.append(video.name)
             return None
-        return _Job(video, video.path, source_id(video.path))
+        return ExtractionJob(video, video.path, source_id(video.path))
     except DataError as error:
-        _leave_out(video.name, error, report, keep_going)
+        _leave_out(video.name, error, report=report, keep_going=keep_going)
         return None
 
 
-def _leave_out(name: str, error: DataError, report: ExtractionReport, keep_going: bool) -> None:
+def _leave_out(name: str, error: DataError, *, report: ExtractionReport, keep_going: bool) -> None:
     if not keep_going:
         raise error
     report.failed.append((name, str(error)))

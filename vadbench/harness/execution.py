@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import StoppedError, StorageError, VadbenchError
 from vadbench.base.locations import STAGES
 from vadbench.base.seeds import Purpose, torch_draws
@@ -79,14 +80,16 @@ def execute(
         environment=environment.describe(experiment.device),
     )
     try:
-        method = trained_method(experiment, training, meter, progress, workers)
+        with device_errors(_memory_advice(experiment, training=True)):
+            method = trained_method(experiment, training, meter, progress, workers)
         info = read_info(folder)
-        if experiment.retargeted:
-            method = method.retarget(experiment.dataset.classes)
-            meter.count_parameters(method)
-        threshold = _threshold(method, info, experiment.retargeted)
-        with torch_draws(experiment.device, Purpose.SCORE, training.seed):
-            found = evaluate_method(experiment, method, place, meter, progress, threshold)
+        with device_errors(_memory_advice(experiment, training=False)):
+            if experiment.retargeted:
+                method = method.retarget(experiment.dataset.classes)
+                meter.count_parameters(method)
+            threshold = _threshold(method, info, experiment.retargeted)
+            with torch_draws(experiment.device, Purpose.SCORE, training.seed):
+                found = evaluate_method(experiment, method, place, meter, progress, threshold)
     except Exception as error:
         reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
         if not isinstance(error, StorageError):
@@ -119,6 +122,18 @@ def execute(
     write_record(place, finished)
     shutil.rmtree(folder / STAGES, ignore_errors=True)
     return finished
+
+
+def _memory_advice(experiment: Experiment, training: bool) -> str:
+    """Return what to do where the memory does not suffice for training, or for scoring."""
+    recipe, on_gpu = experiment.config.recipe, experiment.device.type == "cuda"
+    smaller = []
+    if training and recipe is not None and recipe.batch_size > 1:
+        smaller.append(f"a smaller recipe.batch_size ({recipe.batch_size} now)")
+    if recipe is not None and on_gpu and recipe.precision != "bf16":
+        smaller.append("recipe.precision=bf16")
+    settings = f"set {' or '.join(smaller)}, or " if smaller else ""
+    return f"{settings}run fewer jobs at a time{' on the GPU, or compute with --device cpu' if on_gpu else ''}"
 
 
 def _threshold(method: Method, info: CheckpointInfo, retargeted: bool) -> float | None:

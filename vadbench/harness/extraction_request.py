@@ -10,15 +10,17 @@ from typing import Literal
 
 import torch
 
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import ConfigError, DataError
 from vadbench.base.types import Arithmetic, Progress, silent
 from vadbench.clip import CROPS, load_clip
 from vadbench.data.image_folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from vadbench.dataset import Video
 from vadbench.features.decoding import WORKERS
-from vadbench.features.encoders import Encoder, FrameEncoder, RegionEncoder
+from vadbench.features.encoders import BATCH, Encoder, FrameEncoder
 from vadbench.features.extraction import ExtractionReport, extract_features
 from vadbench.features.fingerprint import Pooling, Precision, clip_fingerprint
+from vadbench.features.region_encoder import RegionEncoder
 from vadbench.features.regions import RegionSource
 from vadbench.harness.clips import clip_notes, clip_source
 from vadbench.harness.environment import choose_device
@@ -53,7 +55,10 @@ class ExtractionRequest:
     detector_weights: str | None = None
     detector_threshold: float | None = None
     precision: Arithmetic = "fp32"
+    batch_size: int | None = None
     workers: int | None = None
+    jobs: int = 0
+    skip: Literal["none", "nonref"] = "none"
     shard: tuple[int, int] = (0, 1)
     keep_going: bool = False
     device: str = "auto"
@@ -69,11 +74,22 @@ class Extraction:
     notes: Sequence[str]
 
     def run(self, progress: Progress = silent) -> ExtractionReport:
-        """Extract the features; errors as for :func:`vadbench.features.extraction.extract_features`."""
-        asked = self.request
-        return extract_features(
-            self.videos, self.encoder, asked.store, shard=asked.shard, keep_going=asked.keep_going, progress=progress
-        )
+        """Extract the features; errors as for :func:`vadbench.features.extraction.extract_features`.
+
+        Raises:
+            MemoryShortageError: the memory does not suffice for so many images at once.
+            DeviceFailedError: the GPU failed; finished videos stay in the store.
+        """
+        asked, batch = self.request, self.encoder.batch_size
+        with device_errors(f"encode fewer images at once: --batch-size {max(1, batch // 4)} ({batch} now)"):
+            return extract_features(
+                self.videos,
+                self.encoder,
+                asked.store,
+                shard=asked.shard,
+                keep_going=asked.keep_going,
+                progress=progress,
+            )
 
 
 def open_extraction(request: ExtractionRequest, registry: Registry, progress: Progress = silent) -> Extraction:
@@ -101,13 +117,17 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
         crops=CROPS[: int(request.crops)],
         arithmetic=request.precision,
         regions=source.label if source else None,
+        reference_only=request.skip == "nonref",
     )
     # A user's own photos are seen as vadbench score shows them; data sets are read as others read them.
-    workers, upright = request.workers or WORKERS, request.dataset is None
+    batch, workers, upright = request.batch_size or BATCH, request.workers or WORKERS, request.dataset is None
     notes = clip_notes(clip.source)
+    if request.precision == "tf32" and clip.device.type == "cpu":
+        notes.append("a CPU has no tf32: these features are those of fp32, under a fingerprint that says tf32")
     if source is None:
-        return Extraction(request, videos, FrameEncoder(clip, fingerprint, workers=workers, upright=upright), notes)
-    encoder = RegionEncoder(source, clip, fingerprint, workers=workers, upright=upright)
+        frames = FrameEncoder(clip, fingerprint, batch, workers, upright, request.jobs)
+        return Extraction(request, videos, frames, notes)
+    encoder = RegionEncoder(source, clip, fingerprint, batch, workers, upright)
     return Extraction(request, videos, encoder, [*notes, *source.notes])
 
 
@@ -178,6 +198,14 @@ def _require_agreement(request: ExtractionRequest) -> None:
         raise ConfigError("--regions and --detector both say where the objects are; give one")
     if not request.detector and (request.detector_weights is not None or request.detector_threshold is not None):
         raise ConfigError("--detector-weights and --detector-threshold are a detector's; name it with --detector")
+    if (request.regions or request.detector) and request.jobs:
+        raise ConfigError(
+            "--jobs are processes that decode whole frames, and regions are cut out in this one; leave --jobs out"
+        )
+    if (request.regions or request.detector) and request.skip != "none":
+        raise ConfigError("--skip shows another frame than the one that regions were found on; leave --skip out")
+    if request.workers is not None and request.jobs:
+        raise ConfigError("--workers are threads of this process, which decode nothing with --jobs; give one of them")
     if (request.regions or request.detector) and request.crops != "1":
         raise ConfigError(
             f"regions take the place of crops: expected --crops 1, found {request.crops}; leave --crops out"

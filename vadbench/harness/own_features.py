@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import NotExtractedError
 from vadbench.base.method_config import Rows
 from vadbench.base.types import Progress
@@ -51,7 +52,8 @@ def extracted_features(
         from vadbench.features.extraction import extract_features
 
         encoder = FrameEncoder(clip, wanted)
-        report = extract_features(every_video(kept), encoder, place, keep_going=leave_out, progress=progress)
+        with device_errors("extract the features beforehand with vadbench extract, whose batch size can be set"):
+            report = extract_features(every_video(kept), encoder, place, keep_going=leave_out, progress=progress)
         damaged = dict(report.failed)
     store = FeatureStore(place)
     # The store may still hold rows of an earlier, undamaged file.

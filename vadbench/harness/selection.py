@@ -113,7 +113,7 @@ def video_auc(scores: Sequence[VideoScores], abnormal: Mapping[str, bool]) -> fl
     """Return the AUC of whole videos, abnormal against normal, each scored by the mean of its top rows."""
     tops = np.array([_top_mean(s) for s in scores], np.float64)
     positive = np.array([abnormal[s.name] for s in scores], np.int64)
-    value = Ranking(tops).auc(positive, 1 - positive)
+    value = Ranking(tops).hits(positive, 1 - positive).auc
     assert value is not None  # there are both kinds
     return value
 

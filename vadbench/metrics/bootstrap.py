@@ -3,9 +3,8 @@
 Frames of one video are not independent, so whole videos are drawn. A resample is a row of multiplicities (how often
 each video was drawn), and a metric on it is the metric with every row's frames multiplied by its video's number.
 
-Two exact identities make 1,000 resamples cheap. The AUC is a quadratic form in the multiplicities: the concordant pairs
-of frames, counted once for every pair of videos, serve all resamples. AP changes only at scores of positive rows, so
-the rows between two of them are added up per video before any resample is looked at (:mod:`vadbench.metrics.sweep`).
+One pass down the scores finds what ranks in all resamples (:mod:`vadbench.metrics.sweep`). Its cost grows with the
+number of rows, and not with the pairs of videos.
 """
 
 from __future__ import annotations
@@ -21,17 +20,16 @@ from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.carriers import Carriers, carriers
 from vadbench.metrics.definitions import PLACE, MetricValue
 from vadbench.metrics.evaluation import normal_video_alarms
+from vadbench.metrics.multiplicities import Multiplicities
 from vadbench.metrics.operating import RESAMPLED, OperatingPoints
 from vadbench.metrics.ranking import Ranking, ratio
-from vadbench.metrics.sweep import StepSum, Sweep, Trapezoid, resampled_ap
+from vadbench.metrics.sweep import Pairs, StepSum, Sweep, Trapezoid
 from vadbench.metrics.within import Within
-from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
+from vadbench.scoring.rows import ScoredRows, WeightedRows
 
 RESAMPLES = 1000
 SEED = 0
 LEVEL = 0.95
-QUADRATIC_LIMIT = 5000
-"""Videos up to which the matrix of concordant counts is made (200 MB at the limit)."""
 PLACES = frozenset({*PLACE, "pair-share"})
 """The keys of AUC and of its parts within and across videos."""
 
@@ -48,60 +46,6 @@ def draw_videos(videos: int, resamples: int = RESAMPLES, seed: int = SEED) -> Dr
     for row in draws:
         row[:] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
     return draws
-
-
-def concordance(rows: WeightedRows, holders: Ints, videos: int) -> NDArray[np.float64]:
-    """Return ``(holders, videos)`` numbers of pairs of a positive and a negative frame, one of each, in right order.
-
-    A pair in right order counts 1, a tie a half. ``holders`` are the sorted indices of the videos with positives.
-    """
-    positive = np.flatnonzero(rows.positives)
-    positive = positive[np.argsort(rows.scores[positive])]
-    ladder, weights = rows.scores[positive], rows.positives[positive]
-    holder = np.searchsorted(holders, rows.video[positive])
-    negative = np.flatnonzero(rows.negatives)
-    negative = negative[np.argsort(rows.video[negative], kind="stable")]
-    bounds = np.searchsorted(rows.video[negative], np.arange(videos + 1))
-    # A negative row is half below every positive row from "left" on and wholly below those from "right" on.
-    left = np.searchsorted(ladder, rows.scores[negative], "left")
-    right = np.searchsorted(ladder, rows.scores[negative], "right")
-    frames = rows.negatives[negative]
-    matrix = np.zeros((len(holders), videos))
-    for video in np.unique(rows.video[negative]):
-        own = slice(bounds[video], bounds[video + 1])
-        halves = np.bincount(left[own], frames[own], len(ladder) + 1) + np.bincount(
-            right[own], frames[own], len(ladder) + 1
-        )
-        matrix[:, video] = np.bincount(holder, weights * np.cumsum(halves)[:-1] / 2, len(holders))
-    return matrix
-
-
-def resampled_auc(rows: WeightedRows, draws: Draws, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Return ``(resamples,)`` AUC of each resample, NaN where it lacks positives or negatives.
-
-    Args:
-        draws: ``(resamples, videos)`` multiplicities.
-        among: ``(videos,)`` the videos whose frames count; all by default.
-    """
-    return ratio(*resampled_pairs(rows if among is None else rows.keep(among[rows.video]), draws))
-
-
-def resampled_pairs(rows: WeightedRows, draws: Draws) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``(resamples,)`` pairs of a positive and a negative frame in right order, ties a half, and all pairs.
-
-    Args:
-        draws: ``(resamples, videos)`` multiplicities.
-    """
-    videos = draws.shape[1]
-    if videos > QUADRATIC_LIMIT:
-        ranking = Ranking(rows.scores)
-        found = [ranking.pairs(rows.positives * w[rows.video], rows.negatives * w[rows.video]) for w in draws]
-        concordant, pairs = np.array(found).reshape(-1, 2).T
-        return concordant, pairs
-    holders = np.unique(rows.video[rows.positives > 0])
-    concordant = ((draws[:, holders] @ concordance(rows, holders, videos)) * draws).sum(1)
-    inside, outside = (np.bincount(rows.video, counts, videos) for counts in (rows.positives, rows.negatives))
-    return concordant, (draws @ inside) * (draws @ outside)
 
 
 def with_intervals(
@@ -139,53 +83,60 @@ def resampled_metrics(
     rows: ScoredRows, keys: Collection[str], draws: Draws, drop_zeros: bool = False
 ) -> dict[str, NDArray[np.float64]]:
     """Return ``(resamples,)`` values of every asked metric that comes from ranking, NaN where undefined."""
-    binary = rows.binary()
+    drawn = Multiplicities(draws)
     alarms, normal = normal_video_alarms(rows)
-    samples = _places(binary, keys, draws) | _swept(rows, binary, keys, draws)
-    if "AnoAUC" in keys:
-        samples["AnoAUC"] = resampled_auc(binary, draws, rows.abnormal)
-    samples["prevalence"] = ratio(draws @ rows.video_positives, draws @ rows.video_frames)
-    samples["FAR"] = ratio(draws @ alarms, draws @ normal)
+    samples = _ranked(rows, keys, drawn)
+    samples["prevalence"] = ratio(drawn.sums(rows.video_positives), drawn.sums(rows.video_frames))
+    samples["FAR"] = ratio(drawn.sums(alarms), drawn.sums(normal))
     if rows.class_scores is None or rows.class_positives is None:
         return samples
-    for metric, mean, resampled in (("AUC", "mAUC", resampled_auc), ("AP", "mAP", resampled_ap)):
-        classes = [i for i in range(len(rows.class_names)) if i != rows.normal]
-        names = [(i, str(MetricKey(metric, of_class=rows.class_names[i]))) for i in classes]
-        names = [(i, key) for i, key in names if mean in keys or key in keys]
-        values = {key: resampled(rows.one_vs_rest(i), draws) for i, key in names}
-        samples |= values
-        if mean in keys:
-            samples[mean] = _class_mean(np.array(list(values.values())), drop_zeros)
+    values: dict[str, dict[str, NDArray[np.float64]]] = {"AUC": {}, "AP": {}}
+    for i, name in enumerate(rows.class_names):
+        names = {metric: str(MetricKey(metric, of_class=name)) for metric in values}
+        asked = [metric for metric, key in names.items() if f"m{metric}" in keys or key in keys]
+        if asked and i != rows.normal:
+            for metric, found in _areas(rows.one_vs_rest(i), asked, drawn).items():
+                values[metric][names[metric]] = found
+    for metric, of_classes in values.items():
+        samples |= of_classes
+        if f"m{metric}" in keys:
+            samples[f"m{metric}"] = _class_mean(np.array(list(of_classes.values())), drop_zeros)
     return samples
 
 
-def _places(binary: WeightedRows, keys: Collection[str], draws: Draws) -> dict[str, NDArray[np.float64]]:
-    """Return resampled values of AUC and of its parts within and across videos, where any of them is asked for."""
-    if PLACES.isdisjoint(keys):
+def _ranked(rows: ScoredRows, keys: Collection[str], drawn: Multiplicities) -> dict[str, NDArray[np.float64]]:
+    """Return resampled values of what the anomaly score ranks, from one sort and one sweep, where it is asked for."""
+    binary = rows.binary()
+    normal = rows.normal_videos
+    negatives = rows.video_frames - rows.video_positives
+    sums = {key: kind(drawn.resamples) for key, kind in (("AP", StepSum), ("AP/trapezoid", Trapezoid)) if key in keys}
+    pairs = None if PLACES.isdisjoint(keys) else Pairs(drawn.sums(negatives))
+    among = Pairs(drawn.sums(negatives * ~normal), together=False) if "AnoAUC" in keys else None
+    points = None if frozenset(RESAMPLED).isdisjoint(keys) else OperatingPoints(rows, drawn)
+    counted = [*sums.values(), *(each for each in (pairs, among, points) if each is not None)]
+    if not counted:
         return {}
-    own = Within(binary, draws.shape[1], Ranking(binary.scores))
-    pairs = resampled_pairs(binary, draws)
-    found = own.resampled(draws, *pairs) | {"AUC": ratio(*pairs)}
-    if "AUC/flattened" in keys:
-        found["AUC/flattened"] = resampled_auc(own.flat, draws)
+    ranking = Ranking(binary.scores)
+    Sweep(binary, drawn, ranking, normal if among or points else None).count(counted)
+    found = {key: area.value for key, area in sums.items()} | (points.values() if points else {})
+    if among:
+        found["AnoAUC"] = among.value
+    if pairs:
+        own = Within(binary, drawn.videos, ranking)
+        found |= own.resampled(drawn, pairs.concordant, pairs.all) | {"AUC": pairs.value}
+        if "AUC/flattened" in keys:
+            found |= {"AUC/flattened": _areas(own.flat, ["AUC"], drawn)["AUC"]}
     return found
 
 
-def _swept(
-    rows: ScoredRows, binary: WeightedRows, keys: Collection[str], draws: Draws
-) -> dict[str, NDArray[np.float64]]:
-    """Return resampled values of what depends on the order of all frames, from one sweep, where it is asked for."""
-    sums = {key: kind(len(draws)) for key, kind in (("AP", StepSum), ("AP/trapezoid", Trapezoid)) if key in keys}
-    pointed = not frozenset(RESAMPLED).isdisjoint(keys)
-    if not (sums or pointed):
-        return {}
-    sweep = Sweep(binary, draws)
-    points = OperatingPoints(rows, sweep, draws) if pointed else None
-    counted: list[StepSum | OperatingPoints] = [*sums.values(), *([points] if points else [])]
-    for block in sweep.blocks():
-        for each in counted:
-            each.add(block)
-    return {key: area.value for key, area in sums.items()} | (points.values() if points else {})
+def _areas(rows: WeightedRows, asked: Collection[str], drawn: Multiplicities) -> dict[str, NDArray[np.float64]]:
+    """Return resampled AUC or AP or both, from one sweep."""
+    negatives = np.bincount(rows.video, rows.negatives, drawn.videos)
+    counted = {
+        metric: Pairs(drawn.sums(negatives)) if metric == "AUC" else StepSum(drawn.resamples) for metric in asked
+    }
+    Sweep(rows, drawn).count(list(counted.values()))
+    return {metric: each.value for metric, each in counted.items()}
 
 
 def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.float64]:

@@ -30,14 +30,15 @@ def evaluate(rows: ScoredRows, drop_zeros: bool = False) -> dict[str, MetricValu
     ranking = Ranking(scores)
     single = "the split has only normal frames" if not positives.any() else "the split has only anomalous frames"
     within = Within(binary, len(rows.names), ranking)
+    hits = ranking.hits(positives, negatives)
     metrics = {
-        "AUC": value_of(ranking.auc(positives, negatives), single),
-        **within.metrics(*ranking.pairs(positives, negatives), single),
-        "AP": value_of(ranking.ap(positives, negatives), single),
-        "AP/trapezoid": value_of(ranking.trapezoid(positives, negatives), single),
+        "AUC": value_of(hits.auc, single),
+        **within.metrics(hits.concordant, hits.pairs, single),
+        "AP": value_of(hits.ap, single),
+        "AP/trapezoid": value_of(hits.trapezoid, single),
         "prevalence": value_of(rows.prevalence, "the split has no frames"),
         "AnoAUC": value_of(
-            ranking.auc(positives, negatives * rows.abnormal[video]),
+            ranking.hits(positives, negatives * rows.abnormal[video]).auc,
             "abnormal videos have only anomalous frames" if rows.abnormal.any() else "the split has no abnormal video",
         ),
     }
@@ -61,10 +62,10 @@ def _per_class(rows: ScoredRows) -> tuple[dict[MetricKey, MetricValue], str]:
         if class_id == rows.normal:
             continue
         _, scores, positives, negatives = rows.one_vs_rest(class_id)
-        ranking = Ranking(scores)
+        hits = Ranking(scores).hits(positives, negatives)
         reason = f"the split has no frame {'of' if not positives.any() else 'outside'} class {name}"
-        aucs[MetricKey("AUC", of_class=name)] = value_of(ranking.auc(positives, negatives), reason)
-        aps[MetricKey("AP", of_class=name)] = value_of(ranking.ap(positives, negatives), reason)
+        aucs[MetricKey("AUC", of_class=name)] = value_of(hits.auc, reason)
+        aps[MetricKey("AP", of_class=name)] = value_of(hits.ap, reason)
     return aucs | aps, "no abnormal class can be ranked: none has frames in the split"
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import IOU_THRESHOLDS
+from vadbench.metrics.multiplicities import Multiplicities, cumulative
 from vadbench.metrics.proposals import Proposals, match, propose
 from vadbench.metrics.ranking import NO_CLASSES, NO_PROBABILITIES
 from vadbench.scoring.protocol import localisation_class
@@ -176,34 +177,26 @@ class Localisation:
 
     def _ap(self, draws: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return average precision, ``(thresholds, classes, resamples)``."""
-        by_video = np.ascontiguousarray(draws.T)
+        drawn = Multiplicities(draws)
         area = np.zeros((len(IOU_THRESHOLDS), len(self.class_names), len(draws)))
         for class_id in np.flatnonzero(self.annotated.any(0)):
             own = self.label == class_id
             video, hits = self.video[own], self.hits[own]
             # Precision is only needed where a proposal is right at some threshold.
             steps = np.flatnonzero(hits.any(1))
-            above, weight = _drawn_above(video, steps, by_video), by_video[video[steps]]
-            for i, right in enumerate(hits[steps].T):
-                area[i, class_id] = self.area(above[right], weight[right])
+            # The first step below each proposal; those below the last step do not matter.
+            place = np.searchsorted(steps, np.arange(len(video)), "right")
+            ranked = place < len(steps)
+            counts = drawn.matrix(place[ranked], video[ranked], np.ones(ranked.sum(), np.int64), len(steps))
+            for resamples, by_video in drawn.blocks if len(steps) else ():
+                above = cumulative(counts @ by_video, np.zeros(by_video.shape[1]))
+                weight = by_video[video[steps]].astype(np.float64)
+                for i, right in enumerate(hits[steps].T):
+                    area[i, class_id, resamples] = self.area(above[right], weight[right])
         total = (draws @ self.annotated).T
         ap = np.full(area.shape, self.unannotated)
         np.divide(area, total, out=ap, where=total > 0)
         return ap
-
-
-def _drawn_above(video: Ints, steps: Ints, by_video: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``(steps, resamples)`` drawn proposals that rank above each step.
-
-    Args:
-        video: ``(proposals,)`` video of each, in order of rank.
-        steps: ascending ranks.
-        by_video: ``(videos, resamples)`` multiplicities.
-    """
-    shape = (len(steps) + 1, len(by_video))
-    step = np.searchsorted(steps, np.arange(len(video)), "right")  # the first one below each proposal
-    counts = np.bincount(step * shape[1] + video, minlength=shape[0] * shape[1]).reshape(shape)
-    return np.cumsum(counts[:-1].astype(np.float64) @ by_video, axis=0)
 
 
 def localisation_rule(name: str) -> type[Localisation]:

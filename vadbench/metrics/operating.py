@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import FALSE_POSITIVE_RATES
+from vadbench.metrics.multiplicities import Multiplicities
 from vadbench.metrics.ranking import Ranking, ratio, value_of
-from vadbench.metrics.sweep import Steps, Sweep
-from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
+from vadbench.metrics.sweep import Steps
+from vadbench.scoring.rows import ScoredRows, WeightedRows
 
 RECALLS = {rate: f"recall@{rate:.0%}FPR" for rate in FALSE_POSITIVE_RATES}
 FALSE_FRAMES = {rate: f"false-frames-per-hour@{rate:.0%}FPR" for rate in FALSE_POSITIVE_RATES}
@@ -60,91 +61,71 @@ class OperatingPoints:
     """The operating points of all resamples, found in one sweep from the highest score down.
 
     Args:
-        rows: of the split.
-        sweep: of them.
-        draws: ``(resamples, videos)`` multiplicities.
+        rows: of the split; the sweep counts its normal videos apart.
+        drawn: how often its videos are drawn.
     """
 
-    def __init__(self, rows: ScoredRows, sweep: Sweep, draws: _Array) -> None:
-        self._rows, self._sweep, self._draws = rows, sweep, draws
-        self._positives, self._frames = draws @ rows.video_positives, draws @ rows.video_frames
+    def __init__(self, rows: ScoredRows, drawn: Multiplicities) -> None:
+        self._rows, self._drawn = rows, drawn
+        self._positives, self._frames = drawn.sums(rows.video_positives), drawn.sums(rows.video_frames)
         negatives = self._frames - self._positives
         self._strict = {rate: _Strict(rate, negatives) for rate in FALSE_POSITIVE_RATES}
         # The least number that is that share: rounding a product might miss it by one, rounding a quotient does not.
         self._needed = np.round(MOST * self._positives)
         self._needed += self._needed / np.maximum(self._positives, 1) < MOST
-        self._last, self._reached = (np.full(len(draws), -1) for _ in range(2))
+        self._reached = np.full(drawn.resamples, np.nan)
 
     def add(self, block: Steps) -> None:
         """Look for operating points among the next steps."""
-        if any(strict.open.any() for strict in self._strict.values()):
-            drawn = np.where(block.gained > 0, np.arange(len(block.gained))[:, None] + block.first, -1)
-            for strict in self._strict.values():
-                strict.add(block, drawn, self._last)
-            self._last = np.maximum(self._last, drawn.max(0))
-        now = np.flatnonzero((self._reached < 0) & (block.tp[-1] >= self._needed))
-        self._reached[now] = block.first + (block.tp[:, now] >= self._needed[now]).argmax(0)
+        own = block.resamples
+        for strict in self._strict.values():
+            strict.add(block)
+        enough = np.flatnonzero((block.tp[-1] >= self._needed[own]) & np.isnan(self._reached[own]))
+        first = (block.tp[:, enough] < self._needed[own][enough]).sum(0)
+        self._reached[own][enough] = block.apart_fp[first, enough]
 
     def values(self) -> dict[str, _Array]:
         """Return ``(resamples,)`` values by key, NaN where undefined."""
         normal = self._rows.normal_videos
         _, unknown = _normal_hours(self._rows)
-        found = {AT_MOST: ratio(self._alarms(self._reached), self._draws[:, normal] @ self._rows.video_frames[normal])}
+        found = {AT_MOST: ratio(self._reached, self._drawn.sums(self._rows.video_frames * normal))}
         for rate, strict in self._strict.items():
             found[RECALLS[rate]] = ratio(strict.tp, self._positives)
             if not unknown:
                 assert self._rows.hours is not None
-                own = self._draws[:, normal] @ self._rows.hours[normal]
-                found[FALSE_FRAMES[rate]] = ratio(self._alarms(strict.step), own)
+                hours = self._drawn.sums(np.where(normal, self._rows.hours, 0.0))
+                found[FALSE_FRAMES[rate]] = ratio(strict.alarms, hours)
         lacking = (self._positives == 0) | (self._positives == self._frames)
         return {key: np.where(lacking, np.nan, values) for key, values in found.items()}
-
-    def _alarms(self, step: Ints) -> _Array:
-        """Return ``(resamples,)`` drawn frames of normal videos that reach the score of a step; none for step -1."""
-        steps, place = np.unique(step, return_inverse=True)
-        normal = self._rows.normal_videos
-        column = np.cumsum(normal) - 1
-        counted = np.flatnonzero(self._sweep.negatives * normal[self._sweep.video])
-        first = np.searchsorted(steps, self._sweep.step[counted])
-        shape = (len(steps) + 1, int(column[-1]) + 1)
-        cell = first * shape[1] + column[self._sweep.video[counted]]
-        counts = np.bincount(cell, self._sweep.negatives[counted], shape[0] * shape[1]).reshape(shape)
-        above = np.cumsum(counts, axis=0)[place]
-        alarms: _Array = np.einsum("rv,rv->r", above, self._draws[:, normal])
-        return alarms
 
 
 class _Strict:
     """The lowest step of each resample that at most a share of the drawn normal frames reach.
 
     Attributes:
-        open: ``(resamples,)`` whether lower steps may do as well.
         tp: ``(resamples,)`` drawn positives at the threshold, 0 where none is that strict.
-        step: ``(resamples,)`` the last step not below it that has a drawn positive, -1 for none.
+        alarms: ``(resamples,)`` drawn frames of normal videos at the last step not below it that has a drawn positive.
     """
 
     def __init__(self, rate: float, negatives: _Array) -> None:
         # The greatest number that is no larger share.
         self._most = np.round(rate * negatives)
         self._most -= self._most / np.maximum(negatives, 1) > rate
-        self.open = np.ones(len(negatives), dtype=bool)
-        self.tp = np.zeros(len(negatives))
-        self.step = np.full(len(negatives), -1)
+        self.tp, self.alarms = np.zeros((2, len(negatives)))
 
-    def add(self, block: Steps, drawn: Ints, last: Ints) -> None:
-        """Look among the next steps.
-
-        Args:
-            drawn: ``(steps, resamples)`` number of each step, -1 where it has no drawn positive.
-            last: ``(resamples,)`` last step above with a drawn positive.
-        """
-        on = np.flatnonzero(self.open)
-        allowed = (block.fp[:, on] <= self._most[on]).sum(0)
-        tp = np.vstack([block.before[on], block.tp[:, on]])
-        steps = np.maximum.accumulate(np.vstack([last[on], drawn[:, on]]))
-        self.tp[on] = tp[allowed, np.arange(len(on))]
-        self.step[on] = steps[allowed, np.arange(len(on))]
-        self.open[on] = allowed == len(block.fp)
+    def add(self, block: Steps) -> None:
+        """Look among the next steps of some resamples."""
+        own = block.resamples
+        most, tp, alarms = self._most[own], self.tp[own], self.alarms[own]
+        strict = np.flatnonzero(block.fp[0] <= most)
+        if not len(strict):
+            return
+        reached = block.tp[(block.fp[:, strict] <= most[strict]).sum(0) - 1, strict]
+        # The last step with a drawn positive is the first one that reaches as many.
+        more = reached > tp[strict]
+        strict, reached = strict[more], reached[more]
+        tp[strict] = reached
+        alarms[strict] = block.apart_fp[(block.tp[:, strict] < reached).sum(0), strict]
 
 
 def _normal_hours(rows: ScoredRows) -> tuple[float, str]:

@@ -6,6 +6,7 @@ trapezoidal area under the ROC curve and AP the step sum over recall, as in scik
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,50 @@ class Curve(NamedTuple):
     thresholds: NDArray[np.float64]
 
 
+class Hits:
+    """What is above every distinct score of a positive row, from the highest down: all that areas need of a ranking.
+
+    Args:
+        tp, fp: ``(scores,)`` weight of the positives and negatives that score at least as much.
+        above: ``(scores,)`` weight of the negatives that score more.
+        negatives: weight of all of them.
+    """
+
+    def __init__(
+        self, tp: NDArray[np.float64], fp: NDArray[np.float64], above: NDArray[np.float64], negatives: float
+    ) -> None:
+        self._tp, self._fp, self._above = tp, fp, above
+        self._gained = np.diff(tp, prepend=0.0)
+        # Not a dot product: BLAS spreads it over threads that spin, which doubles the CPU seconds of a split.
+        self.concordant = float((self._gained * (negatives - (fp + above) / 2)).sum())
+        self.pairs = float(tp[-1]) * negatives if len(tp) else 0.0
+
+    @property
+    def auc(self) -> float | None:
+        """Area under the ROC curve; ``None`` where one kind has no weight."""
+        return self.concordant / self.pairs if self.pairs else None
+
+    @property
+    def ap(self) -> float | None:
+        """Average precision; ``None`` where positives have no weight."""
+        if not len(self._tp):
+            return None
+        return float((self._gained * (self._tp / (self._tp + self._fp))).sum() / self._tp[-1])
+
+    @property
+    def trapezoid(self) -> float | None:
+        """Area under the precision-recall curve by the trapezoid rule; ``None`` as for :attr:`ap`.
+
+        Precision is 1 above the highest score.
+        """
+        if not len(self._tp):
+            return None
+        precision, higher = self._tp / (self._tp + self._fp), self._tp - self._gained
+        seen = higher + self._above
+        before = np.divide(higher, seen, out=np.ones_like(higher), where=seen > 0)
+        return float((self._gained * (precision + before) / 2).sum() / self._tp[-1])
+
+
 class Ranking:
     """Rows in descending order of score, equal scores grouped; made once, it serves every weighting of the rows.
 
@@ -41,53 +86,45 @@ class Ranking:
     """
 
     def __init__(self, scores: Floats) -> None:
-        self.order = _descending(scores)
-        ranked = scores[self.order]
-        self.ends: Ints = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)[: len(ranked)]
-        self.thresholds: Floats = ranked[self.ends]
+        self._scores = scores
+        self.order, last = _descending(scores)
+        self.ends: Ints = np.flatnonzero(last)
+
+    @cached_property
+    def thresholds(self) -> Floats:
+        """``(groups,)`` scores."""
+        return self._scores[self.order[self.ends]]
 
     def cumulative(self, weights: Weights) -> NDArray[np.float64]:
         """Return ``(groups,)`` weight of the rows that score at least as much as each group."""
-        return np.cumsum(weights[self.order], dtype=np.float64)[self.ends]
+        return self._sums(weights)[self.ends].astype(np.float64)
 
-    def auc(self, positives: Weights, negatives: Weights) -> float | None:
-        """Return the area under the ROC curve; ``None`` where one kind has no weight."""
-        if not (positives.any() and negatives.any()):
-            return None
-        concordant, pairs = self.pairs(positives, negatives)
-        return concordant / pairs
+    def hits(self, positives: Weights, negatives: Weights) -> Hits:
+        """Return what is above every distinct score of the rows with positives.
 
-    def pairs(self, positives: Weights, negatives: Weights) -> tuple[float, float]:
-        """Return the number of pairs of a positive and a negative in right order, ties counting a half, and of all."""
-        tp, fp = self.cumulative(positives), self.cumulative(negatives)
-        if not len(tp):
-            return 0.0, 0.0
-        gained, passed = np.diff(tp, prepend=0.0), np.diff(fp, prepend=0.0)
-        # Not a dot product: BLAS spreads it over threads that spin, which doubles the CPU seconds of a split.
-        return float((gained * (fp[-1] - fp + passed / 2)).sum()), float(tp[-1] * fp[-1])
-
-    def ap(self, positives: Weights, negatives: Weights) -> float | None:
-        """Return average precision; ``None`` where positives have no weight."""
-        if not positives.any():
-            return None
-        tp, fp = self.cumulative(positives), self.cumulative(negatives)
-        gained = np.diff(tp, prepend=0.0)
-        hit = gained > 0
-        return float((gained[hit] * (tp[hit] / (tp[hit] + fp[hit]))).sum() / tp[-1])
-
-    def trapezoid(self, positives: Weights, negatives: Weights) -> float | None:
-        """Return the area under the precision-recall curve by the trapezoid rule; ``None`` as :meth:`ap`.
-
-        Precision is 1 above the highest score.
+        Args:
+            positives, negatives: ``(rows,)``, none of them negative.
         """
-        if not positives.any():
-            return None
-        tp, fp = self.cumulative(positives), self.cumulative(negatives)
-        gained = np.diff(tp, prepend=0.0)
-        seen = tp + fp
-        precision = np.divide(tp, seen, out=np.ones_like(tp), where=seen > 0)
-        before = np.append(1.0, precision)[:-1]
-        return float((gained * (precision + before) / 2).sum() / tp[-1])
+        place = np.flatnonzero((positives > 0)[self.order])
+        group = np.searchsorted(self.ends, place)
+        last = np.flatnonzero(np.diff(group, append=len(self.ends)))
+        tp = np.cumsum(positives[self.order[place]], dtype=np.float64)[last]
+        passed = np.append(self._sums(negatives), 0)  # the 0 is found at -1, before the first group
+        ends = np.append(self.ends, -1)
+        group = group[last]
+        fp, above = (passed[ends[g]].astype(np.float64) for g in (group, group - 1))
+        return Hits(tp, fp, above, float(passed[-2]) if len(passed) > 1 else 0.0)
+
+    def _sums(self, weights: Weights) -> Weights:
+        """Return ``(rows,)`` sums of the weights of the rows down to each."""
+        if weights.dtype.kind == "f":
+            return np.cumsum(weights[self.order], dtype=np.float64)
+        return np.cumsum(compact(weights)[self.order], dtype=np.int64)
+
+
+def compact(counts: Weights) -> Weights:
+    """Return whole numbers from 0 on in the smallest dtype, of which more fit the cache: they are read in any order."""
+    return counts.astype(np.min_scalar_type(counts.max(initial=0)))
 
 
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
@@ -97,20 +134,28 @@ def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return found
 
 
-def _descending(scores: Floats) -> NDArray[np.int64]:
-    """Return row indices by descending score, equal scores in any order.
+def _descending(scores: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return row indices by descending score, equal scores in any order, and whether each is the last of its score.
 
     A float32 score and its row number fit one 64-bit integer, and sorting integers is about twice as fast as sorting
     indices by score.
     """
-    if scores.dtype != np.float32:
-        return np.argsort(-scores)
-    bits = (-scores).view(np.int32)
-    # The integers of negative floats run backwards; flipping all bits but the sign turns them round.
-    keys = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64) << 32
-    keys |= np.arange(len(scores))
-    keys.sort()
-    return keys & 0xFFFFFFFF
+    ranked: NDArray[Any]
+    if scores.dtype == np.float32:
+        bits = (np.float32(0) - scores).view(np.int32)  # 0 for both zeros
+        # The integers of negative floats run backwards; flipping all bits but the sign turns them round.
+        bits ^= (bits >> 31) & 0x7FFFFFFF
+        keys = bits.astype(np.int64)
+        keys <<= 32
+        keys |= np.arange(len(scores))
+        keys.sort()
+        order, ranked = keys & 0xFFFFFFFF, keys >> 32
+    else:
+        order = np.argsort(-scores)
+        ranked = scores[order]
+    last = np.ones(len(scores), dtype=bool)
+    np.not_equal(ranked[1:], ranked[:-1], out=last[:-1])
+    return order, last
 
 
 def ranked(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> tuple[Ranking, Weights, Weights]:
@@ -161,7 +206,7 @@ def roc_auc(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> fl
     0.5
     """
     ranking, *weights = ranked(scores, positives, negatives)
-    return ranking.auc(*weights)
+    return ranking.hits(*weights).auc
 
 
 def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> float | None:
@@ -183,7 +228,7 @@ def average_precision(scores: ArrayLike, positives: ArrayLike, negatives: ArrayL
     0.25
     """
     ranking, *weights = ranked(scores, positives, negatives)
-    return ranking.ap(*weights)
+    return ranking.hits(*weights).ap
 
 
 def value_of(value: float | None, reason: str) -> MetricValue:

@@ -1,47 +1,65 @@
 """One pass down the scores for all resamples at once: what depends on the order of frames of different videos.
 
-Average precision, the area by the trapezoid rule and operating points change only at scores of positive rows, the steps
-of the pass, so the rows between two of them are added up per video before any resample is looked at.
+AUC, average precision, the area by the trapezoid rule and operating points change only at scores of positive rows, the
+steps of the pass. The rows between two of them are added up by video before any resample is looked at, and resamples
+are handled in blocks, so the pass costs a multiplication for each row and resample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.ranking import Ranking, ratio
+from vadbench.metrics.multiplicities import Multiplicities, cumulative
+from vadbench.metrics.ranking import Ranking, compact, ratio
 from vadbench.scoring.rows import Ints, WeightedRows
 
-STEPS = 32
-"""Steps handled at a time; bounds memory to a few arrays of this many rows per resample."""
-SMALL_PRODUCT = 2**18
-"""Multiplications up to which OpenBLAS, NumPy's usual BLAS, starts no threads."""
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+STEPS = 256
+"""Steps handled at a time; bounds memory to a few arrays of this many rows, and keeps them in the cache."""
 
 _Array = NDArray[np.float64]
 
 
-class Steps(NamedTuple):
-    """Neighbouring steps of a sweep, from the highest score down; all but ``first`` and ``before`` are ``(steps,
-    resamples)`` drawn frames.
+@dataclass(frozen=True)
+class Steps:
+    """Neighbouring steps of a sweep, from the highest score down, in some of the resamples.
 
     Args:
-        first: number of steps above.
-        before: ``(resamples,)`` positives above.
+        resamples: which they are; all arrays are ``(steps, resamples)`` drawn frames.
         gained: positives at each step.
         tied: negatives of the same score as the step.
         tp, fp: positives and negatives that score at least as much.
+        apart_tied, apart_fp: those of the negatives that are of videos counted apart; none without such videos.
     """
 
-    first: int
-    before: _Array
+    resamples: slice
     gained: _Array
     tied: _Array
     tp: _Array
     fp: _Array
+    apart_tied: _Array
+    apart_fp: _Array
+
+    @cached_property
+    def precision(self) -> _Array:
+        """Share of positives among frames that score at least as much."""
+        # Counts are whole numbers, so a sum below 1 is 0: nothing has been drawn yet and nothing is gained.
+        return self.tp / np.maximum(self.tp + self.fp, 1)
+
+
+class Counted(Protocol):
+    """What is found on the way of a sweep."""
+
+    def add(self, block: Steps) -> None:
+        """Count the next steps of some resamples."""
 
 
 class Sweep:
@@ -49,66 +67,74 @@ class Sweep:
 
     Args:
         rows: of the split.
-        draws: ``(resamples, videos)`` multiplicities.
-
-    Attributes:
-        step: ``(rows,)`` of the rows in descending order of score: the first step that is not above it.
-        video, positives, negatives: ``(rows,)`` in the same order.
+        drawn: how often its videos are drawn.
+        ranking: of the scores of the rows; made where it is not given.
+        apart: ``(videos,)`` the videos whose negatives are counted apart as well.
     """
 
-    def __init__(self, rows: WeightedRows, draws: _Array) -> None:
-        ranking = Ranking(rows.scores)
-        self.video, self.positives, self.negatives = (a[ranking.order] for a in (rows.video, *rows[2:]))
-        has_positives = np.diff(ranking.cumulative(rows.positives), prepend=0.0) > 0
+    def __init__(
+        self,
+        rows: WeightedRows,
+        drawn: Multiplicities,
+        ranking: Ranking | None = None,
+        apart: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self._drawn, self._apart = drawn, apart is not None
+        ranking = Ranking(rows.scores) if ranking is None else ranking
+        video, positives, negatives = (compact(column)[ranking.order] for column in (rows.video, *rows[2:]))
+        # Groups of equal scores in which there are positives are the steps.
+        groups = np.zeros(len(ranking.ends), dtype=bool)
+        groups[np.searchsorted(ranking.ends, np.flatnonzero(positives))] = True
+        steps = int(np.count_nonzero(groups))
+        # Of each row the first step that is not above it; rows below the last one change nothing.
         repeats = np.diff(ranking.ends, prepend=-1)
-        steps_above: Ints = np.cumsum(has_positives) - has_positives
-        self.step: Ints = np.repeat(steps_above, repeats)
-        self._tied = np.where(np.repeat(has_positives, repeats), self.negatives, 0)
-        self._total = int(has_positives.sum())
-        self._by_video = np.ascontiguousarray(draws.T)
+        step: Ints = np.repeat(np.cumsum(groups, dtype=np.int32) - groups, repeats)
+        tied = np.repeat(groups, repeats)
+        passed = (negatives > 0) & (step < steps)
+        parts = [passed] if apart is None else [passed & ~apart[video], passed & apart[video]]
+        masks = [positives > 0, *(part & which for part in parts for which in (~tied, tied))]
+        kinds = [(step[mask], video[mask], (negatives if i else positives)[mask]) for i, mask in enumerate(masks)]
+        self._matrices = [_stacked(drawn, kinds, first, min(first + STEPS, steps)) for first in range(0, steps, STEPS)]
 
-    def blocks(self) -> Iterator[Steps]:
-        """Yield all steps in order."""
-        resamples = self._by_video.shape[1]
-        tp, fp = np.zeros(resamples), np.zeros(resamples)
-        bounds = np.searchsorted(self.step, np.arange(0, self._total + STEPS, STEPS).clip(max=self._total))
-        for low, high in pairwise(bounds):
-            gained, passed, tied = (
-                self._drawn(slice(low, high), frames) for frames in (self.positives, self.negatives, self._tied)
-            )
-            hits, false = np.cumsum(gained, axis=0) + tp, np.cumsum(passed, axis=0) + fp
-            yield Steps(int(self.step[low]), tp, gained, tied, hits, false)
-            tp, fp = hits[-1], false[-1]
+    def count(self, counted: Sequence[Counted]) -> None:
+        """Show all steps in order, those of one block of resamples after the other, to what is to count them."""
+        for resamples, multiplicities in self._drawn.blocks:
+            tp, fp, apart_fp = np.zeros((3, multiplicities.shape[1]))
+            for matrix in self._matrices:
+                gained, *lost = np.split(matrix @ multiplicities, 5 if self._apart else 3)
+                passed, tied = reduce(np.add, lost[::2]), reduce(np.add, lost[1::2])
+                *_, apart_passed, apart_tied = lost if self._apart else np.broadcast_to(0.0, (2, *gained.shape))
+                tps, fps = cumulative(gained, tp), cumulative(passed + tied, fp)
+                apart_fps = cumulative(apart_passed + apart_tied, apart_fp) if self._apart else apart_passed
+                block = Steps(resamples, gained, tied, tps, fps, apart_tied, apart_fps)
+                for each in counted:
+                    each.add(block)
+                tp, fp, apart_fp = tps[-1], fps[-1], apart_fps[-1]
 
-    def _drawn(self, rows: slice, frames: Ints) -> _Array:
-        """Return ``(steps, resamples)`` frames drawn at each step: each video's counts times its multiplicity."""
-        step, video, frames = self.step[rows] - self.step[rows.start], self.video[rows], frames[rows]
-        some = np.flatnonzero(frames)
-        present, column = np.unique(video[some], return_inverse=True)
-        shape = (int(step[-1]) + 1, len(present))
-        counts = np.bincount(step[some] * len(present) + column, frames[some], shape[0] * shape[1]).reshape(shape)
-        weights = self._by_video[present]
-        product = np.empty((shape[0], weights.shape[1]))
-        # In pieces: waiting for BLAS threads at each of many small products costs more than it saves, and on a busy
-        # machine up to a hundred times more than the products themselves.
-        width = max(1, SMALL_PRODUCT // max(1, counts.size))
-        for start in range(0, weights.shape[1], width):
-            piece = slice(start, start + width)
-            np.matmul(counts, weights[:, piece], out=product[:, piece])
-        return product
+
+def _stacked(drawn: Multiplicities, kinds: Sequence[tuple[Ints, Ints, Ints]], first: int, end: int) -> csr_array:
+    """Return ``(kinds x steps, videos)`` frames of every kind at the steps from ``first`` to before ``end``.
+
+    Args:
+        kinds: step, ascending, video and frames of rows.
+    """
+    bounds = [np.searchsorted(step, (first, end)) for step, _, _ in kinds]
+    own = [[column[low:high] for column in kind] for kind, (low, high) in zip(kinds, bounds, strict=True)]
+    place = np.concatenate([step - first + i * (end - first) for i, (step, _, _) in enumerate(own)])
+    video, frames = (np.concatenate([kind[i] for kind in own]) for i in (1, 2))
+    return drawn.matrix(place, video, frames, len(kinds) * (end - first))
 
 
 class StepSum:
     """Average precision: precision times gain in recall, summed over steps."""
 
     def __init__(self, resamples: int) -> None:
-        self._area = np.zeros(resamples)
-        self._tp = np.zeros(resamples)
+        self._area, self._tp = np.zeros((2, resamples))
 
     def add(self, block: Steps) -> None:
-        """Count the next steps."""
-        self._area += self._gain(block).sum(0)
-        self._tp = block.tp[-1]
+        """Count the next steps of some resamples."""
+        self._area[block.resamples] += self._gain(block).sum(0)
+        self._tp[block.resamples] = block.tp[-1]
 
     @property
     def value(self) -> _Array:
@@ -116,8 +142,7 @@ class StepSum:
         return ratio(self._area, self._tp)
 
     def _gain(self, block: Steps) -> _Array:
-        # Counts are whole numbers, so a sum below 1 is 0: nothing has been drawn yet and nothing is gained.
-        return block.gained * block.tp / np.maximum(block.tp + block.fp, 1)
+        return block.gained * block.precision
 
 
 class Trapezoid(StepSum):
@@ -127,8 +152,61 @@ class Trapezoid(StepSum):
         above = block.tp - block.gained
         # What ties with the step is not above it. Where nothing is above, precision is 1.
         seen = above + block.fp - block.tied
-        before = np.where(seen > 0, above / np.maximum(seen, 1), 1.0)
-        return block.gained * (block.tp / np.maximum(block.tp + block.fp, 1) + before) / 2
+        before = above / np.maximum(seen, 1)
+        before[seen == 0] = 1.0
+        return block.gained * (block.precision + before) / 2
+
+
+class Pairs:
+    """Pairs of a positive and a negative frame, and those of them in right order.
+
+    Args:
+        negatives: ``(resamples,)`` drawn negatives.
+        together: whether the negatives of videos counted apart belong to them.
+
+    Attributes:
+        all: ``(resamples,)`` number of pairs.
+        concordant: ``(resamples,)`` number of pairs in right order, ties counting a half.
+    """
+
+    def __init__(self, negatives: _Array, together: bool = True) -> None:
+        self._negatives, self._together = negatives, together
+        self.all, self.concordant = np.zeros((2, len(negatives)))
+
+    def add(self, block: Steps) -> None:
+        """Count the next steps of some resamples."""
+        own = block.resamples
+        passed, tied = block.fp, block.tied
+        if not self._together:
+            passed, tied = passed - block.apart_fp, tied - block.apart_tied
+        self.concordant[own] += (block.gained * (self._negatives[own] - passed + tied / 2)).sum(0)
+        self.all[own] = block.tp[-1] * self._negatives[own]
+
+    @property
+    def value(self) -> _Array:
+        """``(resamples,)`` share of the pairs that are in right order, the AUC; NaN where there is none."""
+        return ratio(self.concordant, self.all)
+
+
+def resampled_auc(rows: WeightedRows, draws: _Array) -> _Array:
+    """Return ``(resamples,)`` AUC of each resample, NaN where it lacks positives or negatives.
+
+    Args:
+        draws: ``(resamples, videos)`` multiplicities.
+    """
+    return resampled_pairs(rows, draws).value
+
+
+def resampled_pairs(rows: WeightedRows, draws: _Array) -> Pairs:
+    """Return the pairs of a positive and a negative frame of each resample.
+
+    Args:
+        draws: ``(resamples, videos)`` multiplicities.
+    """
+    drawn = Multiplicities(draws)
+    pairs = Pairs(drawn.sums(np.bincount(rows.video, rows.negatives, drawn.videos)))
+    Sweep(rows, drawn).count([pairs])
+    return pairs
 
 
 def resampled_ap(rows: WeightedRows, draws: _Array) -> _Array:
@@ -138,6 +216,5 @@ def resampled_ap(rows: WeightedRows, draws: _Array) -> _Array:
         draws: ``(resamples, videos)`` multiplicities.
     """
     area = StepSum(len(draws))
-    for block in Sweep(rows, draws).blocks():
-        area.add(block)
+    Sweep(rows, Multiplicities(draws)).count([area])
     return area.value

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vadbench.metrics.definitions import MetricValue
+from vadbench.metrics.multiplicities import Multiplicities
 from vadbench.metrics.ranking import Ranking, ratio, value_of
 from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
@@ -60,8 +61,8 @@ class Within:
             single: why metrics are undefined that need anomalous and normal frames.
         """
         _, means, positives, negatives = self.flat
-        found = self.resampled(np.ones((1, len(means))), np.array([concordant]), np.array([pairs]))
-        flattened = Ranking(means).auc(positives, negatives)
+        found = self.resampled(Multiplicities(np.ones((1, len(means)))), np.array([concordant]), np.array([pairs]))
+        flattened = Ranking(means).hits(positives, negatives).auc
         values = {key: float(value) for key, (value,) in found.items()}
         unmixed = "no video has both anomalous and normal frames"
         alone = "no anomalous and normal frame are of different videos" if pairs else single
@@ -73,21 +74,21 @@ class Within:
             "pair-share": value_of(values["pair-share"], single),
         }
 
-    def resampled(self, draws: _Array, concordant: _Array, pairs: _Array) -> dict[str, _Array]:
+    def resampled(self, drawn: Multiplicities, concordant: _Array, pairs: _Array) -> dict[str, _Array]:
         """Return ``(resamples,)`` values by key of all but ``AUC/flattened``, NaN where undefined.
 
         A video drawn twice is two videos, and a pair of a frame of one and a frame of the other is of two videos.
 
         Args:
-            draws: ``(resamples, videos)`` multiplicities.
+            drawn: how often the videos are drawn.
             concordant: ``(resamples,)`` pairs of any two frames in right order, ties counting a half.
             pairs: ``(resamples,)`` all pairs.
         """
-        own, own_pairs, mixed = draws @ self.concordant, draws @ self.pairs, self.pairs > 0
+        own, own_pairs, mixed = drawn.sums(self.concordant), drawn.sums(self.pairs), self.pairs > 0
         return {
             "AUC/within": ratio(own, own_pairs),
             "AUC/cross": ratio(concordant - own, pairs - own_pairs),
-            "AUC/video": ratio(draws[:, mixed] @ self.aucs[mixed], draws @ mixed.astype(np.float64)),
+            "AUC/video": ratio(drawn.sums(np.where(mixed, self.aucs, 0.0)), drawn.sums(mixed)),
             "pair-share": ratio(own_pairs, pairs),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,6 +105,12 @@ def save(path: Path, draw: Callable[..., Figure | None], *arguments: Any) -> Pat
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=DOTS, metadata=_METADATA[path.suffix])
     return path
+
+
+def drawn(draw: Callable[..., Figure | None], *arguments: Any) -> Figure | None:
+    """Return the plot of one of the functions below, ``None`` where there is nothing to draw."""
+    with _style():
+        return draw(*arguments)
 
 
 def draw_roc(runs: Mapping[str, ScoredRows]) -> Figure | None:
@@ -219,6 +226,16 @@ def _style() -> Iterator[None]:
         yield
 
 
+class Plot(Figure):
+    """A figure that a notebook shows, which needs no setting for it."""
+
+    def _repr_png_(self) -> bytes:
+        file = BytesIO()
+        with _style():
+            self.savefig(file, format="png", dpi=DOTS / 2, metadata=_METADATA[".png"])
+        return file.getvalue()
+
+
 def new_figure(height: float, columns: int = 1, sharey: bool = False, **labels: str) -> tuple[Figure, Any]:
     """Return a figure and its axes, both from 0 to 1 where there is one column.
 
@@ -228,7 +245,7 @@ def new_figure(height: float, columns: int = 1, sharey: bool = False, **labels: 
         sharey: whether they share the vertical axis.
         labels: names of the axes.
     """
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Plot(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, sharey=sharey)
     if columns == 1:

@@ -26,7 +26,7 @@ from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
 from vadbench.report.place import POINTS, blind_figures, place_data, place_of_run
 from vadbench.report.thumbnails import Strip
-from vadbench.results.compare import load_runs, matched
+from vadbench.results.sides import load_runs, matched
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
@@ -53,7 +53,7 @@ def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]
     """Return the runs that names on the command line refer to, and notes on those that were left out.
 
     Args:
-        names: as in :func:`vadbench.results.compare.load_runs`; every seed is a separate run here.
+        names: as in :func:`vadbench.results.sides.load_runs`; every seed is a separate run here.
         out: folder that contains the run folders.
 
     Raises:

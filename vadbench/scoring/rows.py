@@ -168,6 +168,9 @@ def _merge_runs(video: Ints, scores: Floats, positives: Ints, frames: Ints) -> W
     """Join neighbouring rows of one video with one score: per-frame scores that were repeated for 16 frames shrink."""
     if not len(scores):
         return WeightedRows(video, scores, positives, frames)
-    starts = np.flatnonzero(np.concatenate(([True], (scores[1:] != scores[:-1]) | (video[1:] != video[:-1]))))
+    new = (scores[1:] != scores[:-1]) | (video[1:] != video[:-1])
+    if new.all():
+        return WeightedRows(video, scores, positives, frames - positives)
+    starts = np.flatnonzero(np.concatenate(([True], new)))
     inside = np.add.reduceat(positives, starts, dtype=np.int64)
     return WeightedRows(video[starts], scores[starts], inside, np.add.reduceat(frames, starts, dtype=np.int64) - inside)

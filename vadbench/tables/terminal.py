@@ -48,6 +48,7 @@ def to_text(layout: PrintedTable, width: int, styled: bool) -> str:
         file=out,
         width=max(width, *(shown.width([*shown.own, *piece]) for piece in pieces)),
         force_terminal=styled,
+        force_jupyter=False,  # in a notebook it would show the text there and write none
         color_system="standard" if styled else None,
         legacy_windows=False,
         highlight=False,

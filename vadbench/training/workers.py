@@ -28,7 +28,7 @@ from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable
 from vadbench.method import Method, Task
 from vadbench.plugins.targets import import_scratch, scratch_files
-from vadbench.training.views import BatchPlan, StackedViews, ViewFunction
+from vadbench.training.views import KEPT_BYTES, BatchPlan, StackedViews, ViewFunction, ViewMaker
 
 _BEGIN = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
@@ -255,7 +255,7 @@ def serve() -> None:
     torch.set_num_threads(1)
     try:
         job: WorkerJob = pickle.load(asked)
-        view = getattr(job.twin(), job.view)
+        maker = ViewMaker(job.plan, getattr(job.twin(), job.view), KEPT_BYTES // job.count)
     except Exception:
         _send(answers, "ready", False)
         return
@@ -265,7 +265,7 @@ def serve() -> None:
             epoch = pickle.load(asked)
             for number, (place, indices) in enumerate(job.plan.batches(epoch)):
                 if number % job.count == job.number:
-                    made = job.plan.views(view, epoch, place, indices, lambda index: _send(answers, "begun", index))
+                    made = maker.batch(epoch, place, indices, lambda index: _send(answers, "begun", index))
                     _send(answers, "views", made)
         except (EOFError, BrokenPipeError):
             return

@@ -94,9 +94,8 @@ class Pictures(Decoder, Timeline):
     """Decoder that prepares one video ahead of the encoder, and keeps times and thumbnails of its frames."""
 
     def __init__(self, reader: Reader, encoder: FrameEncoder) -> None:
-        stride, batch, workers = encoder.fingerprint.stride, encoder.batch_size, encoder.workers
-        Decoder.__init__(self, [Path()], encoder.prepare, stride, encoder.pooling, batch, workers, encoder.pinned)
-        Timeline.__init__(self, reader, stride)
+        Decoder.__init__(self, [Path()], encoder.preparation, encoder.workers, encoder.pinned)
+        Timeline.__init__(self, reader, encoder.fingerprint.stride)
         self.encoder = encoder
 
     def __exit__(self, *details: object) -> None:

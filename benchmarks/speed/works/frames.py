@@ -25,6 +25,7 @@ from vadbench.features.decoding import WORKERS, Decoder
 from vadbench.features.encoders import FrameEncoder
 from vadbench.features.extraction import extract_features
 from vadbench.features.fingerprint import clip_fingerprint
+from vadbench.features.preparation import Preparation
 from vadbench.features.store import FeatureStore
 
 SMALL, PUBLISHED = ClipSource("small"), ClipSource("ViT-B-16-quickgelu", "random:0")
@@ -128,7 +129,7 @@ def _clips(clips: int, frames: int, folder: Path) -> tuple[list[Video], list[Pat
 def _prepared(
     paths: list[Path], preprocess: Callable[[torch.Tensor], torch.Tensor], pin: bool = False
 ) -> list[torch.Tensor]:
-    with Decoder(paths, preprocess, STRIDE, "mean", BATCH, WORKERS, pin) as decoder:
+    with Decoder(paths, Preparation(preprocess, STRIDE, "mean", BATCH), WORKERS, pin) as decoder:
         return [batch for number in range(len(paths)) for batch in decoder.batches(number)]
 
 

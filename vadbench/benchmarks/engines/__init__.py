@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,13 +19,24 @@ class LostTask:
     engine: bool = False
 
 
+@dataclass(frozen=True)
+class LastResult(Generic[R]):
+    """Result of a task whose process can do no other one, because its device failed.
+
+    An engine ends that process and does the other tasks in others; in its own process it does no other task.
+    """
+
+    result: R
+    reason: str
+
+
 class Engine(Protocol):
     """Runs tasks and reports each when it ends."""
 
     def run_all(
         self,
         groups: Sequence[Sequence[T]],
-        work: Callable[[T], R],
+        work: Callable[[T], R | LastResult[R]],
         started: Callable[[T], None],
         ended: Callable[[T, R | LostTask], None],
     ) -> None:

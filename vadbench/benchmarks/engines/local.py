@@ -10,10 +10,15 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from vadbench.benchmarks.engines import LostTask, R, T
+from vadbench.base.cores import CORES_VARIABLE, usable_cores
+from vadbench.benchmarks.engines import LastResult, LostTask, R, T
 
 TRIES = 2
 """Number of attempts at a task whose worker dies."""
+_NO_GPU = 70
+"""Exit status of a worker that finds its GPU unusable before it has begun a task."""
+_PATIENCE = 10.0
+"""Seconds for which a worker that is ended is waited for: the driver of a GPU that failed may hold it."""
 
 
 class LocalEngine:
@@ -28,25 +33,28 @@ class LocalEngine:
     def __init__(self, jobs: int = 1, device: str = "auto") -> None:
         self._jobs = jobs
         self._device = device
+        self._lost = ""
 
     def run_all(
         self,
         groups: Sequence[Sequence[T]],
-        work: Callable[[T], R],
+        work: Callable[[T], R | LastResult[R]],
         started: Callable[[T], None],
         ended: Callable[[T, R | LostTask], None],
     ) -> None:
-        """See :meth:`vadbench.benchmarks.engines.Engine.run_all`; a task whose worker dies is tried once more."""
+        """See :meth:`vadbench.benchmarks.engines.Engine.run_all`; a task whose worker dies is tried once more.
+
+        The worker whose device failed is replaced. Where this process does the tasks itself, those that are left are
+        lost with it, and so are those of later calls; so are they with workers once no GPU can be used any more.
+        """
         if self._jobs == 1:
-            for task in (t for group in groups for t in group):
-                started(task)
-                ended(task, work(task))
+            self._run_here(groups, work, started, ended)
             return
         queue = _Queue(groups)
         count = min(self._jobs, sum(map(len, groups)))
-        gpus = [] if self._device == "cpu" else _gpus()
-        threads = max(1, _cores() // max(1, count))
-        workers = [_Worker(work, gpus[i % len(gpus)] if gpus else None, threads) for i in range(count)]
+        gpus = visible_gpus(self._device)
+        cores = max(1, usable_cores() // max(1, count))
+        workers = [_Worker(work, gpus[i % len(gpus)] if gpus else None, cores) for i in range(count)]
         try:
             for worker in workers:
                 worker.begin(queue.next(None), started)
@@ -54,12 +62,35 @@ class LocalEngine:
                 for pipe in wait(list(busy)):
                     worker = busy[pipe]  # type: ignore[index]
                     task, result = worker.task, worker.receive()
-                    if result is not None:
+                    if worker.gone:
+                        queue.put_back(worker.group, task)
+                        for other in (w for w in workers if w.task is None and not w.gone):
+                            other.begin(queue.next(other.group), started)
+                    elif result is not None:
                         ended(task, result)
                         worker.begin(queue.next(worker.group), started)
         finally:
             for worker in workers:
                 worker.stop()
+        while left := queue.next(None):
+            ended(left[1], LostTask("no GPU can be used any more; see vadbench doctor", engine=True))
+
+    def _run_here(
+        self,
+        groups: Sequence[Sequence[T]],
+        work: Callable[[T], R | LastResult[R]],
+        started: Callable[[T], None],
+        ended: Callable[[T, R | LostTask], None],
+    ) -> None:
+        for task in (t for group in groups for t in group):
+            if self._lost:
+                ended(task, LostTask(self._lost, engine=True))
+                continue
+            started(task)
+            result = work(task)
+            if isinstance(result, LastResult):
+                self._lost, result = result.reason, result.result
+            ended(task, result)
 
 
 class _Queue:
@@ -80,13 +111,21 @@ class _Queue:
         self._begun.add(group)
         return group, self._left[group].pop(0)
 
+    def put_back(self, group: int | None, task: Any) -> None:
+        """Take back a task of a group that was not done."""
+        assert group is not None
+        self._left[group].insert(0, task)
+
 
 class _Worker:
     """Process that runs one task after the other, and is started again if it dies."""
 
-    def __init__(self, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
-        self._arguments = (work, gpu, threads)
+    def __init__(self, work: Callable[[Any], Any], gpu: str | None, cores: int) -> None:
+        self._arguments = (work, gpu, cores)
         self._tries = 0
+        self._failed = False
+        self.gone = False
+        """True once the worker's GPU cannot be used any more; its last task was not begun."""
         self.group: int | None = None
         self.task: Any = None
         self._start()
@@ -101,18 +140,29 @@ class _Worker:
             self._send()
 
     def receive(self) -> Any:
-        """Return the result of the task, ``None`` if the worker died and the task is tried again."""
+        """Return the result of the task, ``None`` if the worker died and the task is tried again, or is ``gone``."""
         try:
-            return self.pipe.recv()
+            result = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode or 0
+            if code == _NO_GPU and self._failed:
+                self.task, self.gone = None, True
+                return None
             how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
             self._start()
             if self._tries < TRIES:
                 self._send()
                 return None
             return LostTask(f"its worker process {how}, {TRIES} times; a common cause is too little memory")
+        if isinstance(result, LastResult):
+            self._failed = True
+            self._process.kill()
+            self._process.join(_PATIENCE)
+            self.pipe.close()
+            self._start()
+            return result.result
+        return result
 
     def stop(self) -> None:
         """End the process, in the middle of a task if need be."""
@@ -125,7 +175,7 @@ class _Worker:
         # A forked process would share CUDA and the threads of torch, and neither works after a fork.
         context = multiprocessing.get_context("spawn")
         self.pipe, end = context.Pipe()
-        self._process = context.Process(target=_serve, args=(end, *self._arguments), daemon=True)
+        self._process = context.Process(target=_serve, args=(end, *self._arguments, self._failed), daemon=True)
         self._process.start()
         end.close()
 
@@ -137,14 +187,25 @@ class _Worker:
             return  # it died already; receive() reports it
 
 
-def _serve(pipe: Connection, work: Callable[[Any], Any], gpu: str | None, threads: int) -> None:
-    """Run tasks from a pipe until it closes: the main function of a worker process."""
+def _serve(pipe: Connection, work: Callable[[Any], Any], gpu: str | None, cores: int, failed: bool) -> None:
+    """Run tasks from a pipe until it closes: the main function of a worker process.
+
+    Args:
+        pipe: tasks in, results out.
+        work: does one task.
+        gpu: the only GPU to see; ``None``: those of the parent.
+        cores: share of this worker.
+        failed: an earlier process saw this GPU fail: end at once if it cannot be used.
+    """
     # Ctrl-C also reaches the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ[CORES_VARIABLE] = str(cores)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+    if gpu is not None and failed and not _computes():
+        os._exit(_NO_GPU)
     while True:
         try:
             task = pipe.recv()
@@ -160,13 +221,39 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _computes() -> bool:
+    """Return whether the GPU that this process sees can be used, so that nobody falls back to the CPU unawares."""
+    import torch
+
+    try:
+        return bool(torch.ones(2, device="cuda").sum().item() == 2)
+    except Exception:  # no GPU, no driver, or one of the errors of CUDA
+        return False
 
 
-def _gpus() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA names them."""
+def visible_gpus(device: str) -> list[str]:
+    """Return the GPUs that this process may use for a device ``auto``, ``cpu`` or ``cuda``, as CUDA names them."""
+    if device == "cpu":
+        return []
     import torch
 
     visible = [g for g in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if g]
     return visible or [str(i) for i in range(torch.cuda.device_count())]
+
+
+def crowding(jobs: int, device: str, tasks: int) -> str:
+    """Return what to tell a user whose jobs would share a GPU, empty where each has one of its own, or there is none.
+
+    Args:
+        jobs: workers asked for.
+        device: as for :func:`visible_gpus`.
+        tasks: number of tasks; there are no more workers.
+    """
+    workers = min(jobs, tasks)
+    gpus = len(visible_gpus(device)) if workers > 1 else 0
+    if not 0 < gpus < workers:
+        return ""
+    return (
+        f"{workers} jobs share {gpus} GPU{'s' * (gpus > 1)}, and their memory: each has what the others on its GPU"
+        f" leave; with --jobs {gpus} each has a GPU of its own"
+    )

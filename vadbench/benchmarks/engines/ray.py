@@ -8,14 +8,16 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vadbench.base.cores import CORES_VARIABLE
 from vadbench.base.errors import ConfigError, first_line
 from vadbench.base.locations import CACHE_VARIABLE, cache_root
-from vadbench.benchmarks.engines import LostTask, R, T
+from vadbench.benchmarks.engines import LastResult, LostTask, R, T
 
 RETRIES = 3
 """Number of times Ray tries a task again after its worker died."""
@@ -33,6 +35,9 @@ _ASK = (
 
 class RayEngine:
     """Engine that runs tasks on a Ray cluster, with one GPU each if the cluster has any, else one core.
+
+    A task on a GPU gets its share of the cores of the machines that have GPUs, and a process does task after task: the
+    start of CUDA and the opening of CLIP and features are paid once.
 
     The machines must see ``--out``, the data and the cache under the same paths and have the same vadbench installed.
     Without an address, and if Ray finds none, Ray is started on this machine and ends with the tasks.
@@ -70,7 +75,7 @@ class RayEngine:
     def run_all(
         self,
         groups: Sequence[Sequence[T]],
-        work: Callable[[T], R],
+        work: Callable[[T], R | LastResult[R]],
         started: Callable[[T], None],
         ended: Callable[[T, R | LostTask], None],
     ) -> None:
@@ -87,13 +92,12 @@ class RayEngine:
         with self._connected():
             parts, silent = self._parts(), 0
             on_gpu = self._device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
-            share = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
-
-            def one(task: Any) -> Any:
-                return work(task)
-
-            remote = ray.remote(max_retries=RETRIES, **share)(one)
-            pending = {remote.remote(task): task for group in groups for task in group}
+            cores = _cores_per_gpu(ray.nodes()) if on_gpu else 1
+            # Ray ends the process of a task on a GPU after it, unless told that it may do any number of them.
+            share = {"num_gpus": 1, "max_calls": 0} if on_gpu else {}
+            remote = ray.remote(max_retries=RETRIES, num_cpus=cores, **share)(_do)
+            send, spoiled = partial(remote.remote, work, cores), 0
+            pending = {send(task): task for group in groups for task in group}
             while pending:
                 # Ray would wait for a minute for a cluster that is gone, and then end this process.
                 silent = 0 if all(map(_answers, parts)) else silent + 1
@@ -110,7 +114,13 @@ class RayEngine:
                     try:
                         result = ray.get(reference)
                     except ray.exceptions.RayError as error:
+                        if spoiled:  # its tries may have gone to processes that had ended for what others did
+                            spoiled -= 1
+                            pending[send(task)] = task
+                            continue
                         result = LostTask(f"Ray gave it up: {first_line(error)}")
+                    if isinstance(result, LastResult):
+                        spoiled, result = spoiled + 1, result.result
                     ended(task, result)
 
     def _lose(self, tasks: Iterable[T], ended: Callable[[T, LostTask], None]) -> None:
@@ -154,6 +164,39 @@ class RayEngine:
             elif (place := _place(where)) and _answers(place):
                 advice = _ASK
             raise ConfigError(f"no Ray cluster at {where}: {first_line(error)}; {advice}") from error
+
+
+class _Process:
+    """What this process of Ray has met: the GPUs that it was given, and whether one of them failed."""
+
+    gpus: str | None = None
+    failed = False
+
+
+def _do(work: Callable[[T], R | LastResult[R]], cores: int, task: T) -> R | LastResult[R]:
+    """Do a task in a process of Ray.
+
+    The process ends instead where its device failed under an earlier task, or where it is given another GPU than
+    before, as CUDA keeps to the first: Ray then tries the task in another process.
+    """
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if _Process.failed or _Process.gpus not in (None, gpus):
+        os._exit(1)
+    _Process.gpus = gpus
+    os.environ[CORES_VARIABLE] = str(cores)
+    result = work(task)
+    _Process.failed = isinstance(result, LastResult)
+    return result
+
+
+def _cores_per_gpu(nodes: Iterable[Mapping[str, Any]]) -> int:
+    """Return the cores for a task with a GPU: the smallest share on the machines with GPUs, so that all GPUs have one.
+
+    >>> _cores_per_gpu([{"Alive": True, "Resources": {"CPU": 64}}, {"Alive": True, "Resources": {"CPU": 20, "GPU": 8}}])
+    2
+    """
+    found = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("GPU", 0) >= 1]
+    return max(1, min((int(made.get("CPU", 0) // made["GPU"]) for made in found), default=1))
 
 
 def _has_token() -> bool:

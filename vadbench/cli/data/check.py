@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import ConfigError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import print_json, print_table, progress_bar
+from vadbench.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from vadbench.inspect import Report
@@ -80,7 +81,7 @@ def command(
     opened = open_dataset(kind, data_root, partition or "", truth or "")
     clip = load_clip(clip_source(clip_model, clip_weights), choose_device(device))
     given = GivenFeatures(features, features_layout) if features is not None else None
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         report = inspect(opened, given, clip, progress, not no_duplicates)
     if as_json:
         print_json(report.to_dict())

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vadbench.base.errors import ConfigError
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, progress_bar
+from vadbench.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
     from vadbench.inspect.duplicate_report import DuplicateReport
@@ -93,7 +94,7 @@ def command(
             note(f"note: {text}")
         return load_clip(source, choose_device(device))
 
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         asked = THRESHOLD if threshold is None else threshold
         report, paths = search(opened, clip, cache_root(), given, asked, progress)
         pictured = add_pictures(report, paths, progress)

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, progress_bar
+from vadbench.cli.output import note
 
 
 @click.command("export", short_help="Write a data set's ground truth as one JSON file.")
@@ -54,7 +55,7 @@ def command(
     from vadbench.plugins.registry import Registry
 
     opened = open_dataset(Registry(files=plugin_files).dataset(dataset), data_root, partition or "", truth or "")
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         found = export_truth(opened, split, cache_root(), progress)
     for text in found.notes:
         note(f"note: {text}")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.progress_bar import shown_progress
 from vadbench.cli import options
-from vadbench.cli.output import note, print_json, print_table, printed, progress_bar, with_unit
+from vadbench.cli.output import note, print_json, print_table, printed, with_unit
 
 if TYPE_CHECKING:
     from vadbench.inspect.runs_under_truths import RunUnderTwo
@@ -74,7 +75,7 @@ def command(
 
     kind = Registry(files=plugin_files).dataset(dataset)
     folders = [find_run(name, out) for name in runs]
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         compared = compare_truths(kind, data_root, (a, b), partition or "", folders, progress)
     if as_json:
         print_json(compared.to_dict())
