@@ -11,6 +11,7 @@ from vadbench.harness.experiment import open_experiment
 from vadbench.harness.request import Request
 from vadbench.harness.run import run
 from vadbench.plugins.registry import Registry
+from vadbench.scaffold import METHOD_TEMPLATES
 from vadbench.testing.device_check import compared
 
 GPU = torch.device("cuda")
@@ -28,8 +29,8 @@ def test_so_it_does_where_the_loop_is_given_by_the_checks(subject, some_gpu):
     assert "trained" in compared(subject("linear", registry=Registry(files=[PLUGIN])), some_gpu)
 
 
-@pytest.mark.parametrize("kind", ["method", "frames", "one-class", "stages"])
-def test_the_method_that_is_begun_from_a_template_works_on_a_gpu(
+@pytest.mark.parametrize("kind", sorted(METHOD_TEMPLATES))
+def test_a_method_that_is_begun_from_a_template_works_on_a_gpu(
     kind, vadbench, tmp_path, monkeypatch, subject, some_gpu
 ):
     monkeypatch.chdir(tmp_path)
