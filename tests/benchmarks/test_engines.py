@@ -52,7 +52,7 @@ def test_one_job_is_done_in_this_process_and_more_are_not():
 def test_workers_take_turns_at_the_gpus_and_share_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("vadbench.benchmarks.engines.local._gpus", lambda: ["4", "7"])
-    monkeypatch.setattr("vadbench.benchmarks.engines.local._cores", lambda: 12)
+    monkeypatch.setattr("vadbench.benchmarks.engines.local.cores", lambda: 12)
     _, results = run_all(LocalEngine(3), [[0], [1], [2]], work.told)
     assert [results[i][1:] for i in range(3)] == [("4", "4"), ("7", "4"), ("4", "4")]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from vadbench.base.cores import cores
 from vadbench.benchmarks.engines import LostTask, R, T
 
 TRIES = 2
@@ -45,7 +46,7 @@ class LocalEngine:
         queue = _Queue(groups)
         count = min(self._jobs, sum(map(len, groups)))
         gpus = [] if self._device == "cpu" else _gpus()
-        threads = max(1, _cores() // max(1, count))
+        threads = max(1, cores() // max(1, count))
         workers = [_Worker(work, gpus[i % len(gpus)] if gpus else None, threads) for i in range(count)]
         try:
             for worker in workers:
@@ -158,10 +159,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
