@@ -138,22 +138,24 @@ def row_mask(lengths: Tensor, length: int) -> Tensor:
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
-def top_mean(values: Tensor, lengths: Tensor, ratio: int) -> Tensor:
+def top_mean(values: Tensor, lengths: Tensor, ratio: int | Tensor) -> Tensor:
     """Return the mean of the largest values over time, in each further dimension by itself.
 
     Args:
         values: ``(B, L, ...)``.
         lengths: ``(B,)`` rows of each sample that count; those after them are padding.
-        ratio: of T rows the ``floor(T / ratio) + 1`` largest are averaged, all if that is more than T.
+        ratio: of T rows the ``floor(T / ratio) + 1`` largest are averaged, all if that is more than T; of each sample
+            its own where it is ``(B,)``.
 
     Returns:
         ``(B, ...)``.
     """
-    tail = (1,) * (values.ndim - 2)
-    inside = row_mask(lengths, values.shape[1])
+    tail, length = (1,) * (values.ndim - 2), values.shape[1]
+    inside = row_mask(lengths, length)
     counts = (lengths // ratio + 1).clamp(max=lengths)
     # Looking for the largest count would make the processor wait for a GPU.
-    most = min(values.shape[1], values.shape[1] // ratio + 1) if counts.device.type != "cpu" else int(counts.max())
+    at_most = length if isinstance(ratio, Tensor) else min(length, length // ratio + 1)
+    most = int(counts.max()) if counts.device.type == "cpu" else at_most
     largest = values.masked_fill(~inside.view(*inside.shape, *tail), -math.inf).topk(most, dim=1).values
     chosen = row_mask(counts, largest.shape[1])
     total = largest.masked_fill(~chosen.view(*chosen.shape, *tail), 0.0).sum(1)
