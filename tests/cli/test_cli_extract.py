@@ -55,12 +55,24 @@ def test_crops_precision_and_workers_reach_the_features(extract, tmp_path):
     ("options", "told"),
     [
         (["--jobs", 2, "--workers", 2], "--workers are threads of this process"),
+        (["--skip", "nonref", "--detector", "fasterrcnn_resnet50_fpn"], "--skip shows another frame"),
+        (["--skip", "nonref"], "expected the pooling first or middle and a stride of at least 2, found mean"),
         (["--jobs", 2, "--detector", "fasterrcnn_resnet50_fpn"], "--jobs are processes that decode whole frames"),
     ],
 )
-def test_what_does_not_go_with_processes_is_refused(vadbench, tmp_path, options, told):
+def test_options_that_contradict_each_other_are_refused(vadbench, tmp_path, options, told):
     write_noise(tmp_path / "a.mp4", 2)
     assert told in vadbench("extract", tmp_path / "a.mp4", *options, "--out", tmp_path / "s", status=2).err
+
+
+def test_frames_passed_over_are_part_of_the_fingerprint(extract, vadbench, tmp_path):
+    write_noise(tmp_path / "in" / "a.mp4", 20)
+    report, _ = extract("--stride", 4, "--pooling", "first", "--skip", "nonref", "--out", tmp_path / "store")
+    assert (report["frames"], report["failed"], report["mismatches"]) == (20, [], [])
+    assert FeatureStore(tmp_path / "store").fingerprint.decoder == "pyav, reference frames only"
+    whole = ["--clip", "small", "--clip-weights", "random:0", "--stride", 4, "--pooling", "first"]
+    refused = vadbench("extract", tmp_path / "in", *whole, "--out", tmp_path / "store", status=2)
+    assert "decoder: pyav, reference frames only here, pyav there" in refused.err
 
 
 def test_what_other_arithmetic_costs_is_told(extract, tmp_path):

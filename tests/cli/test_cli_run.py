@@ -371,6 +371,9 @@ def test_mlflow_can_be_left_out(vadbench, elsewhere, monkeypatch):
     monkeypatch.setenv("VADBENCH_MLFLOW", "off")
     found, _ = vadbench(*BASE, "-m", "random", "-d", "tiny")
     assert "not logged to MLflow: VADBENCH_MLFLOW is off" in found
+    monkeypatch.delenv("VADBENCH_MLFLOW")
+    assert "not logged to MLflow: --no-mlflow" in vadbench(*BASE, "-m", "random", "-d", "tiny", "--no-mlflow")[0]
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
     assert not list(elsewhere.rglob("mlflow.db"))
     assert "VADBENCH_MLFLOW is off" in vadbench("doctor")[0]
     (folder,) = (p.parent for p in elsewhere.rglob("result.json"))

@@ -13,8 +13,8 @@
     +-- CheckpointError      a checkpoint that does not fit
     +-- DeviceError          a device that was asked for and is not there
     |   +-- DeviceFailedError  a GPU that failed under this process, which can compute nothing more on it
-    +-- MemoryShortageError  too little memory, of a GPU or of the machine
     +-- DecodingError        a process that decodes videos and ended
+    +-- MemoryShortageError  too little memory, of a GPU or of the machine
     +-- TrainingError        a training that cannot go on (a loss that is not finite)
     +-- StoppedError         a run that its method stopped, and that can go on later
     +-- RunError             a run folder that is missing, locked, damaged or of another version
@@ -101,12 +101,12 @@ class DeviceFailedError(DeviceError):
     """
 
 
-class MemoryShortageError(VadbenchError):
-    """Too little memory, of a GPU or of the machine; says what was free and which setting takes less."""
-
-
 class DecodingError(VadbenchError):
     """A process that decoded videos and ended before it was asked to."""
+
+
+class MemoryShortageError(VadbenchError):
+    """Too little memory, of a GPU or of the machine; says what was free and which setting takes less."""
 
 
 class TrainingError(VadbenchError):

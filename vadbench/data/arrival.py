@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -49,13 +48,17 @@ class Arrival:
             return f"frame {self.count}"
         return f"frame {self.count}, {(self._next - self._first) * self._base:.2f} s"
 
-    def lost_before(self, frame: av.VideoFrame) -> str | None:
-        """Return why frames are lost between this frame and the one shown before it, in words; ``None`` if none is."""
-        stamp = frame.pts
+    def lost_before(self, stamp: int | None, duration: int | None) -> str | None:
+        """Return why frames are lost between a frame and the one shown before it, in words; ``None`` if none is.
+
+        Args:
+            stamp: time at which it is shown, in units of the stream, where that is known.
+            duration: for how long, likewise.
+        """
         if stamp is None:
             self.count += 1
             return None
-        step = frame.duration or self._step
+        step = duration or self._step
         if self._first is None:
             self._first = stamp
         elif stamp - self._next > step / 2 and (broken := self._break()) is not None:

@@ -240,17 +240,19 @@ def _decode(path: Path, codec_threads: int | None) -> ShownFrames:
             # The decoder conceals small damage by guessing; the flag is the only trace of it.
             if frame is not None and frame.is_corrupt:
                 raise MediaError(f"{path}: damaged at {arrival.place} (the decoder had to guess); copy it again")
-            if (lost := arrival.lost_before(frame) if frame is not None else arrival.lost_at_end()) is not None:
+            lost = arrival.lost_before(frame.pts, frame.duration) if frame is not None else arrival.lost_at_end()
+            if lost is not None:
                 raise MediaError(f"{path}: damaged at {arrival.place} ({lost}); copy it again")
             if frame is None:
                 break
             began = frame.time if began is None else began
-            yield None if frame.time is None or began is None else frame.time - began, partial(_to_rgb, frame)
+            yield None if frame.time is None or began is None else frame.time - began, partial(to_rgb, frame)
     if not arrival.count:
         raise MediaError(f"{path}: expected at least one frame, decoded none")
 
 
-def _to_rgb(frame: av.VideoFrame) -> Frame:
+def to_rgb(frame: av.VideoFrame) -> Frame:
+    """Return a decoded frame in RGB."""
     # A frame's own converter would be set up anew for each frame, with threads of its own.
     if not hasattr(_own, "converter"):
         _own.converter = VideoReformatter()

@@ -20,7 +20,7 @@ from vadbench.base.errors import FeatureError
 from vadbench.base.types import Arithmetic
 from vadbench.clip import CROPS, Clip
 from vadbench.features.decoding import WORKERS, Decoder
-from vadbench.features.fingerprint import Fingerprint, Pooling
+from vadbench.features.fingerprint import REFERENCE_ONLY, Fingerprint, Pooling
 from vadbench.features.pooling import pool_rows
 from vadbench.features.preparation import Preparation
 from vadbench.features.shard import FeatureRows
@@ -122,7 +122,7 @@ class FrameEncoder(Encoder):
         jobs: processes that decode videos and prepare their frames instead of threads. Their number changes no value.
 
     Raises:
-        FeatureError: as for :class:`Encoder`.
+        FeatureError: as for :class:`Encoder`, or the fingerprint wants the mean of frames that are passed over.
     """
 
     def __init__(
@@ -135,7 +135,12 @@ class FrameEncoder(Encoder):
         jobs: int = 0,
     ) -> None:
         super().__init__(clip, fingerprint, batch_size, workers, upright)
-        self._jobs = jobs
+        self._jobs, self._reference_only = jobs, fingerprint.decoder == REFERENCE_ONLY
+        if self._reference_only and self.pooling == "mean":
+            raise FeatureError(
+                "rows of every frame, and means of all frames, need those that --skip passes over: expected the pooling"
+                " first or middle and a stride of at least 2, found mean; leave --skip out, or choose with --pooling"
+            )
 
     @property
     def pinned(self) -> bool:
@@ -147,7 +152,9 @@ class FrameEncoder(Encoder):
         """How frames are prepared; a single crop is cut out before they are encoded."""
         framing = self.clip.framing
         preprocess = framing.preprocess if self.fingerprint.crops == CROPS[:1] else framing.resize
-        return Preparation(preprocess, self.fingerprint.stride, self.pooling, self.batch_size, self.upright)
+        return Preparation(
+            preprocess, self.fingerprint.stride, self.pooling, self.batch_size, self.upright, self._reference_only
+        )
 
     def decoder(self, paths: Sequence[Path]) -> Decoder:
         workers = self._jobs or self.workers

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Pooling = Literal["first", "middle", "mean"]
 Precision = Literal["float32", "float16"]
+PYAV = "pyav"
+REFERENCE_ONLY = "pyav, reference frames only"
+"""The decoder where frames that no other frame depends on were passed over."""
 UNKNOWN = "unknown"
 """The value of a field that was not recorded."""
 
@@ -51,7 +54,7 @@ class Fingerprint:
         dim: width of a row.
         dtype: how a value is stored.
         normalised: whether rows have unit length.
-        decoder: what decoded the videos.
+        decoder: what decoded the videos: :data:`PYAV`, or :data:`REFERENCE_ONLY`.
         arithmetic: of the encoder.
         regions: the origin of the regions that were encoded instead of whole frames, in words with a digest; ``None``
             for whole frames. The crop axis then holds the regions of a frame, and a video has as many of ``crops`` as
@@ -71,7 +74,7 @@ class Fingerprint:
     crops: tuple[str, ...] = ("center",)
     dtype: Precision = "float32"
     normalised: bool = False
-    decoder: str = "pyav"
+    decoder: str = PYAV
     arithmetic: Arithmetic | Literal["unknown"] = "fp32"
     regions: str | None = None
 
@@ -182,6 +185,7 @@ def clip_fingerprint(
     crops: Sequence[str] = CROPS[:1],
     arithmetic: Arithmetic = "fp32",
     regions: str | None = None,
+    reference_only: bool = False,
 ) -> Fingerprint:
     """Return the fingerprint of features that an encoder makes with this CLIP.
 
@@ -193,6 +197,7 @@ def clip_fingerprint(
         crops: names of those wanted, of :data:`vadbench.clip.CROPS`.
         arithmetic: of the encoder.
         regions: the label of a :class:`vadbench.features.regions.RegionSource` whose regions take the place of crops.
+        reference_only: whether frames that no other frame depends on are passed over.
     """
     mean, std = (" ".join(f"{value:.8g}" for value in values) for values in (clip.mean, clip.std))
     cut_out = "square crops"
@@ -211,6 +216,7 @@ def clip_fingerprint(
         dim=clip.dim,
         crops=tuple(crops),
         dtype=dtype,
+        decoder=REFERENCE_ONLY if reference_only else PYAV,
         arithmetic=arithmetic,
         regions=regions,
     )

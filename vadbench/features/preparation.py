@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vadbench.data.media import Frame, lazy_frames
+from vadbench.data.reference_frames import reference_frames
 from vadbench.features.fingerprint import Pooling
 
 _FRAMES_PER_WORKER = 2
@@ -31,6 +32,8 @@ class Preparation:
         pooling: which of a row's frames are wanted.
         batch_size: frames in a batch; fewer at the end of a video and before a frame of another size.
         upright: turn images as their camera notes that it was held.
+        reference_only: pass over frames of video files that no other frame depends on
+            (:mod:`vadbench.data.reference_frames`).
     """
 
     preprocess: Callable[[Tensor], Tensor]
@@ -38,9 +41,12 @@ class Preparation:
     pooling: Pooling
     batch_size: int
     upright: bool = False
+    reference_only: bool = False
 
     def read(self, path: Path, codec_threads: int | None = None) -> Iterator[Callable[[], Frame]]:
         """Return the frames of a video, each made when called; arguments as for :func:`lazy_frames`."""
+        if self.reference_only and not path.is_dir():
+            return reference_frames(path, codec_threads)
         return lazy_frames(path, upright=self.upright, codec_threads=codec_threads)
 
     def batches(

@@ -58,6 +58,7 @@ class ExtractionRequest:
     batch_size: int | None = None
     workers: int | None = None
     jobs: int = 0
+    skip: Literal["none", "nonref"] = "none"
     shard: tuple[int, int] = (0, 1)
     keep_going: bool = False
     device: str = "auto"
@@ -116,6 +117,7 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
         crops=CROPS[: int(request.crops)],
         arithmetic=request.precision,
         regions=source.label if source else None,
+        reference_only=request.skip == "nonref",
     )
     # A user's own photos are seen as vadbench score shows them; data sets are read as others read them.
     batch, workers, upright = request.batch_size or BATCH, request.workers or WORKERS, request.dataset is None
@@ -200,6 +202,8 @@ def _require_agreement(request: ExtractionRequest) -> None:
         raise ConfigError(
             "--jobs are processes that decode whole frames, and regions are cut out in this one; leave --jobs out"
         )
+    if (request.regions or request.detector) and request.skip != "none":
+        raise ConfigError("--skip shows another frame than the one that regions were found on; leave --skip out")
     if request.workers is not None and request.jobs:
         raise ConfigError("--workers are threads of this process, which decode nothing with --jobs; give one of them")
     if (request.regions or request.detector) and request.crops != "1":

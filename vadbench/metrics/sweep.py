@@ -83,13 +83,13 @@ class Sweep:
         ranking = Ranking(rows.scores) if ranking is None else ranking
         video, positives, negatives = (compact(column)[ranking.order] for column in (rows.video, *rows[2:]))
         # Groups of equal scores in which there are positives are the steps.
-        groups = np.zeros(len(ranking.ends), dtype=bool)
-        groups[np.searchsorted(ranking.ends, np.flatnonzero(positives))] = True
-        steps = int(np.count_nonzero(groups))
+        group = np.unique(np.searchsorted(ranking.ends, np.flatnonzero(positives)))
+        steps = len(group)
+        begun, done = np.zeros((2, len(video) + 1), np.int8)
+        begun[np.append(-1, ranking.ends)[group] + 1] = done[ranking.ends[group] + 1] = 1
         # Of each row the first step that is not above it; rows below the last one change nothing.
-        repeats = np.diff(ranking.ends, prepend=-1)
-        step: Ints = np.repeat(np.cumsum(groups, dtype=np.int32) - groups, repeats)
-        tied = np.repeat(groups, repeats)
+        step: Ints = np.cumsum(done[:-1], dtype=np.int32)
+        tied = np.cumsum(begun[:-1], dtype=np.int32) > step
         passed = (negatives > 0) & (step < steps)
         parts = [passed] if apart is None else [passed & ~apart[video], passed & apart[video]]
         masks = [positives > 0, *(part & which for part in parts for which in (~tied, tied))]

@@ -114,7 +114,7 @@ class Reader:
                     raise MediaError(self._lost(count, "the decoder had to guess"))
                 self.damaged += 1
             if arrival is not None:
-                lost = arrival.lost_at_end() if frame is None else arrival.lost_before(frame)
+                lost = arrival.lost_at_end() if frame is None else arrival.lost_before(frame.pts, frame.duration)
                 if lost is not None:
                     raise MediaError(self._lost(count, lost))
             if frame is None:
