@@ -20,15 +20,16 @@ class Work:
     """Multiplications of a resample, and sums that it has."""
 
     def __init__(self, monkeypatch):
-        made = Multiplicities.matrix
+        made = Multiplicities.matrices
         self.multiplied = self.places = 0
 
-        def counted(drawn, place, video, counts, places):
-            self.multiplied += len(counts)
-            self.places += places
-            return made(drawn, place, video, counts, places)
+        def counted(*given):
+            matrices = made(*given)
+            self.multiplied += sum(matrix.nnz for matrix in matrices)
+            self.places += sum(matrix.shape[0] for matrix in matrices)
+            return matrices
 
-        monkeypatch.setattr(Multiplicities, "matrix", counted)
+        monkeypatch.setattr(Multiplicities, "matrices", counted)
 
     def of(self, work):
         """What a call adds."""
