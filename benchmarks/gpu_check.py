@@ -9,7 +9,7 @@ What is done, each in a process of its own and within its time; what fails is sa
     machine     the GPU, and whether a product and a convolution are the CPU's
     parity      every method: scores of the same weights, and gradients of a step, within 1e-3 of the CPU's
     bits        every trained method fitted twice, and once broken off and resumed: the same bits
-    waits       where a training step makes the processor wait for the GPU
+    waits       where a training step makes the processor wait for the GPU: to read its losses, once
     steps       seconds and memory of a training step at the published batch, in fp32, TF32 and bf16, beside what was
                 estimated before any GPU had been measured
     extraction  frames in a second from file to feature, as a share of the encoder alone

@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.multiplicities import Multiplicities, cumulative
+from vadbench.metrics.multiplicities import FramesByPlace, Multiplicities, cumulative
 from vadbench.metrics.ranking import Ranking, compact, ratio
 from vadbench.scoring.rows import Ints, WeightedRows
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 STEPS = 256
 """Steps handled at a time; bounds memory to a few arrays of this many rows, and keeps them in the cache."""
@@ -83,18 +80,18 @@ class Sweep:
         ranking = Ranking(rows.scores) if ranking is None else ranking
         video, positives, negatives = (compact(column)[ranking.order] for column in (rows.video, *rows[2:]))
         # Groups of equal scores in which there are positives are the steps.
-        groups = np.zeros(len(ranking.ends), dtype=bool)
-        groups[np.searchsorted(ranking.ends, np.flatnonzero(positives))] = True
-        steps = int(np.count_nonzero(groups))
+        group = np.unique(np.searchsorted(ranking.ends, np.flatnonzero(positives)))
+        steps = len(group)
+        begun, done = np.zeros((2, len(video) + 1), np.int8)
+        begun[np.where(group > 0, ranking.ends[group - 1] + 1, 0)] = done[ranking.ends[group] + 1] = 1
         # Of each row the first step that is not above it; rows below the last one change nothing.
-        repeats = np.diff(ranking.ends, prepend=-1)
-        step: Ints = np.repeat(np.cumsum(groups, dtype=np.int32) - groups, repeats)
-        tied = np.repeat(groups, repeats)
+        step: Ints = np.cumsum(done[:-1], dtype=np.int32)
+        tied = np.cumsum(begun[:-1], dtype=np.int32) > step
         passed = (negatives > 0) & (step < steps)
         parts = [passed] if apart is None else [passed & ~apart[video], passed & apart[video]]
         masks = [positives > 0, *(part & which for part in parts for which in (~tied, tied))]
-        kinds = [(step[mask], video[mask], (negatives if i else positives)[mask]) for i, mask in enumerate(masks)]
-        self._matrices = [_stacked(drawn, kinds, first, min(first + STEPS, steps)) for first in range(0, steps, STEPS)]
+        kinds = [FramesByPlace(step[m], video[m], (negatives if i else positives)[m]) for i, m in enumerate(masks)]
+        self._matrices = drawn.matrices(kinds, steps, STEPS)
 
     def count(self, counted: Sequence[Counted]) -> None:
         """Show all steps in order, those of one block of resamples after the other, to what is to count them."""
@@ -110,19 +107,6 @@ class Sweep:
                 for each in counted:
                     each.add(block)
                 tp, fp, apart_fp = tps[-1], fps[-1], apart_fps[-1]
-
-
-def _stacked(drawn: Multiplicities, kinds: Sequence[tuple[Ints, Ints, Ints]], first: int, end: int) -> csr_array:
-    """Return ``(kinds x steps, videos)`` frames of every kind at the steps from ``first`` to before ``end``.
-
-    Args:
-        kinds: step, ascending, video and frames of rows.
-    """
-    bounds = [np.searchsorted(step, (first, end)) for step, _, _ in kinds]
-    own = [[column[low:high] for column in kind] for kind, (low, high) in zip(kinds, bounds, strict=True)]
-    place = np.concatenate([step - first + i * (end - first) for i, (step, _, _) in enumerate(own)])
-    video, frames = (np.concatenate([kind[i] for kind in own]) for i in (1, 2))
-    return drawn.matrix(place, video, frames, len(kinds) * (end - first))
 
 
 class StepSum:

