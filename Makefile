@@ -3,7 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all docs lint types speed
+.PHONY: help demo test test-all docs lint types speed
+
+help:
+	@echo "make demo      render a data set, extract CLIP features, train and evaluate four methods"
+	@echo "make test      run the tests; make test-all the slow ones as well"
+	@echo "make docs      build the documentation into docs/_build/html"
+	@echo "make lint      ruff; make types: mypy"
+	@echo "make speed     time everything beside a literal version and the machine's floor"
 
 demo: $(READY)
 	$(BIN)/vadbench run --method random --dataset synthetic

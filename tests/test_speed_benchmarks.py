@@ -163,6 +163,18 @@ def test_metrics(tmp_path):
     assert record["seconds"]["all metrics"]["cpu"] < 2, "UCF-Crime's size, 20 times what it takes"
 
 
+def test_metrics_beside_another_checkout():
+    """This one beside itself."""
+    work = ["one AUC, 5,000 videos", "one AUC, 5,001 videos"]
+    ((heads, *rows),) = tables(run("beside.py", str(ROOT), "--rounds", "3", "--work", *work))
+    assert heads == ["CPU seconds", "other", "this", "ratio"]
+    assert [row[0] for row in rows] == work
+    figures = [[[float(n) for n in cell.split(", ")] for cell in row[1:]] for row in rows]
+    assert all(0 < least <= middle <= most for row in figures for least, middle, most in row)
+    assert all(0.25 < ratio[1] < 4 for *_, ratio in figures)
+    assert figures[1][1][0] < 4 * figures[0][1][0], "ten times as much, where there was a cliff"
+
+
 def test_datacheck():
     printed = run("datacheck.py", "--rows", "4", "--dim", "4")
     assert re.fullmatch(

@@ -169,7 +169,7 @@ CURVES: dict[str, tuple[list[int], Callable[[int, Options], Callable[[], Any]]]]
     "AUC and AP, frames": ([10**n for n in range(1, 8)], areas),
     "metrics, classes": ([2, 4, 8, 16, 32, 64], classes),
     "AUC and AP, resamples": ([250, 500, 1000, 2000, 4000], resamples),
-    "metrics with intervals, videos": ([73, 145, 290, 725, 1450, 2900], videos),
+    "metrics with intervals, videos": ([73, 145, 290, 725, 2900, 8700, 29_000], videos),
     "a row of a table, seeds": ([1, 2, 4, 8, 16], seeds),
     **{
         f"{name}, {what}": (sizes, make)

@@ -16,8 +16,8 @@ from vadbench.nn.linear import Linear
 from vadbench_anomalyclip.config import HEADS
 
 _AT_ONCE = 512
-"""Channels of a feed-forward that are computed at once: with more, oneDNN computes the gradient of the weights, a third
-of a training step, a fifth slower."""
+"""Channels of a feed-forward that a CPU computes at once: with more, oneDNN computes the gradient of the weights, a
+third of a training step, a fifth slower."""
 
 
 class AxialTransformer(nn.Module):
@@ -78,6 +78,8 @@ class GridFeedForward(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         # Permuting makes a channels-last image without copying.
         image = self.norm(grid).permute(0, 3, 1, 2)
+        if image.device.type != "cpu":
+            return self.narrow(F.leaky_relu(self.widen(image), inplace=True)).permute(0, 2, 3, 1)
         out = self.narrow.bias[:, None, None]
         weights = (self.widen.weight.split(_AT_ONCE), self.widen.bias.split(_AT_ONCE))
         for widen, bias, narrow in zip(*weights, self.narrow.weight.split(_AT_ONCE, 1), strict=True):

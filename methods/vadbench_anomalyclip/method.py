@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.base.errors import DataError
 from vadbench.method import Batch, Method, Reach, Scores, Task, TrainingData, VideoInput
+from vadbench.nn.sampling import as_float32
 from vadbench_anomalyclip.checkpoint import to_ours
 from vadbench_anomalyclip.config import AnomalyClipConfig
 from vadbench_anomalyclip.losses import weighted_terms
@@ -28,8 +29,8 @@ from vadbench_anomalyclip.selector import Chosen, Selector, choose, draw_masks
 from vadbench_anomalyclip.temporal import TemporalModel
 
 WINDOW_ROWS = 8192
-"""Rows that go through the temporal model at once. It bounds memory in scoring; in training it keeps tensors so small
-that their memory is reused rather than requested from the system, which saves a tenth of a step's time."""
+"""Rows that go through the temporal model at once. It bounds memory in scoring; training on a CPU it keeps tensors so
+small that their memory is reused rather than requested from the system, which saves a tenth of a step's time."""
 
 
 class AnomalyClip(Method):
@@ -84,12 +85,13 @@ class AnomalyClip(Method):
 
         features = video.rows
         index = training_rows(len(features), self.config.segments, self.config.segment_length, draw)
-        return {"features": np.asarray(features[index], np.float32)}
+        return {"features": as_float32(features[index])}
 
     def forward(self, features: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return similarity ``(B, N, L, C')`` and logits ``(B, N, L)`` of centred samples ``(B, N, L, D)``."""
         similarity = self.selector(features, directions, batch_statistics=self.training)
-        parts = self._inputs(features, similarity).split(self._at_once())
+        inputs = self._inputs(features, similarity)
+        parts = inputs.split(self._at_once()) if inputs.device.type == "cpu" else [inputs]
         return similarity, torch.cat([self.temporal(self.temporal.projection(part)) for part in parts])
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:

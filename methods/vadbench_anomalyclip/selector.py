@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vadbench.nn.devices import sent
 from vadbench_anomalyclip.config import AnomalyClipConfig
 
 HIDDEN = 1e6
@@ -96,7 +97,7 @@ def draw_masks(videos: int, config: AnomalyClipConfig, device: torch.device) -> 
     top, bottom = (first if config.separate_masks else second), second
     if config.refill_masks:
         top, bottom = _refilled(top, config.top_k), _refilled(bottom, config.bottom_k)
-    return Masks(top.to(device), bottom.to(device))
+    return Masks(sent(top, device), sent(bottom, device))
 
 
 def _refilled(mask: Tensor, least: int) -> Tensor:

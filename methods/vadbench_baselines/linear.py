@@ -111,5 +111,5 @@ def class_loss(logits: Tensor, lengths: Tensor, labels: Tensor, k_ratio: int) ->
         labels: bool ``(B, C)``, the classes of a video, at least one; they share its weight equally.
         k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged, all if that is more than T.
     """
-    highest = top_mean(logits, lengths, (lengths // k_ratio + 1).clamp(max=lengths))
+    highest = top_mean(logits, lengths, k_ratio)
     return F.cross_entropy(highest, labels / labels.sum(1, keepdim=True))

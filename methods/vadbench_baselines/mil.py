@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
+from vadbench.nn.sampling import abnormal_first
 from vadbench.nn.temporal import scaled
 from vadbench_baselines.config import MilConfig
 
@@ -77,16 +78,17 @@ class Mil(Method):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the terms ``ranking``, ``smoothness`` and ``sparsity`` of the paper, and ``class``."""
-        classes = self.task.classes
-        normal = batch.labels[:, classes.normal] > 0
+        place = self.task.classes.normal
+        order = abnormal_first(batch.labels[:, place] > 0)
         scores, logits = self(batch.views["segments"])
-        abnormal = scores[~normal]
-        labels = batch.labels[~normal][:, list(classes.abnormal)] > 0
+        abnormal, normal = scores[order].chunk(2)
+        labels = batch.labels[order].chunk(2)[0] > 0
+        labels = torch.cat([labels[:, :place], labels[:, place + 1 :]], 1)
         return {
-            "ranking": ranking(abnormal, scores[normal], self.config.margin),
+            "ranking": ranking(abnormal, normal, self.config.margin),
             "smoothness": self.config.smoothness * roughness(abnormal),
             "sparsity": self.config.sparsity * abnormal.sum(1).mean(),
-            "class": class_of_highest(logits[~normal], abnormal, labels),
+            "class": class_of_highest(logits[order].chunk(2)[0], abnormal, labels),
         }
 
     def score(self, videos: Sequence[VideoInput]) -> list[Scores]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.chunks import ROWS_AT_ONCE
-from vadbench.nn.sampling import drawn_sample
+from vadbench.nn.sampling import drawn_sample, sum_where
 from vadbench_descriptions.config import FrameConfig
 from vadbench_descriptions.losses import phrase_losses
 from vadbench_descriptions.wording import require_fitting
@@ -82,7 +82,10 @@ class DescriptionsFrame(Method):
             logits, batch.views["length"], self._abnormal, self._own(labels), self.config.mil.k_ratio
         )
         is_normal = labels[:, self.task.classes.normal]
-        return {"normal": losses[is_normal].sum() / len(losses), "abnormal": losses[~is_normal].sum() / len(losses)}
+        return {
+            "normal": sum_where(losses, is_normal) / len(losses),
+            "abnormal": sum_where(losses, ~is_normal) / len(losses),
+        }
 
     def score(self, videos: Sequence[VideoInput]) -> list[Scores]:
         """Return the scores of each row after the vote of its neighbours."""
@@ -106,7 +109,7 @@ class DescriptionsFrame(Method):
         """Return the abnormal phrases that may describe each video, bool ``(B, N)``: those of its classes, all phrases
         if these have none, and none for a normal video."""
         carried = labels[:, self.owners.clamp(min=0)] & (self.owners != _NOBODYS) & self._abnormal
-        everything = self._abnormal & ~labels[:, [self.task.classes.normal]]
+        everything = self._abnormal & ~labels[:, self.task.classes.normal, None]
         return torch.where(carried.any(-1, keepdim=True), carried, everything)
 
     def _score(self, rows: Tensor) -> Scores:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vadbench.nn.sampling import row_mask, top_mean
+from vadbench.nn.sampling import row_mask, sum_where, top_mean
 
 
 def highest(lengths: Tensor, k_ratio: int) -> Tensor:
@@ -27,7 +27,7 @@ def align_loss(similarities: Tensor, lengths: Tensor, labels: Tensor, temperatur
         temperature: divides the similarities.
         k_ratio: of T rows the ``floor(T / k_ratio) + 1`` highest are averaged.
     """
-    of_videos = top_mean(similarities, lengths, highest(lengths, k_ratio))
+    of_videos = top_mean(similarities, lengths, k_ratio)
     return F.cross_entropy(of_videos / temperature, labels / labels.sum(1, keepdim=True))
 
 
@@ -72,7 +72,7 @@ def phrase_losses(logits: Tensor, lengths: Tensor, abnormal: Tensor, own: Tensor
         F.softplus(best_normal - best(own[:, None] | ~is_abnormal[:, None, None])),
         F.softplus(best_abnormal - best_normal),
     )
-    scores = logits.softmax(-1)[..., abnormal].sum(-1)
+    scores = sum_where(logits.softmax(-1), abnormal)
     valid = row_mask(lengths, logits.shape[1])
     ranks = scores.masked_fill(~valid, -1.0).argsort(dim=-1, descending=True, stable=True).argsort(-1)
     counts = torch.where(is_abnormal, highest(lengths, k_ratio), lengths)

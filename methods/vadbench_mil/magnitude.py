@@ -13,7 +13,7 @@ from torch import Tensor
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.dropout import Dropout
 from vadbench.nn.parts import crops_in_parts
-from vadbench.nn.sampling import binned_sample
+from vadbench.nn.sampling import abnormal_first, binned_sample
 from vadbench_mil.config import MagnitudeConfig
 from vadbench_mil.losses import top_places, weighted_terms
 from vadbench_mil.network import MultiScaleNetwork, ScoringHead, begin
@@ -71,8 +71,7 @@ class MagnitudeMethod(Method):
         with torch.autocast(rows.device.type, enabled=False):
             scores = scores.mean(1)
             places = self.choose(scores, magnitudes(long))
-            # Abnormal videos first, each kind in the order of the batch; sorting keeps shapes known to a compiler.
-            order = (batch.labels[:, self.task.classes.normal] > 0).int().argsort(stable=True)
+            order = abnormal_first(batch.labels[:, self.task.classes.normal] > 0)
             chosen = rows_at(long, places)[order]
             abnormal, normal = scores.gather(1, places).mean(1)[order].chunk(2)
             return weighted_terms(scores[order].chunk(2)[0], (abnormal, normal), chosen.chunk(2), self.config)

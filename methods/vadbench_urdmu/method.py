@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn import dropout
+from vadbench.nn.devices import part_count
 from vadbench.nn.linear import Linear, linear
 from vadbench.nn.parts import crops_in_parts, sum_of_parts
-from vadbench.nn.sampling import binned_sample
+from vadbench.nn.sampling import abnormal_first, binned_sample
 from vadbench_urdmu.checkpoint import to_ours
 from vadbench_urdmu.config import UrDmuConfig
 from vadbench_urdmu.losses import MemoryScores, classification, distance, divergence, memory_terms, triplet
@@ -33,6 +34,10 @@ HIDDEN = 128
 ROWS_IN_PART = 5200
 """Rows whose activations are in memory at once in training on a CPU: as many as keep the largest tensor, of three times
 the width, below 32 MB, from which on each gets new pages at every step."""
+
+NUMBERS_IN_ENTRY = 40
+"""Numbers that a training step with the default settings keeps for each entry of the embedded rows (counted): they say
+in how many parts a batch fits on a GPU whose free memory is small."""
 
 
 class Draws(NamedTuple):
@@ -98,6 +103,7 @@ class UrDmu(Method):
         self.transformer = Transformer(config)
         self.mean = nn.Linear(width, width) if remembers else None
         self.log_variance = nn.Linear(width, width) if remembers and config.uncertainty else None
+        self._part_counts: dict[int, int] = {}
 
     def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``segments`` ``(segments, dim)``, or ``(crops, segments, dim)`` of a bag, float32; it is
@@ -107,18 +113,21 @@ class UrDmu(Method):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the terms that have a weight. Each normal sample is paired with the abnormal one of the same rank."""
-        normal = batch.labels[:, self.task.classes.normal] > 0
-        segments = batch.views["segments"]
-        pairs = torch.stack([segments[normal], segments[~normal]])
+        order = abnormal_first(batch.labels[:, self.task.classes.normal] > 0)
+        abnormal, normal = batch.views["segments"][order].chunk(2)
+        pairs = torch.stack([normal, abnormal])
         pairs = pairs if pairs.ndim == 5 else pairs.unsqueeze(2)
         draws, weights = self.draws(pairs.shape[:4], pairs.device), self._weights()
 
         def terms_of(part: tuple[Tensor, Draws], _: Tensor | None) -> tuple[Tensor, ...]:
-            found = self._terms(self(*part), pairs.shape[2])
+            outputs = self(*part)
+            # CUDA's autocast refuses a cross-entropy of probabilities, also where they are float32.
+            with torch.autocast(pairs.device.type, enabled=False):
+                found = self._terms(outputs, pairs.shape[2])
             share = part[0].shape[1] / pairs.shape[1]
             return tuple(share * weight * found[name] for name, weight in weights.items())
 
-        sums = sum_of_parts(terms_of, _in_parts(pairs, draws), list(self.parameters()), None)
+        sums = sum_of_parts(terms_of, self._in_parts(pairs, draws), list(self.parameters()), None)
         return dict(zip(weights, sums, strict=True))
 
     def draws(self, shape: Sequence[int], device: torch.device) -> Draws:
@@ -190,6 +199,21 @@ class UrDmu(Method):
             memories = [memory for memory in (self.normal_memory, self.abnormal_memory) if memory is not None]
             means = [memory(x, self.mean).means for memory in memories]
             return self.classifier(x, sum(means) if means else None).sigmoid()
+
+    def _in_parts(self, pairs: Tensor, draws: Draws) -> list[tuple[Tensor, Draws]]:
+        """Return pairs and their draws in parts of nearly equal size, whole where they fit on a GPU."""
+        rows = pairs.shape[:4].numel()
+        if rows not in self._part_counts:
+            size = NUMBERS_IN_ENTRY * self.config.width * pairs.element_size()
+            self._part_counts[rows] = part_count(rows, ROWS_IN_PART, size, pairs.device)
+        count = min(pairs.shape[1], self._part_counts[rows])
+        split = [
+            [Kept(*m) for m in zip(*(mask.tensor_split(count, 1) for mask in layer), strict=True)]
+            for layer in draws.kept
+        ]
+        kept = list(zip(*split, strict=True)) if split else [()] * count
+        noise = [None] * count if draws.noise is None else draws.noise.tensor_split(count)
+        return [(p, Draws(k, n)) for p, k, n in zip(pairs.tensor_split(count, 1), kept, noise, strict=True)]
 
     def _weights(self) -> dict[str, float]:
         """Return the weight of each term of the loss that has one."""
@@ -265,15 +289,3 @@ def _mean_of(rows: Tensor, chosen: Tensor) -> Tensor:
 def _mean_of_crops(values: Tensor, crops: int) -> Tensor:
     """Return the mean over the crops of each sample, ``(samples crops, ...)`` to ``(samples, ...)``."""
     return values.unflatten(0, (-1, crops)).mean(1)
-
-
-def _in_parts(pairs: Tensor, draws: Draws) -> list[tuple[Tensor, Draws]]:
-    """Return pairs and their draws in parts of nearly equal size on a CPU, and whole on other devices."""
-    rows = pairs.shape[:4].numel()
-    count = min(pairs.shape[1], -(-rows // ROWS_IN_PART)) if pairs.device.type == "cpu" else 1
-    split = [
-        [Kept(*m) for m in zip(*(mask.tensor_split(count, 1) for mask in layer), strict=True)] for layer in draws.kept
-    ]
-    kept = list(zip(*split, strict=True)) if split else [()] * count
-    noise = [None] * count if draws.noise is None else draws.noise.tensor_split(count)
-    return [(p, Draws(k, n)) for p, k, n in zip(pairs.tensor_split(count, 1), kept, noise, strict=True)]

@@ -17,7 +17,7 @@ ROWS_FOR_ONE = 16
 
 def most_suspicious(values: Tensor, lengths: Tensor) -> Tensor:
     """Return the mean of the largest ``lengths // 16 + 1`` values of each video: ``(B, L, ...)`` to ``(B, ...)``."""
-    return top_mean(values, lengths, lengths // ROWS_FOR_ONE + 1)
+    return top_mean(values, lengths, ROWS_FOR_ONE)
 
 
 def coarse_loss(logits: Tensor, lengths: Tensor, abnormal: Tensor) -> Tensor:

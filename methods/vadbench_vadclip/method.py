@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn.attention import Mlp
 from vadbench.nn.chunks import in_chunks
+from vadbench.nn.devices import part_count
 from vadbench.nn.parts import sum_of_parts
 from vadbench.nn.sampling import averaged_sample, row_mask
 from vadbench_vadclip.checkpoint import to_ours
@@ -31,6 +32,9 @@ from vadbench_vadclip.temporal import TemporalAdapter
 ROWS_IN_PART = 3840
 """Rows whose activations are in memory at once in training on a CPU. A whole batch would take 3 GB and a sixth more
 time, as it fits no cache, and tensors of 32 MB or more, such as an MLP's of 4,096 rows, get new pages at every step."""
+NUMBERS_IN_ENTRY = 72
+"""Numbers that a training step with the default settings keeps for each entry of the rows (counted): they say in how
+many parts a batch fits on a GPU whose free memory is small."""
 TEMPERATURE = 0.07
 """Divides the cosine similarities of the alignment map (paper and code)."""
 _MEMORY = 0.98
@@ -55,6 +59,7 @@ class VadClip(Method):
         self.align = AlignBranch(config, task) if config.branches != "coarse" else None
         if config.score_branch == "best":
             self.register_buffer("separation", torch.zeros(2))
+        self._part_counts: dict[int, int] = {}
 
     def view(self, video: VideoInput, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
         """Return a sample: ``features`` ``(length, dim)``, float32, and the number of the video's rows, ``length``; it
@@ -103,7 +108,7 @@ class VadClip(Method):
                     losses.append(align_loss(logits["align"], lengths, labels))
             return tuple(loss * (len(labels) / len(batch.labels)) for loss in losses)
 
-        parts = _in_parts(batch.views["features"], lengths, labels)
+        parts = self._in_parts(batch.views["features"], lengths, labels)
         names = [name for name in ("coarse", "align") if getattr(self, name) is not None]
         terms = dict(zip(names, sum_of_parts(terms_of, parts, list(self.parameters()), text), strict=True))
         if self.training and self.config.score_branch == "best":
@@ -156,10 +161,22 @@ class VadClip(Method):
         normal = self.task.classes.normal
         rows = (logits["coarse"].sigmoid(), 1 - logits["align"].softmax(-1)[..., normal])
         videos = torch.stack([most_suspicious(scores, lengths) for scores in rows])
-        higher = videos[:, abnormal, None] - videos[:, None, ~abnormal]
-        if higher.numel():
-            auc = (higher.sign() + 1).mean((1, 2)) / 2
-            self.separation.lerp_(auc, 1 - _MEMORY if self.separation.any() else 1.0)
+        # All pairs, and those that count picked by a factor: to know their number first would take a wait for a GPU.
+        pairs = (abnormal[:, None] & ~abnormal).to(videos.dtype)
+        higher = (videos[:, :, None] - videos[:, None]).sign() + 1
+        auc = (higher * pairs).sum((1, 2)) / pairs.sum() / 2
+        seen = torch.where(self.separation.any(), 1 - _MEMORY, 1.0).to(videos.dtype)
+        self.separation.copy_(torch.where(pairs.any(), self.separation.lerp(auc, seen), self.separation))
+
+    def _in_parts(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """Return a batch's tensors in parts of nearly equal size, whole where they fit on a GPU."""
+        features = tensors[0]
+        rows = features.shape[:2].numel()
+        if rows not in self._part_counts:
+            size = NUMBERS_IN_ENTRY * features.shape[2] * features.element_size()
+            self._part_counts[rows] = part_count(rows, ROWS_IN_PART, size, features.device)
+        count = min(len(features), self._part_counts[rows])
+        return list(zip(*(t.tensor_split(count) for t in tensors), strict=True))
 
 
 class CoarseBranch(nn.Module):
@@ -203,10 +220,3 @@ class AlignBranch(nn.Module):
         if self.config.mask_padding:
             weights = weights * row_mask(lengths, rows.shape[1])
         return F.normalize((weights[:, None] @ rows).squeeze(1), dim=-1)
-
-
-def _in_parts(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Return a batch's tensors in parts of nearly equal size on a CPU, and whole on other devices."""
-    features = tensors[0]
-    count = min(len(features), -(-features.shape[:2].numel() // ROWS_IN_PART)) if features.device.type == "cpu" else 1
-    return list(zip(*(t.tensor_split(count) for t in tensors), strict=True))

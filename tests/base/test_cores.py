@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from vadbench.base.cores import usable_cores
+from vadbench.base.cores import threads, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,12 @@ def test_a_real_affinity_and_a_share_set_the_decoding_workers():
     environment = os.environ | {"VADBENCH_CORES": "6"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split() == ["1", "6", "3"]
+
+
+@pytest.mark.parametrize(("asked", "found"), [("1", 1), ("3", 3), ("12", 8), ("", 8), ("0", 8), ("4,2", 8)])
+def test_threads_are_the_cores_or_fewer_where_the_environment_says_so(monkeypatch, asked, found):
+    monkeypatch.setattr("vadbench.base.cores.usable_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads() == found
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads() == 8

@@ -171,12 +171,16 @@ UNREACHED = {
     },
     "vadbench/harness/import_checkpoint.py": {"name with --dataset the one that"},  # import-checkpoint alone says so
     "vadbench/training/workers.py": {"train with --workers 0"},  # which run alone has
+    "vadbench/training/worker_process.py": {"train with --workers 0"},
     "vadbench/harness/streams.py": {"contradicts X, whose rows"},
     "vadbench/harness/fitness.py": {
         "evaluate that training here (--from RUN)",  # a column's "train"
     },
     "vadbench/features/detector.py": {"name a file of your own with --detector-weights"},  # vadbench extract makes
-    "vadbench/features/encoders.py": {"choose one with --pooling"},  # features of regions
+    "vadbench/data/reference_frames.py": {"extract without --skip"},  # which vadbench extract alone has
+    "vadbench/features/encoders.py": {"leave --skip out, or choose with --pooling"},
+    "vadbench/features/decoding_process.py": {"fewer --jobs, and run the same command again"},  # of vadbench extract
+    "vadbench/features/region_encoder.py": {"choose one with --pooling"},  # features of regions
     "vadbench/plugins/registry.py": {"--plugin"},  # which bench has
     "vadbench/harness/run.py": {"--again runs it anew"},  # vadbench run alone says so
     "vadbench/plugins/provenance.py": {"--porcelain", "--plugin"},  # an option of git, and a name

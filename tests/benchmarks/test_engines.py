@@ -192,14 +192,20 @@ def test_the_extra_installs_what_the_addresses_of_the_help_need():
 RAY = """
 import sys
 from functools import partial
+from pathlib import Path
 import engine_work
 from vadbench.benchmarks.engines.ray import RayEngine
 engine = RayEngine(device="cpu")
 results = {}
 engine.run_all([[0, 1], [2]], partial(engine_work.die_once, sys.argv[1]), None, results.__setitem__)
 engine.run_all([], None, None, None)
-engine.run_all([[3]], engine_work.double, None, results.__setitem__)
-assert results == {0: 0, 1: 1, 2: 2, 3: 6}, results
+assert results == {0: 0, 1: 1, 2: 2}, results
+folder, results = Path(sys.argv[1], "broken"), {}
+folder.mkdir()
+engine.run_all([[0, 1, 2, 3, 4, 5]], partial(engine_work.break_device, folder), None, results.__setitem__)
+# In whatever process the others are done, it is none whose device failed.
+assert results == {task: (task, task == 1) for task in range(6)}, results
+assert len(list(folder.iterdir())) == 1
 """
 
 

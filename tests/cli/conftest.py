@@ -9,8 +9,7 @@ def refused(vadbench):
 
     def call(*arguments):
         printed, told = vadbench(*arguments, status=2)
-        # What click says of an option's value stands below two lines on how the command is used.
-        lines = [s for s in told.splitlines() if s and not s.startswith(("note:", "Usage:", "Try ", "seed "))]
+        lines = [s for s in told.splitlines() if s and not s.startswith(("note:", "seed "))]
         assert len(lines) == 1 and not printed, told
         return lines[0]
 

@@ -282,3 +282,19 @@ def test_a_store_in_use_is_refused(refused, tiny_store):
             "--stride", 1, "--out", tiny_store,
         )  # fmt: skip
     assert str(tiny_store) in line and "process" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--seeds", "abc"), "expected 0, 0-2 or 0,3,5"),
+        (("run", "--device", "gpu"), "'gpu' is not one of 'auto', 'cpu', 'cuda'; see vadbench run --help"),
+        (("run", "--bogus"), "No such option '--bogus'"),
+        (("show", "method"), "Missing argument 'NAME'; see vadbench show --help"),
+        (("nosuch",), "No such command 'nosuch'"),
+        (("bench", "quick", "extra"), "unexpected extra argument (extra)"),
+    ],
+)
+def test_wrong_usage_is_one_line(refused, arguments, words):
+    line = refused(*arguments)
+    assert line.startswith("vadbench: ") and words in line

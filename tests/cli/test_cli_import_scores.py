@@ -53,7 +53,7 @@ def load(vadbench, out):
         found = vadbench(*command, *arguments, *([path] if path is not None else []), "--json", status=status)
         if status == 0:
             return found.json
-        lines = [s for s in found.err.splitlines() if s and not s.startswith(("Usage:", "Try "))]
+        lines = [s for s in found.err.splitlines() if s]
         assert len(lines) == 1 and not found.out, found
         return lines[0]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from places import PLUGIN
@@ -370,6 +371,9 @@ def test_mlflow_can_be_left_out(vadbench, elsewhere, monkeypatch):
     monkeypatch.setenv("VADBENCH_MLFLOW", "off")
     found, _ = vadbench(*BASE, "-m", "random", "-d", "tiny")
     assert "not logged to MLflow: VADBENCH_MLFLOW is off" in found
+    monkeypatch.delenv("VADBENCH_MLFLOW")
+    assert "not logged to MLflow: --no-mlflow" in vadbench(*BASE, "-m", "random", "-d", "tiny", "--no-mlflow")[0]
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
     assert not list(elsewhere.rglob("mlflow.db"))
     assert "VADBENCH_MLFLOW is off" in vadbench("doctor")[0]
     (folder,) = (p.parent for p in elsewhere.rglob("result.json"))
@@ -390,3 +394,17 @@ def test_what_could_not_be_logged_is_logged_by_the_command_that_is_shown(vadbenc
     command = shlex.split(found.splitlines()[-1].partition("log it later with: ")[2])
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert "to sqlite:///my runs/mlflow.db" in vadbench(*command[1:])[0]
+
+
+def test_memory_that_is_short_while_features_are_made_is_one_line(refused, tmp_path, monkeypatch):
+    from failing_devices_plugin import FULL
+
+    def full(clip, images, arithmetic):
+        raise torch.OutOfMemoryError(FULL)
+
+    monkeypatch.setattr("vadbench.clip.Clip.encode_images", full)
+    # No features of this CLIP are at hand.
+    other = [text.replace("random:0", "random:5") for text in BASE]
+    line = refused(*other, "-m", "linear", "-d", "tiny", "--out", tmp_path / "runs")
+    assert line.startswith("vadbench: the GPU's memory does not suffice (tried to allocate 2.50 GiB, ")
+    assert line.endswith("; extract the features beforehand with vadbench extract, whose batch size can be set")

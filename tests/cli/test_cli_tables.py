@@ -147,6 +147,14 @@ def test_the_leaderboard_shows_what_learns_from_what_is_asked(vadbench, runs, as
     assert "glance" not in page and "glance" in vadbench("leaderboard", "--out", runs, "--format", "html").out
 
 
+def test_the_leaderboard_shows_the_methods_that_are_asked(vadbench, runs):
+    whole, chosen = (
+        json.loads(vadbench("leaderboard", "--out", runs, *asked, "--json").out)["tables"]
+        for asked in ((), ("--method", "linear, linear"))
+    )
+    assert chosen == whole
+
+
 def test_the_leaderboard_can_rank_by_another_metric(vadbench, runs):
     out, _ = vadbench("leaderboard", "--out", runs, "--metric", "AUC/Square", "--format", "csv")
     rows = [r for r in csv.DictReader(io.StringIO(out)) if r["metric"] == "AUC[Square]" and r["rank"]]
@@ -162,6 +170,7 @@ def test_the_leaderboard_can_rank_by_another_metric(vadbench, runs):
     [(["-d", "tinny"], "did you mean 'tiny'"), (["--metric", "AUCC"], "unknown metric"),
      (["--supervision", "weak,oricle"], "did you mean 'oracle'"),
      (["--supervision", "one-class"], "no finished run has supervision one-class"),
+     (["--method", "linear,linaer"], "did you mean 'linear'"),
      (["--metric", "prevalence"], "property of the data"), (["--metric", "FAR"], "runs cannot be ranked by FAR")],
 )  # fmt: skip
 def test_the_leaderboard_says_what_it_does_not_know(vadbench, runs, arguments, words):

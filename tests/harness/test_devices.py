@@ -14,6 +14,7 @@ from vadbench.harness import import_checkpoint
 from vadbench.records.scores import load_split
 from vadbench.testing.pretend import pretend
 from vadbench.training.stage_state import StageState
+from vadbench.training.stages import TrainingLoop
 
 pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", SUPPORT / "assigning_plugin.py")
@@ -72,7 +73,22 @@ def require_equal(here, there):
         np.testing.assert_allclose(there[name], expected, rtol=0, atol=1e-3, err_msg=name)
 
 
-def test_what_a_method_assigns_on_the_cpu_is_placed_wherever_it_was_assigned(on, tmp_path):
+def test_a_fit_computes_as_its_recipe_says_between_the_steps_as_well(on, monkeypatch):
+    run, seen = TrainingLoop.run, []
+
+    def looking(loop, *arguments, **options):
+        seen.append((torch.backends.cudnn.conv.fp32_precision, torch.are_deterministic_algorithms_enabled()))
+        run(loop, *arguments, **options)
+
+    monkeypatch.setattr(TrainingLoop, "run", looking)
+    arguments = ("run", "-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")
+    on("cpu", *arguments, out="cpu")
+    on("cuda", *arguments, out="cuda")
+    on("cuda", *arguments, "--set", "recipe.deterministic=false", out="cuda")
+    assert seen == [("ieee", False), ("ieee", True), ("ieee", False)]
+
+
+def test_what_a_method_assigns_on_the_cpu_is_placed_wherever_it_was_assigned(on):
     records = {
         device: on(device, "run", "-m", "assigning", "-d", "tiny", out=device).json[0] for device in ("cpu", "cuda")
     }

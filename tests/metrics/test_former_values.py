@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from class_rows import CLASSES, class_rows
 from drawn_rows import drawn_rows
 from former_resampling import PLACES, localised_ap
 from former_resampling import resampled_metrics as former
@@ -13,10 +14,8 @@ from vadbench.metrics.evaluation import evaluate
 from vadbench.metrics.localization import KEYS as LOCALISED
 from vadbench.metrics.localization import LocalisedVideo, localise
 from vadbench.metrics.operating import RESAMPLED
-from vadbench.scoring.rows import ScoredRows
 
 KEYS = {*PLACES, *RESAMPLED, "AP", "AP/trapezoid", "AnoAUC", "mAUC", "mAP", "prevalence", "FAR"}
-CLASSES = ("Normal", "Abuse", "Arson", "Unseen")
 
 
 def equal(rows, draws, keys=KEYS, drop_zeros=False):
@@ -26,20 +25,6 @@ def equal(rows, draws, keys=KEYS, drop_zeros=False):
     for key, values in expected.items():
         np.testing.assert_allclose(found[key], values, atol=1e-12, rtol=0, err_msg=key)
     return found
-
-
-def split(seed, videos, longest=60, digits=9, most=16):
-    """Half of the videos abnormal, one segment each, with classes; ``most`` frames a row at most."""
-    rng = np.random.default_rng(seed)
-    video = np.repeat(np.arange(videos), rng.integers(1, longest, videos))
-    rows = len(video)
-    frames = rng.integers(0, most + 1, rows)
-    positives = np.where((video % 2 > 0) & (rng.random(rows) < 0.4), rng.integers(0, frames + 1), 0)
-    truth = np.stack([frames - positives, *(positives * (video // 2 % 2 == i) for i in range(2)), 0 * positives], 1)
-    scores = np.round(rng.random((rows, 4)) + 0.3 * (truth > 0), digits).astype(np.float32)
-    names = tuple(f"v{i}" for i in range(videos))
-    hours = rng.random(videos) + 0.1
-    return ScoredRows(video, names, 1 - scores[:, 0], frames, positives, scores, truth, CLASSES, 0, hours=hours)
 
 
 @given(drawn_rows(videos=20, longest=40), st.integers(0, 1000))
@@ -53,14 +38,14 @@ def test_any_split_has_the_former_values(rows, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_split_with_classes_has_the_former_values(seed, digits, drop_zeros):
     """More steps and resamples than are handled at a time."""
-    rows = split(seed, 150, digits=digits)
+    rows = class_rows(seed, 150, digits=digits)
     found = equal(rows, draw_videos(150, 130, seed), {*KEYS, *evaluate(rows)} - {"distinct"}, drop_zeros)
     assert np.isnan(found["AUC[Unseen]"]).all() and not np.isnan(found["AP[Arson]"]).any()
 
 
 def test_the_only_step_may_have_more_frames_than_float32_can_count():
     """An answer of yes or no has two scores; sums of its frames beyond 16 million were rounded in float32."""
-    rows = split(0, 40, digits=0, most=2**20)
+    rows = class_rows(0, 40, digits=0, most=2**20)
     rng = np.random.default_rng(1)
     found = equal(rows, draw_videos(40, 100), {"AUC", "AP", "AnoAUC", "FPR@95TPR"})
     odd = 2 * rng.integers(0, 3, (100, 40)) + 1.0
@@ -68,7 +53,7 @@ def test_the_only_step_may_have_more_frames_than_float32_can_count():
 
 
 def test_a_resample_has_its_value_whatever_is_drawn_beside_it():
-    rows = split(2, 60)
+    rows = class_rows(2, 60)
     whole, first = (resampled_metrics(rows, KEYS, draw_videos(60, n)) for n in (300, 100))
     for key in whole:
         np.testing.assert_array_equal(whole[key][:100], first[key])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from threading import current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from literal_metrics import of_frames
 from vadbench.base.errors import DataError
 from vadbench.metrics.curves import pr_curve, roc_curve
 from vadbench.metrics.definitions import MetricValue
-from vadbench.metrics.evaluation import evaluate
+from vadbench.metrics.evaluation import CLASSES_AT_ONCE, evaluate
 from vadbench.metrics.ranking import average_precision, roc_auc
 from vadbench.scoring.rows import ScoredRows
 
@@ -276,6 +277,23 @@ def test_an_empty_split_has_no_metric():
     empty = np.zeros(0, dtype=int)
     rows = ScoredRows(empty, (), np.zeros(0), empty, empty, np.zeros((0, 4)), np.zeros((0, 4), int), CLASSES, normal=0)
     assert all(value.value is None and value.reason for value in evaluate(rows).values())
+
+
+def test_classes_ranked_in_threads_have_the_same_values(monkeypatch):
+    """More classes than are ranked at a time, on any number of cores."""
+    rng = np.random.default_rng(0)
+    names = ("Normal", *(f"c{i}" for i in range(9)))
+    label = rng.integers(0, 10, 3000)
+    truth = (label[:, None] == np.arange(10)).astype(int)
+    ones, scores = np.ones(3000, int), rng.random((3000, 10), np.float32)
+    rows = ScoredRows(label // 5, ("a", "b"), scores[:, 0], ones, 1 - truth[:, 0], scores, truth, names, normal=0)
+    alone, used = evaluate(rows), set()
+    monkeypatch.setattr("vadbench.metrics.evaluation.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("vadbench.metrics.evaluation.threads", lambda: 16)
+    of_class = ScoredRows.one_vs_rest
+    monkeypatch.setattr(ScoredRows, "one_vs_rest", lambda *given: used.add(current_thread()) or of_class(*given))
+    assert list(evaluate(rows).items()) == list(alone.items())
+    assert main_thread() not in used and 1 <= len(used) <= CLASSES_AT_ONCE < 9
 
 
 @given(st.integers(0, 200))

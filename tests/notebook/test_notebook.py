@@ -106,6 +106,8 @@ def test_the_leaderboard_is_shown_and_a_frame(trained, other, out):
     frame = board.frame
     auc = frame[frame["metric"] == "AUC"].set_index("row")["reproduced"]
     assert auc["random"] == pytest.approx(other.record.metrics["AUC"].value, abs=1e-4)
+    alone = vadbench.leaderboard("tiny", methods=["random"], out=out, plugins=[PLUGIN]).frame
+    assert set(alone["row"]) == {"random"} | {row for row in frame["row"] if row.startswith("blind-")}
     with pytest.raises(UnknownNameError, match="tiny"):
         vadbench.leaderboard("tyni", out=out)
 

@@ -27,7 +27,6 @@ from vadbench_anomalyclip.sampling import from_windows, to_windows, training_row
 from vadbench_anomalyclip.selector import draw_masks
 
 from method_inputs import all_normal, as_videos
-from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.clip import Clip, ClipSource, load_clip
@@ -38,7 +37,6 @@ from vadbench.training.optimisers import learning_rate
 
 GOLDEN = Path(os.environ.get("VADBENCH_GOLDEN", Path(__file__).parents[1] / "golden")) / "anomalyclip"
 SETS = sorted(p.parent.name for p in GOLDEN.glob("*/meta.json"))
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 CUDA_RTOL = 1e-3
 LOSSES = {
     "dir_abn": "direction_abnormal",
@@ -80,14 +78,6 @@ def clips(tmp_path_factory) -> Any:
         return load_clip(ClipSource(model="", weights=str(path)), device)
 
     return load
-
-
-@pytest.fixture(params=DEVICES)
-def device(request) -> Any:
-    """Where a test computes, in full fp32 forward and backward."""
-    place = torch.device(request.param)
-    with arithmetic("fp32", place):
-        yield place
 
 
 @dataclass

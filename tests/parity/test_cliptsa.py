@@ -34,7 +34,6 @@ from magnitude_golden import (
     slack,
 )
 from recorded_sets import Golden
-from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.inputs import VideoInput
@@ -42,7 +41,6 @@ from vadbench.method import Batch, Task
 from vadbench.nn.sampling import binned_sample
 
 GOLDEN = Golden("cliptsa")
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 SCORES = 2e-5
 """What the golden README suggests: of scores, absolute."""
 EXACT = 1e-5
@@ -148,14 +146,6 @@ class Case:
         found = {theirs[n]: b for n, b in method.named_buffers() if not n.endswith("num_batches_tracked")}
         assert sorted(found) == sorted(self.expected["buffer_names"])
         return [found[name] for name in self.expected["buffer_names"]]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request) -> Any:
-    """Where a test computes, in full fp32 forward and backward."""
-    place = torch.device(request.param)
-    with arithmetic("fp32", place):
-        yield place
 
 
 @pytest.fixture(params=GOLDEN.cases)

@@ -7,6 +7,7 @@ README there says: they are near 1 and fix the arithmetic alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,9 +21,9 @@ from vadbench_baselines.kept_rows import KeptRows, RowSample, core_set, normal_r
 from vadbench_baselines.one_class import Density, Knn
 
 import vadbench
+from devices import DEVICES, computing_on
 from method_inputs import all_normal, as_videos
 from recorded_sets import Golden
-from vadbench.base.arithmetic import arithmetic
 from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import TrainingData
@@ -30,7 +31,6 @@ from vadbench.method import Task, build_method
 
 GOLDEN = Golden("oneclass")
 SETS = GOLDEN.sets
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 CLASSES = ClassTable((VideoClass("Normal"), VideoClass("Anomaly")), 0)
 DISTANCE = 1e-4
 """Relative tolerance of distances and their quantile; the README's for all but sums in float32, which there are none
@@ -96,34 +96,36 @@ class Case:
 def all_cases(*detectors: str) -> list[Any]:
     configs = GOLDEN.load.CONFIGS if SETS else {}
     names = [name for name, sizes in configs.items() if sizes["detector"] in detectors]
-    kinds = [(device, dtype) for device in DEVICES for dtype in (torch.float32, torch.float64)]
     return [
-        pytest.param((s, name, *kind), id=f"{s}-{name}-{kind[0]}-{str(kind[1]).removeprefix('torch.')}")
+        pytest.param((s, name, *device.values, dtype), id=f"{s}-{name}-{device.id}-{str(dtype).removeprefix('torch.')}")
         for s in SETS
         for name in names
-        for kind in kinds
+        for device in DEVICES
+        for dtype in (torch.float32, torch.float64)
     ]
 
 
 @cache
 def made(*what: Any) -> Case:
-    with arithmetic("fp32", torch.device(what[2])):
-        return Case(*what)
+    return Case(*what)
 
 
 @pytest.fixture(params=all_cases("knn", "gaussian"))
-def case(request) -> Case:
-    return made(*request.param)
+def case(request) -> Iterator[Case]:
+    with computing_on(request.param[2]):
+        yield made(*request.param)
 
 
 @pytest.fixture(params=all_cases("knn"))
-def of_neighbours(request) -> Case:
-    return made(*request.param)
+def of_neighbours(request) -> Iterator[Case]:
+    with computing_on(request.param[2]):
+        yield made(*request.param)
 
 
 @pytest.fixture(params=all_cases("gaussian"))
-def of_gaussian(request) -> Case:
-    return made(*request.param)
+def of_gaussian(request) -> Iterator[Case]:
+    with computing_on(request.param[2]):
+        yield made(*request.param)
 
 
 def test_there_is_a_recorded_set():
@@ -197,7 +199,7 @@ def test_calibration_by_videos_held_out(of_gaussian):
 def test_distances_and_scores(case):
     case.compare(float(case.method.q), "q", rtol=case.rtol)
     videos = GOLDEN.load.test_videos(GOLDEN.seed(case.set), case.name)
-    with torch.inference_mode(), arithmetic("fp32", torch.device(case.device)):
+    with torch.inference_mode():
         scores = case.method.score(as_videos(map(case.tensor, videos)))
         distances = [case.method.distances(case.tensor(rows)).cpu() for rows in videos]
     for rows, score, distance in zip(videos, scores, distances, strict=True):
@@ -225,13 +227,14 @@ def test_every_recorded_array_is_compared(case):
 
 @pytest.mark.parametrize("what", [p for p in all_cases("knn", "gaussian") if p.values[0][1] in GOLDEN.load.E2E])
 def test_auc_and_ap_of_a_small_split(what):
-    auc_and_ap_of_a_small_split(made(*what))
+    with computing_on(what[2]):
+        auc_and_ap_of_a_small_split(made(*what))
 
 
 def auc_and_ap_of_a_small_split(case):
     """Through the package's own evaluation; each row stands for 16 frames."""
     videos = GOLDEN.load.e2e_set(GOLDEN.seed(case.set), case.name)
-    with torch.inference_mode(), arithmetic("fp32", torch.device(case.device)):
+    with torch.inference_mode():
         scored = case.method.score(as_videos(case.tensor(video["x"]) for video in videos))
     scores = {f"v{i}": found.anomaly.cpu().numpy() for i, found in enumerate(scored)}
     truth = {f"v{i}": video["gt"].astype(int) for i, video in enumerate(videos)}

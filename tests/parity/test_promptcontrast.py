@@ -21,7 +21,6 @@ from vadbench_descriptions.wording import ambiguities
 
 from method_inputs import as_videos
 from recorded_sets import Golden
-from vadbench.base.arithmetic import arithmetic
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.harness.request import method_post
 from vadbench.method import Scores, Task
@@ -31,7 +30,6 @@ from vadbench.scoring.video_scores import VideoScores
 
 GOLDEN = Golden("promptcontrast")
 SETS = GOLDEN.sets
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 TOLERANCES = {
     **dict.fromkeys(("motion", "u_anomalous", "u_normal", "warm_weights", "anchor", "gap"), 1e-5),
     **dict.fromkeys(("warm_scores", "s_class", "s_rows", "s_frames", "gated"), 5e-5),
@@ -132,13 +130,6 @@ class Case:
         assert found.shape == wanted.shape, key
         atol = EXACT if self.dtype == torch.float64 else TOLERANCES[key.partition("_")[2]]
         np.testing.assert_allclose(found, wanted, rtol=0, atol=atol, err_msg=key)
-
-
-@pytest.fixture(params=DEVICES)
-def device(request) -> Any:
-    place = torch.device(request.param)
-    with arithmetic("fp32", place):
-        yield place
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=str)

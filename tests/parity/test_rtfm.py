@@ -35,7 +35,6 @@ from magnitude_golden import (
 )
 from method_inputs import as_videos
 from recorded_sets import Golden
-from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError
 from vadbench.method import Batch, Task
@@ -43,7 +42,6 @@ from vadbench.nn.sampling import binned_sample
 from vadbench.training.optimisers import learning_rate
 
 GOLDEN = Golden("rtfm")
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 ATOL, RTOL = 1e-5, 1e-5
 """What the golden README suggests: of scores, and of magnitudes and losses."""
 ROUND_OFF = "Aggregate.non_local.W.0.bias"
@@ -102,14 +100,6 @@ class Case:
         found = {theirs[n]: b for n, b in method.named_buffers() if not n.endswith("num_batches_tracked")}
         assert sorted(found) == sorted(self.expected["buffer_names"])
         return [found[name] for name in self.expected["buffer_names"]]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request) -> Any:
-    """Where a test computes, in full fp32 forward and backward."""
-    place = torch.device(request.param)
-    with arithmetic("fp32", place):
-        yield place
 
 
 @pytest.fixture(params=GOLDEN.cases)

@@ -26,7 +26,6 @@ from vadbench_urdmu.transformer import Kept, local_means
 import vadbench
 from method_inputs import as_videos, labelled
 from recorded_sets import Golden
-from vadbench.base.arithmetic import arithmetic
 from vadbench.base.errors import CheckpointError
 from vadbench.inputs import VideoInput
 from vadbench.method import Batch, Method, Task
@@ -37,7 +36,6 @@ from vadbench.training.stages import TrainingLoop
 
 GOLDEN = Golden("urdmu")
 SETS = GOLDEN.sets
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 TERMS = {
     "classification": 1,
     "abnormal_in_abnormal": 0.1,
@@ -126,14 +124,6 @@ class Case:
         for (name, weight), value in zip(TERMS.items(), expected[:-1], strict=True):
             assert terms[name].item() / weight == pytest.approx(value, rel=near * self.slack), (what, name)
         assert sum(terms.values()).item() == pytest.approx(expected[-1], rel=near * self.slack), what
-
-
-@pytest.fixture(params=DEVICES)
-def device(request) -> Any:
-    """Where a test computes, in full fp32 forward and backward."""
-    place = torch.device(request.param)
-    with arithmetic("fp32", place):
-        yield place
 
 
 @pytest.fixture(params=[pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in GOLDEN.load.CONFIGS])

@@ -27,7 +27,6 @@ from vadbench_xdviolence.dataset import XdViolence
 
 from method_inputs import as_videos
 from recorded_sets import Golden
-from vadbench.base.arithmetic import arithmetic
 from vadbench.base.config import resolve
 from vadbench.base.errors import CheckpointError, UnknownNameError
 from vadbench.clip import TextTower
@@ -42,7 +41,6 @@ from vadbench.nn.sampling import averaged_sample
 
 GOLDEN = Golden("vadclip")
 SETS = GOLDEN.sets
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else [pytest.param("cpu", id="cpu-only-no-gpu-here")]
 ATOL, RTOL = 2e-4, 1e-4
 """What the golden README suggests for logits; a GPU keeps to it as well."""
 DATASETS = {"ucf": ("ucfcrime", UcfCrime.classes), "xd": ("xdviolence", XdViolence.classes)}
@@ -126,14 +124,6 @@ def weak_labels(label: str, classes: ClassTable) -> np.ndarray:
 
 def all_cases() -> list[Any]:
     return [pytest.param((s, c), id=f"{s}-{c}") for s in SETS for c in GOLDEN.load.CONFIGS]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request) -> Any:
-    """Where a test computes, in full fp32 forward and backward."""
-    place = torch.device(request.param)
-    with arithmetic("fp32", place):
-        yield place
 
 
 @pytest.fixture(params=all_cases())

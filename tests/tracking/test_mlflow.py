@@ -107,6 +107,18 @@ def test_seeds_become_children_of_one_parent(outcome, client, tracking_address):
     assert (given.dataset.name, given.dataset.digest) == ("seeds", "abc")
 
 
+def test_the_versions_of_what_computes_on_a_gpu_are_tags(outcome, client):
+    versions = {"cuda": "13.2", "cudnn": "9.26.0", "driver": "580.65.06"}
+    log_runs([outcome(0, "gpu", environment={"commit": "c", "device": "NVIDIA H200", **versions}), outcome(1, "gpu")])
+    runs = client.search_runs([client.get_experiment_by_name("gpu").experiment_id])
+    found = {
+        run.data.tags["vadbench.device"]: {n: run.data.tags.get(f"vadbench.{n}") for n in versions}
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    }
+    assert found == {"NVIDIA H200": versions, "cpu": dict.fromkeys(versions)}
+
+
 def test_the_truth_and_the_division_are_tags(outcome, client):
     log_runs([outcome(0, "tagged-own")])
     log_runs(

@@ -16,7 +16,12 @@ from vadbench.base.errors import ConfigError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.method import Method, Task
+from vadbench.testing.pretend import pretend
+from vadbench.training.loop import StageTraining
+from vadbench.training.prefetching import BatchLoader
+from vadbench.training.stage_state import StageState, read_state
 from vadbench.training.stages import STAGES, TrainingLoop
+from vadbench.training.views import BatchPlan
 
 TABLE = ClassTable((VideoClass("Fire"), VideoClass("Normal"), VideoClass("Fall")), normal=1)
 
@@ -217,3 +222,48 @@ def test_an_interrupted_selection_ends_with_the_same_weights(tmp_path):
     TrainingLoop(3, tmp_path / "stopped", judge=judge).run(again, samples(), recipe)
     assert again.calls < whole.calls
     assert torch.equal(whole.layer.weight, again.layer.weight)
+
+
+class Breaking(Linear):
+    """A loss that is not finite in the third step of the second epoch; what came of each step is noted."""
+
+    def __init__(self, config, task):
+        super().__init__(config, task)
+        self.seen = []
+
+    def loss(self, batch):
+        self.seen.append("loss")
+        terms = super().loss(batch)
+        return {"bce": terms["bce"], "other": terms["bce"] * (torch.nan if self.calls == self.steps + 3 else 1)}
+
+    def stepped(self, step):
+        self.seen.append("stepped")
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_step_from_a_loss_that_is_not_finite_is_the_last_and_stored_nowhere(tmp_path, kind):
+    with pretend():
+        torch.manual_seed(0)
+        task = Task(TABLE, 4, torch.device(kind), lambda: pytest.fail("no text needed"))
+        method = Breaking(MethodConfig(recipe=RECIPE), task).to(kind)
+        method.steps = 9 // 2
+        with pytest.raises(TrainingError, match="loss term other is not finite at epoch 1, step 2; lower"):
+            TrainingLoop(0, tmp_path).run(method, samples(), RECIPE)
+    # The GPU is given the whole step before its losses are read, the next step is not begun.
+    assert method.seen == ["loss", "stepped"] * 6 + ["loss"] + ["stepped"] * (kind == "cuda")
+    state = read_state(tmp_path / STAGES / "1.safetensors", "main")
+    assert len(state.lines) == 1 and not state.finished
+    assert all(t.isfinite().all() for t in [*state.tensors.values(), *state.optimisers.values()])
+
+
+def test_losses_are_read_when_the_gpu_has_the_whole_step(monkeypatch):
+    order = []
+    with pretend():
+        method = Linear(MethodConfig(recipe=RECIPE), Task(TABLE, 4, torch.device("cuda"), lambda: None)).to("cuda")
+        training = StageTraining(method, BatchPlan(samples(), 1, RECIPE, 0), method.loss, StageState("main"), None)
+        step = training.optimisers.step
+        monkeypatch.setattr(training.optimisers, "step", lambda: order.append("optimiser") or step())
+        monkeypatch.setattr(torch.cuda.Event, "synchronize", lambda event: order.append("wait"))
+        with BatchLoader(method, training.plan) as loader:
+            training._epoch(loader, 0)
+    assert order == ["optimiser", "wait"] * 4

@@ -18,3 +18,10 @@ def usable_cores() -> int:
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get(CORES_VARIABLE, "")
     return min(here, int(share)) if share.isascii() and share.isdecimal() and int(share) else here
+
+
+def threads() -> int:
+    """Return how many threads work is to be split over: the usable cores, or fewer if ``OMP_NUM_THREADS`` says so."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    usable = usable_cores()
+    return min(usable, int(asked)) if asked.isascii() and asked.isdecimal() and int(asked) else usable

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 import vadbench
 from vadbench.base.device_failures import device_errors
@@ -155,10 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with device_errors("run fewer jobs at a time, or end what else uses the memory"):
-            status = cli.main(args=[with_home(text) for text in arguments], standalone_mode=False)
+            status = cli.main([with_home(text) for text in arguments], "vadbench", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        help_of = "" if context is None else f"; see {context.command_path} --help"
+        click.echo(f"vadbench: {one_line(error.format_message()).rstrip('.')}{help_of}", err=True)
         sys.exit(2)
     except VadbenchError as error:
         if "--debug" in arguments:

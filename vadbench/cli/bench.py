@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 @options.allow_incomplete
 @options.device
 @options.out
+@options.no_mlflow
 @options.plugin
 @options.as_json
 def command(
@@ -87,6 +88,7 @@ def command(
     allow_incomplete: bool,
     device: str,
     out: Path,
+    no_mlflow: bool,
     plugin_files: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -150,7 +152,8 @@ def command(
     note(title)
     if engine == "local" and (crowded := _crowding(jobs, device, states)):
         note(f"note: {crowded}")
-    states, logged = _run(name, benchmark, states, site, runner, jobs == 1 and engine == "local")
+    log = _Log(name, benchmark, site.out, "--no-mlflow" if no_mlflow else "")
+    states, logged = _run(states, site, runner, log, jobs == 1 and engine == "local")
     if reasons := list(dict.fromkeys(last_line(s.reason) for s in states if s.state == "to do")):
         note(f"vadbench: {reasons[0]}: {counted(states)}; the same command goes on with what is to do")
     if as_json:
@@ -164,7 +167,7 @@ def command(
 
 
 def _run(
-    name: str, benchmark: Benchmark, states: Sequence[CellState], site: Site, engine: Engine, in_process: bool
+    states: Sequence[CellState], site: Site, engine: Engine, log: _Log, in_process: bool
 ) -> tuple[list[CellState], str]:
     """Run the cells that are to do, and return the states afterwards and a sentence on what was logged."""
     from vadbench.base.files import make_folder
@@ -172,7 +175,6 @@ def _run(
     from vadbench.benchmarks.grid import run_cells
 
     make_folder(site.out)
-    log = _Log(name, benchmark, site.out)
     log.add([s for s in states if s.state == "done"])
     with display(states) as shown:
 
@@ -192,10 +194,11 @@ def _run(
 class _Log:
     """Logger of finished cells to MLflow, in this process alone, so that workers need not reach MLflow."""
 
-    def __init__(self, name: str, benchmark: Benchmark, out: Path) -> None:
+    def __init__(self, name: str, benchmark: Benchmark, out: Path, off: str) -> None:
         self._of = (Path(name).stem, benchmark, out)
-        self._away = not tracks()
-        self.said = f"not logged to MLflow: {SWITCH_VARIABLE} is off" if self._away else "nothing to log"
+        off = off or ("" if tracks() else f"{SWITCH_VARIABLE} is off")
+        self._away = bool(off)
+        self.said = f"not logged to MLflow: {off}" if off else "nothing to log"
 
     def add(self, states: Sequence[CellState]) -> None:
         """Log finished cells; once MLflow cannot be reached, stop trying."""

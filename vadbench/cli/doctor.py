@@ -39,7 +39,8 @@ class SystemCheck:
 def command(out: Path, as_json: bool) -> None:
     """Check this machine: Python, torch, CUDA, codecs, the MLflow store, data roots and free disk.
 
-    The exit status is 1 if something failed that every run needs.
+    Each GPU computes a small matrix product and a convolution, which must be the CPU's. The exit status is 1 if
+    something failed that every run needs, or every run on a GPU that is there.
     """
     checks = [*_software(), *_codecs(), _mlflow(out), *_data(), *_disk(out)]
     if as_json:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 @click.command("leaderboard", short_help="Rank the finished runs that may be compared.")
 @click.option("-d", "--dataset", help="Only this data set.")
+@click.option(
+    "--method", "-m", "methods", multiple=True, metavar="NAME[,NAME...]", help="Only this method; may be repeated."
+)
 @click.option("--metric", help="Rank by this metric, such as AP or AUC[Abuse].  [default: the data set's, AUC or AP]")
 @click.option(
     "--columns", type=click.Choice(["cost"]), help="Columns to add: cost, what each method and its features take."
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 @options.as_json
 def command(
     dataset: str | None,
+    methods: tuple[str, ...],
     metric: str | None,
     columns: str | None,
     with_recorded: bool,
@@ -61,6 +65,7 @@ def command(
       vadbench leaderboard
       vadbench leaderboard -d ucfcrime --metric AP
       vadbench leaderboard --supervision one-class,training-free
+      vadbench leaderboard --method vadclip,anomalyclip
       vadbench leaderboard --columns cost
       vadbench leaderboard --format md --output leaderboard.md
       vadbench leaderboard --format html --output leaderboard.html
@@ -81,6 +86,7 @@ def command(
             costs=columns == "cost",
             with_recorded=with_recorded,
             supervision=supervision,
+            methods=_named(methods),
             progress=progress,
         )
     for problem in problems:

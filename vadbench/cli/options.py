@@ -131,6 +131,7 @@ out = click.option(
 as_json = click.option(
     "--json", "as_json", is_flag=True, callback=only_results, help="Print JSON for a program to read."
 )
+no_mlflow = click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow; vadbench log does it later.")
 plugin = click.option(
     "--plugin",
     "plugin_files",

@@ -105,6 +105,7 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
 @click.option("--dry-run", is_flag=True, help="Show what is finished and what is left to do, without doing any of it.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
+@options.no_mlflow
 @options.plugin
 @options.as_json
 def command(
@@ -116,6 +117,7 @@ def command(
     plugin_files: tuple[Path, ...],
     as_json: bool,
     dry_run: bool,
+    no_mlflow: bool,
     **request: Any,
 ) -> None:
     """Train and evaluate a method on a data set.
@@ -135,7 +137,7 @@ def command(
     resumes.
 
     Results are logged to MLflow: to the store that MLFLOW_TRACKING_URI names, otherwise to results/mlflow.db, or to
-    mlflow.db in another --out. VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
+    mlflow.db in another --out. --no-mlflow or VADBENCH_MLFLOW=off turns this off; vadbench log does it later.
     """
     from vadbench.harness.experiment import open_experiment
     from vadbench.harness.request import Request
@@ -162,7 +164,7 @@ def command(
         if outcome.note:
             note(f"note: {outcome.note}")
     if outcomes:
-        _report(outcomes, asked.out, as_json)
+        _report(outcomes, asked.out, as_json, "--no-mlflow" if no_mlflow else "")
     if failures:
         raise _summed_up(failures, len(seeds or [0])) from next(iter(failures.values()))
 
@@ -249,12 +251,12 @@ def _summed_up(failures: dict[int, Exception], asked: int) -> VadbenchError:
     return RunError("; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items()))
 
 
-def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
-    """Log runs, and return a sentence on where they are logged, or on why they are not."""
+def _logged(outcomes: Sequence[Outcome], out: Path, off: str) -> str:
+    """Log runs unless something turns that off, and return a sentence on where they are logged, or why they are not."""
+    if off := off or ("" if tracks() else f"{SWITCH_VARIABLE} is off"):
+        return f"not logged to MLflow: {off}"
     from vadbench.tracking.mlflow import log_runs
 
-    if not tracks():
-        return f"not logged to MLflow: {SWITCH_VARIABLE} is off"
     try:
         return f"logged to MLflow at {log_runs(outcomes, out)}"
     except TrackingError as error:
@@ -263,8 +265,8 @@ def _logged(outcomes: Sequence[Outcome], out: Path) -> str:
         return f"not logged ({error}); the run is complete, log it later with: {command}"
 
 
-def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool) -> None:
-    logged = _logged(outcomes, out)
+def _report(outcomes: Sequence[Outcome], out: Path, as_json: bool, off: str) -> None:
+    logged = _logged(outcomes, out, off)
     if as_json:
         note(logged)
         print_json([{"folder": str(o.folder), **o.record.model_dump(mode="json")} for o in outcomes])

@@ -50,16 +50,18 @@ class TextTower(nn.Module):
     def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
         """Run the transformer and take each text's row at its end-of-text token.
 
-        Attention is causal, so nothing after the last end matters, and it is not computed.
+        Attention is causal, so nothing after the last end matters. It is not computed on a CPU; on a GPU, which the
+        processor would have to wait for to know where the last end is, all positions are that are given.
 
         Args:
-            embeddings: ``(n, length, width)`` without positions; gradients flow through.
+            embeddings: ``(n, length, width)`` without positions, best no longer than the last end; gradients flow
+                through.
             ends: ``(n,)`` position of each end-of-text token.
 
         Returns:
             ``(n, width)`` after the final layer norm, before the projection.
         """
-        length = int(ends.max()) + 1
+        length = int(ends.max()) + 1 if ends.device.type == "cpu" else embeddings.shape[1]
         x = embeddings[:, :length] + self.positional_embedding[:length]
         for block in self.transformer.resblocks:
             x = _text_block(block, x)
@@ -70,7 +72,8 @@ class TextTower(nn.Module):
         """Return text features ``(n, dim)``, not normalised."""
         tokens = self.tokenize(texts)
         # The end-of-text token has the highest id of all.
-        return self.encode(self.embed(tokens), tokens.argmax(dim=-1)) @ self.text_projection
+        ends = tokens.argmax(dim=-1)
+        return self.encode(self.embed(tokens[:, : int(ends.max()) + 1]), ends) @ self.text_projection
 
 
 def _text_block(block: Any, x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from vadbench.base.errors import DataError
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import IOU_THRESHOLDS
-from vadbench.metrics.multiplicities import Multiplicities, cumulative
+from vadbench.metrics.multiplicities import FramesByPlace, Multiplicities, cumulative
 from vadbench.metrics.proposals import Proposals, match, propose
 from vadbench.metrics.ranking import NO_CLASSES, NO_PROBABILITIES
 from vadbench.scoring.protocol import localisation_class
@@ -184,11 +184,14 @@ class Localisation:
             video, hits = self.video[own], self.hits[own]
             # Precision is only needed where a proposal is right at some threshold.
             steps = np.flatnonzero(hits.any(1))
+            if not len(steps):
+                continue
             # The first step below each proposal; those below the last step do not matter.
             place = np.searchsorted(steps, np.arange(len(video)), "right")
             ranked = place < len(steps)
-            counts = drawn.matrix(place[ranked], video[ranked], np.ones(ranked.sum(), np.int64), len(steps))
-            for resamples, by_video in drawn.blocks if len(steps) else ():
+            higher = FramesByPlace(place[ranked], video[ranked], np.ones(np.count_nonzero(ranked), np.int64))
+            (counts,) = drawn.matrices([higher], len(steps), len(steps))
+            for resamples, by_video in drawn.blocks:
                 above = cumulative(counts @ by_video, np.zeros(by_video.shape[1]))
                 weight = by_video[video[steps]].astype(np.float64)
                 for i, right in enumerate(hits[steps].T):

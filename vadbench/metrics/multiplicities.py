@@ -8,7 +8,8 @@ and resample, however many videos and places there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,17 @@ AT_ONCE = 64
 """Resamples handled at a time: the multiplicities of a video fill four cache lines, those of 29,000 videos 7 MB."""
 WHOLE = 2**22
 """Number up to which four whole numbers can be added in float32 without rounding."""
+
+
+class FramesByPlace(NamedTuple):
+    """Frames of some kind, three arrays of one length: their place, ascending, their video and how many they are.
+
+    Those of one place and video add up.
+    """
+
+    place: Ints
+    video: Ints
+    frames: Ints
 
 
 class Multiplicities:
@@ -47,23 +59,34 @@ class Multiplicities:
         sums: NDArray[np.float64] = self.draws @ counts.astype(np.float64)
         return sums
 
-    def matrix(self, place: Ints, video: Ints, counts: Ints, places: int) -> csr_array:
-        """Return numbers of frames by place and video; its product with a block of multiplicities is exact.
+    def matrices(self, kinds: Sequence[FramesByPlace], places: int, at_once: int) -> list[csr_array]:
+        """Return numbers of frames by place and video, for so many places at once; those of the kinds are stacked.
 
-        Four such numbers can be added without rounding, whatever their dtype.
+        The product of such a matrix with a block of multiplicities is exact, and four numbers in it can be added
+        without rounding, whatever their dtype.
 
         Args:
-            place: ``(entries,)`` ascending.
-            video: ``(entries,)``; entries of one place and video add up.
-            counts: ``(entries,)`` frames.
+            kinds: frames of several kinds at the same places.
             places: how many there are.
+            at_once: how many a matrix has at most.
         """
         from scipy.sparse import csr_array  # not with the module, which is imported where no number is computed
 
-        bounds = np.searchsorted(place, np.arange(places + 1)).astype(np.int32)
-        largest = np.bincount(place, counts, 1).max() * self.most
-        data = counts.astype(np.float32 if largest <= WHOLE else np.float64)
-        return csr_array((data, video.astype(np.int32), bounds), shape=(places, self.videos))
+        largest = max(np.bincount(kind.place, kind.frames, 1).max() for kind in kinds) * self.most
+        dtype = np.float32 if largest <= WHOLE else np.float64
+        bounds = [np.searchsorted(kind.place, np.arange(places + 1)) for kind in kinds]
+        found = []
+        for first in range(0, places, at_once):
+            end = min(first + at_once, places)
+            # Straight into the arrays that are kept: pages for others, in their thousands, take longer than all else.
+            parts = [slice(bound[first], bound[end]) for bound in bounds]
+            of_kinds = list(zip(kinds, parts, strict=True))
+            frames = np.concatenate([k.frames[part] for k, part in of_kinds], dtype=dtype, casting="unsafe")
+            video = np.concatenate([k.video[part] for k, part in of_kinds], dtype=np.int32, casting="unsafe")
+            sizes = np.concatenate([np.diff(bound[first : end + 1]) for bound in bounds])
+            starts = np.append(0, np.cumsum(sizes)).astype(np.int32)
+            found.append(csr_array((frames, video, starts), shape=(len(sizes), self.videos)))
+        return found
 
 
 def cumulative(steps: NDArray[Any], before: NDArray[np.float64]) -> NDArray[np.float64]:

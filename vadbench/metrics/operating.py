@@ -73,23 +73,16 @@ class OperatingPoints:
         # The least number that is that share: rounding a product might miss it by one, rounding a quotient does not.
         self._needed = np.round(MOST * self._positives)
         self._needed += self._needed / np.maximum(self._positives, 1) < MOST
-        self._last = np.zeros(drawn.resamples)
         self._reached = np.full(drawn.resamples, np.nan)
 
     def add(self, block: Steps) -> None:
         """Look for operating points among the next steps."""
         own = block.resamples
-        if any(strict.open[own].any() for strict in self._strict.values()):
-            # False alarms become no fewer on the way down, so the most so far are those at the last drawn positive.
-            alarms = np.vstack([self._last[own], np.where(block.gained > 0, block.apart_fp, 0)])
-            alarms = np.maximum.accumulate(alarms)
-            for strict in self._strict.values():
-                strict.add(block, alarms)
-            self._last[own] = alarms[-1]
-        enough = block.tp[-1] >= self._needed[own]
-        now = np.flatnonzero(np.isnan(self._reached[own]) & enough)
-        first = (block.tp[:, now] >= self._needed[own][now]).argmax(0)
-        self._reached[own][now] = block.apart_fp[first, now]
+        for strict in self._strict.values():
+            strict.add(block)
+        enough = np.flatnonzero((block.tp[-1] >= self._needed[own]) & np.isnan(self._reached[own]))
+        first = (block.tp[:, enough] < self._needed[own][enough]).sum(0)
+        self._reached[own][enough] = block.apart_fp[first, enough]
 
     def values(self) -> dict[str, _Array]:
         """Return ``(resamples,)`` values by key, NaN where undefined."""
@@ -110,7 +103,6 @@ class _Strict:
     """The lowest step of each resample that at most a share of the drawn normal frames reach.
 
     Attributes:
-        open: ``(resamples,)`` whether lower steps may do as well.
         tp: ``(resamples,)`` drawn positives at the threshold, 0 where none is that strict.
         alarms: ``(resamples,)`` drawn frames of normal videos at the last step not below it that has a drawn positive.
     """
@@ -119,22 +111,21 @@ class _Strict:
         # The greatest number that is no larger share.
         self._most = np.round(rate * negatives)
         self._most -= self._most / np.maximum(negatives, 1) > rate
-        self.open = np.ones(len(negatives), dtype=bool)
         self.tp, self.alarms = np.zeros((2, len(negatives)))
 
-    def add(self, block: Steps, alarms: _Array) -> None:
-        """Look among the next steps of some resamples.
-
-        Args:
-            alarms: ``(steps + 1, resamples)`` frames of normal videos at the last drawn positive, from that above on.
-        """
+    def add(self, block: Steps) -> None:
+        """Look among the next steps of some resamples."""
         own = block.resamples
-        on = np.flatnonzero(self.open[own])
-        allowed = (block.fp[:, on] <= self._most[own][on]).sum(0)
-        some = allowed > 0
-        self.tp[own][on[some]] = block.tp[allowed[some] - 1, on[some]]
-        self.alarms[own][on] = alarms[allowed, on]
-        self.open[own][on] = allowed == len(block.fp)
+        most, tp, alarms = self._most[own], self.tp[own], self.alarms[own]
+        strict = np.flatnonzero(block.fp[0] <= most)
+        if not len(strict):
+            return
+        reached = block.tp[(block.fp[:, strict] <= most[strict]).sum(0) - 1, strict]
+        # The last step with a drawn positive is the first one that reaches as many.
+        more = reached > tp[strict]
+        strict, reached = strict[more], reached[more]
+        tp[strict] = reached
+        alarms[strict] = block.apart_fp[(block.tp[:, strict] < reached).sum(0), strict]
 
 
 def _normal_hours(rows: ScoredRows) -> tuple[float, str]:

@@ -140,6 +140,7 @@ def _descending(scores: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     A float32 score and its row number fit one 64-bit integer, and sorting integers is about twice as fast as sorting
     indices by score.
     """
+    ranked: NDArray[Any]
     if scores.dtype == np.float32:
         bits = (np.float32(0) - scores).view(np.int32)  # 0 for both zeros
         # The integers of negative floats run backwards; flipping all bits but the sign turns them round.

@@ -8,18 +8,16 @@ are handled in blocks, so the pass costs a multiplication for each row and resam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vadbench.metrics.multiplicities import Multiplicities, cumulative
-from vadbench.metrics.ranking import Ranking, ratio
+from vadbench.metrics.multiplicities import FramesByPlace, Multiplicities, cumulative
+from vadbench.metrics.ranking import Ranking, compact, ratio
 from vadbench.scoring.rows import Ints, WeightedRows
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 STEPS = 256
 """Steps handled at a time; bounds memory to a few arrays of this many rows, and keeps them in the cache."""
@@ -27,7 +25,8 @@ STEPS = 256
 _Array = NDArray[np.float64]
 
 
-class Steps(NamedTuple):
+@dataclass(frozen=True)
+class Steps:
     """Neighbouring steps of a sweep, from the highest score down, in some of the resamples.
 
     Args:
@@ -46,7 +45,7 @@ class Steps(NamedTuple):
     apart_tied: _Array
     apart_fp: _Array
 
-    @property
+    @cached_property
     def precision(self) -> _Array:
         """Share of positives among frames that score at least as much."""
         # Counts are whole numbers, so a sum below 1 is 0: nothing has been drawn yet and nothing is gained.
@@ -79,18 +78,20 @@ class Sweep:
     ) -> None:
         self._drawn, self._apart = drawn, apart is not None
         ranking = Ranking(rows.scores) if ranking is None else ranking
-        video, positives, negatives = (a[ranking.order] for a in (rows.video, *rows[2:]))
-        has_positives = np.diff(ranking.cumulative(rows.positives), prepend=0.0) > 0
-        repeats = np.diff(ranking.ends, prepend=-1)
-        steps = int(has_positives.sum())
+        video, positives, negatives = (compact(column)[ranking.order] for column in (rows.video, *rows[2:]))
+        # Groups of equal scores in which there are positives are the steps.
+        group = np.unique(np.searchsorted(ranking.ends, np.flatnonzero(positives)))
+        steps = len(group)
+        begun, done = np.zeros((2, len(video) + 1), np.int8)
+        begun[np.where(group > 0, ranking.ends[group - 1] + 1, 0)] = done[ranking.ends[group] + 1] = 1
         # Of each row the first step that is not above it; rows below the last one change nothing.
-        step: Ints = np.repeat(np.cumsum(has_positives) - has_positives, repeats)
-        tied = np.repeat(has_positives, repeats)
+        step: Ints = np.cumsum(done[:-1], dtype=np.int32)
+        tied = np.cumsum(begun[:-1], dtype=np.int32) > step
         passed = (negatives > 0) & (step < steps)
-        groups = [passed] if apart is None else [passed & ~apart[video], passed & apart[video]]
-        masks = [positives > 0, *(group & part for group in groups for part in (~tied, tied))]
-        kinds = [(step[mask], video[mask], (negatives if i else positives)[mask]) for i, mask in enumerate(masks)]
-        self._matrices = [_stacked(drawn, kinds, first, min(first + STEPS, steps)) for first in range(0, steps, STEPS)]
+        parts = [passed] if apart is None else [passed & ~apart[video], passed & apart[video]]
+        masks = [positives > 0, *(part & which for part in parts for which in (~tied, tied))]
+        kinds = [FramesByPlace(step[m], video[m], (negatives if i else positives)[m]) for i, m in enumerate(masks)]
+        self._matrices = drawn.matrices(kinds, steps, STEPS)
 
     def count(self, counted: Sequence[Counted]) -> None:
         """Show all steps in order, those of one block of resamples after the other, to what is to count them."""
@@ -106,19 +107,6 @@ class Sweep:
                 for each in counted:
                     each.add(block)
                 tp, fp, apart_fp = tps[-1], fps[-1], apart_fps[-1]
-
-
-def _stacked(drawn: Multiplicities, kinds: Sequence[tuple[Ints, Ints, Ints]], first: int, end: int) -> csr_array:
-    """Return ``(kinds x steps, videos)`` frames of every kind at the steps from ``first`` to before ``end``.
-
-    Args:
-        kinds: step, ascending, video and frames of rows.
-    """
-    bounds = [np.searchsorted(step, (first, end)) for step, _, _ in kinds]
-    own = [[column[low:high] for column in kind] for kind, (low, high) in zip(kinds, bounds, strict=True)]
-    place = np.concatenate([step - first + i * (end - first) for i, (step, _, _) in enumerate(own)])
-    video, frames = (np.concatenate([kind[i] for kind in own]) for i in (1, 2))
-    return drawn.matrix(place, video, frames, len(kinds) * (end - first))
 
 
 class StepSum:
@@ -148,7 +136,8 @@ class Trapezoid(StepSum):
         above = block.tp - block.gained
         # What ties with the step is not above it. Where nothing is above, precision is 1.
         seen = above + block.fp - block.tied
-        before = np.where(seen > 0, above / np.maximum(seen, 1), 1.0)
+        before = above / np.maximum(seen, 1)
+        before[seen == 0] = 1.0
         return block.gained * (block.precision + before) / 2
 
 

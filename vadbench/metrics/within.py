@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.multiplicities import Multiplicities
-from vadbench.metrics.ranking import Ranking, ratio, value_of
+from vadbench.metrics.ranking import Ranking, compact, ratio, value_of
 from vadbench.scoring.rows import Ints, ScoredRows, WeightedRows
 
 DIGITS = 12
@@ -108,16 +108,17 @@ def _concordant(rows: WeightedRows, order: Ints, negatives: _Array) -> _Array:
     """
     videos = len(negatives)
     # Whole numbers of 16 bits are sorted by their digits, in linear time.
-    owner = rows.video[order].astype(np.uint16 if videos <= 2**16 else np.int64)
-    order = order[np.argsort(owner, kind="stable")]
-    video, scores, gained, passed = (column[order] for column in rows)
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (video[1:] != video[:-1]) | (scores[1:] != scores[:-1])
+    video = rows.video.astype(np.uint16 if videos <= 2**16 else np.int64)
+    order = order[np.argsort(video[order], kind="stable")]
+    video, scores = video[order], rows.scores[order]
+    new = np.ones(len(order) + 1, dtype=bool)
+    new[1:-1] = (video[1:] != video[:-1]) | (scores[1:] != scores[:-1])
     starts = np.flatnonzero(new)
-    if not len(starts):
-        return np.zeros(videos)
-    video = video[starts]
-    gained, passed = (np.add.reduceat(counts, starts, dtype=np.float64) for counts in (gained, passed))
-    # All negatives of this video and those before it, less all down to this score: those below within the video.
-    below = np.cumsum(negatives)[video] - np.cumsum(passed)
-    return np.bincount(video, gained * (below + passed / 2), videos).astype(np.float64)
+    # Of the groups of one video and score only those with positives have pairs.
+    place = np.flatnonzero((rows.positives > 0)[order])
+    group = np.searchsorted(starts, place, "right") - 1
+    owner, gained = video[place], rows.positives[order[place]]
+    passed = np.append(0, np.cumsum(compact(rows.negatives)[order], dtype=np.int64))
+    # All negatives of this video and those before it, less half of those down to this score and of those above it.
+    below = np.cumsum(negatives)[owner] - (passed[starts[group]] + passed[starts[group + 1]]) / 2
+    return np.bincount(owner, gained * below, videos).astype(np.float64)

@@ -215,6 +215,7 @@ def leaderboard(
     metric: str | None = None,
     *,
     out: str | Path = DEFAULT_OUT,
+    methods: Sequence[str] = (),
     supervision: Sequence[str] = (),
     costs: bool = False,
     with_recorded: bool = False,
@@ -227,6 +228,7 @@ def leaderboard(
         dataset: only this data set.
         metric: rank by it; by default by the headline of the data set.
         out: folder of run folders.
+        methods: only these.
         supervision: only methods that learn from one of these.
         costs: add columns of what the runs cost.
         with_recorded: rank recorded scores beside runs.
@@ -234,7 +236,7 @@ def leaderboard(
 
     Raises:
         RunError: there is no finished run.
-        UnknownNameError: there is no such data set, metric or supervision.
+        UnknownNameError: there is no such data set, method, metric or supervision.
     """
     from vadbench.plugins.registry import Registry
 
@@ -247,6 +249,7 @@ def leaderboard(
             costs=costs,
             with_recorded=with_recorded,
             supervision=supervision,
+            methods=methods,
             progress=told,
         )
     return Leaderboard(tables, notes)

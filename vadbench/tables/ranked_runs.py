@@ -25,6 +25,7 @@ def rank(
     costs: bool = False,
     with_recorded: bool = False,
     supervision: Sequence[str] = (),
+    methods: Sequence[str] = (),
     progress: Progress = silent,
 ) -> tuple[list[Table], list[str]]:
     """Return a table for each group of runs that may be ranked together, and notes on what is not in them.
@@ -33,12 +34,13 @@ def rank(
         out: folder of run folders.
         registry: knows which metric a data set is ranked by.
         dataset: only this one.
+        methods: only these; all by default.
         metric, costs, with_recorded, supervision, progress: as of
             :func:`vadbench.tables.leaderboard.leaderboards`, whose errors are raised.
 
     Raises:
         RunError: there is no finished run.
-        UnknownNameError: there is none on the data set.
+        UnknownNameError: there is none on the data set, or of a method.
     """
     evaluations, problems = collect(out)
     if not evaluations:
@@ -49,8 +51,13 @@ def rank(
     known = {evaluation.record.dataset for evaluation in evaluations}
     if dataset is not None and dataset not in known:
         raise UnknownNameError("data set with finished runs", dataset, known)
+    chosen = [e for e in evaluations if dataset in (None, e.record.dataset)]
+    present = {evaluation.record.method for evaluation in chosen}
+    for method in methods:
+        if method not in present:
+            raise UnknownNameError("method with finished runs", method, present)
     tables, lost = leaderboards(
-        [e for e in evaluations if dataset in (None, e.record.dataset)],
+        [e for e in chosen if not methods or e.record.method in methods],
         lambda name: _headline(registry, name),
         metric,
         progress,

@@ -7,7 +7,7 @@ go on: the weights after the last epoch that was stored are enough, and the end 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 import torch
@@ -133,12 +133,16 @@ class StageTraining:
                 terms = self._loss(_CompiledBatch(batch) if self.recipe.compile else batch)
             self.optimisers.zero_grad()
             names, losses = self._backward(terms)
-        # Read once a step, and behind the backward pass, which a GPU would have to be given late otherwise.
-        values = dict(zip(names, losses.tolist(), strict=True))
-        _require_finite(values, batch.epoch, step)
+        read = _reader(names, losses.detach())
+        if device.type == "cpu":
+            _require_finite(read(), batch.epoch, step)
         self.optimisers.step()
         with torch.no_grad():
             self.method.stepped(batch.step + 1)
+        # The only wait of a step for a GPU, behind all that it can be given. A step from losses that are not finite is
+        # taken there, but it is the last, and its weights go nowhere.
+        values = read()
+        _require_finite(values, batch.epoch, step)
         return {**values, "total": math.fsum(values.values())}
 
     def _backward(self, terms: LossTerms) -> tuple[list[str], Tensor]:
@@ -214,6 +218,20 @@ class _CompiledBatch(Batch):
 
 def _stacked(terms: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([t.float().reshape(()) for t in terms.values()])
+
+
+def _reader(names: Sequence[str], losses: Tensor) -> Callable[[], dict[str, float]]:
+    """Return what gives the losses by name; those of a GPU are on their way from now on, and waited for when called."""
+    if losses.device.type != "cuda":
+        return lambda: dict(zip(names, losses.tolist(), strict=True))
+    here, copied = losses.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+
+    def read() -> dict[str, float]:
+        copied.synchronize()
+        return dict(zip(names, here.tolist(), strict=True))
+
+    return read
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vadbench.inputs import Batch
 from vadbench.method import Method
+from vadbench.training.placement import Placement
 from vadbench.training.views import BatchPlan, StackedViews, ViewFunction, ViewMaker
 from vadbench.training.workers import WorkerViews, open_workers
 
@@ -23,7 +24,7 @@ class BatchLoader:
     """The batches of a stage, each assembled while the one before is trained on; a context manager.
 
     Every view has a generator of its own, so it does not matter who makes it: any number of workers gives the same
-    bits. On a GPU they come in pinned memory, for whose copy the processor does not wait.
+    bits. For a GPU two batches are made ahead, and copied there beside the work on those before.
 
     Args:
         method: makes the views.
@@ -36,6 +37,7 @@ class BatchLoader:
     def __init__(self, method: Method, plan: BatchPlan, view: ViewFunction | None = None, workers: int = 0) -> None:
         self._method, self._plan, self._view, self._count = method, plan, view or method.view, workers
         self._maker = ViewMaker(plan, self._view)
+        self._placement = Placement(method.task.device)
         self._workers: WorkerViews | None = None
 
     def __enter__(self) -> BatchLoader:
@@ -59,40 +61,46 @@ class BatchLoader:
             PluginError: two views differ in their names, shapes or dtypes.
             TrainingError: a worker ended; names the video.
         """
-        made = self._made_here(epoch) if self._workers is None else self._workers.epoch(epoch)
-        batches = (self._batch(found, views, step + i, epoch) for i, (found, views) in enumerate(made))
+        workers = self._workers
+        made = self._made_here(epoch) if workers is None else workers.epoch(epoch, self._placement.array)
+        batches = self._placed(made, step, epoch)
+        ahead = 1 if self._method.task.device.type == "cpu" else 2
         try:
             with _one_thread() as thread:
-                coming = thread.submit(next, batches, None)
-                while (batch := coming.result()) is not None:
-                    coming = thread.submit(next, batches, None)
+                coming = deque(thread.submit(next, batches, None) for _ in range(ahead))
+                while (found := coming.popleft().result()) is not None:
+                    coming.append(thread.submit(next, batches, None))
+                    batch, copied = found
+                    self._placement.wait(copied, itertools.chain(batch.views.values(), (batch.labels, batch.first)))
                     yield batch
         finally:
             made.close()
 
     def _made_here(self, epoch: int) -> Generator[tuple[Sequence[int], StackedViews]]:
         for place, indices in self._plan.batches(epoch):
-            yield indices, self._maker.batch(epoch, place, indices)
+            yield indices, self._maker.batch(epoch, place, indices, allocation=self._placement.array)
 
-    def _batch(self, indices: Sequence[int], views: StackedViews, step: int, epoch: int) -> Batch:
-        chosen = [self._plan.samples[i] for i in indices]
-        return Batch(
-            {name: self._placed(array) for name, array in views.items()},
-            self._placed(np.stack([s.labels for s in chosen])),
-            self._placed(np.array([s.first_class for s in chosen], np.int64)),
-            names=tuple(s.name for s in chosen),
-            keys=tuple(s.key for s in chosen),
-            step=step,
-            epoch=epoch,
-        )
-
-    def _placed(self, array: NDArray[Any]) -> torch.Tensor:
-        device, tensor = self._method.task.device, torch.from_numpy(array)
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()
-        tensor = tensor.to(device, non_blocking=True)
-        # Features may be stored in float16; weights are float32.
-        return tensor.float() if tensor.dtype == torch.float16 else tensor
+    def _placed(
+        self, made: Generator[tuple[Sequence[int], StackedViews]], step: int, epoch: int
+    ) -> Iterator[tuple[Batch, torch.cuda.Event | None]]:
+        """Yield batches on the device, and what says when all of their copies are done."""
+        place = self._placement.placed
+        for number in itertools.count(step):
+            self._placement.begin()
+            if (found := next(made, None)) is None:
+                return
+            indices, views = found
+            chosen = [self._plan.samples[i] for i in indices]
+            batch = Batch(
+                {name: place(f"view {name}", array) for name, array in views.items()},
+                place("labels", np.stack([s.labels for s in chosen])),
+                place("first", np.array([s.first_class for s in chosen], np.int64)),
+                names=tuple(s.name for s in chosen),
+                keys=tuple(s.key for s in chosen),
+                step=number,
+                epoch=epoch,
+            )
+            yield batch, self._placement.end()
 
 
 @contextmanager
@@ -133,7 +141,7 @@ def batch_difference(
     for count in others:
         with BatchLoader(method, plan, view, first) as one, BatchLoader(method, plan, view, count) as two:
             for epoch in range(epochs):
-                for number, pair in enumerate(zip_longest(one.epoch(epoch), two.epoch(epoch))):
+                for number, pair in enumerate(itertools.zip_longest(one.epoch(epoch), two.epoch(epoch))):
                     if what := _difference(*pair):
                         return f"batch {number} of epoch {epoch} differs in {what} between {first} and {count} workers"
     return ""

@@ -416,8 +416,9 @@ def test_a_grid_logs_beside_its_runs_or_not_at_all(bench, write, monkeypatch, tm
     monkeypatch.setenv("VADBENCH_MLFLOW", "off")
     file = write(ONE)
     assert "not logged to MLflow: VADBENCH_MLFLOW is off" in bench(file, as_json=False)[0]
-    assert not list(tmp_path.rglob("mlflow.db"))
     monkeypatch.delenv("VADBENCH_MLFLOW")
+    assert "not logged to MLflow: --no-mlflow" in bench(file, "--no-mlflow", as_json=False)[0]
+    assert not list(tmp_path.rglob("mlflow.db"))
     assert f"logged to MLflow at sqlite:///{tmp_path}/runs/mlflow.db" in bench(file, as_json=False)[0]
     assert [*tmp_path.rglob("mlflow.db")] == [tmp_path / "runs" / "mlflow.db"]
     assert logged(tmp_path / "runs" / "mlflow.db") == {"parents": 1, "cells": 1, "seeds": 1, "unfinished": 0}

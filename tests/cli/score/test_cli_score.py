@@ -7,9 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from command_line import succeed
-from places import ROOT
+from places import PLUGIN, ROOT
 from scored import TINY, column, table
 from vadbench.metrics.event_counts import KEYS
 from vadbench.records.scores import load_split
@@ -332,3 +333,18 @@ def test_a_wrong_question_is_answered_in_one_line(trained, vadbench, home, tmp_p
     err = vadbench("score", *TINY, "--out", tmp_path / "out", *filled, status=2).err
     assert said in err and "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+def test_memory_that_is_short_is_one_line_that_names_the_processor(trained, vadbench, home, tmp_path, monkeypatch):
+    from failing_devices_plugin import FULL
+
+    def full(clip, images, arithmetic):
+        raise torch.OutOfMemoryError(FULL)
+
+    run = trained("linear", "tiny")
+    monkeypatch.setattr("vadbench.clip.Clip.encode_images", full)
+    call = ("score", tiny_video(home, "test-0"), "--run", run, "--out", tmp_path / "scored", "--device", "cpu")
+    found = vadbench(*call, "--plugin", PLUGIN, status=2)
+    (line,) = [text for text in found.err.splitlines() if not text.startswith("note:")]
+    assert line.startswith("vadbench: the GPU's memory does not suffice (tried to allocate 2.50 GiB, ")
+    assert line.endswith("; score on the CPU with --device cpu, or end what else uses the memory")
