@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--clip", default="small", help="an open_clip model name (default: small)")
     parser.add_argument("--clip-weights", default="", help="an open_clip tag, a file, or random:SEED")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "tf32", "bf16", "fp16"])
     parser.add_argument("--crops", default=1, type=int, choices=[1, 5, 10])
     parser.add_argument("--workers", default=WORKERS, type=int, help="threads that decode and prepare frames")
     parser.add_argument("--videos", default=4, type=int, help="how many clips")

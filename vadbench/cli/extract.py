@@ -99,8 +99,8 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str) -
     type=click.Choice(["none", "nonref"]),
     default="none",
     show_default=True,
-    help="nonref passes over the frames of video files that no other frame depends on, which decodes 1.4 to 1.6 times"
-    " as fast; a row is then of the nearest other frame before its own. Needs --pooling first or middle.",
+    help="nonref passes over the frames of video files that no other frame depends on, which decodes up to 1.4 times as"
+    " fast; a row is then of the nearest other frame before its own. Needs --pooling first or middle.",
 )
 @click.option(
     "--shard", default="0/1", callback=parse_shard, metavar="I/N", help="Do part I of N, counted from 0: 0/4 to 3/4."

@@ -1,4 +1,5 @@
-"""Videos read without the frames that no other frame depends on, which saves a third to half of the decoding.
+"""Videos read without the frames that no other frame depends on, which saves a fifth to a third of the
+decoding.
 
 A frame that was not decoded is given as the nearest decoded one before it, so that frames keep their numbers. The times
 of all frames are read from the container without decoding; a container that does not state them is refused. Damage is

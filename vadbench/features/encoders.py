@@ -91,19 +91,23 @@ class Encoder(ABC):
         self.pooling: Pooling = pooling
         self.arithmetic: Arithmetic = arithmetic
         self.cosine: float | None = None
-        """Least cosine between features of the first few images and those in fp32; ``None`` before, and for fp32."""
+        """Least cosine between features of the first few images of the first video and those in fp32; ``None`` before
+        they are encoded, and for fp32."""
+        self._compared: str | None = None
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Return the features of prepared images, ``(n, dim)`` in float32; a GPU may still be at work on them."""
+    def encode(self, images: Tensor, name: str | None) -> Tensor:
+        """Return the features of prepared images of a video, ``(n, dim)`` in float32; a GPU may still be at work on
+        them."""
         features = self.clip.encode_images(images, self.arithmetic)
-        if self.cosine is None and self.arithmetic != "fp32":
+        # Of videos that are decoded at once, any may be the first to come.
+        if name is not None and name == self._compared and self.cosine is None and self.arithmetic != "fp32":
             exact = self.clip.encode_images(images[:_COMPARED])
             self.cosine = float(cosine_similarity(features[:_COMPARED].double(), exact.double(), dim=-1).min())
         return features
 
     def begin(self, folder: Path, shard: tuple[int, int], names: Sequence[str]) -> None:
         """Called before the first of the videos ``names``, which go into a shard of the store in ``folder``."""
-        self.folder = folder
+        self.folder, self._compared = folder, next(iter(names), None)
 
     @abstractmethod
     def decoder(self, paths: Sequence[Path]) -> Decoder:
@@ -162,7 +166,7 @@ class FrameEncoder(Encoder):
         return Decoder(paths, self.preparation, workers, self.pinned, at_once, bool(self._jobs and paths))
 
     def video(self, name: str) -> EncodedVideo:
-        return _EncodedFrames(self)
+        return _EncodedFrames(self, name)
 
     def crop_rows(self, batches: Iterable[Tensor]) -> Iterator[list[FeatureRows]]:
         """Yield rows ``(n, dim)`` in float32 of each crop as they become complete, those that :func:`pool_rows` makes.
@@ -177,10 +181,10 @@ class FrameEncoder(Encoder):
         if len((rows := pooled.end())[0]):
             yield rows
 
-    def launch(self, batch: Tensor) -> list[Tensor]:
-        """Return the features of a batch in each crop; a GPU may still be at work on them."""
+    def launch(self, batch: Tensor, name: str | None = None) -> list[Tensor]:
+        """Return the features of a batch of a video in each crop; a GPU may still be at work on them."""
         frames = batch.to(self.clip.device, non_blocking=True)
-        return [self.encode(self.clip.crop(frames, crop)) for crop in self.fingerprint.crops]
+        return [self.encode(self.clip.crop(frames, crop), name) for crop in self.fingerprint.crops]
 
 
 class PooledCrops:
@@ -217,16 +221,16 @@ class PooledCrops:
 class _EncodedFrames(EncodedVideo):
     """Of whole frames. A batch is read when the next one has been launched, so that a GPU need not wait."""
 
-    def __init__(self, encoder: FrameEncoder) -> None:
+    def __init__(self, encoder: FrameEncoder, name: str) -> None:
         super().__init__()
-        self._encoder, self._pooled = encoder, PooledCrops(encoder)
+        self._encoder, self._name, self._pooled = encoder, name, PooledCrops(encoder)
         self._launched: list[Tensor] = []
         # Rows come batch after batch and are stored crop after crop: those of all crops but the first wait.
         waiting = [WaitingRows(encoder.folder, encoder.clip.dim) for _ in encoder.fingerprint.crops[1:]]
         self._later = [self._stack.enter_context(rows) for rows in waiting]
 
     def add(self, batch: Tensor) -> Iterator[FeatureRows]:
-        before, self._launched = self._launched, self._encoder.launch(batch)
+        before, self._launched = self._launched, self._encoder.launch(batch, self._name)
         if before:
             yield self._kept(self._pooled.add(before))
 

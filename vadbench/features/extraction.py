@@ -40,8 +40,8 @@ class ExtractionReport:
         notes: on extracted videos that state no length.
         frames: frames decoded.
         seconds: how long it took.
-        cosine: least cosine between the features of the first few images that were extracted now and those in fp32;
-            ``None`` where these were extracted in fp32, or none were.
+        cosine: least cosine between the features of the first few images of the first video that was extracted now and
+            those in fp32; ``None`` where these were extracted in fp32, or none were.
     """
 
     extracted: list[str] = field(default_factory=list)

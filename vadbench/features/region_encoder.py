@@ -112,7 +112,7 @@ class _EncodedRegions(EncodedVideo):
                 self._encode()
 
     def _encode(self) -> None:
-        self._encoded.add(self._encoder.encode(torch.cat(self._regions)).cpu().numpy())
+        self._encoded.add(self._encoder.encode(torch.cat(self._regions), self._name).cpu().numpy())
         self._regions = []
 
 
