@@ -289,7 +289,7 @@ class Loop(Protocol):
         """Return what ``make`` gave, now or before the interruption, as it was stored."""
 
     def score(self, method: Method, videos: Sequence[VideoInput], classes: bool = False) -> ArraysByKey:
-        """Return anomaly scores ``(rows,)`` by key; with ``classes`` class probabilities behind them."""
+        """Return anomaly scores ``(rows,)`` by key; with ``classes`` and probabilities, ``(rows, 1 + classes)``."""
 
 
 def build_method(kind: type[Method], config: MethodConfig, task: Task, seed: int) -> Method:

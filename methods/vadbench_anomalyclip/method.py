@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.base.errors import DataError
 from vadbench.method import Batch, Method, Reach, Scores, Task, TrainingData, VideoInput
+from vadbench.nn.sampling import as_float32
 from vadbench_anomalyclip.checkpoint import to_ours
 from vadbench_anomalyclip.config import AnomalyClipConfig
 from vadbench_anomalyclip.losses import weighted_terms
@@ -84,7 +85,7 @@ class AnomalyClip(Method):
 
         features = video.rows
         index = training_rows(len(features), self.config.segments, self.config.segment_length, draw)
-        return {"features": np.asarray(features[index], np.float32)}
+        return {"features": as_float32(features[index])}
 
     def forward(self, features: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return similarity ``(B, N, L, C')`` and logits ``(B, N, L)`` of centred samples ``(B, N, L, D)``."""

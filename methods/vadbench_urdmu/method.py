@@ -120,7 +120,10 @@ class UrDmu(Method):
         draws, weights = self.draws(pairs.shape[:4], pairs.device), self._weights()
 
         def terms_of(part: tuple[Tensor, Draws], _: Tensor | None) -> tuple[Tensor, ...]:
-            found = self._terms(self(*part), pairs.shape[2])
+            outputs = self(*part)
+            # CUDA's autocast refuses a cross-entropy of probabilities, also where they are float32.
+            with torch.autocast(pairs.device.type, enabled=False):
+                found = self._terms(outputs, pairs.shape[2])
             share = part[0].shape[1] / pairs.shape[1]
             return tuple(share * weight * found[name] for name, weight in weights.items())
 

@@ -171,6 +171,7 @@ UNREACHED = {
     },
     "vadbench/harness/import_checkpoint.py": {"name with --dataset the one that"},  # import-checkpoint alone says so
     "vadbench/training/workers.py": {"train with --workers 0"},  # which run alone has
+    "vadbench/training/worker_process.py": {"train with --workers 0"},
     "vadbench/harness/streams.py": {"contradicts X, whose rows"},
     "vadbench/harness/fitness.py": {
         "evaluate that training here (--from RUN)",  # a column's "train"

@@ -40,8 +40,8 @@ def as_on_cpu(monkeypatch):
 
 @pytest.fixture
 def some_gpu(as_on_cpu):
-    """A context within which there is a GPU, for what is compared with the CPU before."""
-    return nullcontext() if REAL else pretend()
+    """Gives a context within which there is a GPU, for what is compared with the CPU before."""
+    return nullcontext if REAL else pretend
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_weights_are_judged_and_rolled_back_as_on_the_cpu(name, subject, some_gp
         return {name: value.cpu() for name, value in method.state_dict().items()}
 
     expected = fitted(torch.device("cpu"))
-    with some_gpu:
+    with some_gpu():
         found = fitted(GPU)
     assert len(looks["cuda"]) == len(looks["cpu"]) > 1
     np.testing.assert_allclose(looks["cuda"], looks["cpu"], atol=TOLERANCE)
@@ -78,7 +78,7 @@ def test_features_in_float16_are_as_good(subject, some_gpu):
     """Rows of a file are float16; a batch is float32 wherever it is."""
     own = subject("vadclip")
     (video,) = own.videos((40,))
-    with some_gpu:
+    with some_gpu():
         method = own.build(0, device=GPU).eval()
         whole, half = (everything(own.score(method, [own_video])[0]) for own_video in (video, halved(video)))
         gaps = {name: float((whole[name] - half[name]).abs().max().cpu()) for name in whole}

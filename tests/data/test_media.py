@@ -14,7 +14,7 @@ from vadbench.base import files
 from vadbench.base.errors import MediaError, StorageError
 from vadbench.data import media
 from vadbench.data.image_folders import list_images
-from vadbench.data.media import declared_frames, read_frames, source_id, write_video
+from vadbench.data.media import declared_frames, lazy_frames, read_frames, source_id, to_rgb, write_video
 
 WIDTH, HEIGHT = 64, 48
 
@@ -73,6 +73,31 @@ def test_every_frame_in_presentation_order(tmp_path, name, codec, declares):
     assert {frame.shape for frame in frames} == {(HEIGHT, WIDTH, 3)}
     assert {frame.dtype for frame in frames} == {np.dtype(np.uint8)}
     assert declared_frames(path) == (40 if declares else None)
+
+
+@pytest.mark.parametrize("codec_threads", [1, 2, None])
+def test_threads_of_the_codec_change_no_frame(test_data, codec_threads):
+    for path in sorted((test_data / "videos").glob("*_x264_*.mp4")):
+        with av.open(str(path)) as container:
+            every = (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+            for read, frame in zip(lazy_frames(path, codec_threads=codec_threads), every, strict=True):
+                np.testing.assert_array_equal(read(), frame)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (37, 41), (50, 70)])
+def test_frames_of_every_kind_become_what_their_own_conversion_makes(size):
+    """One converter for all of them, whatever it converted before; the rows of some are padded in memory."""
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    made = av.VideoFrame.from_ndarray(noise, format="rgb24")
+    for kind in ("yuv420p", "yuv444p", "gray", "rgb24", "yuv422p10le", "yuv420p", "yuvj420p", "nv12", "rgba"):
+        frame = made.reformat(format=kind)
+        found = to_rgb(frame)
+        np.testing.assert_array_equal(found, frame.to_ndarray(format="rgb24"))
+        assert found.flags.writeable
+        if kind != "rgb24":
+            # What is done to it changes no frame that the decoder may still need.
+            found[:] = 0
+            np.testing.assert_array_equal(to_rgb(frame), frame.to_ndarray(format="rgb24"))
 
 
 def test_channels_are_red_green_blue(tmp_path):

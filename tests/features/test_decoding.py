@@ -1,6 +1,9 @@
 """The decoding threads: frames in order, a little ahead, and errors that reach the reader."""
 
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,6 +16,7 @@ from PIL import Image
 from extraction import content, extract
 from vadbench.base.errors import MediaError
 from vadbench.clip import CROPS
+from vadbench.data.media import write_video
 from vadbench.dataset import Video
 from vadbench.features.decoding import Decoder
 from vadbench.features.preparation import Preparation
@@ -135,6 +139,39 @@ def test_no_more_than_so_many_videos_begin_before_one_is_taken(monkeypatch):
         next(items)
         assert began[-1] == 4
     assert not [t for t in threading.enumerate() if t.name.startswith("vadbench-decoder")]
+
+
+COUNTED = """
+import os, sys
+import numpy as np
+import torch
+from pathlib import Path
+from vadbench.clip.framing import Framing
+from vadbench.features.decoding import Decoder
+from vadbench.features.preparation import Preparation
+
+torch.set_num_threads(4)
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+before, most = threads(), 0
+preparation = Preparation(Framing(image_size=224).preprocess, 1, "mean", 8)
+with Decoder([Path(sys.argv[1])] * 2, preparation, workers=2, at_once=2) as decoder:
+    for _, item in decoder.items():
+        most = max(most, threads())
+print(most - before)
+"""
+
+
+def test_no_thread_that_prepares_frames_starts_threads_of_torch(tmp_path):
+    """An operation of torch over many values would start as many as torch may use, for each thread that calls it."""
+    path = tmp_path / "large.mp4"
+    write_video(path, np.random.default_rng(0).integers(0, 255, (6, 480, 640, 3), np.uint8), fps=25)
+    told = subprocess.check_output(
+        [sys.executable, "-c", COUNTED, str(path)], env=os.environ | {"OMP_NUM_THREADS": "4"}
+    )
+    assert 1 <= int(told) <= 2
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -15,6 +15,7 @@ from extraction import LENGTHS, content, extract
 from vadbench.base.errors import DataError, FeatureError, MediaError
 from vadbench.data.media import declared_frames, lazy_frames, read_frames, write_video
 from vadbench.dataset import Video
+from vadbench.features.encoders import PooledCrops
 from vadbench.features.fingerprint import clip_fingerprint
 from vadbench.features.pooling import pool_rows
 from vadbench.features.store import FeatureStore
@@ -171,6 +172,16 @@ def test_videos_behind_a_damaged_one_wait_for_it_and_come_in_order(tmp_path, cli
     assert content(tmp_path / "1") == content(tmp_path / "4")
     order = [json.loads(line)["name"] for line in (tmp_path / "4" / "index-0-of-1.jsonl").read_text().splitlines()]
     assert order == list(LENGTHS)
+
+
+def test_a_batch_is_launched_before_the_one_before_it_is_read(tmp_path, clip, monkeypatch, videos):
+    """A GPU has the next batch to work on while rows are read and written."""
+    done = []
+    encode, read = clip.encode_images, PooledCrops.add
+    monkeypatch.setattr(clip, "encode_images", lambda *args: (done.append("launched"), encode(*args))[1])
+    monkeypatch.setattr(PooledCrops, "add", lambda *args: (done.append("read"), read(*args))[1])
+    extract(videos[:1], clip, tmp_path, stride=4, pooling="first", batch_size=3)
+    assert done == ["launched", *["launched", "read"] * 3, "read"]
 
 
 def test_an_encoder_that_gives_nan_is_an_error_naming_the_video(tmp_path, clip, monkeypatch, videos):

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vadbench.nn.sampling import averaged_sample, binned_sample, drawn_sample
+from vadbench.nn.sampling import as_float32, averaged_sample, binned_sample, drawn_sample
 
 
 @given(rows=st.integers(1, 200), length=st.integers(1, 40))
@@ -120,3 +120,12 @@ def test_rows_that_may_only_be_read_are_averaged_without_a_warning():
     finally:
         torch.set_warn_always(before)
     assert not rows.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_become_float32_as_numpy_makes_them(dtype, tmp_path):
+    numbers = np.concatenate([np.random.default_rng(0).standard_normal(90), [0, -0.0, 6e-8, -1e-7, 65504, np.inf]])
+    np.save(tmp_path / "x.npy", numbers.astype(dtype).reshape(-1, 4))
+    rows = np.load(tmp_path / "x.npy", mmap_mode="r")
+    found = as_float32(rows)
+    assert found.dtype == np.float32 and found.tobytes() == np.asarray(rows, np.float32).tobytes()

@@ -19,6 +19,7 @@ from vadbench.benchmarks.parser import assignments, open_benchmark
 from vadbench.plugins.registry import installed
 
 HOME = "synthetic"
+_NOT_OURS = ("recipe", "rows", "protocol")
 
 
 @cache

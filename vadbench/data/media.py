@@ -256,5 +256,10 @@ def to_rgb(frame: av.VideoFrame) -> Frame:
     # A frame's own converter would be set up anew for each frame, with threads of its own.
     if not hasattr(_own, "converter"):
         _own.converter = VideoReformatter()
-    rgb: Frame = _own.converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    return rgb
+    picture = _own.converter.reformat(frame, format="rgb24", threads=1)
+    (plane,) = picture.planes
+    if picture is frame or plane.line_size != 3 * picture.width:
+        rgb: Frame = picture.to_ndarray()
+        return rgb
+    # The memory of the converted frame, of which nothing else knows.
+    return np.frombuffer(plane, np.uint8, plane.line_size * picture.height).reshape(picture.height, picture.width, 3)

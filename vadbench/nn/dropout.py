@@ -32,7 +32,7 @@ def dropout(values: Tensor, p: float) -> Tensor:
 
 def mask(values: Tensor, p: float) -> Tensor:
     """Return 0 with probability ``p``, else ``1 / (1 - p)``, for every value, from torch's generator."""
-    return kept(values.shape, 1 - p, values.device).to(values.dtype).mul_(1 / (1 - p))
+    return (kept(values.shape, 1 - p, values.device) * (1 / (1 - p))).to(values.dtype)
 
 
 def kept(shape: Sequence[int], share: float, device: torch.device) -> Tensor:

@@ -80,5 +80,5 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *factors: Tensor) -> Any:
-        gradients = ctx.gradients if all(f == 1 for f in factors) else ctx.again(factors)[1]
+        gradients = ctx.gradients if bool((torch.stack(factors) == 1).all()) else ctx.again(factors)[1]
         return None, None, None, *gradients

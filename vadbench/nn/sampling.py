@@ -32,7 +32,7 @@ def drawn_sample(features: NDArray[np.floating[Any]], length: int, rng: np.rando
     if rows <= length:
         return _filled_up(features, length)
     edges = np.arange(length + 1) * rows // length
-    return np.asarray(features[rng.integers(edges[:-1], edges[1:])], np.float32)
+    return as_float32(features[rng.integers(edges[:-1], edges[1:])])
 
 
 def averaged_sample(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.float32]:
@@ -129,8 +129,15 @@ class _Described:
 
 def _filled_up(features: NDArray[np.floating[Any]], length: int) -> NDArray[np.float32]:
     sample = np.zeros((length, features.shape[1]), np.float32)
-    sample[: len(features)] = features
+    sample[: len(features)] = as_float32(features)
     return sample
+
+
+def as_float32(rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return rows as float32, float16 ones by torch, which takes a tenth of numpy's time for it."""
+    if rows.dtype != np.float16:
+        return np.asarray(rows, np.float32)
+    return torch.from_numpy(np.array(rows)).float().numpy()
 
 
 def row_mask(lengths: Tensor, length: int) -> Tensor:
@@ -138,22 +145,24 @@ def row_mask(lengths: Tensor, length: int) -> Tensor:
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
-def top_mean(values: Tensor, lengths: Tensor, ratio: int) -> Tensor:
+def top_mean(values: Tensor, lengths: Tensor, ratio: int | Tensor) -> Tensor:
     """Return the mean of the largest values over time, in each further dimension by itself.
 
     Args:
         values: ``(B, L, ...)``.
         lengths: ``(B,)`` rows of each sample that count; those after them are padding.
-        ratio: of T rows the ``floor(T / ratio) + 1`` largest are averaged, all if that is more than T.
+        ratio: of T rows the ``floor(T / ratio) + 1`` largest are averaged, all if that is more than T; of each sample
+            its own where it is ``(B,)``.
 
     Returns:
         ``(B, ...)``.
     """
-    tail = (1,) * (values.ndim - 2)
-    inside = row_mask(lengths, values.shape[1])
+    tail, length = (1,) * (values.ndim - 2), values.shape[1]
+    inside = row_mask(lengths, length)
     counts = (lengths // ratio + 1).clamp(max=lengths)
     # Looking for the largest count would make the processor wait for a GPU.
-    most = min(values.shape[1], values.shape[1] // ratio + 1) if counts.device.type != "cpu" else int(counts.max())
+    at_most = length if isinstance(ratio, Tensor) else min(length, length // ratio + 1)
+    most = int(counts.max()) if counts.device.type == "cpu" else at_most
     largest = values.masked_fill(~inside.view(*inside.shape, *tail), -math.inf).topk(most, dim=1).values
     chosen = row_mask(counts, largest.shape[1])
     total = largest.masked_fill(~chosen.view(*chosen.shape, *tail), 0.0).sum(1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from vadbench.testing.tested_method import TestedMethod, furthest
 GPU = torch.device("cuda")
 TOLERANCE = 1e-3
 """Largest difference from the CPU's weights and scores."""
+SEEDS = (0, 1, 2)
+"""Seeds under one of which the values must be equal."""
 FEW_EPOCHS = 2
 """Epochs of a stage: after many steps, rounding would have become another training."""
 LENGTHS = (1, 16, 17, 300)
@@ -50,46 +52,66 @@ _REMEDIES = {
 
 def device(subject: TestedMethod) -> str:
     """Check that a method is trained, resumed and scored on a GPU with the CPU's values, and all of it is there."""
-    return "on a pretended GPU " + compared(subject, pretend())
+    return "on a pretended GPU " + compared(subject, pretend)
 
 
-def compared(subject: TestedMethod, entered: AbstractContextManager[Any]) -> str:
+def compared(subject: TestedMethod, entered: Callable[[], AbstractContextManager[Any]]) -> str:
     """Return what was found of a method on a GPU beside the CPU.
 
     Args:
         subject: the method.
-        entered: the context within which there is a GPU.
+        entered: gives a context within which there is a GPU.
 
     Raises:
         Failure: it does not work there, gives other values, or a part of it is elsewhere.
     """
-    on_cpu = subject.rehearse(0, subject.build(0), epochs=FEW_EPOCHS)
+    for seed in SEEDS:
+        # Rounding turns a choice where two rows are as good as equal, and then all that follows; never under each seed.
+        apart = _apart(subject, entered, seed)
+        if max(apart.weights, apart.scores) <= TOLERANCE:
+            break
+    fix = "look for what depends on the device: an `if` over its type, or numbers that are drawn on it"
+    found = f"trained on a GPU, the weights differ from the CPU's by {apart.weights:.2g}, most in {apart.tensor}"
+    require(apart.weights <= TOLERANCE, found, fix)
+    require(apart.scores <= TOLERANCE, f"on a GPU {apart.kind} differ from the CPU's by {apart.scores:.2g}", fix)
+    stages = listed([repr(stage) for stage in apart.stages], SHOWN)
+    trained = f"trained, broken off in {stages}, and " if stages else ""
+    return f"{trained}scored: the CPU's values within {max(apart.weights, apart.scores):.1g}"
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """How far a GPU is from the CPU: weights after a training, and scores."""
+
+    weights: float
+    tensor: str
+    scores: float
+    kind: str
+    stages: list[str]
+
+
+def _apart(subject: TestedMethod, entered: Callable[[], AbstractContextManager[Any]], seed: int) -> _Apart:
+    on_cpu = subject.rehearse(seed, subject.build(seed), epochs=FEW_EPOCHS)
     stops, weights, videos = late_stops(on_cpu), on_cpu.method.state_dict(), subject.videos(LENGTHS)
     expected = subject.score(on_cpu.method, videos)
-    with entered:
+    with entered():
         try:
-            method = resumed(subject, stops, GPU, FEW_EPOCHS).eval()
+            method = resumed(subject, stops, GPU, FEW_EPOCHS, seed).eval()
             _require_placed(method, "after fit()")
             found = {name: value.cpu() for name, value in method.state_dict().items()}
-            fresh = _restored(subject, method)
+            fresh = _restored(subject, method, seed)
             _require_placed(fresh, "of a method restored from its checkpoint")
             scores = [_of_the_cpu(own) for own in subject.score(fresh, videos)]
         except (Failure, VadbenchError):
             raise
         except Exception as error:
             raise _stopped(subject, error) from error
-    fix = "look for what depends on the device: an `if` over its type, or numbers that are drawn on it"
-    gap, what = weights_apart(found, weights)
-    require(gap <= TOLERANCE, f"trained on a GPU, the weights differ from the CPU's by {gap:.2g}, most in {what}", fix)
-    furthest_score, what = furthest(scores, expected)
-    require(furthest_score <= TOLERANCE, f"on a GPU {what} differ from the CPU's by {furthest_score:.2g}", fix)
-    trained = f"trained, broken off in {listed([repr(stage) for stage, _ in stops], SHOWN)}, and " if stops else ""
-    return f"{trained}scored: the CPU's values within {max(gap, furthest_score):.1g}"
+    return _Apart(*weights_apart(found, weights), *furthest(scores, expected), [stage for stage, _ in stops])
 
 
-def _restored(subject: TestedMethod, method: Method) -> Method:
+def _restored(subject: TestedMethod, method: Method, seed: int) -> Method:
     """Return a new method of another seed with the weights of a checkpoint of ``method``."""
-    fresh = subject.build(1, run=0, device=GPU)
+    fresh = subject.build(seed + 1, run=seed, device=GPU)
     with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder:
         write_tensors(Path(folder) / CHECKPOINT, method.state_dict())
         load_checkpoint(Path(folder), fresh)

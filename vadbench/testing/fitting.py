@@ -65,7 +65,9 @@ def late_stops(whole: Rehearsal) -> list[Stop]:
     return [(stage.name, 2 * stage.steps // 3) for stage in whole.stages]
 
 
-def resumed(subject: TestedMethod, stops: Sequence[Stop], device: torch.device = CPU, epochs: int = EPOCHS) -> Method:
+def resumed(
+    subject: TestedMethod, stops: Sequence[Stop], device: torch.device = CPU, epochs: int = EPOCHS, seed: int = 0
+) -> Method:
     """Return a new method after a fit that was broken off at places in turn, and called again each time.
 
     Args:
@@ -73,6 +75,7 @@ def resumed(subject: TestedMethod, stops: Sequence[Stop], device: torch.device =
         stops: the places.
         device: where it lives.
         epochs: of a stage at most.
+        seed: of the run.
 
     Raises:
         Failure: a fit that is called again does not come to a place.
@@ -80,8 +83,8 @@ def resumed(subject: TestedMethod, stops: Sequence[Stop], device: torch.device =
     with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder, patch.object(stages, "SAVE_SECONDS", 0.0):
         for stop in [*stops, None]:
             # As after a kill, nothing is left of the method but what was stored.
-            method = subject.build(0, device=device)
-            rehearsal = Rehearsal(method, 0, Path(folder), subject.precision, stop, epochs)
+            method = subject.build(seed, device=device)
+            rehearsal = Rehearsal(method, seed, Path(folder), subject.precision, stop, epochs)
             broken_off = False
             try:
                 method.fit(subject.data, rehearsal)

@@ -61,7 +61,8 @@ class BatchLoader:
             PluginError: two views differ in their names, shapes or dtypes.
             TrainingError: a worker ended; names the video.
         """
-        made = self._made_here(epoch) if self._workers is None else self._workers.epoch(epoch)
+        workers = self._workers
+        made = self._made_here(epoch) if workers is None else workers.epoch(epoch, self._placement.array)
         batches = self._placed(made, step, epoch)
         ahead = 1 if self._method.task.device.type == "cpu" else 2
         try:

@@ -1,82 +1,33 @@
 """Worker processes that make the views of batches, each every so many of them, in the order of the batches.
 
 A worker is started afresh, never forked: it gets what it needs through a pipe, makes a twin of the method that has
-settings and a task and neither parameters nor text, and calls ``view`` on it. It ends when its pipe is closed, so it
-does not outlive this process, however that ends.
+settings and a task and neither parameters nor text, and calls ``view`` on it. Its batches come through memory that both
+see, where there is such memory, and else through its pipe. It ends when that is closed, so it does not outlive this
+process, however that ends.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 import pickle
 import signal
 import subprocess
 import sys
-import traceback
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import Any, NoReturn
 
-import torch
-
-from vadbench.base.errors import PluginError, TrainingError, one_line
-from vadbench.base.method_config import MethodConfig
-from vadbench.dataset import ClassTable
-from vadbench.method import Method, Task
-from vadbench.plugins.targets import import_scratch, scratch_files
-from vadbench.training.views import KEPT_BYTES, BatchPlan, StackedViews, ViewFunction, ViewMaker
+from vadbench.base.errors import TrainingError
+from vadbench.method import Method
+from vadbench.plugins.targets import scratch_files
+from vadbench.training.shared_slots import FilledSlot, SlotReader, shared_file
+from vadbench.training.views import Allocation, BatchPlan, StackedViews, ViewFunction
+from vadbench.training.worker_process import READ, WorkerJob
 
 _BEGIN = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
-    " from vadbench.training.workers import serve; serve()"
+    " from vadbench.training.worker_process import serve; serve()"
 )
-
-
-@dataclass(frozen=True)
-class WorkerJob:
-    """What a worker is told: how to make the method's twin, and which batches to make.
-
-    Args:
-        files: scratch plugins to import first.
-        method, config: paths of the classes, ``module:name``.
-        settings: as JSON.
-        classes, dims, spacings, known: of the task.
-        view: name of the method that makes a view.
-        plan: says which videos form the batches.
-        number, count: it makes the batches ``number``, ``number + count`` and so on of an epoch.
-    """
-
-    files: Sequence[Path]
-    method: str
-    config: str
-    settings: str
-    classes: ClassTable
-    dims: Mapping[str, int]
-    spacings: Mapping[str, float]
-    known: Sequence[str]
-    view: str
-    plan: BatchPlan
-    number: int
-    count: int
-
-    def twin(self) -> Method:
-        """Return an object of the method's class on which only the settings and the task are set.
-
-        Raises:
-            PluginError: a class cannot be imported here.
-        """
-        for file in self.files:
-            with suppress(Exception):  # one that is of no use here may be gone by now
-                import_scratch(file)
-        kind, config = cast(type[Method], _imported(self.method)), cast(type[MethodConfig], _imported(self.config))
-        task = Task(self.classes, self.dims, torch.device("cpu"), _no_text, spacings=self.spacings, known=self.known)
-        twin = kind.__new__(kind)
-        Method.__init__(twin, config.model_validate_json(self.settings), task)
-        return twin
 
 
 class WorkerViews:
@@ -90,22 +41,34 @@ class WorkerViews:
 
     def __init__(self, plan: BatchPlan, jobs: Sequence[bytes], kind: str) -> None:
         self._plan, self._kind = plan, kind
+        files = [shared_file() for _ in jobs]
+        self._slots = [None if file is None else SlotReader(file) for file in files]
         # Started together, because each takes seconds to import what it needs.
         self._workers = [
-            subprocess.Popen([sys.executable, "-c", _BEGIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            for _ in jobs
+            subprocess.Popen(
+                [sys.executable, "-c", _BEGIN],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=() if file is None else (file,),
+            )
+            for file in files
         ]
         self._at: list[int | None] = [None] * len(jobs)
         for number, job in enumerate(jobs):
             self._tell(number, list(sys.path))
             self._tell(number, job)
+            self._tell(number, files[number])
 
     def ready(self) -> bool:
         """Return True if every worker could import the method; waits for them."""
         return all([self._answer(i) for i in range(len(self._workers))])
 
-    def epoch(self, epoch: int) -> Generator[tuple[list[int], StackedViews]]:
+    def epoch(self, epoch: int, allocation: Allocation) -> Generator[tuple[list[int], StackedViews]]:
         """Yield the batches of an epoch in order: the indices of the samples, and their views.
+
+        Args:
+            epoch: counted from 0.
+            allocation: gives the memory of views that come through shared memory.
 
         Raises:
             TrainingError: a worker ended; names the video.
@@ -115,7 +78,7 @@ class WorkerViews:
         whole = False
         try:
             for number, (_, indices) in enumerate(self._plan.batches(epoch)):
-                yield indices, self._answer(number % len(self._workers))
+                yield indices, self._views(number % len(self._workers), allocation)
             whole = True
         finally:
             if not whole:
@@ -131,6 +94,20 @@ class WorkerViews:
                 assert pipe is not None
                 with suppress(OSError):  # it was told something that it never read
                     pipe.close()
+        for slots in self._slots:
+            if slots is not None:
+                slots.close()
+        self._slots = []
+
+    def _views(self, number: int, allocation: Allocation) -> StackedViews:
+        """Return the next batch of a worker."""
+        found, slots = self._answer(number), self._slots[number]
+        if slots is None or not isinstance(found, FilledSlot):
+            views: StackedViews = found
+            return views
+        views = slots.read(found, allocation)
+        self._tell(number, READ)
+        return views
 
     def _tell(self, number: int, what: Any) -> None:
         pipe = self._workers[number].stdin
@@ -234,61 +211,3 @@ def _path(kind: type) -> str | None:
     except AttributeError:
         return None
     return f"{kind.__module__}:{kind.__qualname__}" if found is kind else None
-
-
-def _imported(path: str) -> type:
-    module, _, name = path.partition(":")
-    found: type = attrgetter(name)(importlib.import_module(module))
-    return found
-
-
-def _no_text() -> NoReturn:
-    raise PluginError("view() may read the classes and widths of self.task, and no text; use it in loss() and score()")
-
-
-def serve() -> None:
-    """Make views as the process that started this one asks, until it closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # What a view prints must not get between the answers.
-    os.dup2(2, 1)
-    torch.set_num_threads(1)
-    try:
-        job: WorkerJob = pickle.load(asked)
-        maker = ViewMaker(job.plan, getattr(job.twin(), job.view), KEPT_BYTES // job.count)
-    except Exception:
-        _send(answers, "ready", False)
-        return
-    _send(answers, "ready", True)
-    while True:
-        try:
-            epoch = pickle.load(asked)
-            for number, (place, indices) in enumerate(job.plan.batches(epoch)):
-                if number % job.count == job.number:
-                    made = maker.batch(epoch, place, indices, lambda index: _send(answers, "begun", index))
-                    _send(answers, "views", made)
-        except (EOFError, BrokenPipeError):
-            return
-        except Exception as error:
-            _send(answers, "failed", _packed(error, job))
-
-
-def _send(answers: IO[bytes], kind: str, content: Any) -> None:
-    pickle.dump((kind, content), answers, protocol=5)
-    answers.flush()
-
-
-def _packed(error: Exception, job: WorkerJob) -> tuple[bytes | None, str, str]:
-    """Return an exception for another process: pickled, where that can be, in a line, and with its traceback."""
-    name = job.method.rpartition(":")[2].rpartition(".")[2]
-    if isinstance(error, AttributeError) and f"'{name}' object" in str(error):
-        error = PluginError(
-            f"{name}.{job.view}() reads an attribute that only the trained method has ({error}); in a worker process it"
-            " may read self.config, the classes and widths of self.task, the video and rng; or train with --workers 0"
-        )
-    try:
-        made = pickle.dumps(error)
-        pickle.loads(made)
-    except Exception:
-        made = None
-    return made, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
