@@ -172,12 +172,11 @@ class Method(nn.Module):
 
         Called in a thread or process of its own, while the batch before is trained on: it may read ``self.config``, the
         classes and widths of ``self.task``, and the video, and draw from ``rng`` and nothing else. Data for a later
-        stage is looked up in :meth:`loss` by ``batch.keys``, at numbers of rows that the view gives. The sample of a
-        call that drew nothing is kept, within a gibibyte for all videos, and not asked for again.
+        stage is looked up in :meth:`loss` by ``batch.keys``, at numbers of rows that the view gives.
 
         Args:
             video: its ``rows`` are memory-mapped: index them, do not copy them whole.
-            rng: the only source of randomness.
+            rng: the only source of randomness; a sample without draws is kept (up to 1 GiB of all), not asked for anew.
 
         Returns:
             arrays of the same names, shapes and dtypes for every video, so that they can be stacked.
