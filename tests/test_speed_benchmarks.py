@@ -166,7 +166,7 @@ def test_metrics(tmp_path):
 def test_metrics_beside_another_checkout():
     """This one beside itself."""
     work = ["one AUC, 5,000 videos", "one AUC, 5,001 videos"]
-    ((heads, *rows),) = tables(run("beside.py", str(ROOT), "--rounds", "3", "--work", *work))
+    ((heads, *rows),) = tables(run("beside.py", str(ROOT), "--rounds", "2", "--work", *work))
     assert heads == ["CPU seconds", "other", "this", "ratio"]
     assert [row[0] for row in rows] == work
     figures = [[[float(n) for n in cell.split(", ")] for cell in row[1:]] for row in rows]

@@ -92,7 +92,9 @@ def _agrees(section: Section, name: str) -> str:
             said.append(f"gradients of a step {figures['gradients']:.1g}")
             worst = worst if found >= figures["gradients"] else f"gradients, most in {what}"
         # A gradient of rounding alone moves a weight as far as any other under Adam.
-        trained = resumed(subject, late_stops(on_cpu), section.device, EPOCHS).state_dict()
+        trained = resumed(
+            subject, lambda: subject.build(0, device=section.device), late_stops(on_cpu), EPOCHS
+        ).state_dict()
         apart, _ = weights_apart({key: value.cpu() for key, value in trained.items()}, state)
         said.append(f"weights after a training {apart:.1g} (not judged)")
     section.keep(f"{name}: parity", **figures)
@@ -138,7 +140,7 @@ def _repeats(section: Section, name: str, subject: Any) -> str:
     if subject.unfit:
         return f"not on synthetic: {subject.unfit}"
     once, again = (subject.rehearse(0, subject.build(0, device=section.device), epochs=EPOCHS) for _ in range(2))
-    broken = resumed(subject, late_stops(once), section.device, EPOCHS)
+    broken = resumed(subject, lambda: subject.build(0, device=section.device), late_stops(once), EPOCHS)
     expected = once.method.state_dict()
     for what, state in {"a second fit": again.method.state_dict(), "a resumed fit": broken.state_dict()}.items():
         if differing := differences(expected, state):

@@ -73,12 +73,12 @@ def compared(videos: int) -> Callable[[], Any]:
 
 
 def one_auc(videos: int) -> Callable[[], Any]:
-    """1,000 resamples of one AUC, in videos of eight rows."""
+    """1,000 resamples of one AUC, in videos of 120 rows."""
     from vadbench.metrics.bootstrap import draw_videos, resampled_metrics
     from vadbench.scoring.rows import ScoredRows
 
     rng = np.random.default_rng(0)
-    video = np.repeat(np.arange(videos), 8)
+    video = np.repeat(np.arange(videos), 120)
     frames = np.full(len(video), 16)
     positives = frames * ((video % 2 > 0) & (rng.random(len(video)) < 0.3))
     names = tuple(map(str, range(videos)))

@@ -6,22 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from vadbench_descriptions.bank import read_bank
+from vadbench_descriptions.wording import read_with
 
 from boxes import write
 from devices import REAL
 from extraction import extract
-from places import PLUGIN
+from places import PLUGIN, ROOT
 from scored import column
 from vadbench.clip import CROPS, load_clip
 from vadbench.data.media import write_video
-from vadbench.dataset import Video
+from vadbench.dataset import ClassTable, Video, VideoClass
 from vadbench.features.boxes import Boxes
 from vadbench.features.extraction import extract_features
 from vadbench.features.fingerprint import clip_fingerprint
+from vadbench.features.preflight import preflight
 from vadbench.features.region_encoder import RegionEncoder
 from vadbench.features.store import FeatureStore
 from vadbench.records.scores import load_split
 
+BANKS = ROOT / "methods" / "vadbench_descriptions" / "banks"
 SMALL = {
     "vadclip": ("recipe.epochs=2", "recipe.batch_size=4", "length=16", "score_branch=best"),
     "clip-linear": ("recipe.epochs=2", "recipe.batch_size=4"),
@@ -152,6 +156,16 @@ def test_ones_own_video_is_scored_as_on_the_cpu(run, vadbench, gpu, tmp_path):
 def made_video(path):
     write_video(path, np.random.default_rng(1).integers(0, 255, (30, 48, 64, 3), np.uint8), fps=10)
     return path
+
+
+def test_banks_and_features_are_looked_at_on_a_gpu(gpu, tmp_path):
+    clip, own = (load_clip(device=device) for device in ("cuda", "cpu"))
+    bank = read_bank(BANKS / "general.toml")
+    for found, expected in zip(read_with(bank, clip), read_with(bank, own), strict=True):
+        assert found.phrase == expected.phrase
+    rows, table = np.ones((20, clip.dim), np.float32), ClassTable((VideoClass("Normal"), VideoClass("Fight")), 0)
+    cosines = [preflight(tmp_path, [rows], one, table).cosine for one in (clip, own)]
+    assert cosines[0] == pytest.approx(cosines[1], abs=1e-5)
 
 
 @pytest.mark.skipif(REAL, reason="a real GPU is there")

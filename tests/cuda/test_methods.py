@@ -41,7 +41,7 @@ def test_settings_are_taken_from_the_plugins_themselves():
 def test_what_is_resumed_on_a_gpu_ends_with_the_same_bits(name, subject, gpu):
     own = subject(name)
     whole = own.rehearse(0, own.build(0, device=GPU), epochs=2)
-    again = resumed(own, late_stops(whole), GPU, 2)
+    again = resumed(own, lambda: own.build(0, device=GPU), late_stops(whole), 2)
     assert differences(whole.method.state_dict(), again.state_dict()) == []
 
 

@@ -61,9 +61,12 @@ def _of_benchmarks(name: str) -> Iterator[tuple[str, ...]]:
         for table in benchmark.tables:
             for row in (row for row in table.rows if row.method == name):
                 own = {**table.set, **row.set}
-                yield tuple(
-                    assignments((k, v) for k, v in own.items() if not k.startswith(("recipe", "rows", "protocol")))
-                )
+                yield tuple(assignments((k, v) for k, v in own.items() if not (_is_size(v) or k.startswith(_NOT_OURS))))
+
+
+def _is_size(value: Any) -> bool:
+    """Whether a value makes a model larger or smaller; 0 leaves a part of it out."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
 def _toml(value: Any) -> str:

@@ -24,13 +24,15 @@ from vadbench.testing.conformance import Failure, require
 from vadbench.testing.fitting import late_stops, resumed
 from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.pretend import DeviceMixError, pretend
-from vadbench.testing.tested_method import TestedMethod, furthest
+from vadbench.testing.tested_method import CPU, TestedMethod, furthest
 
 GPU = torch.device("cuda")
 TOLERANCE = 1e-3
 """Largest difference from the CPU's weights and scores."""
 SEEDS = (0, 1, 2)
 """Seeds under one of which the values must be equal."""
+MOVED = 1e-2
+"""Deviation of what parameters are moved by before a training."""
 FEW_EPOCHS = 2
 """Epochs of a stage: after many steps, rounding would have become another training."""
 LENGTHS = (1, 16, 17, 300)
@@ -91,12 +93,12 @@ class _Apart:
 
 
 def _apart(subject: TestedMethod, entered: Callable[[], AbstractContextManager[Any]], seed: int) -> _Apart:
-    on_cpu = subject.rehearse(seed, subject.build(seed), epochs=FEW_EPOCHS)
+    on_cpu = subject.rehearse(seed, _started(subject, seed, CPU), epochs=FEW_EPOCHS)
     stops, weights, videos = late_stops(on_cpu), on_cpu.method.state_dict(), subject.videos(LENGTHS)
     expected = subject.score(on_cpu.method, videos)
     with entered():
         try:
-            method = resumed(subject, stops, GPU, FEW_EPOCHS, seed).eval()
+            method = resumed(subject, lambda: _started(subject, seed, GPU), stops, FEW_EPOCHS, seed).eval()
             _require_placed(method, "after fit()")
             found = {name: value.cpu() for name, value in method.state_dict().items()}
             fresh = _restored(subject, method, seed)
@@ -107,6 +109,20 @@ def _apart(subject: TestedMethod, entered: Callable[[], AbstractContextManager[A
         except Exception as error:
             raise _stopped(subject, error) from error
     return _Apart(*weights_apart(found, weights), *furthest(scores, expected), [stage for stage, _ in stops])
+
+
+def _started(subject: TestedMethod, seed: int, device: torch.device) -> Method:
+    """Return a new method whose parameters are moved a little.
+
+    Layers that begin at zero give all rows the same score, and which of equal ones is chosen nobody can say.
+    """
+    method = subject.build(seed, device=device)
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in method.parameters():
+            if parameter.requires_grad:
+                parameter.add_(MOVED * torch.randn(parameter.shape, generator=rng).to(device))
+    return method
 
 
 def _restored(subject: TestedMethod, method: Method, seed: int) -> Method:

@@ -13,7 +13,6 @@ from unittest import SkipTest
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from vadbench.base.errors import listed
 from vadbench.inputs import TrainingData, TrainingVideo, VideoInput
@@ -22,7 +21,7 @@ from vadbench.testing.conformance import require
 from vadbench.testing.guards import CHECKS_FOLDER
 from vadbench.testing.parameters import differences
 from vadbench.testing.rehearsal import EPOCHS, Interruption, Rehearsal
-from vadbench.testing.tested_method import CPU, TestedMethod, furthest
+from vadbench.testing.tested_method import TestedMethod, furthest
 from vadbench.training import stages
 from vadbench.training.prefetching import batch_difference
 from vadbench.training.workers import open_workers
@@ -48,7 +47,7 @@ def resume(subject: TestedMethod) -> str:
     if not whole.stages:
         raise SkipTest("the method's fit runs no stage of the loop, so it begins anew")
     stops = late_stops(whole)
-    found = resumed(subject, stops)
+    found = resumed(subject, lambda: subject.build(0), stops)
     differing = differences(whole.method.state_dict(), found.state_dict())
     where = ", ".join(f"stage {name!r} before step {step}" if step else f"{name!r}" for name, step in stops)
     require(
@@ -66,14 +65,14 @@ def late_stops(whole: Rehearsal) -> list[Stop]:
 
 
 def resumed(
-    subject: TestedMethod, stops: Sequence[Stop], device: torch.device = CPU, epochs: int = EPOCHS, seed: int = 0
+    subject: TestedMethod, build: Callable[[], Method], stops: Sequence[Stop], epochs: int = EPOCHS, seed: int = 0
 ) -> Method:
     """Return a new method after a fit that was broken off at places in turn, and called again each time.
 
     Args:
-        subject: says how it is built and fitted.
+        subject: says on what it is fitted.
+        build: returns it anew.
         stops: the places.
-        device: where it lives.
         epochs: of a stage at most.
         seed: of the run.
 
@@ -83,7 +82,7 @@ def resumed(
     with tempfile.TemporaryDirectory(prefix=CHECKS_FOLDER) as folder, patch.object(stages, "SAVE_SECONDS", 0.0):
         for stop in [*stops, None]:
             # As after a kill, nothing is left of the method but what was stored.
-            method = subject.build(seed, device=device)
+            method = build()
             rehearsal = Rehearsal(method, seed, Path(folder), subject.precision, stop, epochs)
             broken_off = False
             try:

@@ -6,6 +6,7 @@ import pytest
 
 from places import PLUGIN, SUPPORT
 
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 FAILING = ["--plugin", SUPPORT / "failing_devices_plugin.py"]
 GRID = """title = "Failing devices"
 clip = "small"
@@ -69,11 +70,11 @@ def test_with_one_job_a_broken_gpu_stops_the_command_and_the_next_goes_on_with_w
 
 @pytest.mark.slow
 def test_with_workers_the_cell_that_broke_a_gpu_fails_once_and_the_others_are_done(bench, write):
-    found, err = bench(write(GRID), *FAILING, "--jobs", 2, status=1)
+    found, err = bench(write(GRID.replace("[0, 1, 2]", "[0, 1]")), *FAILING, "--jobs", 2, status=1)
     assert states(found) == {
         ("sticky", 0): "failed",
         ("full", 1): "failed",
-        **dict.fromkeys([("sticky", 1), ("sticky", 2), ("full", 0), ("full", 2)], "done"),
+        **dict.fromkeys([("sticky", 1), ("full", 0)], "done"),
     }
     assert err.count("failed sticky on tiny, seed 0") == 1
 
