@@ -19,8 +19,11 @@ from vadbench.metrics.multiplicities import FramesByPlace, Multiplicities, cumul
 from vadbench.metrics.ranking import Ranking, compact, ratio
 from vadbench.scoring.rows import Ints, WeightedRows
 
-STEPS = 256
-"""Steps handled at a time; bounds memory to a few arrays of this many rows, and keeps them in the cache."""
+STEPS = 128
+"""Steps handled at a time; bounds memory to a few arrays of 64 KB, which stay in the cache.
+
+From 128 KB on the C library may fetch new pages from the system for each, which takes longer than all that is computed.
+"""
 
 _Array = NDArray[np.float64]
 
