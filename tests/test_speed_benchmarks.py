@@ -196,3 +196,13 @@ def test_regions(tmp_path):
         assert [f"{figures[row[0]]:.2f}" for row in table[2:]] == [row[column] for row in table[2:]]
         assert 0 < figures["similarity"] < figures["total"]
     assert record["ms"]["frame-based"]["feature"] < record["ms"]["object-centric"]["feature"], "1 image against 20"
+
+
+def test_products():
+    """A step takes no less than its floor, and its operations by themselves no less either."""
+    heads, row = tables(run("products.py", "clip-tsa", "--quick"))[0]
+    found = dict(zip(heads[1:], map(float, row[1:]), strict=True))
+    assert row[0] == "clip-tsa" and found["floor"] > 0 and found["other operations"] > 100
+    parts = found["products"] + found["draws, optimiser"] + found["bytes"]
+    assert found["at least"] == pytest.approx(parts, rel=0.02)
+    assert found["ms / floor"] == pytest.approx(found["ms"] / found["floor"], rel=0.02)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vadbench.nn.dropout import mask
+
 DROPOUT, TOP, MARGIN = 0.7, 3, 100.0
 
 State = dict[str, Tensor]
@@ -19,7 +21,8 @@ State = dict[str, Tensor]
 
 def dropout(x: Tensor) -> Tensor:
     """Section 1.8."""
-    return x * (torch.rand(x.shape, device=x.device) >= DROPOUT).float() * (1 / (1 - DROPOUT))
+    # The units are drawn as ours, so that losses can be compared.
+    return x * mask(x, DROPOUT)
 
 
 def norm(x: Tensor, state: State, name: str) -> Tensor:
