@@ -37,3 +37,13 @@ def test_its_cells_show_what_the_page_has(monkeypatch, tmp_path, shared_folder, 
     of_sklearn, ours = map(float, re.findall(r"[\d.]+", checked.outputs[0].data["text/plain"]))
     assert of_sklearn == pytest.approx(ours, abs=1e-6) and ours > 0.9
     sys.modules.pop("execute")
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(monkeypatch, tmp_path, shared_folder, away_from_home):
+    monkeypatch.setenv("VADBENCH_CACHE", str(shared_folder / "cache-of-synthetic"))
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(import vadbench\n\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["run"].record.status == "finished" and (tmp_path / "roc.png").stat().st_size > 10_000
