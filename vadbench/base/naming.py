@@ -67,6 +67,15 @@ def written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def assignments(settings: Mapping[str, Any]) -> list[str]:
+    """Write nested settings as ``--set`` takes them.
+
+    >>> assignments({"recipe": {"epochs": 5}, "temporal": "mlp"})
+    ['recipe.epochs=5', 'temporal=mlp']
+    """
+    return [f"{name}={written(value)}" for name, value in flatten(settings)]
+
+
 def same(a: Any, b: Any) -> bool:
     """Return True if two values of a setting are the same; true is not 1, but 1 is 1.0.
 

@@ -1,8 +1,7 @@
 """A process that decodes and prepares videos: many of them feed one GPU where the threads of one process cannot.
 
-It is started afresh, never forked, gets the paths of videos through a pipe, and puts batches into memory that both
-processes have, of which nothing is left in any folder. It ends when its pipe is closed, so it does not outlive this
-process, however that ends.
+It gets the paths of videos through a pipe, and puts batches into memory that both processes have, of which nothing is
+left in any folder.
 """
 
 from __future__ import annotations
@@ -10,12 +9,8 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
-import signal
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -25,14 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vadbench.base.child_process import ChildProcess, pickled, send, served
 from vadbench.base.errors import DecodingError, one_line
 from vadbench.data.media import Frame
 from vadbench.features.preparation import Preparation
 
-_BEGIN = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
-    " from vadbench.features.decoding_process import serve; serve()"
-)
 _SLOTS = 2
 """Batches that a process may be ahead."""
 
@@ -48,27 +40,18 @@ class DecodingProcess:
         slots = [_shared_file() for _ in range(_SLOTS)]
         self._maps: list[mmap.mmap | None] = [None] * _SLOTS
         self._files = [os.fdopen(slot, "rb") for slot in slots]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _BEGIN],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=slots,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        self._process = ChildProcess("vadbench.features.decoding_process", slots, {"OMP_NUM_THREADS": "1"})
         self._path: Path | None = None
-        for what in (list(sys.path), preparation, slots):
+        for what in (preparation, slots):
             self._tell(what)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._process.wait()
-        for file in (*self._files, self._process.stdout, self._process.stdin):
-            assert file is not None
-            with suppress(OSError):  # it was told something that it never read
-                file.close()
+        self._process.close()
+        for file in self._files:
+            file.close()
 
     def kill(self) -> None:
         """End the process; whoever waits for an answer of it gets an error."""
@@ -111,39 +94,29 @@ class DecodingProcess:
         return np.frombuffer(shared, np.uint8, prod(shape)).reshape(shape)
 
     def _tell(self, what: Any) -> None:
-        pipe = self._process.stdin
-        assert pipe is not None
         try:
-            pipe.write(pickle.dumps(what))
-            pipe.flush()
-        except OSError:
+            self._process.tell(what)
+        except EOFError:
             raise self._ended() from None
 
     def _answer(self) -> tuple[str, int, Any]:
-        pipe = self._process.stdout
-        assert pipe is not None
         try:
-            answer: tuple[str, int, Any] = pickle.load(pipe)
-        except (EOFError, pickle.UnpicklingError):
+            answer: tuple[str, int, Any] = self._process.answer()
+        except EOFError:
             raise self._ended() from None
         return answer
 
     def _ended(self) -> DecodingError:
-        code = self._process.wait()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        where = f"while it read {self._path}" if self._path else "before its first video"
+        end, where = self._process.end(), f"while it read {self._path}" if self._path else "before its first video"
         return DecodingError(
-            f"a process that decodes videos {how} {where}; look at that video and at the memory that is free, or take"
+            f"a process that decodes videos {end} {where}; look at that video and at the memory that is free, or take"
             " fewer --jobs, and run the same command again; finished work is not lost"
         )
 
 
 def serve() -> None:
     """Decode the videos that the process which started this one names, until it closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # What a library prints must not get between the answers.
-    os.dup2(2, 1)
+    asked, answers = served()
     torch.set_num_threads(1)
     try:
         _Served(asked, answers).serve()
@@ -189,18 +162,13 @@ class _Served:
         return torch.frombuffer(mmap.mmap(slot, 0), dtype=torch.uint8, count=size).view(shape)
 
     def _send(self, kind: str, content: object) -> None:
-        pickle.dump((kind, self._frames, content), self._answers, protocol=5)
-        self._answers.flush()
+        send(self._answers, (kind, self._frames, content))
         self._frames = 0
 
 
 def _picklable(error: Exception) -> Exception:
     """Return an exception that another process can raise: this one, or one that says the same."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(one_line(f"{type(error).__name__}: {error}"))
-    return error
+    return error if pickled(error) else RuntimeError(one_line(f"{type(error).__name__}: {error}"))
 
 
 def _shared_file() -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vadbench.base.naming import flatten, written
+from vadbench.base.naming import assignments
 from vadbench.base.progress_bar import shown_progress
 from vadbench.base.types import Progress
 from vadbench.notebook.finished_run import FinishedRun
@@ -109,7 +109,7 @@ def score(
         method=method,
         descriptions=None if descriptions is None else Path(descriptions),
         dataset=dataset,
-        assignments=[f"{name}={written(value)}" for name, value in flatten(settings or {})],
+        assignments=assignments(settings or {}),
         post=post,
         out=Path(out),
         threshold=threshold,

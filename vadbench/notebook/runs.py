@@ -13,7 +13,7 @@ import pandas as pd
 
 from vadbench.base.errors import ConfigError, TrackingError
 from vadbench.base.locations import DEFAULT_OUT
-from vadbench.base.naming import flatten, written
+from vadbench.base.naming import assignments
 from vadbench.base.progress_bar import shown_progress
 from vadbench.base.types import Progress
 from vadbench.notebook.finished_run import FinishedRun
@@ -93,7 +93,7 @@ def run(
     request = Request(
         method=method,
         dataset=dataset,
-        assignments=[f"{name}={written(value)}" for name, value in flatten(settings or {})],
+        assignments=assignments(settings or {}),
         protocol_name=protocol,
         data_root=None if data_root is None else Path(data_root),
         features=None if features is None or streams else Path(str(features)),

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
-import signal
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import torch
 
+from vadbench.base.child_process import pickled, send, served
 from vadbench.base.errors import PluginError, one_line
 from vadbench.base.method_config import MethodConfig
 from vadbench.dataset import ClassTable
@@ -84,19 +82,16 @@ def _no_text() -> NoReturn:
 
 def serve() -> None:
     """Make views as the process that started this one asks, until it closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # What a view prints must not get between the answers.
-    os.dup2(2, 1)
+    asked, answers = served()
     torch.set_num_threads(1)
     try:
         job: WorkerJob = pickle.load(asked)
         slots = SlotWriter(pickle.load(asked))
         maker = ViewMaker(job.plan, getattr(job.twin(), job.view), KEPT_BYTES // job.count)
     except Exception:
-        _send(answers, "ready", False)
+        send(answers, ("ready", False))
         return
-    _send(answers, "ready", True)
+    send(answers, ("ready", True))
     unread = 0
     while True:
         try:
@@ -109,19 +104,14 @@ def serve() -> None:
                     assert pickle.load(asked) == READ
                     unread -= 1
                 slots.begin()
-                made = maker.batch(epoch, place, indices, lambda index: _send(answers, "begun", index), slots.array)
+                made = maker.batch(epoch, place, indices, lambda index: send(answers, ("begun", index)), slots.array)
                 given = slots.given(made)
                 unread += isinstance(given, FilledSlot)
-                _send(answers, "views", given)
+                send(answers, ("views", given))
         except (EOFError, BrokenPipeError):
             return
         except Exception as error:
-            _send(answers, "failed", _packed(error, job))
-
-
-def _send(answers: IO[bytes], kind: str, content: Any) -> None:
-    pickle.dump((kind, content), answers, protocol=5)
-    answers.flush()
+            send(answers, ("failed", _packed(error, job)))
 
 
 def _packed(error: Exception, job: WorkerJob) -> tuple[bytes | None, str, str]:
@@ -132,9 +122,4 @@ def _packed(error: Exception, job: WorkerJob) -> tuple[bytes | None, str, str]:
             f"{name}.{job.view}() reads an attribute that only the trained method has ({error}); in a worker process it"
             " may read self.config, the classes and widths of self.task, the video and rng; or train with --workers 0"
         )
-    try:
-        made = pickle.dumps(error)
-        pickle.loads(made)
-    except Exception:
-        made = None
-    return made, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
+    return pickled(error), one_line(f"{type(error).__name__}: {error}"), traceback.format_exc()

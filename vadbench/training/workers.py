@@ -1,33 +1,25 @@
 """Worker processes that make the views of batches, each every so many of them, in the order of the batches.
 
-A worker is started afresh, never forked: it gets what it needs through a pipe, makes a twin of the method that has
-settings and a task and neither parameters nor text, and calls ``view`` on it. Its batches come through memory that both
-see, where there is such memory, and else through its pipe. It ends when that is closed, so it does not outlive this
-process, however that ends.
+A worker gets what it needs through a pipe, makes a twin of the method that has settings and a task and neither
+parameters nor text, and calls ``view`` on it. Its batches come through memory that both see, where there is such
+memory, and else through its pipe.
 """
 
 from __future__ import annotations
 
 import pickle
-import signal
-import subprocess
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from operator import attrgetter
 from typing import Any, NoReturn
 
+from vadbench.base.child_process import ChildProcess
 from vadbench.base.errors import TrainingError
 from vadbench.method import Method
 from vadbench.plugins.targets import scratch_files
 from vadbench.training.shared_slots import FilledSlot, SlotReader, shared_file
 from vadbench.training.views import Allocation, BatchPlan, StackedViews, ViewFunction
 from vadbench.training.worker_process import READ, WorkerJob
-
-_BEGIN = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
-    " from vadbench.training.worker_process import serve; serve()"
-)
 
 
 class WorkerViews:
@@ -45,17 +37,10 @@ class WorkerViews:
         self._slots = [None if file is None else SlotReader(file) for file in files]
         # Started together, because each takes seconds to import what it needs.
         self._workers = [
-            subprocess.Popen(
-                [sys.executable, "-c", _BEGIN],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=() if file is None else (file,),
-            )
-            for file in files
+            ChildProcess("vadbench.training.worker_process", [] if file is None else [file]) for file in files
         ]
         self._at: list[int | None] = [None] * len(jobs)
         for number, job in enumerate(jobs):
-            self._tell(number, list(sys.path))
             self._tell(number, job)
             self._tell(number, files[number])
 
@@ -88,12 +73,7 @@ class WorkerViews:
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
-            worker.kill()
-            worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                assert pipe is not None
-                with suppress(OSError):  # it was told something that it never read
-                    pipe.close()
+            worker.close()
         for slots in self._slots:
             if slots is not None:
                 slots.close()
@@ -110,21 +90,16 @@ class WorkerViews:
         return views
 
     def _tell(self, number: int, what: Any) -> None:
-        pipe = self._workers[number].stdin
-        assert pipe is not None
         try:
-            pipe.write(what if isinstance(what, bytes) else pickle.dumps(what))
-            pipe.flush()
-        except OSError:
+            self._workers[number].tell(what)
+        except EOFError:
             self._ended(number)
 
     def _answer(self, number: int) -> Any:
-        pipe = self._workers[number].stdout
-        assert pipe is not None
         while True:
             try:
-                kind, content = pickle.load(pipe)
-            except (EOFError, pickle.UnpicklingError):
+                kind, content = self._workers[number].answer()
+            except EOFError:
                 self._ended(number)
             if kind == "begun":
                 self._at[number] = content
@@ -140,10 +115,9 @@ class WorkerViews:
         raise found
 
     def _ended(self, number: int) -> NoReturn:
-        code = self._workers[number].wait()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        how, place = self._workers[number].end(), self._place(number)
         raise TrainingError(
-            f"a worker process {how} {self._place(number)}; look at that video and at the memory that is free, or train"
+            f"a worker process {how} {place}; look at that video and at the memory that is free, or train"
             " with --workers 0"
         )
 
