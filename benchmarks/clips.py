@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from marked import between
 from numpy.typing import NDArray
 from tabulate import tabulate
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ ROWS, TRUTH, TEXTS = "song248_clip_vitb16_10videos_f16.npz", "song248_annotation
 NORMAL = "normal001"
 """The only clip without an anomaly, which the one-class methods learn from."""
 METRICS = ("AUC", "AUC/within", "AP", "prevalence")
-BEGIN, END = "<!-- ten clips: written by benchmarks/clips.py -->", "<!-- end of ten clips -->"
+MARKS = "<!-- ten clips: written by benchmarks/clips.py -->", "<!-- end of ten clips -->"
 
 
 def main() -> None:
@@ -151,12 +152,7 @@ def pages() -> dict[Path, str]:
         colalign=("left", "left", *["right"] * 5),
         disable_numparse=True,
     )
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} must hold the lines '{BEGIN}' and '{END}'")
-    return {path: f"{before}{BEGIN}\n{table}\n{END}{after}"}
+    return {path: between(path, f"{table}\n", MARKS)}
 
 
 def _figure(metric: Mapping[str, Any]) -> str:

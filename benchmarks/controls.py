@@ -24,6 +24,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from marked import between
 from tabulate import tabulate
 
 from vadbench.base.files import read_json, write_json, write_text
@@ -45,7 +46,7 @@ from vadbench.scoring.alignment import align
 from vadbench.scoring.opened import open_videos
 from vadbench.scoring.scoring import score_videos
 from vadbench.tables.formats import render
-from vadbench.tables.table import tables_from_json
+from vadbench.tables.table import Table, tables_from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "vadbench_results"
@@ -60,6 +61,16 @@ SHUFFLED = {
     **{name: (name, ()) for name in ("descriptions-frame", "descriptions-video")},
 }
 BEGIN, END = "<!-- results: written by benchmarks/controls.py -->", "<!-- end of results -->"
+PROVEN = "<!-- proven: written by benchmarks/controls.py -->", "<!-- end of proven -->"
+PARITY = {
+    "anomalyclip": "6e58b6e",
+    "vadclip": "f643c91",
+    "rtfm": "cf938f4",
+    "clip-tsa": "a58353c",
+    "urdmu": "40cfdf5",
+}
+"""Methods whose outputs are compared with those of the authors' code in ``tests/parity``, and the code's commit."""
+ELSEWHERE = "UCF-Crime, XD-Violence and others"
 
 
 def main() -> None:
@@ -138,7 +149,8 @@ def _value(value: float | None) -> float:
 
 def tables() -> dict[Path, str]:
     """The files that show committed figures, with their tables made new."""
-    results = render(tables_from_json(QUICK.read_text(encoding="utf-8")), "md")
+    boards = tables_from_json(QUICK.read_text(encoding="utf-8"))
+    results = render(boards, "md")
     controls = tabulate(
         [[name, len(v), *_spread(v)] for name, v in read_json(CONTROLS).items()],
         ["control on synthetic, AUC in percent", "runs", "mean", "std", "lowest", "highest"],
@@ -146,21 +158,32 @@ def tables() -> dict[Path, str]:
         disable_numparse=True,
     )
     readme, other = ROOT / "README.md", ROOT / "results" / "README.md"
-    return {readme: _between(readme, results), other: _between(other, f"{results}\n**Controls**\n\n{controls}\n")}
+    shown = f"{results}\n**Controls**\n\n{controls}\n"
+    return {readme: between(readme, _proven(boards), PROVEN), other: between(other, shown, (BEGIN, END))}
+
+
+def _proven(boards: Sequence[Table]) -> str:
+    """Return the README's table of methods and data sets: what is equal to the authors' code, and what has been run."""
+    names = list(dict.fromkeys(column.dataset for board in boards for column in board.columns))
+    found: dict[str, dict[str, str]] = {}
+    for board in boards:
+        place = [column.metric for column in board.columns].index("AUC")
+        for row in board.rows:
+            mean = row.cells[place].reproduced
+            if mean is not None and mean.mean is not None:
+                found.setdefault(row.label, {})[board.columns[place].dataset] = f"{100 * mean.mean:.1f}"
+    rows = [
+        [f"`{method}`", PARITY.get(method, ""), *(auc.get(name, "") for name in names), "runs"]
+        for method, auc in sorted(found.items(), key=lambda item: (item[0] not in PARITY, item[0]))
+    ]
+    heads = ["method", "equal to the authors' code at", *(f"`{name}`, AUC" for name in names), ELSEWHERE]
+    aligned = ("left", "left", *("right" for _ in names), "left")
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True, colalign=aligned) + "\n"
 
 
 def _spread(values: Sequence[float]) -> list[str]:
     several = stdev(values) if len(values) > 1 else 0.0
     return [f"{100 * x:.1f}" for x in (fmean(values), several, min(values), max(values))]
-
-
-def _between(path: Path, content: str) -> str:
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} must hold the lines '{BEGIN}' and '{END}'")
-    return f"{before}{BEGIN}\n{content}{END}{after}"
 
 
 if __name__ == "__main__":

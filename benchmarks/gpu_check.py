@@ -23,7 +23,6 @@ no figure means anything. The exit status is 1 if something failed.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import time
@@ -113,17 +112,19 @@ def table(found: dict[str, Findings]) -> str:
 
 def write(found: dict[str, Findings], folder: Path) -> Path:
     """Write the figures, and return the file; wall and CPU seconds, as in the other files of speed."""
-    from vadbench.harness import environment
+    from machine import environment
 
-    machine = environment.describe(environment.choose_device("cuda"))
+    from vadbench.harness.environment import choose_device
+
+    made_on = environment(choose_device("cuda"))
     figures: list[dict[str, Any]] = [e for own in found.values() for e in own.figures]
-    path = folder / f"speed-{re.sub('[^a-z0-9]+', '-', machine['device'].lower()).strip('-')}.json"
+    path = folder / f"speed-{re.sub('[^a-z0-9]+', '-', made_on['device'].lower()).strip('-')}.json"
     record = {
         "settings": {"full": False, "quick": False, "device": "cuda", "precision": "all"},
         "figures": [{"literal": None, "floor": None, **e} for e in figures],
         "growth": {},
         "sections": {n: {"seconds": round(f.seconds, 1), "failures": f.failures} for n, f in found.items()},
-        "environment": {**machine, "load": os.getloadavg()},
+        "environment": made_on,
     }
     write_json(path, record)
     return path

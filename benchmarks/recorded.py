@@ -14,6 +14,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from marked import between
 from tabulate import tabulate
 
 from vadbench.base.files import write_text
@@ -32,12 +33,9 @@ from vadbench.tables.table import Table, TableCell, tables_from_json, to_json
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = ROOT / "results" / "vadbench_results" / "recorded.json"
 BENCHMARK = "recorded"
-SHORT = {
-    "recorded/ucfcrime": ("UCF-Crime, AUC", "AUC"),
-    "recorded/xdviolence": ("XD-Violence, AP by the trapezoid rule", "AP/trapezoid"),
-}
-"""Tables that the README begins with, their headings and headline metrics."""
-BEGIN, END = "<!-- recorded scores: written by benchmarks/recorded.py -->", "<!-- end of recorded scores -->"
+SHORT = ("recorded/ucfcrime", "UCF-Crime, AUC", "AUC")
+"""The table that the README shows, its heading and its headline metric."""
+MARKS = "<!-- recorded scores: written by benchmarks/recorded.py -->", "<!-- end of recorded scores -->"
 
 PEL4VAD = RecordedSource(
     source="github.com/soniarubiollamas/PEL4VAD", licence="MIT", commit="c95648d", saw="Kinetics, by its I3D features"
@@ -158,9 +156,10 @@ def pages() -> dict[Path, str]:
     """The files that show committed figures, with their tables made new."""
     tables = tables_from_json(RECORDED.read_text(encoding="utf-8"))
     readme, other = ROOT / "README.md", ROOT / "results" / "README.md"
-    short = "\n\n".join(_short(next(t for t in tables if t.id == name), *SHORT[name]) for name in SHORT)
+    name, title, headline = SHORT
+    short = _short(next(t for t in tables if t.id == name), title, headline)
     wide = render([t for t in tables if t.id], "md")
-    return {readme: _between(readme, f"{short}\n"), other: _between(other, wide)}
+    return {readme: between(readme, f"{short}\n", MARKS), other: between(other, wide, MARKS)}
 
 
 def _short(table: Table, title: str, headline: str) -> str:
@@ -187,15 +186,6 @@ def _figure(cell: TableCell) -> str:
         return ""
     interval = "" if found.low is None else f" [{100 * found.low:.1f}, {100 * (found.high or 0):.1f}]"
     return f"{100 * found.mean:.2f}{interval}"
-
-
-def _between(path: Path, content: str) -> str:
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} must hold the lines '{BEGIN}' and '{END}'")
-    return f"{before}{BEGIN}\n{content}{END}{after}"
 
 
 if __name__ == "__main__":

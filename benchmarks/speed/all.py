@@ -3,17 +3,19 @@
     make speed
     python benchmarks/speed/all.py [--full] [--device cuda --precision bf16] [--only WORD] [--json FILE] [--plot FILE]
 
-Each measurement is in a process of its own, a median of five calls after one that does not count; the first counts
-where it takes over ten seconds, and what takes over a minute is done once. The literal versions in ``literal/`` are
+Ours and the literal version have a process each and are called in turns: five pairs of calls after one that does not
+count; three, the first among them, where a pair takes over eight CPU seconds; what takes over 120 is done once. Medians
+are given, the least and the greatest in brackets; a share is that of a pair. The literal versions in ``literal/`` are
 written from the specifications and timed in float32, in which they must give the same numbers as ours: the command
 fails where they do not, when all else is measured and written. A floor is the bytes that must be moved over the
 bandwidth of memory, or the operations of matrix products and convolutions over the rate of the fastest of them, or a
-process that does nothing; each is measured next to the work, in the same process. CPU seconds are compared. With
+process that does nothing; each is measured right after the work, in the process of ours. CPU seconds are compared. With
 ``--device cuda`` training, scoring and extraction are done there, and wall seconds are compared; what has no use for a
 GPU stays where it is.
 
 ``--full`` scores the whole of a split of UCF-Crime's size and trains on all of it instead of a tenth; ``--quick`` tries
-it all in small sizes.
+it all in small sizes. ``--record`` writes ``results/vadbench_results/speed-PROCESSOR-THREADS-PRECISION.json``, which
+``merged.py`` makes the tables of ``README.md`` of.
 """
 
 from __future__ import annotations
@@ -22,16 +24,20 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import growth
-from measuring import Figures, alone, gpu_peak_gb, now_gb, peak_gb, repeated
-from tabulate import tabulate
+from measuring import alone, gpu_peak_gb, medians, now_gb, peak_gb
+from merged import RESULTS, about, compared
+from turns import Taken, Turn, in_turns
 from works.work import Options, Work
 
+DAY = "score a 24-hour video"
+"""The only work without a literal version."""
 WORKS: dict[str, tuple[str, str, list[Any]]] = {
     "vadbench --help": ("commands", "start", ["--help"]),
     "vadbench list methods": ("commands", "start", ["list methods"]),
@@ -51,7 +57,7 @@ WORKS: dict[str, tuple[str, str, list[Any]]] = {
             ("training epoch", "training", "epoch"),
             ("score 5,000 frames", "scoring", "videos", False),
             ("score a test split", "scoring", "videos", True),
-            ("score a 24-hour video", "scoring", "long_video"),
+            (DAY, "scoring", "long_video"),
         )
     },
     "urdmu: training step": ("training", "step", ["urdmu"]),
@@ -73,6 +79,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="WORD", help="work whose name has this in it, or 'growth'")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--record", action="store_true", help="and to the file of this processor among the results")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the growth there")
     arguments = parser.parse_args()
     options = Options(arguments.full, arguments.quick, arguments.device, arguments.precision)
@@ -80,85 +87,104 @@ def main() -> None:
     curves = [name for name in growth.CURVES if arguments.only in f"growth, {name}"]
     if not works and not curves:
         parser.error(f"no work has '{arguments.only}' in its name; there are {', '.join(WORKS)}; growth")
+    if arguments.record and (arguments.only or arguments.full or arguments.quick):
+        parser.error("--record is of everything: leave out --only, --full and --quick, or use --json FILE")
+    began, load = time.perf_counter(), os.getloadavg()
     if options.device == "cuda":
         from vadbench.harness import environment
 
-        environment.choose_device(options.device)
-    record: dict[str, Any] = {"settings": asdict(options), "figures": [], "growth": {}}
+        environment.choose_device(options.device)  # sets what all processes need
+    made_on = alone(arguments.threads, described, options.device, load)
+    record: dict[str, Any] = {"settings": asdict(options), "figures": [], "growth": {}, "environment": made_on}
     failed: list[str] = []
     for name in works:
         try:
-            found = {way: alone(arguments.threads, measure, name, way, options) for way in ("ours", "literal")}
+            entry = measured(name, options, arguments.threads)
         except Exception as error:
             # What has been measured is worth keeping, it may have taken half an hour.
             failed.append(f"{name}: {type(error).__name__}: {error}")
             continue
-        record["figures"].append({"work": name, **found["ours"], "literal": found["literal"]})
+        record["figures"].append(entry)
         # Not a number, it would not be greater than 1 either.
-        if found["literal"] and not (times := found["literal"]["difference_over_tolerance"]) <= 1:
+        if entry["literal"] and not (times := entry["literal"]["difference_over_tolerance"]) <= 1:
             failed.append(f"{name}: ours and the literal version differ {times:.1f} times what is tolerated")
-        print(f"{name}: {found['ours']['wall']:.3g} s, {found['ours']['cpu']:.3g} CPU s", file=sys.stderr)
+        told(f"{name}: {entry['wall']:.3g} s, {entry['cpu']:.3g} CPU s", began)
     for name in curves:
         try:
             record["growth"][name] = growth.curve(name, options, arguments.threads)
         except Exception as error:
             failed.append(f"growth, {name}: {type(error).__name__}: {error}")
-    for table in (compared(record["figures"], options), growth.table(record["growth"], options)):
-        if table:
-            print(table, end="\n\n")
+            continue
+        told(f"growth, {name}: {record['growth'][name]['exponent']:.2f}", began)
+    record["seconds"] = time.perf_counter() - began
+    print(about(record), compared(record), sep="\n\n", end="\n\n")
     if arguments.plot:
-        growth.draw(record["growth"], options, arguments.plot)
-    if arguments.json:
-        write(record, arguments.json, arguments.threads)
+        growth.draw(record, arguments.plot)
+    write(record, arguments.json, arguments.record)
     if failed:
         sys.exit("\n".join(["failed:", *failed]))
 
 
-def measure(name: str, way: str, options: Options) -> dict[str, Any] | None:
-    """Figures of ours or the literal version; peak memory is what is above the imports, loading CLIP included."""
+def described(device: str, load: tuple[float, ...]) -> dict[str, Any]:
+    """The machine, its rates measured in this process."""
+    import machine
+    import torch
+
+    return machine.environment(torch.device(device), load)
+
+
+def told(text: str, began: float) -> None:
+    print(f"[{time.perf_counter() - began:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+def measured(name: str, options: Options, threads: int) -> dict[str, Any]:
+    """Figures of ours and of the literal version, in turns."""
+    ways = ("ours",) if name.endswith(DAY) else ("ours", "literal")
+    with tempfile.TemporaryDirectory() as folder:
+        own = [Path(folder) / way for way in ways]
+        sides = [(begun, (name, way, options, path)) for way, path in zip(ways, own, strict=True)]
+        ours, *literal = map(figures, in_turns(threads, sides, options.quick))
+    return {"work": name, **ours, "literal": literal[0] if literal else None}
+
+
+def begun(name: str, way: str, options: Options, folder: Path) -> Turn:
+    """Ours or the literal version in this process; peak memory is what is above the imports, loading CLIP included."""
     module, function, arguments = WORKS[name]
     make = getattr(import_module(f"works.{module}"), function)
     before = now_gb()
-    with tempfile.TemporaryDirectory() as folder:
-        work: Work = make(*arguments, options, Path(folder))
-        if way == "ours":
-            work.before()
-            found = figures(*repeated(work.ours, options.quick), before)
-            return found | work.facts() | {"floor": work.floor()}
-        if work.literal is None:
-            return None
-        wall, cpu = repeated(work.literal, options.quick)
-        found = figures(work.times * wall, work.times * cpu, before)
-        return found | {"difference_over_tolerance": work.difference()}
+    folder.mkdir()
+    work: Work = make(*arguments, options, folder)
+
+    def memory() -> dict[str, float]:
+        return {"peak_gb": max(0.0, peak_gb() - before), "gpu_gb": gpu_peak_gb()}
+
+    def of_literal() -> dict[str, float]:
+        return memory() | {"times": work.times, "difference_over_tolerance": work.difference()}
+
+    if work.literal is None or way == "ours":
+        work.before()
+        return Turn(work.ours, lambda: memory() | work.facts() | {"floor": work.floor()})
+    return Turn(work.literal, of_literal)
 
 
-def figures(wall: float, cpu: float, before: float) -> dict[str, float]:
-    return asdict(Figures(wall, cpu, max(0.0, peak_gb() - before))) | {"gpu_gb": gpu_peak_gb()}
+def figures(taken: Taken) -> dict[str, Any]:
+    """Medians and all calls of one side, which may have done only a part of the work."""
+    times = taken.facts.pop("times", 1)
+    calls = [(times * wall, times * cpu) for wall, cpu in taken.seconds]
+    wall, cpu = medians(calls)
+    return {"wall": wall, "cpu": cpu, "calls": calls, **taken.facts}
 
 
-def compared(record: list[dict[str, Any]], options: Options) -> str:
-    """The table of the works; nothing where there are none."""
-    clock, shown = ("wall", "wall s") if options.clock == 0 else ("cpu", "CPU s")
-    rows = []
-    for entry in record:
-        literal, gpu = entry["literal"], [] if options.device == "cpu" else [entry["gpu_gb"]]
-        share = [f"{literal[clock]:.3g}", f"{entry[clock] / literal[clock]:.1%}"] if literal else ["-", "-"]
-        times = f"{entry[clock] / entry['floor']:.3g}"
-        rows.append([entry["work"], entry["wall"], entry["cpu"], entry["peak_gb"], *gpu, *share, entry["floor"], times])
-    memory = ["peak GB"] if options.device == "cpu" else ["peak GB", "GPU GB"]
-    headers = ["work", "wall s", "CPU s", *memory, f"literal {shown}", "share", f"floor {shown}", "times floor"]
-    as_given = [3 + len(memory), 4 + len(memory), 6 + len(memory)]
-    return tabulate(rows, headers, tablefmt="github", floatfmt=".3g", disable_numparse=as_given) if rows else ""
-
-
-def write(record: dict[str, Any], path: Path, threads: int) -> None:
-    import torch
+def write(record: dict[str, Any], path: Path | None, keep: bool) -> None:
+    from machine import file_name
 
     from vadbench.base.files import write_json
-    from vadbench.harness import environment
 
-    machine = environment.describe(torch.device(record["settings"]["device"]))
-    write_json(path, record | {"environment": machine | {"threads": threads, "load": os.getloadavg()}})
+    files = [path] if path else []
+    if keep:
+        files.append(RESULTS / file_name(record["environment"], record["settings"]["precision"]))
+    for file in files:
+        write_json(file, record)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 import torch
+from machine import environment, words
 from tabulate import tabulate
 
 from vadbench.base.config import resolve
@@ -40,6 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [[name, *measured(name, arguments)] for name in arguments.methods]
+    print(words(environment(torch.device("cpu"))), end="\n\n")
     heads = ["method", "batch", "rows", *(f"epoch {i + 1}, CPU ms a batch" for i in range(EPOCHS))]
     print(tabulate(rows, heads, tablefmt="github", floatfmt=".1f"))
 

@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from measuring import alone
 from tabulate import tabulate
 
 RESAMPLES = 1000
@@ -130,7 +131,15 @@ def main() -> None:
         columns = (*pairs.T, pairs[:, 1] / pairs[:, 0])
         table.append([name, *(f"{min(c):.3g}, {median(c):.3g}, {max(c):.3g}" for c in columns)])
         print(name, file=sys.stderr)
+    print(alone(1, _machine), end="\n\n")
     print(tabulate(table, ["CPU seconds", "other", "this", "ratio"], tablefmt="github"))
+
+
+def _machine() -> str:
+    import torch
+    from machine import environment, words
+
+    return words(environment(torch.device("cpu")))
 
 
 def _started(tree: Path, names: list[str]) -> subprocess.Popen[str]:

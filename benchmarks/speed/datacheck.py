@@ -39,9 +39,17 @@ def main() -> None:
         build(root, options.rows, options.dim)
         listing = median(_seconds(lambda: list_both(root))[0] for _ in range(REPEATS))
         checks = [_seconds(lambda: check(root)) for _ in range(REPEATS)]
+    print(_machine())
     print(f"listing 1,900 videos: {listing:.2f} s")
     took = median(seconds for seconds, _ in checks)
     print(f"checking 1,900 files of ({options.rows}, {options.dim}): {took:.2f} s, {checks[0][1].status}")
+
+
+def _machine() -> str:
+    import torch
+    from machine import environment, words
+
+    return words(environment(torch.device("cpu")))
 
 
 def build(root: Path, rows: int, dim: int) -> None:

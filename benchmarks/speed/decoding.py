@@ -19,6 +19,7 @@ from typing import get_args
 
 import av
 import torch
+from machine import environment, words
 from tabulate import tabulate
 
 from extraction import make_videos
@@ -27,7 +28,6 @@ from vadbench.clip.framing import Framing
 from vadbench.features.decoding import Decoder
 from vadbench.features.fingerprint import Pooling
 from vadbench.features.preparation import Preparation
-from vadbench.harness import environment
 
 IMAGE_SIZE, BATCH = 224, 256
 
@@ -50,6 +50,8 @@ def main() -> None:
         [name, frames / median(seconds), min(seconds), median(seconds), max(seconds)]
         for name, seconds in (("codec alone", alone), ("decode and prepare", both))
     ]
+    made_on = environment(torch.device("cpu"))
+    print(words(made_on))
     print(f"stride {options.stride}, {options.pooling}, {options.workers} workers, {frames} frames")
     print(tabulate(rows, ["CPU s", "frames/s", "min", "median", "max"], floatfmt=("", ".0f", ".4f", ".4f", ".4f")))
     share = median(a / b for a, b in pairs)
@@ -57,7 +59,7 @@ def main() -> None:
     if options.json:
         settings = {k: v for k, v in vars(options).items() if k not in ("json", "videos")}
         record = {"settings": settings, "frames": frames, "pairs": pairs, "share": share}
-        write_json(options.json, record | {"environment": environment.describe(torch.device("cpu"))})
+        write_json(options.json, record | {"environment": made_on})
 
 
 def measure(

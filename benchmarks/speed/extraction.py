@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+import machine
 import numpy as np
 import torch
 from tabulate import tabulate
@@ -55,6 +56,8 @@ def main() -> None:
         figures = measure(clip, videos, Path(folder), options)
     frames = options.videos * options.frames
     rows = [[name, frames / wall, wall, cpu] for name, (wall, cpu) in figures.items()]
+    made_on = machine.environment(device)
+    print(machine.words(made_on))
     print(f"{clip.name}, {options.precision}, {options.crops} crops, {options.workers} workers, {frames} frames")
     print(tabulate(rows, ["", "frames/s", "wall s", "CPU s"], floatfmt=("", ".0f", ".2f", ".2f")))
     prepare, encode, both = figures["prepare frames"], figures["encode"], figures["end to end"]
@@ -66,7 +69,7 @@ def main() -> None:
         settings = {k: v for k, v in vars(options).items() if k != "json"}
         seconds = {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in figures.items()}
         record = {"settings": settings, "frames": frames, "seconds": seconds, "share": share, "cpu_share": cpu_share}
-        write_json(options.json, record | {"environment": environment.describe(device)})
+        write_json(options.json, record | {"environment": made_on})
 
 
 def make_videos(folder: Path, videos: int, frames: int) -> list[Video]:

@@ -9,7 +9,6 @@ out as 1.15.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,61 +16,93 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import alone, gpu_peak_gb, now_gb, peak_gb, repeated
+from measuring import alone, gpu_peak_gb, medians, now_gb, once, peak_gb, rounds
 from tabulate import tabulate
 from works.work import Options
 
 RESAMPLES = 1000
 """Of a curve over seeds."""
+BY_SIZE = {"metrics with intervals, videos"}
+"""Curves of which every size is shown: they bend, so that an exponent does not tell enough."""
+BASE = 290
+"""Videos of UCF-Crime's test split, to which the other sizes are compared."""
 
 
 def curve(name: str, options: Options, threads: int) -> dict[str, Any]:
-    """Sizes, seconds, memory and exponent; only the smaller half of the sizes when it has to be quick."""
+    """Sizes, seconds, memory and exponent, each size in a process of its own; when quick, the smaller half of them."""
     sizes, make = CURVES[name]
     kept = sizes[: len(sizes) // 2 + 1] if options.quick else sizes
-    points = [alone(threads, measure, make, size, options) for size in kept]
-    wall, cpu, peak, gpu = map(list, zip(*points, strict=True))
-    seconds, upper = (wall, cpu)[options.clock], slice(len(kept) // 2, None)
+    points = [alone(threads, measure, make, size, sizes[0], options) for size in kept]
+    found = {key: [point[key] for point in points] for key in points[0]}
+    upper = slice(min(len(kept) // 2, len(kept) - 2), None)
+    seconds = found["wall" if options.clock == 0 else "cpu"]
     exponent = float(np.polyfit(np.log(kept[upper]), np.log(seconds[upper]), 1)[0])
-    print(f"growth, {name}: {exponent:.2f}", file=sys.stderr)
-    return {"sizes": kept, "wall": wall, "cpu": cpu, "peak_gb": peak, "gpu_gb": gpu, "exponent": exponent}
+    return {"sizes": kept, **found, "exponent": exponent}
 
 
 def measure(
-    make: Callable[[int, Options], Callable[[], Any]], size: int, options: Options
-) -> tuple[float, float, float, float]:
-    """Median wall and CPU seconds, peak memory above what the inputs take, and that of the GPU."""
-    run = make(size, options)
+    make: Callable[[int, Options], Callable[[], Any]], size: int, least: int, options: Options
+) -> dict[str, float]:
+    """Median wall and CPU seconds, memory of the inputs and peak memory above it, and that of the GPU.
+
+    Args:
+        make: makes the inputs for a size and returns the work.
+        size: of the work.
+        least: the smallest size, made and worked on first: what is imported for it is no input.
+        options: of the command.
+    """
+    make(least, options)()
     before = now_gb()
-    seconds = repeated(run, options.quick)
-    return *seconds, max(0.0, peak_gb() - before), gpu_peak_gb()
+    run = make(size, options)
+    inputs = now_gb()
+    wall, cpu = medians([s for (s,) in rounds(lambda: [once(run)], options.quick)])
+    peak = max(0.0, peak_gb() - inputs)
+    return {"wall": wall, "cpu": cpu, "inputs_gb": max(0.0, inputs - before), "peak_gb": peak, "gpu_gb": gpu_peak_gb()}
 
 
-def table(record: dict[str, dict[str, Any]], options: Options) -> str:
-    """The curves; nothing where there are none."""
-    clock, shown = ("wall", "Wall") if options.clock == 0 else ("cpu", "CPU")
+def table(record: dict[str, Any]) -> str:
+    """The curves of a record of ``all.py``, and each size of those of :data:`BY_SIZE`; nothing where there are none."""
+    clock, shown = ("wall", "wall s") if record["settings"]["device"] == "cuda" else ("cpu", "CPU s")
+    curves = record["growth"]
     rows = [
-        [name, f"{c['sizes'][0]:,} to {c['sizes'][-1]:,}", f"{c['exponent']:.2f}", c[clock][-1], c["peak_gb"][-1]]
-        for name, c in record.items()
+        [
+            name,
+            f"{c['sizes'][0]:,} to {c['sizes'][-1]:,}",
+            f"{c['exponent']:.2f}",
+            *(f"{c[key][-1]:.3g}" for key in (clock, "inputs_gb", "peak_gb")),
+        ]
+        for name, c in curves.items()
     ]
-    headers = [f"{shown} seconds against", "sizes", "exponent", "at the largest", "peak GB above inputs"]
-    return tabulate(rows, headers, tablefmt="github", floatfmt=".3g", disable_numparse=[1, 2]) if rows else ""
+    heads = ["growth with", "sizes", "exponent", f"{shown} at the largest", "inputs, GB", "peak above them, GB"]
+    tables = [tabulate(rows, heads, tablefmt="github", disable_numparse=True)] if rows else []
+    for name in BY_SIZE & curves.keys():
+        c = curves[name]
+        ofs = zip(c["sizes"], c[clock], c["inputs_gb"], c["peak_gb"], strict=True)
+        base = dict(zip(c["sizes"], c[clock], strict=True)).get(BASE)
+        sizes = [
+            [f"{size:,}", f"{s:.3g}", f"{s / base:.3g}" if base else "-", f"{1000 * i:.0f}", f"{1000 * p:.0f}"]
+            for size, s, i, p in ofs
+        ]
+        heads = [name, shown, f"times those of {BASE}", "inputs, MB", "peak above them, MB"]
+        tables.append(tabulate(sizes, heads, tablefmt="github", disable_numparse=True))
+    return "\n\n".join(tables)
 
 
-def draw(record: dict[str, dict[str, Any]], options: Options, path: Path) -> None:
-    """The curves, both axes logarithmic."""
+def draw(record: dict[str, Any], path: Path) -> None:
+    """The curves of a record of ``all.py``, both axes logarithmic."""
     import matplotlib
+    from machine import title
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    clock, shown = ("wall", "wall seconds") if options.clock == 0 else ("cpu", "CPU seconds")
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, found in record.items():
+    clock, shown = ("wall", "wall seconds") if record["settings"]["device"] == "cuda" else ("cpu", "CPU seconds")
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    for name, found in record["growth"].items():
         axes.loglog(found["sizes"], found[clock], marker=".", label=f"{name} ({found['exponent']:.2f})")
-    axes.set(xlabel="size", ylabel=shown)
-    if record:
-        axes.legend(fontsize="x-small")
+    axes.set(xlabel="size", ylabel=shown, title=title(record["environment"]))
+    if record["growth"]:
+        figure.legend(fontsize="x-small", loc="outside right upper")
     figure.savefig(path, dpi=80)
 
 
@@ -155,29 +186,25 @@ def score(name: str, one: bool, number: int, options: Options) -> Callable[[], A
 
 def step(name: str, videos: int, options: Options) -> Callable[[], Any]:
     """A training step of so many videos."""
-    import torch
+    from works import methods
     from works.scoring import built
 
-    import methods
-
-    method = built(name, replace(options, quick=True))
-    batch = methods.batch_of(method, videos)
-    return methods.step(method, lambda: torch.stack(list(method.loss(batch).values())).sum(), options.precision)
+    return methods.own_step(built(name, replace(options, quick=True)), videos, options.precision)
 
 
 CURVES: dict[str, tuple[list[int], Callable[[int, Options], Callable[[], Any]]]] = {
-    "AUC and AP, frames": ([10**n for n in range(1, 8)], areas),
-    "metrics, classes": ([2, 4, 8, 16, 32, 64], classes),
-    "AUC and AP, resamples": ([250, 500, 1000, 2000, 4000], resamples),
-    "metrics with intervals, videos": ([73, 145, 290, 725, 2900, 8700, 29_000], videos),
-    "a row of a table, seeds": ([1, 2, 4, 8, 16], seeds),
+    "AUC and AP, frames": ([10, 1000, 100_000, 1_000_000, 10_000_000], areas),
+    "metrics, classes": ([2, 4, 16, 64], classes),
+    "AUC and AP, resamples": ([250, 1000, 4000], resamples),
+    "metrics with intervals, videos": ([73, 145, 290, 2900, 29_000], videos),
+    "a row of a table, seeds": ([1, 2, 4, 8], seeds),
     **{
         f"{name}, {what}": (sizes, make)
         for name in ("anomalyclip", "vadclip")
         for what, sizes, make in (
-            ("rows of a video", [512 * 4**n for n in range(5)], partial(score, name, True)),
-            ("videos scored", [1, 4, 16, 64], partial(score, name, False)),
-            ("videos in a step", [2, 4, 8, 16, 32], partial(step, name)),
+            ("rows of a video", [512, 8192, 32_768, 131_072], partial(score, name, True)),
+            ("videos scored", [1, 8, 64], partial(score, name, False)),
+            ("videos in a step", [2, 8, 32], partial(step, name)),
         )
     },
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -16,39 +18,37 @@ from typing import Any
 
 import numpy as np
 
+Seconds = tuple[float, float]
+"""Of one call: on the clock, and of all processors together."""
 
-@dataclass(frozen=True)
-class Figures:
-    """Seconds of a piece of work, on the clock and on all processors together, and the process's peak memory."""
-
-    wall: float
-    cpu: float
-    peak_gb: float
-
-
-REPEATS = 5
-WARM, LONG = 10, 60
-"""Wall seconds of a call: one that takes longer is not done once more to warm up, or not done again at all."""
+ROUNDS, FEWER = 5, 3
+WARM, LONG = 8, 120
+"""CPU seconds of a round of calls, which a busy machine does not prolong: of a longer one there are fewer, the first
+among them, or just the one."""
 
 
-def timed(run: Callable[[], Any], repeats: int = 1) -> tuple[float, float]:
-    """Median wall and CPU seconds of calls, those of child processes that have ended included."""
-    return _medians([_once(run) for _ in range(repeats)])
+def rounds(call: Callable[[], list[Seconds]], quick: bool = False) -> list[list[Seconds]]:
+    """What rounds of calls take: five after one that does not count.
 
-
-def repeated(run: Callable[[], Any], quick: bool = False) -> tuple[float, float]:
-    """Median wall and CPU seconds of five calls after one that does not count.
-
-    The first counts where it took over ten seconds, and stays the only one where it took over a minute or is quick.
+    Three, the first among them, where that took over eight CPU seconds; just the first where it took over 120, or where
+    it has to be quick.
     """
-    first = _once(run)
-    if quick or first[0] > LONG:
-        return first
-    seconds = [first] if first[0] > WARM else []
-    return _medians(seconds + [_once(run) for _ in range(REPEATS - len(seconds))])
+    first = call()
+    took = sum(cpu for _, cpu in first)
+    if quick or took > LONG:
+        return [first]
+    if took > WARM:
+        return [first, *(call() for _ in range(FEWER - 1))]
+    return [call() for _ in range(ROUNDS)]
 
 
-def _once(run: Callable[[], Any]) -> tuple[float, float]:
+def timed(run: Callable[[], Any], repeats: int = 1) -> Seconds:
+    """Median wall and CPU seconds of calls, those of child processes that have ended included."""
+    return medians([once(run) for _ in range(repeats)])
+
+
+def once(run: Callable[[], Any]) -> Seconds:
+    """Wall and CPU seconds of a call."""
     _synchronise()
     wall, cpu = time.perf_counter(), _cpu()
     run()
@@ -56,7 +56,8 @@ def _once(run: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - wall, _cpu() - cpu
 
 
-def _medians(seconds: list[tuple[float, float]]) -> tuple[float, float]:
+def medians(seconds: Sequence[Seconds]) -> Seconds:
+    """Median of wall and of CPU seconds."""
     return median(wall for wall, _ in seconds), median(cpu for _, cpu in seconds)
 
 
@@ -73,12 +74,17 @@ def _cpu() -> float:
 
 
 def peak_gb() -> float:
-    """Most memory this process has had; getrusage would count what its parent had when it was started, too."""
+    """Most memory this process has had since :func:`now_gb`; getrusage would count what its parent had, too."""
     return _status("VmHWM")
 
 
 def now_gb() -> float:
-    """Memory that this process has now."""
+    """Memory that this process has now, without what it could give back; its peak is counted from here on."""
+    gc.collect()
+    with suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
 
@@ -93,18 +99,24 @@ def _status(key: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 2**20
 
 
-def alone(threads: int, work: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``work`` returns, called in a process of its own."""
+def process(threads: int) -> ProcessPoolExecutor:
+    """A process that calls what it is given, with so many threads of torch."""
     # Threads that wait by spinning would count as work, several times over where other programs run.
     os.environ |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(work, *arguments).result()
+    return ProcessPoolExecutor(1, get_context("spawn"))
+
+
+def alone(threads: int, work: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``work`` returns, called in a process of its own."""
+    with process(threads) as own:
+        return own.submit(work, *arguments).result()
 
 
 def operations(run: Callable[[], Any]) -> int:
     """Multiplications and additions of the matrix products and convolutions in a call, backward passes included."""
     from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils.flop_counter import flop_registry
+
+    formulas = flop_formulas()
 
     # FlopCounterMode follows modules as well, which it cannot where a gradient is asked for within a forward pass.
     class Counter(TorchDispatchMode):
@@ -112,7 +124,7 @@ def operations(run: Callable[[], Any]) -> int:
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
-            formula = flop_registry.get(func._overloadpacket)
+            formula = formulas.get(func._overloadpacket)
             if formula is None:
                 # In inference mode a linear layer arrives whole.
                 with self:
@@ -127,9 +139,25 @@ def operations(run: Callable[[], Any]) -> int:
     return counter.total
 
 
-def operations_rate(device: str, precision: str) -> float:
-    """Multiplications and additions of a second where torch is fastest, the best of five: a 3 x 3 convolution or a
-    matrix product. CPU seconds, on a GPU wall seconds."""
+def flop_formulas() -> dict[Any, Callable[..., int]]:
+    """Torch's formulas of multiplications and additions by operation, and that of linear layers by oneDNN."""
+    import torch
+    from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+    if (linear := torch.ops.mkldnn._linear_pointwise) not in flop_registry:
+
+        @register_flop_formula(linear)
+        def of_linear(x: Any, weight: Any, *_: Any, out_shape: Any = None) -> int:
+            return 2 * int(np.prod(x)) * int(weight[0])
+
+    return flop_registry
+
+
+def kernel_rates(device: str, precision: str) -> dict[str, float]:
+    """Multiplications and additions of a second in a 3 x 3 convolution and in a matrix product, the best of five.
+
+    CPU seconds, on a GPU wall seconds.
+    """
     import torch
 
     from vadbench.base.arithmetic import arithmetic
@@ -139,12 +167,20 @@ def operations_rate(device: str, precision: str) -> float:
     image = torch.randn(images, 256, 32, 16, **made).to(memory_format=torch.channels_last)
     weight = torch.randn(256, 256, 3, 3, **made).to(memory_format=torch.channels_last)
     square = torch.randn(side, side, **made)
-    kernels: list[tuple[int, Callable[[], Any]]] = [
-        (2 * 9 * 256 * image.numel(), lambda: torch.nn.functional.conv2d(image, weight, padding=1)),
-        (2 * side**3, lambda: square @ square),
-    ]
+    kernels: dict[str, tuple[int, Callable[[], Any]]] = {
+        "convolution": (
+            2 * 9 * 256 * image.numel(),
+            lambda: torch.nn.functional.conv2d(image, weight, padding=1),
+        ),
+        "matrix product": (2 * side**3, lambda: square @ square),
+    }
     with torch.no_grad(), arithmetic(precision, torch.device(device)):
-        return max(work / min(timed(run)[clock] for _ in range(5)) for work, run in kernels)
+        return {name: work / min(timed(run)[clock] for _ in range(5)) for name, (work, run) in kernels.items()}
+
+
+def operations_rate(device: str, precision: str) -> float:
+    """Multiplications and additions of a second where torch is fastest; see :func:`kernel_rates`."""
+    return max(kernel_rates(device, precision).values())
 
 
 def bandwidth() -> float:

@@ -129,6 +129,16 @@ def check(rows: ScoredRows) -> float:
     return max(abs(auc - roc_auc_score(inside, held)), abs(ap - average_precision_score(inside, held)))
 
 
+def _environment() -> dict[str, Any]:
+    """The machine, which is printed; only when all is measured, as it needs torch."""
+    import torch
+    from machine import environment, words
+
+    made_on = environment(torch.device("cpu"))
+    print(words(made_on))
+    return made_on
+
+
 def main() -> None:
     """Print the table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,13 +177,14 @@ def main() -> None:
     peak = peak_mb()
     assert "torch" not in sys.modules
     difference = check(rows)
+    made_on = _environment()
     print(f"{number} videos, {rows.total:,} frames, {len(rows.scores):,} rows, {CLASSES} classes; medians of {REPEATS}")
     for name, (wall, cpu) in figures.items():
         print(f"{name:32s} {wall:8.3f} s wall {cpu:8.3f} s CPU")
     print("; ".join(f"{name}: {wall:.3f} s, {cpu:.3f} s CPU" for name, (wall, cpu) in statistics.items()))
     print(f"peak memory {peak:.0f} MB; largest difference from scikit-learn {difference:.1e}")
     if arguments.json:
-        record: dict[str, Any] = {"peak_mb": peak, "stride": stride, "videos": number}
+        record: dict[str, Any] = {"peak_mb": peak, "stride": stride, "videos": number, "environment": made_on}
         for what, measured in (("seconds", figures), ("statistics", statistics)):
             record[what] = {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in measured.items()}
         arguments.json.write_text(json.dumps(record, indent=1))

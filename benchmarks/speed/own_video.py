@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import machine
 import numpy as np
 import torch
 from tabulate import tabulate
@@ -36,6 +37,7 @@ from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import VideoSource
+from vadbench.watch.thresholds import fixed_threshold
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
 CLASSES = ClassTable(tuple(map(VideoClass, ("Normal", "Abuse", "Arson", "Assault", "Explosion", "Fighting"))), 0)
@@ -58,6 +60,8 @@ def main() -> None:
         write_video(path, (frame(i) for i in range(options.seconds * FPS)), fps=FPS)
         figures = measure(VideoSource(path, path.name, "video"), scorer, Path(folder) / "out", options.repeats)
     figures = {name: (wall / options.seconds, cpu / options.seconds) for name, (wall, cpu) in figures.items()}
+    made_on = machine.environment(scorer.clip.device)
+    print(machine.words(made_on))
     stride = scorer.fingerprint.stride
     print(f"{scorer.clip.name}, {scorer.name}, a row every {stride} frames ({scorer.fingerprint.pooling}), {FPS} fps")
     rows = [[name, *(1000 * value for value in pair)] for name, pair in figures.items()]
@@ -66,7 +70,7 @@ def main() -> None:
         record = {
             "settings": {k: v for k, v in vars(options).items() if k != "json"},
             "seconds_per_video_second": {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in figures.items()},
-            "environment": environment.describe(scorer.clip.device),
+            "environment": made_on,
         }
         write_json(options.json, record)
 
@@ -78,7 +82,7 @@ def make_scorer(options: argparse.Namespace) -> Scorer:
     config = resolve(kind.Config, {}, assignments=options.settings)
     method = kind(config, Task(CLASSES, clip.dim, device, lambda: clip.text)).to(device).eval()
     made = clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling)
-    return Scorer(options.method, method, clip, made, "fp32", 0.5, "", options.method)
+    return Scorer(options.method, method, clip, made, "fp32", fixed_threshold(0.5, ""), options.method)
 
 
 def frame(number: int) -> np.ndarray:

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import bandwidth, operations_rate, timed
+from machine import environment, words
+from measuring import bandwidth, flop_formulas, operations_rate, timed
 from tabulate import tabulate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import flop_registry
 from works.training import step
 from works.work import Options
 
@@ -56,7 +56,7 @@ class Operations(TorchDispatchMode):
         name = func._schema.name.removeprefix("aten::")
         before = time.thread_time()
         out = func(*args, **kwargs)
-        if formula := flop_registry.get(func._overloadpacket):
+        if formula := flop_formulas().get(func._overloadpacket):
             self.products.append((partial(func, *args, **kwargs), formula(*args, **kwargs, out_val=out)))
         elif name in DRAWS or name.startswith("_fused_adam"):
             self.given += time.thread_time() - before
@@ -92,6 +92,7 @@ def main() -> None:
         took = least(work.ours)
         seconds = [took, floor, *parts, sum(parts)]
         rows.append([name, *(1e3 * s for s in seconds), found.others, sum(parts) / floor, took / floor])
+    print(words(environment(torch.device("cpu"))), end="\n\n")
     heads = ["step", "ms", "floor", "products", "draws, optimiser", "bytes", "at least", "other operations"]
     print(tabulate(rows, [*heads, "at least / floor", "ms / floor"], "github", floatfmt=(".3g")))
 

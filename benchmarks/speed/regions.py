@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import machine
 import numpy as np
 import torch
 from tabulate import tabulate
@@ -48,6 +49,8 @@ def main() -> None:
     device = environment.choose_device(options.device)
     clip = load_clip(ClipSource(options.clip, options.clip_weights), device)
     figures = measure(clip, options)
+    made_on = machine.environment(device)
+    print(machine.words(made_on))
     print(f"{clip.name}, {options.precision}, {REGIONS} objects a frame, {torch.get_num_threads()} threads")
     steps = ["feature", "similarity", "total"]
     rows = [
@@ -58,7 +61,7 @@ def main() -> None:
     print(tabulate(rows, heads, tablefmt="github", floatfmt=".2f", missingval="-"))
     if options.json:
         settings = {k: v for k, v in vars(options).items() if k != "json"}
-        write_json(options.json, {"settings": settings, "ms": figures, "environment": environment.describe(device)})
+        write_json(options.json, {"settings": settings, "ms": figures, "environment": made_on})
 
 
 def measure(clip: Clip, options: argparse.Namespace) -> dict[str, dict[str, float]]:

@@ -30,7 +30,7 @@ def test_products_are_sums_over_drawn_videos(seed, places, videos, entries, at_o
     kinds = [drawn_kind(rng, places, videos, n, 16) for n in entries]
     draws = draw_videos(videos, AT_ONCE + 3, seed)
     drawn = Multiplicities(draws)
-    matrices = drawn.matrices(kinds, places, at_once)
+    matrices = drawn.matrices(kinds, 0, places, at_once)
     assert len(matrices) == -(-places // at_once)
     for resamples, block in drawn.blocks:
         products = [(matrix @ block).reshape(len(kinds), -1, block.shape[1]) for matrix in matrices]
@@ -47,7 +47,7 @@ def test_sums_too_large_for_float32_are_made_in_float64(frames, dtype):
     """Two rows of one place and video, drawn twice."""
     kind = FramesByPlace(np.zeros(2, int), np.zeros(2, int), np.full(2, frames))
     drawn = Multiplicities(np.array([[2.0, 0], [1, 1]]))
-    (matrix,) = drawn.matrices([kind], 1, 1)
+    (matrix,) = drawn.matrices([kind], 0, 1, 1)
     ((_, block),) = drawn.blocks
     product = matrix @ block
     assert product.dtype == dtype
@@ -59,6 +59,16 @@ def test_sums_of_videos_count_each_as_often_as_it_is_drawn():
     drawn = Multiplicities(np.array([[2.0, 0, 1], [0, 3, 0]]))
     assert drawn.sums(np.array([5, 7, 11])).tolist() == [21, 21]
     assert drawn.sums(np.array([True, False, True])).tolist() == [3, 0]
+    assert drawn.sums(np.array([[5, 1], [7, 0], [11, 2]])).tolist() == [[21, 4], [21, 0]]
+    assert Multiplicities(np.zeros((2, 0))).sums(np.zeros(0)).tolist() == [0, 0]
+
+
+def test_blocks_that_are_not_kept_are_the_same(monkeypatch):
+    draws = draw_videos(7, AT_ONCE + 3)
+    kept = list(Multiplicities(draws).blocks)
+    monkeypatch.setattr("vadbench.metrics.multiplicities.KEPT", 0)
+    for (part, block), (same, again) in zip(kept, Multiplicities(draws).blocks, strict=True):
+        assert part == same and np.array_equal(block, again)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 64, 65, 256])

@@ -3,8 +3,9 @@
 Frames of one video are not independent, so whole videos are drawn. A resample is a row of multiplicities (how often
 each video was drawn), and a metric on it is the metric with every row's frames multiplied by its video's number.
 
-One pass down the scores finds what ranks in all resamples (:mod:`vadbench.metrics.sweep`). Its cost grows with the
-number of rows, and not with the pairs of videos.
+One pass down the scores finds what ranks in all resamples (:mod:`vadbench.metrics.sweep`), or, of a split of many
+videos, what each video adds to it (:mod:`vadbench.metrics.first_order`). The cost grows with the number of rows, and
+not with the pairs of videos.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from numpy.typing import NDArray
 from vadbench.base.metric_keys import MetricKey
 from vadbench.metrics.carriers import Carriers, carriers
 from vadbench.metrics.definitions import PLACE, MetricValue
+from vadbench.metrics.descent import Descent, descend
 from vadbench.metrics.evaluation import normal_video_alarms
+from vadbench.metrics.first_order import CHECKED, FirstOrder, many, near
 from vadbench.metrics.multiplicities import Multiplicities
 from vadbench.metrics.operating import RESAMPLED, OperatingPoints
 from vadbench.metrics.ranking import Ranking, ratio
 from vadbench.metrics.sweep import Pairs, StepSum, Sweep, Trapezoid
 from vadbench.metrics.within import Within
-from vadbench.scoring.rows import ScoredRows, WeightedRows
+from vadbench.scoring.rows import Floats, Ints, ScoredRows, WeightedRows
 
 RESAMPLES = 1000
 SEED = 0
@@ -33,7 +36,7 @@ LEVEL = 0.95
 PLACES = frozenset({*PLACE, "pair-share"})
 """The keys of AUC and of its parts within and across videos."""
 
-Draws = NDArray[np.float64]
+Draws = Floats
 
 
 def draw_videos(videos: int, resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
@@ -42,7 +45,7 @@ def draw_videos(videos: int, resamples: int = RESAMPLES, seed: int = SEED) -> Dr
     The first resamples do not depend on how many are asked for, and two methods with the same videos get the same.
     """
     rng = np.random.default_rng(seed)
-    draws = np.empty((resamples, videos))
+    draws = np.empty((resamples, videos), np.float32)
     for row in draws:
         row[:] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
     return draws
@@ -95,7 +98,8 @@ def resampled_metrics(
         names = {metric: str(MetricKey(metric, of_class=name)) for metric in values}
         asked = [metric for metric, key in names.items() if f"m{metric}" in keys or key in keys]
         if asked and i != rows.normal:
-            for metric, found in _areas(rows.one_vs_rest(i), asked, drawn).items():
+            of_class = rows.one_vs_rest(i)
+            for metric, found in _areas(of_class, asked, drawn, descend(of_class)).items():
                 values[metric][names[metric]] = found
     for metric, of_classes in values.items():
         samples |= of_classes
@@ -105,38 +109,80 @@ def resampled_metrics(
 
 
 def _ranked(rows: ScoredRows, keys: Collection[str], drawn: Multiplicities) -> dict[str, NDArray[np.float64]]:
-    """Return resampled values of what the anomaly score ranks, from one sort and one sweep, where it is asked for."""
-    binary = rows.binary()
-    normal = rows.normal_videos
-    negatives = rows.video_frames - rows.video_positives
-    sums = {key: kind(drawn.resamples) for key, kind in (("AP", StepSum), ("AP/trapezoid", Trapezoid)) if key in keys}
-    pairs = None if PLACES.isdisjoint(keys) else Pairs(drawn.sums(negatives))
-    among = Pairs(drawn.sums(negatives * ~normal), together=False) if "AnoAUC" in keys else None
+    """Return resampled values of what the anomaly score ranks, from one sort, where it is asked for."""
+    asked = [key for key in ("AP", "AP/trapezoid", "AnoAUC") if key in keys] + ["AUC"] * (not PLACES.isdisjoint(keys))
     points = None if frozenset(RESAMPLED).isdisjoint(keys) else OperatingPoints(rows, drawn)
-    counted = [*sums.values(), *(each for each in (pairs, among, points) if each is not None)]
-    if not counted:
+    if not asked and points is None:
         return {}
+    binary, normal = rows.binary(), rows.normal_videos
     ranking = Ranking(binary.scores)
-    Sweep(binary, drawn, ranking, normal if among or points else None).count(counted)
-    found = {key: area.value for key, area in sums.items()} | (points.values() if points else {})
-    if among:
-        found["AnoAUC"] = among.value
-    if pairs:
+    descent = descend(binary, ranking)
+    if many(binary, drawn.videos):
+        found = _areas(binary, [key for key in asked if key != "AnoAUC"], drawn, descent)
+        if "AnoAUC" in asked:
+            among = binary._replace(negatives=binary.negatives * ~normal[binary.video])
+            found["AnoAUC"] = _areas(among, ["AUC"], drawn, descend(among, ranking))["AUC"]
+        if points:
+            points.find(Sweep(descent, drawn, normal))
+    else:
+        # One sweep for all that is asked for.
+        negatives = rows.video_frames - rows.video_positives
+        counted = _counters([key for key in asked if key != "AnoAUC"], drawn, negatives)
+        if "AnoAUC" in asked:
+            counted["AnoAUC"] = Pairs(drawn.sums(negatives * ~normal), together=False)
+        apart = normal if points or "AnoAUC" in asked else None
+        Sweep(descent, drawn, apart).count([*counted.values(), *([points] if points else [])])
+        found = {key: each.value for key, each in counted.items()}
+    if points:
+        found |= points.values()
+    if "AUC" in asked:
         own = Within(binary, drawn.videos, ranking)
-        found |= own.resampled(drawn, pairs.concordant, pairs.all) | {"AUC": pairs.value}
+        found |= own.resampled(drawn, found["AUC"])
         if "AUC/flattened" in keys:
-            found |= {"AUC/flattened": _areas(own.flat, ["AUC"], drawn)["AUC"]}
+            found["AUC/flattened"] = _areas(own.flat, ["AUC"], drawn, descend(own.flat))["AUC"]
     return found
 
 
-def _areas(rows: WeightedRows, asked: Collection[str], drawn: Multiplicities) -> dict[str, NDArray[np.float64]]:
-    """Return resampled AUC or AP or both, from one sweep."""
-    negatives = np.bincount(rows.video, rows.negatives, drawn.videos)
-    counted = {
-        metric: Pairs(drawn.sums(negatives)) if metric == "AUC" else StepSum(drawn.resamples) for metric in asked
+def _areas(
+    rows: WeightedRows, asked: Collection[str], drawn: Multiplicities, descent: Descent
+) -> dict[str, NDArray[np.float64]]:
+    """Return resampled ``AUC``, ``AP`` and ``AP/trapezoid``, to first order where that is enough."""
+    if not (asked and many(rows, drawn.videos)):
+        return swept_areas(rows, asked, drawn, descent) if asked else {}
+    found = FirstOrder(descent, drawn).areas(asked)
+    few = swept_areas(rows, asked, drawn.first(CHECKED), descent)
+    far = [key for key, values in few.items() if not near(found[key], values)]
+    return found | swept_areas(rows, far, drawn, descent) if far else found
+
+
+def swept_areas(
+    rows: WeightedRows, asked: Collection[str], drawn: Multiplicities, descent: Descent
+) -> dict[str, NDArray[np.float64]]:
+    """Return areas of resamples, each by its definition.
+
+    Args:
+        rows: of all videos.
+        asked: any of ``AUC``, ``AP`` and ``AP/trapezoid``.
+        drawn: how often each resample has each video.
+        descent: the rows from the highest score down.
+
+    Returns:
+        ``(resamples,)`` values by metric; undefined ones are NaN.
+    """
+    negatives: Ints = np.bincount(rows.video, rows.negatives, drawn.videos).astype(np.int64)
+    counted = _counters(asked, drawn, negatives)
+    Sweep(descent, drawn).count(list(counted.values()))
+    return {key: each.value for key, each in counted.items()}
+
+
+def _counters(keys: Collection[str], drawn: Multiplicities, negatives: Ints) -> dict[str, Pairs | StepSum]:
+    """Return what counts each area in a sweep; ``negatives`` are the negative frames of each video."""
+    made: dict[str, Callable[[], Pairs | StepSum]] = {
+        "AUC": lambda: Pairs(drawn.sums(negatives)),
+        "AP": lambda: StepSum(drawn.resamples),
+        "AP/trapezoid": lambda: Trapezoid(drawn.resamples),
     }
-    Sweep(rows, drawn).count(list(counted.values()))
-    return {metric: each.value for metric, each in counted.items()}
+    return {key: made[key]() for key in keys}
 
 
 def _class_mean(values: NDArray[np.float64], drop_zeros: bool) -> NDArray[np.float64]:

@@ -124,16 +124,21 @@ def coarse_remark(metrics: Mapping[str, MetricValue]) -> str:
 
 
 def canonical(text: str) -> str:
-    """Return a key as a person or a file of the first edition may write it, in today's spelling.
+    """Return a key as a person, MLflow or a file of the first edition may write it, in today's spelling.
 
-    There a class came after a slash, and the parts of a time in brackets. Anything else is returned
-    unchanged; :func:`definition` raises for it.
+    There a class came after a slash, and the parts of a time in brackets; MLflow puts a word before a class and a
+    branch. Anything else is returned unchanged; :func:`definition` raises for it.
 
     >>> canonical("AUC/Road Accidents"), canonical("time_ms[CLIP feature]"), canonical("mAP@IoU")
     ('AUC[Road Accidents]', 'time_ms/CLIP-feature', 'mAP@IoU')
+    >>> canonical("AUC/class Fire"), canonical("AUC/within/branch align")
+    ('AUC[Fire]', 'AUC/within(align)')
     """
     if _definition(text) is not None:
         return text
+    if named := re.fullmatch(r"([^\s()\[\]]+)/(class|branch) (.+)", text, re.DOTALL):
+        of_class = named[2] == "class"
+        return f"{named[1]}[{named[3]}]" if of_class else f"{named[1]}({named[3]})"
     if of_class := re.fullmatch(rf"({'|'.join(CLASS_METRICS)})/(.+)", text, re.DOTALL | re.IGNORECASE):
         return f"{of_class[1]}[{of_class[2]}]"
     if time := re.fullmatch(r"time_ms\[([^\s/()\[\]]+(?: [^\s/()\[\]]+)*)\]", text, re.IGNORECASE):

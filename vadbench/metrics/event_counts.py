@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vadbench.dataset import Video, merged
 from vadbench.metrics.definitions import MetricValue
 from vadbench.metrics.glossary import EVENT_IOUS
+from vadbench.metrics.multiplicities import Multiplicities
 from vadbench.metrics.ranking import ratio, value_of
 from vadbench.scoring.rows import Floats, Ints, ScoredRows
 from vadbench.scoring.split import ScoredSplit
@@ -112,7 +113,7 @@ class EventCounts:
         once = self.resampled(np.ones((1, len(self.names))))
         return {key: value_of(float(value), self._reason(key)) for key, (value,) in once.items()}
 
-    def resampled(self, draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def resampled(self, draws: Floats) -> dict[str, NDArray[np.float64]]:
         """Return ``(resamples,)`` values of every metric, NaN where undefined.
 
         Args:
@@ -125,7 +126,7 @@ class EventCounts:
         # An unknown rate leaves every resample undefined, as it does the whole split.
         hours = np.where(self.normal, self.frames / self.rates / 3600, 0)
         counts = (self.annotated, self.predicted, hits, alarms, hours, *self.matched.T)
-        annotated, predicted, found, false, hour, *matched = (draws @ np.stack(counts, 1)).T
+        annotated, predicted, found, false, hour, *matched = Multiplicities(draws).sums(np.stack(counts, 1)).T
         some = annotated > 0
         values = {}
         for iou, right in zip(EVENT_IOUS, matched, strict=True):
@@ -160,7 +161,7 @@ class EventCounts:
         return f"the frame rate of {int(unknown.sum())} {which} is unknown, the first is {first!r}"
 
 
-def _medians(values: NDArray[np.float64], video: Ints, draws: NDArray[np.float64]) -> NDArray[np.float64]:
+def _medians(values: NDArray[np.float64], video: Ints, draws: Floats) -> NDArray[np.float64]:
     """Return ``(resamples,)`` medians of values that each count as often as their video is drawn; NaN of none."""
     medians = np.full(len(draws), np.nan)
     if not len(values) or np.isnan(values).any():

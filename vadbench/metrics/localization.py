@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from vadbench.metrics.proposals import Proposals, match, propose
 from vadbench.metrics.ranking import NO_CLASSES, NO_PROBABILITIES
 from vadbench.scoring.protocol import localisation_class
 from vadbench.scoring.rows import Floats, Ints
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 NATIVE = "native"
 """The rule of this module."""
@@ -159,7 +162,7 @@ class Localisation:
             for key, value in values.items()
         }
 
-    def resampled(self, draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def resampled(self, draws: Floats) -> dict[str, NDArray[np.float64]]:
         """Return ``(resamples,)`` values of every metric, NaN where a resample has no annotated segment to count.
 
         Args:
@@ -175,31 +178,40 @@ class Localisation:
     def _once(self) -> NDArray[np.float64]:
         return np.ones((1, len(self.annotated)))
 
-    def _ap(self, draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _ap(self, draws: Floats) -> NDArray[np.float64]:
         """Return average precision, ``(thresholds, classes, resamples)``."""
         drawn = Multiplicities(draws)
         area = np.zeros((len(IOU_THRESHOLDS), len(self.class_names), len(draws)))
-        for class_id in np.flatnonzero(self.annotated.any(0)):
-            own = self.label == class_id
-            video, hits = self.video[own], self.hits[own]
-            # Precision is only needed where a proposal is right at some threshold.
-            steps = np.flatnonzero(hits.any(1))
-            if not len(steps):
-                continue
-            # The first step below each proposal; those below the last step do not matter.
-            place = np.searchsorted(steps, np.arange(len(video)), "right")
-            ranked = place < len(steps)
-            higher = FramesByPlace(place[ranked], video[ranked], np.ones(np.count_nonzero(ranked), np.int64))
-            (counts,) = drawn.matrices([higher], len(steps), len(steps))
-            for resamples, by_video in drawn.blocks:
+        # Precision is only needed where a proposal is right at some threshold.
+        found = [i for i in np.flatnonzero(self.annotated.any(0)) if self.hits[self.label == i].any()]
+        steps = {class_id: self._steps(class_id, drawn) for class_id in found}
+        for resamples, by_video in drawn.blocks:
+            for class_id, (counts, video, hits) in steps.items():
                 above = cumulative(counts @ by_video, np.zeros(by_video.shape[1]))
-                weight = by_video[video[steps]].astype(np.float64)
-                for i, right in enumerate(hits[steps].T):
+                weight = by_video[video].astype(np.float64)
+                for i, right in enumerate(hits.T):
                     area[i, class_id, resamples] = self.area(above[right], weight[right])
-        total = (draws @ self.annotated).T
+        total = drawn.sums(self.annotated).T
         ap = np.full(area.shape, self.unannotated)
         np.divide(area, total, out=ap, where=total > 0)
         return ap
+
+    def _steps(self, class_id: np.intp, drawn: Multiplicities) -> tuple[csr_array, Ints, NDArray[np.bool_]]:
+        """Return the proposals of a class that are right at some threshold, and those above each.
+
+        Returns:
+            ``(steps, videos)`` proposals between one such proposal and the next, and ``(steps,)`` the videos and
+            ``(steps, thresholds)`` the hits of these.
+        """
+        own = self.label == class_id
+        video, hits = self.video[own], self.hits[own]
+        steps = np.flatnonzero(hits.any(1))
+        # The first step below each proposal; those below the last step do not matter.
+        place = np.searchsorted(steps, np.arange(len(video)), "right")
+        ranked = place < len(steps)
+        higher = FramesByPlace(place[ranked], video[ranked], np.ones(np.count_nonzero(ranked), np.int64))
+        (counts,) = drawn.matrices([higher], 0, len(steps), len(steps))
+        return counts, video[steps], hits[steps]
 
 
 def localisation_rule(name: str) -> type[Localisation]:

@@ -97,7 +97,7 @@ class Ranking:
 
     def cumulative(self, weights: Weights) -> NDArray[np.float64]:
         """Return ``(groups,)`` weight of the rows that score at least as much as each group."""
-        return self._sums(weights)[self.ends].astype(np.float64)
+        return self._sums(weights)[self.ends]
 
     def hits(self, positives: Weights, negatives: Weights) -> Hits:
         """Return what is above every distinct score of the rows with positives.
@@ -112,14 +112,12 @@ class Ranking:
         passed = np.append(self._sums(negatives), 0)  # the 0 is found at -1, before the first group
         ends = np.append(self.ends, -1)
         group = group[last]
-        fp, above = (passed[ends[g]].astype(np.float64) for g in (group, group - 1))
+        fp, above = (passed[ends[g]] for g in (group, group - 1))
         return Hits(tp, fp, above, float(passed[-2]) if len(passed) > 1 else 0.0)
 
-    def _sums(self, weights: Weights) -> Weights:
-        """Return ``(rows,)`` sums of the weights of the rows down to each."""
-        if weights.dtype.kind == "f":
-            return np.cumsum(weights[self.order], dtype=np.float64)
-        return np.cumsum(compact(weights)[self.order], dtype=np.int64)
+    def _sums(self, weights: Weights) -> NDArray[np.float64]:
+        """Return ``(rows,)`` sums of the weights of the rows down to each; those of whole numbers are exact."""
+        return np.cumsum((weights if weights.dtype.kind == "f" else compact(weights))[self.order], dtype=np.float64)
 
 
 def compact(counts: Weights) -> Weights:
@@ -145,11 +143,12 @@ def _descending(scores: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         bits = (np.float32(0) - scores).view(np.int32)  # 0 for both zeros
         # The integers of negative floats run backwards; flipping all bits but the sign turns them round.
         bits ^= (bits >> 31) & 0x7FFFFFFF
-        keys = bits.astype(np.int64)
-        keys <<= 32
-        keys |= np.arange(len(scores))
-        keys.sort()
-        order, ranked = keys & 0xFFFFFFFF, keys >> 32
+        ranked = bits.astype(np.int64)
+        ranked <<= 32
+        ranked |= np.arange(len(scores), dtype=np.uint32)
+        ranked.sort()
+        order = ranked & 0xFFFFFFFF
+        ranked >>= 32
     else:
         order = np.argsort(-scores)
         ranked = scores[order]

@@ -52,7 +52,7 @@ def recognise(rows: ScoredRows) -> Recognition:
         raise DataError("class recognition needs class probabilities and class annotations; one of them is missing")
     threshold = optimal_threshold(rows.scores, rows.positives, rows.frames - rows.positives)
     predictions = predict(rows.scores, rows.class_scores, threshold, rows.normal)
-    confusion = rows.class_positives.T @ (predictions[:, None] == np.arange(len(rows.class_names)))
+    confusion = np.stack([np.bincount(predictions, own, len(rows.class_names)) for own in rows.class_positives.T])
     hits = (rows.class_positives * among_top(rows.class_scores, predictions, rows.normal)).sum(0)
     totals = rows.class_positives.sum(0)
     return Recognition(

@@ -1,8 +1,7 @@
 """One pass down the scores for all resamples at once: what depends on the order of frames of different videos.
 
-AUC, average precision, the area by the trapezoid rule and operating points change only at scores of positive rows, the
-steps of the pass. The rows between two of them are added up by video before any resample is looked at, and resamples
-are handled in blocks, so the pass costs a multiplication for each row and resample.
+Rows between two steps (:mod:`vadbench.metrics.descent`) are added up by video before any resample is looked at, and
+resamples are handled in blocks, so the pass costs a multiplication for each row and resample.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vadbench.metrics.descent import Descent, descend
 from vadbench.metrics.multiplicities import FramesByPlace, Multiplicities, cumulative
-from vadbench.metrics.ranking import Ranking, compact, ratio
-from vadbench.scoring.rows import Ints, WeightedRows
+from vadbench.metrics.ranking import ratio
+from vadbench.scoring.rows import Floats, WeightedRows
 
 STEPS = 128
 """Steps handled at a time; bounds memory to a few arrays of 64 KB, which stay in the cache.
@@ -66,42 +66,39 @@ class Sweep:
     """The steps of a ranking in resamples of its videos.
 
     Args:
-        rows: of the split.
+        descent: the rows of the split from the highest score down.
         drawn: how often its videos are drawn.
-        ranking: of the scores of the rows; made where it is not given.
         apart: ``(videos,)`` the videos whose negatives are counted apart as well.
+
+    Attributes:
+        steps: how many there are.
     """
 
-    def __init__(
-        self,
-        rows: WeightedRows,
-        drawn: Multiplicities,
-        ranking: Ranking | None = None,
-        apart: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def __init__(self, descent: Descent, drawn: Multiplicities, apart: NDArray[np.bool_] | None = None) -> None:
         self._drawn, self._apart = drawn, apart is not None
-        ranking = Ranking(rows.scores) if ranking is None else ranking
-        video, positives, negatives = (compact(column)[ranking.order] for column in (rows.video, *rows[2:]))
-        # Groups of equal scores in which there are positives are the steps.
-        group = np.unique(np.searchsorted(ranking.ends, np.flatnonzero(positives)))
-        steps = len(group)
-        begun, done = np.zeros((2, len(video) + 1), np.int8)
-        begun[np.where(group > 0, ranking.ends[group - 1] + 1, 0)] = done[ranking.ends[group] + 1] = 1
-        # Of each row the first step that is not above it; rows below the last one change nothing.
-        step: Ints = np.cumsum(done[:-1], dtype=np.int32)
-        tied = np.cumsum(begun[:-1], dtype=np.int32) > step
-        passed = (negatives > 0) & (step < steps)
+        video, positives, negatives, step, tied, self.steps = descent
+        # Rows below the last step change nothing.
+        passed = (negatives > 0) & (step < self.steps)
         parts = [passed] if apart is None else [passed & ~apart[video], passed & apart[video]]
         masks = [positives > 0, *(part & which for part in parts for which in (~tied, tied))]
-        kinds = [FramesByPlace(step[m], video[m], (negatives if i else positives)[m]) for i, m in enumerate(masks)]
-        self._matrices = drawn.matrices(kinds, steps, STEPS)
+        self._kinds = [
+            FramesByPlace(step[m], video[m], (negatives if i else positives)[m]) for i, m in enumerate(masks)
+        ]
 
-    def count(self, counted: Sequence[Counted]) -> None:
-        """Show all steps in order, those of one block of resamples after the other, to what is to count them."""
+    def count(self, counted: Sequence[Counted], window: slice = slice(None)) -> None:
+        """Show steps in order, those of one block of resamples after the other, to what is to count them.
+
+        Args:
+            counted: what is to count them.
+            window: the steps, all where it is not given; what is above them is added up before.
+        """
+        first, end, _ = window.indices(self.steps)
+        matrices = self._drawn.matrices(self._kinds, first, end, STEPS)
+        above = self.above(first) if first else np.zeros((3, self._drawn.resamples))
         for resamples, multiplicities in self._drawn.blocks:
-            tp, fp, apart_fp = np.zeros((3, multiplicities.shape[1]))
-            for matrix in self._matrices:
-                gained, *lost = np.split(matrix @ multiplicities, 5 if self._apart else 3)
+            tp, fp, apart_fp = (sums[resamples] for sums in above)
+            for matrix in matrices:
+                gained, *lost = np.split(matrix @ multiplicities, len(self._kinds))
                 passed, tied = reduce(np.add, lost[::2]), reduce(np.add, lost[1::2])
                 *_, apart_passed, apart_tied = lost if self._apart else np.broadcast_to(0.0, (2, *gained.shape))
                 tps, fps = cumulative(gained, tp), cumulative(passed + tied, fp)
@@ -110,6 +107,23 @@ class Sweep:
                 for each in counted:
                     each.add(block)
                 tp, fp, apart_fp = tps[-1], fps[-1], apart_fps[-1]
+
+    def above(self, step: int) -> tuple[_Array, _Array, _Array]:
+        """Return ``(resamples,)`` positives, negatives and negatives of videos counted apart that are above a step."""
+        tp, fp, apart_fp = self._drawn.sums(np.stack(self.by_video(step), 1)).T
+        return tp, fp, apart_fp
+
+    def by_video(self, step: int) -> tuple[_Array, _Array, _Array]:
+        """Return ``(videos,)`` positives, negatives and negatives counted apart above a step, of each video."""
+        positives, *negatives = (kind.above(step, self._drawn.videos) for kind in self._kinds)
+        apart = negatives[2:] if self._apart else [np.zeros(self._drawn.videos)]
+        return positives, reduce(np.add, negatives), reduce(np.add, apart)
+
+    @cached_property
+    def totals(self) -> tuple[_Array, _Array]:
+        """``(steps,)`` positives and negatives that score at least as much as each step, videos drawn once."""
+        positives, *negatives = (np.bincount(kind.place, kind.frames, self.steps) for kind in self._kinds)
+        return np.cumsum(positives), np.cumsum(reduce(np.add, negatives))
 
 
 class StepSum:
@@ -175,7 +189,7 @@ class Pairs:
         return ratio(self.concordant, self.all)
 
 
-def resampled_auc(rows: WeightedRows, draws: _Array) -> _Array:
+def resampled_auc(rows: WeightedRows, draws: Floats) -> _Array:
     """Return ``(resamples,)`` AUC of each resample, NaN where it lacks positives or negatives.
 
     Args:
@@ -184,7 +198,7 @@ def resampled_auc(rows: WeightedRows, draws: _Array) -> _Array:
     return resampled_pairs(rows, draws).value
 
 
-def resampled_pairs(rows: WeightedRows, draws: _Array) -> Pairs:
+def resampled_pairs(rows: WeightedRows, draws: Floats) -> Pairs:
     """Return the pairs of a positive and a negative frame of each resample.
 
     Args:
@@ -192,16 +206,16 @@ def resampled_pairs(rows: WeightedRows, draws: _Array) -> Pairs:
     """
     drawn = Multiplicities(draws)
     pairs = Pairs(drawn.sums(np.bincount(rows.video, rows.negatives, drawn.videos)))
-    Sweep(rows, drawn).count([pairs])
+    Sweep(descend(rows), drawn).count([pairs])
     return pairs
 
 
-def resampled_ap(rows: WeightedRows, draws: _Array) -> _Array:
+def resampled_ap(rows: WeightedRows, draws: Floats) -> _Array:
     """Return ``(resamples,)`` average precision of each resample, NaN where it lacks positives.
 
     Args:
         draws: ``(resamples, videos)`` multiplicities.
     """
     area = StepSum(len(draws))
-    Sweep(rows, Multiplicities(draws)).count([area])
+    Sweep(descend(rows), Multiplicities(draws)).count([area])
     return area.value

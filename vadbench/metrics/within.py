@@ -41,7 +41,7 @@ class Within:
             np.bincount(rows.video, counts, videos).astype(np.float64) for counts in (rows.positives, rows.negatives)
         )
         self.pairs: _Array = positives * negatives
-        self.concordant: _Array = _concordant(rows, ranking.order, negatives)
+        self.concordant: _Array = _concordant(rows, ranking.order, positives > 0, negatives)
         sums = np.bincount(rows.video, rows.scores * (rows.positives + rows.negatives), videos)
         means = sums / np.maximum(positives + negatives, 1)
         rounded = np.array([float(f"{mean:.{DIGITS - 1}e}") for mean in means])
@@ -52,20 +52,19 @@ class Within:
         """``(videos,)`` AUC within each video, NaN for one whose frames are of one kind."""
         return ratio(self.concordant, self.pairs)
 
-    def metrics(self, concordant: float, pairs: float, single: str) -> dict[str, MetricValue]:
+    def metrics(self, auc: float | None, single: str) -> dict[str, MetricValue]:
         """Return ``AUC/within``, ``AUC/cross``, ``AUC/video``, ``AUC/flattened`` and ``pair-share``, by key.
 
         Args:
-            concordant: pairs of any two frames of the split in right order, ties counting a half.
-            pairs: all pairs.
+            auc: of the split; ``None`` where it has frames of one kind only.
             single: why metrics are undefined that need anomalous and normal frames.
         """
         _, means, positives, negatives = self.flat
-        found = self.resampled(Multiplicities(np.ones((1, len(means)))), np.array([concordant]), np.array([pairs]))
+        found = self.resampled(Multiplicities(np.ones((1, len(means)))), np.array([np.nan if auc is None else auc]))
         flattened = Ranking(means).hits(positives, negatives).auc
         values = {key: float(value) for key, (value,) in found.items()}
         unmixed = "no video has both anomalous and normal frames"
-        alone = "no anomalous and normal frame are of different videos" if pairs else single
+        alone = "no anomalous and normal frame are of different videos" if auc is not None else single
         return {
             "AUC/within": value_of(values["AUC/within"], unmixed),
             "AUC/cross": value_of(values["AUC/cross"], alone),
@@ -74,16 +73,19 @@ class Within:
             "pair-share": value_of(values["pair-share"], single),
         }
 
-    def resampled(self, drawn: Multiplicities, concordant: _Array, pairs: _Array) -> dict[str, _Array]:
+    def resampled(self, drawn: Multiplicities, auc: _Array) -> dict[str, _Array]:
         """Return ``(resamples,)`` values by key of all but ``AUC/flattened``, NaN where undefined.
 
         A video drawn twice is two videos, and a pair of a frame of one and a frame of the other is of two videos.
 
         Args:
             drawn: how often the videos are drawn.
-            concordant: ``(resamples,)`` pairs of any two frames in right order, ties counting a half.
-            pairs: ``(resamples,)`` all pairs.
+            auc: ``(resamples,)`` share of all pairs that are in right order, ties counting a half.
         """
+        _, _, positives, negatives = self.flat
+        pairs = drawn.sums(positives) * drawn.sums(negatives)
+        # Whole numbers of pairs and of halves: without what dividing by their number has rounded.
+        concordant = np.round(2 * auc * pairs) / 2
         own, own_pairs, mixed = drawn.sums(self.concordant), drawn.sums(self.pairs), self.pairs > 0
         return {
             "AUC/within": ratio(own, own_pairs),
@@ -99,16 +101,18 @@ def within(rows: ScoredRows) -> Within:
     return Within(binary, len(rows.names), Ranking(binary.scores))
 
 
-def _concordant(rows: WeightedRows, order: Ints, negatives: _Array) -> _Array:
+def _concordant(rows: WeightedRows, order: Ints, abnormal: NDArray[np.bool_], negatives: _Array) -> _Array:
     """Return ``(videos,)`` pairs of frames of one video in right order.
 
     Args:
         order: row indices in descending order of score.
+        abnormal: ``(videos,)`` whether there are positives; the others have no pairs.
         negatives: ``(videos,)`` negative frames.
     """
     videos = len(negatives)
     # Whole numbers of 16 bits are sorted by their digits, in linear time.
     video = rows.video.astype(np.uint16 if videos <= 2**16 else np.int64)
+    order = order[abnormal[video[order]]]
     order = order[np.argsort(video[order], kind="stable")]
     video, scores = video[order], rows.scores[order]
     new = np.ones(len(order) + 1, dtype=bool)
@@ -120,5 +124,5 @@ def _concordant(rows: WeightedRows, order: Ints, negatives: _Array) -> _Array:
     owner, gained = video[place], rows.positives[order[place]]
     passed = np.append(0, np.cumsum(compact(rows.negatives)[order], dtype=np.int64))
     # All negatives of this video and those before it, less half of those down to this score and of those above it.
-    below = np.cumsum(negatives)[owner] - (passed[starts[group]] + passed[starts[group + 1]]) / 2
+    below = np.cumsum(negatives * abnormal)[owner] - (passed[starts[group]] + passed[starts[group + 1]]) / 2
     return np.bincount(owner, gained * below, videos).astype(np.float64)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from measuring import gpu_peak_gb, operations, operations_rate, peak_gb
+from works import methods
 from works.work import Options, Work, floor_of, off
 
-import methods
 from vadbench.base.arithmetic import arithmetic
 from vadbench.clip import load_clip
 from vadbench.features.encoders import BATCH
@@ -25,6 +24,7 @@ from vadbench.scoring.scoring import score_videos
 from vadbench.scoring.video_scores import VideoScores
 from vadbench.watch.pipeline import Stopwatch, score_rows
 from vadbench.watch.scorer import Scorer
+from vadbench.watch.thresholds import fixed_threshold
 
 DAY = 24 * 3600 * 30
 """Frames of 24 hours."""
@@ -39,7 +39,7 @@ def built(name: str, options: Options) -> Method:
 
 
 def _sizes(options: Options) -> methods.Sizes:
-    return replace(methods.QUICK, settings="ucfcrime") if options.quick else methods.PUBLISHED
+    return methods.QUICK if options.quick else methods.PUBLISHED
 
 
 def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]:
@@ -47,17 +47,6 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
     have only the losses."""
     if type(method).__name__ in ("Rtfm", "ClipTsa"):
         return _magnitude_losses(method), _no_scores
-    classes, text = method.task.classes, method.task.text
-    if type(method).__name__ == "AnomalyClip":
-        from literal import anomalyclip
-
-        words = classes.prompt_words(method.config.prompt_words)
-        state = dict(method.named_parameters()) | dict(method.named_buffers())
-        known = (words, classes.normal, state, text)
-        return (
-            lambda batch: anomalyclip.losses(batch.views["features"], batch.labels.argmax(1), *known),
-            lambda rows: anomalyclip.score(rows, *known),
-        )
     if type(method).__name__ == "UrDmu":
         from literal import urdmu
         from vadbench_urdmu.checkpoint import reference_names as names_of
@@ -73,6 +62,17 @@ def literal_of(method: Any) -> tuple[Callable[..., torch.Tensor], Callable[..., 
             return urdmu.losses(segments, state, kept, draws.noise.flatten(0, 1))
 
         return losses, lambda rows: urdmu.score(rows, state)
+    classes, text = method.task.classes, method.task.text
+    if type(method).__name__ == "AnomalyClip":
+        from literal import anomalyclip
+
+        words = classes.prompt_words(method.config.prompt_words)
+        state = dict(method.named_parameters()) | dict(method.named_buffers())
+        known = (words, classes.normal, state, text)
+        return (
+            lambda batch: anomalyclip.losses(batch.views["features"], batch.labels.argmax(1), *known),
+            lambda rows: anomalyclip.score(rows, *known),
+        )
     from literal import vadclip
     from vadbench_vadclip.checkpoint import reference_names
 
@@ -178,7 +178,7 @@ def long_video(name: str, options: Options, folder: Path) -> Work:
     stride, dim = method.config.rows.stride, method.task.dim
     clip = load_clip(_sizes(options).clip)
     made = clip_fingerprint(clip, stride=stride, pooling="mean")
-    scorer = Scorer(name, method, clip, made, options.precision, 0.5, "", "")
+    scorer = Scorer(name, method, clip, made, options.precision, fixed_threshold(0.5, ""), "")
     frames = 50_000 if options.quick else DAY
     bits = torch.randn(64, 1, BATCH // stride, dim).numpy()
 

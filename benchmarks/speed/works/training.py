@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import bandwidth
+from works import methods
 from works.scoring import built, literal_of
 from works.work import Options, Work, floor_of
 
-import methods
 from vadbench.base.arithmetic import arithmetic
 from vadbench.base.locations import TRAINING_LOG
 from vadbench.base.method_config import Recipe
@@ -41,8 +41,8 @@ def step(name: str, options: Options, folder: Path) -> Work:
     """A step at the published batch; losses and gradients are compared at a small one."""
     method = built(name, options)
     losses, _ = literal_of(method)
-    batch = methods.batch_of(method, methods.SMALL_BATCH[name] if options.quick else method.config.recipe.batch_size)
-    ours = methods.step(method, lambda: torch.stack(list(method.loss(batch).values())).sum(), options.precision)
+    videos = methods.SMALL_BATCH[name] if options.quick else method.config.recipe.batch_size
+    ours = methods.own_step(method, videos, options.precision)
 
     def difference() -> float:
         few = methods.batch_of(method.train(), methods.SMALL_BATCH[name])
@@ -60,6 +60,7 @@ def step(name: str, options: Options, folder: Path) -> Work:
         gradients = max(float((g - h).norm() / h.norm()) for g, h in pairs)
         return max(float(((a - b) / b).abs().max() / 1e-5), gradients / 1e-3)
 
+    batch = methods.batch_of(method, videos)
     literal = methods.step(method, lambda: losses(batch).sum(), fused=None)
     return Work(ours, literal, partial(floor_of, ours, options), difference)
 
