@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -57,6 +58,37 @@ def test_frames_stay_in_order_however_long_each_takes(monkeypatch):
             assert [len(batch) for batch in batches[:-1]] == [7] * (len(batches) - 1)
             assert decoder.frames == length
         assert decoder.decoded == 66
+
+
+def test_a_signal_that_a_decoding_thread_takes_ends_the_wait(monkeypatch):
+    class Told(Exception):
+        pass
+
+    def tell(number, frame):
+        raise Told
+
+    waiting, done = threading.Event(), threading.Event()
+
+    def signalled(frame):
+        waiting.wait(300)
+        time.sleep(0.05)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        done.wait(300)
+        return frame
+
+    before = signal.signal(signal.SIGUSR1, tell)
+    try:
+        began = time.monotonic()
+        with numbered_decoder(monkeypatch, [1], 1, "mean", 6, preprocess=signalled) as decoder:
+            get = decoder._queue.get
+            monkeypatch.setattr(decoder._queue, "get", lambda **options: waiting.set() or get(**options))
+            with pytest.raises(Told):
+                next(decoder.batches(0))
+            assert time.monotonic() - began < 200, "told when the frame came"
+            done.set()
+    finally:
+        done.set()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_several_workers_prepare_at_the_same_time(monkeypatch):

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from extraction import LENGTHS, content, extract
+from processes import children, is_alive
 from vadbench.base.errors import DecodingError
 from vadbench.clip import CROPS
 from vadbench.clip.framing import Framing
@@ -45,12 +45,6 @@ def test_processes_make_the_same_store_and_tell_of_damage(tmp_path, clip, videos
     assert reports[2].failed == reports[0].failed
     assert "frame 6" in dict(reports[2].failed)["damaged"]
     assert seen[-1][:3] == ("extracting features", len(several), len(several))
-
-
-def children(process):
-    """Numbers of the processes that a process has started, in any of its threads, and that are there."""
-    found = [task.joinpath("children").read_text().split() for task in Path(f"/proc/{process}/task").iterdir()]
-    return {int(number) for numbers in found for number in numbers}
 
 
 def test_a_process_that_is_ended_is_told_of_with_its_video(videos):
@@ -92,6 +86,6 @@ def test_no_process_outlives_the_one_that_started_it(videos):
     process.kill()
     process.communicate()
     until = time.monotonic() + 60
-    while time.monotonic() < until and any(os.path.exists(f"/proc/{number}") for number in started):
+    while time.monotonic() < until and any(map(is_alive, started)):
         time.sleep(0.1)
-    assert not [number for number in started if os.path.exists(f"/proc/{number}")]
+    assert not [number for number in started if is_alive(number)]

@@ -128,6 +128,8 @@ def browser(chromium):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         chromium.get(path.resolve().as_uri())
+        # What waits for the sizes of the first picture has run by the second.
+        chromium.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         ready = chromium.execute_script("return document.body.dataset.ready")
         assert ready == ("true" if drawn else None), chromium.get_log("browser")
         return chromium

@@ -50,7 +50,7 @@ def test_the_keyboard_reaches_the_curve_and_moves_along_it(make_split, keep, pag
         else:
             press(opened, key)
         assert readout(opened)[0] == frame == int(canvas.get_attribute("aria-valuenow"))
-    assert canvas.get_attribute("aria-valuetext").startswith("frame 63, normal, good 0.")
+    assert canvas.get_attribute("aria-valuetext").startswith("Frame 63, normal, good 0.")
     press(opened, "+")
     zoomed = opened.execute_script("return viewer.view.to - viewer.view.from")
     assert zoomed == 32

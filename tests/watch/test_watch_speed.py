@@ -10,6 +10,7 @@ SCRIPT = ROOT / "benchmarks" / "speed" / "own_video.py"
 
 
 def test_every_part_is_timed(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     arguments = [SCRIPT, "--seconds", "2", "--repeats", "1", "--json", tmp_path / "a.json"]
     monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
     runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -1,5 +1,6 @@
 """Windows change no score: against whole videos, for every method that is installed, and against the feature store."""
 
+import signal
 import time
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from method_inputs import as_videos
+from scored import table
 from vadbench.base.config import resolve
 from vadbench.clip import ClipSource, load_clip
 from vadbench.dataset import ClassTable, Video, VideoClass
@@ -22,7 +24,6 @@ from vadbench.plugins.registry import installed
 from vadbench.watch.pipeline import (
     Pictures,
     Stopwatch,
-    StreamedRows,
     encoded_rows,
     score_pictures,
     score_rows,
@@ -31,6 +32,7 @@ from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import find_sources
+from vadbench.watch.thresholds import fixed_threshold
 from watch_media import encode, noise
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
@@ -51,7 +53,7 @@ def clip():
 
 def scorer_of(clip, method, **fingerprint):
     made = {"stride": 1, "pooling": "mean"} | fingerprint
-    return Scorer("it", method.eval(), clip, clip_fingerprint(clip, **made), "fp32", 0.5, "", "")
+    return Scorer("it", method.eval(), clip, clip_fingerprint(clip, **made), "fp32", fixed_threshold(0.5, ""), "")
 
 
 def make(clip, name, *more):
@@ -222,23 +224,59 @@ def test_pictures_of_peaks_are_remembered_until_they_are_forgotten(clip, tmp_pat
     assert pictures.thumbnail(40).jpeg[:2] == b"\xff\xd8"
 
 
-@pytest.mark.parametrize("scored", [0, 10])
-def test_a_stop_by_hand_ends_the_video_where_the_scores_end(clip, tmp_path, monkeypatch, scored):
-    def stopped(pictures, *_):
-        while pictures.decoded < 30:
-            time.sleep(0.01)
-        if scored:
-            starts = np.array([pictures.starts.popleft() for _ in range(scored)])
-            yield StreamedRows(0, starts, np.ones(scored, np.float32), None)
-        raise KeyboardInterrupt
+@pytest.fixture
+def stops():
+    """Ctrl-C works as in a terminal, and does so again afterwards."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    found = signal.signal(signal.SIGINT, before)
+    assert found is signal.default_int_handler
 
-    monkeypatch.setattr("vadbench.watch.scored_video.score_pictures", stopped)
-    (source,) = find_sources([str(encode(tmp_path / "a.mkv", noise(50)))])
-    scorer = scorer_of(clip, Sees(clip, Reach(64)))
-    result = score_video(Reader(source, follow=True, timeout=0.2), scorer, tmp_path / "out")
-    assert (result.frames, result.rows, result.error) == (scored, scored, "")
-    assert result.duration == pytest.approx(scored / 25) and "stopped by hand" in result.notes
-    assert [e.end for e in result.events] == pytest.approx([scored / 25] * bool(scored))
+
+def followed(clip, path, tmp_path):
+    (source,) = find_sources([str(path)])
+    scorer = scorer_of(clip, Sees(clip, Reach(8)))
+    return score_video(Reader(source, follow=True, timeout=600), scorer, tmp_path / "out")
+
+
+def then(monkeypatch, act):
+    """Act before the rows of a video are scored, and after each window."""
+
+    def scored(*given):
+        act()
+        for rows in score_pictures(*given):
+            yield rows
+            act()
+
+    monkeypatch.setattr("vadbench.watch.scored_video.score_pictures", scored)
+
+
+def test_a_stop_by_hand_ends_the_video_where_its_reading_ends(clip, tmp_path, monkeypatch, stops):
+    windows = []
+
+    def stop():
+        windows.append(len(windows))
+        if len(windows) == 2:
+            stops()
+
+    then(monkeypatch, stop)
+    result = followed(clip, encode(tmp_path / "a.mkv", noise(50)), tmp_path)
+    assert 0 < result.frames == result.rows == len(table(tmp_path / "out")) <= 50 and result.error == ""
+    assert result.duration == pytest.approx(result.frames / 25) and "stopped by hand" in result.notes
+
+
+def test_a_stop_by_hand_before_the_first_row_is_an_error(clip, tmp_path, monkeypatch, stops):
+    path = tmp_path / "a.mkv"
+    path.touch()
+    then(monkeypatch, stops)
+    result = followed(clip, path, tmp_path)
+    assert (result.rows, result.error) == (0, f"{path}: stopped by hand before its first row")
+
+
+def test_a_second_stop_by_hand_ends_the_program(clip, tmp_path, monkeypatch, stops):
+    then(monkeypatch, lambda: stops() or stops())
+    with pytest.raises(KeyboardInterrupt):
+        followed(clip, encode(tmp_path / "a.mkv", noise(50)), tmp_path)
 
 
 def test_a_damaged_image_ends_a_folder_of_frames_where_it_lies(clip, tmp_path):

@@ -3,7 +3,7 @@
 Several videos are decoded at once, each by a thread that prepares its frames as well: handing each frame to another
 thread, and a codec of several threads, take more processor time for the same frames. Where videos are fewer than
 threads, those of a video share it: one reads, over as many codec threads as the codec likes, and the others prepare.
-PyAV and torchvision release the interpreter lock; benchmarks/speed/README.md has the figures.
+PyAV and torchvision release the interpreter lock; ``benchmarks/speed/decoding.py`` measures what this takes.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Decoder:
         """
         ended = 0
         while ended < self._count:
-            number, item = self._queue.get()
+            number, item = self._next_item()
             ended += not isinstance(item, Tensor)
             yield number, item
 
@@ -111,7 +111,7 @@ class Decoder:
             MediaError: the video is damaged.
         """
         while True:
-            owner, item = self._queue.get()
+            owner, item = self._next_item()
             if not isinstance(item, Tensor):
                 self.taken()
             if isinstance(item, Exception) and (owner == number or not isinstance(item, DataError)):
@@ -122,6 +122,14 @@ class Decoder:
                 self.frames = item
                 return
             yield item
+
+    def _next_item(self) -> DecodedItem:
+        # A signal that the system hands to another thread does not end this one's wait, and a stream may wait for long.
+        while True:
+            try:
+                return self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
 
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:
         """Return the frames of a video, each made when called, in the decoding thread; subclasses may override it."""

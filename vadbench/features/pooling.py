@@ -1,9 +1,7 @@
 """Pooling of rows of every frame, or of a few, to the coarser rows that a method wants, when they are read.
 
-No second store is written: the time that it would save is too little. Of 200 videos of 2,000 rows, 512 wide in
-float32, an epoch reads pooled rows of a sixteenth as many in 0.02 s where they are stored and in 0.04 s (``first``),
-0.10 s (``middle``) and 0.07 s (``mean``) where they are made of the finer ones; from a disk instead of memory in 0.07 s
-and 0.3 to 0.8 s (one core, ``benchmarks/speed/README.md``).
+No second store is written: reading it would save little of an epoch, and writing it takes a pass over all rows and two
+``fsync`` calls a video.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import numpy as np
 
 from vadbench.base.errors import FeatureError
 from vadbench.base.method_config import Rows
+from vadbench.base.text import spaced
 from vadbench.features.fingerprint import UNKNOWN, Fingerprint, Pooling
 from vadbench.features.shard import FeatureRows, value_type
 from vadbench.features.source import FeatureSource
@@ -104,8 +103,9 @@ def pooled_features(source: FeatureSource, stride: int, pooling: Pooling, frames
             )
         pooled_alike = "" if can_serve(have, have.stride, pooling) else f" and rows.pooling={have.pooling}"
         raise FeatureError(
-            f"the method wants a row every {stride} frames ({pooling}), the features in {source.folder} have one every"
-            f" {have.stride} ({have.pooling}); extract finer ones, or set rows.stride={have.stride}{pooled_alike}"
+            f"the method wants a row {spaced(stride)} ({pooling}), the features in {source.folder} have one"
+            f" {spaced(have.stride)} ({have.pooling}); extract finer ones, or set"
+            f" rows.stride={have.stride}{pooled_alike}"
         )
     return source if have.stride == stride else PooledFeatures(source, stride, pooling, frames)
 

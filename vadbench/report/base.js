@@ -44,8 +44,9 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape") tip.hidden = true;
 });
 
-// columns: [{title, explanation, number, better, heading, sortable}], the heading that of the rows, else the first; rows: [{cells: [{content, value, class}], ...}]. A click on a heading sorts
+// columns: [{title, explanation, number, better, heading, sortable, keep, first, below}], the heading that of the rows, else the first; rows: [{cells: [{content, value, class}], ...}]. A click on a heading sorts
 // by the cells' values, numbers from the highest first; cells without a value always come last. The rows of apart, {heading, rows}, stay below the others.
+// On a narrow screen a table whose columns say which are the first shows its headings, the columns to keep and two of the others, which a control chooses; any other table scrolls.
 function sortableTable(columns, rows, attributes = {}, apart = null) {
   const body = make("tbody");
   const heading = Math.max(0, columns.findIndex((column) => column.heading));
@@ -61,12 +62,13 @@ function sortableTable(columns, rows, attributes = {}, apart = null) {
     return { node, values: row.cells.map((cell) => cell.value ?? null) };
   });
   const title = apart && make("tr", {}, make("th", { scope: "rowgroup", colspan: columns.length }, apart.heading));
-  const below = apart && make("tbody", { class: "apart" }, title, ...apart.rows.map(tableRow));
+  const others = apart ? apart.rows.map(tableRow) : [];
+  const below = apart && make("tbody", { class: "apart" }, title, ...others);
   const heads = columns.map((column, i) => {
     const head = make("th", { scope: "col", class: column.number ? "number" : null });
     const button = make("button", { type: "button", click: () => sort(i) }, column.title);
     if (column.explanation) explained(button, column.explanation);
-    head.append(column.sortable === false ? column.title : button);
+    head.append(column.sortable === false ? column.title : button, ...(column.below ? [column.below] : []));
     return head;
   });
   function sort(i) {
@@ -84,9 +86,50 @@ function sortableTable(columns, rows, attributes = {}, apart = null) {
     });
     body.append(...lines.map((line) => line.node));
   }
-  const head = make("thead", {}, make("tr", {}, ...heads));
+  const head = make("tr", {}, ...heads);
+  const table = make("table", attributes, make("thead", {}, head), body, below);
+  const chooser = columnChooser(columns, heading, [head, ...lines.map((line) => line.node), ...others]);
+  return make("div", {}, chooser, ...scrolling(table, attributes["aria-label"]));
+}
+
+// Two lists of the columns that a narrow screen has no room for together; null where no column is marked as one of the first.
+function columnChooser(columns, heading, rows) {
+  const open = [...columns.keys()].filter((i) => i !== heading && !columns[i].keep);
+  const chosen = open.filter((i) => columns[i].first);
+  if (!chosen.length || open.length <= chosen.length) return null;
+  const show = () => {
+    for (const row of rows) for (const i of open) row.children[i].classList.toggle("aside", !chosen.includes(i));
+    selects.forEach((select, k) => (select.value = chosen[k]));
+  };
+  const choose = (k, i) => {
+    const other = chosen.indexOf(i);
+    // The two lists never show the same column: they exchange theirs.
+    if (other >= 0) chosen[other] = chosen[k];
+    chosen[k] = i;
+    show();
+  };
+  const selects = chosen.map((_, k) =>
+    make("select", { "aria-label": `Column ${k + 1}`, change: (event) => choose(k, Number(event.target.value)) },
+      ...open.map((i) => make("option", { value: i }, columns[i].title))));
+  show();
+  return make("div", { class: "bar chooser" }, make("span", { class: "muted" }, "Columns"), ...selects);
+}
+
+// A table that may be wider than the page: where it is, a line says so, and the edge that hides columns fades.
+function scrolling(table, name) {
+  const hint = make("p", { class: "hint", hidden: true }, "\u2194 More columns: scroll the table sideways.");
   // Reachable by keyboard, for what is wider than the screen.
-  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": attributes["aria-label"] }, make("table", attributes, head, body, below));
+  const scroller = make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": name }, table);
+  const look = () => {
+    const hidden = scroller.scrollWidth - scroller.clientWidth;
+    const edges = [scroller.scrollLeft > 1 && "left", scroller.scrollLeft < hidden - 1 && "right"].filter(Boolean);
+    scroller.dataset.more = edges.join(" ");
+    hint.hidden = hidden <= 1;
+  };
+  scroller.addEventListener("scroll", look, { passive: true });
+  const sizes = new ResizeObserver(look);
+  for (const node of [scroller, table]) sizes.observe(node);
+  return [hint, scroller];
 }
 
 const cellClass = (column, cell) => [column.number ? "number" : "", cell.class ?? ""].join(" ").trim() || null;

@@ -6,56 +6,84 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from vadbench.base.text import counted
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.records.published import TRAPEZOID, PublishedNumber
 from vadbench.report.page import render_page
-from vadbench.tables.layout import COUNTS, PrintedEntry, lay_out, legend
-from vadbench.tables.table import Table, TableColumn
+from vadbench.tables.layout import RANK, WORDS, Letters, PrintedEntry, PrintedTable, lay_out, legend
+from vadbench.tables.table import Table, TableColumn, TableRow
 
 SCRIPTS = ("base.js", "board.js")
 PUBLISHED = "as published"
 """Name on the page for the rules of published figures."""
+BESIDE = 2
+"""Number of metrics in a table on a narrow screen at first."""
+TESTED = 4
+"""Place of what was tested among the words of a published row, which is a column where it varies."""
+_TESTED_ON = "Test videos, and the ground truth where it is known to be another than the data set's own."
 
 
 def leaderboard_page(tables: Sequence[Table], numbers: Sequence[PublishedNumber]) -> str:
     """Return an HTML document with the leaderboards, followed by the published figures of the same metrics.
 
+    Notes are once on the page, with letters that all tables share.
+
     Args:
         tables: from :func:`vadbench.tables.leaderboard.leaderboards`.
         numbers: published numbers to show.
     """
-    sections = [*map(_reproduced, tables), *_published(numbers)]
-    return render_page("Leaderboard", "board.html", SCRIPTS, {"sections": sections})
+    letters = Letters()
+    layouts = [lay_out(table, letters) for table in tables]
+    measured = [_measured(table, layout, letters) for table, layout in zip(tables, layouts, strict=True)]
+    ranked = [legend("Bold", "underlined")] if any(layout.ranked for layout in layouts) else []
+    data = {
+        "sections": [*measured, *_published(numbers)],
+        "reading": [*_reading(layouts), *ranked],
+        "footnotes": letters.all,
+    }
+    return render_page("Leaderboard", "board.html", SCRIPTS, data)
 
 
-def _reproduced(table: Table) -> dict[str, Any]:
-    layout = lay_out(table)
-    leads = [{"title": title, "number": title in COUNTS, "heading": title == "method"} for title in layout.lead]
-    cells = []
-    for line, row in zip((n for n in layout.lines if n.entries), (*table.rows, *table.blind), strict=True):
-        values = [
-            *_lead_values(layout.lead, line.entries),
-            *(c.reproduced.mean if c.reproduced else None for c in row.cells),
-        ]
-        cells.append([{**vars(entry), "value": value} for entry, value in zip(line.entries, values, strict=True)])
+def _reading(layouts: Sequence[PrintedTable]) -> list[str]:
+    """Return how to read the figures of all tables, without what another sentence says too."""
+    sentences = dict.fromkeys(text for layout in layouts for text in layout.reading)
+    said = {text: set(text.removesuffix(".").split("; ")) for text in sentences}
+    return [text for text, own in said.items() if not any(own < other for other in said.values())]
+
+
+def _measured(table: Table, layout: PrintedTable, letters: Letters) -> dict[str, Any]:
+    lines = [line.entries for line in layout.lines if line.entries]
+    rows = [_row(table, layout, row, entries) for row, entries in zip((*table.rows, *table.blind), lines, strict=True)]
     ranked = len(table.rows)
     return {
         "published": False,
         "title": layout.title,
         "note": layout.note,
+        "marks": letters.of(layout.remarks),
         "dataset": table.columns[0].dataset,
         "protocol": table.protocol,
-        "columns": [*leads, *map(_of_table, table.columns)],
-        "rows": [{"backbone": table.backbone, "cells": own} for own in cells[:ranked]],
-        "apart": {"heading": table.blind[0].group, "rows": cells[ranked:]} if table.blind else None,
-        "below": [*layout.reading, *([legend("bold", "underlined")] if layout.ranked else []), *layout.remarks],
-        "footnotes": layout.footnotes,
+        "columns": [
+            *([{"title": RANK, "number": True, "keep": True}] if RANK in layout.lead else []),
+            {"title": "method", "heading": True},
+            *({**_of_table(column), "first": i < BESIDE} for i, column in enumerate(table.columns)),
+        ],
+        "rows": rows[:ranked],
+        "apart": {"heading": table.blind[0].group, "rows": rows[ranked:]} if table.blind else None,
     }
 
 
-def _lead_values(leads: Sequence[str], entries: Sequence[PrintedEntry]) -> Iterator[str | float | None]:
-    for title, entry in zip(leads, entries, strict=False):
-        yield float(entry.text) if title in COUNTS and entry.text else entry.text or None
+def _row(table: Table, layout: PrintedTable, row: TableRow, entries: Sequence[PrintedEntry]) -> dict[str, Any]:
+    """Return a row: the columns of words and the seeds are a line below the method, so that numbers have the width."""
+    lead = dict(zip(layout.lead, entries, strict=False))
+    # What a method is called has no blank; its settings follow.
+    name, _, settings = lead["method"].text.partition(" ")
+    seeds = [counted(row.seeds, "seed")] if row.seeds else []
+    below = [*(lead[word].text for word in WORDS if word in lead and lead[word].text), *seeds]
+    method = {"text": name, "value": row.label, "marks": lead["method"].marks, "settings": settings, "below": below}
+    values = (cell.reproduced.mean if cell.reproduced else None for cell in row.cells)
+    figures = [{**vars(e), "value": v} for e, v in zip(entries[len(layout.lead) :], values, strict=True)]
+    rank = [{"text": lead[RANK].text, "value": row.rank}] if RANK in lead else []
+    return {"backbone": table.backbone, "supervision": row.supervision, "cells": [*rank, method, *figures]}
 
 
 def _column(metric: str, title: str) -> dict[str, Any]:
@@ -80,7 +108,8 @@ def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
     for dataset, of_dataset in groupby(shown, key=lambda n: n.dataset):
         rows: dict[tuple[str, ...], dict[tuple[str, str], PublishedNumber]] = {}
         for n in of_dataset:
-            place = (n.method, n.variant, n.backbone, n.supervision, n.reported_in, n.table, n.protocol_note)
+            words = (n.method, n.variant, n.backbone, n.supervision, _tested(n))
+            place = (*words, n.reported_in, n.table, n.protocol_note)
             rows.setdefault(place, {})[n.metric, n.ap_rule] = n
         columns = [
             (metric, rule)
@@ -88,26 +117,24 @@ def _published(numbers: Sequence[PublishedNumber]) -> Iterator[dict[str, Any]]:
             for rule in ("", *AP_HEADINGS)
             if any((metric, rule) in found for found in rows.values())
         ]
+        varies = len({place[TESTED] for place in rows}) > 1
+        fullest = sorted(columns, key=lambda column: -sum(column in found for found in rows.values()))[:BESIDE]
         yield {
             "published": True,
             "title": f"{dataset}: published figures",
-            "note": "Each figure is under the rules of the paper in its row: these are not comparable with ours, and"
-            " not always with each other.",
+            "note": "",
             "dataset": dataset,
             "protocol": PUBLISHED,
             "columns": [
                 {"title": "method", "heading": True},
-                *({"title": title} for title in ("variant", "backbone", "supervision", "reported in")),
-                *(_published_column(*column) for column in columns),
+                *({"title": title} for title in ("variant", "backbone", "supervision")),
+                *([{"title": "tested on", "explanation": _TESTED_ON}] if varies else []),
+                {"title": "reported in"},
+                *({**_published_column(*column), "first": column in fullest} for column in columns),
             ],
-            "rows": [_published_row(place, found, columns) for place, found in rows.items()],
-            "below": [
-                "In percent, as printed. An asterisk marks numbers that are not from the paper that measured them:"
-                " quoted or refitted by another paper, computed, recalled, or read in a list. Dotted numbers are known"
-                " to come from weights selected on the test set or from post-processed scores, to be over rows of"
-                " features instead of frames, or to be under another ground truth; the pointer shows which."
-            ],
-            "footnotes": [],
+            "rows": [_published_row(place, found, columns, varies) for place, found in rows.items()],
+            "marks": [],
+            "apart": None,
         }
 
 
@@ -119,12 +146,24 @@ def _published_column(metric: str, rule: str) -> dict[str, Any]:
     return found | ({"explanation": _UNKNOWN_RULE} if rule == "unknown" else {})
 
 
+def _tested(number: PublishedNumber) -> str:
+    """Return which test videos and which ground truth a number is of, as far as that is known."""
+    split = " split" if number.test_protocol in ("weakly-supervised", "one-class") else ""
+    videos = [] if number.test_protocol == "unknown" else [f"{number.test_protocol}{split}"]
+    return ", ".join([*videos, *([f"truth {number.truth}"] if number.truth else [])])
+
+
 def _published_row(
-    place: tuple[str, ...], found: dict[tuple[str, str], PublishedNumber], columns: Sequence[tuple[str, str]]
+    place: tuple[str, ...],
+    found: dict[tuple[str, str], PublishedNumber],
+    columns: Sequence[tuple[str, str]],
+    varies: bool,
 ) -> dict[str, Any]:
+    """Return a row; what tells methods apart is below the name too, for a screen without room for its columns."""
     *words, source, table, note = place
-    texts = [*words, f"{source}, {table}" if table else source]
+    texts = [*(words if varies else words[:TESTED]), f"{source}, {table}" if table else source]
     cells: list[dict[str, Any]] = [{"text": text, "value": text or None} for text in texts]
+    cells[0]["stacked"] = [text for text in texts[1:] if text]
     cells[-1]["explanation"] = note
     for column in columns:
         number = found.get(column)
@@ -133,7 +172,7 @@ def _published_row(
             if number is None
             else {"text": number.printed, "value": number.value, "star": not number.first_hand} | _conditions(number)
         )
-    return {"backbone": words[2], "cells": cells}
+    return {"backbone": words[2], "supervision": words[3], "cells": cells}
 
 
 def _conditions(number: PublishedNumber) -> dict[str, str]:

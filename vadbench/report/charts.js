@@ -49,7 +49,13 @@ function chart(name, axes, names, marks) {
   return node;
 }
 
-const tick = (value) => String(Number(value.toPrecision(3)));
+// A score a little below 1, whose usual text would be that of 1, as its distance from it: score_text() of vadbench/base/text.py.
+function scoreText(value, usual) {
+  const below = 1 - value;
+  return below > 1e-12 && below < 1e-3 ? `1 - ${Number(below.toPrecision(2))}` : usual;
+}
+
+const tick = (value) => scoreText(value, String(Number(value.toPrecision(3))));
 
 function curve(path, i) {
   const node = shape("path", { d: path, class: "curve", "stroke-dasharray": seriesDash(i) });
@@ -62,6 +68,27 @@ const line = ([xs, ys], scale) => "M" + xs.map((x, i) => `${scale.x(x).toFixed(1
 // As average precision is defined: a straight line between points would overstate it.
 const steps = ([xs, ys], scale) =>
   xs.map((x, i) => (i ? `V${scale.y(ys[i]).toFixed(1)}H${scale.x(x).toFixed(1)}` : `M${scale.x(x).toFixed(1)} ${scale.y(ys[i]).toFixed(1)}`)).join("");
+
+// A dot with its interval, if it has one. Where a value stands is said by a function of it, such as a share of the width: "25%".
+function whisker({ value, low, high }, at, y, i) {
+  const dot = shape("circle", { class: "dot", cx: at(value), cy: y, r: 4 });
+  const range = low === null || low === undefined ? [] : [shape("line", { class: "bar", x1: at(low), x2: at(high), y1: y, y2: y })];
+  for (const part of [...range, dot]) part.style.fill = part.style.stroke = seriesColor(i);
+  return [...range, dot];
+}
+
+// An axis along the width of a column of a table, for fractions: from a start, or from the tens below the lowest value if that is less and the start is dashed, to 1.
+function columnAxis(start, values) {
+  const lowest = Math.min(start, ...values.flatMap((v) => (v?.value == null ? [] : [v.value, v.low ?? v.value])));
+  const low = Math.max(0, Math.floor(10 * lowest + 1e-9) / 10);
+  const at = (value) => `${((100 * (value - low)) / (1 - low)).toFixed(2)}%`;
+  const ticks = [low, (low + 1) / 2, 1];
+  const upright = (value, kind) => shape("line", { class: kind, x1: at(value), x2: at(value), y1: 0, y2: "100%" });
+  const lines = () => [...ticks.map((value) => upright(value, "axis")), ...(low < start ? [upright(start, "guide")] : [])];
+  const row = (value, i) => shape("svg", { class: "whiskers", "aria-hidden": "true" }, ...lines(), ...(value?.value == null ? [] : whisker(value, at, "50%", i)));
+  const labels = () => shape("svg", { class: "whiskers", "aria-hidden": "true" }, ...ticks.map((value, i) => shape("text", { x: at(value), y: "75%", "text-anchor": ["start", "middle", "end"][i] }, tick(100 * value))));
+  return { row, labels };
+}
 
 function legend(entries) {
   return make("ul", { class: "legend" }, ...entries.map(([i, ...content]) => make("li", {}, swatch(i), ...content)));

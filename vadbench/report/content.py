@@ -3,115 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite, isnan
-from pathlib import Path
+from math import isnan
 from typing import Any
 
 import numpy as np
 
-from vadbench.base.errors import DataError, RunError, cut
+from vadbench.base.errors import DataError, cut
 from vadbench.base.metric_keys import MetricKey
 from vadbench.base.remarks import Remarks
+from vadbench.base.types import Progress, silent
 from vadbench.dataset import Video
 from vadbench.metrics.curves import pr_curve, roc_curve, thinned
 from vadbench.metrics.definitions import COMPARED, definition
 from vadbench.metrics.recognition import recognise
-from vadbench.metrics.scenarios import SCENARIO_METRICS, of_scenarios
+from vadbench.metrics.scenarios import SCENARIO_METRICS
 from vadbench.metrics.within import within
 from vadbench.records.cost_figures import cost_words
 from vadbench.records.record import RunRecord, costs_words, features_words
-from vadbench.records.scores import load_split
 from vadbench.report.packing import joined, joined_rows, pack
+from vadbench.report.page_runs import PageRun, rules_words, standings_of
 from vadbench.report.place import POINTS, blind_figures, place_data, place_of_run
 from vadbench.report.thumbnails import Strip
-from vadbench.results.sides import load_runs, matched
 from vadbench.scoring.rows import ScoredRows
 from vadbench.scoring.split import ScoredSplit
 from vadbench.scoring.video_scores import VideoScores
 from vadbench.tables.blind_rows import BlindFigures
+from vadbench.tables.layout import legend
 
 MOST_REMARKS, LONGEST_SHOWN = 200, 300
 """Number of remarks on a video, the first ones, and of characters of one that are on the page."""
 BINS = 40
 """Number of bars of the distribution of scores."""
-PROTOCOL = "protocol."
-"""Prefix of the names of changed rules in a record."""
 
 
-@dataclass(frozen=True, eq=False)
-class PageRun:
-    """Run of a page; all runs of a page have the same test videos in the same order."""
-
-    label: str
-    record: RunRecord
-    split: ScoredSplit
-
-
-def read_runs(names: Sequence[str], out: Path) -> tuple[list[PageRun], list[str]]:
-    """Return the runs that names on the command line refer to, and notes on those that were left out.
-
-    Args:
-        names: as in :func:`vadbench.results.sides.load_runs`; every seed is a separate run here.
-        out: folder that contains the run folders.
-
-    Raises:
-        RunError: a name has no finished run, scores are damaged, or the runs differ in their test videos.
-    """
-    found: dict[Path, tuple[RunRecord, Path]] = {}
-    notes: list[str] = []
-    for name in names:
-        runs = load_runs(name, out)
-        notes += runs.notes
-        found |= {folder.resolve(): (record, folder) for record, folder in runs.found}
-    first, *others = found.values()
-    for record, _ in others:
-        if record.dataset != first[0].dataset:
-            raise RunError(
-                f"expected runs on one data set, found {first[0].dataset} and {record.dataset}; show them separately"
-            )
-    reference = _sound(*first)
-    splits = [reference, *(matched(reference, _sound(*run), first, run) for run in others)]
-    records = [record for record, _ in found.values()]
-    return [
-        PageRun(label, record, split) for label, record, split in zip(labels(records), records, splits, strict=True)
-    ], notes
-
-
-def _sound(record: RunRecord, folder: Path) -> ScoredSplit:
-    """Return the scores of a run after checking its metrics, as the folder may not be trusted."""
-    split = load_split(folder, remarks=True)
-    found = record.metrics | of_scenarios(record.scenarios)
-    figures = [n for v in found.values() for n in (v.value, v.low, v.high) if n is not None]
-    if not all(map(isfinite, figures)):
-        raise RunError(f"{folder}: expected metrics that are finite or null; run the method again")
-    return split
-
-
-def labels(records: Sequence[RunRecord]) -> list[str]:
-    """Return a short name for each run: the method, its changed settings and seed, and the key if these do not suffice.
-
-    The seed is omitted if a method has only one, and the protocol if it is the same for all runs.
-    """
-    rules = [_rules(r) for r in records]
-    under = [f", protocol {rule}" if len(set(rules)) > 1 else "" for rule in rules]
-    plain = [_label(r) + rule for r, rule in zip(records, under, strict=True)]
-    seeds = [f"{name}, seed {r.seed}" for name, r in zip(plain, records, strict=True)]
-    seeded = [seed if plain.count(name) > 1 else name for name, seed in zip(plain, seeds, strict=True)]
-    keyed = [f"{name} ({r.key}, {r.evaluation})" for name, r in zip(seeded, records, strict=True)]
-    return [key if seeded.count(name) > 1 else name for name, key in zip(seeded, keyed, strict=True)]
-
-
-def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[str, Any]:
+def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip], progress: Progress = silent) -> dict[str, Any]:
     """Return the data that the page's script shows.
 
     Args:
         runs: from :func:`read_runs`, at least one.
         strips: thumbnails of videos by name; videos may lack them.
+        progress: called with the number of runs whose figures are compared.
     """
     first = runs[0]
     rows, blind = first.split.rows, blind_figures(first.split)
+    standings, notes = standings_of(runs, progress)
     return {
         "dataset": first.record.dataset,
         "split": {
@@ -122,18 +58,14 @@ def report_data(runs: Sequence[PageRun], strips: Mapping[str, Strip]) -> dict[st
             "byClass": first.split.by_class,
         },
         "metrics": [_definition(key) for key in COMPARED],
+        "ranking": {"legend": legend("Bold", "underlined"), "notes": notes} if len(runs) > 1 else None,
         "videos": [
             _video(scores, video, strips.get(video.name))
             for scores, video in zip(first.split.scores, first.split.videos, strict=True)
         ],
         "place": place_data(blind),
-        "runs": [_run(run, blind) for run in runs],
+        "runs": [{**_run(run, blind), "standing": own} for run, own in zip(runs, standings, strict=True)],
     }
-
-
-def _label(record: RunRecord) -> str:
-    trained = "" if record.trained_on == record.dataset else f", trained on {record.trained_on}"
-    return f"{record.title}{trained}{record.marks}"
 
 
 def _definition(key: str) -> dict[str, Any]:
@@ -205,17 +137,11 @@ def _remarks(split: ScoredSplit) -> dict[str, Any]:
     return {"remarks": {"texts": list(texts), "videos": videos}} if texts else {}
 
 
-def _rules(record: RunRecord) -> str:
-    changed = [name.removeprefix(PROTOCOL) for name in record.changed if name.startswith(PROTOCOL)]
-    # What a method proposes changes no rule of the protocol, and must be seen all the same.
-    told = dict.fromkeys([*changed, *(["post"] if record.post else [])])
-    return ", ".join([str(record.protocol.get("name")), *(f"{n} {record.protocol.get(n) or 'none'}" for n in told)])
-
-
 def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "method", f"{record.method}, version {record.method_version}"
+    yield from (told for told in (("label", record.label), ("settings", record.settings)) if told[1])
     yield "trained on", f"{record.trained_on}, seed {record.seed}"
-    yield "protocol", _rules(record)
+    yield "protocol", rules_words(record)
     yield "supervision", record.supervision
     of_features = record.reads == "features"
     clip = " ".join(record.clip.get(k, "") for k in ("model", "weights")).strip()
@@ -227,8 +153,7 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield f"stream {name}", f"{stream.fingerprint.get('encoder')}, {stream.dim} wide, a row every {stream.spacing}"
     yield "made", f"{record.created} on {record.environment.get('device', 'an unknown device')}"
     yield from (("took", phrase) for phrase in cost_words(record))
-    yield "commit", str(record.environment.get("commit", "unknown"))
-    yield "key", record.key
+    yield from (("commit", str(record.environment.get("commit", "unknown"))), ("key", record.key))
 
 
 def _value(record: RunRecord, key: str) -> dict[str, Any] | None:

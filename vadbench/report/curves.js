@@ -15,8 +15,10 @@ function digitsOf(packed) {
   return step > 0 ? Math.max(0, Math.min(8, Math.floor(-Math.log10(step)))) : 2;
 }
 
+// Where a value stands for several rows, the highest values are followed by the lowest ones.
 for (const run of data.runs) {
   run.bytes = unpacked(run.scores);
+  run.lowBytes = run.spread ? run.bytes.subarray(run.bytes.length / 2) : run.bytes;
   run.starts = [0];
   for (const rows of run.rows) run.starts.push(run.starts.at(-1) + rows);
 }
@@ -38,6 +40,7 @@ function classesAt(run, video, frame) {
 function trace(pen, run, video, view, box, range, packed = run.scores) {
   const { x, y, width, height } = box;
   const bytes = bytesOf(run, packed);
+  const lowBytes = packed === run.scores ? run.lowBytes : bytes;
   const at = (byte) => y + height - ((valueOf(packed, byte) - range[0]) / (range[1] - range[0] || 1)) * height;
   pen.beginPath();
   for (let pixel = 0; pixel < width; pixel++) {
@@ -46,9 +49,8 @@ function trace(pen, run, video, view, box, range, packed = run.scores) {
     const last = Math.max(first, rowAt(run, video, from + (view.to - view.from) / width - 1e-9));
     let [low, high] = [255, 0];
     for (let row = first; row <= last; row++) {
-      const byte = bytes[run.starts[video] + row];
-      low = Math.min(low, byte);
-      high = Math.max(high, byte);
+      low = Math.min(low, lowBytes[run.starts[video] + row]);
+      high = Math.max(high, bytes[run.starts[video] + row]);
     }
     if (pixel === 0) pen.moveTo(x, at(low));
     pen.lineTo(x + pixel + 0.5, at(low));
@@ -75,9 +77,9 @@ function penOf(canvas, width, height) {
   return pen;
 }
 
-// All runs share one axis: 0 to 1, or as far as their scores go.
-const lowest = Math.min(...data.runs.map((run) => run.scores.low));
-const highest = Math.max(...data.runs.map((run) => run.scores.high));
+// All runs share one axis: 0 to 1, or as far as their scores and the page's threshold go.
+const lowest = Math.min(...data.runs.map((run) => run.scores.low), ...(data.threshold ? [data.threshold.low] : []));
+const highest = Math.max(...data.runs.map((run) => run.scores.high), ...(data.threshold ? [data.threshold.value] : []));
 const wholeRange = lowest >= 0 && highest <= 1 ? [0, 1] : [lowest, highest];
 
 const SPARK = { x: 0, y: 1, width: 150, height: 24 };

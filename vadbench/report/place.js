@@ -40,7 +40,7 @@ function place() {
     fill("place", make("p", {}, "The test split has frames of one kind only: there is no place to find."));
     return;
   }
-  const columns = [{ title: "score" }, ...metrics.map((metric) => ({ title: metric.title, explanation: metric.text, number: true, better: metric.better }))];
+  const columns = [{ title: "score" }, ...metrics.map((metric, j) => ({ title: metric.title, explanation: metric.text, number: true, better: metric.better, first: j < 2 }))];
   const rows = data.runs.map((run, i) => ({ cells: [runCell(run, i), ...run.place.map((value, j) => metricCell(value, metrics[j]))] }));
   // Without values to sort by, blind scores stay below the runs.
   const below = blind.map(({ name, values }) => ({
@@ -76,10 +76,7 @@ function dots(metrics, blind) {
     data.runs.forEach((run, i) => {
       const value = run.place[j];
       if (value?.value == null) return;
-      const parts = [shape("circle", { class: "dot", cx: at(value.value), cy: lane(i), r: 4 })];
-      if (value.low !== null) parts.unshift(shape("line", { class: "bar", x1: at(value.low), x2: at(value.high), y1: lane(i), y2: lane(i) }));
-      for (const part of parts) part.style.fill = part.style.stroke = seriesColor(i);
-      node.append(explained(shape("g", { "data-run": i, "data-metric": metric.key, "data-value": value.value }, ...parts), `${run.label}: ${metric.title} ${measured(value, metric).text} %`));
+      node.append(explained(shape("g", { "data-run": i, "data-metric": metric.key, "data-value": value.value }, ...whisker(value, at, lane(i), i)), `${run.label}: ${metric.title} ${measured(value, metric).text} %`));
     });
     for (const { name, values } of blind) {
       if (values[j]?.value == null) continue;
@@ -114,7 +111,7 @@ function operating() {
     ...data.runs.flatMap((run, i) => run.operating.recalls.map((value, k) => operatingPoint(run, i, k, value, scale))),
   ];
   const words = data.runs.map((run) => `${run.label} ${run.operating.recalls.map((value, k) => `${percent(value.value, 1)} % at ${percent(rates[k], 0)} %`).join(", ")}`).join("; ");
-  const columns = [{ title: "run" }, ...recalls.map((metric, k) => ({ title: `at ${percent(rates[k], 0)} %`, explanation: metric.text, number: true })),
+  const columns = [{ title: "run" }, ...recalls.map((metric, k) => ({ title: `at ${percent(rates[k], 0)} %`, explanation: metric.text, number: true, first: k < 2 })),
     ...alarms.map((metric) => ({ title: metric.title, explanation: metric.text, number: true, better: metric.better }))];
   const rows = data.runs.map((run, i) => ({
     cells: [runCell(run, i),

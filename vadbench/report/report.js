@@ -2,6 +2,9 @@
 
 const several = data.runs.length > 1;
 const interval = (value, digits = 1) => (value?.low == null ? "" : ` [${percent(value.low, digits)}, ${percent(value.high, digits)}]`);
+// AUC marks start here, or lower where the data are.
+const CHANCE = 0.5;
+const runLegend = () => (several ? legend(data.runs.map((run, i) => [i, isolated(run.label)])) : null);
 let chosen = 0;
 
 function header() {
@@ -13,21 +16,23 @@ function header() {
 }
 
 function figures() {
-  const columns = [{ title: "run" }, ...data.metrics.map((metric) => ({ title: metric.title, explanation: metric.text, number: true, better: metric.better }))];
+  const columns = [{ title: "run" }, ...data.metrics.map((metric, j) => ({ title: metric.title, explanation: metric.text, number: true, better: metric.better, first: j < 2 }))];
   const rows = data.runs.map((run, i) => ({
     cells: [
       { content: [swatch(i), " ", isolated(run.label)], value: run.label, class: "name" },
       ...data.metrics.map((metric) => {
         const value = run.metrics[metric.key];
-        const shown = make("span", {}, percent(value?.value));
+        const { emphasis, tied } = run.standing[metric.key] ?? {};
+        const shown = make("span", { class: emphasis || null }, percent(value?.value));
         const raw = run.unprocessed[metric.key];
         const without = raw == null ? [] : [make("br"), make("small", { class: "without" }, `${percent(raw)} without post-processing`)];
-        return { content: [value?.value == null && value?.reason ? explainedText(shown, value.reason) : shown, make("br"), make("small", {}, interval(value)), ...without], value: value?.value };
+        return { content: [value?.value == null && value?.reason ? explainedText(shown, value.reason) : shown, tied ? " ≈" : "", make("br"), make("small", {}, interval(value)), ...without], value: value?.value };
       }),
     ],
   }));
-  const note = make("p", { class: "muted" }, make("small", {}, "In percent; in brackets the 95 % interval from resampling test videos, as far as it is defined. Headings explain themselves under the pointer or the focus, and sort."));
-  fill("figures", sortableTable(columns, rows, { "aria-label": "Figures" }), note);
+  const ranking = data.ranking && [data.ranking.legend, ...data.ranking.notes.map((note) => `${note}.`)].join(" ");
+  const note = make("p", { class: "muted" }, make("small", {}, "In percent; in brackets the 95 % interval from resampling test videos, as far as it is defined. Headings explain themselves under the pointer or the focus, and sort. ", isolated(ranking ?? "")));
+  fill("figures", sortableTable(columns, rows, { "aria-label": "Figures", class: "wrapped" }), note);
   fill("facts", ...data.runs.map((run) => {
     const facts = run.facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, isolated(value))]);
     const notes = run.notes.flatMap((note) => [make("dt", {}, "note"), make("dd", {}, isolated(note))]);
@@ -41,7 +46,7 @@ function explainedText(node, text) {
 }
 
 function ranking() {
-  if (several) fill("legend", legend(data.runs.map((run, i) => [i, isolated(run.label)])));
+  fill("legend", runLegend());
   const unit = { x: linear(0, 1), y: linear(0, 1) };
   const rates = { x: "false-positive rate", y: "true-positive rate" };
   const guide = (x1, y1, x2, y2) => (scale) => shape("line", { class: "guide", x1: scale.x(x1), y1: scale.y(y1), x2: scale.x(x2), y2: scale.y(y2) });
@@ -65,41 +70,36 @@ function classes() {
     return;
   }
   const rest = (what) => `${what} of the class against the rest, by the class's probability; in percent, with its 95 % interval.`;
-  const columns = [{ title: "class" }, ...barColumns("AUC", rest("AUC")), ...barColumns("AP", rest("Average precision"))];
-  const rows = names.map((name) => ({ cells: [{ content: isolated(name), value: name, class: "name" }, ...bars("perClass", name, 1), ...bars("perClass", name, 2)] }));
-  fill("classes", several ? legend(data.runs.map((run, i) => [i, isolated(run.label)])) : null, sortableTable(columns, rows, { class: "bars", "aria-label": "Classes" }));
+  const marks = [whiskerColumn("perClass", 1, "AUC", rest("AUC"), CHANCE), whiskerColumn("perClass", 2, "AP", rest("Average precision"), 0)];
+  const rows = names.map((name) => ({ cells: [{ content: isolated(name), value: name, class: "name" }, ...marks.map((mark) => mark.cell(name))] }));
+  fill("classes", runLegend(), sortableTable([{ title: "class" }, ...marks.map((mark) => mark.column)], rows, { class: "marks", "aria-label": "Classes" }));
 }
 
 function scenarios() {
   const counts = new Map(data.runs.flatMap((run) => run.scenarios.map(([name, abnormal]) => [name, abnormal])));
   if (!counts.size) return;
   document.getElementById("scenarios-section").hidden = false;
-  const columns = [
-    { title: "scenario" }, { title: "abnormal videos", number: true },
-    ...barColumns("AUC", "AUC of the abnormal videos of the scenario against all normal videos; in percent, with its 95 % interval."),
-    ...barColumns("AUC/within", "AUC/within of the abnormal videos of the scenario; in percent, with its 95 % interval."),
+  const marks = [
+    whiskerColumn("scenarios", 2, "AUC", "AUC of the abnormal videos of the scenario against all normal videos; in percent, with its 95 % interval.", CHANCE),
+    whiskerColumn("scenarios", 3, "AUC/within", "AUC/within of the abnormal videos of the scenario; in percent, with its 95 % interval.", CHANCE),
   ];
+  const columns = [{ title: "scenario" }, { title: "abnormal videos", number: true }, ...marks.map((mark) => ({ ...mark.column, first: true }))];
   const rows = [...counts].map(([name, abnormal]) => ({
-    cells: [{ content: isolated(name), value: name, class: "name" }, { content: count(abnormal), value: abnormal }, ...bars("scenarios", name, 2), ...bars("scenarios", name, 3)],
+    cells: [{ content: isolated(name), value: name, class: "name" }, { content: count(abnormal), value: abnormal }, ...marks.map((mark) => mark.cell(name))],
   }));
-  fill("scenarios", several ? legend(data.runs.map((run, i) => [i, isolated(run.label)])) : null, sortableTable(columns, rows, { class: "bars", "aria-label": "Scenarios" }));
+  fill("scenarios", runLegend(), sortableTable(columns, rows, { class: "marks", "aria-label": "Scenarios" }));
 }
 
-const barColumns = (title, explanation) => [{ title, sortable: false }, { title, number: true, explanation }];
-
-// Bars and figures of all runs, from the entry of that name in a list that each run has.
-function bars(key, name, place) {
-  const track = (value, i) => {
-    const bar = make("i");
-    bar.style.background = seriesColor(i);
-    bar.style.width = `${100 * (value ?? 0)}%`;
-    return make("span", { class: "track" }, bar);
+// A column with a dot, its interval and its figure for each run, from the entries of one name in a list that each run has.
+function whiskerColumn(key, place, title, explanation, start) {
+  const values = (name) => data.runs.map((run) => run[key].find(([other]) => other === name)?.[place] ?? null);
+  const axis = columnAxis(start, data.runs.flatMap((run) => run[key].map((entry) => entry[place])));
+  const cell = (name) => {
+    const found = values(name);
+    const lines = found.map((value, i) => make("div", { class: "mark" }, axis.row(value, i), make("span", {}, percent(value?.value, 1), make("small", {}, interval(value)))));
+    return { content: lines, value: found[0]?.value };
   };
-  const values = data.runs.map((run) => run[key].find(([other]) => other === name)?.[place] ?? null);
-  return [
-    { content: values.map((value, i) => track(value?.value, i)), value: values[0]?.value },
-    { content: values.map((value) => make("span", {}, percent(value?.value, 1), make("small", {}, interval(value, 0)))), value: values[0]?.value },
-  ];
+  return { cell, column: { title, explanation, better: "higher", number: true, below: make("div", { class: "mark" }, axis.labels()) } };
 }
 
 function distribution(run) {
@@ -167,9 +167,9 @@ function videoTable(run) {
   sparks.clear();
   const columns = [
     { title: "video" }, { title: "labels" }, { title: "frames", number: true }, { title: "anomalous", number: true, explanation: "Share of its frames that are anomalous, in percent." },
-    { title: "AUC within", number: true, explanation: "AUC over the frames of this video alone, in percent; there is none where all its frames are of one kind." },
+    { title: "AUC within", number: true, first: true, explanation: "AUC over the frames of this video alone, in percent; there is none where all its frames are of one kind." },
     { title: "mean", number: true, explanation: "Mean score of its frames." }, { title: "highest", number: true, explanation: "Its highest score." },
-    { title: "score", sortable: false },
+    { title: "score", sortable: false, first: true },
   ];
   const rows = data.videos.map((video, i) => {
     const [auc, mean, peak] = run.videos[i];

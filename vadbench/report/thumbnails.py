@@ -90,9 +90,15 @@ def read_small(path: Path, wanted: Sequence[int]) -> list[Image.Image]:
         MediaError: the video cannot be read.
     """
     try:
-        return [_small(image) for image in (_images if path.is_dir() else _seek)(path, wanted)]
+        return [small_picture(image) for image in (_images if path.is_dir() else _seek)(path, wanted)]
     except (av.error.FFmpegError, OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: cannot be read ({error}); copy it again") from error
+
+
+def small_picture(image: Image.Image) -> Image.Image:
+    """Return a picture in the size of those of a strip."""
+    width = max(1, min(WIDEST, round(image.width * HEIGHT / image.height)))
+    return image.convert("RGB").resize((width, HEIGHT), Image.Resampling.BILINEAR)
 
 
 def joined_strip(found: Sequence[Image.Image], wanted: Sequence[int]) -> Strip:
@@ -109,11 +115,6 @@ def joined_strip(found: Sequence[Image.Image], wanted: Sequence[int]) -> Strip:
     out = io.BytesIO()
     strip.save(out, "JPEG", quality=QUALITY, optimize=True)
     return Strip(f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}", list(wanted), width)
-
-
-def _small(image: Image.Image) -> Image.Image:
-    width = max(1, min(WIDEST, round(image.width * HEIGHT / image.height)))
-    return image.convert("RGB").resize((width, HEIGHT), Image.Resampling.BILINEAR)
 
 
 def _images(folder: Path, wanted: Sequence[int]) -> Iterator[Image.Image]:

@@ -31,10 +31,7 @@ const viewer = {
       this.image = image;
     }
     fill("video-name", isolated(video.name));
-    const anomalous = video.runs.reduce((sum, [start, end]) => sum + end - start, 0);
-    const parts = [`${count(video.frames)} frames, ${anomalous ? `${percent(Math.min(1, anomalous / video.frames), 0)} % of them anomalous (shaded)` : "none of them anomalous"}; labelled `];
-    video.labels.forEach((label, i) => parts.push(i ? ", " : "", isolated(label)));
-    fill("video-about", ...parts);
+    fill("video-about", ...this.about(video));
     canvas.setAttribute("aria-valuemax", video.frames - 1);
     this.move(0);
     document.dispatchEvent(new CustomEvent("opened"));
@@ -42,6 +39,19 @@ const viewer = {
       canvas.focus();
       document.querySelector(".viewer").scrollIntoView({ block: "nearest" });
     }
+  },
+
+  // What the page says of a video, of a place in it, and of what is there; the page of a user's own video says it in other words.
+  about(video) {
+    const anomalous = video.runs.reduce((sum, [start, end]) => sum + end - start, 0);
+    const parts = [`${count(video.frames)} frames, ${anomalous ? `${percent(Math.min(1, anomalous / video.frames), 0)} % of them anomalous (shaded)` : "none of them anomalous"}; labelled `];
+    video.labels.forEach((label, i) => parts.push(i ? ", " : "", isolated(label)));
+    return parts;
+  },
+  place: count,
+  moment(place, inside, shaded) {
+    const truth = inside.length ? inside.map(([label]) => label).join(", ") : shaded ? "anomalous" : "normal";
+    return [`Frame ${place}`, "ground truth", truth];
   },
 
   later() {
@@ -54,7 +64,7 @@ const viewer = {
     const pen = canvas.getContext("2d");
     pen.font = FONT;
     const names = run.classes ? run.classNames : [];
-    const widest = Math.max(30, ...names.map((name) => pen.measureText(name).width));
+    const widest = Math.max(30, ...[...names, ...this.ticks().map(([, text]) => text)].map((text) => pen.measureText(text).width));
     const left = Math.min(widest + 10, Math.max(44, width * 0.28));
     const plot = { x: left, y: MARGIN.top, width: Math.max(1, Math.floor(width - left - MARGIN.right)), height: CURVE };
     const strip = data.videos[this.index].strip;
@@ -78,9 +88,14 @@ const viewer = {
     pen.rect(plot.x, 0, plot.width, plot.y);
     pen.clip();
     pen.fillStyle = color("--truth-ink");
-    for (const [label, start, end] of video.segments) {
-      if (end > this.view.from && start < this.view.to) pen.fillText(shortened(pen, label, plot.width), Math.max(plot.x, at(start)) + 2, plot.y / 2 + 2);
-    }
+    const seen = video.segments.filter(([, start, end]) => end > this.view.from && start < this.view.to).sort((a, b) => a[1] - b[1]);
+    seen.forEach(([label, start], i) => {
+      const x = Math.max(plot.x, at(start)) + 2;
+      // As far as the name of the next one, if that is to the right.
+      const next = i + 1 < seen.length ? at(seen[i + 1][1]) : Infinity;
+      const room = Math.min(plot.x + plot.width, next > x ? next : Infinity) - x - 2;
+      if (room > CLASS) pen.fillText(shortened(pen, label, room), x, plot.y / 2 + 2);
+    });
     pen.restore();
     const range = this.range();
     this.axes(pen, plot, range, at);
@@ -110,33 +125,39 @@ const viewer = {
     for (const run of shown) {
       const [first, last] = [this.view.from, this.view.to - 1].map((frame) => rowAt(run, this.index, frame));
       for (let row = first; row <= last; row++) {
-        const value = valueOf(run.scores, run.bytes[run.starts[this.index] + row]);
-        low = Math.min(low, value);
-        high = Math.max(high, value);
+        const place = run.starts[this.index] + row;
+        low = Math.min(low, valueOf(run.scores, run.lowBytes[place]));
+        high = Math.max(high, valueOf(run.scores, run.bytes[place]));
       }
     }
     return high > low ? [low, high] : wholeRange;
+  },
+
+  // Where the axis of scores has its values, from 0 to 1, and their texts.
+  ticks() {
+    const [low, high] = this.range();
+    return [0, 0.5, 1].map((part) => [part, tick(low + part * (high - low))]);
   },
 
   axes(pen, plot, range, at) {
     pen.strokeStyle = color("--line");
     pen.fillStyle = color("--muted");
     pen.lineWidth = 1;
-    for (const part of [0, 0.5, 1]) {
+    for (const [part, text] of this.ticks()) {
       const y = Math.round(plot.y + plot.height * (1 - part)) + 0.5;
       pen.beginPath();
       pen.moveTo(plot.x, y);
       pen.lineTo(plot.x + plot.width, y);
       pen.stroke();
       pen.textAlign = "right";
-      pen.fillText(tick(range[0] + part * (range[1] - range[0])), plot.x - 6, y);
+      pen.fillText(text, plot.x - 6, y);
     }
-    const ticks = plot.width > 500 ? 8 : 4;
+    const ticks = plot.width > 500 ? 8 : plot.width > 260 ? 4 : 2;
     const last = this.view.to - 1;
     for (const i of Array(ticks + 1).keys()) {
       const frame = Math.round(this.view.from + (i / ticks) * (last - this.view.from));
       pen.textAlign = i === 0 ? "left" : i === ticks ? "right" : "center";
-      pen.fillText(count(frame), at(frame), plot.y + plot.height + 12);
+      pen.fillText(this.place(frame), at(frame), plot.y + plot.height + 12);
     }
     pen.textAlign = "left";
   },
@@ -198,12 +219,12 @@ const viewer = {
     const video = data.videos[this.index];
     this.cursor = Math.max(0, Math.min(video.frames - 1, Math.floor(frame)));
     const inside = video.segments.filter(([, start, end]) => start <= this.cursor && this.cursor < end);
-    const anomalous = video.runs.some(([start, end]) => start <= this.cursor && this.cursor < end);
-    const truth = inside.length ? inside.map(([label]) => label).join(", ") : anomalous ? "anomalous" : "normal";
+    const shaded = video.runs.some(([start, end]) => start <= this.cursor && this.cursor < end);
+    const [where, what, found] = this.moment(this.place(this.cursor), inside, shaded);
     const lines = data.runs.map((run, i) => {
       const score = scoreAt(run, this.index, this.cursor);
       const [best] = classesAt(run, this.index, this.cursor).sort((a, b) => b[1] - a[1]);
-      const text = score.toFixed(digitsOf(run.scores));
+      const text = scoreText(score, score.toFixed(digitsOf(run.scores)));
       return { run, i, score, text, best, hidden: this.hidden.has(i) };
     }).filter((line) => !line.hidden);
     const items = lines.map(({ run, i, score, text, best }) => [
@@ -214,9 +235,9 @@ const viewer = {
       const value = valueAt(run, this.index, this.cursor, packed);
       items.push([series, isolated(name), make("b", { "data-extra": name }, value.toFixed(digitsOf(packed)))]);
     }
-    fill("readout", `Frame ${count(this.cursor)}, ground truth `, isolated(truth), legend(items));
+    fill("readout", `${where}, ${what} `, isolated(found), legend(items));
     canvas.setAttribute("aria-valuenow", this.cursor);
-    canvas.setAttribute("aria-valuetext", `frame ${this.cursor}, ${truth}, ${lines.map((line) => `${line.run.label} ${line.text}`).join(", ")}`);
+    canvas.setAttribute("aria-valuetext", `${where}, ${found}, ${lines.map((line) => `${line.run.label} ${line.text}`).join(", ")}`);
     document.dispatchEvent(new CustomEvent("moved"));
     this.later();
   },

@@ -12,20 +12,24 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vadbench.base.errors import ConfigError, MediaError
+from vadbench.base.errors import ConfigError, MediaError, cut
 from vadbench.base.files import replacing
+from vadbench.base.text import score_text
 from vadbench.data.media import Frame
-from vadbench.watch.events import Event, ScoreCurve
+from vadbench.watch.events import Event
 from vadbench.watch.reader import Reader
+from vadbench.watch.score_curve import ScoreCurve
 from vadbench.watch.video_folder import read_scores
 from vadbench.watch.video_page import clock
 
 _WIDEST, _NARROWEST = 1280, 320
-_STRIP = 96
-_TEXT = 18
+_TEXT, _NAMES, _PLOT, _MARGIN = 18, 16, 72, 4
+"""Pixels of the strip from its top: the time and the score, the names of events, the curve, and around the curve."""
+_STRIP = _TEXT + _NAMES + _PLOT + 2 * _MARGIN
 _GRAIN = Fraction(1, 90_000)
 """Unit of the times, for all frame rates: it divides those in use."""
 _INK, _EVENT, _LINE, _PAPER = (31, 119, 180), (250, 205, 205), (120, 120, 120), (255, 255, 255)
+_NAME = (150, 30, 30)
 
 
 def annotate(
@@ -101,15 +105,22 @@ class _Strip:
         self.size = (width, size[1] + _STRIP)
         self._end = max(curve.end, 1e-3)
         low, high = curve.span(threshold)
-        self._font = ImageFont.load_default(13)
+        self._font, small = ImageFont.load_default(13), ImageFont.load_default(11)
         image = Image.new("RGB", (width, _STRIP), _PAPER)
         draw = ImageDraw.Draw(image)
 
         def place(time: float, score: float) -> tuple[float, float]:
-            return time / self._end * (width - 1), _STRIP - 2 - (score - low) / (high - low) * (_STRIP - _TEXT - 4)
+            return time / self._end * (width - 1), _STRIP - _MARGIN - (score - low) / (high - low) * _PLOT
 
-        for event in events:
-            draw.rectangle((place(event.start, high), place(event.end, low)), fill=_EVENT)
+        free, lefts = 0.0, [place(event.start, low)[0] for event in events]
+        for event, left, limit in zip(events, lefts, [*lefts[1:], width + 3.0], strict=False):
+            draw.rectangle((left, place(0, high)[1], place(event.end, low)[0], place(0, low)[1]), fill=_EVENT)
+            # A name begins with its event, or before it where the next one is too near.
+            name = event.label or "event"
+            start = max(free, min(left, limit - 4 - small.getlength(name)))
+            name = _shortened(name, small, limit - 4 - start)
+            draw.text((start, _TEXT + 1), name, fill=_NAME, font=small)
+            free = start + small.getlength(name) + 6 * bool(name)
         draw.line((place(0, threshold), place(self._end, threshold)), fill=_LINE)
         ends = [*curve.times[1:], self._end]
         points = [
@@ -118,6 +129,11 @@ class _Strip:
             for time in (start, end)
         ]
         draw.line(points, fill=_INK, width=2)
+        x, y = place(self._end, threshold)
+        told = f"threshold {score_text(threshold, '.3g')}"
+        above = y - _TEXT > _TEXT + _NAMES
+        at = (x - 3 - small.getlength(told), y - 15 if above else y + 2)
+        draw.text(at, told, fill=_LINE, font=small, stroke_width=2, stroke_fill=_PAPER)
         self._drawn = image
 
     def under(self, frame: Frame, time: float, score: float) -> Frame:
@@ -128,6 +144,16 @@ class _Strip:
         whole.paste(self._drawn, (0, self._picture[1]))
         draw = ImageDraw.Draw(whole)
         x = min(time / self._end, 1.0) * (self.size[0] - 1)
-        draw.line((x, self._picture[1] + _TEXT, x, self.size[1]), fill=(0, 0, 0))
-        draw.text((4, self._picture[1] + 1), f"{clock(time)}   score {score:.3f}", fill=(0, 0, 0), font=self._font)
+        top = self._picture[1] + _TEXT + _NAMES
+        draw.line((x, top, x, self.size[1]), fill=(0, 0, 0))
+        told = f"{clock(time)}   score {score_text(score, '.3f')}"
+        draw.text((4, self._picture[1] + 1), told, fill=(0, 0, 0), font=self._font)
         return np.asarray(whole)
+
+
+def _shortened(name: str, font: Any, width: float) -> str:
+    """Return a name on one line, or as much of it as a width has room for."""
+    shown = cut(" ".join(name.split()), 80)
+    while shown and font.getlength(shown) > width:
+        shown = shown[:-2] + "…" if len(shown) > 2 else ""
+    return shown

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from itertools import chain
 from pathlib import Path
@@ -35,12 +38,13 @@ class Connection:
         source: the source to open.
         follow: wait for more data at the end of a growing file.
         timeout: seconds without new data after which a file has ended and a stream is lost.
-        stop: set it to end the reading of a growing file.
+        stop: while it is set, a source that is read as a pipe has ended.
 
     Attributes:
         container: the container that FFmpeg opened.
         stream: its video stream.
         frames: frames of that stream, in the order of presentation.
+        piped: FFmpeg reads the source as a pipe, not by itself.
 
     Raises:
         MediaError: there is no video, or the source cannot be reached.
@@ -53,10 +57,16 @@ class Connection:
         if isinstance(place, str):
             parts = urlsplit(place)
             if parts.scheme.lower() in ("http", "https") and not parts.path.lower().endswith(_PLAYLISTS):
-                self._pipe = _HttpBody(source, timeout)
+                self._pipe = _HttpBody(source, timeout, stop)
         elif follow:
             self._pipe = _GrowingFile(place, timeout, stop)
         self.container, self.stream, self.frames = self._open(follow)
+        self.piped = self._pipe is not None
+
+    def wake(self) -> None:
+        """End a wait for the data of a pipe, from another thread; after ``stop`` was set."""
+        if isinstance(self._pipe, _HttpBody):
+            self._pipe.wake()
 
     @property
     def failure(self) -> str:
@@ -138,8 +148,9 @@ class _GrowingFile:
 
     def read(self, size: int) -> bytes:
         began = time.monotonic()
-        while not (data := self._file.read(size)) and not self._ended:
-            self._ended = self._stop.wait(_POLL_SECONDS) or time.monotonic() - began > self._patience
+        data = b""
+        while not (self._stop.is_set() or (data := self._file.read(size)) or self._ended):
+            self._ended = not self._stop.wait(_POLL_SECONDS) and time.monotonic() - began > self._patience
         return data
 
     def close(self) -> None:
@@ -150,9 +161,9 @@ class _HttpBody:
     """Body of an HTTP response, as a pipe that knows whether it is complete: FFmpeg takes a lost connection for the
     end."""
 
-    def __init__(self, source: VideoSource, timeout: float) -> None:
+    def __init__(self, source: VideoSource, timeout: float, stop: threading.Event) -> None:
         self.failure = ""
-        self._timeout = timeout
+        self._timeout, self._stop = timeout, stop
         request = _request(str(source.place))
         try:
             self._answer: HTTPResponse = urllib.request.urlopen(request, timeout=timeout)
@@ -162,24 +173,35 @@ class _HttpBody:
         except (OSError, HTTPException, ValueError) as error:
             reason = reason_of(getattr(error, "reason", error), timeout)
             raise MediaError(f"{source.shown}: cannot be reached ({reason}); check the address") from error
+        # The answer closes its own at its end, in the thread that reads it.
+        self._socket = socket.socket(fileno=os.dup(self._answer.fileno()))
 
     def read(self, size: int) -> bytes:
-        if self.failure:
-            return b""
+        data = b""
+        if self.failure or self._stop.is_set():
+            return data
         try:
             data = self._answer.read1(size)
         except TimeoutError:
-            self.failure = f"nothing came for {self._timeout:g} s"
+            failure = f"nothing came for {self._timeout:g} s"
         except (OSError, HTTPException):
-            self.failure = "the server dropped the connection"
+            failure = "the server dropped the connection"
         else:
+            failure = ""
             if not data and self._answer.length:
-                self.failure = f"the server dropped the connection, {self._answer.length} bytes before the end"
-            return data
-        return b""
+                failure = f"the server dropped the connection, {self._answer.length} bytes before the end"
+        if not self._stop.is_set():  # or it broke off because of that
+            self.failure = failure
+        return data
+
+    def wake(self) -> None:
+        """End a wait for more of the answer, from another thread."""
+        with suppress(OSError):  # it has ended already
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._answer.close()
+        self._socket.close()
 
 
 def _video(container: InputContainer, shown: str) -> VideoStream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from vadbench.base.errors import cut
 from vadbench.dataset import ClassTable
 from vadbench.watch.pipeline import StreamedRows
+from vadbench.watch.thresholds import EventThreshold
 
 JOINED_SECONDS = 1.0
-"""Largest gap between rows above the threshold within one event: our decision, so that a flickering score is not many
-events."""
+"""Largest gap within one event: our decision, so that a flickering score is not many events."""
 MOST_REMARKS, LONGEST_REMARK = 10, 300
 """Number of remarks of an event that are kept, the first different ones, and of characters of each."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Sequence of rows that reach the threshold.
+    """Stretch of a video that begins with a row that reaches the threshold and ends before one below the lower one.
 
     Args:
         start: seconds from the video's first frame.
@@ -32,7 +32,7 @@ class Event:
         peak: the highest score.
         peak_time: seconds at which the row of the peak starts.
         peak_frame: the first frame of that row.
-        mean: the mean score of its rows, including rows in gaps that do not reach the threshold.
+        mean: the mean score of its rows, including rows in gaps.
         label: the abnormal class with the highest mean probability, ``""`` if the method has no classes.
         remarks: the first different remarks on its rows that reach the threshold, ``None`` for a method without.
     """
@@ -67,7 +67,7 @@ class _Open:
     rows: int
     total: float
     classes: NDArray[np.float64] | None
-    # Since its last row that reached the threshold.
+    # Since its last row that was not in a gap.
     gap_rows: int = 0
     gap_total: float = 0.0
     gap_classes: NDArray[np.float64] | None = None
@@ -76,14 +76,18 @@ class _Open:
 class EventFinder:
     """Finder of the events of a video whose rows come window by window.
 
+    An event begins with a row that reaches the threshold and lasts as long as rows reach the lower one. Another that
+    begins within :data:`JOINED_SECONDS` is the same event. Events shorter than ``shortest`` are left out.
+
     Args:
-        threshold: rows of at least this score belong to an event.
+        threshold: where events begin and end; another may be set at any time, for the rows after it.
         classes: classes of the method.
         stride: frames per row.
+        shortest: seconds that an event lasts at least.
     """
 
-    def __init__(self, threshold: float, classes: ClassTable, stride: int) -> None:
-        self._threshold, self._classes, self._stride = threshold, classes, stride
+    def __init__(self, threshold: EventThreshold, classes: ClassTable, stride: int, shortest: float = 0.0) -> None:
+        self.threshold, self._classes, self._stride, self._shortest = threshold, classes, stride, shortest
         self._open: _Open | None = None
         # The row before, which ends where the next one starts.
         self._pending: tuple[int, float, float, NDArray[np.float64] | None, Sequence[str] | None] | None = None
@@ -120,7 +124,8 @@ class EventFinder:
             return []
         row, start, score, classes, remarks = self._pending
         self._pending = None
-        if score < self._threshold:
+        lasting = self._open is not None and not self._open.gap_rows
+        if score < (self.threshold.low if lasting else self.threshold.value):
             if self._open is None:
                 return []
             self._open.gap_rows += 1
@@ -133,7 +138,7 @@ class EventFinder:
             self._open = _Open(event, 1, score, classes)
             return []
         opened = self._open
-        said = _added(opened.event.remarks, remarks)
+        said = _added(opened.event.remarks, remarks) if score >= self.threshold.value else opened.event.remarks
         opened.event = replace(opened.event, end=end, end_frame=end_frame, remarks=said)
         if score > opened.event.peak:
             opened.event = replace(opened.event, peak=score, peak_time=start, peak_frame=frame)
@@ -151,6 +156,9 @@ class EventFinder:
         if opened.classes is not None:
             abnormal = list(self._classes.abnormal)
             label = self._classes.names[abnormal[int(opened.classes[abnormal].argmax())]]
+        # Times are sums of float64, which may be off in the last digits.
+        if opened.event.end - opened.event.start < self._shortest - 1e-6:
+            return []
         return [replace(opened.event, mean=opened.total / opened.rows, label=label)]
 
 
@@ -163,43 +171,3 @@ def _added(before: tuple[str, ...] | None, remarks: Sequence[str] | None) -> tup
 
 def _sum(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     return b if a is None else a if b is None else a + b
-
-
-@dataclass
-class ScoreCurve:
-    """Highest score in each of at most :attr:`size` intervals of a video, which grow with it.
-
-    ``times`` are the starts of the intervals, ``scores`` the highest scores in them, which are between 0 and 1 where
-    they are ``unit``.
-    """
-
-    size: int = 4096
-    times: list[float] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    end: float = 0.0
-    unit: bool = True
-    _rows: int = 0
-    _each: int = 1
-
-    def add(self, rows: StreamedRows) -> None:
-        """Take the next rows."""
-        for start, score in zip(rows.starts.tolist(), rows.anomaly.tolist(), strict=True):
-            if self._rows % self._each:
-                self.scores[-1] = max(self.scores[-1], score)
-            else:
-                if len(self.scores) == self.size:
-                    self._halve()
-                self.times.append(start)
-                self.scores.append(score)
-            self._rows += 1
-
-    def span(self, threshold: float) -> tuple[float, float]:
-        """Return the lowest and the highest score to draw, beside a threshold; those of a unit are all drawn alike."""
-        drawn = [*self.scores, threshold, *((0.0, 1.0) if self.unit else ())]
-        low, high = min(drawn), max(drawn)
-        return low, high if high > low else low + 1
-
-    def _halve(self) -> None:
-        self.times = self.times[::2]
-        self.scores = [max(pair) for pair in zip(self.scores[::2], self.scores[1::2], strict=True)]
-        self._each *= 2

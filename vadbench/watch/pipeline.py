@@ -99,7 +99,7 @@ class Pictures(Decoder, Timeline):
         self.encoder = encoder
 
     def __exit__(self, *details: object) -> None:
-        self._reader.stop.set()
+        self._reader.stop()
         super().__exit__(*details)
 
     def read(self, path: Path) -> Iterator[Callable[[], Frame]]:

@@ -71,9 +71,15 @@ class Reader:
     """Note on a file that states no length, or on images that do not count, known once reading has begun."""
     damaged: int = 0
     """Number of damaged frames of a stream, which are shown as the decoder guesses them."""
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Event that ends the reading of a growing file when it is set."""
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _connection: Connection | None = None
     _until: float = 0.0
+
+    def stop(self) -> None:
+        """End reading, from another thread: what was read of a stream or a growing file is then all of it."""
+        self._stopped.set()
+        if self._connection is not None:
+            self._connection.wake()
 
     def __iter__(self) -> Generator[Picture, None, None]:
         """Yield every frame in the order of presentation.
@@ -89,7 +95,8 @@ class Reader:
                 frame = DecodedFrame(read_image(image, number, upright=True))
                 yield Picture(number / self.fps, (number + 1) / self.fps, frame)
             return
-        with Connection(self.source, self.follow, self.timeout, self.stop) as connection:
+        with Connection(self.source, self.follow, self.timeout, self._stopped) as connection:
+            self._connection = connection
             yield from self._decoded(connection)
 
     def _decoded(self, connection: Connection) -> Iterator[Picture]:
@@ -104,10 +111,12 @@ class Reader:
                 self.length = end - float((stream.start_time or 0) * (stream.time_base or 0))
         clock = _Clock(float(stream.average_rate or 0) or _USUAL_RATE)
         count = 0
-        while True:
+        while connection.piped or not self._stopped.is_set():
             try:
                 frame = next(connection.frames, None)
             except (av.error.FFmpegError, OSError) as error:
+                if self._stopped.is_set():
+                    break
                 raise MediaError(self._lost(count, connection.failure or reason_of(error, self.timeout))) from error
             if frame is not None and frame.is_corrupt:
                 if not self.source.live:
@@ -124,7 +133,7 @@ class Reader:
             count += 1
         if connection.failure:
             raise MediaError(self._lost(count, connection.failure))
-        if not count:
+        if not count and not self._stopped.is_set():
             raise MediaError(f"{self.source.shown}: expected at least one frame, decoded none")
 
     def _lost(self, count: int, reason: str) -> str:

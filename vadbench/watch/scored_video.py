@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from vadbench.base.files import write_json, write_text
-from vadbench.base.text import amount
+from vadbench.base.text import amount, spaced
 from vadbench.base.types import Progress, silent
 from vadbench.features.encoders import BATCH, FrameEncoder
-from vadbench.scoring.windows import window_rows
 from vadbench.watch.counted_frames import CountedFrames, score_frames
-from vadbench.watch.events import Event, ScoreCurve
+from vadbench.watch.events import JOINED_SECONDS, Event
+from vadbench.watch.notes import count_notes, score_notes
 from vadbench.watch.pipeline import FOLLOWED_BATCH, Pictures, Stopwatch, StreamedRows, score_pictures
 from vadbench.watch.reader import Reader
 from vadbench.watch.recording import PeakAlbum, Recording
+from vadbench.watch.score_curve import ScoreCurve
+from vadbench.watch.scored_by import ScoredBy
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import VideoSource
+from vadbench.watch.thresholds import WARM_UP, EventThreshold
 from vadbench.watch.video_folder import RowFormat, VideoFolder, draw_curve, save_figure
 from vadbench.watch.video_page import clock, video_page
 
@@ -30,8 +37,9 @@ class ScoredVideo:
 
     Args:
         source: the scored source.
-        folder: folder of its files.
-        threshold: score from which on rows belong to events.
+        folder: folder of its files; a video of which nothing could be read has none.
+        threshold: scores at which its events begin and end; ``None`` if it is its own and there is no row.
+        shortest: seconds that an event lasts at least.
         frames: number of decoded frames.
         rows: number of scored rows.
         duration: seconds of video.
@@ -42,11 +50,13 @@ class ScoredVideo:
         notes: notes for the reader.
         error: the reason why it was not scored to its end; empty if it was.
         post: post-processing that its scores went through; empty for none.
+        by: what scored it.
     """
 
     source: VideoSource
     folder: Path
-    threshold: float
+    threshold: EventThreshold | None
+    shortest: float
     frames: int
     rows: int
     duration: float
@@ -57,6 +67,7 @@ class ScoredVideo:
     notes: Sequence[str]
     error: str
     post: str = ""
+    by: ScoredBy = field(default_factory=ScoredBy)
 
     @property
     def per_second(self) -> float | None:
@@ -72,12 +83,14 @@ class ScoredVideo:
         """Return plain values for JSON."""
         return {
             "source": self.source.shown,
-            "folder": str(self.folder),
+            "folder": None if self.error and not self.rows else str(self.folder),
             "error": self.error or None,
+            "scored_by": self.by.to_dict(),
             "frames": self.frames,
             "rows": self.rows,
             "duration": round(self.duration, 3),
-            "threshold": self.threshold,
+            **(self.threshold.to_dict() if self.threshold else {"threshold": None}),
+            "min_length": self.shortest,
             **({"post": self.post} if self.post else {}),
             "events": [event.to_dict() for event in self.events],
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -111,11 +124,7 @@ def score_video(
     """
     watch = Stopwatch()
     with open_pictures(reader, scorer) as pictures:
-        rows = (
-            score_pictures(pictures, scorer, reader.follow, watch)
-            if isinstance(pictures, Pictures)
-            else score_frames(pictures, scorer, watch)
-        )
+        rows = scored_rows(pictures, scorer, reader, watch)
         return record_video(reader, pictures, scorer, folder, rows, form, watch, progress, tell)
 
 
@@ -139,32 +148,45 @@ def record_video(
     """
     began, spent = time.perf_counter(), sum(watch.seconds.values())
     source, stride, notes = reader.source, scorer.stride, []
-    with VideoFolder(folder, scorer.classes, stride, form) as files:
-        recording = Recording(files, pictures, scorer, tell)
-        try:
-            for rows in scored:
-                with watch.of("writing"):
-                    recording.add(rows)
-                last, known = recording.last_frame, reader.declared or 0
-                progress(f"scoring {source.name}", min(last, known), max(known, last + 1), clock(rows.starts[-1]))
-        except KeyboardInterrupt:
-            if not reader.follow:
-                raise
-            notes.append("stopped by hand")
+    live = reader.follow or source.live
+    with (
+        VideoFolder(folder, scorer.classes, stride, form) as files,
+        Recording(files, pictures, scorer, tell, live) as recording,
+        _stopped_by_hand(reader) as stopped,
+    ):
+        for rows in scored:
+            with watch.of("writing"):
+                recording.add(rows)
+            last, known = recording.last_frame, reader.declared or 0
+            progress(f"scoring {source.name}", min(last, known), max(known, last + 1), clock(rows.starts[-1]))
         frames = min(pictures.decoded, recording.rows * stride)
         # Stopped by hand, it ends at the start of the first row without a score.
         duration = pictures.until if frames == pictures.decoded else pictures.starts[0]
         recording.finish(duration, frames)
     progress(f"scoring {source.name}", 1, 1)
     error = str(pictures.failure or "")
-    notes += scorer.notes if error else [*scorer.notes, *_count_notes(reader, frames, duration)]
-    notes += _score_notes(reader, scorer, recording.rows)
+    if stopped.is_set():
+        error = "" if recording.rows else f"{source.shown}: stopped by hand before its first row"
+        notes.append("stopped by hand")
+    notes += scorer.notes if error else [*scorer.notes, *count_notes(reader, frames, duration)]
+    notes += score_notes(reader, scorer, recording.rows)
+    if recording.end_note:
+        notes.append(recording.end_note)
+    if scorer.threshold is None and live:
+        notes.append(
+            f"while it ran, events were told from {WARM_UP:g} s on, by a threshold of what had been seen so far; those"
+            " kept are by its threshold at the end"
+        )
     with watch.of("drawing"):
-        picture = _draw(folder / "curve.png", source, recording, scorer)
+        if recording.rows and recording.threshold:
+            pictured = [(p.time, p.score, p.picture) for p in recording.album.of_curve(recording.events)]
+            figure = draw_curve(recording.curve, recording.events, recording.threshold.value, source.shown, pictured)
+            save_figure(figure, folder / "curve.png")
     result = ScoredVideo(
         source,
         folder,
-        scorer.threshold,
+        recording.threshold,
+        scorer.shortest,
         frames,
         recording.rows,
         duration,
@@ -175,9 +197,36 @@ def record_video(
         notes,
         error,
         scorer.post,
+        scorer.by,
     )
-    _write(result, recording.album, scorer, picture)
+    if result.error and not result.rows:
+        files.discard()
+    else:
+        _write(result, recording.album, scorer)
     return result
+
+
+@contextmanager
+def _stopped_by_hand(reader: Reader) -> Iterator[threading.Event]:
+    """Let Ctrl-C end the reading of a video that is followed, so that all rows before are scored and written; a second
+    one ends the program. The event is set once that has happened."""
+    stopped = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stopped.set()
+        reader.stop()
+
+    # Programs that a shell starts in the background ignore it.
+    if before in (None, signal.SIG_IGN) or not reader.follow or threading.current_thread() != threading.main_thread():
+        yield stopped
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def open_pictures(reader: Reader, scorer: Scorer) -> Pictures | CountedFrames:
@@ -187,41 +236,20 @@ def open_pictures(reader: Reader, scorer: Scorer) -> Pictures | CountedFrames:
     return Pictures(reader, FrameEncoder(scorer.clip, scorer.fingerprint, FOLLOWED_BATCH if reader.follow else BATCH))
 
 
-def _count_notes(reader: Reader, frames: int, duration: float) -> list[str]:
-    """Return the differences between a video that was read to its end and the declaration of its container, which may
-    state no length."""
-    if reader.unseen_end is not None:
-        return [f"{reader.source.shown} is {reader.unseen_end}"]
-    if reader.declared is not None and reader.declared != frames:
-        return [f"{frames} frames decoded, {reader.declared} declared by the container"]
-    if reader.length is not None and reader.length - duration > 1:
-        return [f"{duration:.1f} s decoded, {reader.length:.1f} s declared by the container: it may be cut off"]
-    return []
+def scored_rows(
+    pictures: Pictures | CountedFrames, scorer: Scorer, reader: Reader, watch: Stopwatch
+) -> Iterator[StreamedRows]:
+    """Yield the scored rows of a video by itself, as they become known."""
+    if isinstance(pictures, Pictures):
+        return score_pictures(pictures, scorer, reader.follow, watch)
+    return score_frames(pictures, scorer, watch)
 
 
-def _score_notes(reader: Reader, scorer: Scorer, rows: int) -> list[str]:
-    notes = []
-    if reader.damaged:
-        notes.append(f"{reader.damaged} damaged frames, scored as the decoder guessed them")
-    window = window_rows(scorer.method.reach, reader.follow)
-    cut = scorer.fingerprint is not None and not scorer.in_company and rows > window
-    if cut and scorer.method.reach.whole:
-        notes.append(
-            f"a score of '{scorer.name}' depends on the whole video, which is too long to hold: scored in windows of"
-            f" {window:,} rows, {window * scorer.stride:,} frames"
-        )
-    return notes
+def _clip_words(scorer: Scorer) -> str:
+    return f"CLIP {scorer.clip.name} {scorer.by.clip.get('weights', '')}".rstrip() if scorer.clip else "none"
 
 
-def _draw(path: Path, source: VideoSource, recording: Recording, scorer: Scorer) -> bytes:
-    if not recording.rows:
-        return b""
-    album, threshold = recording.album, scorer.threshold
-    save_figure(draw_curve(recording.curve, recording.events, threshold, source.shown, album.peaks), path)
-    return path.read_bytes()
-
-
-def _write(result: ScoredVideo, album: PeakAlbum, scorer: Scorer, picture: bytes) -> None:
+def _write(result: ScoredVideo, album: PeakAlbum, scorer: Scorer) -> None:
     write_json(result.folder / "events.json", [event.to_dict() for event in result.events])
     write_json(result.folder / "summary.json", result.summary())
     took = "" if result.per_second is None else f", {result.per_second:.3g} s for each second of video"
@@ -229,12 +257,23 @@ def _write(result: ScoredVideo, album: PeakAlbum, scorer: Scorer, picture: bytes
         "video": result.source.shown,
         "length": f"{clock(result.duration)}, {result.frames} frames",
         "method": scorer.origin,
-        "threshold": f"{scorer.threshold:.4g} ({scorer.threshold_origin})",
-        "features": f"{f'CLIP {scorer.clip.name}' if scorer.clip else 'none'}, a row every {scorer.stride} frames",
+        **result.by.facts,
+        **({"threshold": result.threshold.words} if result.threshold else {}),
+        "events": f"of {result.shortest:g} s and longer, gaps of up to {JOINED_SECONDS:g} s joined",
+        "features": f"{_clip_words(scorer)}, a row {spaced(scorer.stride)}",
         **({"post-processing": scorer.post} if scorer.post else {}),
         "time": f"{result.seconds['all']:.1f} s{took}",
         **({"costs": result.paid} if result.costs else {}),
         **({"not scored to its end": result.error} if result.error else {}),
     }
-    page = video_page(result.source.name, facts, result.notes, result.events, picture, album.of_events)
+    page = video_page(
+        result.source.name,
+        facts,
+        result.notes,
+        result.curve,
+        result.events,
+        result.threshold,
+        scorer.classes,
+        album,
+    )
     write_text(result.folder / "index.html", page)

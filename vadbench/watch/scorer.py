@@ -18,20 +18,21 @@ from vadbench.clip import Clip
 from vadbench.dataset import ClassTable, VideoClass
 from vadbench.features.fingerprint import Fingerprint, clip_fingerprint
 from vadbench.harness.checkpoints import load_checkpoint, read_info, trained_config
-from vadbench.harness.clips import clip_notes, clip_source, open_clip
+from vadbench.harness.clips import clip_facts, clip_notes, clip_source, open_clip
 from vadbench.harness.fitness import require_fit
 from vadbench.harness.request import method_post, require_use_of_recipe, with_descriptions
 from vadbench.harness.training import own_cache
 from vadbench.method import Method, Task, build_method
 from vadbench.plugins.registry import Registry
 from vadbench.watch.run_features import clip_of_run, features_of_run
+from vadbench.watch.scored_by import ScoredBy, settings_and_descriptions
 from vadbench.watch.smoothing import streamed_post
+from vadbench.watch.thresholds import GIVEN, SHORTEST, EventThreshold, fixed_threshold
 
 if TYPE_CHECKING:
     from vadbench.clip import TextTower
 
-USUAL_THRESHOLD = 0.5
-"""Threshold of events for a method without its own: our decision."""
+_UNTRAINED = "recipe.epochs=0"
 _GIVEN = Facts(
     "", ClassTable((VideoClass("Normal"),), 0), streams={CLIP_STREAM: StreamFacts()}, files=True, truth=False
 )
@@ -48,12 +49,13 @@ class Scorer:
         clip: CLIP that makes its features; ``None`` for a method that reads none.
         fingerprint: fingerprint of the features to make; all of its crops are scored and averaged.
         precision: arithmetic of the method.
-        threshold: anomaly score from which on a row is part of an event.
-        threshold_origin: origin of the threshold, in words.
+        threshold: of events; ``None`` if the scores of each video say it themselves.
         origin: training of the method, in words.
         notes: notes for readers of the scores.
         seed: of the run.
         post: post-processing of the anomaly scores, such as ``gaussian(50f)``; empty for none.
+        shortest: seconds that an event lasts at least.
+        by: what a summary records of the method.
     """
 
     name: str
@@ -61,12 +63,13 @@ class Scorer:
     clip: Clip | None
     fingerprint: Fingerprint | None
     precision: str
-    threshold: float
-    threshold_origin: str
+    threshold: EventThreshold | None
     origin: str
     notes: Sequence[str] = field(default_factory=list)
     seed: int = 0
     post: str = ""
+    shortest: float = SHORTEST
+    by: ScoredBy = field(default_factory=ScoredBy)
 
     @property
     def stride(self) -> int:
@@ -77,6 +80,11 @@ class Scorer:
     def bag(self) -> bool:
         """True if the method is given the crops of a video at once."""
         return bool(self.method.config.rows.crops == "bag")
+
+    @property
+    def unit(self) -> bool:
+        """True if anomaly scores are between 0 and 1."""
+        return bool(self.method.config.needs().unit_scores)
 
     @property
     def in_company(self) -> bool:
@@ -96,6 +104,8 @@ def open_trained(
     clip_model: str | None = None,
     clip_weights: str | None = None,
     threshold: float | None = None,
+    threshold_end: float | None = None,
+    calibrate: bool = False,
 ) -> Scorer:
     """Open the method of a finished run, with features made in the same way as those of the run.
 
@@ -106,6 +116,8 @@ def open_trained(
         clip_model: the run's CLIP, if it is not available under the name that the run recorded.
         clip_weights: weights of that CLIP.
         threshold: threshold to use instead of the one stored with the run.
+        threshold_end: score below which events then end.
+        calibrate: another threshold follows, so that nothing is missing where the run has none.
 
     Raises:
         CheckpointError: the weights, the method, its version or the CLIP are not those of the run, or its features
@@ -122,15 +134,17 @@ def open_trained(
         fingerprint = features_of_run(info, run, config, clip, notes)
     method = _built(info.method, method_class, config, info.class_table(), clip, device, info.seed)
     load_checkpoint(run, method)
-    found, where = info.threshold, "99th percentile of the scores of normal training videos"
-    if found is None or threshold is not None:
-        found, where = _threshold(info.method, method, threshold)
-        if needs.learns and threshold is None and method.threshold is None:
-            where = "of a run that has none"
-            why = "it is imported or of an older vadbench"
-            if needs.company == "split":
-                why = "a score depends on the other videos"
-            notes.append(f"the run has no threshold: {why}; give --threshold")
+    found = _threshold(method, threshold, threshold_end)
+    if threshold is None and info.threshold is not None:
+        origin = "99th percentile of the scores of normal training videos"
+        found = fixed_threshold(info.threshold, origin, needs.unit_scores)
+    elif found is None and needs.learns and not calibrate:
+        why, instead = "it is imported or of an older vadbench", "--threshold or --calibrate"
+        if needs.company == "split":
+            why, instead = "a score depends on the other videos", "--threshold"
+        notes.append(f"the run has no threshold: {why}; each video says its own, or give {instead}")
+    usual = resolve(method_class.Config, method_class.Config.dataset_defaults.get(info.dataset, {}), environment={})
+    stride = config.rows.stride if fingerprint is None else fingerprint.stride
     return Scorer(
         info.method,
         method,
@@ -138,11 +152,11 @@ def open_trained(
         fingerprint,
         config.recipe.precision if config.recipe else "fp32",
         found,
-        where,
         f"{info.method} {'trained on' if needs.learns else 'for the classes of'} {info.dataset}, seed {info.seed}, run"
         f" {info.key}",
         notes,
         info.seed,
+        by=_scored_by(info.method, info.version, config, usual, info.dataset, clip, stride, info.key),
     )
 
 
@@ -157,6 +171,7 @@ def open_untrained(
     clip_model: str | None = None,
     clip_weights: str | None = None,
     threshold: float | None = None,
+    threshold_end: float | None = None,
     post: str | None = None,
 ) -> Scorer:
     """Open a method without a run, which looks for events described in words.
@@ -170,7 +185,8 @@ def open_untrained(
         assignments: settings as ``key=value``.
         clip_model: the CLIP; the embedded small one if neither this nor its weights are given.
         clip_weights: its weights.
-        threshold: threshold to use instead of the usual one.
+        threshold: threshold to use instead of what each video says itself.
+        threshold_end: score below which events then end.
         post: post-processing to use instead of what the method proposes.
 
     Raises:
@@ -183,9 +199,11 @@ def open_untrained(
     if defaults(settings).get("recipe") is not None:
         if settings.needs_training:
             raise untrained
-        chosen.append("recipe.epochs=0")
+        chosen.append(_UNTRAINED)
     own = {} if dataset is None else settings.dataset_defaults.get(dataset, {})
     config = resolve(settings, own, assignments=chosen)
+    # That nothing is trained is no setting of the user's.
+    usual = resolve(settings, own, environment={}, assignments=[c for c in chosen if c == _UNTRAINED])
     require_use_of_recipe(name, registry, config, resolve(settings, own, environment={}))
     if config.needs().learns:
         raise untrained
@@ -201,11 +219,26 @@ def open_untrained(
         clip,
         clip_fingerprint(clip, stride=config.rows.stride, pooling=config.rows.pooling) if clip else None,
         config.recipe.precision if config.recipe else "fp32",
-        *_threshold(name, method, threshold),
-        f"{name} without training",
+        _threshold(method, threshold, threshold_end),
+        f"{name} without training" + (f", for the classes of {dataset}" if dataset else ""),
         clip_notes(clip.source) if clip else [],
         post=steps,
+        by=_scored_by(name, registry.version(name), config, usual, dataset or "", clip, config.rows.stride),
     )
+
+
+def _scored_by(
+    name: str,
+    version: str,
+    config: MethodConfig,
+    usual: MethodConfig,
+    dataset: str,
+    clip: Clip | None,
+    stride: int,
+    run: str = "",
+) -> ScoredBy:
+    made_by = {} if clip is None else clip_facts(clip)
+    return ScoredBy(name, version, run, dataset, *settings_and_descriptions(config, usual), made_by, int(stride))
 
 
 def _require_readable(name: str, config: MethodConfig) -> None:
@@ -223,19 +256,14 @@ def _require_readable(name: str, config: MethodConfig) -> None:
         )
 
 
-def _threshold(name: str, method: Method, given: float | None) -> tuple[float, str]:
-    """Return the threshold of a method for which none was measured, and its origin.
-
-    Raises:
-        ConfigError: nothing says one.
-    """
+def _threshold(method: Method, given: float | None, end: float | None) -> EventThreshold | None:
+    """Return the threshold that was given, or else the method's own; ``None`` if there is neither."""
+    unit = method.config.needs().unit_scores
     if given is not None:
-        return given, "given"
+        return fixed_threshold(given, GIVEN, unit, end)
     if method.threshold is not None:
-        return method.threshold, "the method's own"
-    if not method.config.needs().unit_scores:
-        raise ConfigError(f"scores of '{name}' are not between 0 and 1, so no threshold is usual; give --threshold")
-    return USUAL_THRESHOLD, "of a method without training"
+        return fixed_threshold(method.threshold, "the method's own", unit)
+    return None
 
 
 def _built(

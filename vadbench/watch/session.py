@@ -1,64 +1,52 @@
-"""Requests for scores: the options of ``vadbench score``, checked before anything is decoded, and their videos."""
+"""Scoring of a user's videos as it was requested: the method and the videos that it is to score.
+
+What imports torch is imported where it is needed, so that a request that cannot be meant is refused at once.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vadbench.base.errors import ConfigError, DataError
-from vadbench.base.locations import DEFAULT_OUT
+from vadbench.base.errors import ConfigError, DataError, MediaError
 from vadbench.base.types import Progress, silent
-from vadbench.harness.environment import choose_device
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import find_run
-from vadbench.watch.annotated_video import annotate
-from vadbench.watch.company import score_company
-from vadbench.watch.events import Event
 from vadbench.watch.reader import Reader
-from vadbench.watch.scored_video import ScoredVideo, score_video
-from vadbench.watch.scorer import Scorer, open_trained, open_untrained
-from vadbench.watch.sources import VideoSource, find_sources, name_folders
-from vadbench.watch.video_folder import RowFormat
+from vadbench.watch.score_request import ScoreRequest, find_requested
+from vadbench.watch.sources import VideoSource
 
-_ANNOTATED = (".mp4", ".mkv", ".mov")
+if TYPE_CHECKING:
+    from vadbench.watch.events import Event
+    from vadbench.watch.scored_video import ScoredVideo
+    from vadbench.watch.scorer import Scorer
 
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """Request to score a user's videos; the fields are the options of ``vadbench score``.
-
-    Either ``run`` or ``method`` must be given; ``descriptions``, ``dataset``, ``assignments`` and ``post`` belong to a
-    method.
-    """
-
-    videos: Sequence[str]
-    run: str | None = None
-    method: str | None = None
-    descriptions: Path | None = None
-    dataset: str | None = None
-    assignments: Sequence[str] = ()
-    post: str | None = None
-    out: Path = Path("results/scored")
-    threshold: float | None = None
-    form: RowFormat = "json"
-    follow: bool = False
-    timeout: float = 10.0
-    annotate: Path | None = None
-    fps: float = 25.0
-    clip_model: str | None = None
-    clip_weights: str | None = None
-    device: str = "auto"
+__all__ = ["ScoreRequest", "ScoreSession", "open_session"]
 
 
 @dataclass(frozen=True)
 class ScoreSession:
-    """Method and the videos that it is to score, each with its folder."""
+    """Method and the videos that it is to score, each with its folder, and the quiet ones of the threshold, if any."""
 
     request: ScoreRequest
     scorer: Scorer
     videos: Sequence[tuple[VideoSource, Path]]
+    quiet: Sequence[VideoSource] = ()
+
+    def calibrate(self, progress: Progress = silent) -> ScoreSession:
+        """Return a session with the threshold of the quiet videos, or this one if there are none.
+
+        Raises:
+            DataError: one of them cannot be read to its end.
+        """
+        if not self.quiet:
+            return self
+        from vadbench.watch.quiet_stretches import calibrated
+
+        readers = [Reader(source, fps=self.request.fps) for source in self.quiet]
+        return replace(self, scorer=calibrated(self.scorer, readers, progress), quiet=())
 
     def score(
         self,
@@ -78,6 +66,8 @@ class ScoreSession:
         Returns:
             The scored video; if it is damaged, broke off or could not be annotated, it has an ``error``.
         """
+        from vadbench.watch.scored_video import score_video
+
         asked = self.request
         reader = Reader(source, asked.follow, asked.timeout, asked.fps)
         result = score_video(reader, self.scorer, folder, form=asked.form, progress=progress, tell=tell)
@@ -92,6 +82,8 @@ class ScoreSession:
         Returns:
             As :meth:`score`, of each.
         """
+        from vadbench.watch.company import score_company
+
         readers = [Reader(source, fps=self.request.fps) for source, _ in self.videos]
         folders = [folder for _, folder in self.videos]
         found = score_company(readers, self.scorer, folders, self.request.form, progress)
@@ -100,11 +92,13 @@ class ScoreSession:
     def _shown(self, source: VideoSource, folder: Path, result: ScoredVideo) -> ScoredVideo:
         """Return a scored video, after it was written with its curve if requested."""
         asked = self.request
-        if asked.annotate is None or not result.rows or result.error:
+        if asked.annotate is None or result.threshold is None or not result.rows or result.error:
             return result
+        from vadbench.watch.annotated_video import annotate
+
         again, scores = Reader(source, fps=asked.fps), folder / "scores.csv"
         try:
-            annotate(again, scores, result.curve, result.events, result.threshold, asked.annotate)
+            annotate(again, scores, result.curve, result.events, result.threshold.value, asked.annotate)
         except DataError as error:
             return replace(result, error=str(error))
         return result
@@ -116,60 +110,43 @@ def open_session(request: ScoreRequest, registry: Registry) -> ScoreSession:
     Raises:
         VadbenchError: an option contradicts another, or names something that does not exist; cheapest checks first.
     """
-    _require_agreement(request)
-    sources = find_sources(request.videos)
-    _require_annotatable(request.annotate, sources)
-    for source in sources if request.follow else ():
-        if isinstance(source.place, Path) and source.place.is_dir():
-            raise ConfigError(f"--follow reads a growing file or a stream, {source.shown} is a folder of frames")
-    folders = name_folders(request.out, sources)
-    scorer = _open_scorer(request, registry)
+    found = find_requested(request)
+    sources = [source for source, _ in found.videos]
+    scorer = replace(_open_scorer(request, found.run, registry), shortest=request.min_length)
     _require_on_disk(scorer, request.follow, sources)
+    if scorer.in_company and found.quiet:
+        raise ConfigError(
+            f"'{scorer.name}' scores all videos at once, so those of --calibrate would have other scores; give"
+            " --threshold"
+        )
+    if request.calibrate and not found.quiet:
+        scorer = replace(scorer, notes=[*scorer.notes, "--calibrate is not used, as --threshold is given"])
     if scorer.in_company:
         scorer = replace(scorer, notes=[*scorer.notes, _company_note(len(sources))])
-    named = [replace(source, name=folder.name) for source, folder in zip(sources, folders, strict=True)]
-    return ScoreSession(request, scorer, list(zip(named, folders, strict=True)))
+    if not request.follow:
+        _require_one_readable(sources)
+    return ScoreSession(request, scorer, found.videos, found.quiet)
 
 
-def _require_agreement(request: ScoreRequest) -> None:
-    """Raise if an option contradicts another.
-
-    Raises:
-        ConfigError: names the two options.
-    """
-    if request.run is not None and request.method is not None:
-        raise ConfigError(
-            "--run names a finished run and --method a method without training, found both"
-            f" ({request.run} and {request.method}); leave one out"
-        )
-    if request.run is None and request.method is None:
-        raise ConfigError("score needs --run with a finished run, or --method with one that needs no training")
-    own = request.descriptions or request.dataset or request.assignments or request.post
-    if request.run is not None and own:
-        raise ConfigError(
-            "--run scores with the run's own settings; leave out --descriptions, --dataset, --set and --post"
-        )
-    if request.threshold is not None and not math.isfinite(request.threshold):
-        raise ConfigError(f"--threshold must be a number, found {request.threshold}")
-
-
-def _require_annotatable(output: Path | None, sources: Sequence[VideoSource]) -> None:
-    """Raise if the sources cannot be written to one annotated video.
+def _require_one_readable(sources: Sequence[VideoSource]) -> None:
+    """Raise if not one of the sources is a video, before anything is written.
 
     Raises:
-        ConfigError: there are several sources or a stream, or the output is of another kind or the video itself.
+        MediaError: the first frame of none can be read.
     """
-    if output is None:
-        return
-    if len(sources) != 1 or sources[0].live:
-        found = f"{len(sources)} videos" if len(sources) != 1 else "a stream"
-        raise ConfigError(
-            f"--annotate reads a video a second time: expected one file or folder of frames, found {found}"
-        )
-    if output.suffix.lower() not in _ANNOTATED:
-        raise ConfigError(f"--annotate writes .mp4, .mkv or .mov, found '{output.suffix}'")
-    if output.resolve() == Path(sources[0].place).resolve():
-        raise ConfigError(f"--annotate would write over the video itself, {output}; name another file")
+    first: MediaError | None = None
+    for source in sources:
+        if source.live:
+            return
+        try:
+            with closing(iter(Reader(source))) as frames:
+                next(frames, None)
+        except MediaError as error:
+            first = first or error
+        else:
+            return
+    if first is not None:
+        raise first if len(sources) == 1 else MediaError(f"none of {len(sources)} videos can be read: {first}")
 
 
 def _require_on_disk(scorer: Scorer, follow: bool, sources: Sequence[VideoSource]) -> None:
@@ -194,11 +171,14 @@ def _company_note(videos: int) -> str:
     return f"a score depends on all videos that are scored with it: {given} taken as the whole split"
 
 
-def _open_scorer(request: ScoreRequest, registry: Registry) -> Scorer:
+def _open_scorer(request: ScoreRequest, run: Path | None, registry: Registry) -> Scorer:
+    from vadbench.harness.environment import choose_device
+    from vadbench.watch.scorer import open_trained, open_untrained
+
     device = choose_device(request.device)
-    if request.run is not None:
-        run = find_run(request.run, DEFAULT_OUT)
-        return open_trained(run, registry, device, request.clip_model, request.clip_weights, request.threshold)
+    if run is not None:
+        own = (request.clip_model, request.clip_weights, request.threshold, request.threshold_end)
+        return open_trained(run, registry, device, *own, calibrate=bool(request.calibrate))
     assert request.method is not None
     return open_untrained(
         request.method,
@@ -210,5 +190,6 @@ def _open_scorer(request: ScoreRequest, registry: Registry) -> Scorer:
         clip_model=request.clip_model,
         clip_weights=request.clip_weights,
         threshold=request.threshold,
+        threshold_end=request.threshold_end,
         post=request.post,
     )

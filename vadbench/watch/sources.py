@@ -77,6 +77,8 @@ def printable(text: str) -> str:
 
 
 def _sources(argument: str) -> Iterable[VideoSource]:
+    if not argument.strip():
+        raise ConfigError("expected the name of a video, found an empty one; give a file, a folder or an address")
     try:
         address = urlsplit(argument) if "://" in argument else None
     except ValueError as error:

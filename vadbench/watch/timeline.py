@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ class Timeline:
     def thumbnail(self, frame: int) -> Thumbnail | None:
         """Return the stored thumbnail nearest to a frame."""
         with self._lock:
-            return min(self._thumbnails, key=lambda t: abs(t.frame - frame), default=None)
+            after = bisect_left(self._thumbnails, frame, key=lambda t: t.frame)
+            near = self._thumbnails[max(0, after - 1) : after + 1]
+            return min(near, key=lambda t: abs(t.frame - frame), default=None)
 
     def forget(self, before: int) -> None:
         """Drop thumbnails of frames that are no longer needed."""

@@ -8,7 +8,7 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -20,10 +20,11 @@ from PIL import Image
 from vadbench.base.errors import cut
 from vadbench.base.files import make_folder, replacing, storage_errors
 from vadbench.base.remarks import LONGEST_REMARK
-from vadbench.base.text import spreadsheet
+from vadbench.base.text import score_text, spreadsheet
 from vadbench.dataset import ClassTable
-from vadbench.watch.events import Event, ScoreCurve
+from vadbench.watch.events import Event
 from vadbench.watch.pipeline import StreamedRows
+from vadbench.watch.score_curve import ScoreCurve
 from vadbench.watch.timeline import Thumbnail
 
 REMARKS = "remarks"
@@ -82,6 +83,12 @@ class CsvTable(RowTable):
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file: TextIO = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._file, columns, extrasaction="ignore", lineterminator="\n")
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all rows."""
+        self._file.seek(0)
+        self._file.truncate()
         self._writer.writeheader()
         self._file.flush()
 
@@ -143,13 +150,12 @@ class VideoFolder:
     """
 
     def __init__(self, path: Path, classes: ClassTable, stride: int, form: RowFormat = "csv") -> None:
+        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
         self.path, self._stride, self._form = make_folder(path), stride, form
         self._columns = class_columns(classes)
         self._tables: list[RowTable] = []
         self._stack = ExitStack()
-        with storage_errors(path):
-            for name in FILES:
-                (path / name).unlink(missing_ok=True)
+        self._remove_files()
 
     def __enter__(self) -> VideoFolder:
         return self
@@ -175,6 +181,25 @@ class VideoFolder:
             with storage_errors(self.path):
                 self._events.add([event.to_dict() for event in events])
 
+    def replace_events(self, events: Sequence[Event]) -> None:
+        """Write events in place of those before."""
+        with storage_errors(self.path):
+            self._events.clear()
+        self.add_events(events)
+
+    def discard(self) -> None:
+        """Remove the files, and the folders that were made for them."""
+        self._remove_files()
+        for folder in self._made:
+            # One that somebody else uses by now stays.
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _remove_files(self) -> None:
+        with storage_errors(self.path):
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+
     def _start(self, columns: Sequence[str], remarks: Sequence[str]) -> None:
         names = ["time", "frame", "score", *columns, *remarks]
         self._events = CsvTable(self.path / "events.csv", [*EVENT_COLUMNS, *remarks])
@@ -197,6 +222,8 @@ def draw_curve(
 ) -> Figure:
     """Plot the curve of a video: its highest scores over time, the threshold, the events, frames of the highest peaks.
 
+    Scores that take little of the axis get one of their own, on which the threshold may not be.
+
     Args:
         curve: curve with at least one interval.
         events: events, shown shaded.
@@ -216,13 +243,16 @@ def draw_curve(
         axes.axvspan(event.start, event.end, color=_RED, alpha=0.15, linewidth=0)
     axes.step(times, scores, where="post", linewidth=1.2)
     axes.axhline(threshold, linestyle="--", color="grey", linewidth=1)
-    low, high = curve.span(threshold)
-    axes.set(xlim=(0, end), ylim=(low, high + 0.02 * (high - low)))
-    axes.set(xlabel="seconds", ylabel="anomaly score")
+    fitted = curve.fitted(threshold)
+    low, high = fitted or curve.span(threshold)
+    room = 0.02 * (high - low)
+    axes.set(xlim=(0, end), ylim=(low - room if fitted else low, high + room))
+    outside = "" if low <= threshold <= high else f"\nthreshold {score_text(threshold, '.3g')} is outside"
+    axes.set(xlabel="seconds", ylabel=f"anomaly score{outside}")
     for place, (when, score, thumbnail) in enumerate(shown):
         above = figure.add_subplot(grid[0, place])
         above.imshow(np.asarray(Image.open(io.BytesIO(thumbnail.jpeg))))
-        above.set_title(f"{when:.1f} s: {score:.3f}", fontsize=8)
+        above.set_title(f"{when:.1f} s: {score_text(score, '.3f')}", fontsize=8)
         above.set_axis_off()
         axes.plot([when], [score], "o", color=_RED, markersize=4, clip_on=False)
     return figure
