@@ -16,6 +16,7 @@ FOLDERS = ("vadbench", "methods", "datasets", "benchmarks", "results")
 
 def lint(root):
     """The exit status and the output of import-linter on the packages of a checkout."""
+    pytest.importorskip("importlinter", reason="import-linter is not installed: pip install -e '.[dev]'")
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
     paths = os.pathsep.join(str(root / folder) for folder in ("", *FOLDERS[1:]))
     done = subprocess.run(

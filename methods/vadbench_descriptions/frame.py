@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
-from vadbench.nn.chunks import ROWS_AT_ONCE
+from vadbench.nn.chunks import rows_at_once
 from vadbench.nn.sampling import drawn_sample, sum_where
 from vadbench_descriptions.config import FrameConfig
 from vadbench_descriptions.losses import phrase_losses
@@ -113,7 +113,7 @@ class DescriptionsFrame(Method):
         return torch.where(carried.any(-1, keepdim=True), carried, everything)
 
     def _score(self, rows: Tensor) -> Scores:
-        parts = [self._compared(part) for part in rows.split(ROWS_AT_ONCE)]
+        parts = [self._compared(part) for part in rows.split(rows_at_once(rows.device))]
         anomaly = torch.cat([a for a, _ in parts])
         voted = self._vote((anomaly > 0.5).to(anomaly.dtype) if self.config.vote == "majority" else anomaly)
         if not self.knows_classes:

@@ -3,7 +3,7 @@ Detection", ICIP 2023. RTFM's network and losses behind a selection of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class ClipTsa(MagnitudeMethod):
         if self.selection is None:
             return super().related(narrowed)
         with _exactly(rows):
-            selected = narrowed.float() * self.selection(narrowed.float())[..., None]
+            selected = narrowed.float() * self.selection(narrowed)[..., None]
         return super().related(selected)
 
     def narrowed(self, rows: Tensor) -> Tensor:
@@ -54,14 +54,14 @@ class ClipTsa(MagnitudeMethod):
         """Return the scores of a video whose rows are ``(crops, T, dim)``, and over several scorings their spread."""
         parts = [self.narrowed(part) for part in crops_in_parts(bag)]
         if self.selection is None:
-            return Scores(self._scored(parts))
+            return Scores(torch.cat([self.in_time(part) for part in parts]).mean(0))
         rng, scores = video.rng(), []
         with _exactly(bag):
-            rates = torch.cat([self.selection.rates(part.float()) for part in parts])
+            rates = torch.cat([self.selection.rates(part) for part in parts])
         for _ in range(self.config.selection.repeats):
             with _exactly(bag):
                 shares = self.selection.scoring_shares(rates, rng)[..., None].split([len(part) for part in parts])
-            scores.append(self._scored(part.float() * share for part, share in zip(parts, shares, strict=True)))
+            scores.append(torch.cat(list(map(self.in_time, parts, shares))).mean(0))
         found = torch.stack(scores)
         return Scores(found.mean(0), extras={"spread": found.std(0)} if len(scores) > 1 else {})
 
@@ -75,10 +75,6 @@ class ClipTsa(MagnitudeMethod):
         width = self.task.dim if self.front is None else NARROW
         unread = unread_shapes(names, self.task.dim, width, NARROW)
         self.load_state_dict(to_ours(state, self.state_dict(), names, unread))
-
-    def _scored(self, parts: Iterable[Tensor]) -> Tensor:
-        """Return the mean scores ``(T,)`` of a video's crops, which come in parts ``(crops, T, width)``."""
-        return torch.cat([self.forward(self.temporal(part))[0] for part in parts]).mean(0)
 
 
 def fits(dim: int) -> bool:

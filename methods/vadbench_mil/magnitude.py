@@ -88,7 +88,11 @@ class MagnitudeMethod(Method):
 
     def score_bag(self, video: VideoInput, bag: Tensor) -> Scores:
         """Return the scores of a video whose rows are ``(crops, T, dim)``."""
-        return Scores(torch.cat([self.forward(self.related(part))[0] for part in crops_in_parts(bag)]).mean(0))
+        return Scores(torch.cat([self.in_time(part) for part in crops_in_parts(bag)]).mean(0))
+
+    def in_time(self, crops: Tensor, shares: Tensor | None = None) -> Tensor:
+        """Return the scores ``(S, T)`` of whole crops ``(S, T, width)``, whose rows are multiplied by shares first."""
+        return torch.cat([self.forward(rows)[0] for rows in self.temporal.in_parts(crops, shares)], 1)
 
     @property
     def reach(self) -> Reach:

@@ -6,6 +6,8 @@ sections are those of the specification of RTFM.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,10 @@ from vadbench.nn.linear import Linear
 from vadbench.nn.normalisation import RowNorm
 
 DILATIONS = (1, 2, 4)
+REACH = max(DILATIONS) + 1
+"""Rows to either side of a row that the convolutions and their fusion take from, without the non-local block."""
+ROWS_AT_ONCE = 2048
+"""Rows of a sequence that are scored at once; bounds memory, and what is computed of them stays in the caches."""
 
 
 class MultiScaleNetwork(nn.Module):
@@ -40,15 +46,43 @@ class MultiScaleNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows ``(S, T, D)`` in their time: the same shape, and the same rows where there is no branch."""
-        if self.fuse is None:
-            return rows
+        return rows if self.fuse is None else self._fused(self.fuse, rows)
+
+    def in_parts(self, rows: Tensor, shares: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield the same rows in their time, parts ``(S, some rows, D)`` of a long sequence one after the other.
+
+        For scoring: only one part's activations are in memory.
+
+        Args:
+            rows: ``(S, T, D)``.
+            shares: ``(S, T, 1)`` factors of the rows, multiplied before the network.
+        """
+
+        def some(first: int, end: int) -> Tensor:
+            return rows[:, first:end] if shares is None else rows[:, first:end].float() * shares[:, first:end]
+
+        length = rows.shape[1]
+        starts = range(0, length, ROWS_AT_ONCE)
+        if self.fuse is None or len(starts) == 1:
+            yield from (self(some(start, start + ROWS_AT_ONCE)) for start in starts)
+            return
+        gathered = None
+        if self.reduce is not None and self.non_local is not None:
+            reduced = (F.relu(self.reduce(some(start, start + ROWS_AT_ONCE))) for start in starts)
+            gathered = self.non_local.gathered(reduced, length)
+        for start in starts:
+            before = min(start, REACH)
+            found = self._fused(self.fuse, some(start - before, start + ROWS_AT_ONCE + REACH), gathered)
+            yield found[:, before : before + ROWS_AT_ONCE]
+
+    def _fused(self, fuse: NormalisedConvolution, rows: Tensor, gathered: Tensor | None = None) -> Tensor:
         reduce = [] if self.reduce is None else [self.reduce]
         found = side_by_side(rows, [*(layer.convolution for layer in self.dilated), *reduce])
         parts = [layer.normalised(own) for layer, own in zip(self.dilated, found, strict=False)]
         if self.non_local is not None:
-            parts.append(self.non_local(F.relu(found[-1])))
+            parts.append(self.non_local(F.relu(found[-1]), gathered))
         # The rows first: the sum is laid out as they are.
-        return rows + self.fuse(torch.cat(parts, -1))
+        return rows + fuse(torch.cat(parts, -1))
 
 
 class NormalisedConvolution(nn.Module):
@@ -84,12 +118,26 @@ class NonLocalBlock(nn.Module):
         self.norm = RowNorm(channels)
         nn.init.zeros_(self.norm.weight)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return rows ``(S, T, channels)`` with what they take from each other."""
-        value, query, key = side_by_side(rows, [self.value, self.query, self.key])
-        gathered = key.mT @ value / rows.shape[1]
+    def forward(self, rows: Tensor, gathered: Tensor | None = None) -> Tensor:
+        """Return rows ``(S, T, channels)`` with what they take from each other.
+
+        Args:
+            rows: all of a sequence, or some of it.
+            gathered: what :meth:`gathered` returned of all; it is gathered of these rows where it is not given.
+        """
+        if gathered is None:
+            value, query, key = side_by_side(rows, [self.value, self.query, self.key])
+            gathered = key.mT @ value / rows.shape[1]
+        else:
+            query = self.query(rows)
         taken: Tensor = self.norm(self.restore(query @ gathered))
         return rows + taken
+
+    def gathered(self, parts: Iterable[Tensor], length: int) -> Tensor:
+        """Return what rows take from all ``length`` rows of a sequence, which come in parts ``(S, some, channels)``."""
+        found = (side_by_side(part, [self.value, self.key]) for part in parts)
+        total: Tensor = torch.stack([(key.mT @ value).float() for value, key in found]).sum(0)
+        return total / length
 
 
 class ScoringHead(nn.Module):

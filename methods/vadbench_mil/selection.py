@@ -39,7 +39,7 @@ class TemporalSelection(nn.Module):
 
     def rates(self, rows: Tensor) -> Tensor:
         """Return the rates ``(S, T)`` of rows ``(S, T, D)``, between 0 and 1."""
-        found: Tensor = self.rate(rows).squeeze(-1).sigmoid()
+        found: Tensor = self.rate(rows.float()).squeeze(-1).sigmoid()
         return found
 
     def noise(self, rates: Tensor) -> Tensor:

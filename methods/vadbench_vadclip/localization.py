@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from vadbench.metrics.localization import Localisation
+from vadbench.metrics.multiplicities import Multiplicities
 from vadbench.scoring.rows import Floats, Ints
 
 
@@ -40,7 +41,7 @@ class VadClipLocalisation(Localisation):
         """Return means over all classes, 0 in a resample in which some class is not predicted."""
         videos, classes = self.annotated.shape
         predicted = np.bincount(self.label * videos + self.video, minlength=classes * videos)
-        means: Floats = ap.mean(1) * (draws @ predicted.reshape(classes, videos).T > 0).all(1)
+        means: Floats = ap.mean(1) * (Multiplicities(draws).sums(predicted.reshape(classes, videos).T) > 0).all(1)
         return means
 
     def remark(self) -> str | None:

@@ -57,7 +57,7 @@ def test_a_complaint_of_pydantic_is_one_short_sentence(content, said):
 def test_what_is_left_out_of_a_list_is_counted(tmp_path):
     assert errors.listed(range(9), 5) == "0, 1, 2, 3, 4 and 4 more"
     assert errors.listed([], 5) == ""
-    from vadbench.records.folders import find_run
+    from vadbench.records.run_names import find_run
 
     for i in range(7):
         (tmp_path / f"same{i}").mkdir()

@@ -1,6 +1,7 @@
 """Benchmark files: every mistake is said with its line."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cells import FILE, TEXTS
-from places import PLUGIN
+from places import PLUGIN, ROOT
 from vadbench.base.errors import ConfigError, PluginError, UnknownNameError
 from vadbench.benchmarks.parser import open_benchmark
+from vadbench.benchmarks.schema import Benchmark, ColumnSpec, PublishedSpec, RowSpec, TableSpec
+from vadbench.benchmarks.state import with_trainings
 from vadbench.benchmarks.toml_lines import TomlLines
 from vadbench.plugins.hookspecs import BenchmarkSpec
 from vadbench.plugins.registry import Plugin, Registry
@@ -320,3 +323,36 @@ def test_a_benchmark_may_set_entries_of_a_table_and_no_recipe_of_a_method_withou
                 open_benchmark(str(file), registry, check_settings=True)
         else:
             open_benchmark(str(file), registry, check_settings=True)
+
+
+def test_the_file_that_the_documentation_shows_is_one(registry, write):
+    (shown,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "benchmarks.md").read_text(), re.DOTALL)
+    found = open_benchmark(write(shown), registry, check_settings=True)
+    assert [cell.name for cell in found.cells()] == [""] * 3 + ["short"] * 3
+
+
+def test_every_entry_says_what_it_means():
+    for part in (Benchmark, TableSpec, ColumnSpec, RowSpec, PublishedSpec):
+        assert [name for name, field in part.model_fields.items() if not field.description] == []
+
+
+def test_a_name_is_no_part_of_what_a_run_is(registry, write):
+    text = """
+title = "t"
+seeds = [0]
+[[tables]]
+id = "1"
+title = "One"
+columns = [{ dataset = "tiny", metric = "AUC" }, { dataset = "other", metric = "AUC", train = "tiny" }]
+rows = [{ label = "a", method = "linear" }, { label = "b", method = "linear", name = "ours" }]
+"""
+    named, bare = (open_benchmark(write(t), registry).cells() for t in (text, text.replace(', name = "ours"', "")))
+    assert named == bare and [c.id for c in named] == [c.id for c in bare] and {c.name for c in named} == {"ours"}
+    # The training keeps its name where it is asked for itself.
+    assert [c.name for c in with_trainings(named)] == ["ours", "ours"]
+    assert [c.name for c in with_trainings(named[1:])] == ["", "ours"]
+    with pytest.raises(ConfigError, match=r"line 8.*a label must have none of"):
+        open_benchmark(write(text.replace('"ours"', '"a/b"')), registry)
+    with pytest.raises(ConfigError, match="has no method, and no runs to name"):
+        published = 'why = "not here", published = { key = "rtfm" }, name = "x"'
+        open_benchmark(write(text.replace('method = "linear" }', f"{published} }}", 1)), registry)

@@ -159,11 +159,13 @@ def test_consecutive_seeds_share_an_opened_experiment(tmp_path, monkeypatch):
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 UNREACHED = {
     "vadbench/harness/request.py": {
+        "both give descriptions; leave one out",  # neither command has --descriptions
         "run needs --method and --dataset",  # a cell has both
         "reads no descriptions; leave --descriptions",  # a setting, in a benchmark
         "--from names a run of",  # an evaluation names no method
         "--from evaluates a finished training",  # nor any of these
     },
+    "vadbench/records/run_names.py": {"run vadbench run --from"},  # neither names an evaluation
     "vadbench/harness/experiment.py": {"--features-layout is the layout"},  # bench says so itself
     "vadbench/harness/given_features.py": {
         "is of the first stream, whose layout",  # bench has no --spacing

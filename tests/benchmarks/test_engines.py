@@ -9,11 +9,14 @@ import time
 import tomllib
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import engine_work as work
 from places import ROOT, SUPPORT
+from processes import is_alive
+from vadbench.base.cores import usable_cores
 from vadbench.base.errors import ConfigError
 from vadbench.benchmarks.engines import LostTask
 from vadbench.benchmarks.engines.local import LocalEngine, _Queue, crowding, visible_gpus
@@ -152,11 +155,6 @@ def wait_for(condition, seconds=300):
         time.sleep(0.05)
 
 
-def is_alive(pid):
-    status = Path(f"/proc/{pid}/status")
-    return status.exists() and "State:\tZ" not in status.read_text()
-
-
 def test_ray_that_is_not_installed_says_what_to_install(monkeypatch):
     from vadbench.benchmarks.engines.ray import RayEngine
 
@@ -180,6 +178,16 @@ def test_an_address_of_rays_client_without_it_is_one_line(monkeypatch, given):
     RayEngine("head:6379")
     monkeypatch.setitem(sys.modules, "grpc", object())
     RayEngine("head:6379")
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "127.0.0.1:9"])
+def test_an_address_where_nothing_answers_is_told_without_asking_ray(monkeypatch, address):
+    from vadbench.benchmarks.engines.ray import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda **_: pytest.fail("asks")))
+    monkeypatch.setitem(sys.modules, "grpc", SimpleNamespace(__spec__=object()))
+    with pytest.raises(ConfigError, match=f"^no Ray cluster at {address}: nothing answers there; .*ray start --head$"):
+        RayEngine(address).run_all([[1]], abs, None, None)
 
 
 def test_the_extra_installs_what_the_addresses_of_the_help_need():
@@ -272,6 +280,7 @@ RayEngine(sys.argv[1], "cpu").run_all([[5]], engine_work.double, None, lambda *i
 """
 
 
+@pytest.mark.skipif(usable_cores() < 2, reason="one task takes the only core")
 @pytest.mark.slow  # half a minute: Ray takes 15 seconds to begin, and a cluster is looked at for 8
 def test_a_ray_cluster_takes_its_users_token_and_says_when_it_is_gone(tmp_path):
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")

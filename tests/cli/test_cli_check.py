@@ -62,6 +62,10 @@ def test_without_data_the_rest_is_checked(check, tmp_path):
     entries = check("dataset", "ucfcrime", "--data-root", str(tmp_path / "none"), "--json").json
     assert {e["result"] for e in entries} == {"passed", "skipped"}
     assert all(f"no data at {tmp_path / 'none'}" in e["found"] for e in entries if e["result"] == "skipped")
+    text = check("dataset", "ucfcrime", "--data-root", str(tmp_path / "none")).out
+    assert text.count("no data at") == 1 and all(
+        f"\n{e['check']} " in text or f"\n{e['check']}\n" in text for e in entries
+    )
 
 
 @pytest.mark.parametrize(

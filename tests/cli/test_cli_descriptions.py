@@ -85,6 +85,17 @@ def test_ambiguous_phrases_are_listed_and_those_above_the_threshold_noted(vadben
     assert "problem: normal phrase 'red evening light' has 'Evening', which class 'Fire' avoids; reword it" in out
 
 
+def test_phrases_of_both_sides_that_are_the_same_to_clip_are_noted(vadbench, site):
+    """The small CLIP was never taught to fall."""
+    site.write_text('normal = ["a person walking"]\nabnormal = ["a fallen person walking", "a fire with smoke"]\n')
+    found = vadbench("descriptions", "check", site, "--json").json
+    noted = [note for note in found["notes"] if note.startswith("CLIP can hardly tell")]
+    alike = [p for p in found["phrases"] if p["abnormal"] and p["cosine"] >= 0.99]
+    assert [p["phrase"] for p in alike] == ["a fallen person walking"]
+    (note,) = noted
+    assert "the abnormal 'a fallen person walking' from the normal 'a person walking' (cosine 1.000)" in note
+
+
 def test_a_bank_of_one_side_is_a_problem(vadbench, site):
     site.write_text('normal = ["a street"]\n')
     assert "problem: no abnormal phrase" in vadbench("descriptions", "check", site, status=2)[0]
@@ -204,6 +215,12 @@ def test_a_bank_with_normal_sides_on_a_data_set_that_has_none_of_its_own(run, si
 def test_a_method_that_reads_no_descriptions_says_so(run, site):
     _, err = run("-m", "linear", "-d", "tiny", "--descriptions", site, status=2)
     assert "'linear' reads no descriptions; leave --descriptions out" in err
+
+
+@pytest.mark.parametrize("given", ["descriptions=general", 'descriptions.normal=["a street"]'])
+def test_descriptions_that_are_given_twice_are_refused(run, site, given):
+    _, err = run("-m", "descriptions-frame", "-d", "tiny", "--descriptions", site, "--set", given, status=2)
+    assert f"--descriptions {site} and --set {given} both give descriptions; leave one out" in err
 
 
 def test_a_bank_that_cannot_be_used_stops_a_run_in_one_line(run, site):

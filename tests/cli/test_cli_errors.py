@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from command_line import succeed
 from places import PLUGIN
-from vadbench.cli import main
+from vadbench.cli import cli, main, require_single
 from vadbench.data.media import write_video
 from vadbench.features.store import FeatureStore, StoreWriter
 
@@ -23,6 +24,11 @@ pytestmark = pytest.mark.usefixtures("tiny_at_hand")
 def tiny(tmp_path):
     """Arguments of a run on the tiny data set."""
     return ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--out", tmp_path / "runs"]
+
+
+def other_clip(arguments):
+    """The same arguments under another CLIP."""
+    return ["random:1" if argument == "random:0" else argument for argument in arguments]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,6 @@ def tiny_store(extracted, tmp_path):
         (["run", "-m", "random", "-d", "ucsdped2"], "no data root for ucsdped2: give --data-root"),
         (["run", "-m", "random", "-d", "ucsdped2", "--data-root", "absent"], "expected there: the 28 clips"),
         (["run", "--from", "nothing"], "no single run called 'nothing'"),
-        (["run", "-m", "random", "-d", "synthetic", "--plugin", "absent.py"], "no such file: absent.py"),
         (["run", "-m", "random", "-d", "synthetic", "--plugin", "/"], "expected a Python file, found a folder: /"),
         (["runn"], "No such command 'runn'"),
         (["score", "v.mp4", "--run", "X", "--method", "Y"], "found both (X and Y); leave one out"),
@@ -79,12 +84,52 @@ def tiny_store(extracted, tmp_path):
         (["run", "-m", "random", "-d", "synthetic", "--seeds", "99999999999999"], "seeds up to 999999"),
         (["run", "-m", "random", "-d", "synthetic", "--out", "/proc/x"], "cannot write /proc/x"),
         (["run", "-m", "random", "-d", "synthetic", "--out", "x" * 300], "cannot write x"),
+        (
+            ["run", "-m", "a", "--method", "b", "-d", "c"],
+            "--method takes one value, found 2; give it once",
+        ),
+        (["data", "check", "a", "--data-root", "b", "--data-root", "b"], "once; see vadbench data check --help"),
+        (
+            ["run", "-m", "zero-shot", "-d", "synthetic", "--set", "temperature.x.y=1"],
+            " (vadbench show method NAME)",
+        ),
+        (
+            ["score", "v.mp4", "-m", "zero-shot", "--threshold", "0.5", "--threshold", "0.6"],
+            "--threshold takes one value",
+        ),
+        (
+            ["run", "-m", "random", "-d", "synthetic", "--plugin", "absent.py"],
+            "vadbench: cannot load --plugin absent.py: no such file: absent.py",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(refused, monkeypatch, tmp_path, arguments, words):
     monkeypatch.chdir(tmp_path)
     assert words in refused(*arguments)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def _commands(context, path=()):
+    """All commands, those of installed plugins included, each with the words that call it."""
+    group = context.command
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(click.Context(command, context), (*path, name))
+        else:
+            yield command, [*path, name]
+
+
+def test_no_command_takes_the_last_of_two_values_without_a_word():
+    context = click.Context(cli)
+    for command, words in _commands(context):
+        for option in (p for p in command.params if isinstance(p, click.Option) and not p.is_flag):
+            arguments = [*words, *[option.opts[0], *["x"] * option.nargs] * 2]
+            if option.multiple:
+                require_single(cli, context, arguments)
+            else:
+                with pytest.raises(click.UsageError, match=f"{option.opts[0]} takes one value, found 2; give it once"):
+                    require_single(cli, context, arguments)
 
 
 def test_debug_shows_where_it_came_from():
@@ -146,7 +191,7 @@ def test_features_with_nan_are_refused(refused, tiny, tiny_store):
 
 
 def test_features_of_another_clip_are_refused(refused, tiny, tiny_store):
-    line = refused(*tiny, "-m", "linear", "-d", "tiny", "--features", tiny_store, "--clip-weights", "random:1")
+    line = refused(*other_clip(tiny), "-m", "linear", "-d", "tiny", "--features", tiny_store)
     assert "--clip" in line and str(tiny_store) in line
 
 
@@ -200,13 +245,13 @@ def test_features_coarser_than_asked_are_refused(refused, tiny, tmp_path):
     store = tmp_path / "coarse"
     succeed("extract", "--plugin", PLUGIN, "-d", "tiny", *tiny[3:7], "--stride", 4, "--out", store)
     line = refused(*tiny, "-m", "linear", "-d", "tiny", "--features", store)
-    assert "wants a row every 1 frames" in line and "one every 4" in line
+    assert "wants a row every frame " in line and "one every 4" in line
 
 
 def test_a_checkpoint_is_not_scored_on_other_features(refused, tiny, tmp_path):
     succeed(*tiny, "-m", "linear", "-d", "tiny")
     (info,) = (tmp_path / "runs").rglob("checkpoint.json")
-    line = refused(*tiny, "--from", info.parent, "--clip-weights", "random:1")
+    line = refused(*other_clip(tiny), "--from", info.parent)
     assert "used the CLIP small random:0 with sha256" in line and "name it with --clip and --clip-weights" in line
     clip = ["--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
     extract = ["extract", "--plugin", PLUGIN, "-d", "tiny", *clip, "--stride", 1, "--dtype", "float16"]

@@ -57,10 +57,11 @@ def test_crops_precision_and_workers_reach_the_features(extract, tmp_path):
         (["--jobs", 2, "--workers", 2], "--workers are threads of this process"),
         (["--skip", "nonref", "--detector", "fasterrcnn_resnet50_fpn"], "--skip shows another frame"),
         (["--skip", "nonref"], "expected the pooling first or middle and a stride of at least 2, found mean"),
+        (["--precision", "auto"], "'auto' is not one of 'fp32', 'tf32', 'bf16', 'fp16'"),
         (["--jobs", 2, "--detector", "fasterrcnn_resnet50_fpn"], "--jobs are processes that decode whole frames"),
     ],
 )
-def test_options_that_contradict_each_other_are_refused(vadbench, tmp_path, options, told):
+def test_options_that_cannot_be_are_refused(vadbench, tmp_path, options, told):
     write_noise(tmp_path / "a.mp4", 2)
     assert told in vadbench("extract", tmp_path / "a.mp4", *options, "--out", tmp_path / "s", status=2).err
 

@@ -57,7 +57,7 @@ def test_info_of_a_store(call, store):
     assert shown["length_std"] == pytest.approx(lengths.std())
     assert (shown["not_finite"], shown["unreadable"]) == (0, [])
     text, _ = call("info", store)
-    for words in (PRINT.digest, "tiny", "short side 224", "73, one every 1 frames", "center", "8, float32", "2,336"):
+    for words in (PRINT.digest, "tiny", "short side 224", "73, one every frame", "center", "8, float32", "2,336"):
         assert words in text
 
 
@@ -123,7 +123,7 @@ def test_diff_of_other_values(call, store, tmp_path):
         np.save(other / f"{name}__0.npy", np.stack([rows[i] for i in range(0, frames, 16)]))
     np.save(other / "extra__0.npy", rows)
     text, error = call("diff", store, other, status=1)
-    assert "B has a row every 16 frames, A one every 1: the first of 16 of these" in text
+    assert "B has a row every 16 frames, A one every frame: the first of 16 of these" in text
     assert "0 of 2 common videos have the same values; 0 only in A, 1 only in B" in text
     assert error == "only in B: extra\n"
     (line,) = [line for line in text.splitlines() if line.startswith("Léon")]

@@ -25,8 +25,8 @@ def nothing_begins(monkeypatch):
     for name in (
         "vadbench.harness.execution.execute",
         "vadbench.features.extraction.extract_features",
-        "vadbench.watch.session.score_video",
-        "vadbench.watch.session.score_company",
+        "vadbench.watch.scored_video.score_video",
+        "vadbench.watch.company.score_company",
         "vadbench.watch.reader.Reader.__iter__",
     ):
         monkeypatch.setattr(name, begun)
@@ -121,14 +121,20 @@ def test_a_run_that_cannot_be_is_a_line(refused, folders, tmp_path, asked, said)
         (1, 2, "-m knn", "learns from normal training videos, and there are none"),
         (1, 2, "-m density", "learns from normal training videos, and there are none"),
         (1, 2, "-m linear", "batches of normal and abnormal videos, found 0 and 1 in the train split"),
+        (
+            2,
+            2,
+            "-m linear",
+            "needs 2 abnormal and 2 normal training videos, found 1 and 1; set recipe.batch_size=2 or less",
+        ),
         (1, 2, "-m brightness", "batches of normal and abnormal videos, found 0 and 1 in the train split"),
         (
             2,
             2,
-            "-m linear --selection validation",
+            "-m linear --selection validation --set recipe.batch_size=2",
             "needs two of a class for that; tiny has 1 Normal, 1 Square; choose",
         ),
-        (2, 2, "-m two-stage --selection validation", "needs two of a class for that"),
+        (2, 2, "-m two-stage --selection validation --set recipe.batch_size=2", "needs two of a class for that"),
     ],
 )
 def test_too_few_videos_of_a_kind_are_a_line(refused, monkeypatch, tmp_path, train, test, asked, said):
@@ -152,13 +158,18 @@ def test_too_few_videos_of_a_kind_are_a_line(refused, monkeypatch, tmp_path, tra
         ("-m picky -d synthetic", "tells 1 abnormal classes apart, found 6"),
         ("-m open-vocabulary", "no classes are given for 'open-vocabulary'"),
         ("-m zero-shot -d tiny --set rows.crops=bag", "not as a bag; set rows.crops=one or all"),
-        ("-m causal -d tiny", "are not between 0 and 1, so no threshold is usual; give --threshold"),
+        (
+            "-m transductive -d tiny --calibrate {video}",
+            "those of --calibrate would have other scores; give --threshold",
+        ),
         ("-m transductive -d tiny --threshold 1 --follow", "scores all videos at once: .* found --follow; record it"),
         ("-m frames-only --follow", "scores a whole video at once: .* found --follow; record it"),
     ],
 )
 def test_a_users_video_that_cannot_be_scored_is_a_line(refused, tmp_path, asked, said):
     video = encode(tmp_path / "a.mp4", noise(4))
-    line = refused("score", video, *PLUGINS, *asked.split(), "--device", "cpu", "--out", tmp_path / "scored")
+    line = refused(
+        "score", video, *PLUGINS, *asked.format(video=video).split(), "--device", "cpu", "--out", tmp_path / "scored"
+    )
     assert re.search(said, line), line
     assert not (tmp_path / "scored").exists()

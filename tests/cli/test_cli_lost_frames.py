@@ -104,10 +104,12 @@ def tiny(vadbench, tmp_path):
 
 @pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 @pytest.mark.parametrize(
-    "method", [["motion-energy"], ["linear", *CLIP, "--set", "recipe.epochs=1"]], ids=lambda own: own[0]
+    "method",
+    [["motion-energy", "--device", "cpu"], ["linear", *CLIP, "--set", "recipe.epochs=1"]],
+    ids=lambda own: own[0],
 )
 def test_a_run_stops_or_leaves_a_video_with_lost_frames_out(tiny, tmp_path, method):
-    own = ["run", "-m", *method, "-d", "tiny", "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    own = ["run", "-m", *method, "-d", "tiny", "--out", tmp_path / "runs", "--json"]
     stopped = tiny(*own, status=2).err
     assert re.search(rf"test-1\.mp4: {LOST}", stopped)
     record = tiny(*own, "--allow-incomplete").json[0]
@@ -124,12 +126,14 @@ def test_a_check_names_the_frame(tiny):
 
 @pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 @pytest.mark.parametrize(
-    "method", [["motion-energy"], ["linear", *CLIP, "--set", "recipe.epochs=1"]], ids=lambda own: own[0]
+    "method",
+    [["motion-energy", "--device", "cpu"], ["linear", *CLIP, "--set", "recipe.epochs=1"]],
+    ids=lambda own: own[0],
 )
 def test_a_record_and_a_check_say_that_an_early_end_could_not_be_seen(vadbench, tmp_path, method):
     path = Path(os.environ["VADBENCH_CACHE"]) / "datasets" / "tiny" / "test-1.mp4"
     path.write_bytes(write(tmp_path / "a.ts", KINDS["ts"], bars(30)).read_bytes())
-    own = ["run", "-m", *method, "-d", "tiny", "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    own = ["run", "-m", *method, "-d", "tiny", "--out", tmp_path / "runs", "--json"]
     note = "is of a kind (mpegts) that states no length: an early end cannot be seen"
     record = vadbench(*own, "--plugin", PLUGIN).json[0]
     assert record["data"]["test"]["videos"] == 6 and f"'test-1' {note}" in record["notes"]

@@ -39,14 +39,14 @@ def root(tmp_path):
 @pytest.fixture
 def run(vadbench, tmp_path, root):
     """``vadbench run`` on that root: its record, or what it said where it failed."""
-    base = ["run", "-d", "msad", "--data-root", root, "--device", "cpu", "--out", tmp_path / "runs", "--json"]
+    base = ["run", "-d", "msad", "--device", "cpu", "--out", tmp_path / "runs", "--json"]
     base += ["--clip", "small", "--clip-weights", "random:0"]
 
-    def call(method, *more, features="features", status=0):
+    def call(method, *more, data=root, features="features", status=0):
         needs = installed().method(method).Config().needs()
-        arguments = [*base, "-m", method, *more]
+        arguments = [*base, "--data-root", data, "-m", method, *more]
         if needs.streams:
-            arguments += ["--features", root / features]
+            arguments += ["--features", data / features]
         if needs.supervision == "weak" and "--from" not in more:
             arguments += ["--set", "recipe.batch_size=4", "--set", "recipe.steps=4"]
         printed = vadbench(*arguments, status=status)
@@ -179,9 +179,8 @@ def test_a_run_on_the_real_lists_has_the_documented_frames(real, run, more, vide
     if "published" in more:
         array = json.loads((real.source / "gt_msad_ws.json").read_text())
         rows = {name: length // 16 for name, length, _ in array["videos"]}
-    # An option given twice counts as it was given last.
-    found = run("random", "--data-root", real.root, "--features-layout", "vadclip", "--set", "rows.stride=16", *more,
-                features=real(rows))  # fmt: skip
+    found = run("random", "--features-layout", "vadclip", "--set", "rows.stride=16", *more,
+                data=real.root, features=real(rows))  # fmt: skip
     test = found["data"]["test"]
     assert (test["videos"], test["frames"], test["positives"]) == (videos, frames, positives)
     assert not any(n.startswith("incomplete") for n in found["notes"])

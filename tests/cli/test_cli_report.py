@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from places import PLUGIN
+from splits import keep, split
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,13 @@ def test_a_data_root_without_the_videos_is_said(runs, vadbench, tmp_path):
         PLUGIN,
     )
     said = vadbench(*arguments, "--data-root", tmp_path).err
-    assert said.splitlines()[0] == f"note: none of the test videos is under {tmp_path}: no thumbnails"
+    assert said.splitlines()[1] == f"note: none of the test videos is under {tmp_path}: no thumbnails"
+
+
+def test_a_note_on_a_run_that_is_named_twice_is_said_once(runs, vadbench, tmp_path):
+    arguments = ("report", "tiny/linear", "tiny/linear", "--out", runs / "runs", "--output", tmp_path / "page.html")
+    said = vadbench(*arguments).err.splitlines()
+    assert len([line for line in said if "stands for runs of" in line]) == 1
 
 
 @pytest.mark.parametrize("command", ["report", "plot"])
@@ -110,7 +117,14 @@ def test_kinds_and_videos_can_be_chosen(runs, vadbench, tmp_path):
     found = vadbench(*arguments, "--kind", "video", "--video", "test-1", "--video", "test-1").out
     assert found == f"{tmp_path / 'video-test-1.png'}\n"
     said = vadbench(*arguments, "--video", "test-9", status=2).err
-    assert said.startswith("vadbench: unknown test video 'test-9'; did you mean")
+    assert "vadbench: unknown test video 'test-9'; did you mean" in said
+
+
+def test_an_unknown_video_of_a_large_split_names_a_few_of_those_there_are(vadbench, tmp_path):
+    folder = keep(split(0, videos=290), tmp_path / "run")
+    said = vadbench("plot", folder, "--video", "nosuch", "--output", tmp_path / "plots", status=2).err
+    assert said.startswith("vadbench: unknown test video 'nosuch'; known: ") and said.endswith(" and 285 more\n")
+    assert len(said) < 200 and not (tmp_path / "plots").exists()
 
 
 def test_pages_and_pictures_need_no_torch():

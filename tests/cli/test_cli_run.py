@@ -29,6 +29,8 @@ def run(vadbench, tmp_path):
 
     def call(*arguments, status=0, plugin=True):
         base = BASE if plugin else ["run", *BASE[3:]]
+        if "--clip-weights" in arguments:
+            base = [word for word in base if word not in ("--clip-weights", "random:0")]
         out, err = vadbench(*base, "--out", tmp_path / "runs", "--json", *arguments, status=status)
         return json.loads(out) if out else None, err
 
@@ -408,3 +410,17 @@ def test_memory_that_is_short_while_features_are_made_is_one_line(refused, tmp_p
     line = refused(*other, "-m", "linear", "-d", "tiny", "--out", tmp_path / "runs")
     assert line.startswith("vadbench: the GPU's memory does not suffice (tried to allocate 2.50 GiB, ")
     assert line.endswith("; extract the features beforehand with vadbench extract, whose batch size can be set")
+
+
+def test_precision_is_reduced_only_where_it_was_asked_for(run, vadbench, tmp_path):
+    """No value lets the harness choose; record and ``show run`` name what was computed in."""
+    asked = ("-m", "linear", "-d", "tiny", "--set", "recipe.epochs=1")
+    _, err = run(*asked, "--set", "recipe.precision=auto", status=2)
+    assert "should be 'fp32', 'tf32' or 'bf16', found 'auto'" in err
+    shown = {}
+    for precision, more in (("fp32", []), ("bf16", ["--set", "recipe.precision=bf16"])):
+        (record,), _ = run(*asked, *more)
+        assert record["config"]["recipe"]["precision"] == precision
+        shown[precision] = vadbench("show", "run", record["folder"]).out
+    assert "settings: recipe.epochs=1\n" in shown["fp32"]
+    assert "settings: recipe.epochs=1 recipe.precision=bf16\n" in shown["bf16"]

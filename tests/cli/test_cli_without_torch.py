@@ -1,4 +1,4 @@
-"""Commands that only look at methods, runs and benchmarks are quick: they import no torch."""
+"""Commands that only look at methods, runs and benchmarks are quick: they import no torch, open_clip or MLflow."""
 
 import json
 import os
@@ -23,13 +23,12 @@ sys.exit(f"imported {heavy}" if heavy else status)
 """
 
 
-def light(*arguments):
+def light(*arguments, status=0):
     """What a command prints in a process of its own, in which nothing heavy is imported."""
-    environment = os.environ | {"VADBENCH_MLFLOW": "off"}
     words = [sys.executable, "-c", CODE, *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done.stderr if status else done.stdout
 
 
 @pytest.mark.parametrize(
@@ -49,6 +48,38 @@ def test_a_look_takes_no_torch(arguments):
     assert light(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--clip", "none"), "unknown CLIP model 'none'"),
+        (("--clip-weights", "gone.pt"), "found no file 'gone.pt'"),
+        (("--features", "gone"), "cannot list gone"),
+    ],
+)
+def test_a_wrong_clip_or_folder_of_features_is_told_without_torch(options, said, tmp_path):
+    """In a cache without anything."""
+    line = light("run", "-m", "zero-shot", "-d", "synthetic", "--out", tmp_path, *options, status=2)
+    assert said in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("{video}",), "score needs --run"),
+        (("gone.mp4", "--run", "1f0c"), "no such video: gone.mp4"),
+        (("{video}", "--run", "nowhere"), "no single run called 'nowhere'"),
+        (("{video}", "-m", "random", "--out", "{video}"), "expected a folder for results, {video} is a file"),
+        (("{video}", "-m", "random", "--out", "{video}/a/b"), "expected a folder for results, {video} is a file"),
+        (("{video}", "-m", "random", "--threshold-end", "0.4"), "give --threshold as well"),
+    ],
+)
+def test_a_score_that_cannot_be_meant_is_refused_without_torch(arguments, said, tmp_path):
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"of no use")
+    line = light("score", *(a.format(video=video) for a in arguments), status=2)
+    assert said.format(video=video) in line and line.count("\n") == 1
+
+
 @pytest.fixture
 def base(tmp_path):
     def call(method, dataset="three-splits", plugin=THREE):
@@ -63,7 +94,9 @@ SHORT = ("--set", "recipe.epochs=1", "--set", "recipe.batch_size=2", "--set", "r
 @pytest.mark.usefixtures("pictures_left_blank")
 def test_a_finished_run_is_returned_and_a_dry_run_shows_it_without_torch(vadbench, base, tmp_path):
     arguments = (*base("mil"), *SHORT)
-    (record,) = vadbench(*arguments).json
+    first = vadbench(*arguments)
+    assert "logged to MLflow at sqlite:///" in first.err
+    (record,) = first.json
     assert json.loads(light(*arguments)) == [{"folder": record["folder"], **record}]
     planned = json.loads(light(*arguments, "--seeds", "0-1", "--dry-run"))
     assert [r["state"] for r in planned["runs"]] == ["finished", "to do"]

@@ -249,6 +249,7 @@ def test_a_named_model_loads_a_local_file(monkeypatch, tiny, tiny_file):
 
 def test_a_tag_is_loaded_from_what_open_clip_downloads(monkeypatch, tiny, tiny_file):
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    monkeypatch.setattr(loading, "get_hf_file_metadata", lambda url: None)
     monkeypatch.setattr(open_clip, "download_pretrained", lambda entry: tiny_file)
     clip = load_clip(ClipSource("ViT-B-16-quickgelu", "openai"))
     torch.testing.assert_close(clip.visual.conv1.weight, tiny.visual.conv1.weight)

@@ -4,15 +4,18 @@ import json
 import pickle
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import open_clip
 import pytest
 import torch
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors.torch import save_file
 
 from tiny_clip import TINY, tiny_model
 from vadbench.base.errors import CheckpointError, ClipError, UnknownNameError
-from vadbench.clip import SMALL, ClipSource, load_clip, weights
+from vadbench.clip import SMALL, ClipSource, load_clip, loading, weights
+from vadbench.clip.origin import model_names, require_named
 from vadbench.features.detector import Detector
 from vadbench.harness.import_checkpoint import read_reference
 
@@ -70,8 +73,56 @@ def test_a_failed_download_is_one_line(monkeypatch):
 
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
     monkeypatch.setattr(open_clip, "download_pretrained", fails)
+    monkeypatch.setattr(loading, "get_hf_file_metadata", lambda url: None)
     with pytest.raises(ClipError, match=r"none could be downloaded \(no route\).*local file"):
         load_clip(ClipSource("ViT-B-16-quickgelu", "openai"))
+
+
+def test_without_a_network_nothing_is_tried_again(monkeypatch):
+    """The hub's own download would wait for a minute."""
+    asked = []
+
+    def fails(url):
+        asked.append(url)
+        raise OSError("no network")
+
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda entry: pytest.fail("downloads"))
+    monkeypatch.setattr(loading, "get_hf_file_metadata", fails)
+    with pytest.raises(ClipError, match=r"none could be downloaded \(no network\); connect once"):
+        load_clip(ClipSource("ViT-B-16-quickgelu", "openai"))
+    assert len(asked) == 1 and asked[0].startswith("https://")
+
+
+def test_a_hub_that_answers_is_downloaded_from(monkeypatch):
+    def answers(url):
+        raise HfHubHTTPError("404", response=SimpleNamespace(headers={}, request=None))
+
+    def fails(entry):
+        raise RuntimeError("asked all the same")
+
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(TINY))
+    monkeypatch.setattr(open_clip, "download_pretrained", fails)
+    monkeypatch.setattr(loading, "get_hf_file_metadata", answers)
+    with pytest.raises(ClipError, match="asked all the same"):
+        load_clip(ClipSource("ViT-B-16-quickgelu", "openai"))
+
+
+def test_names_are_those_of_open_clip_and_a_few_of_many_are_shown():
+    assert model_names() == [SMALL, *sorted(open_clip.list_models())]
+    with pytest.raises(UnknownNameError) as caught:
+        require_named(ClipSource("none"))
+    assert str(caught.value).endswith(" more (vadbench list clips)") and len(str(caught.value)) < 200
+    with pytest.raises(UnknownNameError, match=r"did you mean 'ViT-B-16'.*\(vadbench list clips\)"):
+        require_named(ClipSource("vit-b16"))
+    with pytest.raises(ClipError, match=r"found no file 'gone\.pt'"):
+        require_named(ClipSource("ViT-B-16", "gone.pt"))
+
+
+def test_the_clips_that_are_listed_are_those_that_can_be_loaded():
+    found = loading.loadable_clips()
+    assert "openai" in found["ViT-B-16-quickgelu"] and "openai" not in found["ViT-B-16"]
+    assert found.keys() < set(open_clip.list_models()) and not any("SigLIP" in name for name in found)
 
 
 @pytest.mark.parametrize(

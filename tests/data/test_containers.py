@@ -1,5 +1,7 @@
 """The stream that is read, and what a container states of it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -88,3 +90,25 @@ def test_a_relative_path_with_a_colon_is_a_file(tmp_path, monkeypatch):
     assert len(list(read_frames(Path("10:15:00.mp4")))) == 4
     with pytest.raises(MediaError, match=r"^10:16\.mp4: no such video"):
         list(read_frames(Path("10:16.mp4")))
+
+
+def test_messages_of_decoders_do_not_pass_through_the_interpreter(tmp_path):
+    """A decoder's thread would wait for its lock, and what frees the decoder with the lock for that thread."""
+    path = write(tmp_path / "damaged.mp4", MP4, bars(50))
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 3, len(data) * 2 // 3, 31):
+        data[place] ^= 255
+    path.write_bytes(data)
+    code = """
+import sys, av, av.logging, vadbench.data.containers
+av.logging.set_level(av.logging.ERROR)  # as torchvision does on import up to version 0.25
+if sys.argv[2:]: av.logging.set_libav_level(av.logging.ERROR)
+try:
+    for _ in av.open(sys.argv[1]).decode(video=0): pass
+except av.error.FFmpegError: pass
+"""
+    quiet, loud = (
+        subprocess.run([sys.executable, "-c", code, path, *level], capture_output=True, text=True, check=True)
+        for level in ([], ["error"])
+    )
+    assert not quiet.stderr and "h264" in loud.stderr, "printed by FFmpeg's own callback"

@@ -17,7 +17,7 @@ from vadbench_synthetic.dataset import SEEDS, Synthetic
 from vadbench_synthetic.events import DISTRACTORS, EVENTS
 from vadbench_synthetic.script import NORMAL, cameras, write
 
-from vadbench.base.errors import ConfigError, UnknownNameError
+from vadbench.base.errors import ConfigError, DataError, UnknownNameError
 from vadbench.data.media import declared_frames, read_frames
 
 SMALL = {"train": 6, "test": 5, "frames": (100, 130)}
@@ -199,3 +199,13 @@ def test_registration_imports_nothing_heavy() -> None:
         "sys.exit(any(m in sys.modules for m in ('numpy', 'torch', 'av')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_folder_of_other_files_is_not_filled_with_videos(tmp_path):
+    (tmp_path / "holiday.mp4").touch()
+    with pytest.raises(DataError, match=r"would render 3 videos into .* holds other files, such as holiday\.mp4"):
+        Synthetic(tmp_path, train=2, test=1).prepare()
+    assert [p.name for p in tmp_path.iterdir()] == ["holiday.mp4"]
+    (tmp_path / "v1-seed5-2+1x100-100").mkdir()
+    Synthetic(tmp_path, train=2, test=1, frames=(100, 100)).prepare()
+    assert len(list(tmp_path.rglob("*_*.mp4"))) == 3

@@ -34,8 +34,8 @@ def needing(**needs):
     return Own()
 
 
-def trained(**recipe):
-    return LinearConfig(recipe={"epochs": 1, **recipe})
+def trained(crops="one", **recipe):
+    return LinearConfig(rows={"crops": crops}, recipe={"epochs": 1, "batch_size": 4, **recipe})
 
 
 def of(**counts):
@@ -54,6 +54,11 @@ def of(**counts):
         (trained(), {"splits": ("test",)}, r"must be trained, and there has no train split; .*--from RUN"),
         (trained(), {"videos": of(train_abnormal=3)}, "found 0 and 3 in the train split"),
         (trained(sampler="paired"), {"videos": of(train_normal=3)}, "found 3 and 0 in the train split"),
+        (
+            trained(),
+            {"videos": of(train_normal=1, train_abnormal=9)},
+            r"batch_size=4 needs 2 abnormal and 2 normal.*found 9 and 1; set recipe\.batch_size=2 or less",
+        ),
         (
             FrameConfig(descriptions={"normal": ["a"], "classes": {"Fyre": ["b"]}}),
             {},
@@ -75,6 +80,8 @@ def test_what_a_method_lacks_is_said_once_it_is_known(config, changes, reason):
     ("config", "changes"),
     [
         (trained(sampler="mixed", batch_size=1), {"videos": of(train_abnormal=3)}),
+        (trained(sampler="mixed"), {"videos": of(train_normal=1, train_abnormal=1)}),
+        (trained(crops="all"), {"videos": of(train_normal=1, train_abnormal=1)}),
         (trained(epochs=0), {"videos": of(test_normal=1), "splits": ("test",)}),
         (needing(), {"videos": of(test_normal=1), "splits": ("test",), "files": False, "text": False}),
         (needing(streams=()), {"streams": {}}),
@@ -137,13 +144,14 @@ rows = [{ label = "a", method = "picky" }]
 def test_a_grid_says_impossible_here_and_counts_it_as_no_failure(vadbench, tmp_path, monkeypatch):
     file = tmp_path / "b.toml"
     file.write_text(BENCHMARK)
-    base = ("bench", file, "--plugin", PLUGIN, "--plugin", PICKY, "--out", tmp_path / "runs", "--device", "cpu")
+    place = ("--out", tmp_path / "runs")
+    base = ("bench", file, "--plugin", PLUGIN, "--plugin", PICKY, "--device", "cpu")
     for arguments in (("--dry-run",), ()):
-        found = vadbench(*base, *arguments, "--json").json
+        found = vadbench(*base, *place, *arguments, "--json").json
         states = {c["dataset"]: (c["state"], c["reason"]) for c in found["cells"]}
         assert states["synthetic"][0] == "impossible" and "found 6; raise most_classes" in states["synthetic"][1]
         assert states["tiny"][0] == ("to do" if arguments else "done")
-    assert "impossible here: picky on synthetic" in vadbench(*base).out
+    assert "impossible here: picky on synthetic" in vadbench(*base, *place).out
     # Only the lists of a data set that makes itself show the rest, when the cell is about to run.
     monkeypatch.setenv("TINY_TEST", "12")
     found = vadbench(*base, "--out", tmp_path / "others", "--json")

@@ -123,7 +123,7 @@ def test_what_was_looked_at_before_is_not_opened_for_its_length_again(tmp_path, 
     [
         ("vadclip", ["rows.stride=16"], "no crop 'center' of 'test-0'"),
         ("crops-rows", ["rows.stride=16"], "no crop 'center' of 'test-0'"),
-        ("vadclip", [], "wants a row every 1 frames"),
+        ("vadclip", [], "wants a row every frame "),
     ],
 )
 def test_crops_and_rows_that_do_not_suit_are_refused_before_a_value_is_read(tmp_path, opens, layout, settings, words):

@@ -266,6 +266,8 @@ def test_what_is_given_of_no_stream_or_twice_is_refused_before_anything_is_read(
 
 
 def test_the_first_stream_may_be_given_with_its_name_or_without(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
     beside = {"audio": tmp_path / "b"}
     expected = (tmp_path / "a", {"audio": GivenStream(tmp_path / "b", RowSpacing(1, "seconds"))})
     spacings = {"audio": RowSpacing(1, "seconds")}

@@ -174,7 +174,7 @@ def test_the_pooling_is_found_out(how, words, turned):
     result = compare(coarse, fine) if turned else compare(fine, coarse)
     sides = "AB" if turned else "BA"
     assert set(kinds(result)) <= {"pooled", "rounded"} and kinds(result)[0] == "pooled"
-    assert f"{sides[0]} has a row every 16 frames, {sides[1]} one every 1: {words} 16 of these" in texts(result)
+    assert f"{sides[0]} has a row every 16 frames, {sides[1]} one every frame: {words} 16 of these" in texts(result)
     assert not result.same and result.videos[0].lowest > 0.9999
 
 

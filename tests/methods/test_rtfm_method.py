@@ -148,6 +148,26 @@ def test_the_non_local_block_is_the_products_of_all_pairs():
         torch.testing.assert_close(block(rows), wanted)
 
 
+@pytest.mark.parametrize("branches", ["both", "dilated", "attention", "none"])
+@pytest.mark.parametrize("length", [1, 8, 9, 16, 31])
+def test_a_long_sequence_is_scored_in_parts_as_if_it_were_whole(monkeypatch, branches, length):
+    """Shorter parts than a row reaches, one that is full, and one of a single row."""
+    torch.manual_seed(length)
+    network = MultiScaleNetwork(12, 4, branches).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    rows, shares = torch.randn(2, length, 12), torch.rand(2, length, 1)
+    with torch.inference_mode():
+        whole, of_shares = network(rows), network(rows * shares)
+        for at_once in (3, 8, 100):
+            monkeypatch.setattr("vadbench_mil.network.ROWS_AT_ONCE", at_once)
+            parts = list(network.in_parts(rows))
+            assert [part.shape[1] for part in parts[:-1]] == [at_once] * (len(parts) - 1)
+            torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=1e-5)
+            found = torch.cat(list(network.in_parts(rows, shares)), 1)
+            torch.testing.assert_close(found, of_shares, atol=1e-5, rtol=1e-5)
+
+
 def test_a_row_reaches_as_far_as_its_branches_do():
     """Four rows by the widest dilated convolution and one more by the fusing one; every row by the non-local block."""
     for branches, reached in (("dilated", 5), ("attention", 40), ("none", 0)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 6), (32, 6), (2, 5, 6), (40, 64, 6), (2, 3, 4, 6)], ids=str)
-@pytest.mark.parametrize("outputs", [8, 4])
+@pytest.mark.parametrize("outputs", [8, 4, 1])
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_linear_is_torchs_with_its_gradients(shape, outputs, with_bias):
     found, wanted = [], []
@@ -65,17 +67,68 @@ def test_linear_layer_is_torchs():
     torch.testing.assert_close(ours(seeded(2, 5, 6)), theirs(seeded(2, 5, 6)))
 
 
-def test_only_training_convolves(monkeypatch):
-    """Which library computes a convolution depends on the number of samples; a score must not."""
-    calls = []
-    convolve = F.conv2d
-    monkeypatch.setattr(F, "conv2d", lambda *a: calls.append(1) or convolve(*a))
-    x, weight = seeded(2, 5, 6), seeded(8, 6, seed=1)
-    trained = linear(x, weight)
-    assert calls == [1]
+def test_torch_has_the_operation_that_onednn_computes_linear_layers_with():
+    """It is not public: where this fails, another one must be found, or products take twice as long."""
+    x, weight, bias = seeded(3, 32, 48), seeded(8, 48, seed=1), seeded(8, seed=2)
+    wanted = F.linear(x, weight, bias)
+    found = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-5)
+    with mock.patch.object(F, "linear", None):
+        assert torch.equal(linear(x, weight, bias), found)
+    wide, bias = seeded(1366, 48, seed=3), seeded(1366, seed=4)
+    of_wide = F.linear(x, wide, bias)
     with torch.inference_mode():
-        torch.testing.assert_close(linear(x, weight), trained)
-    assert calls == [1]
+        assert torch.equal(linear(x, weight), F.linear(x, weight)), "a small weight"
+        with mock.patch.object(F, "linear", None):
+            torch.testing.assert_close(linear(x[:, 1:], wide, bias), of_wide[:, 1:], rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("inputs, outputs", [(256, 256), (512, 128), (600, 111), (2048, 32)])
+def test_a_rows_result_depends_neither_on_its_company_nor_on_threads(inputs, outputs):
+    rows, weight, bias = seeded(700, inputs), seeded(outputs, inputs, seed=1), seeded(outputs, seed=2)
+    usual = torch.get_num_threads()
+    with torch.inference_mode():
+        wanted = linear(rows, weight, bias)
+        for first, count in ((0, 16), (5, 19), (1, 17), (60, 64), (100, 313), (0, 512)):
+            assert torch.equal(linear(rows[first : first + count], weight, bias), wanted[first : first + count])
+        assert torch.equal(linear(rows.mT.contiguous().mT, weight, bias), wanted)
+        try:
+            torch.set_num_threads(usual + 1)
+            assert torch.equal(linear(rows, weight, bias), wanted)
+        finally:
+            torch.set_num_threads(usual)
+
+
+@pytest.mark.parametrize(
+    "x, weight, bias",
+    [
+        pytest.param(seeded(8, 6), seeded(6, 4, seed=1).T, seeded(8, seed=2)[::2], id="strided"),
+        pytest.param(seeded(8, 6), seeded(4, 6, seed=1), seeded(1, seed=2).expand(4), id="one bias"),
+        pytest.param(seeded(6), seeded(4, 6, seed=1), None, id="one row"),
+        pytest.param(seeded(0, 6), seeded(4, 6, seed=1), None, id="no row"),
+        pytest.param(seeded(3, 0), seeded(4, 0, seed=1), seeded(4, seed=2), id="no input"),
+        pytest.param(seeded(8, 6).double(), seeded(4, 6, seed=1).double(), None, id="double"),
+        pytest.param(seeded(8, 6).bfloat16(), seeded(4, 6, seed=1).bfloat16(), None, id="bfloat16"),
+    ],
+)
+def test_linear_takes_what_torchs_takes(x, weight, bias):
+    found, wanted = linear(x, weight, bias), F.linear(x, weight, bias)
+    assert found.dtype == wanted.dtype
+    torch.testing.assert_close(found, wanted)
+
+
+def test_part_of_a_wider_weight_takes_no_longer():
+    """OneDNN would compute it by loops, 2,000 times as slowly."""
+    x, wide = seeded(100, 256), seeded(128, 512, seed=1)
+    parts = [wide[:, :256], wide[:, 256:], wide.T[:256].T, seeded(256, 256, seed=2)[::2]]
+
+    def seconds(weight: torch.Tensor) -> float:
+        before = time.thread_time()
+        linear(x, weight)
+        return time.thread_time() - before
+
+    usual, *others = (min(seconds(weight) for _ in range(3)) for weight in (parts[0].contiguous(), *parts))
+    assert max(others) < 50 * usual
 
 
 def test_quick_gelu_is_clips():

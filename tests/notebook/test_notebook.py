@@ -181,9 +181,8 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
         _ = vadbench.nosuch
 
 
-def test_own_videos_are_scored(trained, tiny_cache, tmp_path):
-    run, clips = trained[0], tiny_cache / "datasets" / "tiny"
-    videos = [clips / f"test-{i}.mp4" for i in range(2)]
+def test_own_videos_are_scored(trained, clips, tmp_path):
+    run, videos = trained[0], clips
     found = vadbench.score(*videos, run=run, out=tmp_path, device="cpu", plugins=[PLUGIN])
     for result, expected in zip(found, run.split.scores, strict=False):
         assert result.folder.name == expected.name
@@ -192,3 +191,12 @@ def test_own_videos_are_scored(trained, tiny_cache, tmp_path):
         assert "data:image/png;base64," in result._repr_html_()
     with pytest.raises(ConfigError, match="method"):
         vadbench.score(videos[0], out=tmp_path)
+
+
+def test_a_video_without_events_has_their_columns(trained, clips, tmp_path):
+    options = {"run": trained[0], "out": tmp_path, "device": "cpu", "plugins": PLUGIN}
+    (quiet,) = vadbench.score(clips[0], threshold=2, **options)
+    (loud,) = vadbench.score(clips[0], threshold=-1, min_length=0, **options)
+    assert len(quiet.events) == 0 < len(loud.events)
+    assert list(quiet.events.columns) == list(loud.events.columns)
+    assert quiet.events["start"].tolist() == []

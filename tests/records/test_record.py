@@ -5,8 +5,9 @@ import pytest
 from vadbench.base.errors import RunError
 from vadbench.base.hashing import digest
 from vadbench.metrics.definitions import MetricValue
-from vadbench.records.folders import RunFolder, find_run, read_record, write_record
+from vadbench.records.folders import RunFolder, read_record, write_record
 from vadbench.records.record import RunRecord, features_words, summarise
+from vadbench.records.run_names import find_run
 
 
 def record(**changes):

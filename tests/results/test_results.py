@@ -18,7 +18,9 @@ APART = {"motion-energy"}  # has a table of its own: no features, no family in c
 
 
 def script(name):
-    """A script of ``benchmarks/`` as a module."""
+    """A script of ``benchmarks/`` as a module, which finds others beside it as it does when it is run."""
+    if str(ROOT / "benchmarks") not in sys.path:
+        sys.path.append(str(ROOT / "benchmarks"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where its data classes look for their annotations

@@ -186,7 +186,8 @@ def test_every_template_is_used_and_shipped():
     folder = Path(scaffold.__file__).parent / "templates"
     templates = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     named = {t for files in scaffold._FILES.values() for t in files.values()}
-    assert templates == {f"{t.replace('$template', kind)}.tmpl" for t in named for kind in METHOD_TEMPLATES}
+    packages = {f"{t.replace('$template', kind)}.tmpl" for t in named for kind in METHOD_TEMPLATES}
+    assert templates == {*packages, "benchmark/benchmark.toml.tmpl"}
     globs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["vadbench"]
     shipped = {p for g in globs for p in (ROOT / "vadbench").glob(g)}
     assert {folder / t for t in templates} <= shipped

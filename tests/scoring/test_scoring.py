@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from vadbench.base.errors import PluginError
+from vadbench.base.method_config import MethodConfig
+from vadbench.base.needs import Needs
+from vadbench.dataset import ClassTable, VideoClass
 from vadbench.inputs import VideoInput
-from vadbench.method import Scores
+from vadbench.method import Method, Scores, Task
 from vadbench.scoring.checks import checked
+from vadbench.scoring.scoring import score_videos
 
 METHOD = SimpleNamespace(task=SimpleNamespace(classes=["Normal", "Fire"]))
 VIDEO = VideoInput.of_rows(np.zeros((3, 4), np.float32), "v", stride=10)
@@ -31,3 +35,28 @@ def test_a_branch_may_be_called_as_messages_call_other_scores(name):
         checked(METHOD, VIDEO, bad)
     good = checked(METHOD, VIDEO, Scores(torch.zeros(3), branches={name: torch.ones(3)}))
     assert good.branches[name].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("company", ["none", "split"])
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (lambda videos: [torch.zeros(video.row_count) for video in videos], "found Tensor"),
+        (lambda videos: torch.zeros(len(list(videos)), 3), "for each video, in a list, found Tensor"),
+        (lambda videos: Scores(torch.zeros(3)), "for each video, in a list, found Scores"),
+        (lambda videos: None, "for each video, in a list, found NoneType"),
+    ],
+)
+def test_what_is_not_scores_is_named(answer, found, company):
+    class Own(Method):
+        def score(self, videos):
+            return answer(videos)
+
+    class Config(MethodConfig):
+        def needs(self):
+            return Needs(company=company)
+
+    table = ClassTable((VideoClass("Normal"), VideoClass("Fire")), 0)
+    method = Own(Config(), Task(table, 4, torch.device("cpu"), None))
+    with pytest.raises(PluginError, match=rf"score\(\) of Own must return Scores.*{found}$"):
+        score_videos(method, [[VIDEO]])

@@ -34,6 +34,7 @@ from vadbench.watch.reader import Reader
 from vadbench.watch.scored_video import score_video
 from vadbench.watch.scorer import Scorer
 from vadbench.watch.sources import find_sources
+from vadbench.watch.thresholds import fixed_threshold
 
 TABLE = ClassTable((VideoClass("Normal"), VideoClass("Fire"), VideoClass("Fighting")), 0)
 REACHES = st.one_of(
@@ -128,7 +129,7 @@ def own_scores(method, source, name, sizes=(7,), follow=False, clip=None):
                     yield rows[:, start : start + size]
                 start += size
 
-    scorer = Scorer("it", method.eval(), clip, source.fingerprint, "fp32", 0.5, "", "")
+    scorer = Scorer("it", method.eval(), clip, source.fingerprint, "fp32", fixed_threshold(0.5, ""), "")
     parts = list(score_rows(bits(), scorer, follow, Stopwatch()))
     assert [first for first, _ in parts] == list(np.cumsum([0, *(len(s.anomaly) for _, s in parts)]))[:-1]
     classes = None if parts[0][1].classes is None else np.concatenate([s.classes for _, s in parts])
@@ -331,7 +332,7 @@ def test_a_file_longer_than_the_limit_has_one_score_whichever_way(clip, short_wi
     extract_features([Video("a", (), tmp_path / "a.mp4")], FrameEncoder(clip, made), tmp_path / "store")
     store, method = FeatureStore(tmp_path / "store"), built(clip, name)
     (run,) = score_videos(method, open_videos(store, {"a": ("center",)}, {"a": 260}))
-    scorer = Scorer(name, method, clip, made, "fp32", 0.5, "", "")
+    scorer = Scorer(name, method, clip, made, "fp32", fixed_threshold(0.5, ""), "")
     (source,) = find_sources([str(tmp_path / "a.mp4")])
     result = score_video(Reader(source), scorer, tmp_path / "out")
     assert (result.rows, result.error) == (260, "")

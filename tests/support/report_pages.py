@@ -54,3 +54,34 @@ def press(browser, *keys):
     from selenium.webdriver import ActionChains
 
     ActionChains(browser, duration=0).send_keys(*keys).perform()
+
+
+def unreachable(browser):
+    """Headings of columns that are outside the screen with nothing seen that leads to them."""
+    return browser.execute_script("""
+        const seen = (e) => e && e.checkVisibility() && e.getClientRects().length;
+        const inside = ({ left, right }) => left >= -0.5 && right <= innerWidth + 0.5;
+        const lost = [];
+        for (const scroller of document.querySelectorAll(".scroll")) {
+          if (!seen(scroller)) continue;
+          const chooser = scroller.parentElement.querySelector(".chooser select");
+          const offered = seen(chooser) ? [...chooser.options].map((option) => option.textContent) : [];
+          for (const head of scroller.querySelectorAll("thead th")) {
+            const title = head.querySelector("button")?.textContent ?? head.textContent;
+            const hinted = seen(scroller.parentElement.querySelector(".hint"));
+            const scrolls = hinted && scroller.scrollWidth > scroller.clientWidth;
+            const reached = seen(head) ? inside(head.getBoundingClientRect()) || scrolls : offered.includes(title);
+            if (!reached) lost.push(title);
+          }
+        }
+        return lost;""")
+
+
+def choose_columns(browser, table, *titles):
+    """Choose columns of a table on a narrow screen; the headings that are seen then."""
+    from selenium.webdriver.support.select import Select
+
+    for select, title in zip(browser.find_elements("css selector", f"{table} .chooser select"), titles, strict=True):
+        Select(select).select_by_visible_text(title)
+    heads = browser.find_elements("css selector", f"{table} thead th")
+    return [head.text.strip() for head in heads if head.is_displayed()]

@@ -17,3 +17,7 @@ def table(folder):
 
 def column(folder, name="score"):
     return np.array([float(row[name]) for row in table(folder)])
+
+
+def tiny_video(home, name):
+    return home / "cache" / "datasets" / "tiny" / f"{name}.mp4"

@@ -269,6 +269,15 @@ def test_changed_settings_make_another_row_and_are_named(make_run, boards):
     assert labels(table) == ["m recipe.epochs=5", "m"]
 
 
+def test_a_label_stands_for_the_settings_which_are_a_note(make_run, boards):
+    for seed in (0, 1):
+        make_run("mil", seed=seed, config={"width": 4}, changed=["width"], group="g", label="narrow")
+    make_run("mil", config={"width": 9}, changed=["width"], group="h", label="narrow")
+    make_run("mil", seed=1, config={"width": 9}, changed=["width"], group="h")
+    rows = {row.label: row.notes for row in boards().tables[0].rows}
+    assert rows == {"mil [narrow]": ("settings: width=4",), "mil width=9": ()}
+
+
 def test_rows_that_only_something_else_tells_apart_say_what(make_run, boards):
     make_run("m", quality=1)
     make_run("m", quality=2, method_version="2")

@@ -68,7 +68,10 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.open.append(tag)
         self.tags.append(tag)
-        assert all(name in ("class", "scope", "colspan", "rowspan", "title") for name, _ in attributes)
+        scrolling = [("style", "overflow-x: auto"), ("tabindex", "0")]
+        assert all(name in ("class", "scope", "colspan", "rowspan", "title") for name, _ in attributes) or (
+            (tag, attributes) == ("div", scrolling)
+        )
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

@@ -151,7 +151,7 @@ def test_what_is_found_of_other_divisions_and_ground_truths_is_said(root):
     results = outcomes("many-sided", root)
     assert results["partitions"].found == "swapped: 4 of 4 train, 3 of 3 test"
     assert results["truths"].found == "later: 2 of 4 test videos have segments"
-    assert "1 other divisions, 1 other ground truths" in results["attributes"].found
+    assert "1 other division, 1 other ground truth" in results["attributes"].found
     plain = outcomes("sound-set", root)
     assert (plain["partitions"].found, plain["truths"].found) == ("no other division", "no other ground truth")
 

@@ -271,6 +271,13 @@ def test_a_known_failure_is_shown_as_known_and_never_as_passed():
     result = check.result()
     assert result.status == "known"
     assert result.found.startswith("known: its scores are distances (now: anomaly scores of a video of 1 rows range")
+    with pytest.raises(pytest.xfail.Exception, match="known: its scores are distances"):
+        check()
+
+
+def test_without_pytest_a_known_failure_is_skipped(monkeypatch):
+    (check,) = (c for c in method_checks(KnownShapes) if c.name == "shapes")
+    monkeypatch.delitem(sys.modules, "pytest")
     with pytest.raises(SkipTest, match="known: its scores are distances"):
         check()
 

@@ -1,5 +1,6 @@
 """What lands in a real sqlite store, read back through MLflow's own client and through SQL."""
 
+import contextlib
 import http.server
 import json
 import math
@@ -16,7 +17,7 @@ from vadbench.base.errors import TrackingError
 from vadbench.metrics.definitions import MetricValue
 from vadbench.records.folders import Outcome, write_record
 from vadbench.records.record import RunRecord, SplitRecord
-from vadbench.tracking.database import check_store
+from vadbench.tracking.database import check_store, writing
 from vadbench.tracking.mlflow import log_runs
 from vadbench.tracking.mlflow_keys import metric_key
 
@@ -167,6 +168,58 @@ def test_logging_twice_adds_nothing(outcome, client):
     assert len(client.search_runs([client.get_experiment_by_name("twice").experiment_id])) == 2
 
 
+def test_what_is_logged_takes_no_mlflow(outcome, client, monkeypatch):
+    given, calls = [outcome(0, "known"), outcome(1, "known")], []
+    stored = log_runs(given)
+
+    @contextlib.contextmanager
+    def counted(address):
+        calls.append(address)
+        with writing(address) as store:
+            yield store
+
+    monkeypatch.setattr("vadbench.tracking.mlflow.writing", counted)
+    assert log_runs(given) == stored and not calls
+    experiment = client.get_experiment_by_name("known").experiment_id
+    (child,) = client.search_runs([experiment], "params.seed = '1'")
+    client.delete_run(child.info.run_id)
+    log_runs(given[:1])
+    assert not calls
+    log_runs(given)
+    (again,) = client.search_runs([experiment], "params.seed = '1'")
+    assert len(calls) == 1 and again.info.run_id != child.info.run_id
+
+
+def test_a_log_that_stopped_before_its_means_is_completed(outcome, client, monkeypatch):
+    log_runs([outcome(0, "means", 0.5)])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("vadbench.tracking.mlflow._summarise", raising(KeyboardInterrupt))
+        log_runs([outcome(0, "means", 0.9)])
+    experiment = client.get_experiment_by_name("means").experiment_id
+    (child,) = client.search_runs([experiment], "tags.`mlflow.parentRunId` != ''")
+    parent = child.data.tags["mlflow.parentRunId"]
+    assert (child.data.metrics["AUC"], client.get_run(parent).data.metrics["AUC"]) == (0.9, 0.5)
+    log_runs([outcome(0, "means", 0.9)])
+    assert client.get_run(parent).data.metrics["AUC"] == 0.9
+
+
+def raising(error):
+    def call(*arguments):
+        raise error
+
+    return call
+
+
+def test_a_label_names_the_runs_and_is_logged_when_it_changes(outcome, client):
+    for label, name in (("", "m seed 0"), ("longer", "m [longer] seed 0"), ("best", "m [best] seed 0")):
+        log_runs([outcome(0, "labelled", label=label)])
+        experiment = client.get_experiment_by_name("labelled").experiment_id
+        parent, child = sorted(client.search_runs([experiment]), key=lambda r: "mlflow.parentRunId" in r.data.tags)
+        assert child.info.run_name == name and parent.info.run_name == name.removesuffix(" seed 0")
+        assert child.data.tags.get("vadbench.label", "") == label
+        assert len(client.get_metric_history(child.info.run_id, "AUC")) == 1
+
+
 def test_a_record_that_was_measured_again_is_logged_again_in_its_run(outcome, client):
     log_runs([outcome(0, "again", 0.5)])
     log_runs([outcome(0, "again", 0.9)])
@@ -249,7 +302,7 @@ def test_a_folder_that_is_not_a_store_says_why(outcome, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_four_processes_may_meet_at_a_fresh_store(tmp_path):
-    code = "from vadbench.tracking.database import check_store; check_store()"
+    code = "from vadbench.tracking.database import check_store, writing; check_store()"
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/fresh.db", "PATH": "", "HOME": str(tmp_path)}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
     assert [p.wait() for p in processes] == [0, 0, 0, 0]

@@ -97,7 +97,7 @@ def test_killed_in_each_stage_it_ends_with_the_same_bits(tmp_path):
     rng = np.random.default_rng(0)
     reached = []
     for condition in (lambda: epochs() >= 2, kept.is_file, lambda: epochs() >= 8, lambda: epochs() >= 10):
-        process = started("b", "0.05")
+        process = started("b", "0.25")
         while not condition() and process.poll() is None:
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.1))

@@ -11,6 +11,7 @@ import torch
 import worker_methods
 from method_inputs import labelled
 from places import KINDS
+from processes import is_alive
 from stores import PRINT, append, some_rows
 from vadbench.base.errors import DataError, PluginError, TrainingError
 from vadbench.base.method_config import MethodConfig, Recipe
@@ -216,11 +217,7 @@ def test_workers_end_with_the_process_that_started_them():
     worker = int(told.stdout)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        try:
-            with open(f"/proc/{worker}/stat") as stat:
-                if stat.read().split()[2] == "Z":
-                    return
-        except FileNotFoundError:
+        if not is_alive(worker):
             return
         time.sleep(0.05)
     pytest.fail("the worker outlived its process")

@@ -19,6 +19,8 @@ from vadbench.base.naming import NAME, SettingPath, defaults, flatten, joined, r
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 ENVIRONMENT_PREFIX = "VADBENCH_SET__"
+SHOWN_BY = "vadbench show method NAME"
+"""The command that shows every setting of a method."""
 SHOWN = 5
 """Settings that a message lists."""
 
@@ -45,6 +47,7 @@ def resolve(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
     assignments: Sequence[str] = (),
+    assigned_by: str = "--set",
 ) -> C:
     """Put the layers on top of each other and validate the result.
 
@@ -56,6 +59,7 @@ def resolve(
         file: a TOML file with the same nesting.
         environment: variables such as ``VADBENCH_SET__RECIPE__EPOCHS=5``.
         assignments: ``key=value`` with dotted keys and TOML values; a value that is not TOML is taken as text.
+        assigned_by: what gave these, for messages.
 
     Raises:
         ConfigError: a key that does not exist, or a value of the wrong type; says in which layer.
@@ -66,7 +70,7 @@ def resolve(
     layers: list[tuple[str, Callable[[], Iterable[tuple[str, Any]]]]] = [
         ("the method's data set defaults", lambda: flatten(dataset_defaults)),
         ("the environment", lambda: _from_environment(known, values, environment)),
-        ("--set", lambda: (pair for text in assignments for pair in parse_assignment(text))),
+        (assigned_by, lambda: (pair for text in assignments for pair in parse_assignment(text))),
     ]
     if file is not None:
         layers.insert(1, (str(file), lambda: flatten(read_toml(file))))
@@ -75,7 +79,7 @@ def resolve(
             place = split_name(name)
             if not is_known(place, known):
                 near = [*field_names(model), *map(joined, names_inside(place, known))]
-                raise ConfigError(f"unknown setting '{name}' in {source}{did_you_mean(name, near)}")
+                raise ConfigError(f"unknown setting '{name}' in {source}{did_you_mean(name, near, SHOWN_BY)}")
             _put(known, values, place, value)
             given = {p: v for p, v in given.items() if p[: len(place)] != place} | {place: (source, value)}
     try:

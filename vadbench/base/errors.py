@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+NAMES_SHOWN = 30
+"""A message lists all names that there are up to so many, and otherwise the first few."""
+
+
 class VadbenchError(Exception):
     """Base of all errors that a user can cause and fix."""
 
@@ -47,11 +51,12 @@ class UnknownNameError(VadbenchError):
         kind: what the name stands for, such as ``"method"``.
         name: the name as given.
         known: the names that exist; close ones are offered.
+        command: what lists them all.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], command: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"unknown {kind} '{name}'{did_you_mean(name, self.known)}")
+        super().__init__(f"unknown {kind} '{name}'{did_you_mean(name, self.known, command)}")
 
 
 class ConfigError(VadbenchError):
@@ -132,19 +137,26 @@ class TrackingError(VadbenchError):
     """MLflow cannot be reached or refused what it was sent; the run itself is complete."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the tail of a message about an unknown name.
+def did_you_mean(name: str, known: Iterable[str], command: str = "") -> str:
+    """Return the tail of a message about an unknown name: close names, or else those that there are.
 
     >>> did_you_mean("anomalyclop", ["anomalyclip", "random"])
     "; did you mean 'anomalyclip'?"
+    >>> did_you_mean("AnomalyCLIP", ["anomalyclip", "random"])
+    "; did you mean 'anomalyclip'?"
     >>> did_you_mean("x", ["anomalyclip", "random"])
     '; known: anomalyclip, random'
+    >>> did_you_mean("x", map(str, range(100)), "vadbench list numbers")
+    '; known: 0, 1, 10, 11, 12 and 95 more (vadbench list numbers)'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3)
+    listing = f" ({command})" if command else ""
+    spelt = {n.casefold(): n for n in names}
+    close = difflib.get_close_matches(name.casefold(), spelt, n=3)
     if close:
-        return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
-    return "; known: " + (", ".join(names) if names else "none")
+        return "; did you mean " + " or ".join(f"'{spelt[c]}'" for c in close) + f"?{listing}"
+    shown = listed(names, len(names) if len(names) <= NAMES_SHOWN else 5) if names else "none"
+    return f"; known: {shown}{listing}"
 
 
 def complaint(found: ErrorDetails) -> str:

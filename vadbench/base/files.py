@@ -10,7 +10,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,19 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if _UNFINISHED.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, trash: Path) -> None:
+    """Rename a file or a folder into ``trash``, on the same disk, before it is removed: a killed call leaves no half.
+
+    Remove ``trash`` when what was locked is free again: a network's file system keeps the name of an open lock. What an
+    earlier call left there that was killed goes with it.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    with storage_errors(path):
+        path.rename(Path(tempfile.mkdtemp(dir=make_folder(trash))) / path.name)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -238,6 +251,31 @@ def locked(folder: Path, what: str, wait: bool = False, progress: Progress = sil
         yield
     finally:
         lock.release()
+
+
+def in_use(folder: Path) -> bool:
+    """Return whether a process has locked a folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # it is only to be read
+        return False
+    lock.release()
+    return False
+
+
+def stored_bytes(folder: Path) -> int:
+    """Return the size of all files in a folder and below; links count as themselves."""
+    total = 0
+    for top, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # it went meanwhile
+                total += os.lstat(os.path.join(top, name)).st_size
+    return total
 
 
 def _umask() -> int:

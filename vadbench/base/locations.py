@@ -19,6 +19,8 @@ DEFAULT_OUT = Path("results/runs")
 SWITCH_VARIABLE = "VADBENCH_MLFLOW"
 TRAINING_LOG = "training.jsonl"
 """The file of a run folder with a line for each epoch and each look."""
+BEGUN = "begun.json"
+"""File of a run folder with the record of a training that has begun and has no other yet, as if it had been stopped."""
 STAGES = "stages"
 """Folder of a training with what it needs to go on after an interruption."""
 ARTIFACTS = "mlflow-artifacts"

@@ -64,6 +64,18 @@ def problem_of(name: str, values: Mapping[str, Any], usual: Mapping[str, Any], w
     return ""
 
 
+def batch_problem(batch_size: int, abnormal: int, normal: int) -> str:
+    """Return what is wrong with a batch, half of each kind of video, for so many training videos; empty if nothing."""
+    half, fewest = batch_size // 2, min(abnormal, normal)
+    if fewest >= half:
+        return ""
+    remedy = f"set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
+    return (
+        f"recipe.batch_size={batch_size} needs {half} abnormal and {half} normal training videos, found {abnormal} and"
+        f" {normal}; {remedy}"
+    )
+
+
 def _warmup_problem(name: str, values: Mapping[str, Any], where: str, advice: str) -> str:
     count = "warmup_steps" if values.get("schedule_unit") == "step" else "warmup_epochs"
     warmup = values.get(count)

@@ -31,6 +31,8 @@ _LATEX = {
     "*": "{*}",
     "`": "'",
 }
+ROUNDING, NEAR_ONE = 1e-12, 1e-3
+"""Distances from 1 between which a score is told by that distance; a smaller one may come of rounding alone."""
 
 
 def plain(text: str) -> str:
@@ -50,6 +52,48 @@ def amount(value: float) -> str:
     ('1,200', '0.01235', '12')
     """
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def score_text(value: float, form: str) -> str:
+    """Return a score for readers; one a little below 1, which would be rounded to 1, as its distance from it.
+
+    >>> score_text(0.25, ".3f"), score_text(1, ".4g"), score_text(0.99999991, ".4g")
+    ('0.250', '1', '1 - 9e-08')
+    """
+    below = 1 - value
+    return f"1 - {below:.2g}" if ROUNDING < below < NEAR_ONE else format(value, form)
+
+
+def counted(count: int, what: str) -> str:
+    """Return how many there are of something whose plural ends in s.
+
+    >>> counted(1, "video"), counted(1200, "crop")
+    ('1 video', '1,200 crops')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def spaced(frames: int) -> str:
+    """Return the distance of rows in words.
+
+    >>> spaced(1), spaced(16)
+    ('every frame', 'every 16 frames')
+    """
+    return "every frame" if frames == 1 else f"every {frames} frames"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for readers.
+
+    >>> size(812), size(12_345), size(3_456_000_000)
+    ('812 B', '12.3 kB', '3.46 GB')
+    """
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.3g} {unit}"
 
 
 def markdown(text: str) -> str:

@@ -101,12 +101,12 @@ def data_here(
 
 
 def clip_absence(model: str, weights: str) -> str:
-    source = clip_source(model or None, weights or None)
-    if (source.model == SMALL and not source.weights) or is_remembered(source):
-        return ""
-    from vadbench.clip.loading import is_cached
-
     try:
+        source = clip_source(model or None, weights or None)
+        if (source.model == SMALL and not source.weights) or is_remembered(source):
+            return ""
+        from vadbench.clip.loading import is_cached
+
         if not is_cached(source):
             open_clip(source, _cpu)
     except VadbenchError as error:

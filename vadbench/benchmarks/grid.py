@@ -196,14 +196,15 @@ def _run(site: Site, cell: Cell, progress: Progress) -> CellOutcome:
         return CellOutcome("done", there.folder, reused=True)
     if cell.training == cell:
         experiment = _experiment(site, cell.group, progress)  # type: ignore[arg-type]  # a function has a hash
-        outcome = run(experiment, cell.seed, progress)
+        outcome = run(experiment, cell.seed, progress, label=cell.name or None)
     else:
         from vadbench.harness.experiment import open_experiment
 
         if training is None:
             raise RunError(f"no finished training of '{cell.training.label}' under {site.out}; run it first")
         request = _request(site, cell, registry, training.folder)
-        outcome = run(open_experiment(request, registry, progress), cell.seed, progress)
+        experiment = open_experiment(request, registry, progress)
+        outcome = run(experiment, cell.seed, progress, label=cell.name or None)
     return CellOutcome("done", outcome.folder, outcome.reused)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vadbench.base.config import field_names, resolve
+from vadbench.base.config import SHOWN_BY, field_names, resolve
 from vadbench.base.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, listed
 from vadbench.base.fields import is_known, known_settings
 from vadbench.base.files import regular
@@ -187,7 +187,7 @@ def _settings_complaints(benchmark: Benchmark, registry: Registry, t: int, r: in
     for place, settings in ((("tables", t), table.set), (("tables", t, "rows", r), row.set)):
         for name in [n for n in settings if n not in rules and not is_known(split_name(n), known)]:
             unknown = True
-            close = did_you_mean(name, [*field_names(model), *rules])
+            close = did_you_mean(name, [*field_names(model), *rules], SHOWN_BY)
             yield (*place, "set", name), f"'{row.method}' has no setting '{name}'{close}"
     if unknown:
         return

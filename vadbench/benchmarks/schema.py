@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from vadbench.base.arguments import LARGEST_SEED
 from vadbench.base.errors import UnknownNameError, VadbenchError
 from vadbench.base.hashing import digest
 from vadbench.base.naming import flatten, is_of, written
 from vadbench.benchmarks.recorded_settings import is_demanded, same_value, value_at
 from vadbench.metrics.definitions import canonical, definition
 from vadbench.records.record import Name, RunRecord, weights_name
+from vadbench.records.titles import Label
 from vadbench.scoring.post_steps import canonical_post
 
-LAST_SEED = 999_999
-"""Seed within the range of ``--seeds``."""
 PROTOCOL = "protocol."
 """Prefix of the names of protocol settings."""
 POST, PARTITION, TRUTH = f"{PROTOCOL}post", f"{PROTOCOL}partition", f"{PROTOCOL}truth"
@@ -59,7 +59,7 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
-SeedList = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LAST_SEED)]], AfterValidator(_distinct)]
+SeedList = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]], AfterValidator(_distinct)]
 Metric = Annotated[str, AfterValidator(_known_metric)]
 Set = Annotated[dict[str, Any], AfterValidator(_flat)]
 """Settings by dotted name, as ``--set`` takes them; those of the protocol as ``protocol.crop``, ``protocol.subset``,
@@ -72,8 +72,8 @@ class PublishedSpec(_Entry):
     They are among those of the same table of the file's ``source``, or among all that the row's own ``source`` has.
     """
 
-    key: str
-    variant: str = ""
+    key: str = Field(description="the method's key in the published numbers (``vadbench published``)")
+    variant: str = Field("", description="the variant there, such as the name of an ablation")
     backbone: str | None = Field(None, description="only needed if key and variant do not identify the row")
     test_protocol: str | None = Field(None, description="what was tested, only needed if key and variant do not say it")
     source: str = Field("", description="key of the paper or page, if not the file's; the table there may be any")
@@ -82,16 +82,19 @@ class PublishedSpec(_Entry):
 class RowSpec(_Entry):
     """Row of a table: a method with settings, a published row, or both."""
 
-    label: str
+    label: str = Field(description="what the row is called in the table")
     group: str = Field("", description="heading shared by neighbouring rows, such as the kind of supervision")
-    published: PublishedSpec | None = None
+    published: PublishedSpec | None = Field(None, description="the published numbers of the row, see below")
     method: Name | None = Field(None, description="method that reproduces the row")
     recorded: Name | None = Field(None, description="recorded scores that the row shows, by the name they have here")
-    set: Set = {}
+    set: Set = Field({}, description="settings by dotted name, as ``--set`` takes them, and rules as ``protocol.NAME``")
+    name: Label = Field("", description="label of the row's runs, as ``vadbench run --name`` gives it")
     why: str = Field("", description="reason why no method reproduces the row")
 
     @model_validator(mode="after")
     def _something(self) -> RowSpec:
+        if self.name and self.method is None:
+            raise ValueError(f"row '{self.label}' has no method, and no runs to name; leave name out")
         if self.recorded is not None:
             if self.method is not None or self.why:
                 raise ValueError(
@@ -116,11 +119,13 @@ class ColumnSpec(_Entry):
     trapezoid rule. The heading prints the rule.
     """
 
-    dataset: Name
-    metric: Metric
+    dataset: Name = Field(description="data set that is tested")
+    metric: Metric = Field(
+        description="key of the metric, such as ``AUC`` or ``AUC[Abuse]`` (``vadbench list metrics``)"
+    )
     title: str = Field("", description="heading; by default the metric's title")
     train: Name | None = Field(None, description="data set trained on, if it is another one")
-    protocol: str | None = Field(None, description="the benchmark's by default")
+    protocol: str | None = Field(None, description="rules of the evaluation, the benchmark's by default")
 
 
 class TableSpec(_Entry):
@@ -129,13 +134,15 @@ class TableSpec(_Entry):
     ``id`` is the paper's number of the table, ``7`` or ``D.16``; its published rows are those of ``Table <id>``.
     """
 
-    id: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
-    title: str
-    columns: list[ColumnSpec] = Field(min_length=1)
-    rows: list[RowSpec] = Field(min_length=1)
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9.-]+$", description="the table in ``vadbench table FILE/ID`` and ``--only ID``"
+    )
+    title: str = Field(description="heading of the table")
+    columns: list[ColumnSpec] = Field(min_length=1, description="one for each metric on a data set, see below")
+    rows: list[RowSpec] = Field(min_length=1, description="one for each method with settings, see below")
     set: Set = Field({}, description="settings of every row that is run; a row's own settings override them")
     clip: str | None = Field(None, description="CLIP of the features of this table, the benchmark's by default")
-    clip_weights: str = Field("", description="as --clip-weights takes it, of the table's own CLIP")
+    clip_weights: str = Field("", description="weights of the table's own CLIP")
     note: str = Field("", description="note for the reader, printed below the table")
 
     @model_validator(mode="after")
@@ -148,19 +155,21 @@ class TableSpec(_Entry):
 class Benchmark(_Entry):
     """Content of a benchmark file."""
 
-    title: str
-    paper: str = ""
+    title: str = Field(description="what the benchmark is called")
+    paper: str = Field("", description="the paper whose tables these are, in words")
     source: str = Field("", description="key of the paper in the published numbers; empty without a paper")
-    seeds: SeedList = Field([0, 1, 2], min_length=1)
-    protocol: str = "native"
-    clip: str = Field("small", description="CLIP of the features, as --clip takes it")
-    clip_weights: str = Field("", description="as --clip-weights takes it")
-    tables: list[TableSpec] = Field(min_length=1)
+    seeds: SeedList = Field([0, 1, 2], min_length=1, description="seeds of every run")
+    protocol: str = Field("native", description="rules of the evaluation (``vadbench list protocols``)")
+    clip: str = Field("small", description="CLIP of the features, as ``--clip`` takes it")
+    clip_weights: str = Field("", description="weights of that CLIP, as ``--clip-weights`` takes them")
+    tables: list[TableSpec] = Field(min_length=1, description="the tables, see below")
 
     def cells(self) -> list[Cell]:
         """Return every run that the tables need, each once, in the order of the tables; recorded scores are none."""
-        every = (cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c))
-        return list(dict.fromkeys(cell for cell in every if not cell.recorded))
+        every = [cell for t in self.tables for r in t.rows for c in t.columns for cell in self.of(t, r, c)]
+        # Rows may share runs; the first that names them does so for all.
+        names = {cell: cell.name for cell in reversed(every) if cell.name}
+        return [replace(c, name=names.get(c, "")) for c in dict.fromkeys(every) if not c.recorded]
 
     def clip_of(self, table: TableSpec) -> tuple[str, str]:
         """Return the CLIP of a table's features, and its weights."""
@@ -184,6 +193,7 @@ class Benchmark(_Entry):
                 clip_weights=weights,
                 seed=seed,
                 recorded=row.method is None,
+                name=row.name,
             )
 
 
@@ -192,7 +202,8 @@ class Cell:
     """Run of a benchmark: a method on a data set under one seed and one protocol.
 
     ``settings`` are pairs of dotted name and value, sorted by name. ``trained_on`` differs from ``dataset`` if the
-    weights are evaluated on another data set. ``recorded`` scores are found, and never made.
+    weights are evaluated on another data set. ``recorded`` scores are found, and never made. ``name`` is the label of
+    the run, which is no part of what it is.
     """
 
     method: str
@@ -204,6 +215,7 @@ class Cell:
     clip_weights: str
     seed: int
     recorded: bool = False
+    name: str = field(default="", compare=False)
 
     def __hash__(self) -> int:
         # Settings may be lists, which are not hashable.
@@ -212,7 +224,7 @@ class Cell:
     @property
     def id(self) -> str:
         """Identifier of twelve hex digits, the same on every machine."""
-        facts = {name: value for name, value in vars(self).items() if name != "recorded" or value}
+        facts = {n: value for n, value in vars(self).items() if n != "name" and (n != "recorded" or value)}
         return digest({**facts, "settings": [list(pair) for pair in self.settings]})
 
     @property
@@ -229,7 +241,7 @@ class Cell:
         if self.trained_on == self.dataset:
             return self
         settings = tuple(pair for pair in self.settings if pair[0] not in (PARTITION, TRUTH))
-        return replace(self, dataset=self.trained_on, settings=settings)
+        return replace(self, dataset=self.trained_on, settings=settings, name="")
 
     @property
     def what(self) -> str:

@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Literal
 
 from vadbench.base.errors import UnknownNameError, VadbenchError
+from vadbench.base.files import locked
 from vadbench.base.needs import CLIP_STREAM, StreamFacts
 from vadbench.benchmarks.availability import DataHere, clip_absence, data_here, in_words_of_bench, weights_digest
 from vadbench.benchmarks.parser import protocol_changes
@@ -16,7 +17,7 @@ from vadbench.benchmarks.site import Site
 from vadbench.benchmarks.staleness import Today, inputs_here, today
 from vadbench.harness.fitness import misfit
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import Outcome
+from vadbench.records.folders import Outcome, relabel, training_folder
 from vadbench.records.record import INCOMPLETE
 
 if TYPE_CHECKING:
@@ -41,7 +42,27 @@ class CellState:
 
 def with_trainings(cells: Iterable[Cell]) -> list[Cell]:
     """Return the cells, each that is trained on another data set preceded by the cell that trains it."""
-    return list(dict.fromkeys(c for cell in cells for c in (cell.training, cell)))
+    asked = {cell: cell for cell in cells}
+    return list(dict.fromkeys(asked.get(c, c) for cell in asked for c in (cell.training, cell)))
+
+
+def labelled(states: Iterable[CellState]) -> list[CellState]:
+    """Give the runs of cells that are done the names that their rows have by now, and return the states with them.
+
+    Raises:
+        RunError: another process is using such a run.
+        StorageError: its record cannot be written.
+    """
+    found = []
+    for state in states:
+        run = state.outcome
+        if run is not None and state.cell.name not in ("", run.record.label):
+            training = training_folder(run.folder)
+            with locked(training, f"run {training.name}"):
+                record = relabel(run.folder, run.record, state.cell.name)
+            state = replace(state, outcome=replace(run, record=record))
+        found.append(state)
+    return found
 
 
 def chosen(benchmark: Benchmark, only: Sequence[str]) -> list[Cell]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from vadbench.base.errors import UnknownNameError, VadbenchError, one_line
 from vadbench.base.locations import expanded
 from vadbench.cli import (
     bench,
+    cache,
     check,
     compare,
     data,
@@ -37,6 +39,7 @@ from vadbench.cli import (
     rescore,
     results,
     run,
+    runs,
     score,
     show,
     table,
@@ -115,6 +118,8 @@ def cli() -> None:
 cli.params.append(options.debug)
 for module in (
     run,
+    runs,
+    cache,
     score,
     bench,
     listing,
@@ -151,12 +156,34 @@ def with_home(argument: str) -> str:
     return _HOME.sub(lambda found: str(expanded(found[0], f"the argument {argument}")), argument)
 
 
+def require_single(command: click.Command, context: click.Context, arguments: Sequence[str]) -> None:
+    """Raise if an option that takes one value is given several; click would silently take the last.
+
+    Args:
+        command: that the arguments are of, or a group of commands that is named first.
+        context: of the command.
+        arguments: all that follow its name.
+
+    Raises:
+        click.UsageError: names the option; or the arguments cannot be read.
+    """
+    _, rest, given = command.make_parser(context).parse_args(list(arguments))
+    for option, count in Counter(given).items():
+        if isinstance(option, click.Option) and not (option.multiple or option.is_flag or option.count) and count > 1:
+            raise click.UsageError(f"{option.opts[0]} takes one value, found {count}; give it once", context)
+    if isinstance(command, click.Group) and rest and (below := command.get_command(context, rest[0])):
+        inner = click.Context(below, context, info_name=rest[0], **below.context_settings)
+        require_single(below, inner, rest[1:])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the ``vadbench`` script: errors that a user can fix give one line and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with device_errors("run fewer jobs at a time, or end what else uses the memory"):
-            status = cli.main([with_home(text) for text in arguments], "vadbench", standalone_mode=False)
+            given = [with_home(text) for text in arguments]
+            require_single(cli, click.Context(cli, info_name="vadbench", **cli.context_settings), given)
+            status = cli.main(given, "vadbench", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except NoArgsIsHelpError as error:
         error.show()

@@ -14,7 +14,6 @@ from vadbench.base.locations import SWITCH_VARIABLE, tracks
 from vadbench.cli import options
 from vadbench.cli.bench_display import as_plain, counted, display, print_reasons, print_states
 from vadbench.cli.output import note, print_json
-from vadbench.cli.run import parse_seeds
 
 if TYPE_CHECKING:
     from vadbench.benchmarks.engines import Engine
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     help="Run a part: a table by its id, a method or a data set. May be repeated: several of one kind add up, several"
     " kinds must all hold.",
 )
-@click.option("--seeds", callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: the benchmark's]")
+@click.option("--seeds", callback=options.parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: the benchmark's]")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
@@ -111,7 +110,7 @@ def command(
     """
     from vadbench.benchmarks.parser import open_benchmark
     from vadbench.benchmarks.site import Site
-    from vadbench.benchmarks.state import chosen, edited_since, look, with_trainings
+    from vadbench.benchmarks.state import chosen, edited_since, labelled, look, with_trainings
     from vadbench.plugins.registry import Registry
     from vadbench.records.folders import read_records
 
@@ -153,9 +152,9 @@ def command(
     if engine == "local" and (crowded := _crowding(jobs, device, states)):
         note(f"note: {crowded}")
     log = _Log(name, benchmark, site.out, "--no-mlflow" if no_mlflow else "")
-    states, logged = _run(states, site, runner, log, jobs == 1 and engine == "local")
+    states, logged = _run(labelled(states), site, runner, log, jobs == 1 and engine == "local")
     if reasons := list(dict.fromkeys(last_line(s.reason) for s in states if s.state == "to do")):
-        note(f"vadbench: {reasons[0]}: {counted(states)}; the same command goes on with what is to do")
+        note(f"vadbench: {reasons[0]}: {counted(states)}; the same command does what is left")
     if as_json:
         note(logged)
         print_json(as_plain(name, states))

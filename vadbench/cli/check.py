@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,17 @@ def dataset(
     _run(lambda progress: dataset_checks(name, plugin_files, data_root, progress, truth or ""), names, as_json)
 
 
+def _rows(entries: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the rows of the table: checks that are skipped for one reason share a row, where the first of them is."""
+    together: dict[str, list[str]] = {}
+    for entry in entries:
+        skipped = entry["result"] == "skipped"
+        together.setdefault(entry["found"] if skipped else f"{entry['check']}:", []).append(entry["check"])
+    by_check = {entry["check"]: entry for entry in entries}
+    firsts = [(by_check[checks[0]], checks) for checks in together.values()]
+    return [["\n".join(checks), first["result"], first["found"]] for first, checks in firsts]
+
+
 def _run(make: Callable[[Progress], Sequence[Check]], names: Sequence[str], as_json: bool) -> None:
     entries: list[dict[str, Any]] = []
     with shown_progress() as progress:
@@ -115,7 +126,6 @@ def _run(make: Callable[[Progress], Sequence[Check]], names: Sequence[str], as_j
     if as_json:
         print_json(entries)
     else:
-        rows = [[e["check"], e["result"], e["found"]] for e in entries]
-        print_table(rows, ["check", "result", "what was found"], widest=WIDEST)
+        print_table(_rows(entries), ["check", "result", "what was found"], widest=WIDEST)
     if any(e["result"] == "FAILED" for e in entries):
         click.get_current_context().exit(1)

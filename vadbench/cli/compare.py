@@ -34,11 +34,13 @@ _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> None:
     """Compare two methods on the same test videos: how much better is A than B, and could it be chance?
 
-    A and B are each a run folder, the beginning of a run's key, several of these separated by commas, or the folder of
-    all seeds of a method on a data set. Seeds are averaged. Only the run folders are read.
+    A and B are each a run folder, the beginning of a run's key, a label (vadbench run --name), several of these
+    separated by commas, or the folder of a method on a data set: its runs of default settings are meant, and settings
+    or a label in brackets choose others. Seeds are averaged. Only the run folders are read.
 
     \b
       vadbench compare synthetic/vadclip synthetic/mil
+      vadbench compare synthetic/mil 'synthetic/mil[recipe.epochs=5]'
       vadbench compare 1f0c 7ab2 --metrics AUC,AP
       vadbench compare 1f0c,29e1,c07d 7ab2,e5f0,00b1 --json
 
@@ -57,7 +59,8 @@ def command(a: str, b: str, metrics: str | None, out: Path, as_json: bool) -> No
     with shown_progress() as progress:
         found = compare_sides(sides, keys, progress)
     notes = contrasts(sides["A"], sides["B"])
-    for text in (*sides["A"].notes, *sides["B"].notes, *notes, *([] if metrics else _left_out(sides.values()))):
+    left_out = [] if metrics else _left_out(sides.values())
+    for text in dict.fromkeys((*sides["A"].notes, *sides["B"].notes, *notes, *left_out)):
         note(f"note: {text}")
     if as_json:
         about = {name: {"label": s.label, "folders": [str(f) for _, f in s.found]} for name, s in sides.items()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vadbench.base.errors import VadbenchError, first_line
+from vadbench.base.text import counted
 from vadbench.cli import options
 from vadbench.cli.output import print_json, print_table
 
@@ -57,8 +58,18 @@ def _software() -> Iterator[SystemCheck]:
     yield SystemCheck("python", "ok", f"{platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
         version = package_version(name)
-        yield SystemCheck(name, "failed" if version == "absent" else "ok", version)
+        problem = _torchvision_problem() if name == "torchvision" and version != "absent" else ""
+        yield SystemCheck(name, "failed" if problem or version == "absent" else "ok", version + problem)
     yield from _gpus()
+
+
+def _torchvision_problem() -> str:
+    """Return why torchvision does not load, as one that was built for another torch; empty where it does."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, OSError) as error:
+        return f" does not load ({first_line(error)}); install torch and torchvision from the same index"
+    return ""
 
 
 def _gpus() -> Iterator[SystemCheck]:
@@ -72,7 +83,7 @@ def _gpus() -> Iterator[SystemCheck]:
         unused = f", though there is a driver {versions['driver']}" if versions["driver"] != "unknown" else ""
         threads = torch.get_num_threads()
         yield SystemCheck(
-            "CUDA", "absent", f"no GPU that torch can use{unused}; runs use the CPU with {threads} threads"
+            "CUDA", "absent", f"no GPU that torch can use{unused}; runs use the CPU with {counted(threads, 'thread')}"
         )
         return
     yield SystemCheck("CUDA", "ok", f"{versions['cuda']}, cuDNN {versions['cudnn']}, driver {versions['driver']}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vadbench.base.progress_bar import shown_progress
+from vadbench.base.text import counted
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json
 
@@ -149,8 +150,9 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
         print_json({"store": str(asked.store), **asdict(report)})
     else:
         click.echo(
-            f"{asked.store}: {len(report.extracted)} videos extracted, {len(report.present)} there already;"
-            f" {report.frames} frames in {report.seconds:.1f} s ({report.frames / report.seconds:,.0f} a second)"
+            f"{asked.store}: {counted(len(report.extracted), 'video')} extracted, {len(report.present)} there already;"
+            f" {counted(report.frames, 'frame')} in {report.seconds:.1f} s"
+            f" ({report.frames / report.seconds:,.0f} a second)"
         )
     if report.cosine is not None:
         note(

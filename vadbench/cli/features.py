@@ -9,6 +9,7 @@ import click
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.progress_bar import shown_progress
+from vadbench.base.text import spaced
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
@@ -109,7 +110,7 @@ def _print_summary(summary: Summary) -> None:
         ["fingerprint", summary.fingerprint],
         *([key, made[key]] for key in recorded if made.get(key, "unknown") != "unknown"),
         ["videos", f"{summary.videos:,}"],
-        ["rows in one crop", f"{summary.rows:,}, one every {made['stride']} frames"],
+        ["rows in one crop", f"{summary.rows:,}, one {spaced(made['stride'])}"],
         ["crops", crops],
         ["values in a row", f"{made['dim']}, {made['dtype']}"],
         ["bytes", f"{summary.bytes:,}"],

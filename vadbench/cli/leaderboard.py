@@ -70,7 +70,7 @@ def command(
       vadbench leaderboard --format md --output leaderboard.md
       vadbench leaderboard --format html --output leaderboard.html
 
-    The HTML is a page that sorts and filters; it also shows published figures, in separate tables, with the
+    The HTML is a page that sorts, searches and filters; it also shows published figures, in separate tables, with the
     supervision that their papers state: some are of kinds that no method here is, and none is compared with a run.
     """
     from vadbench.plugins.registry import Registry

@@ -1,4 +1,4 @@
-"""``vadbench list``: list methods, data sets, benchmarks, protocols and metrics."""
+"""``vadbench list``: list methods, data sets, benchmarks, protocols, metrics and CLIPs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ KINDS: dict[str, PluginKind] = {
 }
 
 
-@click.command("list", short_help="List methods, data sets, benchmarks, protocols or metrics.")
-@click.argument("what", type=click.Choice([*KINDS, "metrics"]))
+@click.command("list", short_help="List methods, data sets, benchmarks, protocols, metrics or CLIPs.")
+@click.argument("what", type=click.Choice([*KINDS, "metrics", "clips"]))
 @options.plugin
 @options.as_json
 def command(what: str, plugin_files: tuple[str, ...], as_json: bool) -> None:
-    """List methods, data sets, benchmarks, protocols or metrics."""
-    entries = _metrics() if what == "metrics" else _specs(KINDS[what], plugin_files)
+    """List methods, data sets, benchmarks, protocols, metrics, or the CLIPs that --clip and --clip-weights name."""
+    listings = {"metrics": _metrics, "clips": _clips}
+    entries = listings[what]() if what in listings else _specs(KINDS[what], plugin_files)
     if as_json:
         print_json(entries)
     else:
@@ -40,6 +41,14 @@ def _metrics() -> list[dict[str, str]]:
     from vadbench.metrics.definitions import DEFINITIONS
 
     return [{"name": key, "definition": definition.text} for key, definition in DEFINITIONS.items()]
+
+
+def _clips() -> list[dict[str, str]]:
+    from vadbench.clip import SMALL
+    from vadbench.clip.loading import loadable_clips
+
+    small = {"name": SMALL, "weights": "(comes with vadbench)"}
+    return [small, *({"name": name, "weights": " ".join(tags)} for name, tags in loadable_clips().items())]
 
 
 def _specs(kind: PluginKind, plugin_files: tuple[str, ...]) -> list[dict[str, str]]:

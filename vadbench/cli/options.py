@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vadbench.base.arguments import DEVICES
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import DATA_VARIABLE, DEFAULT_OUT
 from vadbench.base.spacing import RowSpacing
@@ -18,7 +20,7 @@ from vadbench.plugins.hookspecs import NAME
 debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
 device = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Device to use.",
@@ -104,6 +106,23 @@ truth = click.option(
     help="Ground truth of the test videos: a variant of the data set (vadbench show dataset NAME), or a JSON file as"
     " vadbench data export writes it.  [default: the data set's own]",
 )
+
+
+def checked_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """Return a label of ``--name`` if it can be used; a callback, so that it is refused before anything takes time."""
+    from vadbench.records.titles import checked_label
+
+    return None if name is None else checked_label(name)
+
+
+name = click.option(
+    "--name",
+    metavar="LABEL",
+    callback=checked_name,
+    help="Label for people, by which tables call the run and commands find it; it changes no result and no key. A"
+    " finished run gets it too; '' takes it away.",
+)
+
 crop = click.option(
     "--crop",
     help="Crop of the features to score: its name, its number, or mean; for regions always max.  [default: the"
@@ -113,7 +132,7 @@ clip_model = click.option(
     "--clip",
     "clip_model",
     metavar="MODEL",
-    help="CLIP to use: an open_clip model name such as ViT-B-16-quickgelu, or 'small', the one embedded in vadbench."
+    help="CLIP to use (vadbench list clips): a model name such as ViT-B-16-quickgelu, or 'small', embedded in vadbench."
     "  [default: small, or inferred from a --clip-weights file in OpenAI's format]",
 )
 clip_weights = click.option(
@@ -131,6 +150,26 @@ out = click.option(
 as_json = click.option(
     "--json", "as_json", is_flag=True, callback=only_results, help="Print JSON for a program to read."
 )
+
+
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+
+
+def parse_age(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+    """Parse a time before now, such as ``12h``, ``30d`` or ``2w``, or a date; without the option, return none."""
+    if text is None:
+        return None
+    if found := re.fullmatch(r"(\d{1,5})([hdw])", text):
+        return datetime.now(UTC) - timedelta(hours=int(found[1]) * _HOURS[found[2]])
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(
+            f"expected an age such as 30d, 2w or 12h, or a date such as 2026-11-29, found '{text}'"
+        ) from error
+
+
+yes = click.option("--yes", is_flag=True, help="Delete without asking.")
 no_mlflow = click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow; vadbench log does it later.")
 plugin = click.option(
     "--plugin",
@@ -139,3 +178,16 @@ plugin = click.option(
     type=click.Path(path_type=Path),
     help="Python file with a plugin that is not installed; may be repeated.",
 )
+
+
+def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> list[int]:
+    """Parse seeds from ``0``, ``0-2`` or ``0,3,5``; without the option, return none."""
+    seeds: list[int] = []
+    for part in text.split(",") if text is not None else []:
+        first, dash, last = part.strip().partition("-")
+        numbers = [first, last] if dash else [first]
+        # More digits would only give an endless range or an overflow.
+        if not all(n.isdecimal() and len(n) <= 6 for n in numbers) or int(numbers[-1]) < int(first):
+            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5 with seeds up to 999999, found '{text}'")
+        seeds.extend(range(int(first), int(numbers[-1]) + 1))
+    return list(dict.fromkeys(seeds))

@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.errors import ConfigError
+
 if TYPE_CHECKING:
     from vadbench.metrics.definitions import MetricValue
     from vadbench.records.record import RunRecord
@@ -67,6 +69,19 @@ def _wrapped(text: str, widest: int | None) -> str:
 def note(text: str) -> None:
     """Tell the user something that is not the command's result."""
     click.echo(printable(text), err=True)
+
+
+def confirm(what: str, yes: bool) -> bool:
+    """Ask whether to delete what was listed, unless ``yes`` was given.
+
+    Raises:
+        ConfigError: there is nobody to ask.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(f"nothing was deleted: standard input is no terminal to ask {what}; add --yes")
+    return click.confirm(what, err=True)
 
 
 def printable(text: str) -> str:

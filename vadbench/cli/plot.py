@@ -15,7 +15,7 @@ from vadbench.cli.output import note
 
 if TYPE_CHECKING:
     from vadbench.records.plot_kinds import PlotOfSplit
-    from vadbench.report.content import PageRun
+    from vadbench.report.page_runs import PageRun
 
 KINDS = ("roc", "pr", "place", "operating", "per-class", "reliability", "video")
 
@@ -54,8 +54,9 @@ def command(
 ) -> None:
     """Draw RUNS, on one data set, as plots 3.3 inches wide with text of 8 points.
 
-    A run is a run folder, the beginning of its key, or the folder of all seeds of a method on a data set. Several runs
-    are drawn into one plot. Only run folders are read, and the same runs give the same files.
+    A run is a run folder, the beginning of its key, its label, or the folder of a method on a data set, which stands
+    for its runs of default settings (vadbench compare --help). Several runs are drawn into one plot. Only run folders
+    are read, and the same runs give the same files.
 
     \b
       vadbench plot 1f0c
@@ -63,7 +64,7 @@ def command(
       vadbench plot 1f0c --kind video --video Abuse028_x264 --output figures
     """
     from vadbench.records.plots import save
-    from vadbench.report.content import read_runs
+    from vadbench.report.page_runs import read_runs
 
     shown, notes = read_runs(runs, out)
     for text in notes:

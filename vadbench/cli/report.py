@@ -15,7 +15,7 @@ from vadbench.cli.output import note
 
 if TYPE_CHECKING:
     from vadbench.base.types import Progress
-    from vadbench.report.content import PageRun
+    from vadbench.report.page_runs import PageRun
     from vadbench.report.thumbnails import Strip
 
 SCRIPTS = ("base.js", "charts.js", "curves.js", "viewer.js", "place.js", "report.js")
@@ -46,9 +46,10 @@ def command(
 ) -> None:
     """Write one HTML page that shows RUNS, on one data set, side by side.
 
-    A run is a run folder, the beginning of its key, or the folder of all seeds of a method on a data set. The page is a
-    single file that needs neither network nor vadbench: it can be sent and archived. Only run folders are read; if the
-    videos are found too, the page has a few thumbnails of each.
+    A run is a run folder, the beginning of its key, its label, or the folder of a method on a data set, which stands
+    for its runs of default settings (vadbench compare --help). The page is a single file that needs neither network nor
+    vadbench: it can be sent and archived. Only run folders are read; if the videos are found too, the page has a few
+    thumbnails of each.
 
     \b
       vadbench report 1f0c
@@ -59,19 +60,18 @@ def command(
     frames.
     """
     from vadbench.base.files import write_text
-    from vadbench.report.content import read_runs, report_data
+    from vadbench.report.content import report_data
     from vadbench.report.page import render_page
+    from vadbench.report.page_runs import read_runs
 
     shown, notes = read_runs(runs, out)
-    strips: dict[str, Strip] = {}
-    if thumbnails:
-        with shown_progress() as progress:
-            strips, problems = _strips(shown, data_root, plugin_files, progress)
-        notes += problems
-    for text in notes:
+    with shown_progress() as progress:
+        strips, problems = _strips(shown, data_root, plugin_files, progress) if thumbnails else ({}, [])
+        data = report_data(shown, strips, progress)
+    for text in dict.fromkeys((*notes, *problems)):
         note(f"note: {text}")
     title = ", ".join(dict.fromkeys(run.record.method for run in shown)) + f" on {shown[0].record.dataset}"
-    page = render_page(title, "report.html", SCRIPTS, report_data(shown, strips))
+    page = render_page(title, "report.html", SCRIPTS, data)
     write_text(output, page)
     note(f"wrote {output} ({len(page) / 1e6:.1f} MB)")
 

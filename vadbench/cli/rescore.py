@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def command(runs: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Compute every metric of finished runs again from their saved scores, with this version's definitions.
 
-    A RUN is a run folder, the beginning of its key, or a folder with many runs; its other evaluations are measured
-    too. Data, features and the method are not needed.
+    A RUN is a run folder, the beginning of its key, its label, or a folder with many runs, all of which are measured;
+    so are its other evaluations. Data, features and the method are not needed.
 
     \b
       vadbench rescore 1f0c

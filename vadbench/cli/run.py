@@ -34,23 +34,10 @@ if TYPE_CHECKING:
     from vadbench.records.folders import Outcome
 
 
-def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> list[int]:
-    """Parse seeds from ``0``, ``0-2`` or ``0,3,5``; without the option, return none."""
-    seeds: list[int] = []
-    for part in text.split(",") if text is not None else []:
-        first, dash, last = part.strip().partition("-")
-        numbers = [first, last] if dash else [first]
-        # More digits would only give an endless range or an overflow.
-        if not all(n.isdecimal() and len(n) <= 6 for n in numbers) or int(numbers[-1]) < int(first):
-            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5 with seeds up to 999999, found '{text}'")
-        seeds.extend(range(int(first), int(numbers[-1]) + 1))
-    return list(dict.fromkeys(seeds))
-
-
 @click.command("run", short_help="Train and evaluate a method on a data set.")
 @click.option("--method", "-m", help="Method to run (vadbench list methods).")
 @click.option("--dataset", "-d", help="Data set to run it on (vadbench list datasets).")
-@click.option("--seeds", callback=parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: 0]")
+@click.option("--seeds", callback=options.parse_seeds, help="Seeds: 0, 0-2 or 0,3,5.  [default: 0]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option(
     "--descriptions",
@@ -102,7 +89,13 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     show_default=True,
     help="Processes that read training samples ahead; 0: a thread. Results are the same.",
 )
-@click.option("--from", "trained", metavar="RUN", help="Evaluate this finished run's weights instead of training.")
+@click.option(
+    "--from",
+    "trained",
+    metavar="RUN",
+    help="Evaluate this finished run's weights instead of training: its folder, key or label.",
+)
+@options.name
 @click.option("--dry-run", is_flag=True, help="Show what is finished and what is left to do, without doing any of it.")
 @click.option("--again", is_flag=True, help="Discard a finished or stopped run with its evaluations, and run it again.")
 @options.no_mlflow
@@ -118,6 +111,7 @@ def command(
     as_json: bool,
     dry_run: bool,
     no_mlflow: bool,
+    name: str | None,
     **request: Any,
 ) -> None:
     """Train and evaluate a method on a data set.
@@ -155,7 +149,7 @@ def command(
         told = [] if as_json else experiment.notes()
         for text in told:
             note(f"note: {text}")
-        outcomes, failures = _run_seeds(experiment, seeds or [0], again, workers, progress)
+        outcomes, failures = _run_seeds(experiment, seeds or [0], again, workers, name, progress)
         # By now it is known whether the method used the CLIP.
         for text in [] if as_json else experiment.notes():
             if text not in told:
@@ -221,7 +215,7 @@ def _plan(asked: Request, registry: Registry, seeds: Sequence[int], as_json: boo
 
 
 def _run_seeds(
-    experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, progress: Progress
+    experiment: Experiment, seeds: Sequence[int], again: bool, workers: int, name: str | None, progress: Progress
 ) -> tuple[list[Outcome], dict[int, Exception]]:
     """Run every seed; a failed one is recorded and the others continue, unless the disk or the GPU failed."""
     from vadbench.harness.run import run
@@ -230,7 +224,7 @@ def _run_seeds(
     failures: dict[int, Exception] = {}
     for seed in seeds:
         try:
-            outcomes.append(run(experiment, seed, progress, again, workers))
+            outcomes.append(run(experiment, seed, progress, again, workers, name))
         except Exception as error:
             failures[seed] = error
             release_memory(error)

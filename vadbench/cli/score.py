@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import cut
 from vadbench.base.progress_bar import shown_progress
+from vadbench.base.text import score_text
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table, printable
 
@@ -29,7 +31,12 @@ _SAID = 80
 
 @click.command("score", short_help="Score your own videos with a trained run, or from descriptions alone.")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...")
-@click.option("--run", "run", metavar="RUN", help="Finished run whose method scores: its folder or its key.")
+@click.option(
+    "--run",
+    "run",
+    metavar="RUN",
+    help="Finished run whose method scores: its folder, key or label, or the like of 'synthetic/mil[seed=0]'.",
+)
 @click.option("--method", "-m", help="Method that needs no training, instead of a run: descriptions-frame, zero-shot.")
 @click.option(
     "--descriptions",
@@ -54,8 +61,27 @@ _SAID = 80
 @click.option(
     "--threshold",
     type=float,
-    help="Score at which an event begins.  [default: the run's, the 99th percentile on normal training videos; 0.5"
-    " without training]",
+    help="Score at which an event begins.  [default: the run's, the 99th percentile on normal training videos; without"
+    " training what --calibrate or the video itself says]",
+)
+@click.option(
+    "--threshold-end",
+    type=float,
+    help="With --threshold: score below which an event ends, at most the threshold.  [default: 1 less in log-odds]",
+)
+@click.option(
+    "--calibrate",
+    multiple=True,
+    metavar="QUIET",
+    help="Video in which nothing happens, or a folder of such: its scores say the threshold. May be given several"
+    " times.",
+)
+@click.option(
+    "--min-length",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Seconds that an event lasts at least.",
 )
 @click.option(
     "--format",
@@ -100,6 +126,7 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
       vadbench score door.mp4 --run 1f0c --annotate shown.mp4
       vadbench score door.mp4 --method descriptions-frame --descriptions my_site.toml --set rows.stride=8
       vadbench score door.mp4 --method zero-shot --dataset ucfcrime --clip ViT-B-16-quickgelu --clip-weights openai
+      vadbench score door.mp4 --run 1f0c --calibrate quiet.mp4
       vadbench score rtsp://camera/stream --run 1f0c --follow
       vadbench score recording.mkv --run 1f0c --follow
 
@@ -108,9 +135,9 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
     file records its orientation, as those of phones do.
 
     Each video gets a folder under --out: scores.csv and scores.json (time and first frame of each row, its score and
-    the probability of each class), events.csv and events.json (intervals that reach the threshold, gaps of up to a
-    second joined), curve.png, index.html and summary.json. A folder of an earlier call with the same name is
-    overwritten.
+    the probability of each class), events.csv and events.json (intervals that begin at the threshold and end below a
+    lower one, gaps of up to a second joined), curve.png, index.html and summary.json. A folder of an earlier call with
+    the same name is overwritten.
 
     The exit status is 0 if every video was scored to its end and 1 if one was not: it is named, its scores up to the
     damage are saved, and the others are scored. --follow ends when a file stops growing, or with Ctrl-C.
@@ -120,18 +147,22 @@ def command(plugin_files: tuple[Path, ...], as_json: bool, **request: Any) -> in
 
     asked = ScoreRequest(**request)
     session = open_session(asked, Registry(files=plugin_files))
+    with shown_progress() as progress:
+        session = session.calibrate(progress)
     scorer = session.scorer
     if not as_json:
         for text in scorer.notes:
             note(f"note: {text}")
         smoothed = f"; post-processing {scorer.post}" if scorer.post else ""
-        click.echo(f"{scorer.origin}; threshold {scorer.threshold:.4g} ({scorer.threshold_origin}){smoothed}")
+        known = scorer.threshold.words if scorer.threshold else "of each video itself"
+        click.echo(printable(f"{scorer.origin}{scorer.by.words}; threshold {known}{smoothed}"))
     tell = _tell if asked.follow and not as_json else lambda event: None
     results = []
     for result in _results(session, tell):
         results.append(result)
-        if not as_json:
-            _report(result, scorer, events=not asked.follow)
+        if not as_json and (result.rows or not result.error):
+            # Events of a stream were told as they ended, unless its threshold is known only now.
+            _report(result, scorer, events=not asked.follow or scorer.threshold is None)
         if result.error:
             note(f"vadbench: {result.error}")
     if as_json:
@@ -159,12 +190,12 @@ def _tell(event: Event) -> None:
     from vadbench.watch.video_page import clock
 
     label = f" {event.label}" if event.label else ""
-    click.echo(f"event {clock(event.start)} to {clock(event.end)}, peak {event.peak:.3f}{label}")
+    click.echo(f"event {clock(event.start)} to {clock(event.end)}, peak {score_text(event.peak, '.3f')}{label}")
     sys.stdout.flush()
 
 
 def _report(result: ScoredVideo, scorer: Scorer, events: bool) -> None:
-    from vadbench.watch.video_page import clock
+    from vadbench.watch.video_page import clock, no_event_words
 
     took = ""
     if result.per_second is not None:
@@ -174,12 +205,15 @@ def _report(result: ScoredVideo, scorer: Scorer, events: bool) -> None:
     for text in result.notes:
         if text not in scorer.notes:
             note(f"note: {text}")
+    if scorer.threshold is None and result.threshold:
+        click.echo(f"threshold {result.threshold.words}")
     if events and result.events:
-        shown = result.events[:_SHOWN]
-        rows = [
-            [clock(e.start), clock(e.end), f"{e.peak:.3f}", clock(e.peak_time), f"{e.mean:.3f}", e.label] for e in shown
-        ]
-        heads = ["start", "end", "peak", "at", "mean", "class"]
+        shown, told = result.events[:_SHOWN], partial(score_text, form=".3f")
+        rows = [[*map(clock, (e.start, e.end)), told(e.peak), clock(e.peak_time), told(e.mean)] for e in shown]
+        heads = ["start", "end", "peak", "at", "mean"]
+        if any(e.label for e in shown):
+            rows = [[*r, e.label] for r, e in zip(rows, shown, strict=True)]
+            heads.append("class")
         if any(e.remarks for e in shown):
             rows = [[*r, cut("; ".join(e.remarks or ()), _SAID)] for r, e in zip(rows, shown, strict=True)]
             heads.append("remarks")
@@ -187,7 +221,7 @@ def _report(result: ScoredVideo, scorer: Scorer, events: bool) -> None:
         if len(result.events) > _SHOWN:
             click.echo(f"{len(result.events) - _SHOWN} more in {result.folder / 'events.csv'}")
     elif result.rows and not result.events:
-        click.echo(f"no row reaches the threshold: highest {max(result.curve.scores):.4g}; --threshold lowers it")
+        click.echo(no_event_words(result.curve, result.threshold))
     if result.costs:
         click.echo(printable(f"costs: {result.paid}"))
     click.echo(f"{result.folder / 'index.html'}")

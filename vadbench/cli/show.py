@@ -126,8 +126,9 @@ def _dataset(dataset: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def _show_run(name: str, out: Path, as_json: bool) -> None:
     from vadbench.records.cost_figures import cost_words, known_costs
-    from vadbench.records.folders import find_run, read_record
+    from vadbench.records.folders import read_record
     from vadbench.records.record import REMARKS, costs_words, features_words
+    from vadbench.records.run_names import find_run
 
     folder = find_run(name, out)
     record = read_record(folder)
@@ -137,8 +138,13 @@ def _show_run(name: str, out: Path, as_json: bool) -> None:
         print_json({**files, **record.model_dump(mode="json"), "cost_figures": known_costs(record)})
         return
     click.echo(f"{record.method} on {record.dataset}{record.marks}, seed {record.seed}: {record.status}")
+    if record.title != record.method:
+        click.echo(printable(f"settings: {record.title.removeprefix(record.method).strip()}"))
     # A record from another machine may lack its environment.
     device, commit = (record.environment.get(k, "unknown") for k in ("device", "commit"))
+    for name, told in (("label", record.label), ("settings", record.settings)):
+        if told:
+            click.echo(printable(f"{name}: {told}"))
     click.echo(f"folder: {folder}\nmade: {record.created} on {device}")
     click.echo(f"commit: {commit}\nfeatures: {features_words(record)}")
     if record.post:

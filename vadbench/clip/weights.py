@@ -17,7 +17,7 @@ from torch import Tensor
 from vadbench.base.errors import ClipError, first_line, listed
 from vadbench.base.files import mismatches
 from vadbench.base.text import plain
-from vadbench.clip.origin import FILE_SUFFIXES
+from vadbench.clip.origin import require_file
 
 _OPENAI_SIZES = {"input_resolution", "context_length", "vocab_size"}
 _HEAD_WIDTH = 64
@@ -35,9 +35,7 @@ def read_file(weights: str) -> tuple[StateDict, bool]:
     Raises:
         ClipError: the file is absent, damaged, or contains more than tensors.
     """
-    path = Path(weights)
-    if not path.is_file():
-        raise ClipError(f"expected a CLIP weights file ({', '.join(sorted(FILE_SUFFIXES))}), found no file '{path}'")
+    path = require_file(weights)
     try:
         if path.suffix.lower() == ".safetensors":
             content: Any = load_file(path)

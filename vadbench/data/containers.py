@@ -6,12 +6,25 @@ from pathlib import Path
 
 import av
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vadbench.base.errors import MediaError
 from vadbench.base.files import regular
+
+
+def _keep_level(level: int | None) -> None:
+    """Take the place of :func:`av.logging.set_level`, which would install PyAV's callback again."""
+
+
+# PyAV's own callback takes the interpreter's lock in a decoder's thread, for which freeing that decoder may wait while
+# it has the lock. FFmpeg's prints, at the level set here only what ends the process. Older torchvision, which may be
+# imported after this module, would install PyAV's again by the function that is replaced.
+av.logging.restore_default_callback()
+av.logging.set_libav_level(av.logging.PANIC)
+av.logging.set_level = _keep_level
 
 MATROSKA = "matroska,webm"
 TS = "mpegts"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
+from vadbench.base.arguments import number, require_texts, whole
 from vadbench.base.classes import ClassTable, VideoClass
 from vadbench.base.errors import ConfigError, DataError, first_complaint, first_line, shortened
 from vadbench.base.ground_truth import HALF_OPEN, Segment, Truth, Video, VideoTruth
@@ -74,12 +74,14 @@ def evaluate(
         DataError: scores and truth do not belong together, or have another form.
         ConfigError: an option takes no such value.
     """
+    require_texts(post=post, tail=tail)
     rules = _rules(post, tail)
-    for name, number in (("stride", stride), *((f"frames of {n}", count) for n, count in (frames or {}).items())):
-        if number is not None and not (_is_whole(number) and 1 <= number <= MOST_FRAMES):
-            raise ConfigError(f"{name} must be a whole number from 1 to {MOST_FRAMES}, found {shortened(number)}")
-    if rate is not None and not 0 < rate < math.inf:
-        raise ConfigError(f"rate must be frames a second, more than 0, found {shortened(rate)}")
+    if not isinstance(frames, Mapping | None):
+        raise ConfigError(f"frames must be a dict of numbers by the names of videos, found {shortened(frames)}")
+    stride = None if stride is None else whole("stride", stride, 1, 10_000)
+    frames = {name: whole(f"frames of {name}", count, 1, MOST_FRAMES) for name, count in (frames or {}).items()}
+    rate = None if rate is None else number("rate", rate, "frames a second, more than 0", lambda given: given > 0)
+    tolerance = None if tolerance is None else whole("tolerance", tolerance, 0, 100_000)
     annotated = read_truth(Path(truth)) if isinstance(truth, str | PathLike) else _truth(truth, frames or {})
     given = _given(scores, annotated, class_scores or {})
     videos, classes, by_class = _videos(annotated)
@@ -111,8 +113,12 @@ def _given(
 ) -> dict[str, GivenScores]:
     if isinstance(scores, str | PathLike):
         return read_scores([Path(scores)], list(truth.videos))
+    if not isinstance(scores, Mapping):
+        raise DataError(f"expected a dict of scores by the names of videos, or a file, found {shortened(scores)}")
     if not scores:
         raise DataError("expected scores of at least one video, found none")
+    if not isinstance(class_scores, Mapping) or not all(isinstance(own, Mapping) for own in class_scores.values()):
+        raise DataError(f"expected class_scores by video and class, found {shortened(class_scores)}")
     if unknown := [name for name in class_scores if name not in scores]:
         raise DataError(f"class_scores has {shortened(unknown[0])}, which has no scores; add them, or leave it out")
     found = {}
@@ -141,7 +147,13 @@ def _is_whole(number: object) -> bool:
 
 
 def _truth(truth: Mapping[str, Any], frames: Mapping[str, int]) -> Truth:
-    """Return the ground truth of masks and segments by video."""
+    """Return the ground truth of masks and segments by video.
+
+    Raises:
+        DataError: it has another form.
+    """
+    if not isinstance(truth, Mapping):
+        raise DataError(f"expected a dict of ground truth by the names of videos, or a file, found {shortened(truth)}")
     return Truth("given", {name: _of_video(entry, frames.get(name), name) for name, entry in truth.items()})
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from vadbench.base.errors import CheckpointError
 from vadbench.clip import SMALL, Clip, ClipSource
 from vadbench.clip.memory import remembered_clip
-from vadbench.clip.origin import is_file
+from vadbench.clip.origin import is_file, require_named
 from vadbench.harness.checkpoints import ClipEntry
+from vadbench.records.record import weights_name
 
 if TYPE_CHECKING:
     import torch
@@ -40,15 +41,28 @@ def text_notes(source: ClipSource) -> list[str]:
     return [SMALL_TEXT_NOTE] if _is_small(source) else []
 
 
+def clip_facts(clip: Clip) -> dict[str, str]:
+    """Return a CLIP as records name it: weights from a file by the file's name, and by their hash."""
+    return {
+        "model": clip.source.model,
+        "weights": weights_name(clip.source.weights),
+        "sha256": clip.weights_sha256,
+    }
+
+
 def _is_small(source: ClipSource) -> bool:
     return source.model == SMALL and not source.weights
 
 
 def clip_source(model: str | None, weights: str | None) -> ClipSource:
-    """Return the CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does."""
-    if model is None and weights is not None:
-        return ClipSource("", weights)
-    return ClipSource(model or SMALL, weights or "")
+    """Return the CLIP that ``--clip`` and ``--clip-weights`` name; the embedded small one where neither does.
+
+    Raises:
+        UnknownNameError, ClipError: the model or the file of weights is not there.
+    """
+    source = ClipSource("" if model is None and weights is not None else model or SMALL, weights or "")
+    require_named(source)
+    return source
 
 
 def open_clip(source: ClipSource, device: Callable[[], torch.device]) -> Clip:
@@ -78,7 +92,14 @@ def open_clip_of(
         CheckpointError: it is another CLIP, or it must be named.
     """
     said = f"the run in {run} used the CLIP {made.model} {made.weights} with sha256 {made.sha256[:12]}"
+    if model == made.model and weights is None:
+        model = None
     source = ClipSource(made.model, made.weights) if model is None else clip_source(model, weights)
+    if model not in (None, SMALL) and weights is None:
+        raise CheckpointError(
+            f"{said}, which it brings along: leave out --clip {model}; a copy of it under another name needs"
+            " --clip-weights as well"
+        )
     if model is None and weights is not None:
         source = ClipSource(made.model, weights)
     elif model is None and is_file(source.weights) and not Path(source.weights).is_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vadbench.base.device_failures import device_errors
 from vadbench.base.errors import StoppedError, StorageError, VadbenchError
-from vadbench.base.locations import STAGES
+from vadbench.base.locations import BEGUN, STAGES
 from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.types import Progress
 from vadbench.harness import environment
@@ -36,8 +36,11 @@ def execute(
     place: Path,
     progress: Progress,
     workers: int,
+    label: str = "",
 ) -> RunRecord:
     """Train unless the weights are there, score, measure, and write and return the record.
+
+    Until then a file of the training says what has begun.
 
     Args:
         experiment: the experiment.
@@ -47,6 +50,7 @@ def execute(
         place: the folder of the record.
         progress: told how far it is.
         workers: as for :func:`vadbench.harness.run.run`.
+        label: of the run.
 
     Raises:
         VadbenchError: whatever went wrong, after it was recorded.
@@ -55,6 +59,7 @@ def execute(
     meter = environment.Meter(experiment.device, folder / STAGES)
     record = partial(
         RunRecord,
+        label=label,
         method=experiment.method_name,
         method_version=experiment.version,
         dataset=experiment.dataset.name,
@@ -79,6 +84,9 @@ def execute(
         code=dict(experiment.code),
         environment=environment.describe(experiment.device),
     )
+    splits = {**training.splits, "test": test}
+    if place == folder:
+        write_record(folder, record(status="stopped", data=splits, created=_now()), BEGUN)
     try:
         with device_errors(_memory_advice(experiment, training=True)):
             method = trained_method(experiment, training, meter, progress, workers)
@@ -93,15 +101,15 @@ def execute(
     except Exception as error:
         reason = str(error) if isinstance(error, VadbenchError) else traceback.format_exc(limit=-3)
         if not isinstance(error, StorageError):
-            data = {**training.splits, "test": test}
             reason = experiment.without_folders(reason)
             status = "stopped" if isinstance(error, StoppedError) else "failed"
-            write_record(place, record(status=status, error=reason, data=data, created=_now()))
+            write_record(place, record(status=status, error=reason, data=splits, created=_now()))
+            (folder / BEGUN).unlink(missing_ok=True)
         raise
     test = test.model_copy(update={"frames": found.frames, "positives": found.positives})
     finished = record(
         status="finished",
-        data={**training.splits, "test": test},
+        data=splits | {"test": test},
         metrics=found.metrics,
         diagnostics=found.diagnostics,
         scenarios=found.scenarios,
@@ -120,6 +128,7 @@ def execute(
     )
     finished = computed(experiment, training, meter, found.hours, finished)
     write_record(place, finished)
+    (folder / BEGUN).unlink(missing_ok=True)
     shutil.rmtree(folder / STAGES, ignore_errors=True)
     return finished
 

@@ -20,7 +20,7 @@ from vadbench.clip import Clip
 from vadbench.dataset import SPLITS, Dataset, Split, Video
 from vadbench.features.crops import MAXIMUM, training_notes
 from vadbench.harness.checkpoints import retargets
-from vadbench.harness.clips import clip_notes, clip_source, open_clip, open_clip_of, text_notes
+from vadbench.harness.clips import clip_facts, clip_notes, clip_source, open_clip, open_clip_of, text_notes
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.fitness import have_files, require_fit, video_counts
 from vadbench.harness.given_features import ClipDemand, GivenFeatures, choose_streams
@@ -46,7 +46,7 @@ from vadbench.harness.watched_videos import require_watchable
 from vadbench.metrics.localization import localisation_rule
 from vadbench.plugins.provenance import Provenance
 from vadbench.plugins.registry import Registry
-from vadbench.records.record import StreamRecord, weights_name
+from vadbench.records.record import StreamRecord
 from vadbench.scoring.protocol import Protocol, protocol
 
 if TYPE_CHECKING:
@@ -123,11 +123,8 @@ class Experiment:
 
     @property
     def clip_source(self) -> dict[str, str]:
-        """The CLIP in a record, if any: weights from a file are named by the file's name, and by their hash."""
-        if self.clip is None:
-            return {}
-        source = self.clip.source
-        return {"model": source.model, "weights": weights_name(source.weights), "sha256": self.clip.weights_sha256}
+        """The CLIP in a record, if any."""
+        return {} if self.clip is None else clip_facts(self.clip)
 
     def text(self) -> TextTower:
         """Return CLIP's text tower, for a method that asks for it; :meth:`notes` then says whose it is.

@@ -99,24 +99,25 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
         VadbenchError: an option contradicts another, or what it names is not there; cheapest checks first.
     """
     _require_agreement(request)
+    source = clip_source(request.clip_model, request.clip_weights)
     if request.dataset is not None:
         videos = _dataset_videos(request.dataset, request, registry, progress)
     else:
         videos = find_videos(request.paths)
-    clip = load_clip(clip_source(request.clip_model, request.clip_weights), choose_device(request.device))
+    clip = load_clip(source, choose_device(request.device))
     if clip.squashed and int(request.crops) > 1:
         raise ConfigError(
             f"CLIP '{clip.name}' takes whole frames squashed to a square, which have one crop; leave --crops out"
         )
-    source = _region_source(request, videos, clip.device)
+    regions = _region_source(request, videos, clip.device)
     fingerprint = clip_fingerprint(
         clip,
         stride=request.stride,
-        pooling=request.pooling or ("middle" if source else "mean"),
+        pooling=request.pooling or ("middle" if regions else "mean"),
         dtype=request.dtype,
         crops=CROPS[: int(request.crops)],
         arithmetic=request.precision,
-        regions=source.label if source else None,
+        regions=regions.label if regions else None,
         reference_only=request.skip == "nonref",
     )
     # A user's own photos are seen as vadbench score shows them; data sets are read as others read them.
@@ -124,11 +125,11 @@ def open_extraction(request: ExtractionRequest, registry: Registry, progress: Pr
     notes = clip_notes(clip.source)
     if request.precision == "tf32" and clip.device.type == "cpu":
         notes.append("a CPU has no tf32: these features are those of fp32, under a fingerprint that says tf32")
-    if source is None:
+    if regions is None:
         frames = FrameEncoder(clip, fingerprint, batch, workers, upright, request.jobs)
         return Extraction(request, videos, frames, notes)
-    encoder = RegionEncoder(source, clip, fingerprint, batch, workers, upright)
-    return Extraction(request, videos, encoder, [*notes, *source.notes])
+    encoder = RegionEncoder(regions, clip, fingerprint, batch, workers, upright)
+    return Extraction(request, videos, encoder, [*notes, *regions.notes])
 
 
 def find_videos(paths: Sequence[Path]) -> list[Video]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vadbench.base.errors import MisfitError
 from vadbench.base.method_config import MethodConfig
 from vadbench.base.needs import Facts, Kind
+from vadbench.base.recipe_rules import batch_problem
 from vadbench.dataset import Dataset, Split, Video
 from vadbench.harness.frame_counts import is_there
 
@@ -96,10 +97,13 @@ def _without_training_videos(config: MethodConfig, facts: Facts) -> str:
     normal, abnormal = facts.videos.get(("train", "normal"), 0), facts.videos.get(("train", "abnormal"), 0)
     if needs.supervision == "one-class" and not normal:
         return "it learns from normal training videos, and there are none; choose another data set or division"
-    halves = config.recipe is not None and config.trains and config.recipe.sampler != "mixed"
-    if needs.supervision == "weak" and halves and not (normal and abnormal):
+    recipe = config.recipe if needs.supervision == "weak" and config.trains else None
+    if recipe is None or recipe.sampler == "mixed":
+        return ""
+    if not (normal and abnormal):
         return (
             f"it is trained on batches of normal and abnormal videos, found {normal} and {abnormal} in the train split;"
             " choose another data set or division, or recipe.sampler=mixed where the method takes it"
         )
-    return ""
+    # Of each crop as a sample of its own, there are as many more.
+    return "" if config.rows.crops == "all" else batch_problem(recipe.batch_size, abnormal, normal)

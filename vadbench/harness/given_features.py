@@ -10,6 +10,7 @@ from vadbench.base.errors import ConfigError, FeatureError, did_you_mean
 from vadbench.base.files import Remembered
 from vadbench.base.hashing import digest
 from vadbench.base.spacing import RowSpacing
+from vadbench.base.text import spaced
 from vadbench.base.types import Progress
 from vadbench.clip import Clip
 from vadbench.data.media import is_source
@@ -31,8 +32,7 @@ COMPARED = "compared.jsonl"
 
 @dataclass(frozen=True)
 class GivenFeatures:
-    """A folder of features and, where the user names it, their layout; folders named in ``without`` contain
-    none."""
+    """A folder of features and, where the user names it, their layout; those called as in ``without`` hold none."""
 
     folder: Path
     layout: LayoutName | None = None
@@ -89,6 +89,7 @@ def choose_streams(
 
     Raises:
         ConfigError: something was given of a stream that the method does not read.
+        FeatureError: a folder is not there.
     """
     for name in [*streams, *spacings]:
         if name not in wanted:
@@ -106,8 +107,10 @@ def choose_streams(
         raise ConfigError(
             f"stream '{first}' is given twice, in {features} and, by its name, in {streams[first]}; leave one out"
         )
-    place = streams.get(first, features)
-    return place, {name: GivenStream(streams[name], spacings.get(name)) for name in others}
+    for folder in filter(None, [features, *streams.values()]):
+        if not folder.is_dir():
+            find_npy(folder)  # says why
+    return streams.get(first, features), {name: GivenStream(streams[name], spacings.get(name)) for name in others}
 
 
 def open_given(
@@ -161,7 +164,7 @@ def open_given(
         raise FeatureError(f"{given.folder} has features of none of the {len(everything)} videos{why}")
     weights, origin = fingerprint.weights, f"fingerprint {fingerprint.digest}"
     if not fingerprint.known:
-        origin = f"of unknown origin; {fingerprint.dim} wide, a row every {fingerprint.stride} frames"
+        origin = f"of unknown origin; {fingerprint.dim} wide, a row {spaced(fingerprint.stride)}"
         values = {v.name: looks[v.name].digest for v in origin_videos(videos) if v.name in looks}
         weights = f"{UNKNOWN}-{digest(values)}"
     if not fingerprint.known and asked.text:

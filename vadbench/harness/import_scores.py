@@ -16,6 +16,7 @@ from vadbench.base.files import locked, make_folder
 from vadbench.base.hashing import digest, file_digest
 from vadbench.base.locations import without_folders
 from vadbench.base.needs import Supervision
+from vadbench.base.text import spaced
 from vadbench.base.types import Progress, silent
 from vadbench.data.timed_frames import stated_rates
 from vadbench.harness import environment
@@ -162,7 +163,7 @@ def import_scores(request: ScoresRequest, registry: Registry, progress: Progress
         data={"test": test},
         notes=[
             *_source_notes(stated["recorded"]),
-            f"a score every {stride} frames, {how}",
+            f"a score {spaced(stride)}, {how}",
             *notes,
             *laid.notes,
             *([] if carried else truth_agreement(given, videos, stride)),

@@ -11,6 +11,7 @@ from vadbench.base.files import locked
 from vadbench.base.hashing import digest
 from vadbench.base.method_config import Rows
 from vadbench.base.needs import CLIP_STREAM, Needs
+from vadbench.base.text import spaced
 from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.data.timed_frames import FrameDecoder
@@ -238,11 +239,7 @@ def provide(
             *of_spacing,
             *of_crops,
             *map(str, mismatches),
-            *(
-                []
-                if rows == asked_for
-                else [f"rows as they are given: one every {rows.stride} frames ({rows.pooling})"]
-            ),
+            *([] if rows == asked_for else [f"rows as they are given: one {spaced(rows.stride)} ({rows.pooling})"]),
             *listed.problems,
         ],
         line,

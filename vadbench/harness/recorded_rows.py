@@ -9,6 +9,7 @@ import numpy as np
 
 from vadbench.base.errors import DataError, cut, did_you_mean, listed, shortened
 from vadbench.base.ground_truth import OVERRUN
+from vadbench.base.text import spaced
 from vadbench.data.lengths import rows_fit
 from vadbench.dataset import ClassTable, Video
 from vadbench.records.record import INCOMPLETE
@@ -100,9 +101,9 @@ def find_stride(given: Mapping[str, GivenScores], videos: Sequence[Video], state
         )
     if stated is not None or said:
         (only,) = said or {stated}
-        if stated is not None and stated != only:
-            raise DataError(f"the files have a score every {only} frames, --stride says {stated}; leave it out")
         assert only is not None
+        if stated is not None and stated != only:
+            raise DataError(f"the files have a score {spaced(only)}, --stride says {stated}; leave it out")
         return only, "as the files say" if said else "as was said"
     lengths = [(len(given[v.name].values), v.frames) for v in videos if v.frames is not None]
     if not lengths:

@@ -9,25 +9,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vadbench.base.config import ENVIRONMENT_PREFIX, resolve
+from vadbench.base.config import ENVIRONMENT_PREFIX, parse_assignment, resolve
 from vadbench.base.errors import ConfigError, PluginError, UnknownNameError
 from vadbench.base.fields import file_setting
 from vadbench.base.locations import DEFAULT_OUT
 from vadbench.base.method_config import MethodConfig
+from vadbench.base.naming import split_name
 from vadbench.base.recipe import LOOK_FIELDS, Recipe
 from vadbench.base.spacing import RowSpacing
 from vadbench.features.layouts import LayoutName
 from vadbench.harness.checkpoints import CheckpointInfo, read_info, trained_config
 from vadbench.harness.rules import divide_assignments
 from vadbench.plugins.registry import Registry
-from vadbench.records.folders import find_run
+from vadbench.records.run_names import find_run
 from vadbench.scoring.post_steps import canonical_post
 from vadbench.scoring.protocol import Protocol
 
 
 @dataclass(frozen=True)
 class Request:
-    """The request of a user; the fields are the options of ``vadbench run``.
+    """The request of a user; the fields are the options of ``vadbench run``, ``assignments`` those that ``assigned_by``
+    names in messages.
 
     ``features`` is the folder of the first stream, ``streams`` has those given by name. With ``dry_run`` nothing is
     extracted and no folder of results is made.
@@ -38,6 +40,7 @@ class Request:
     method: str | None = None
     dataset: str | None = None
     assignments: Sequence[str] = ()
+    assigned_by: str = "--set"
     descriptions: Path | None = None
     config_file: Path | None = None
     protocol_name: str = "native"
@@ -101,7 +104,7 @@ def requested_config(
         assigned = with_descriptions(
             divide_assignments(request.assignments).of_method, request.descriptions, start.method, settings
         )
-        config = resolve(settings, defaults, request.config_file, assignments=assigned)
+        config = resolve(settings, defaults, request.config_file, assignments=assigned, assigned_by=request.assigned_by)
     else:
         _require_settings_of_training(request, start.info)
         config = trained_config(start.info, settings, version)
@@ -146,12 +149,16 @@ def with_descriptions(
     """Return the assignments of ``--set``, with ``--descriptions`` as the setting that is read from a file.
 
     Raises:
-        ConfigError: the method reads none.
+        ConfigError: the method reads none, or both give them.
     """
     if descriptions is None:
         return assignments
     if (setting := file_setting(settings)) is None:
         raise ConfigError(f"'{name}' reads no descriptions; leave --descriptions out")
+    place = split_name(setting)
+    for text in assignments:
+        if any(split_name(given)[: len(place)] == place for given, _ in parse_assignment(text)):
+            raise ConfigError(f"--descriptions {descriptions} and --set {text} both give descriptions; leave one out")
     return [*assignments, f"{setting}={json.dumps(str(descriptions))}"]
 
 

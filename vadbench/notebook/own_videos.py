@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vadbench.base.naming import assignments
+from vadbench.base.arguments import (
+    DEVICES,
+    given_settings,
+    number,
+    one_or_more,
+    path_text,
+    require_choice,
+    require_function,
+    require_texts,
+)
+from vadbench.base.errors import ConfigError
 from vadbench.base.progress_bar import shown_progress
 from vadbench.base.types import Progress
-from vadbench.notebook.finished_run import FinishedRun
+from vadbench.notebook.finished_run import FinishedRun, run_name
 
 if TYPE_CHECKING:
     from vadbench.watch.scored_video import ScoredVideo
@@ -44,7 +54,9 @@ class VideoResult:
     @property
     def events(self) -> pd.DataFrame:
         """A row for each event: its ends in seconds and frames, its peak, its mean score and its class."""
-        return pd.DataFrame([asdict(event) for event in self.video.events])
+        from vadbench.watch.events import Event
+
+        return pd.DataFrame([asdict(event) for event in self.video.events], columns=[f.name for f in fields(Event)])
 
     def __repr__(self) -> str:
         events = len(self.video.events)
@@ -64,7 +76,7 @@ class VideoResult:
 
 
 def score(
-    *videos: str | Path,
+    *videos: str | Path | Sequence[str | Path],
     run: FinishedRun | str | Path | None = None,
     method: str | None = None,
     descriptions: str | Path | None = None,
@@ -72,54 +84,74 @@ def score(
     settings: Mapping[str, Any] | None = None,
     post: str | None = None,
     threshold: float | None = None,
+    threshold_end: float | None = None,
+    calibrate: str | Path | Sequence[str | Path] = (),
+    min_length: float = 1.0,
     fps: float = 25.0,
     clip: str | None = None,
-    clip_weights: str | None = None,
+    clip_weights: str | Path | None = None,
     device: str = "auto",
     out: str | Path = "results/scored",
-    plugins: Sequence[str | Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> list[VideoResult]:
     """Score your own videos with a trained run, or with a method that needs no training: ``vadbench score``.
 
     Args:
-        videos: video files, folders of frames or of videos, addresses.
+        videos: video files, folders of frames or of videos, addresses; or lists of them.
         run: a finished run whose method scores.
         method: a method that needs no training instead, with the ``descriptions``, the ``dataset`` whose classes to
             look for, ``settings`` and post-processing (``post``) that belong to it.
-        threshold: score at which an event begins; by default the run's, or 0.5 without training.
-        fps: frames per second of a folder of frames.
+        threshold: score at which an event begins; by default the run's, or what the video itself says.
+        threshold_end: with a ``threshold``, the score below which an event ends; by default 1 less in log-odds.
+        calibrate: a video in which nothing happens, or several: their scores say the threshold.
+        min_length: seconds that an event lasts at least, 0 or more.
+        fps: frames per second of a folder of frames, more than 0 and at most 1000.
         clip, clip_weights, device: as the options of the command.
         out: folder for the folders of all videos.
-        plugins: Python files with methods that are not installed.
+        plugins: a Python file with methods that are not installed, or several.
         progress: as of :func:`vadbench.notebook.runs.run`.
 
     Returns:
         A result for each video; that of a damaged one has an error, and everything before the damage.
 
     Raises:
-        VadbenchError: an option contradicts another, or names something that does not exist.
+        ConfigError: an argument takes no such value, or contradicts another.
+        VadbenchError: one names something that does not exist.
     """
     from vadbench.plugins.registry import Registry
     from vadbench.watch.session import ScoreRequest, open_session
 
+    names = [name for given in videos for name in one_or_more("videos", given)]
+    if not names:
+        raise ConfigError('score needs at least one video, found none; give its path, as in score("door.mp4", run=run)')
+    if (run is None) == (method is None):
+        there = "neither; give one of them" if run is None else "both; leave one out"
+        raise ConfigError(f"score needs either a finished run, or a method that needs no training, found {there}")
+    require_texts(method=method, dataset=dataset, post=post, clip=clip)
+    require_choice("device", device, DEVICES)
+    require_function("progress", progress)
     request = ScoreRequest(
-        videos=[str(video) for video in videos],
-        run=None if run is None else str(run.folder if isinstance(run, FinishedRun) else run),
+        videos=names,
+        run=None if run is None else run_name("run", run),
         method=method,
-        descriptions=None if descriptions is None else Path(descriptions),
+        descriptions=None if descriptions is None else Path(path_text("descriptions", descriptions)),
         dataset=dataset,
-        assignments=assignments(settings or {}),
+        assignments=given_settings(settings),
         post=post,
-        out=Path(out),
-        threshold=threshold,
-        fps=fps,
+        out=Path(path_text("out", out)),
+        threshold=None if threshold is None else number("threshold", threshold, "a number"),
+        threshold_end=None if threshold_end is None else number("threshold_end", threshold_end, "a number"),
+        calibrate=one_or_more("calibrate", calibrate),
+        min_length=number("min_length", min_length, "seconds, 0 or more", lambda given: given >= 0),
+        fps=number("fps", fps, "a number above 0, up to 1000", lambda given: 0 < given <= 1000),
         clip_model=clip,
-        clip_weights=clip_weights,
+        clip_weights=None if clip_weights is None else path_text("clip_weights", clip_weights),
         device=device,
     )
-    session = open_session(request, Registry(files=[Path(p) for p in plugins]))
+    session = open_session(request, Registry(files=[Path(file) for file in one_or_more("plugins", plugins)]))
     with shown_progress(progress) as told:
+        session = session.calibrate(told)
         if session.scorer.in_company:
             found = session.score_all(told)
         else:

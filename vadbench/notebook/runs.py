@@ -1,34 +1,34 @@
-"""Runs from a notebook: make them, list them, compare them, rank them."""
+"""Runs from a notebook: make them, and list them."""
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import pandas as pd
 
+from vadbench.base.arguments import (
+    DEVICES,
+    LARGEST_SEED,
+    given_settings,
+    one_or_more,
+    path_text,
+    require_choice,
+    require_function,
+    require_switches,
+    require_texts,
+    whole,
+)
 from vadbench.base.errors import ConfigError, TrackingError
 from vadbench.base.locations import DEFAULT_OUT
-from vadbench.base.naming import assignments
 from vadbench.base.progress_bar import shown_progress
 from vadbench.base.types import Progress
-from vadbench.notebook.finished_run import FinishedRun
+from vadbench.features.layouts import LayoutName
+from vadbench.notebook.finished_run import FinishedRun, run_name
 from vadbench.records.folders import Outcome, read_records
-from vadbench.results.compare import compare_sides
-from vadbench.results.sides import ComparedRuns, load_runs, seeds_of_one
-from vadbench.tables.formats import render
-from vadbench.tables.ranked_runs import rank
-from vadbench.tables.table import Table
-
-if TYPE_CHECKING:
-    from vadbench.features.layouts import LayoutName
-
-Named = str | Path | FinishedRun | Sequence[FinishedRun]
-"""One side of a comparison."""
+from vadbench.records.titles import checked_label
 
 
 def run(
@@ -42,28 +42,29 @@ def run(
     features: str | Path | Mapping[str, str | Path] | None = None,
     features_layout: LayoutName | None = None,
     clip: str | None = None,
-    clip_weights: str | None = None,
+    clip_weights: str | Path | None = None,
     crop: str | None = None,
     subset: str | None = None,
     selection: str | None = None,
     post: str | None = None,
     partition: str | None = None,
-    truth: str | None = None,
+    truth: str | Path | None = None,
     trained: FinishedRun | str | Path | None = None,
     allow_incomplete: bool = False,
     device: str = "auto",
     out: str | Path = DEFAULT_OUT,
-    plugins: Sequence[str | Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
     workers: int = 0,
     again: bool = False,
     log: bool = True,
+    name: str | None = None,
     progress: Progress | None = None,
 ) -> FinishedRun:
     """Train a method on a data set and evaluate it, or return the finished run that is there: ``vadbench run``.
 
     Args:
         method, dataset: their names, as ``vadbench list`` has them; those of ``trained`` by default.
-        seed: of everything that is drawn.
+        seed: of everything that is drawn, from 0 to 999999.
         settings: of the method, nested or by dotted names: ``{"recipe": {"epochs": 5}}`` or ``{"recipe.epochs": 5}``;
             ``protocol.<field>`` changes a rule of the evaluation.
         protocol: name of the rules.
@@ -74,14 +75,16 @@ def run(
         trained: a finished run whose weights are evaluated; nothing is trained (``--from``).
         allow_incomplete: leave out videos that are missing.
         out: folder of run folders.
-        plugins: Python files with methods and data sets that are not installed.
-        workers: processes that make training samples; 0: a thread.
+        plugins: a Python file with methods and data sets that are not installed, or several.
+        workers: processes that make training samples, up to 64; 0: a thread.
         again: discard what is there, and run it anew.
         log: log to MLflow, unless the variable ``VADBENCH_MLFLOW`` is off.
+        name: a label for people, by which tables call the run and names find it (``--name``).
         progress: called with a stage, how much of it is done, and how much there is; by default there are bars in a
             terminal and in a notebook.
 
     Raises:
+        ConfigError: an argument takes no such value.
         VadbenchError: what went wrong.
     """
     from vadbench.harness.experiment import open_experiment
@@ -89,14 +92,29 @@ def run(
     from vadbench.harness.run import run as run_seed
     from vadbench.plugins.registry import Registry
 
-    streams = {name: Path(folder) for name, folder in features.items()} if isinstance(features, Mapping) else {}
+    seed, workers = whole("seed", seed, 0, LARGEST_SEED), whole("workers", workers, 0, 64)
+    require_texts(method=method, dataset=dataset, clip=clip, crop=crop, subset=subset)
+    require_texts(selection=selection, post=post, partition=partition, name=name)
+    require_switches(allow_incomplete=allow_incomplete, again=again, log=log)
+    require_choice("device", device, DEVICES)
+    require_function("progress", progress)
+    if trained is None and (method is None or dataset is None):
+        found = f"found method={method!r}, dataset={dataset!r}"
+        raise ConfigError(f"run needs a method and a dataset, or a finished run as trained, {found}; name both")
+    if features_layout is not None:
+        require_choice("features_layout", features_layout, get_args(LayoutName))
+    if name is not None:
+        checked_label(name)
+    files = [Path(file) for file in one_or_more("plugins", plugins)]
+    folder, streams = _features(features)
     request = Request(
         method=method,
         dataset=dataset,
-        assignments=assignments(settings or {}),
-        protocol_name=protocol,
-        data_root=None if data_root is None else Path(data_root),
-        features=None if features is None or streams else Path(str(features)),
+        assignments=given_settings(settings),
+        assigned_by="settings",
+        protocol_name=path_text("protocol", protocol, "the name of a protocol"),
+        data_root=None if data_root is None else Path(path_text("data_root", data_root)),
+        features=folder,
         streams=streams,
         features_layout=features_layout,
         crop=crop,
@@ -104,19 +122,19 @@ def run(
         selection=selection,
         post=post,
         partition=partition,
-        truth=truth,
+        truth=None if truth is None else path_text("truth", truth),
         allow_incomplete=allow_incomplete,
         clip_model=clip,
-        clip_weights=clip_weights,
+        clip_weights=None if clip_weights is None else path_text("clip_weights", clip_weights),
         device=device,
-        out=Path(out),
-        trained=None if trained is None else str(trained.folder if isinstance(trained, FinishedRun) else trained),
+        out=Path(path_text("out", out)),
+        trained=None if trained is None else run_name("trained", trained),
     )
     if request.trained is not None and seed:
         raise ConfigError("trained names the weights of one seed; leave seed out")
     with shown_progress(progress) as told:
-        experiment = open_experiment(request, Registry(files=[Path(p) for p in plugins]), told)
-        outcome = run_seed(experiment, seed, told, again, workers)
+        experiment = open_experiment(request, Registry(files=files), told)
+        outcome = run_seed(experiment, seed, told, again, workers, name)
     if log:
         _log(outcome, request.out)
     return FinishedRun(outcome.folder, outcome.record)
@@ -125,21 +143,23 @@ def run(
 def runs(out: str | Path = DEFAULT_OUT) -> pd.DataFrame:
     """Return the runs and evaluations under a folder, one a row, in the order of their paths.
 
-    Columns: ``method``, ``settings`` (those that differ from the defaults, in words), ``dataset``, ``trained_on``,
-    ``protocol``, ``selection``, ``seed``, ``status``, ``created``, ``key``, ``folder``, and a column for each metric of
-    the whole split (fractions where its unit is %; NaN where undefined). Damaged records are left out.
+    Columns: ``method``, ``label``, ``settings`` (those that differ from the defaults, in words), ``dataset``,
+    ``trained_on``, ``protocol``, ``selection``, ``seed``, ``status``, ``created``, ``key``, ``folder``, and a column
+    for each metric of the whole split (fractions where its unit is %; NaN where undefined). Damaged records are left
+    out.
 
     Args:
         out: folder of run folders.
     """
     rows = []
-    for outcome in read_records(Path(out))[0]:
+    for outcome in read_records(Path(path_text("out", out)))[0]:
         record = outcome.record
         whole = {key: value.value for key, value in record.metrics.items() if not set(key) & set("[(")}
         rows.append(
             {
                 "method": record.method,
-                "settings": record.title.removeprefix(record.method).strip(),
+                "label": record.label,
+                "settings": record.settings,
                 **{name: getattr(record, name) for name in ("dataset", "trained_on")},
                 "protocol": record.protocol.get("name"),
                 "selection": record.protocol.get("selection", "last"),
@@ -151,115 +171,13 @@ def runs(out: str | Path = DEFAULT_OUT) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compare(
-    a: Named,
-    b: Named,
-    metrics: Sequence[str] | None = None,
-    *,
-    out: str | Path = DEFAULT_OUT,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Compare two methods on the same test videos by paired resampling: ``vadbench compare``.
-
-    Args:
-        a, b: a run, its seeds, or a name as on the command line: a run folder, the beginning of a key, several with
-            commas between, or the folder of all seeds of a method on a data set.
-        metrics: their keys; by default those by which methods are compared.
-        out: folder of run folders.
-        progress: as of :func:`run`.
-
-    Returns:
-        A row for each metric: the means ``A`` and ``B``, their ``difference`` with the ends ``low`` and ``high`` of its
-        95 % interval, ``p``, ``p_holm`` adjusted for all rows, and a ``verdict`` in words.
-
-    Raises:
-        RunError: a side is not the seeds of one experiment, or they differ in their test videos.
-        UnknownNameError: there is no such metric.
-    """
-    sides = {name: _side(side, Path(out)) for name, side in (("A", a), ("B", b))}
-    with shown_progress(progress) as told:
-        found = compare_sides(sides, metrics, told)
-    return pd.DataFrame.from_dict(found, orient="index").rename_axis("metric")
-
-
-@dataclass(frozen=True, repr=False)
-class Leaderboard:
-    """Tables of runs that may be compared with each other; a notebook shows them.
-
-    Args:
-        tables: one for each group of comparable runs.
-        notes: on what is not in them.
-    """
-
-    tables: Sequence[Table]
-    notes: Sequence[str] = ()
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """All tables as one, a row for each place: the columns are those of ``vadbench leaderboard --format csv``."""
-        return pd.read_csv(io.StringIO(render(self.tables, "csv")))
-
-    def __repr__(self) -> str:
-        return f"<{len(self.tables)} table{'' if len(self.tables) == 1 else 's'} of runs>"
-
-    def __str__(self) -> str:
-        return render(self.tables, "text")
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return render(self.tables, "html")
-
-
-def leaderboard(
-    dataset: str | None = None,
-    metric: str | None = None,
-    *,
-    out: str | Path = DEFAULT_OUT,
-    methods: Sequence[str] = (),
-    supervision: Sequence[str] = (),
-    costs: bool = False,
-    with_recorded: bool = False,
-    plugins: Sequence[str | Path] = (),
-    progress: Progress | None = None,
-) -> Leaderboard:
-    """Rank the finished runs that may be compared: ``vadbench leaderboard``.
-
-    Args:
-        dataset: only this data set.
-        metric: rank by it; by default by the headline of the data set.
-        out: folder of run folders.
-        methods: only these.
-        supervision: only methods that learn from one of these.
-        costs: add columns of what the runs cost.
-        with_recorded: rank recorded scores beside runs.
-        plugins, progress: as of :func:`run`.
-
-    Raises:
-        RunError: there is no finished run.
-        UnknownNameError: there is no such data set, method, metric or supervision.
-    """
-    from vadbench.plugins.registry import Registry
-
-    with shown_progress(progress) as told:
-        tables, notes = rank(
-            Path(out),
-            Registry(files=[Path(p) for p in plugins]),
-            dataset,
-            metric,
-            costs=costs,
-            with_recorded=with_recorded,
-            supervision=supervision,
-            methods=methods,
-            progress=told,
-        )
-    return Leaderboard(tables, notes)
-
-
-def _side(side: Named, out: Path) -> ComparedRuns:
-    if isinstance(side, str | Path):
-        return load_runs(str(side), out)
-    several = [side] if isinstance(side, FinishedRun) else side
-    return seeds_of_one({run.folder.resolve(): run.record for run in several}, several[0].label)
+def _features(given: object) -> tuple[Path | None, dict[str, Path]]:
+    """Return the folder of features of the first stream, and those of streams by name."""
+    if isinstance(given, Mapping):
+        return None, {str(name): Path(path_text(f"features of {name}", own)) for name, own in given.items()}
+    if given is None:
+        return None, {}
+    return Path(path_text("features", given, "a folder, or a dict with one for each stream by its name")), {}
 
 
 def _log(outcome: Outcome, out: Path) -> None:

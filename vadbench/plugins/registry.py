@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
-from vadbench.base.errors import PluginError, UnknownNameError, one_line
+from vadbench.base.errors import PluginError, UnknownNameError, VadbenchError, one_line
 from vadbench.plugins import hookspecs
 from vadbench.plugins.hookspecs import NAME, BenchmarkSpec, CommandSpec, DatasetSpec, MethodSpec, ProtocolSpec, Spec
 from vadbench.plugins.provenance import OWN, SCRATCH, Provenance, provenance
@@ -214,7 +214,9 @@ class Registry:
                 plugin.error = "implements no vadbench hook"
         except (Exception, SystemExit) as error:
             plugin.specs = {}
-            plugin.error = one_line(f"{type(error).__name__}: {error}")
+            # The class says what a third party's error is about; vadbench's own say it themselves.
+            named = "" if isinstance(error, VadbenchError) else f"{type(error).__name__}: "
+            plugin.error = one_line(f"{named}{error}")
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from vadbench.base.errors import RunError, first_complaint, listed
+from vadbench.base.errors import RunError, first_complaint
 from vadbench.base.files import LOCK, read_json, write_json
 from vadbench.base.locations import ARTIFACTS
 from vadbench.base.metric_keys import from_first_edition
@@ -17,6 +17,8 @@ from vadbench.records.record import CHECKPOINT, CHECKPOINT_INFO, FIRST_EDITION, 
 
 EVALUATIONS = "evaluations"
 """Folder of a training with its evaluations but the first."""
+DELETED = ".deleted"
+"""Folder under the results with what a deletion has taken away and not yet removed."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,17 @@ class RunFolder:
         return record if record.status == "finished" else None
 
 
-def read_record(folder: Path) -> RunRecord:
+def read_record(folder: Path, file: str = RESULT) -> RunRecord:
     """Return the record in a folder.
+
+    Args:
+        folder: of a run.
+        file: its name there: :data:`vadbench.base.locations.BEGUN` is that of a training without a result.
 
     Raises:
         RunError: it is missing, damaged or of another vadbench.
     """
-    path = folder / RESULT
+    path = folder / file
     content = read_json(path)
     schema = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(schema, int) and schema not in (SCHEMA, FIRST_EDITION):
@@ -128,13 +134,33 @@ def trained_threshold(evaluation: Path) -> float | None:
         return None
 
 
-def write_record(folder: Path, record: RunRecord) -> None:
-    """Write ``result.json`` atomically."""
-    write_json(folder / RESULT, record.model_dump(mode="json"))
+def write_record(folder: Path, record: RunRecord, file: str = RESULT) -> None:
+    """Write ``result.json``, or a record of another name, atomically."""
+    write_json(folder / file, record.model_dump(mode="json"))
+
+
+def label_of(folder: Path) -> str:
+    """Return the label of the run in a folder; empty where nothing that can be read gives it one."""
+    try:
+        return read_record(folder).label
+    except RunError:
+        return ""
+
+
+def relabel(folder: Path, record: RunRecord, label: str) -> RunRecord:
+    """Write the record of a run, whose training this process has locked, with another label, and return it.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if label != record.label:
+        record = record.model_copy(update={"label": label})
+        write_record(folder, record)
+    return record
 
 
 def run_folders(below: Path, *where: str, file: str = RESULT) -> list[Path]:
-    """Return the folders that hold a record, in their order; MLflow's copies of records are skipped.
+    """Return the folders that hold a record, in their order; MLflow's copies and what is being deleted are skipped.
 
     Args:
         below: folder that they are in.
@@ -142,33 +168,7 @@ def run_folders(below: Path, *where: str, file: str = RESULT) -> list[Path]:
         file: what they hold instead of a record.
     """
     found = {path.parent for pattern in where or ("**",) for path in below.glob(f"{pattern}/{file}")}
-    return sorted(folder for folder in found if ARTIFACTS not in folder.relative_to(below).parts)
-
-
-def find_run(name: str, out: Path) -> Path:
-    """Find a folder with a record, or with imported weights that have none yet: by its path, or by the beginning of its
-    key under ``out``.
-
-    Raises:
-        RunError: nothing or more than one run matches.
-    """
-    if any((Path(name) / file).is_file() for file in (RESULT, CHECKPOINT_INFO)):
-        return Path(name)
-    runs = {folder for file in (RESULT, CHECKPOINT_INFO) for folder in run_folders(out, file=file)}
-    matches = sorted(f for f in runs if f.name.startswith(name) and f.parent.name != EVALUATIONS)
-    if len(matches) == 1:
-        return matches[0]
-    found = "none" if not matches else listed(matches, 5)
-    raise RunError(f"no single run called '{name}': expected a run folder or a key under {out}, found {found}")
-
-
-def find_folder(name: str, out: Path) -> Path:
-    """Find a run folder or a folder of runs by its path, as it is or under ``out``, or a run by the start of its key.
-
-    Raises:
-        RunError: as :func:`find_run`.
-    """
-    return next((place for place in (Path(name), out / name) if place.is_dir()), None) or find_run(name, out)
+    return sorted(f for f in found if {ARTIFACTS, DELETED}.isdisjoint(f.relative_to(below).parts))
 
 
 def read_records(out: Path, trained_on: str = "*", method: str = "*") -> tuple[list[Outcome], list[str]]:

@@ -183,4 +183,4 @@ def search(
 def _require_known(kind: str, name: str, known: Iterable[str]) -> None:
     names = {n.casefold(): n for n in known if n}
     if name.casefold() not in names:
-        raise UnknownNameError(f"published {kind}", name, names.values())
+        raise UnknownNameError(f"published {kind}", name, names.values(), "vadbench published")

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from vadbench.base.errors import RunError
 from vadbench.base.metric_keys import MetricKey
-from vadbench.base.naming import flatten, is_of, written
 from vadbench.base.needs import Reading, Supervision
 from vadbench.base.text import amount
 from vadbench.metrics.definitions import MetricValue
@@ -19,6 +18,7 @@ from vadbench.metrics.scenarios import ScenarioResult
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.provenance import Provenance
 from vadbench.records.costs import Amount, ComputeRecord, CostName, CostRecord
+from vadbench.records.titles import Label, changed_settings
 
 SCHEMA = 3
 FIRST_EDITION = 2
@@ -34,10 +34,8 @@ COMPUTED_BY_OTHERS = "scores were computed by others"
 """Beginning of the note on the source of recorded scores."""
 PICTURES = ("roc.png", "pr.png", "per-class.png", "reliability.png")
 
-
 Name = Annotated[str, Field(pattern=NAME)]
 """A name that may become that of a folder: a record may come from anywhere, and must not point elsewhere."""
-
 
 Key = Annotated[str, AfterValidator(lambda key: str(MetricKey.parse(key)))]
 """A metric key in the grammar of :mod:`vadbench.base.metric_keys`."""
@@ -115,16 +113,17 @@ class RecordedSource(BaseModel):
 class RunRecord(BaseModel):
     """The content of ``result.json``.
 
-    ``status`` is ``stopped`` where the method stopped the run, which goes on when it is run again; ``error`` says why a
-    run is not finished. ``edition`` is the :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names
-    the training, ``group`` what all seeds of it share (empty for imported weights), ``evaluation`` the way it was
-    evaluated. ``trained_on`` differs from ``dataset`` where a training was evaluated on another data set. ``changed``
-    names the settings in which ``config`` differs from the method's defaults for ``trained_on``, and as
-    ``protocol.<field>`` those in which ``protocol`` differs from the one of its name, or in ``post`` from what the
-    method or that one proposes. ``method_post`` is the post-processing that the method proposes. ``code`` says whose
-    code the method and the data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader
-    needs before comparing the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and
-    ``peak_memory_mb`` are by stage, over all parts of a run that was interrupted.
+    ``label`` is what a person calls the run; no key has it. ``status`` is ``stopped`` where the method stopped the
+    run, which goes on when it is run again; ``error`` says why a run is not finished. ``edition`` is the
+    :data:`vadbench.records.keys.EDITION` that it was made under. ``key`` names the training, ``group`` what all
+    seeds of it share (empty for imported weights), ``evaluation`` the way it was evaluated. ``trained_on`` differs
+    from ``dataset`` where a training was evaluated on another data set. ``changed`` names the settings in which
+    ``config`` differs from the method's defaults for ``trained_on``, and as ``protocol.<field>`` those in which
+    ``protocol`` differs from the one of its name, or in ``post`` from what the method or that one proposes.
+    ``method_post`` is the post-processing that the method proposes. ``code`` says whose code the method and the
+    data set are. ``streams`` are those beside the first. ``notes`` are remarks that a reader needs before comparing
+    the figures. ``costs`` are what the method counted, such as calls and tokens. ``seconds`` and ``peak_memory_mb``
+    are by stage, over all parts of a run that was interrupted.
 
     ``supervision``, ``company``, ``lookahead`` and ``unit_scores`` are as in :class:`vadbench.base.needs.Needs`.
     ``threshold`` is as in :class:`vadbench.scoring.split.ScoredSplit`; older records have none. ``scenarios`` is empty
@@ -136,6 +135,7 @@ class RunRecord(BaseModel):
     schema_version: int = SCHEMA
     status: Literal["finished", "failed", "stopped"]
     error: str | None = None
+    label: Label = ""
     method: Name
     method_version: str
     dataset: Name
@@ -184,14 +184,15 @@ class RunRecord(BaseModel):
         return values | {"supervision": "weak" if trained else "training-free"}
 
     @property
+    def settings(self) -> str:
+        """The settings that are not the method's defaults, such as ``recipe.epochs=5``; empty for none."""
+        return " ".join(changed_settings(self.config, self.changed))
+
+    @property
     def title(self) -> str:
-        """The method and the settings that are not its defaults, such as ``vadclip recipe.epochs=5``."""
-        values = dict(flatten(self.config))
-        changes = [f" {name}={written(values[name])}" for name in self.changed if name in values]
-        # A section that is its own defaults, and an entry that was taken away, have no value of their own.
-        here = [name for name in self.changed if name not in values and not name.startswith("protocol.")]
-        changes += [f" {name}={'{}' if any(is_of(n, name) for n in values) else 'absent'}" for name in here]
-        return self.method + "".join(changes)
+        """The method with its label, such as ``vadclip [longer]``, or else with its settings."""
+        told = f"[{self.label}]" if self.label else self.settings
+        return f"{self.method} {told}".rstrip()
 
     @property
     def selects(self) -> bool:

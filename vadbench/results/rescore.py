@@ -12,8 +12,9 @@ from vadbench.metrics.definitions import MetricValue, coarse_remark
 from vadbench.metrics.event_counts import event_threshold
 from vadbench.metrics.measurement import measure
 from vadbench.metrics.scenarios import by_scenario, of_scenarios
-from vadbench.records.folders import find_folder, read_record, run_folders, training_folder, write_record
+from vadbench.records.folders import read_record, run_folders, training_folder, write_record
 from vadbench.records.record import RESULT, RunRecord
+from vadbench.records.run_names import find_runs
 from vadbench.records.scores import load_split
 
 TOLERANCE = 1e-12
@@ -37,13 +38,14 @@ class Rescored:
 
 
 def evaluations(name: str, out: Path) -> list[Path]:
-    """Return the folders of all records in a folder, given in full or relative to ``out``, or in the run of a key.
+    """Return the folders of all records in a folder, given in full or relative to ``out``, or in the runs of a name.
 
     Raises:
         RunError: there are no records.
     """
-    place = find_folder(name, out)
-    if not (found := run_folders(place)):
+    place = next((place for place in (Path(name), out / name) if place.is_dir()), None)
+    places = [place] if place is not None else find_runs(name, out).found
+    if not (found := [folder for place in places for folder in run_folders(place)]):
         raise RunError(f"no {RESULT} in {place}; expected a run folder, or a folder of runs")
     return found
 

@@ -1,4 +1,4 @@
-"""Write small working packages as the start of a new method or data set, for ``vadbench new``."""
+"""Write small working packages, or a benchmark file, as a start for one's own, for ``vadbench new``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 import vadbench
 from vadbench.base.errors import ConfigError, PluginError
-from vadbench.base.files import make_folder, storage_errors
+from vadbench.base.files import make_folder, storage_errors, write_text
 from vadbench.plugins.hookspecs import NAME
 from vadbench.plugins.registry import Registry
 
@@ -132,6 +132,25 @@ def write_package(
     return target
 
 
+def write_benchmark(name: str, out: Path, registry: Registry) -> Path:
+    """Write a benchmark file that runs as it is on ``synthetic``, and return its path, ``<out>/<name>.toml``.
+
+    Raises:
+        ConfigError: the name cannot be used, or the file exists.
+        PluginError: a benchmark is registered under the name.
+        StorageError: the file cannot be written.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(_invalid(name))
+    if name in registry.specs("benchmark") or name in registry.conflicts("benchmark"):
+        raise PluginError(f"a benchmark called '{name}' exists already (vadbench list benchmarks); choose another name")
+    target = out / f"{name}.toml"
+    if target.exists() or target.is_symlink():
+        raise ConfigError(f"{target} exists already; move it away, or choose another name or --out")
+    write_text(target, _filled("benchmark/benchmark.toml", {"name": name, "file": target.name}))
+    return target
+
+
 def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
     """Return the words that a template may use for a plugin called ``name``.
 
@@ -143,9 +162,7 @@ def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
         ConfigError: the name is not valid for a plugin.
     """
     if not re.fullmatch(NAME, name):
-        raise ConfigError(
-            f"a name must begin with a letter or digit and go on with letters, digits, '.', '_' and '-', found '{name}'"
-        )
+        raise ConfigError(_invalid(name))
     parts = [part for part in re.split(r"[._-]+", name) if part]
     camel = "".join(part[0].upper() + part[1:] for part in parts)
     # A class name must not begin with a digit, nor be that of its base class or a keyword.
@@ -159,6 +176,10 @@ def package_words(kind: ScaffoldKind, name: str) -> dict[str, str]:
         "cls": cls,
         "version": vadbench.__version__,
     }
+
+
+def _invalid(name: str) -> str:
+    return f"a name must begin with a letter or digit and go on with letters, digits, '.', '_' and '-', found '{name}'"
 
 
 def _filled(template: str, words: dict[str, str]) -> str:

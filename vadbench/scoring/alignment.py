@@ -127,16 +127,21 @@ def align(
             _require_truth(s, videos[s.name], rules.tolerance)
     lengths = [len(s.anomaly) for s in scores]
     truth = [(videos[s.name], len(s.anomaly), stride, s.frames) for s in scores]
+    counts = np.concatenate([row_frames(r, k, f) for _, r, k, f in truth])
+    # No row has more positives than frames, and a column for each class takes more memory than all else.
+    compact = np.min_scalar_type(counts.max(initial=0))
     with_classes = all(s.classes is not None for s in scores)
     return ScoredRows(
         video=np.repeat(np.arange(len(scores)), lengths),
         names=tuple(s.name for s in scores),
         # Not in float64: a float32 score is compared with 0.7 in float32, as in the papers' code, and sorts faster.
         scores=np.concatenate([s.anomaly for s in scores]),
-        frames=np.concatenate([row_frames(r, k, f) for _, r, k, f in truth]),
+        frames=counts,
         positives=np.concatenate([positives_per_row(v.runs, r, k, f) for v, r, k, f in truth]),
         class_scores=np.concatenate([s.classes for s in scores if s.classes is not None]) if with_classes else None,
-        class_positives=np.concatenate([class_positives_per_row(v, classes, r, k, f) for v, r, k, f in truth])
+        class_positives=np.concatenate(
+            [class_positives_per_row(v, classes, r, k, f).astype(compact) for v, r, k, f in truth]
+        )
         if with_classes and by_class
         else None,
         class_names=classes.names,

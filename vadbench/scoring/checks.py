@@ -22,8 +22,11 @@ def checked(method: Method, video: VideoInput, scores: Scores) -> VideoScores:
     """Return the scores of a video as numpy arrays.
 
     Raises:
-        PluginError: one has another shape or is not finite, or a name cannot be used.
+        PluginError: they are no :class:`Scores`; one has another shape or is not finite, or a name cannot be used.
     """
+    given: object = scores
+    if not isinstance(given, Scores):
+        raise PluginError(f"score() of {type(method).__name__} must return Scores, found {type(given).__name__}")
     kind, name, rows, classes = type(method).__name__, video.name, video.row_count, len(method.task.classes)
     of_video: Mapping[str, torch.Tensor] = {}
     if scores.video is not None:

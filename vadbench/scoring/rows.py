@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from vadbench.base.errors import DataError
 
+WORTH_JOINING = 0.9
+"""Rows are joined where at most this share of them is left: it copies all columns, and few fewer rows save little."""
+
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
@@ -47,7 +50,8 @@ class ScoredRows:
         positives: ``(rows,)`` number of them inside any segment.
         class_scores: ``(rows, classes)`` probability of every class; ``None`` where the method has none.
         class_positives: ``(rows, classes)`` frames inside a segment of each class (classes may overlap), the normal
-            column being ``frames - positives``; ``None`` where the data set annotates no classes.
+            column being ``frames - positives``; ``None`` where the data set annotates no classes. The dtype may be
+            unsigned and as small as the counts allow: widen it before subtracting.
         class_names: class names by id, the normal one included.
         normal: id of the normal class.
         unit_scores: the scores are between 0 and 1 by the method's word; otherwise a fixed threshold means nothing.
@@ -169,7 +173,7 @@ def _merge_runs(video: Ints, scores: Floats, positives: Ints, frames: Ints) -> W
     if not len(scores):
         return WeightedRows(video, scores, positives, frames)
     new = (scores[1:] != scores[:-1]) | (video[1:] != video[:-1])
-    if new.all():
+    if 1 + np.count_nonzero(new) > WORTH_JOINING * len(scores):
         return WeightedRows(video, scores, positives, frames - positives)
     starts = np.flatnonzero(np.concatenate(([True], new)))
     inside = np.add.reduceat(positives, starts, dtype=np.int64)

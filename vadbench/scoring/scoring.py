@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -141,12 +141,28 @@ def _scored(method: Method, videos: Iterable[VideoInput], precision: str) -> Ite
     for group in _groups(videos):
         placed = [_placed(video, method.task.device) for video in group]
         with _computing(method, precision):
-            scores = list(method.score(placed))
+            scores = list(_answer(method, placed))
         if len(scores) != len(group):
             raise PluginError(
                 f"{type(method).__name__}.score got {len(group)} videos and returned {len(scores)} scores"
             )
         yield from (checked(method, v, s) for v, s in zip(group, scores, strict=True))
+
+
+def _answer(method: Method, videos: Sequence[VideoInput]) -> Iterable[Scores]:
+    """Return what a method gives for videos, which is checked one by one.
+
+    Raises:
+        PluginError: it gives no list of scores.
+    """
+    found: Any = method.score(videos)
+    # The rows of a single tensor would be taken for the scores of so many videos.
+    if isinstance(found, torch.Tensor) or not isinstance(found, Iterable):
+        raise PluginError(
+            f"score() of {type(method).__name__} must return Scores for each video, in a list, found"
+            f" {type(found).__name__}"
+        )
+    return found
 
 
 @contextmanager
@@ -178,7 +194,7 @@ def _in_company(method: Method, videos: Iterable[Sequence[VideoInput]], precisio
     answers: Iterator[Scores] | None = None
     while True:
         with _computing(method, precision):
-            answers = iter(method.score(cast(Sequence[VideoInput], each()))) if answers is None else answers
+            answers = iter(_answer(method, cast(Sequence[VideoInput], each()))) if answers is None else answers
             scores = next(answers, None)
         if (scores is None) != (not given):
             raise PluginError(f"{kind}.score must give as many scores as it is given videos, in their order")

@@ -174,25 +174,34 @@ def collect(out: Path) -> tuple[list[Evaluation], list[str]]:
     for run in runs:
         try:
             if run.record.status == "finished":
-                found.append(_evaluation(run.folder, run.record))
+                found.append(evaluation(run.folder, run.record))
         except RunError as error:
             notes.append(str(error))
     return found, notes
 
 
-def _evaluation(folder: Path, record: RunRecord) -> Evaluation:
+def evaluation(folder: Path, record: RunRecord) -> Evaluation:
+    """Return a finished evaluation.
+
+    Args:
+        folder: its run folder.
+        record: what the folder holds.
+
+    Raises:
+        RunError: the record contradicts itself.
+    """
     try:
         rules = restored(Protocol, record.protocol)
         fingerprint = Fingerprint.from_dict(record.fingerprint) if record.reads == "features" else None
-        evaluation = Evaluation(folder, record, rules, fingerprint)
-        for name, found in record.metrics.items():
+        found = Evaluation(folder, record, rules, fingerprint)
+        for name, metric in record.metrics.items():
             low, high = value_range(name)
-            if found.value is not None and not low - ROUNDING <= found.value <= high + ROUNDING:
+            if metric.value is not None and not low - ROUNDING <= metric.value <= high + ROUNDING:
                 what = "a fraction" if high == 1 else f"a number from {low:g} on"
-                raise ValueError(f"metric {plain(name)} must be {what}, found {found.value}")
+                raise ValueError(f"metric {plain(name)} must be {what}, found {metric.value}")
         # Fail early on names that JSON cannot encode.
-        _ = evaluation.experiment_key
-        return evaluation
+        _ = found.experiment_key
+        return found
     except (ValueError, FeatureError) as error:
         reason = first_complaint(error) if isinstance(error, ValidationError) else error
         raise RunError(f"{folder / RESULT} is not a run record: {reason}; delete this file and run again") from error
@@ -210,6 +219,18 @@ def by_seed(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
         if known is None or evaluation.record.created > known.record.created:
             group[seed] = evaluation
     return [[group[seed] for seed in sorted(group)] for group in groups.values()]
+
+
+def titled(runs: Sequence[Evaluation]) -> str:
+    """Return the method of several seeds with the label that all of them have, or else with its changed settings."""
+    first = runs[0].record
+    return first.title if len({run.record.label for run in runs}) == 1 else f"{first.method} {first.settings}".rstrip()
+
+
+def settings_note(runs: Sequence[Evaluation]) -> tuple[str, ...]:
+    """Return a note with the changed settings of seeds that a table calls by their label."""
+    settings = runs[0].record.settings
+    return (f"settings: {settings}",) if settings and settings not in titled(runs) else ()
 
 
 def remarks(runs: Sequence[Evaluation]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 
 def _markdown_entry(entry: PrintedEntry) -> str:
-    text = escaping.markdown(entry.text)
+    text = escaping.markdown(entry.figure)
     # GitHub removes <u> but allows <ins>, which browsers underline.
     shown = {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(entry.emphasis, text)
     marks = f"<sup>{','.join(entry.marks)}</sup>" if entry.marks else ""
@@ -94,7 +94,8 @@ def _html(layout: PrintedTable) -> str:
     out = ['<section class="vadbench-table">', f"<h2>{quoted(layout.title)}</h2>"]
     if layout.note:
         out.append(f"<p>{quoted(layout.note)}</p>")
-    out += ["<table>", "<thead>", "<tr>"]
+    # Wherever it is embedded, a wide table scrolls by itself, with the keyboard too.
+    out += ['<div style="overflow-x: auto" tabindex="0">', "<table>", "<thead>", "<tr>"]
     out += [f'<th scope="col"{rows}>{quoted(name)}</th>' for name in layout.lead]
     wide = f' colspan="{len(layout.parts)}"' if several else ""
     for column in layout.columns:
@@ -112,7 +113,7 @@ def _html(layout: PrintedTable) -> str:
             continue
         cells = [_html_entry(entry, header=i == name) for i, entry in enumerate(line.entries)]
         out.append(f"<tr>{''.join(cells)}</tr>")
-    out += ["</tbody>", "</table>"]
+    out += ["</tbody>", "</table>", "</div>"]
     out += [f"<p>{quoted(text)}</p>" for text in layout.reading]
     if layout.ranked:
         out.append(f"<p>{legend('<b>bold</b>', '<u>underlined</u>')}</p>")
@@ -123,7 +124,7 @@ def _html(layout: PrintedTable) -> str:
 
 
 def _html_entry(entry: PrintedEntry, header: bool) -> str:
-    text = escaping.html_text(entry.text)
+    text = escaping.html_text(entry.figure)
     if header:
         # Names may run from right to left; the text after them must not.
         text = f"<bdi>{text}</bdi>"

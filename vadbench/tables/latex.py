@@ -76,7 +76,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _entry(entry: PrintedEntry) -> str:
-    text = re.sub(r"^-(?=\d)", "$-$", latex(entry.text))
+    text = re.sub(r"^-(?=\d)", "$-$", latex(entry.figure))
     shown = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(entry.emphasis, text)
     tied = f" {latex(TIED)}" if entry.tied else ""
     marks = rf"$^{{{','.join(entry.marks)}}}$" if entry.marks else ""

@@ -22,7 +22,8 @@ from vadbench.tables.table import (
 )
 
 TIED = "≈"
-COUNTS = ("#", "seeds")
+RANK = "#"
+COUNTS = (RANK, "seeds")
 """Headings of the columns of counts before the metrics; the others are words."""
 WORDS = ("supervision", "depends", "post")
 """Headings of the columns of words before the metrics, each left out where no row has any."""
@@ -37,6 +38,8 @@ class PrintedEntry:
 
     Args:
         text: the number, or words.
+        spread: its deviation over seeds.
+        without: the number without post-processing, in parentheses.
         interval: its interval in brackets, which a narrow format may omit.
         emphasis: whether it is the best or the second best of a column.
         tied: not distinguishable from the best.
@@ -44,10 +47,17 @@ class PrintedEntry:
     """
 
     text: str = ""
+    spread: str = ""
+    without: str = ""
     interval: str = ""
     emphasis: Emphasis = ""
     tied: bool = False
     marks: tuple[str, ...] = ()
+
+    @property
+    def figure(self) -> str:
+        """The number with what belongs to it, but for its interval."""
+        return " ".join(filter(None, (self.text, self.spread, self.without)))
 
 
 @dataclass(frozen=True)
@@ -90,23 +100,30 @@ class PrintedTable:
     footnotes: tuple[tuple[str, str], ...]
 
 
-class _Letters:
+class Letters:
     """Letters of footnotes in the order of their first use: a, b, ..., z, aa, ..."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     def of(self, notes: Sequence[str]) -> tuple[str, ...]:
+        """Return the letters of notes, new ones of those that have none yet."""
         return tuple(self._known.setdefault(note, _letter(len(self._known))) for note in dict.fromkeys(notes))
 
     @property
     def all(self) -> tuple[tuple[str, str], ...]:
+        """Every letter with its note."""
         return tuple((letter, text) for text, letter in self._known.items())
 
 
-def lay_out(table: Table) -> PrintedTable:
-    """Lay a table out; parts of columns that are empty in every row are omitted."""
-    letters = _Letters()
+def lay_out(table: Table, letters: Letters | None = None) -> PrintedTable:
+    """Lay a table out; parts of columns that are empty in every row are omitted.
+
+    Args:
+        table: the table.
+        letters: of the footnotes of a document, if its tables share them.
+    """
+    letters = Letters() if letters is None else letters
     parts = _parts(table)
     ranks, seeds = (any(getattr(row, name) is not None for row in table.rows) for name in ("rank", "seeds"))
     words = [name for name in WORDS if any(getattr(row, name) for row in table.rows)]
@@ -127,7 +144,7 @@ def lay_out(table: Table) -> PrintedTable:
     return PrintedTable(
         title=f"{table.title} ({table.id})" if table.id else table.title,
         note=table.note,
-        lead=(*(["#"] if ranks else []), "method", *words, *(["seeds"] if seeds else [])),
+        lead=(*([RANK] if ranks else []), "method", *words, *(["seeds"] if seeds else [])),
         columns=table.columns,
         parts=parts,
         lines=tuple(lines),
@@ -181,7 +198,7 @@ def _parts(table: Table) -> tuple[Part, ...]:
 
 
 def _entries(
-    row: TableRow, columns: Sequence[TableColumn], parts: Sequence[Part], letters: _Letters
+    row: TableRow, columns: Sequence[TableColumn], parts: Sequence[Part], letters: Letters
 ) -> Iterator[PrintedEntry]:
     for cell, column in zip(row.cells, columns, strict=True):
         for part in parts:
@@ -197,26 +214,26 @@ def _entries(
                 yield PrintedEntry(_verdict(cell))
 
 
-def _published(found: PublishedFigure | None, letters: _Letters) -> PrintedEntry:
+def _published(found: PublishedFigure | None, letters: Letters) -> PrintedEntry:
     return PrintedEntry() if found is None else PrintedEntry(found.printed, marks=letters.of(found.notes))
 
 
-def _reproduced(found: ReproducedFigure | None, unit: str, letters: _Letters) -> PrintedEntry:
+def _reproduced(found: ReproducedFigure | None, unit: str, letters: Letters) -> PrintedEntry:
     if found is None:
         return PrintedEntry()
     marks = letters.of(found.notes)
     if found.mean is None:
         return PrintedEntry("undefined", marks=marks)
-    spread = "" if found.std is None else f" ± {number(found.std, unit)}"
-    spread += "" if found.unprocessed is None else f" ({number(found.unprocessed, unit)} without)"
+    spread = "" if found.std is None else f"± {number(found.std, unit)}"
+    without = "" if found.unprocessed is None else f"({number(found.unprocessed, unit)} without)"
     interval = ""
     if found.low is not None and found.high is not None:
         interval = f"[{number(found.low, unit, 1)}, {number(found.high, unit, 1)}]"
     emphasis: Emphasis = "best" if found.best else "second" if found.second else ""
-    return PrintedEntry(number(found.mean, unit) + spread, interval, emphasis, found.tied, marks)
+    return PrintedEntry(number(found.mean, unit), spread, without, interval, emphasis, found.tied, marks)
 
 
-def _cost(found: ReproducedFigure | None, letters: _Letters) -> PrintedEntry:
+def _cost(found: ReproducedFigure | None, letters: Letters) -> PrintedEntry:
     if found is None:
         return PrintedEntry()
     return PrintedEntry("unknown" if found.mean is None else amount(found.mean), marks=letters.of(found.notes))

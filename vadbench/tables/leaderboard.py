@@ -17,11 +17,12 @@ from vadbench.base.types import Progress, silent
 from vadbench.metrics.blind import BLIND
 from vadbench.metrics.definitions import COMPARED, canonical, definition
 from vadbench.records.record import seed_values
+from vadbench.records.titles import content_digest
 from vadbench.scoring.protocol import NATIVE, Protocol, protocols
 from vadbench.tables import table as model
 from vadbench.tables.blind_rows import with_blind_rows
 from vadbench.tables.cost_columns import with_costs
-from vadbench.tables.evaluations import RECORDED, Evaluation, RankingGroup, by_seed, made
+from vadbench.tables.evaluations import RECORDED, Evaluation, RankingGroup, by_seed, made, settings_note, titled
 from vadbench.tables.paper import clip_words
 from vadbench.tables.standing import Resamples, TablePlace, column, resample
 
@@ -165,6 +166,7 @@ def _table(group: Group, asked: Sequence[str], resamples: Resamples, costs: bool
             rank=i + 1 if i < ranked and _mean(seeds, group.metric) is not None else None,
             seeds=len(seeds),
             cells=tuple(model.TableCell(reproduced=found[i]) for found in columns),
+            notes=settings_note(seeds),
         )
         for i, seeds in enumerate(ordered)
     )
@@ -266,8 +268,8 @@ def _rules(rules: Protocol) -> str:
 
 
 def _label(seeds: SeedRuns) -> str:
-    """Return a method with its changed settings; the rules are those of the group and not repeated."""
-    title, recorded = seeds[0].record.title, seeds[0].record.recorded is not None
+    """Return a method with its label or its changed settings; the rules are those of the group and not repeated."""
+    title, recorded = titled(seeds), seeds[0].record.recorded is not None
     return f"{title}{' (imported weights)' if seeds[0].imported else ''}{' (recorded)' if recorded else ''}"
 
 
@@ -288,6 +290,7 @@ def _facts(run: Evaluation) -> dict[str, str]:
     return {
         "version": run.record.method_version,
         "edition": str(run.record.edition),
+        "settings": content_digest(run.record.config),
         "features": run.fingerprint.digest if run.fingerprint else run.record.reads,
         "training videos": train.manifest if train else "",
         "validation videos": validation.manifest if validation else "",

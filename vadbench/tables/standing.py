@@ -37,6 +37,8 @@ rows compared: with fewer resamples, every row of a long table would be tied wit
 OTHER_TRUTH = "test videos or their ground truth"
 UNTESTED = "not tested against the best: too few resamples of either are defined, or their scores are missing"
 NOT_RANKED = f"{TOO_FEW} methods apart"
+UNLIKE_OTHERS = "not ranked with the others: differs in"
+"""Beginning of the note on a figure of another group."""
 FLATTENED = "AUC/flattened"
 ADDS_NOTHING = "not below AUC: the curve within videos adds nothing"
 DIGITS = 6
@@ -206,7 +208,7 @@ def column(
     for row in contest if better is not None else ():
         if row not in ranked:
             differing = ", ".join(places[row].kind.differences(common)) or OTHER_TRUTH
-            found[row] = _noted(found[row], f"not ranked with the others: differs in {differing}")
+            found[row] = _noted(found[row], f"{UNLIKE_OTHERS} {differing}")
     if len(ranked) < 2:
         return found  # a single figure has no rank
     if any(resamples.carriers(places[row].runs, metric).too_few for row in ranked):

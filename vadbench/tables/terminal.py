@@ -154,16 +154,16 @@ class _Columns:
 
 
 def _names(entries: Sequence[PrintedEntry]) -> list[Text]:
-    return [Text(plain(entry.text) + _marks(entry)) for entry in entries]
+    return [Text(plain(entry.figure) + _marks(entry)) for entry in entries]
 
 
 def _aligned(entries: Sequence[PrintedEntry], styled: bool, intervals: bool) -> list[Text]:
     """Return a column's entries with aligned points, tie signs and intervals."""
     signs = {} if styled else SIGNS
-    split = [_POINT.match(plain(entry.text)) for entry in entries]
+    split = [_POINT.match(plain(entry.figure)) for entry in entries]
     numbers = _right(found[1] if found else "" for found in split)
     spreads = _left(
-        f"{found[2] if found else plain(entry.text)}{signs.get(entry.emphasis, '')}"
+        f"{found[2] if found else plain(entry.figure)}{signs.get(entry.emphasis, '')}"
         for entry, found in zip(entries, split, strict=True)
     )
     ties = _left(f" {TIED}" if entry.tied else "" for entry in entries)

@@ -16,6 +16,7 @@ from unittest import SkipTest
 
 from vadbench.base.errors import DataError
 from vadbench.base.ground_truth import IntervalReading, TruthVariant
+from vadbench.base.text import counted, spaced
 from vadbench.base.types import Progress, silent
 from vadbench.dataset import SPLITS, ClassTable, Dataset, Partition, Split, Video
 from vadbench.harness.rules import open_dataset, root_of
@@ -201,8 +202,8 @@ def attributes(source: TestedDataset) -> str:
     )
     _require_variants(kind)
     return (
-        f"headline {kind.headline}, a row every {stride} frames, {len(folders)} folders of ground truth,"
-        f" {len(kind.partitions)} other divisions, {len(kind.truths)} other ground truths"
+        f"headline {kind.headline}, a row {spaced(stride)}, {counted(len(folders), 'folder')} of ground truth,"
+        f" {counted(len(kind.partitions), 'other division')}, {counted(len(kind.truths), 'other ground truth')}"
     )
 
 

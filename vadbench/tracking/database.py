@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,28 @@ from filelock import FileLock
 
 from vadbench.base.errors import TrackingError, first_line
 from vadbench.base.files import make_folder
+from vadbench.base.hashing import digest
 from vadbench.base.locations import ARTIFACTS, DEFAULT_OUT
 from vadbench.tracking.address import TrackingAddress, sqlite_uri, tracking_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from vadbench.records.record import RunRecord
+
 LOCK_SECONDS = 300
+DRAFT = "vadbench.draft"
+"""Tag that is set first, by which an interrupted log goes on: the identity of the run."""
+_LOGGED = """
+SELECT 1 FROM tags AS mark
+JOIN runs AS child USING (run_uuid)
+JOIN tags AS link ON link.run_uuid = child.run_uuid AND link.key = 'mlflow.parentRunId'
+JOIN runs AS parent ON parent.run_uuid = link.value
+JOIN experiments AS experiment ON experiment.experiment_id = child.experiment_id
+WHERE mark.key = ? AND mark.value = ? AND experiment.name = ? AND parent.end_time >= child.end_time
+AND 'active' = child.lifecycle_stage AND 'active' = parent.lifecycle_stage AND 'active' = experiment.lifecycle_stage
+"""
+"""Finds a run by a tag if its parent was completed after it, and nothing of it was deleted."""
 _CAUSE = "(Caused by "
 """What the library of requests puts between a request and what happened to it."""
 
@@ -40,6 +56,39 @@ def check_store(out: Path = DEFAULT_OUT) -> str:
     with writing(address) as client:
         client.search_experiments(max_results=1)
     return address.shown
+
+
+def is_logged(address: TrackingAddress, experiment: str, tag: str, value: str) -> bool:
+    """Return True if a run of an experiment has a tag with that value and its parent was completed after it.
+
+    Reads the tables of a sqlite file, as importing MLflow takes seconds; False where they cannot be read so, as on a
+    server.
+    """
+    if address.file is None or not address.file.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{address.file.as_uri()}?mode=ro", uri=True)) as store:
+            return store.execute(_LOGGED, (tag, value, experiment)).fetchone() is not None
+    except sqlite3.Error:
+        return False  # of another version, damaged or in use: MLflow itself says what is wrong
+
+
+def keeps(records: Sequence[RunRecord], out: Path) -> bool:
+    """Return whether the store of a folder of runs may have any of these runs: what is not known, may be.
+
+    Raises:
+        TrackingError: the address of the store cannot be read.
+    """
+    address = tracking_address(out)
+    finished = [record for record in records if record.status == "finished"]
+    if address.file is None:
+        return bool(finished)
+    return any(is_logged(address, record.dataset, DRAFT, draft(record)) for record in finished)
+
+
+def draft(record: RunRecord) -> str:
+    """Return the identity of a run, whatever was measured of it and however it is called."""
+    return digest([record.key, record.evaluation, record.created])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from vadbench.records.cost_figures import known_costs
 from vadbench.records.folders import Outcome
 from vadbench.records.record import PICTURES, RESULT, RunRecord
 from vadbench.tracking.address import TrackingAddress, tracking_address
-from vadbench.tracking.database import writing
+from vadbench.tracking.database import DRAFT, draft, is_logged, writing
 from vadbench.tracking.mlflow_keys import metric_key, setting_key, spelt
 
 if TYPE_CHECKING:
@@ -52,16 +52,21 @@ def log_runs(outcomes: Sequence[Outcome], out: Path = DEFAULT_OUT) -> str:
         TrackingError: MLflow failed, with the reason; no other exception is raised.
     """
     address, first = tracking_address(out), outcomes[0].record
+    if all(is_logged(address, first.dataset, LOGGED, _identity(o.record)) for o in outcomes):
+        return address.shown
     with writing(address) as client:
         experiment = _experiment(client, address, first.dataset)
         told = [first.method, first.method_version, first.config, first.trained_on, first.fingerprint]
         key = digest([first.edition, first.group or told, first.dataset, first.evaluation])
-        parent = _run(client, experiment, first.method, {"vadbench.parent": key}, _params(first.config), _tags(first))
+        mark = {"vadbench.parent": key}
+        parent = _run(client, experiment, first.method, mark, _params(first.config), _tags(first))
+        _rename(client, parent, first, first.title)
         for outcome in outcomes:
             record = outcome.record
             # An interrupted log continues in its own run, and so does a record that was measured again.
-            mark = {"vadbench.draft": digest([record.key, record.evaluation, record.created])}
+            mark = {DRAFT: draft(record)}
             run = _run(client, experiment, f"{record.method} seed {record.seed}", _child_of(parent) | mark)
+            _rename(client, run, record, f"{record.title} seed {record.seed}")
             facts = {"seed": record.seed} | ({"post": record.post} if record.post else {})
             _log(client, run, outcome, _params(record.config, **facts), in_full=True)
         _summarise(client, experiment, parent.info.run_id)
@@ -88,7 +93,8 @@ def log_benchmark(name: str, benchmark: Benchmark, out: Path, done: Sequence[tup
     address, folder = tracking_address(out), str(out.resolve())
     with writing(address) as client:
         experiment = _experiment(client, address, BENCHMARKS)
-        mark = {"vadbench.benchmark": digest([name, benchmark.model_dump(mode="json"), folder])}
+        content = benchmark.model_dump(mode="json", exclude={"tables": {"__all__": {"rows": {"__all__": {"name"}}}}})
+        mark = {"vadbench.benchmark": digest([name, content, folder])}
         params = benchmark.model_dump(include={"title", "paper", "protocol", "clip", "clip_weights", "seeds"})
         tags = {"vadbench.name": name, "vadbench.out": folder, "vadbench.commit": commit()}
         parent = _run(client, experiment, name, mark, params, tags)
@@ -132,6 +138,12 @@ def _run(
     run = client.create_run(experiment, run_name=name, tags=dict(mark))
     _send(client, run.info.run_id, params=params, tags=tags)
     return run
+
+
+def _rename(client: MlflowClient, run: Run, record: RunRecord, name: str) -> None:
+    """Give a run of MLflow its name where the record has a label; the names of others stay as they are."""
+    if record.label and run.info.run_name != name:
+        client.update_run(run.info.run_id, name=name)
 
 
 def _log(client: MlflowClient, run: Run, outcome: Outcome, params: Mapping[str, Any], in_full: bool = False) -> None:
@@ -187,7 +199,7 @@ def _attach(client: MlflowClient, run_id: str, outcome: Outcome) -> None:
 
 def _identity(record: RunRecord) -> str:
     metrics = {name: value.model_dump() for name, value in record.metrics.items()}
-    return digest([record.key, record.evaluation, record.created, metrics])
+    return digest([record.key, record.evaluation, record.created, metrics, *([record.label] if record.label else [])])
 
 
 def _tags(record: RunRecord) -> dict[str, str]:
@@ -201,6 +213,7 @@ def _tags(record: RunRecord) -> dict[str, str]:
         "vadbench.commit": str(record.environment.get("commit")),
         "vadbench.device": str(record.environment.get("device")),
         **{f"vadbench.{n}": str(record.environment[n]) for n in ("cuda", "cudnn", "driver") if n in record.environment},
+        **({"vadbench.label": record.label} if record.label else {}),
         **{f"vadbench.{name}": str(value) for name in ("truth", "partition") if (value := record.protocol.get(name))},
     }
 

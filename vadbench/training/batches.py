@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.method_config import Recipe
+from vadbench.base.recipe_rules import batch_problem
 from vadbench.base.seeds import MAIN_STAGE, Purpose, generator
 from vadbench.dataset import ClassTable
 from vadbench.inputs import TrainingVideo
@@ -87,13 +88,8 @@ def _lists(samples: Sequence[TrainingVideo], normal: int, recipe: Recipe) -> lis
     half = recipe.batch_size // 2
     is_normal = np.array([s.labels[normal] > 0 for s in samples])
     groups = [np.flatnonzero(~is_normal), np.flatnonzero(is_normal)]
-    fewest = min(len(g) for g in groups)
-    if fewest < half:
-        remedy = f"set recipe.batch_size={2 * fewest} or less" if fewest else "the training split needs both kinds"
-        raise ConfigError(
-            f"recipe.batch_size={recipe.batch_size} needs {half} abnormal and {half} normal training videos, found"
-            f" {len(groups[0])} and {len(groups[1])}; {remedy}"
-        )
+    if problem := batch_problem(recipe.batch_size, *map(len, groups)):
+        raise ConfigError(problem)
     return [(group, half) for group in groups]
 
 

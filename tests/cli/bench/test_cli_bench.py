@@ -49,6 +49,22 @@ def test_a_grid_is_run_once_and_what_fails_is_said_again_and_again(bench, write)
     assert {f: (Path(f) / "result.json").stat().st_mtime_ns for f in before} == before
 
 
+def test_a_row_names_its_runs_and_renames_those_that_are_there(bench, write, vadbench, tmp_path):
+    linear = '  { label = "linear", method = "linear"'
+    assert linear in SMALL
+    text = SMALL.replace('  { label = "diverges", method = "diverges" },\n', "")
+    folders = set()
+    for name in ("", "first", "second"):
+        named = text.replace(linear, f'{linear}, name = "{name}"') if name else text
+        found, _ = bench(write(named))
+        for cell in found["cells"]:
+            assert json.loads((Path(cell["folder"]) / "result.json").read_text())["label"] == name
+            folders.add(cell["folder"])
+    assert len(folders) == 2
+    listed = vadbench("runs", "--name", "second", "--out", tmp_path / "runs", "--json").json
+    assert {run["folder"] for run in listed} == folders
+
+
 def test_the_text_counts_runs_and_gives_each_reason_once(bench, write):
     file = write(SMALL.replace("[0, 2]", "[0, 1]"))
     out, err = bench(file, status=1, as_json=False)
@@ -81,8 +97,8 @@ def test_a_cluster_that_is_lost_is_one_line_and_the_same_command_goes_on(bench, 
     assert found["counts"] == {"done": 1, "to do": 3}
     (line,) = [text for text in err.splitlines() if "no longer answers" in text]
     assert line == (
-        "vadbench: the Ray cluster at head:6379 no longer answers: 4 runs, 1 done, 3 to do; the same command goes on"
-        " with what is to do"
+        "vadbench: the Ray cluster at head:6379 no longer answers: 4 runs, 1 done, 3 to do; the same command does"
+        " what is left"
     )
     found, err = bench(file)
     assert found["counts"] == {"done": 4} and "no longer answers" not in err
@@ -268,8 +284,11 @@ def test_a_cell_at_work_elsewhere_is_waited_for(bench, write, tmp_path):
     runs = tmp_path / "runs"
     arguments = [sys.executable, "-c", code, runs / ".cells" / first, runs]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "held\n"
-        found, err = bench(file)
+        try:
+            assert holder.stdout.readline() == "held\n"
+            found, err = bench(file)
+        finally:
+            holder.kill()
     assert found["counts"] == {"done": 4}
     assert err.splitlines()[-2].startswith("[4/4] done linear recipe.epochs=2 on tiny, seed 0")
 

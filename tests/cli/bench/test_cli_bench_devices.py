@@ -49,7 +49,7 @@ def test_with_one_job_a_broken_gpu_stops_the_command_and_the_next_goes_on_with_w
         ("sticky", 0): "failed",
         **dict.fromkeys([("sticky", 1), ("sticky", 2), ("full", 0), ("full", 1), ("full", 2)], "to do"),
     }
-    assert f"vadbench: {BROKEN}" in err and "the same command goes on with what is to do" in err
+    assert f"vadbench: {BROKEN}" in err and "the same command does what is left" in err
     (record,) = (tmp_path / "runs").rglob("result.json")
     record = json.loads(record.read_text())
     assert record["status"] == "failed" and record["error"].startswith(BROKEN) and "\n" not in record["error"]

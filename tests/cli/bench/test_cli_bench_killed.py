@@ -111,12 +111,17 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, uninterrupted, engine)
         pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     home, call = tmp_path / "workers", alone(tmp_path / "workers", *engine)
     process = subprocess.Popen(**call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (training := list((home / "runs").rglob("training.jsonl"))) and process.poll() is None:
-        time.sleep(0.01)
-    victims = workers(process.pid, training[0].parent)
-    assert victims, "no worker holds the run's lock"
-    os.kill(victims[0], signal.SIGKILL)
-    out, err = process.communicate()
+    try:
+        while not (training := list((home / "runs").rglob("training.jsonl"))) and process.poll() is None:
+            time.sleep(0.01)
+        assert training, "it ended before a run began"
+        victims = workers(process.pid, training[0].parent)
+        assert victims, "no worker holds the run's lock"
+        os.kill(victims[0], signal.SIGKILL)
+        out, err = process.communicate()
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 0, err
     assert json.loads(out)["counts"] == {"done": 4}
     require_same(uninterrupted, home / "runs")

@@ -28,11 +28,13 @@ def root(tmp_path):
 @pytest.fixture
 def run(vadbench, tmp_path, root):
     """``vadbench run`` on that root: its record, or what it said."""
-    base = ["run", "--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0", "--device", "cpu", "--json"]
+    base = ["run", "--plugin", PLUGIN, "--clip", "small", "--device", "cpu", "--json"]
     base += ["-d", "ucfcrime", "--data-root", root, "--out", tmp_path / "runs"]
 
     def call(*arguments, status=0):
-        found = vadbench(*base, *(() if "--from" in arguments else ("-m", "linear")), *arguments, status=status)
+        weights = () if "--clip-weights" in arguments else ("--clip-weights", "random:0")
+        method = () if "--from" in arguments else ("-m", "linear")
+        found = vadbench(*base, *weights, *method, *arguments, status=status)
         return found.json[0] if status == 0 else found.err
 
     return call

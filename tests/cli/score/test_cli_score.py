@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from command_line import succeed
 from places import PLUGIN, ROOT
-from scored import TINY, column, table
-from vadbench.metrics.event_counts import KEYS
+from scored import TINY, column, table, tiny_video
 from vadbench.records.scores import load_split
 from watch_media import encode, noise, numbered, sound, turn
-
-
-def tiny_video(home, name):
-    return home / "cache" / "datasets" / "tiny" / f"{name}.mp4"
 
 
 @pytest.mark.parametrize(
@@ -38,69 +32,6 @@ def test_scores_are_those_of_the_harness(trained, score, home, settings):
         rows = table(summary["folder"])
         assert [int(r["frame"]) for r in rows] == [i * split.stride for i in range(len(rows))]
         assert [float(r["time"]) for r in rows] == pytest.approx([i * split.stride / 10 for i in range(len(rows))])
-
-
-def test_the_threshold_is_the_99th_percentile_of_normal_training_videos(trained, score, home):
-    run = trained()
-    names = [f"train-{i}" for i in range(8) if i % 2]
-    found, _ = score(*(tiny_video(home, n) for n in names), "--run", run)
-    scores = np.concatenate([column(s["folder"]) for s in found])
-    kept = json.loads((run / "checkpoint.json").read_text())["threshold"]
-    assert kept == pytest.approx(np.percentile(scores, 99), abs=1e-6)
-    assert found[0]["threshold"] == kept
-    found, _ = score(tiny_video(home, "test-0"), "--run", run, "--threshold", "0.25")
-    assert found[0]["threshold"] == 0.25
-
-
-def test_of_many_normal_videos_some_are_drawn_by_the_seed(monkeypatch, tmp_path, trained, home):
-    from vadbench.harness import threshold
-
-    monkeypatch.setattr(threshold, "NORMAL_VIDEOS", 2)
-    found = {}
-    for name, arguments in {"0": ["--seeds", "0"], "again": ["--seeds", "0"], "1": ["--seeds", "1"]}.items():
-        base = ["run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny"]
-        succeed(*base, "--set", "recipe.epochs=1", "--out", tmp_path / name, *arguments)
-        (info,) = (tmp_path / name).glob("*/*/*/checkpoint.json")
-        found[name] = json.loads(info.read_text())
-    assert found["0"]["threshold"] == found["again"]["threshold"] != found["1"]["threshold"]
-
-
-def test_the_threshold_changes_no_key_no_weight_and_no_metric_but_those_of_events(monkeypatch, tmp_path, trained):
-    from vadbench.harness import training
-
-    run = trained()
-    monkeypatch.setattr(training, "normal_threshold", lambda *_, **__: None)
-    succeed(
-        "run", *TINY, "--clip", "small", "--clip-weights", "random:0", "-m", "linear", "-d", "tiny", "--out", tmp_path
-    )
-    (other,) = (p.parent for p in tmp_path.glob("*/*/*/result.json"))
-    assert other.name == run.name
-    assert (other / "checkpoint.safetensors").read_bytes() == (run / "checkpoint.safetensors").read_bytes()
-    records = [json.loads((f / "result.json").read_text()) for f in (other, run)]
-    of_events = set(KEYS)
-    first, second = ({k: v for k, v in r["metrics"].items() if k not in of_events} for r in records)
-    assert first == second and "AUC" in first
-
-
-def test_a_run_without_a_threshold_says_so(trained, score, home, tmp_path):
-    old = tmp_path / "old"
-    old.mkdir()
-    for name in ("checkpoint.json", "checkpoint.safetensors", "result.json"):
-        (old / name).write_bytes((trained() / name).read_bytes())
-    info = json.loads((old / "checkpoint.json").read_text())
-    del info["threshold"]
-    (old / "checkpoint.json").write_text(json.dumps(info))
-    found, _ = score(tiny_video(home, "test-0"), "--run", old)
-    assert found[0]["threshold"] == 0.5
-    assert any("has no threshold" in note for note in found[0]["notes"])
-
-
-def test_a_method_without_training_has_half_as_threshold(trained, score, home):
-    run = trained("zero-shot", "tiny")
-    assert json.loads((run / "checkpoint.json").read_text())["threshold"] is None
-    found, _ = score(tiny_video(home, "test-0"), "--run", run)
-    assert found[0]["threshold"] == 0.5
-    assert not any("threshold" in note for note in found[0]["notes"])
 
 
 @pytest.mark.parametrize(
@@ -180,10 +111,10 @@ def test_what_a_person_reads(trained, home, vadbench, tmp_path):
 
 def test_where_no_row_reaches_the_threshold_the_highest_score_is_said(trained, home, vadbench, tmp_path):
     asked = ("score", *TINY, tiny_video(home, "test-0"), "--run", trained(), "--out", tmp_path, "--threshold", 1)
-    said = [line for line in vadbench(*asked).out.splitlines() if line.startswith("no row reaches")]
+    said = [line for line in vadbench(*asked).out.splitlines() if line.startswith("No row reaches")]
     with (next(tmp_path.rglob("scores.csv"))).open() as file:
         highest = max(float(row["score"]) for row in csv.DictReader(file))
-    assert said == [f"no row reaches the threshold: highest {highest:.4g}; --threshold lowers it"]
+    assert said == [f"No row reaches the threshold 1: highest {highest:.4g}; --threshold lowers it."]
 
 
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17])
@@ -211,7 +142,7 @@ def test_a_run_without_an_epoch_scores_as_its_words_do_without_a_run(trained, sc
     settings = ("--set", "rows.stride=4", "--set", "descriptions=general")
     run = trained("descriptions-frame", "tiny", "--set", "recipe.epochs=0", *settings)
     (found,), err = score(path, "--run", run)
-    assert found["threshold"] == 0.5 and "has no threshold" not in err + str(found["notes"])
+    assert "of the video itself" in found["threshold_origin"] and "has no threshold" not in err + str(found["notes"])
     words = ("-m", "descriptions-frame", "-d", "tiny", "--clip", "small", "--clip-weights", "random:0")
     (words,), _ = score(path, *words, *settings, out=tmp_path / "words")
     assert column(found["folder"]) == pytest.approx(column(words["folder"]), abs=1e-6)
@@ -256,6 +187,10 @@ def test_a_damaged_video_is_named_and_the_others_are_scored(trained, score, tmp_
     assert f"damaged at frame {found[3]['rows']}" in errors["corrupt.mkv"] and found[3]["rows"] > 10
     assert len(table(found[3]["folder"])) == found[3]["rows"]
     assert "Traceback" not in err and "5 of 6 videos were not scored to their end" in err
+    # Nothing is left of what could not be read at all.
+    kept = {"text.mp4": False, "cut.mp4": False, "sound.mp4": False, "corrupt.mkv": True, "short.mkv": True}
+    assert {Path(s["source"]).name: s["folder"] is not None for s in found[:5]} == kept
+    assert {p.name for p in (tmp_path / "scored").iterdir()} == {"corrupt", "short", "good"}
     # Cut between packets, a file of this kind decodes without complaint.
     rows = found[4]["rows"]
     assert rows == len(table(found[4]["folder"])) > 10
@@ -270,7 +205,7 @@ def test_equal_names_and_hostile_ones_stay_under_the_folder(trained, score, tmp_
     found, _ = score(*places, "--run", trained())
     folders = [Path(s["folder"]) for s in found]
     assert len(set(folders)) == 3 and {f.resolve().parent for f in folders} == {(tmp_path / "scored").resolve()}
-    assert "<script" not in (folders[2] / "index.html").read_text()
+    assert "<script>alert" not in (folders[2] / "index.html").read_text()
 
 
 def test_words_alone_score_without_a_run(score, tmp_path):
@@ -279,7 +214,7 @@ def test_words_alone_score_without_a_run(score, tmp_path):
     video = encode(tmp_path / "a.mp4", noise(20))
     own = ("--clip", "small", "--clip-weights", "random:0")
     found, _ = score(video, "-m", "descriptions-frame", "--descriptions", bank, "--set", "rows.stride=8", *own)
-    assert found[0]["threshold"] == 0.5
+    assert "of the video itself" in found[0]["threshold_origin"]
     assert list(table(found[0]["folder"])[0]) == ["time", "frame", "score", "p(Normal)", "p(Fire)"]
     assert [int(r["frame"]) for r in table(found[0]["folder"])] == [0, 8, 16]
     bank.write_text('normal = ["an empty yard"]\nabnormal = ["a fence"]\n')
@@ -300,8 +235,16 @@ def test_an_annotated_video_is_written(trained, score, home, tmp_path):
     ("arguments", "said"),
     [
         (["{video}"], "score needs --run"),
+        (["", "--run", "{run}"], "expected the name of a video, found an empty one"),
+        (["{text}", "--run", "{run}"], "site.toml: not a readable video"),
+        (["{text}", "{text}", "--run", "{run}"], "none of 2 videos can be read: "),
+        (["{video}", "--run", "{run}", "--calibrate", "gone.mp4"], "no such video: gone.mp4"),
+        (["{video}", "--run", "{run}", "--calibrate", "http://127.0.0.1:9/a"], "--calibrate reads files"),
         (["{video}", "--run", "{run}", "-m", "zero-shot"], "and zero-shot); leave one out"),
-        (["{video}", "--run", "{run}", "--set", "a=1"], "leave out"),
+        (["{video}", "--run", "{run}", "--set", "a=1"], "the run's own settings; leave out --set\n"),
+        (["{video}", "--run", "{run}", "-d", "tiny", "--post", "none"], "leave out --dataset and --post\n"),
+        (["{video}", "--run", "{run}", "--clip", "ViT-B-16"], "which it brings along: leave out --clip ViT-B-16;"),
+        (["{video}", "--run", "{run}", "--clip", "ViT-B-61"], "did you mean 'ViT-B-16'"),
         (["{video}", "--run", "nowhere"], "no single run called 'nowhere'"),
         (["{video}", "gone.mp4", "--run", "{run}"], "no such video: gone.mp4"),
         (["{video}", "-m", "mil", "-d", "synthetic"], "'mil' must be trained first"),
@@ -309,6 +252,9 @@ def test_an_annotated_video_is_written(trained, score, home, tmp_path):
         (["{video}", "-m", "zero-shot", "--descriptions", "a.toml"], "reads no descriptions"),
         (["{video}", "-m", "zero-shto", "-d", "synthetic"], "did you mean 'zero-shot'"),
         (["{video}", "--run", "{run}", "--threshold", "nan"], "must be a number"),
+        (["{video}", "--run", "{run}", "--threshold-end", "0.4"], "give --threshold as well"),
+        (["{video}", "--run", "{run}", "--threshold", "0.4", "--threshold-end", "0.5"], "at most --threshold 0.4"),
+        (["{video}", "--run", "{run}", "--threshold", "1", "--threshold-end", "nan"], "--threshold-end must be a num"),
         (["{video}", "{video}", "--run", "{run}", "--annotate", "a.mp4"], "found 2 videos"),
         (["http://127.0.0.1:9/a", "--run", "{run}", "--annotate", "a.mp4"], "found a stream"),
         (["{video}", "--run", "{run}", "--annotate", "a.gif"], "found '.gif'"),
@@ -329,9 +275,11 @@ def test_a_wrong_question_is_answered_in_one_line(trained, vadbench, home, tmp_p
     frames = tmp_path / "frames"
     frames.mkdir()
     Image.new("RGB", (64, 48)).save(frames / "1.png")
-    filled = [a.format(video=tiny_video(home, "test-0"), run=run, frames=frames) for a in arguments]
-    err = vadbench("score", *TINY, "--out", tmp_path / "out", *filled, status=2).err
-    assert said in err and "Traceback" not in err
+    text = tmp_path / "site.toml"
+    text.write_text('normal = ["a street"]\n')
+    filled = [a.format(video=tiny_video(home, "test-0"), run=run, frames=frames, text=text) for a in arguments]
+    found = vadbench("score", *TINY, "--out", tmp_path / "out", *filled, status=2)
+    assert said in found.err and "Traceback" not in found.err and not found.out
     assert not (tmp_path / "out").exists()
 
 

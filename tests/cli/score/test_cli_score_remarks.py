@@ -12,6 +12,7 @@ from watch_media import encode, noise
 
 REMARKS = ("--plugin", KINDS / "remarks.py")
 CLIP = ("-m", "remarks", "-d", "tiny", "--clip", "small", "--clip-weights", "random:0")
+EVENTS = ("--threshold", "0.5", "--min-length", "0")
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def video(tmp_path):
 
 
 def test_rows_and_events_have_their_remarks_and_the_summary_the_costs(score, video):
-    (found,), _ = score(*REMARKS, video, *CLIP, "--set", "rows.stride=2")
+    (found,), _ = score(*REMARKS, video, *CLIP, "--set", "rows.stride=2", *EVENTS)
     folder = Path(found["folder"])
     assert found["costs"] == {"calls": 3, "tokens": 301.5}
     scores, rows = column(folder), table(folder)
@@ -31,12 +32,12 @@ def test_rows_and_events_have_their_remarks_and_the_summary_the_costs(score, vid
     with (folder / "events.csv").open(newline="") as file:
         assert [row["remarks"] for row in csv.DictReader(file)] == [e["remarks"] for e in found["events"]]
     page = (folder / "index.html").read_text()
-    assert "a large row &lt;b&gt; &amp; more" in page and "<b> & more" not in page
+    assert "a large row \\u003cb\\u003e \\u0026 more" in page and "<b> & more" not in page
     assert "calls 3, tokens 301.5" in page
 
 
 def test_a_person_reads_them_too(vadbench, video, tmp_path):
-    found = vadbench("score", *TINY, *REMARKS, video, *CLIP, "--set", "rows.stride=2", "--out", tmp_path / "scored")
+    found = vadbench("score", *TINY, *REMARKS, video, *CLIP, *EVENTS, "--set=rows.stride=2", "--out", tmp_path)
     assert "a large row <b> & more" in found.out and "costs: calls 3, tokens 301.5" in found.out
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_a_growing_file_is_followed(trained, score, tmp_path):
     expected, _ = score(whole, "--run", trained())
     path = tmp_path / "growing.mkv"
     writer = grow(path, whole.read_bytes(), seconds=1)
-    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "3")
+    (found,), _ = score(path, "--run", trained(), "--follow", "--timeout", "10")
     writer.join()
     assert found["frames"] == 200 and found["error"] is None
     assert column(found["folder"]) == pytest.approx(column(expected[0]["folder"]), abs=1e-6)
@@ -51,10 +52,10 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
     assert len({n for n in seen if 0 < n < 200}) >= 3, "windows, not all at once"
 
 
-@pytest.mark.slow
-def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
-    whole = encode(tmp_path / "a.mkv", noise(100))
-    command = [sys.executable, "-m", "vadbench", "score", *TINY, whole, "--run", trained("zero-shot")]
+@contextmanager
+def followed(trained, tmp_path, source):
+    """``vadbench score --follow`` in a process of its own, and its folder."""
+    command = [sys.executable, "-m", "vadbench", "score", *TINY, source, "--run", trained("zero-shot")]
     command += ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
     process = subprocess.Popen(
         [str(c) for c in command],
@@ -64,17 +65,50 @@ def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path):
         # Tests that run in the background of a shell have SIGINT ignored, and hand that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    folder = tmp_path / "out" / "a"
     try:
-        while process.poll() is None and (not (folder / "scores.csv").exists() or len(table(folder)) < 60):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=600)
+        yield process, tmp_path / "out" / "a"
     finally:
         process.kill()
+        process.communicate()
+
+
+def wait_for(process, ready):
+    while process.poll() is None and not ready():
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["file", "stream"])
+def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path, kind):
+    with ExitStack() as stack:
+        if kind == "file":
+            source = encode(tmp_path / "a.mkv", noise(100))
+        else:
+            content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
+            address, _ = stack.enter_context(server(content, share=0.5, stall=3600))
+            source = f"{address}/a.ts"
+        process, folder = stack.enter_context(followed(trained, tmp_path, source))
+        rows = folder / "scores.csv"
+        wait_for(process, lambda: rows.exists() and len(table(folder)) >= 60)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     summary = json.loads((folder / "summary.json").read_text())
-    assert 60 <= summary["rows"] == len(table(folder)) and "stopped by hand" in summary["notes"]
+    assert 60 <= summary["rows"] == summary["frames"] == len(table(folder)) and "stopped by hand" in summary["notes"]
+
+
+@pytest.mark.slow
+def test_a_stop_by_hand_before_the_first_row_says_so(trained, tmp_path):
+    path = tmp_path / "a.mkv"
+    path.touch()
+    with followed(trained, tmp_path, path) as (process, folder):
+        wait_for(process, folder.exists)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=600)
+    assert process.returncode == 1
+    assert f"vadbench: {path}: stopped by hand before its first row" in err.splitlines() and "Traceback" not in err
+    assert not (folder / "summary.json").exists()
 
 
 @pytest.mark.parametrize("follow", [(), ("--follow",)])
@@ -93,5 +127,5 @@ def test_a_dropped_stream_leaves_its_scores_and_fails(trained, score, tmp_path, 
 def test_a_stalled_stream_is_given_up(trained, score, tmp_path):
     content = encode(tmp_path / "a.ts", noise(200)).read_bytes()
     with server(content, share=0.5, stall=3600) as (address, _):
-        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "2", status=1)
-    assert found["rows"] > 80 and "nothing came for 2 s" in found["error"]
+        (found,), _ = score(f"{address}/a.ts", "--run", trained(), "--follow", "--timeout", "5", status=1)
+    assert found["rows"] > 80 and "nothing came for 5 s" in found["error"]

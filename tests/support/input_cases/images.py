@@ -211,7 +211,7 @@ IMAGES = Section(
                 ("grey, 8 bits", "L", ".jpg"),
                 ("CMYK in JPEG", "CMYK", ".jpg"),
                 ("CMYK in TIFF", "CMYK", ".tif"),
-                ("YCbCr in TIFF", "YCbCr", ".tif"),
+                ("YCbCr in TIFF, with Pillow 13 or newer", "YCbCr", ".tif"),
                 ("palette", "P", ".png"),
                 ("transparency", "RGBA", ".png"),
                 ("grey with transparency", "LA", ".png"),

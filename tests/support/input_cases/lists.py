@@ -159,7 +159,7 @@ LISTS = Section(
             "each video must appear once in one split, found Normal_Videos001_x264 more than once; keep one",
         ),
         Case(
-            "a class that is none",
+            "an unknown class",
             extra(TRAIN, "Dancing/Dancing001_x264.mp4"),
             "refused",
             "line 3: unknown class 'Dancing'; known: ...",

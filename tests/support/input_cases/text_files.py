@@ -47,7 +47,7 @@ SETTINGS = Section(
         Case("UTF-16", file("s.toml", TOML.encode("utf-16")), "refused", "'utf-8' codec can't decode byte ..."),
         Case("a name twice", file("s.toml", f"{TOML}stride = 5\n"), "refused", "as TOML: Cannot overwrite a value ..."),
         Case(
-            "a setting that is none",
+            "an unknown setting",
             file("s.toml", "[rows]\nstrid = 4\n"),
             "refused",
             "unknown setting 'rows.strid' in ...s.toml; did you mean 'rows.stride'",

@@ -17,6 +17,8 @@ TRIES = 2
 """Number of attempts at a task whose worker dies."""
 _NO_GPU = 70
 """Exit status of a worker that finds its GPU unusable before it has begun a task."""
+_TURN = 0.5
+"""Seconds for which results are waited for at a time: a signal that another thread takes does not end a wait."""
 _PATIENCE = 10.0
 """Seconds for which a worker that is ended is waited for: the driver of a GPU that failed may hold it."""
 
@@ -59,7 +61,7 @@ class LocalEngine:
             for worker in workers:
                 worker.begin(queue.next(None), started)
             while busy := {worker.pipe: worker for worker in workers if worker.task is not None}:
-                for pipe in wait(list(busy)):
+                for pipe in wait(list(busy), _TURN):
                     worker = busy[pipe]  # type: ignore[index]
                     task, result = worker.task, worker.receive()
                     if worker.gone:
@@ -144,7 +146,7 @@ class _Worker:
         try:
             result = self.pipe.recv()
         except (EOFError, OSError):
-            self._process.join()
+            self._end()
             code = self._process.exitcode or 0
             if code == _NO_GPU and self._failed:
                 self.task, self.gone = None, True
@@ -169,7 +171,13 @@ class _Worker:
         self.pipe.close()
         if self.task is not None:
             self._process.terminate()
-        self._process.join()
+        self._end()
+
+    def _end(self) -> None:
+        self._process.join(_PATIENCE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join(_PATIENCE)
 
     def _start(self) -> None:
         # A forked process would share CUDA and the threads of torch, and neither works after a fork.

@@ -27,6 +27,7 @@ SILENT = 8
 """The cluster is lost when so many looks in a row find a part of it that does not answer."""
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _TOKEN_MODE = "RAY_AUTH_MODE"
+_START = "start one with: ray start --head"
 _ASK = (
     "it answers, and may ask for a token, as clusters of Ray 2.60 do: copy the file ~/.ray/auth_token of its head here,"
     " or set RAY_AUTH_TOKEN to what that has"
@@ -149,6 +150,9 @@ class RayEngine:
                     self._ray.shutdown()
 
     def _connect(self) -> None:
+        place = _place(self._where)
+        if place and not _answers(place):  # Ray would try for half a minute
+            raise ConfigError(f"no Ray cluster at {self._where}: nothing answers there; {_START}")
         try:
             self._ray.init(
                 address=self._address,
@@ -158,10 +162,10 @@ class RayEngine:
             )
         except Exception as error:  # Ray raises ConnectionError, ValueError and its own classes
             where = self._where or "this machine"
-            advice = "start one with: ray start --head"
+            advice = _START
             if "AF_UNIX" in str(error):  # as batch systems name temporary folders; ray start would fail in the same way
                 advice = "set RAY_TMPDIR to a folder with a short path, such as /tmp"
-            elif (place := _place(where)) and _answers(place):
+            elif place:
                 advice = _ASK
             raise ConfigError(f"no Ray cluster at {where}: {first_line(error)}; {advice}") from error
 

@@ -9,6 +9,7 @@ import click
 
 from vadbench.base.errors import ConfigError
 from vadbench.base.progress_bar import shown_progress
+from vadbench.base.text import spaced
 from vadbench.cli import options
 from vadbench.cli.output import note, print_json, print_table
 
@@ -131,5 +132,5 @@ def _print(dataset: str, report: DuplicateReport) -> None:
     short = f"; {len(report.short):,} have fewer than 8 rows and were not compared" if report.short else ""
     click.echo(
         f"{dataset}: {len(report.pairs):,} near-duplicates, {report.across:,} across splits, among"
-        f" {report.videos:,} videos with a row every {report.spacing} frames{short}"
+        f" {report.videos:,} videos with a row {spaced(report.spacing)}{short}"
     )

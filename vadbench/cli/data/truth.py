@@ -71,7 +71,7 @@ def command(
     """
     from vadbench.inspect.truth_comparison import compare_truths
     from vadbench.plugins.registry import Registry
-    from vadbench.records.folders import find_run
+    from vadbench.records.run_names import find_run
 
     kind = Registry(files=plugin_files).dataset(dataset)
     folders = [find_run(name, out) for name in runs]
