@@ -6,6 +6,7 @@
 {vadbench-metrics}             every metric's definition
 {vadbench-record}              every field of result.json
 {vadbench-protocols}           every field of a protocol, and what the presets say
+{vadbench-benchmark} CLASS     every entry of a part of a benchmark file
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from docutils import nodes
+from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from vadbench.base.config import field_choices, field_descriptions, of_field, resolve
 from vadbench.base.naming import flatten, written
 from vadbench.base.recipe import GroupRecipe, Recipe
+from vadbench.benchmarks import schema as benchmark_schema
 from vadbench.metrics.definitions import DEFINITIONS
 from vadbench.plugins.registry import installed
 from vadbench.records.record import RunRecord
@@ -99,6 +102,22 @@ def protocols() -> str:
     )
 
 
+def benchmark(part: str) -> str:
+    """Every entry of a part of a benchmark file, by the name of its class, as a Markdown table."""
+    fields: dict[str, FieldInfo] = getattr(benchmark_schema, part).model_fields
+    return _table(
+        ["entry", "default", "meaning"],
+        [
+            [f"`{name}`", "needed" if f.is_required() else _default(f), (f.description or "").replace("``", "`")]
+            for name, f in fields.items()
+        ],
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    return "" if field.default in (None, {}) else _code(field.default)
+
+
 def _rule(preset: ProtocolPreset, name: str) -> str:
     """What a protocol says, and what it says otherwise on single data sets, of the crop of ten."""
     crops = preset.crops if name == "crop" else {}
@@ -154,7 +173,7 @@ class _Generated(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    for make in (settings, defaults, recipe, metrics, record, checks, protocols):
+    for make in (settings, defaults, recipe, metrics, record, checks, protocols, benchmark):
         directive = type(f"_{make.__name__}", (_Generated,), {"make": staticmethod(make)})
         app.add_directive(f"vadbench-{make.__name__}", directive)
     return {"parallel_read_safe": True}
