@@ -9,7 +9,6 @@ from numbers import Integral, Real
 from typing import Any
 
 from vadbench.base.errors import ConfigError, shortened
-from vadbench.base.naming import assignments
 
 LARGEST_SEED = 999_999
 """As ``vadbench run --seeds`` has it."""
@@ -123,4 +122,7 @@ def given_settings(settings: Mapping[str, Any] | None) -> list[str]:
     """
     if not isinstance(settings, Mapping | None):
         raise ConfigError(f'settings must be a dict such as {{"recipe.epochs": 3}}, found {shortened(settings)}')
+    # The command line takes this module's choices before it needs pydantic, which naming imports.
+    from vadbench.base.naming import assignments
+
     return assignments(settings or {})
