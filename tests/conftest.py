@@ -1,5 +1,6 @@
 """Shared pieces: a tiny data set and methods as scratch plugins, and a home folder of their own for every test run."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -40,6 +41,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
+@pytest.fixture
+def no_collections():
+    """Keep the collection of garbage out of what is timed: it takes longer the more other tests have imported."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """Real clips and annotations that are not part of the repository."""
@@ -53,6 +63,14 @@ def shared_folder(tmp_path_factory):
     """A folder that all workers of a parallel run share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture
+def real_ray(shared_folder):
+    """Ray, for one test at a time: any process that looks for a cluster finds another's on the same machine."""
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with FileLock(shared_folder / "ray.lock"):
+        yield
 
 
 @pytest.fixture(scope="session")

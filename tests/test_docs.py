@@ -250,6 +250,7 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_commands_shown_do_what_they_say(place):
     folder, environment = place
     commands = runnable()

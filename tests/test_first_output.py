@@ -34,7 +34,7 @@ def parted(text):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_first_output_is_what_the_command_prints(first_output, tmp_path, monkeypatch):
     monkeypatch.setenv("VADBENCH_CACHE", os.fspath(tmp_path / "cache"))
     text, numbers = parted(first_output.first_output(tmp_path))

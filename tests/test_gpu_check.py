@@ -89,12 +89,12 @@ def test_a_part_that_fails_leaves_the_next_ones_of_its_section(sections):
     [
         ("raises", "ValueError: in two lines"),
         ("dies", "its process ended with status 3"),
-        ("endless", "stopped after 10 s, which is all that it may take"),
+        ("endless", "stopped after 20 s, which is all that it may take"),
     ],
 )
 def test_a_section_that_breaks_says_so_and_leaves_what_it_found(sections, function, failure):
     began = time.monotonic()
-    shown, found = sections(function, 10.0 if function == "endless" else 60.0)
+    shown, found = sections(function, 20.0 if function == "endless" else 60.0)
     assert found.failures == [failure]
     assert [f["work"] for f in found.figures] == ([] if function == "dies" else ["before"])
     assert time.monotonic() - began < 60 and found.seconds > 0

@@ -5,19 +5,22 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 
 import pytest
 from mlflow import MlflowClient
 
+from processes import interruptible
+
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, below those that the system gives to whoever asks for any."""
+    for number in range(20_000 + os.getpid() % 10_000, 32_000):
+        if not listening(number):
+            return number
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture
@@ -42,16 +45,8 @@ def listening(port):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_pages_show_the_store_and_end_with_the_command(store, port, number, tmp_path):
-    code = "import sys; from vadbench.cli import main; main(sys.argv[1:])"
-    command = [sys.executable, "-c", code, "ui", "--port", str(port)]
     process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        # Tests that run in the background of a shell have SIGINT ignored, and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        interruptible("ui", "--port", port), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
     try:
         line = process.stdout.readline()

@@ -110,7 +110,7 @@ def test_a_damaged_note_of_what_was_done_before_stops_no_run(tmp_path, clocks, c
     assert json.loads((tmp_path / SPENT).read_text())["cpu_seconds"] == {"training": 1}
 
 
-def test_processor_time_is_that_of_the_stage_and_of_the_processes_it_started(tmp_path):
+def test_processor_time_is_that_of_the_stage_and_of_the_processes_it_started(tmp_path, no_collections):
     meter = Meter(CPU, tmp_path)
     with meter.stage("busy"):
         spin(0.05)

@@ -150,9 +150,10 @@ def record_video(
     source, stride, notes = reader.source, scorer.stride, []
     live = reader.follow or source.live
     with (
+        # Before the folder is there, at which a user may take the program to be at work.
+        _stopped_by_hand(reader) as stopped,
         VideoFolder(folder, scorer.classes, stride, form) as files,
         Recording(files, pictures, scorer, tell, live) as recording,
-        _stopped_by_hand(reader) as stopped,
     ):
         for rows in scored:
             with watch.of("writing"):

@@ -106,9 +106,9 @@ def test_two_at_once_on_one_folder_share_the_work(tmp_path, uninterrupted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [["--jobs", "2"], ["--engine", "ray"]])
-def test_a_killed_worker_costs_nothing_but_time(tmp_path, uninterrupted, engine):
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, uninterrupted, engine, request):
     if "ray" in engine:
-        pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+        request.getfixturevalue("real_ray")
     home, call = tmp_path / "workers", alone(tmp_path / "workers", *engine)
     process = subprocess.Popen(**call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

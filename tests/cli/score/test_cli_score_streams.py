@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import interruptible
 from scored import TINY, column, table
 from watch_media import encode, grow, noise, server
 
@@ -39,7 +39,7 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
         # However slow this machine is: rows are seen before all has been sent.
         end = time.monotonic() + 60
         time.sleep(0.2)
-        while len(seen - {0}) < {4: 1, 8: 2}.get(part, 0) and time.monotonic() < end:
+        while len(seen - {0}) < {4: 1, 6: 2, 8: 3}.get(part, 0) and time.monotonic() < end:
             time.sleep(0.02)
 
     watcher = threading.Thread(target=watch)
@@ -55,15 +55,12 @@ def test_rows_of_a_stream_appear_while_it_runs(trained, score, tmp_path):
 @contextmanager
 def followed(trained, tmp_path, source):
     """``vadbench score --follow`` in a process of its own, and its folder."""
-    command = [sys.executable, "-m", "vadbench", "score", *TINY, source, "--run", trained("zero-shot")]
-    command += ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
+    options = ["--follow", "--timeout", "600", "--out", tmp_path / "out"]
     process = subprocess.Popen(
-        [str(c) for c in command],
+        interruptible("score", *TINY, source, "--run", trained("zero-shot"), *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that run in the background of a shell have SIGINT ignored, and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process, tmp_path / "out" / "a"
@@ -73,9 +70,22 @@ def followed(trained, tmp_path, source):
 
 
 def wait_for(process, ready):
+    end = time.monotonic() + 600
     while process.poll() is None and not ready():
+        if time.monotonic() > end:
+            process.send_signal(signal.SIGABRT)  # writes the stacks of its threads
+            process.wait()
         time.sleep(0.05)
     assert process.poll() is None, process.communicate()
+
+
+def ended(process):
+    """What it writes to the error stream until it has ended."""
+    try:
+        return process.communicate(timeout=600)[1]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.communicate()[1]
 
 
 @pytest.mark.slow
@@ -92,7 +102,7 @@ def test_a_stop_by_hand_keeps_what_was_scored(trained, tmp_path, kind):
         rows = folder / "scores.csv"
         wait_for(process, lambda: rows.exists() and len(table(folder)) >= 60)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=600)
+        err = ended(process)
     assert process.returncode == 0, err
     summary = json.loads((folder / "summary.json").read_text())
     assert 60 <= summary["rows"] == summary["frames"] == len(table(folder)) and "stopped by hand" in summary["notes"]
@@ -105,7 +115,7 @@ def test_a_stop_by_hand_before_the_first_row_says_so(trained, tmp_path):
     with followed(trained, tmp_path, path) as (process, folder):
         wait_for(process, folder.exists)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=600)
+        err = ended(process)
     assert process.returncode == 1
     assert f"vadbench: {path}: stopped by hand before its first row" in err.splitlines() and "Traceback" not in err
     assert not (folder / "summary.json").exists()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import zipfile
@@ -155,8 +154,10 @@ def test_bombs_cost_no_memory(tmp_path):
         file.write(header("(400000000,)", content=b""))
         file.truncate(4 << 30)
     code = """
+import resource
 import sys
 from pathlib import Path
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 from vadbench.base.errors import DataError
 from vadbench.scoring.score_files import read_scores
 for path in map(Path, sys.argv[1:]):
@@ -169,10 +170,8 @@ for path in map(Path, sys.argv[1:]):
 """
     files = sorted(str(p) for p in tmp_path.iterdir())
     assert len(files) == 6
-    limit = 3 << 30
     done = subprocess.run(
         [sys.executable, "-c", code, *files],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
         capture_output=True,
         text=True,
         check=False,
