@@ -1,4 +1,6 @@
-"""Arguments of functions that a notebook calls, checked before anything takes time or is written."""
+"""Arguments of functions that a notebook calls, checked before anything takes time or is written; the command line has
+the same ranges.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from typing import Any
 from vadbench.base.errors import ConfigError, shortened
 
 LARGEST_SEED = 999_999
-"""As ``vadbench run --seeds`` has it."""
+MOST_WORKERS = 64
+"""Processes that make training samples."""
 DEVICES = ("auto", "cpu", "cuda")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vadbench.base.arguments import DEVICES
+from vadbench.base.arguments import DEVICES, LARGEST_SEED
 from vadbench.base.errors import ConfigError
 from vadbench.base.locations import DATA_VARIABLE, DEFAULT_OUT
 from vadbench.base.spacing import RowSpacing
@@ -186,8 +186,9 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | 
     for part in text.split(",") if text is not None else []:
         first, dash, last = part.strip().partition("-")
         numbers = [first, last] if dash else [first]
-        # More digits would only give an endless range or an overflow.
-        if not all(n.isdecimal() and len(n) <= 6 for n in numbers) or int(numbers[-1]) < int(first):
-            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5 with seeds up to 999999, found '{text}'")
+        # Of more digits, int would make what takes long to count through, or to make.
+        short = all(n.isdecimal() and len(n) <= len(str(LARGEST_SEED)) for n in numbers)
+        if not short or int(numbers[-1]) < int(first):
+            raise click.BadParameter(f"expected 0, 0-2 or 0,3,5 with seeds up to {LARGEST_SEED}, found '{text}'")
         seeds.extend(range(int(first), int(numbers[-1]) + 1))
     return list(dict.fromkeys(seeds))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vadbench.base.arguments import MOST_WORKERS
 from vadbench.base.device_failures import release_memory
 from vadbench.base.errors import (
     ConfigError,
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
 @options.out
 @click.option(
     "--workers",
-    type=click.IntRange(0, 64),
+    type=click.IntRange(0, MOST_WORKERS),
     default=0,
     show_default=True,
     help="Processes that read training samples ahead; 0: a thread. Results are the same.",

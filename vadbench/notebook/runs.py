@@ -12,6 +12,7 @@ import pandas as pd
 from vadbench.base.arguments import (
     DEVICES,
     LARGEST_SEED,
+    MOST_WORKERS,
     given_settings,
     one_or_more,
     path_text,
@@ -92,7 +93,7 @@ def run(
     from vadbench.harness.run import run as run_seed
     from vadbench.plugins.registry import Registry
 
-    seed, workers = whole("seed", seed, 0, LARGEST_SEED), whole("workers", workers, 0, 64)
+    seed, workers = whole("seed", seed, 0, LARGEST_SEED), whole("workers", workers, 0, MOST_WORKERS)
     require_texts(method=method, dataset=dataset, clip=clip, crop=crop, subset=subset)
     require_texts(selection=selection, post=post, partition=partition, name=name)
     require_switches(allow_incomplete=allow_incomplete, again=again, log=log)
