@@ -1,10 +1,10 @@
-"""How cost grows: seconds against the number of frames, rows, videos, classes, resamples and seeds, each curve with its
-exponent.
+"""Growth of cost: seconds against the number of frames, rows, videos, classes, resamples and seeds, and the exponent of
+each curve.
 
-Methods have their published settings, but their CLIP is the small one, and VadCLIP is as wide as that, 64; scores are
-drawn. The exponent is the slope between the logarithms of size and seconds over the upper half of the sizes, where what
-is done once no longer counts: 1 says that twice the work takes twice as long. Sorting alone, which is ``n log n``, came
-out as 1.15.
+Methods have their published settings, except that their CLIP is the small one and that VadCLIP has its width, 64.
+Scores are random. The exponent is the slope between the logarithms of size and seconds over the upper half of the
+sizes, where fixed costs no longer count: 1 means that twice the work takes twice as long. Sorting alone, which is
+``n log n``, was measured at 1.15.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from tabulate import tabulate
 from works.work import Options
 
 RESAMPLES = 1000
-"""Of a curve over seeds."""
+"""Bootstrap resamples of each seed in the curve over seeds."""
 BY_SIZE = {"metrics with intervals, videos"}
-"""Curves of which every size is shown: they bend, so that an exponent does not tell enough."""
+"""Curves that bend, so that an exponent does not describe them: every size is shown."""
 BASE = 290
-"""Videos of UCF-Crime's test split, to which the other sizes are compared."""
+"""Videos of UCF-Crime's test split; other sizes are given as multiples of it."""
 
 
 def curve(name: str, options: Options, threads: int) -> dict[str, Any]:
-    """Sizes, seconds, memory and exponent, each size in a process of its own; when quick, the smaller half of them."""
+    """Return sizes, seconds, memory and the exponent; each size runs in a new process.
+
+    With ``options.quick``, only the smaller half of the sizes is measured.
+    """
     sizes, make = CURVES[name]
     kept = sizes[: len(sizes) // 2 + 1] if options.quick else sizes
     points = [alone(threads, measure, make, size, sizes[0], options) for size in kept]
@@ -43,12 +46,12 @@ def curve(name: str, options: Options, threads: int) -> dict[str, Any]:
 def measure(
     make: Callable[[int, Options], Callable[[], Any]], size: int, least: int, options: Options
 ) -> dict[str, float]:
-    """Median wall and CPU seconds, memory of the inputs and peak memory above it, and that of the GPU.
+    """Return median wall and CPU seconds, memory of the inputs, peak memory above it, and peak memory of the GPU.
 
     Args:
         make: makes the inputs for a size and returns the work.
         size: of the work.
-        least: the smallest size, made and worked on first: what is imported for it is no input.
+        least: the smallest size, which is run first, so that imports do not count as inputs.
         options: of the command.
     """
     make(least, options)()
@@ -61,7 +64,10 @@ def measure(
 
 
 def table(record: dict[str, Any]) -> str:
-    """The curves of a record of ``all.py``, and each size of those of :data:`BY_SIZE`; nothing where there are none."""
+    """Return tables of the curves of a record of ``all.py``, and of each size of those in :data:`BY_SIZE`.
+
+    The text is empty if the record has no curves.
+    """
     clock, shown = ("wall", "wall s") if record["settings"]["device"] == "cuda" else ("cpu", "CPU s")
     curves = record["growth"]
     rows = [
@@ -89,7 +95,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def draw(record: dict[str, Any], path: Path) -> None:
-    """The curves of a record of ``all.py``, both axes logarithmic."""
+    """Plot the curves of a record of ``all.py`` with both axes logarithmic."""
     import matplotlib
     from machine import title
 
@@ -107,7 +113,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 
 def areas(frames: int, options: Options) -> Callable[[], Any]:
-    """AUC and AP of rows of one frame each."""
+    """Return work that computes AUC and AP of rows of one frame each."""
     from vadbench.metrics.ranking import average_precision, roc_auc
 
     rng = np.random.default_rng(0)
@@ -117,7 +123,7 @@ def areas(frames: int, options: Options) -> Callable[[], Any]:
 
 
 def classes(number: int, options: Options) -> Callable[[], Any]:
-    """All ranking metrics of 20,000 rows with so many classes."""
+    """Return work that computes all ranking metrics of 20,000 rows with a number of classes."""
     from vadbench.metrics.evaluation import evaluate
     from vadbench.scoring.rows import ScoredRows
 
@@ -132,7 +138,7 @@ def classes(number: int, options: Options) -> Callable[[], Any]:
 
 
 def resamples(number: int, options: Options) -> Callable[[], Any]:
-    """So many bootstrap resamples of AUC and AP of a split of UCF-Crime's size."""
+    """Return work that computes AUC and AP in a number of resamples of a split of UCF-Crime's size."""
     from metrics import VIDEOS, split
 
     from vadbench.metrics.bootstrap import draw_videos, resampled_metrics
@@ -142,7 +148,7 @@ def resamples(number: int, options: Options) -> Callable[[], Any]:
 
 
 def videos(number: int, options: Options) -> Callable[[], Any]:
-    """All metrics of a run with their intervals, for a split with this number of videos."""
+    """Return work that computes all metrics and intervals of a run on a split with a number of videos."""
     from metrics import scored, split
 
     from vadbench.metrics.measurement import measure as of_split
@@ -152,7 +158,7 @@ def videos(number: int, options: Options) -> Callable[[], Any]:
 
 
 def seeds(number: int, options: Options) -> Callable[[], Any]:
-    """So many seeds of a run brought into one row of a table: metrics of each, resamples of each, mean and interval."""
+    """Return work that makes one row of a table from a number of seeds: metrics, resamples, mean and interval."""
     from metrics import VIDEOS, split
 
     from vadbench.metrics.bootstrap import draw_videos, resampled_metrics
@@ -176,7 +182,7 @@ def seeds(number: int, options: Options) -> Callable[[], Any]:
 
 
 def score(name: str, one: bool, number: int, options: Options) -> Callable[[], Any]:
-    """A method on one video of so many rows, or on so many videos of 512 rows."""
+    """Return work that scores one video of a number of rows, or a number of videos of 512 rows."""
     from works.scoring import Drawn, built
 
     method = built(name, replace(options, quick=True))
@@ -185,7 +191,7 @@ def score(name: str, one: bool, number: int, options: Options) -> Callable[[], A
 
 
 def step(name: str, videos: int, options: Options) -> Callable[[], Any]:
-    """A training step of so many videos."""
+    """Return work that takes one training step on a number of videos."""
     from works import methods
     from works.scoring import built
 

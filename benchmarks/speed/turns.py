@@ -1,5 +1,4 @@
-"""Pieces of work that are done in turns, each in a process of its own that waits meanwhile, so that whatever else the
-machine does slows all of them alike."""
+"""Work timed in turns, each piece in its own process, so that other load on the machine slows all pieces alike."""
 
 from __future__ import annotations
 
@@ -14,11 +13,11 @@ from measuring import Seconds, once, process, rounds
 
 @dataclass(frozen=True)
 class Turn:
-    """What a process does whenever it is its turn.
+    """Work that a process does when it is its turn.
 
     Args:
-        call: what is timed.
-        facts: what else there is to know when all turns are over.
+        call: the timed function.
+        facts: called after the last turn for further figures.
     """
 
     call: Callable[[], Any]
@@ -27,20 +26,20 @@ class Turn:
 
 @dataclass(frozen=True)
 class Taken:
-    """What the turns of one process took, and its facts."""
+    """Seconds of the turns of one process, and its facts."""
 
     seconds: list[Seconds]
     facts: dict[str, Any]
 
 
 Side = tuple[Callable[..., Turn], Sequence[Any]]
-"""What makes a turn in its process, and its arguments."""
+"""A function that makes a turn, called in its process, and its arguments."""
 _turns: list[Turn] = []
-"""In a process of its own: the one that it was given."""
+"""The turn of this process, as its only entry."""
 
 
 def in_turns(threads: int, sides: Sequence[Side], quick: bool = False) -> list[Taken]:
-    """Do the sides one after the other, as many rounds as :func:`measuring.rounds` says."""
+    """Run all sides, one after the other, for as many rounds as :func:`measuring.rounds` takes."""
     with ExitStack() as stack:
         processes = [stack.enter_context(process(threads)) for _ in sides]
         begun = [own.submit(_begin, make, arguments) for own, (make, arguments) in zip(processes, sides, strict=True)]

@@ -1,5 +1,6 @@
-"""Methods at their published sizes: UCF-Crime's 14 classes, a text tower of ViT-B/16's size with random weights, drawn
-features."""
+"""Methods at their published sizes: UCF-Crime's 14 classes, a text tower of ViT-B/16's size with random weights, and
+random features.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ from vadbench.training.loop import autocast
 from vadbench.training.optimisers import build_optimiser
 
 VIDEOS, FRAMES = 290, 1_111_808
-"""UCF-Crime's test split."""
+"""Size of UCF-Crime's test split."""
 SMALL_BATCH = {"anomalyclip": 8, "vadclip": 16, "rtfm": 8, "clip-tsa": 8, "urdmu": 8}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the work is.
+    """Sizes of the work.
 
     Args:
         clip: whose text tower is used.
@@ -50,7 +51,7 @@ QUICK = Sizes(ClipSource("small"), 64, "ucfcrime", 100, (3, 600))
 
 
 def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
-    """A method with random weights; the text tower is loaded if it is used."""
+    """Return a method with random weights; the text tower is loaded if it is used."""
     method = installed().method(name)
     config = resolve(method.Config, method.Config.dataset_defaults.get(sizes.settings, {}), environment={})
     return method(
@@ -59,7 +60,7 @@ def build(name: str, sizes: Sizes, device: str = "cpu") -> Method:
 
 
 def batch_of(method: Method, videos: int) -> Batch:
-    """A training batch of drawn features, the first half of the videos abnormal."""
+    """Return a training batch of random features, the first half of its videos abnormal."""
     rng, device = np.random.default_rng(0), method.task.device
     views = [
         method.view(VideoInput.of_rows(rng.standard_normal((600, method.task.dim), np.float32)), rng)
@@ -70,7 +71,7 @@ def batch_of(method: Method, videos: int) -> Batch:
 
 
 def labels_of(method: Method, videos: int) -> Tensor:
-    """Labels ``(videos, classes)``, the first half of the videos abnormal, a class after the other."""
+    """Return labels ``(videos, classes)``; the first half of the videos is abnormal, with the classes in turn."""
     classes = method.task.classes
     labels = torch.zeros(videos, len(classes))
     for i in range(videos):
@@ -81,7 +82,7 @@ def labels_of(method: Method, videos: int) -> Tensor:
 def step(
     method: Method, loss: Callable[[], Tensor], precision: str = "fp32", fused: bool | None = True
 ) -> Callable[[], None]:
-    """A training step as in :func:`vadbench.training.loop.fit`: loss, gradients, AdamW."""
+    """Return a training step as in :func:`vadbench.training.loop.fit`: loss, gradients, AdamW."""
     method.train()
     optimiser = build_optimiser([p for g in method.groups().values() for p in g], method.config.recipe, fused)
 
@@ -97,12 +98,12 @@ def step(
 
 
 def own_step(method: Method, videos: int, precision: str) -> Callable[[], None]:
-    """A training step of the method's own loss on so many videos."""
+    """Return a training step of the method's own loss on a number of videos."""
     batch = batch_of(method, videos)
     return step(method, lambda: torch.stack(list(method.loss(batch).values())).sum(), precision)
 
 
 def lengths(videos: int, frames: int) -> list[int]:
-    """How many frames each video of a split has: a few are long, most short, as in UCF-Crime."""
+    """Return the number of frames of each video of a split: a few are long, most are short, as in UCF-Crime."""
     share = np.random.default_rng(0).dirichlet(np.full(videos, 0.7))
     return [160 + int(s * (frames - 160 * videos)) for s in share]
