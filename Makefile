@@ -14,7 +14,7 @@ install = $(if $(shell command -v uv),uv pip install --quiet --python $(1) $(2) 
 .PHONY: help demo test test-all test-floors docs lint types speed
 
 help:
-	@echo "make demo      render a data set, extract CLIP features, train and evaluate four methods"
+	@echo "make demo      render a data set, extract CLIP features, train two methods and evaluate four"
 	@echo "make test      run the tests; make test-all the slow ones as well"
 	@echo "make docs      build the documentation into docs/_build/html"
 	@echo "make lint      ruff; make types: mypy"

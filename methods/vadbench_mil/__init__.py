@@ -9,7 +9,7 @@ def vadbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             "rtfm",
-            "the longest rows of a network over several time scales speak for a video, and are trained to be long",
+            "a network over several time scales; the rows of largest feature magnitude represent a video",
             "vadbench_mil.rtfm:Rtfm",
             "Tian et al., Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude Learning,"
             " ICCV 2021",

@@ -1,4 +1,4 @@
-"""Videos read without the frames that no other frame depends on, which saves a fifth to a third of the
+"""Videos read without the frames that no other frame depends on, which saves a fifth to three tenths of the
 decoding.
 
 A frame that was not decoded is given as the nearest decoded one before it, so that frames keep their numbers. The times
