@@ -71,7 +71,9 @@ def about(record: dict[str, Any]) -> str:
 
     kind = ", small sizes that are not to be compared" if record["settings"]["quick"] else ""
     made = record["environment"]
-    return f"Made in {record['seconds'] / 60:.0f} minutes at {made['commit'][:7]}{kind}: {words(made)}."
+    commit, changed, _ = made["commit"].partition("+")
+    at = f"{commit[:7]}{' with uncommitted changes' if changed else ''}"
+    return f"Made in {record['seconds'] / 60:.0f} minutes at {at}{kind}: {words(made)}."
 
 
 def clock(record: dict[str, Any]) -> int:

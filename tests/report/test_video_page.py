@@ -234,9 +234,9 @@ def test_scores_near_1_are_told_from_1(opened):
     events = [Event(30.0, 38.0, 750, 950, 0.99999991, 34.0, 850, 0.97, "Fire", ())]
     curve, album = a_minute(high=0.99999991 / 0.99)
     page = opened(page_of(curve, album, events=events, threshold=EventThreshold(0.99999903, 0.9999974, "given")))
-    assert page.find_element("css selector", "tbody td:nth-child(3)").text.startswith("1 - 9e-8\n")
+    assert page.find_element("css selector", "tbody td:nth-child(3)").text.startswith("1 - 9e-08\n")
     said = page.find_element("id", "video-controls").text
-    assert "events begin at 1 - 9.7e-7; dotted: they end below 1 - 0.0000026" in said
+    assert "events begin at 1 - 9.7e-07; dotted: they end below 1 - 2.6e-06" in said
     hover(page, 34.1 / 60)
     assert page.find_element("css selector", "#readout b").text.startswith("1 - ")
     texts = page.execute_script("viewer.fitted = true; viewer.show(3000, 3010); return viewer.ticks()")

@@ -107,7 +107,7 @@ def cli() -> None:
     """Compare CLIP-based video anomaly detection methods under one harness.
 
     \b
-    A first run, offline, in about two minutes:
+    A first run, offline, in about a minute:
       vadbench run --method anomalyclip --dataset synthetic
     Methods and data sets:
       vadbench list methods      vadbench list datasets      vadbench show method anomalyclip

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
     "--selection",
     type=click.Choice(["last", "validation", "best-on-test"]),
     help="Weights to evaluate: the last epoch's, the best on the validation split (without one: on training videos held"
-    " out), or the best on the test split (as several papers do; marked in the result).  [default: the protocol's, mostly"
-    " last]",
+    " out), or the best on the test split (as several papers do; marked in the result).  [default: the protocol's,"
+    " mostly last]",
 )
 @click.option(
     "--post",

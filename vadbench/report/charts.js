@@ -52,7 +52,10 @@ function chart(name, axes, names, marks) {
 // A score a little below 1, whose usual text would be that of 1, as its distance from it: score_text() of vadbench/base/text.py.
 function scoreText(value, usual) {
   const below = 1 - value;
-  return below > 1e-12 && below < 1e-3 ? `1 - ${Number(below.toPrecision(2))}` : usual;
+  if (below <= 1e-12 || below >= 1e-3) return usual;
+  // As Python writes it, with an exponent of two digits from 0.00009 down.
+  const digits = Number(below.toPrecision(2));
+  return `1 - ${digits < 1e-4 ? digits.toExponential().replace(/e-(\d)$/, "e-0$1") : digits}`;
 }
 
 const tick = (value) => scoreText(value, String(Number(value.toPrecision(3))));
