@@ -1,9 +1,10 @@
 """Pictures of pages for the documentation, light and dark: the report, the leaderboard and a video of one's own.
 
-``python docs/pictures.py [NAME...]`` writes ``docs/_static/{report,leaderboard,own-video}-{light,dark}.png`` with a
-headless Chromium (chromium and chromedriver must be installed, and the extra ``dev``). The leaderboard is the committed
-one of the benchmark ``quick``; the video is a rendered minute with a fire and a car on the walkway, scored with
-``zero-shot``. The report is of runs on the synthetic data set, which are made first::
+``python docs/pictures.py [NAME...]`` writes ``docs/_static/NAME-{light,dark}.png`` for the names given, or for all of
+``PICTURES``, with a headless Chromium (chromium and chromedriver must be installed, and the extra ``dev``). Names with
+``narrow`` show a page at the width of a telephone, 390 pixels. The leaderboard is the committed one of the benchmark
+``quick``; the video is a rendered minute with a fire and a car on the walkway, scored with ``zero-shot``. The report is
+of runs on the synthetic data set, which are made first::
 
     for method in anomalyclip vadclip zero-shot; do vadbench run --method $method --dataset synthetic; done
 
@@ -64,6 +65,13 @@ viewer.move(190);
 """
 
 
+def first_rows(name: str, width: int, scale: float, count: int) -> Picture:
+    """Return the picture of a leaderboard down to so many rows; the next is hidden, so that no strip of it shows."""
+    row = "section.measured tbody tr:nth-child"
+    hide = f"for (const row of document.querySelectorAll('{row}(n+{count + 1})')) row.hidden = true;"
+    return Picture(name, width, scale, f"{row}({count})", hide)
+
+
 def report(folder: Path) -> Path:
     """Return a page on three runs."""
     page = folder / "report.html"
@@ -96,8 +104,10 @@ PICTURES: dict[str, tuple[Picture, Callable[[Path], Path]]] = {
     picture.name: (picture, page)
     for picture, page in (
         (Picture("report", 1100, 1.25, "#readout ul", REPORT), report),
-        (Picture("leaderboard", 1400, 1, "section.measured tbody tr:nth-child(10)"), leaderboard),
+        (first_rows("leaderboard", 1400, 1, 10), leaderboard),
+        (first_rows("leaderboard-narrow", 390, 1.5, 5), leaderboard),
         (Picture("own-video", 1000, 1, ".events tbody tr:nth-child(2)", "viewer.move(3400);"), own_video),
+        (Picture("own-video-narrow", 390, 1.5, ".events tbody tr:nth-child(2)", "viewer.move(3400);"), own_video),
     )
 }
 
@@ -105,13 +115,14 @@ PICTURES: dict[str, tuple[Picture, Callable[[Path], Path]]] = {
 def main() -> None:
     """Write the pictures that are named, or all."""
     with TemporaryDirectory() as folder:
-        browser = open_browser()
+        browser, made = open_browser(), {}
         try:
             for name in sys.argv[1:] or PICTURES:
                 picture, page = PICTURES[name]
-                made = page(Path(folder)).resolve()
+                # The wide and the narrow picture are of one page.
+                made[page] = made.get(page) or page(Path(folder)).resolve()
                 for scheme in ("light", "dark"):
-                    take(browser, made, picture, scheme)
+                    take(browser, made[page], picture, scheme)
         finally:
             browser.quit()
 

@@ -1,5 +1,6 @@
 """What a user gets from the wheel, the image and the recipe, and what ``make`` installs."""
 
+import json
 import os
 import re
 import shlex
@@ -21,9 +22,13 @@ from floors import floors
 from places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+RECIPE = (ROOT / "recipe" / "recipe.yaml").read_text()
 PIP_OF_TESTS = (sys.executable, "-m", "pip", "--python")
 CONDA = {"torch": "pytorch", "open_clip_torch": "open-clip-torch", "matplotlib": "matplotlib-base"}
 """Names on conda-forge that differ from those on PyPI."""
+# The dependencies are there, those of building as well; 0 is how this one option is turned on.
+ALL_IS_THERE = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 
 
 def run(*command, **options):
@@ -118,9 +123,7 @@ def test_the_steps_of_the_image_install_vadbench(source, fresh, tmp_path):
     pip = fresh.with_name("pip")
     pip.write_text(f'#!/bin/sh\nexec {shlex.join(PIP_OF_TESTS)} {fresh} "$@"\n')
     pip.chmod(0o755)
-    # The dependencies are there, those of building as well; 0 is how this one option is turned on.
-    there = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "TORCH_INDEX": ""}
-    environment |= {"PATH": f"{fresh.parent}:{environment['PATH']}", **there}
+    environment |= {"PATH": f"{fresh.parent}:{environment['PATH']}", **ALL_IS_THERE, "TORCH_INDEX": ""}
     taken = [f"!{n}" for n in ("pyproject.toml", "vadbench", "methods")]
     assert set(taken) <= set((ROOT / ".dockerignore").read_text().split())
     for step, rest in instructions():
@@ -141,17 +144,44 @@ def test_the_steps_of_the_image_install_vadbench(source, fresh, tmp_path):
     assert "python:3.12" in dict(instructions())["FROM"]
 
 
-def instructions():
-    """Yield each instruction of the Dockerfile with the rest of its line."""
-    text = re.sub(r"(?m)^#.*\n", "", (ROOT / "Dockerfile").read_text()).replace("\\\n", " ")
+@pytest.mark.slow
+def test_the_steps_of_the_recipe_install_what_its_tests_ask_for(source, fresh, tmp_path):
+    """Without conda: its script in a copy of its source, with the fresh environment as the host, then its tests."""
+    recipe = yaml.safe_load(RECIPE)
+    assert (ROOT / "recipe" / recipe["source"]["path"]).resolve() == ROOT
+    # As rattler-build does, so that what building leaves is not in the way of other tests.
+    work, empty = shutil.copytree(source, tmp_path / "work"), tmp_path / "empty"
+    empty.mkdir()
+    environment = os.environ | {"PATH": f"{fresh.parent}:{os.environ['PATH']}", **ALL_IS_THERE}
+    script, count = re.subn(r"\$\{\{ PYTHON \}\}", str(fresh), recipe["build"]["script"])
+    assert count == 1
+    run("sh", "-ec", script, cwd=work, env=environment)
+    shutil.rmtree(work)
+
+    def inside(*command):
+        return run(*command, cwd=empty, env=environment)
+
+    imports = [name for test in recipe["tests"] for name in test.get("python", {}).get("imports", ())]
+    commands = [line for test in recipe["tests"] for line in test.get("script", ())]
+    assert imports and len(commands) == 4
+    code = "import importlib, sys; print(*(importlib.import_module(n).__file__ for n in sys.argv[1:]), sep='\\n')"
+    places = inside(fresh, "-c", code, *imports).splitlines()
+    assert len(places) == len(imports) and all(Path(p).is_relative_to(fresh.parents[1]) for p in places)
+    assert inside("sh", "-ec", "command -v vadbench").strip() == str(fresh.with_name("vadbench"))
+    printed = [inside("sh", "-ec", line) for line in commands]
+    assert all(printed) and "AUC                    50.96" in printed[-1]
+
+
+def instructions(text=DOCKERFILE):
+    """Yield each instruction of a Dockerfile with the rest of its line."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", text).replace("\\\n", " ")
     for line in filter(str.strip, text.splitlines()):
         step, _, rest = line.partition(" ")
         yield step, rest
 
 
 def test_the_image_names_no_index_and_is_made_of_what_its_ignore_file_lets_in():
-    text = (ROOT / "Dockerfile").read_text() + (ROOT / "recipe" / "recipe.yaml").read_text()
-    assert "://" not in text
+    assert "://" not in DOCKERFILE + RECIPE
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
     copied = {name for step, rest in instructions() if step == "COPY" for name in rest.split()[:-1]}
     assert copied == let_in and all((ROOT / name).exists() for name in copied)
@@ -159,8 +189,141 @@ def test_the_image_names_no_index_and_is_made_of_what_its_ignore_file_lets_in():
     assert all(any(folder.is_relative_to(ROOT / name) for name in copied) for folder in with_code)
 
 
+# fmt: off
+INSTRUCTIONS = {
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "ONBUILD", "RUN",
+    "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+}
+# fmt: on
+
+
+def faults_of_image(text):
+    """Yield what is wrong with a Dockerfile, as far as no engine is needed to see it."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    for number, line in enumerate(lines):
+        if re.search(r"\\\s+$", line):
+            yield f"a space after the backslash: {line}"
+        elif line.endswith("\\") and not "".join(lines[number + 1 : number + 2]).strip():
+            yield f"continued by nothing: {line}"
+    steps = list(instructions(text))
+    yield from (f"no instruction: {step}" for step, _ in steps if step not in INSTRUCTIONS)
+    if not steps or steps[0][0] != "FROM":
+        yield "does not start with FROM"
+    users = [rest.strip() for step, rest in steps if step == "USER"]
+    if not users or re.match(r"(root|0)?(:|$)", users[-1]):
+        yield "ends as root"
+    if not {"CMD", "ENTRYPOINT"} & {step for step, _ in steps}:
+        yield "starts nothing"
+    for step, rest in steps:
+        if step == "FROM" and not re.fullmatch(r"[\w./-]+:(?!latest)[\w.-]*\d[\w.-]*( AS \w+)?", rest.strip()):
+            yield f"no pinned tag: {rest}"
+        elif step in ("CMD", "ENTRYPOINT") and not is_exec_form(rest):
+            yield f"not in exec form: {step} {rest}"
+        elif step == "RUN":
+            if re.search(r"\bapt(-get)?\b", rest):
+                yield f"apt, whose packages are of no fixed version: {rest}"
+            for command in re.split(r"[;&|]+", rest):
+                if re.search(r"\bpip3? install\b", command) and "--no-cache-dir" not in command.split():
+                    yield f"pip keeps a cache: {command}"
+
+
+def is_exec_form(rest):
+    """Whether a command is a list of words in JSON, which no shell stands in front of."""
+    try:
+        words = json.loads(rest)
+    except ValueError:
+        return False
+    return isinstance(words, list) and bool(words) and all(isinstance(word, str) for word in words)
+
+
+NEEDED_BY_RECIPES = {"schema_version", "package", "source", "build", "requirements", "tests", "about"}
+KEYS_OF_RECIPES = NEEDED_BY_RECIPES | {"context", "extra"}
+BOUND = r"(>=|<=|==|!=|~=|>|<|=)?\d+(\.\w+)*(\.\*)?"
+EXPRESSION = r"\$\{\{ *(\w+) *\}\}"
+
+
+def faults_of_recipe(text):
+    """Yield what is wrong with a recipe, as far as no conda is needed to see it."""
+    recipe = yaml.safe_load(text)
+    yield from (f"no key of a recipe: {key}" for key in recipe.keys() - KEYS_OF_RECIPES)
+    yield from (f"lacks a key: {key}" for key in NEEDED_BY_RECIPES - recipe.keys())
+    context = recipe.get("context", {})
+    yield from (f"unknown name: {name}" for name in set(re.findall(EXPRESSION, text)) - {*context, "PYTHON"})
+    if re.search(r"\{\{|\}\}", re.sub(EXPRESSION, "", text)):
+        yield "braces that enclose no name"
+    for line in (line for lines in recipe.get("requirements", {}).values() for line in lines):
+        full = re.sub(EXPRESSION, lambda found: str(context.get(found[1], found[0])), line)
+        if not re.fullmatch(rf"[a-z0-9_][a-z0-9_.-]*( {BOUND}(,{BOUND})*)?", full):
+            yield f"no requirement: {line}"
+    build = recipe.get("build", {})
+    if build.get("noarch") != "python":
+        yield "is not noarch: python"
+    points = build.get("python", {}).get("entry_points", [])
+    if not points or not all(re.fullmatch(r"[\w-]+ = [\w.]+:\w+", point) for point in points):
+        yield f"no entry points: {points}"
+
+
+def test_image_and_recipe_have_no_faults():
+    assert not [*faults_of_image(DOCKERFILE), *faults_of_recipe(RECIPE)]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("FROM python:3.12-slim", "FROM python", "no pinned tag"),
+        ("FROM python:3.12-slim", "FROM python:latest", "no pinned tag"),
+        ("FROM python:3.12-slim", "FROM python:slim", "no pinned tag"),
+        ("FROM ", "ARG A=1\nFROM ", "does not start with FROM"),
+        ("WORKDIR /src", "WORKDIRS /src", "no instruction: WORKDIRS"),
+        ("torch torchvision; \\\n", "torch torchvision;\n", "no instruction"),
+        ("torch torchvision; \\\n", "torch torchvision; \\ \n", "a space after the backslash"),
+        ("torch torchvision; \\\n", "torch torchvision; \\\n\n", "continued by nothing"),
+        ('CMD ["--help"]', 'CMD ["--help"] \\', "continued by nothing"),
+        ("USER 1000:1000\n", "", "ends as root"),
+        ("USER 1000:1000", "USER 1000:1000\nUSER root", "ends as root"),
+        ("USER 1000:1000", "USER 0:0", "ends as root"),
+        ('ENTRYPOINT ["vadbench"]', "ENTRYPOINT vadbench", "not in exec form: ENTRYPOINT"),
+        ('CMD ["--help"]', "CMD ['--help']", "not in exec form: CMD"),
+        ('CMD ["--help"]', "CMD [3]", "not in exec form: CMD"),
+        ('ENTRYPOINT ["vadbench"]\nCMD ["--help"]', "", "starts nothing"),
+        ("install --no-cache-dir --constraint", "install --constraint", "pip keeps a cache"),
+        ("install --no-cache-dir --no-deps", "install --no-deps", "pip keeps a cache"),
+        ("RUN mkdir", "RUN apt-get update && mkdir", "apt"),
+    ],
+)
+def test_a_fault_of_the_image_is_seen(good, bad, said):
+    assert good in DOCKERFILE
+    assert any(fault.startswith(said) for fault in faults_of_image(DOCKERFILE.replace(good, bad, 1)))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("about:", "abuot:", "no key of a recipe: abuot"),
+        ("about:", "extra:", "lacks a key: about"),
+        ("schema_version: 1\n", "", "lacks a key: schema_version"),
+        ("requirements:", "outputs:", "lacks a key: requirements"),
+        ("${{ version }}", "${{ versoin }}", "unknown name: versoin"),
+        ('  python_min: "3.11"\n', "", "unknown name: python_min"),
+        ("${{ version }}", "${{ version }", "braces"),
+        ("${{ PYTHON }}", "${ PYTHON }}", "braces"),
+        ("- numpy >=2.2", "- numpy>=2.2", "no requirement: numpy>=2.2"),
+        ("- numpy >=2.2", "- numpy >=>2.2", "no requirement"),
+        ("- python >=3.11,<3.14", "- python >=3.11, <3.14", "no requirement"),
+        ("- pip\n", "- Pip\n", "no requirement: Pip"),
+        ("noarch: python", "noarch: generic", "is not noarch"),
+        ("  noarch: python\n", "", "is not noarch"),
+        ("      - vadbench = vadbench.cli:main\n", "      []\n", "no entry points"),
+        ("vadbench.cli:main", "vadbench.cli", "no entry points"),
+    ],
+)
+def test_a_fault_of_the_recipe_is_seen(good, bad, said):
+    assert good in RECIPE
+    assert any(fault.startswith(said) for fault in faults_of_recipe(RECIPE.replace(good, bad, 1)))
+
+
 def test_the_recipe_has_the_bounds_of_pyproject():
-    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text())
+    recipe = yaml.safe_load(RECIPE)
     assert recipe["context"]["version"] == PROJECT["version"]
     assert f">={recipe['context']['python_min']}" in PROJECT["requires-python"]
     scripts = [f"{name} = {target}" for name, target in PROJECT["scripts"].items()]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vadbench.method import Batch, Method, Reach, Scores, Task, VideoInput
 from vadbench.nn import dropout
+from vadbench.nn.chunks import rows_at_once
 from vadbench.nn.devices import part_count
 from vadbench.nn.linear import Linear, linear
 from vadbench.nn.parts import crops_in_parts, sum_of_parts
@@ -27,7 +28,7 @@ from vadbench_urdmu.checkpoint import to_ours
 from vadbench_urdmu.config import UrDmuConfig
 from vadbench_urdmu.losses import MemoryScores, classification, distance, divergence, memory_terms, triplet
 from vadbench_urdmu.memory import Memory, Seen, highest
-from vadbench_urdmu.transformer import Embedding, Kept, Transformer
+from vadbench_urdmu.transformer import Embedding, Kept, Transformer, parts_of
 
 HIDDEN = 128
 """Hidden units of the classifier (code)."""
@@ -193,12 +194,21 @@ class UrDmu(Method):
 
     def _frame(self, rows: Tensor) -> Tensor:
         """Return the scores ``(crops, rows)`` of rows ``(crops, rows, D)``; nothing is drawn."""
-        x = self.transformer(self.embedding(rows))
+        parts = parts_of(rows.shape[1], rows_at_once(rows.device))
+        if len(parts) == 1:
+            x = self.transformer(self.embedding(rows))
+        else:
+            x = self.embedding.in_parts(rows, parts)
+            self.transformer.write_over(x, parts)
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            memories = [memory for memory in (self.normal_memory, self.abnormal_memory) if memory is not None]
-            means = [memory(x, self.mean).means for memory in memories]
-            return self.classifier(x, sum(means) if means else None).sigmoid()
+            return torch.cat([self._classified(x[:, start:end].float()) for start, end, _ in parts], 1)
+
+    def _classified(self, x: Tensor) -> Tensor:
+        """Return the scores of rows behind the transformer, each by itself."""
+        memories = [memory for memory in (self.normal_memory, self.abnormal_memory) if memory is not None]
+        means = [memory(x, self.mean).means for memory in memories]
+        scores: Tensor = self.classifier(x, sum(means) if means else None).sigmoid()
+        return scores
 
     def _in_parts(self, pairs: Tensor, draws: Draws) -> list[tuple[Tensor, Draws]]:
         """Return pairs and their draws in parts of nearly equal size, whole where they fit on a GPU."""

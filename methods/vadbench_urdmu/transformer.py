@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,25 @@ class Kept(NamedTuple):
     output: Tensor
 
 
+class Part(NamedTuple):
+    """Rows ``start`` to ``end`` of ``length`` rows."""
+
+    start: int
+    end: int
+    length: int
+
+
+def parts_of(length: int, at_once: int) -> list[Part]:
+    """Return the parts in which so many rows are scored, of ``at_once`` rows but for the last, which has half as many
+    to one and a half times as many: a few rows by themselves would be computed otherwise.
+
+    >>> [part[:2] for part in parts_of(13, 4)]
+    [(0, 4), (4, 8), (8, 13)]
+    """
+    starts = range(0, max(1, length - at_once // 2), at_once)
+    return [Part(start, end, length) for start, end in pairwise([*starts, length])]
+
+
 class Embedding(nn.Module):
     """A convolution over three rows, zeros at the ends, and a rectifier."""
 
@@ -44,6 +64,17 @@ class Embedding(nn.Module):
         # As an image one row high: torch copies a sequence before it convolves it.
         weight, bias = self.convolution.weight.unsqueeze(2), self.convolution.bias
         return F.conv2d(x.mT.unsqueeze(2), weight, bias, padding=(0, 1)).squeeze(2).mT.relu()
+
+    def in_parts(self, x: Tensor, parts: Sequence[Part]) -> Tensor:
+        """Do the same part by part, for scoring."""
+        found: Tensor | None = None
+        for start, end, length in parts:
+            first = max(0, start - 1)
+            some = self(x[:, first : end + 1])[:, start - first : end - first]
+            found = some.new_empty(len(x), length, some.shape[2]) if found is None else found
+            found[:, start:end] = some
+        assert found is not None
+        return found
 
 
 class GlobalLocalAttention(nn.Module):
@@ -61,16 +92,42 @@ class GlobalLocalAttention(nn.Module):
 
     def forward(self, x: Tensor, scale: float) -> Tensor:
         """Map ``(B, T, W)`` to the same shape, times ``scale``."""
+        query, key, value = self._by_heads(linear(x, self.inputs.weight[: 3 * self.units]))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self._joined(attended, None if self.parts == 3 else local_means(x, self.rows), scale)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Return keys and values beside each other, ``(B, T, 2 H d)``, of rows ``(B, T, W)``."""
+        return linear(x, self.inputs.weight[self.units : 3 * self.units])
+
+    def of_part(self, x: Tensor, part: Part, seen: Tensor) -> Tensor:
+        """Return what :meth:`forward` gives for the rows of a part, for scoring.
+
+        Args:
+            x: the part and up to :data:`NEAR` rows on either side.
+            part: where it is.
+            seen: what :meth:`seen` gives for all rows.
+        """
+        rows = x[:, min(NEAR, part.start) :][:, : part.end - part.start]
+        (query,) = self._by_heads(linear(rows, self.inputs.weight[: self.units]))
+        attended = F.scaled_dot_product_attention(query, *self._by_heads(seen))
+        return self._joined(attended, None if self.parts == 3 else local_means(x, self.rows, part), 1.0)
+
+    def _by_heads(self, projected: Tensor) -> Tensor:
+        """Return one or more of queries, keys and values, ``(n, B, H, T, d)`` of ``(B, T, n H d)``."""
+        count = projected.shape[-1] // self.units
+        return projected.view(*projected.shape[:-1], count, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+    def _joined(self, attended: Tensor, near: Tensor | None, scale: float) -> Tensor:
+        """Return what comes out for the results ``(B, H, T, d)`` of global attention and local means ``(B, T, W)``."""
         weight, bias = scale * self.output.weight, scale * self.output.bias
-        projected = linear(x, self.inputs.weight[: 3 * self.units])
-        query, key, value = projected.view(*x.shape[:-1], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(*x.shape[:-1], -1)
-        if self.parts == 3:
+        attended = attended.transpose(1, 2).flatten(2)
+        if near is None:
             return linear(attended, weight, bias)
         # L is the same for all heads, so that a single product of the weights of u and of the output is left of both.
         to_all, to_local = weight.view(len(weight), self.heads, 2, -1).unbind(2)
         through = linear(to_local.flatten(1), self.inputs.weight[3 * self.units :].T)
-        local = linear(local_means(x, self.rows), through)
+        local = linear(near, through)
         return local + linear(attended, to_all.flatten(1), bias)
 
 
@@ -99,6 +156,21 @@ class GlobalLocalLayer(nn.Module):
         narrow = linear(hidden, scale * scale * self.narrow.weight, scale * self.narrow.bias)
         return torch.addcmul(x, narrow, kept.output.to(x.dtype))
 
+    def write_over(self, x: Tensor, parts: Sequence[Part]) -> None:
+        """Put the rows behind the layer in the place of those before it, for scoring: part by part, so that beside
+        them only their keys and values are all in memory."""
+        seen = x.new_empty(*x.shape[:2], 2 * self.attention.units)
+        for start, end, _ in parts:
+            seen[:, start:end] = self.attention.seen(self.norm_attention(x[:, start:end]))
+        before = x[:, :0]
+        for part in parts:
+            rows = x[:, part.start : part.end]
+            normed = torch.cat([before, self.norm_attention(x[:, part.start : part.end + NEAR])], 1)
+            # Of rows that are about to be written over.
+            before = normed[:, : before.shape[1] + rows.shape[1]][:, -NEAR:]
+            rows += self.attention.of_part(normed, part, seen)
+            rows += self.narrow(F.gelu(self.widen(self.norm_mlp(rows))))
+
 
 class Transformer(nn.Module):
     """The layers one after the other, with no norm behind the last; no positions."""
@@ -113,25 +185,34 @@ class Transformer(nn.Module):
             x = layer(x, kept[i] if kept else None)
         return x
 
+    def write_over(self, x: Tensor, parts: Sequence[Part]) -> None:
+        """Put the rows behind the layers in the place of those before them, part by part, for scoring."""
+        for layer in self.layers:
+            assert isinstance(layer, GlobalLocalLayer)
+            layer.write_over(x, parts)
 
-def local_means(x: Tensor, rows: str) -> Tensor:
+
+def local_means(x: Tensor, rows: str, part: Part | None = None) -> Tensor:
     """Return sums of rows ``(..., T, W)`` weighted by ``exp(-|i - j| / e)``, e being exp(1).
 
     Args:
         x: the rows.
         rows: ``column``: each weight is divided by the sum of those of row j over all rows, so that the weights of a
             row i do not sum to one (code); ``row``: by the sum of those of row i.
+        part: those that are wanted, of which ``x`` has up to :data:`NEAR` rows on either side as well; default all.
     """
-    length = x.shape[-2]
+    start, end, length = part or Part(0, x.shape[-2], x.shape[-2])
+    there = max(0, start - NEAR)
     place = torch.arange(length, dtype=torch.float32, device=x.device)
-    parts = []
-    for start in range(0, length, BLOCK):
-        first, last = max(0, start - NEAR), min(length, start + BLOCK + NEAR)
-        near, weighed = place[start : start + BLOCK], place[first:last]
+    sums_of = []
+    for block in range(start, end, BLOCK):
+        stop = min(end, block + BLOCK)
+        first, last = max(0, block - NEAR), min(length, stop + NEAR)
+        near, weighed = place[block:stop], place[first:last]
         weights = _weights(near[:, None] - weighed)
         sums = _sums(weighed, length) if rows == "column" else _sums(near, length)[:, None]
-        parts.append((weights / sums).to(x.dtype) @ x[..., first:last, :])
-    return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+        sums_of.append((weights / sums).to(x.dtype) @ x[..., first - there : last - there, :])
+    return sums_of[0] if len(sums_of) == 1 else torch.cat(sums_of, -2)
 
 
 def _weights(distances: Tensor) -> Tensor:

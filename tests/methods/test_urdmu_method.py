@@ -252,6 +252,25 @@ def test_crops_beyond_a_number_of_rows_are_scored_one_after_the_other(monkeypatc
     torch.testing.assert_close(in_parts.anomaly, whole.anomaly)
 
 
+@pytest.mark.parametrize("settings", [{}, {"local": False}, {"local_rows": "row"}, {"memory": "none"}], ids=str)
+@pytest.mark.parametrize(("rows", "at_once", "parts"), [(301, 40, 8), (301, 150, 2), (150, 100, 1), (9, 2, 4)])
+def test_a_long_video_is_scored_in_parts_as_if_it_were_whole(monkeypatch, settings, rows, at_once, parts):
+    """Parts shorter and longer than local means reach, and of several blocks of them."""
+    method, seen = build(**settings), []
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.normal_(std=0.5)
+    bag = np.stack([features(rows, seed) for seed in range(2)])
+    monkeypatch.setattr(transformer, "BLOCK", 64)
+    (whole,) = scores_of(method, bag)
+    assert whole.anomaly.std() > 0.03
+    monkeypatch.setattr("vadbench_urdmu.method.rows_at_once", lambda _: at_once)
+    method.classifier.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[1]))
+    (found,) = scores_of(method, bag)
+    torch.testing.assert_close(found.anomaly, whole.anomaly, rtol=0, atol=3e-5)
+    assert len(seen) == parts and sum(seen) == rows
+
+
 def test_bags_train(batch):
     """A bag of equal crops has the loss of one crop: means over crops change nothing, and a bag of one is a sample."""
     method = build(dropout=0.0, uncertainty=False, rows={"crops": "bag"})
