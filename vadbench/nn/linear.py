@@ -24,7 +24,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     In float32 on a CPU oneDNN computes it, by the operation of torch that compiled code calls. Torch itself gives
     matrix products to MKL, which takes twice as long on a processor that is not Intel's (32 to 16,384 rows of 512 to
     2,048: 157 to 240 against 92 to 109 thousand million operations a second, on one core of an AMD EPYC with torch
-    2.15). A row's result does not depend on the number of rows, if there are 16, nor on that of threads.
+    2.15). With the oneDNN of torch 2.15 a row's result does not depend on the number of rows, if there are 16, nor on
+    that of threads; with that of torch 2.10 it does in the last digits on a processor without AVX-512.
 
     Torch's product stays where a weight is small, in scoring; and, in training, where 16 does not divide the number of
     rows or texts are encoded without gradients, so that what was trained before has its bits.
