@@ -53,9 +53,16 @@ def source(tmp_path_factory, tracked):
     return folder
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where rendered videos are kept, for all environments."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def fresh(tmp_path, monkeypatch):
+def fresh(tmp_path, monkeypatch, cache):
     """Python of an environment that has the dependencies of this one and no vadbench."""
+    monkeypatch.setenv("VADBENCH_CACHE", str(cache))
     folder = tmp_path / "environment"
     venv.create(folder)
     (packages,) = folder.glob("lib/python*/site-packages")
