@@ -52,7 +52,7 @@ def planted(minute: int) -> list[tuple[str, int, int]]:
 
 
 def script(minute: int, events: Sequence[tuple[str, int, int]]) -> Script:
-    """Return a minute with the events given, or a quiet one where there are none, which is another scene."""
+    """Return a minute with the given events, or without events a quiet minute of another scene."""
     scene = write("Normal", (0, 9 if events else 8, minute), cameras(0), (FRAMES, FRAMES))
     rng = np.random.default_rng(minute)
     made = [Event(kind, start, end, tuple(EVENTS[kind](rng, scene.camera, start, end))) for kind, start, end in events]
@@ -104,7 +104,7 @@ def table(minutes: int) -> str:
 def main() -> None:
     """Write the table into the page, or print one of fewer minutes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=int, help="print a table of so many minutes with events, and as many without")
+    parser.add_argument("--minutes", type=int, help="print a table of N minutes with events and N without", metavar="N")
     minutes = parser.parse_args().minutes
     if minutes:
         print(table(minutes))

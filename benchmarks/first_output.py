@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from marked import between
+from marked import between, divided
 
 from vadbench.base.files import write_text
 
@@ -39,10 +39,7 @@ def shown() -> str:
     Raises:
         ValueError: the page lacks the marks.
     """
-    _, begin, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    block, end, _ = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise ValueError(f"{PAGE} must hold the lines '{MARKS[0]}' and '{MARKS[1]}'")
+    _, block, _ = divided(PAGE, MARKS)
     return block.strip().strip("`").strip() + "\n"
 
 

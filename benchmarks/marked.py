@@ -11,9 +11,18 @@ def between(path: Path, content: str, marks: tuple[str, str]) -> str:
     Raises:
         ValueError: it lacks a mark.
     """
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(marks[0])
-    _, end, after = rest.partition(marks[1])
+    before, _, after = divided(path, marks)
+    return f"{before}{marks[0]}\n{content}{marks[1]}{after}"
+
+
+def divided(path: Path, marks: tuple[str, str]) -> tuple[str, str, str]:
+    """Return a file's text before two marks, between and after them.
+
+    Raises:
+        ValueError: it lacks a mark.
+    """
+    before, begin, rest = path.read_text(encoding="utf-8").partition(marks[0])
+    inside, end, after = rest.partition(marks[1])
     if not begin or not end:
         raise ValueError(f"{path} must hold the lines '{marks[0]}' and '{marks[1]}'")
-    return f"{before}{begin}\n{content}{end}{after}"
+    return before, inside, after

@@ -66,7 +66,7 @@ viewer.move(190);
 
 
 def first_rows(name: str, width: int, scale: float, count: int) -> Picture:
-    """Return the picture of a leaderboard down to so many rows; the next is hidden, so that no strip of it shows."""
+    """Return the picture of a leaderboard with a number of rows; the next row is hidden, so that none of it shows."""
     row = "section.measured tbody tr:nth-child"
     hide = f"for (const row of document.querySelectorAll('{row}(n+{count + 1})')) row.hidden = true;"
     return Picture(name, width, scale, f"{row}({count})", hide)

@@ -44,7 +44,7 @@ def test_a_minute_holds_the_events_and_a_quiet_one_none(events):
 
 
 def test_the_page_shows_a_line_for_every_method_and_rule(events):
-    shown = events.PAGE.read_text(encoding="utf-8").partition(events.MARKS[0])[2].partition(events.MARKS[1])[0]
+    _, shown, _ = import_module("marked").divided(events.PAGE, events.MARKS)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in shown.strip().splitlines()[2:]]
     assert [row[:2] for row in rows] == [[method, rule] for method in events.METHODS for rule in events.RULES]
     assert all(row[2].endswith(f" of {2 * events.MINUTES}") for row in rows)

@@ -100,7 +100,7 @@ def _status(key: str) -> float:
 
 
 def process(threads: int) -> ProcessPoolExecutor:
-    """A process that calls what it is given, with so many threads of torch."""
+    """Return an executor with one process of its own, in which torch uses a number of threads."""
     # Threads that wait by spinning would count as work, several times over where other programs run.
     os.environ |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     return ProcessPoolExecutor(1, get_context("spawn"))
