@@ -105,7 +105,7 @@ def ratios(records: list[dict[str, Any]]) -> str:
 
 
 def compared(record: dict[str, Any]) -> str:
-    """Return the tables of one record: seconds of the works, and how they grow; nothing where there are none."""
+    """Return the tables of one record: seconds of the works, and how they grow, or an empty text if it has none."""
     of = clock(record)
     shown = ("wall s", "CPU s")[of]
     rows = []

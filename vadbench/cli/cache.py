@@ -33,7 +33,7 @@ def command(context: click.Context, as_json: bool) -> None:
       vadbench cache clear synthetic --yes
 
     Kinds are features, data (videos that a data set makes itself), methods, checks and notes (lengths and digests of
-    files that were read before). Everything in it is made again where it is asked for. The time of the last use is
+    files that were read before). All of it is computed again when it is needed. The time of the last use is
     that of the last reading or writing, as far as the file system keeps it.
 
     With --json the report is an object with: folder, bytes and entries (kind, owner, what, path, bytes, used).

@@ -35,7 +35,7 @@ def run(
         seed: of everything that is drawn.
         progress: told how far it is.
         again: discard what is there, evaluations of the training included, and run from the beginning. With
-            ``experiment.trained`` only that evaluation is made again.
+            ``experiment.trained`` only that evaluation is repeated.
         workers: processes that make training samples; 0: a thread. Changes no result.
         label: for people, empty for none; a finished run takes it too. By default a run keeps the one that it has.
 

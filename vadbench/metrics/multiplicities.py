@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 """Resamples handled at a time: the multiplicities of a video fill four cache lines, those of 29,000 videos 7 MB."""
 KEPT = 2**22
-"""Multiplicities up to which blocks are kept for the next sweep; those of more are made anew, which bounds memory."""
+"""Multiplicities up to which blocks are kept for the next sweep; others are computed again, which bounds memory."""
 WHOLE = 2**22
 """Number up to which four whole numbers can be added in float32 without rounding."""
 

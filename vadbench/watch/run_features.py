@@ -1,4 +1,4 @@
-"""The features of a finished run, made anew of a user's videos: its CLIP and the fingerprint."""
+"""The features of a finished run, extracted from a user's videos: its CLIP and the fingerprint."""
 
 from __future__ import annotations
 
