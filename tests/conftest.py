@@ -74,6 +74,12 @@ def real_ray(shared_folder):
 
 
 @pytest.fixture(scope="session")
+def synthetic_cache(shared_folder):
+    """A cache that the first user fills with ``synthetic`` and its features: making them takes a minute or two."""
+    return shared_folder / "cache-of-synthetic"
+
+
+@pytest.fixture(scope="session")
 def made_once(shared_folder):
     """Give the folder of that name, filled by the first worker that asks for it; the others wait."""
 

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib import import_module
 from itertools import pairwise
 
 import click
@@ -236,7 +237,7 @@ def runnable():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, synthetic_cache):
     """A folder with a video, a folder of videos and a bank, and an environment without the user's own."""
     folder = tmp_path_factory.mktemp("user")
     frames = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), dtype=np.uint8)
@@ -244,15 +245,25 @@ def place(tmp_path_factory):
     write_video(folder / "my_video.mp4", iter(frames), fps=10)
     write_video(folder / "my_videos" / "one.mp4", iter(frames), fps=10)
     (folder / "my_site.toml").write_text('normal = ["a person walking"]\nabnormal = ["a fire", "a car on a walkway"]\n')
-    environment = os.environ | {"HOME": str(folder), "VADBENCH_CACHE": str(folder / "cache")}
+    environment = os.environ | {"HOME": str(folder), "VADBENCH_CACHE": str(synthetic_cache)}
     environment |= {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "PYTHONWARNINGS": "ignore"}
     return folder, environment
 
 
+def parted(text):
+    """A text with a mark for each number, and its numbers; seconds are left out, which no two runs share."""
+    text = re.sub(r"\(\d+(\.\d+)? s\)", "", text)
+    number = r"(?<![\w/])\d+(?:\.\d+)?(?![\w/])"
+    words = " ".join(re.sub(number, "#", re.sub(r"-{2,}", "-", text)).split())
+    return words, [float(found) for found in re.findall(number, text)]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_commands_shown_do_what_they_say(place):
+def test_the_commands_shown_do_what_they_say(place, monkeypatch):
     folder, environment = place
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    first_output = import_module("first_output")
     commands = runnable()
     assert len(commands) > 15
     # Whatever needs a finished run comes after those that make one.
@@ -264,3 +275,10 @@ def test_the_commands_shown_do_what_they_say(place):
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    # The first output is that of a run which is there by now.
+    monkeypatch.setenv("VADBENCH_CACHE", environment["VADBENCH_CACHE"])
+    text, numbers = parted(first_output.first_output(folder))
+    shown, written = parted(first_output.shown())
+    assert text == shown
+    # Another processor rounds differently.
+    assert numbers == pytest.approx(written, rel=0.02, abs=0.3)

@@ -61,13 +61,13 @@ def environment(wheel, tmp_path_factory):
 
 
 @pytest.fixture
-def shell(environment, tmp_path):
+def shell(environment, tmp_path, synthetic_cache):
     """Run a command where the one before it ended, and give what it printed."""
     (tmp_path / "work").mkdir()
     where = tmp_path / "where"
     where.write_text(str(tmp_path / "work"))
     variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | {
-        "VADBENCH_CACHE": str(environment.parent / "cache"),
+        "VADBENCH_CACHE": str(synthetic_cache),
         "PATH": f"{environment}{os.pathsep}{os.environ['PATH']}",
         "PIP_NO_INDEX": "1",
         "PIP_NO_DEPS": "1",

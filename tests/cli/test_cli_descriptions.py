@@ -264,7 +264,8 @@ def test_every_axis_of_the_papers_tables_runs_from_the_command_line(run, method,
 
 
 @pytest.mark.slow
-def test_a_phrase_for_a_kind_that_was_left_out_makes_it_recognised(vadbench, tmp_path):
+def test_a_phrase_for_a_kind_that_was_left_out_makes_it_recognised(vadbench, tmp_path, monkeypatch, synthetic_cache):
+    monkeypatch.setenv("VADBENCH_CACHE", str(synthetic_cache))
     normal = '["normal street with nothing unusual", "ordinary street", "people walking normally"]'
     phrases = {"Fire": "a fire with smoke", "Vehicle on walkway": "a vehicle on the walkway"}
     added = {"Explosion": "a big explosion", "Fallen person": "a person lying on the ground"}

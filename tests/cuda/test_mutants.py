@@ -6,14 +6,14 @@ tensors of a checkpoint left on the device (safetensors copies them) or on the C
 frames sent to the encoder from the CPU (it sends them), and indices on the CPU (CUDA takes them, with a wait).
 """
 
-import os
+import compileall
 import shutil
-import subprocess
-import sys
+from py_compile import PycInvalidationMode
 
 import pytest
 
 from devices import REAL
+from forked_pytest import forked_pytest
 from places import ROOT
 
 FOLDERS = ("vadbench", "methods", "datasets", "benchmarks/vadbench_benchmarks", "results/vadbench_results")
@@ -112,10 +112,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(REAL, reason="on a real GPU o
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory):
-    """A copy of the packages, to be spoiled."""
+    """A copy of the packages, to be spoiled; compiled so that a module is compiled again where its text differs."""
     root = tmp_path_factory.mktemp("copy")
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    assert compileall.compile_dir(root, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return root
 
 
@@ -127,23 +128,19 @@ def test_a_device_bug_is_seen(name, copied):
     assert before.count(old) >= 1, f"{file} has no {old!r} any more: change the mutant"
     path.write_text(before.replace(old, new), encoding="utf-8")
     try:
-        done = _tested(copied, test)
+        status, printed = _tested(copied, test)
     finally:
         path.write_text(before, encoding="utf-8")
-    assert done.returncode == 1 and "1 failed" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+    assert status == 1 and "1 failed" in printed, printed[-2000:]
 
 
 def test_the_copy_itself_passes(copied):
     """Otherwise a mutant might be seen for another reason."""
-    done = _tested(copied, *sorted({test for *_, test in MUTANTS.values()}))
-    assert done.returncode == 0, done.stdout[-2000:]
+    status, printed = _tested(copied, *sorted({test for *_, test in MUTANTS.values()}))
+    assert status == 0, printed[-2000:]
 
 
 def _tested(root, *tests):
     paths = [str(root / folder) for folder in ("", "methods", "datasets", "benchmarks", "results")]
-    command = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
-    command += ["-p", "no:cacheprovider", "-x", *(str(ROOT / "tests" / "cuda" / test) for test in tests)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-    for name in [n for n in environment if n.startswith("PYTEST_")]:
-        del environment[name]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    words = ["-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-x"]
+    return forked_pytest([*words, *(str(ROOT / "tests" / "cuda" / test) for test in tests)], paths, root)

@@ -243,7 +243,7 @@ def test_an_undefined_metric_keeps_its_reason():
 @pytest.mark.slow
 def test_intervals_cover_the_truth():
     """Videos with a common effect on all their frames, all anomalous or all normal, so that the true AUC is known."""
-    shift, effect, videos, rows, simulations = 1.5, 1.0, 200, 10, 1000
+    shift, effect, videos, rows, simulations = 1.5, 1.0, 200, 10, 400
     truth = {"AUC": NormalDist().cdf(shift / np.sqrt(2 * (1 + effect**2))), "prevalence": 0.5}
     rng = np.random.default_rng(0)
     covered = dict.fromkeys(truth, 0)

@@ -262,8 +262,8 @@ def test_the_truths_of_the_simulation_are_those_of_a_large_sample():
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth():
-    """1,000 data sets: each 95 % interval must hold the true value in 92 to 98 % of them."""
-    effect, shifts, videos, simulations = 1.0, (1.5, 1.3), 150, 1000
+    """400 data sets: each 95 % interval must hold the true value in 92 to 98 % of them."""
+    effect, shifts, videos, simulations = 1.0, (1.5, 1.3), 150, 400
     auc, ap = ([truth(s, effect) for s in shifts] for truth in (true_auc, true_ap))
     truth = {"AUC": auc[0], "AP": ap[0], "AUC difference": auc[0] - auc[1], "AP difference": ap[0] - ap[1]}
     draws = draw_videos(videos, 1000)

@@ -32,6 +32,12 @@ def failed(results):
     return {name for name, r in results.items() if r.status == "FAILED"}
 
 
+@pytest.fixture
+def one_seed(monkeypatch):
+    """Trainings on ``synthetic`` under one seed: under all of them they take more than twice the time."""
+    monkeypatch.setattr("vadbench.testing.learning.SEEDS", range(1))
+
+
 def quick():
     return METHOD_CHECKS.keys() - broken.SLOW
 
@@ -177,7 +183,7 @@ def test_the_methods_that_come_with_vadbench_pass(name):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("synthetic")
+@pytest.mark.usefixtures("synthetic", "one_seed")
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_methods_that_come_with_vadbench_pass_on_synthetic(name):
     results = outcomes(name, broken.ON_SYNTHETIC, ())
@@ -191,7 +197,7 @@ def test_the_methods_that_come_with_vadbench_pass_on_synthetic(name):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("synthetic")
+@pytest.mark.usefixtures("synthetic", "one_seed")
 @pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.stem)
 def test_the_plugins_that_show_a_kind_of_method_pass(path):
     ours = [s.name for s in Registry(points=[], files=[path]).specs("method").values()]

@@ -105,10 +105,7 @@ def test_a_scratch_plugin_is_imported_by_the_workers():
     module = import_scratch(KINDS / "two_stage.py")
     task = Task(TABLE, 4, torch.device("cpu"), lambda: None)
     made = module.TwoStage(module.Config(width=3), task)
-    workers = open_workers(made, made.numbered, plan(), 1)
-    assert workers is not None
-    workers.close()
-    assert batch_difference(made, plan(), (0, 1)) == ""
+    assert batch_difference(made, plan(), (0, 1), view=made.numbered) == ""
 
 
 def defined_here(of_class=False):
@@ -253,7 +250,7 @@ def test_videos_pickle_as_handles(tmp_path):
 
 
 @pytest.mark.slow
-def test_batches_of_all_shipped_methods_are_equal_for_any_number_of_workers():
+def test_batches_of_all_shipped_methods_are_equal_with_and_without_a_worker():
     from vadbench.testing.tested_method import TestedMethod
 
     checked = []
@@ -263,10 +260,7 @@ def test_batches_of_all_shipped_methods_are_equal_for_any_number_of_workers():
             continue
         made = subject.build(0)
         samples = BatchPlan(subject.samples, subject.classes.normal, subject.recipe, seed=0)
-        workers = open_workers(made, made.view, samples, 1)
-        assert workers is not None, name
-        workers.close()
-        assert batch_difference(made, samples) == "", name
+        assert batch_difference(made, samples, (0, 1)) == "", name
         checked.append(name)
     assert {"mil", "clip-linear", "anomalyclip", "vadclip"} <= set(checked)
 

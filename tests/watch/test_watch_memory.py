@@ -10,10 +10,11 @@ import pytest
 from vadbench.data.media import write_video
 
 FPS = 25
-FRAMES = 2400 * FPS
+FRAMES = 600 * FPS
+SIDE = 64
 LIMIT_MB = 90
-"""A picture has 3 KiB: a thing of that size kept of each picture behind the first third would be 117 MiB."""
-WINDOW = 16_384
+"""A picture has 12 KiB: a thing of that size kept of each picture behind the first third would be 117 MiB."""
+WINDOW = 4096
 """Rows of a window of a method that needs the whole video: fewer than the long video has, as a day has more than a
 window."""
 
@@ -49,18 +50,19 @@ print(json.dumps({{"first": peaks[0], "last": peak_memory_mb(), "frames": result
 
 def pictures(count):
     """A bright bar that moves over a dark ground."""
-    ground = np.random.default_rng(0).integers(0, 60, (32, 32, 3), dtype=np.uint8)
+    ground = np.random.default_rng(0).integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
     for i in range(count):
         frame = ground.copy()
-        frame[:, i // 3 % 28 : i // 3 % 28 + 4] = 220
+        left = i // 3 % (SIDE - 4)
+        frame[:, left : left + 4] = 220
         yield frame
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """A minute, after which everything is loaded, and forty."""
+    """A minute, after which everything is loaded, and ten."""
     folder = tmp_path_factory.mktemp("long")
-    counts = {folder / "minute.mp4": 60 * FPS, folder / "forty.mp4": FRAMES}
+    counts = {folder / "minute.mp4": 60 * FPS, folder / "ten.mp4": FRAMES}
     for path, count in counts.items():
         write_video(path, pictures(count), FPS, preset="ultrafast")
     return list(counts)

@@ -126,7 +126,7 @@ def batch_difference(
     counts: Sequence[int] = (0, 1, 3),
     epochs: int = 1,
     view: ViewFunction | None = None,
-) -> str:
+) -> str | None:
     """Return the first difference between the batches that several numbers of workers make, in words.
 
     Args:
@@ -135,11 +135,13 @@ def batch_difference(
         epochs: how many to compare.
 
     Returns:
-        an empty string where all batches are equal to the bit.
+        an empty string where all batches are equal to the bit, ``None`` where another process cannot make them.
     """
     first, *others = counts
     for count in others:
         with BatchLoader(method, plan, view, first) as one, BatchLoader(method, plan, view, count) as two:
+            if count and two._workers is None:
+                return None
             for epoch in range(epochs):
                 for number, pair in enumerate(itertools.zip_longest(one.epoch(epoch), two.epoch(epoch))):
                     if what := _difference(*pair):

@@ -22,7 +22,7 @@ def shared_cache(home, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def trained(home):
+def trained(home, synthetic_cache):
     """Train a method, once, and give its folder."""
     runs = {}
 
@@ -31,7 +31,8 @@ def trained(home):
         if key not in runs:
             out = home / f"runs{len(runs)}"
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("VADBENCH_CACHE", str(home / "cache"))
+                cache = synthetic_cache if dataset == "synthetic" else home / "cache"
+                patch.setenv("VADBENCH_CACHE", str(cache))
                 own = [] if dataset == "synthetic" else ["--clip", "small", "--clip-weights", "random:0"]
                 succeed("run", *TINY, *own, "-m", method, "-d", dataset, "--out", out, *more)
             (result,) = out.glob("*/*/*/result.json")

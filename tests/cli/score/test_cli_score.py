@@ -89,10 +89,10 @@ def test_a_planted_anomaly_is_an_event(score, tmp_path):
 
 
 @pytest.mark.slow
-def test_most_planted_anomalies_are_events_of_a_trained_run(trained, score, home):
+def test_most_planted_anomalies_are_events_of_a_trained_run(trained, score, synthetic_cache):
     run = trained("clip-linear", "synthetic")
     truth = {v.name: v.segments for v in load_split(run).videos}
-    (folder,) = home.glob("cache/datasets/synthetic/*/test")
+    (folder,) = synthetic_cache.glob("datasets/synthetic/*/test")
     found, _ = score(folder, "--run", run)
     overlaps = [best_overlap(s, segment)[0] for s in found for segment in truth[Path(s["folder"]).name]]
     print(f"IoU of at least 0.5: {sum(o >= 0.5 for o in overlaps)} of {len(overlaps)}")
