@@ -1,7 +1,8 @@
-"""Everything that is timed, beside a literal version of the same work and the machine's floor, and how cost grows.
+r"""Everything that is timed, beside a literal version of the same work and the machine's floor, and how cost grows.
 
     make speed
-    python benchmarks/speed/all.py [--full] [--device cuda --precision bf16] [--only WORD] [--json FILE] [--plot FILE]
+    python benchmarks/speed/all.py [--full] [--device cuda --precision bf16] [--only WORD ...] \
+        [--json FILE] [--plot FILE]
 
 Ours and the literal version have a process each and are called in turns: five pairs of calls after one that does not
 count; three, the first among them, where a pair takes over eight CPU seconds; what takes over 120 is done once. Medians
@@ -76,17 +77,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, not to be compared")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "tf32", "bf16"], help="of ours")
-    parser.add_argument("--only", default="", metavar="WORD", help="work whose name has this in it, or 'growth'")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="work whose name has one of these in it, or 'growth'"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--record", action="store_true", help="and to the file of this processor among the results")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the growth there")
     arguments = parser.parse_args()
     options = Options(arguments.full, arguments.quick, arguments.device, arguments.precision)
-    works = [name for name in WORKS if arguments.only in name]
-    curves = [name for name in growth.CURVES if arguments.only in f"growth, {name}"]
-    if not works and not curves:
-        parser.error(f"no work has '{arguments.only}' in its name; there are {', '.join(WORKS)}; growth")
+    words = arguments.only or [""]
+    for word in words:
+        if not any(word in name for name in (*WORKS, *map("growth, {}".format, growth.CURVES))):
+            parser.error(f"no work has '{word}' in its name; there are {', '.join(WORKS)}; growth")
+    works = [name for name in WORKS if any(word in name for word in words)]
+    curves = [name for name in growth.CURVES if any(word in f"growth, {name}" for word in words)]
     if arguments.record and (arguments.only or arguments.full or arguments.quick):
         parser.error("--record is of everything: leave out --only, --full and --quick, or use --json FILE")
     began, load = time.perf_counter(), os.getloadavg()

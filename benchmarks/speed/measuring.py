@@ -153,10 +153,10 @@ def flop_formulas() -> dict[Any, Callable[..., int]]:
     return flop_registry
 
 
-def kernel_rates(device: str, precision: str) -> dict[str, float]:
+def kernel_rates(device: str, precision: str, quick: bool = False) -> dict[str, float]:
     """Multiplications and additions of a second in a 3 x 3 convolution and in a matrix product, the best of five.
 
-    CPU seconds, on a GPU wall seconds.
+    CPU seconds, on a GPU wall seconds. ``quick`` makes them small: a CPU without instructions for bf16 takes minutes.
     """
     import torch
 
@@ -164,6 +164,8 @@ def kernel_rates(device: str, precision: str) -> dict[str, float]:
 
     made = {"device": device, "dtype": torch.bfloat16 if precision == "bf16" else torch.float32}
     images, side, clock = (32, 2048, 1) if device == "cpu" else (2048, 8192, 0)
+    if quick:
+        images, side = images // 16, side // 4
     image = torch.randn(images, 256, 32, 16, **made).to(memory_format=torch.channels_last)
     weight = torch.randn(256, 256, 3, 3, **made).to(memory_format=torch.channels_last)
     square = torch.randn(side, side, **made)
@@ -178,9 +180,9 @@ def kernel_rates(device: str, precision: str) -> dict[str, float]:
         return {name: work / min(timed(run)[clock] for _ in range(5)) for name, (work, run) in kernels.items()}
 
 
-def operations_rate(device: str, precision: str) -> float:
+def operations_rate(device: str, precision: str, quick: bool = False) -> float:
     """Multiplications and additions of a second where torch is fastest; see :func:`kernel_rates`."""
-    return max(kernel_rates(device, precision).values())
+    return max(kernel_rates(device, precision, quick).values())
 
 
 def bandwidth() -> float:

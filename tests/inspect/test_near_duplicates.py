@@ -13,6 +13,7 @@ import planted
 from extraction import extract
 from npy_files import save
 from stores import append
+from vadbench.base.locations import find_data_root
 from vadbench.clip import load_clip
 from vadbench.dataset import Video
 from vadbench.features.fingerprint import Fingerprint
@@ -196,8 +197,9 @@ def test_no_surveillance_videos_are_named_but_the_same_features_are(test_data, t
 
 
 @pytest.mark.slow
-def test_no_two_rendered_scenes_are_named(tmp_path):
-    dataset = Synthetic(tmp_path / "data")
+def test_no_two_rendered_scenes_are_named(tmp_path, monkeypatch, synthetic_cache):
+    monkeypatch.setenv("VADBENCH_CACHE", str(synthetic_cache))
+    dataset = Synthetic(find_data_root("synthetic", True))
     dataset.prepare()
     videos = {split: dataset.videos(split) for split in dataset.splits}
     extract([v for own in videos.values() for v in own], load_clip(), tmp_path / "store", stride=1, pooling="mean")

@@ -204,6 +204,6 @@ def long_video(name: str, options: Options, folder: Path) -> Work:
 
     def floor() -> float:
         # Ten times a tenth: counted operation by operation, a day would take twice as long.
-        return 10 * operations(tenth) / operations_rate(options.device, options.precision)
+        return 10 * operations(tenth) / operations_rate(options.device, options.precision, options.quick)
 
     return Work(partial(score, frames), None, floor, before=tenth, facts=facts)

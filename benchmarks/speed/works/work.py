@@ -57,4 +57,4 @@ def off(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 def floor_of(run: Callable[[], Any], options: Options) -> float:
     """Seconds that the operations of a call take at the rate of the fastest of them."""
-    return operations(run) / operations_rate(options.device, options.precision)
+    return operations(run) / operations_rate(options.device, options.precision, options.quick)
