@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
 SLOW = SMALL.replace("recipe.epochs = 2", "recipe.epochs = 2\npause = 0.4")
 
 
-def alone(home, *arguments):
+def alone(home, *arguments, cache=None):
     """The command and environment of a benchmark with a cache, a store and folders of its own."""
     home.mkdir(exist_ok=True)
+    if cache:
+        shutil.copytree(cache, home / "cache")
     file = home / "mine.toml"
     file.write_text(SLOW)
     environment = os.environ | {
@@ -33,9 +36,9 @@ def alone(home, *arguments):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(tmp_path_factory, tiny_cache):
     home = tmp_path_factory.mktemp("whole")
-    subprocess.run(**alone(home), check=True, capture_output=True)
+    subprocess.run(**alone(home, cache=tiny_cache), check=True, capture_output=True)
     return home / "runs"
 
 
@@ -92,8 +95,8 @@ def test_killed_three_times_it_ends_as_if_it_had_not_been(tmp_path, uninterrupte
 
 
 @pytest.mark.slow
-def test_two_at_once_on_one_folder_share_the_work(tmp_path, uninterrupted):
-    home, call = tmp_path / "shared", alone(tmp_path / "shared")
+def test_two_at_once_on_one_folder_share_the_work(tmp_path, uninterrupted, tiny_cache):
+    home, call = tmp_path / "shared", alone(tmp_path / "shared", cache=tiny_cache)
     both = [subprocess.Popen(**call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [p.communicate() for p in both]
     assert [p.returncode for p in both] == [0, 0], said
@@ -106,10 +109,10 @@ def test_two_at_once_on_one_folder_share_the_work(tmp_path, uninterrupted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [["--jobs", "2"], ["--engine", "ray"]])
-def test_a_killed_worker_costs_nothing_but_time(tmp_path, uninterrupted, engine, request):
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, uninterrupted, tiny_cache, engine, request):
     if "ray" in engine:
         request.getfixturevalue("real_ray")
-    home, call = tmp_path / "workers", alone(tmp_path / "workers", *engine)
+    home, call = tmp_path / "workers", alone(tmp_path / "workers", *engine, cache=tiny_cache)
     process = subprocess.Popen(**call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         while not (training := list((home / "runs").rglob("training.jsonl"))) and process.poll() is None:
