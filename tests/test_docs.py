@@ -251,8 +251,8 @@ def place(tmp_path_factory, synthetic_cache):
 
 
 def parted(text):
-    """A text with a mark for each number, and its numbers; seconds are left out, which no two runs share."""
-    text = re.sub(r"\(\d+(\.\d+)? s\)", "", text)
+    """A text with a mark for each number, and its numbers; without what the run took."""
+    text = re.sub(r"\((\d+(\.\d+)? s|finished earlier)\)", "", text)
     number = r"(?<![\w/])\d+(?:\.\d+)?(?![\w/])"
     words = " ".join(re.sub(number, "#", re.sub(r"-{2,}", "-", text)).split())
     return words, [float(found) for found in re.findall(number, text)]
