@@ -41,6 +41,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
+def pytest_collection_finish():
+    """Keep what lives to the end out of the collection of garbage, which would walk over it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
+
+
 @pytest.fixture
 def no_collections():
     """Keep the collection of garbage out of what is timed: it takes longer the more other tests have imported."""
