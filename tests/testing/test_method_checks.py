@@ -1,7 +1,6 @@
 """Every check fails a method that breaks what it asks, and no other; the methods that come with vadbench pass."""
 
 import importlib.util
-import re
 import subprocess
 import sys
 import warnings
@@ -194,8 +193,7 @@ def test_the_methods_that_come_with_vadbench_pass_on_synthetic(name):
     if name == "anomalyclip":
         # Its prompts find what they name whatever the labels say, which is told and proves no leak.
         said = results["leak"].found
-        (area,) = re.findall(r"with shuffled labels the weights are others, and their AUC is ([\d.]+)", said)
-        assert float(area) > 0.6 and "prompts" in said
+        assert "with shuffled labels the weights are others, and their AUC is 0.8" in said and "prompts" in said
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def _run(run: PageRun, blind: BlindFigures) -> dict[str, Any]:
 
 
 def _remarks(split: ScoredSplit) -> dict[str, Any]:
-    """Return the first remarks on each video with their frames, each text once; an empty table if there are none."""
+    """Return the first remarks on each video with their frames, each text once; an empty dict if there are none."""
     texts: dict[str, int] = {}
     videos = []
     for s in split.scores:
