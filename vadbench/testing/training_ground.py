@@ -13,26 +13,26 @@ import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vadbench.base.files import write_text
+from vadbench.base.files import make_folder, write_text
 from vadbench.base.locations import cache_root, find_data_root
 from vadbench.base.method_config import MethodConfig
+from vadbench.base.seeds import Purpose, torch_draws
 from vadbench.base.spacing import rows_of
-from vadbench.base.types import Progress
+from vadbench.base.types import Progress, silent
 from vadbench.clip import Clip
 from vadbench.dataset import Dataset, Segment
+from vadbench.harness.environment import Meter
 from vadbench.harness.evaluate import score_split
 from vadbench.harness.experiment import Experiment
 from vadbench.harness.featureless import provide_without_features
 from vadbench.harness.given_features import ClipDemand, GivenStream
+from vadbench.harness.identities import open_training
 from vadbench.harness.provision import Provision, provide
-from vadbench.harness.run import run
 from vadbench.harness.streams import STREAM_FILE
-from vadbench.harness.training import build
+from vadbench.harness.training import build, trained_method
 from vadbench.harness.video_inputs import training_data
 from vadbench.method import Method
 from vadbench.metrics.evaluation import evaluate
-from vadbench.records.record import CHECKPOINT
-from vadbench.records.scores import load_split
 from vadbench.scoring.protocol import NATIVE
 from vadbench.scoring.split import ScoredSplit
 from vadbench.testing.guards import opened_below, without_datasets
@@ -158,10 +158,16 @@ class TrainingGround:
         return auc(score_split(experiment, method, self._progress))
 
     def _run(self, provision: Provision, seed: int) -> Trained:
+        """Train and score as in a run, without its record and pictures: they take as long as a small training."""
         with tempfile.TemporaryDirectory() as folder:
-            place = run(replace(self.experiment, provision=provision, out=Path(folder)), seed).folder
-            weights = {name: tensor.clone() for name, tensor in load_file(place / CHECKPOINT).items()}
-            return Trained(weights, load_split(place))
+            experiment = replace(self.experiment, provision=provision, out=Path(folder))
+            training = open_training(experiment, seed, provision.record(experiment.dataset, "test"))
+            make_folder(training.folder.path)
+            method = trained_method(experiment, training, Meter(experiment.device, Path(folder)), silent)
+            with torch_draws(experiment.device, Purpose.SCORE, seed):
+                scores = score_split(experiment, method, silent)
+            weights = {name: tensor.clone() for name, tensor in load_file(training.folder.checkpoint).items()}
+            return Trained(weights, scores)
 
     def _streams(self, dataset: Dataset, names: tuple[str, ...]) -> dict[str, GivenStream]:
         """Return noise for the streams beside the first, which ``synthetic`` does not have."""
