@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import Distribution
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def provenance(distribution: Distribution | None, packages: Iterable[str], file:
         digest = files_digest({r for r in roots if not _copied(r)} | _with_imports(file.resolve()))
         return Provenance(SCRATCH, "", "", digest, identity=digest)
     listed = distribution.files or () if distribution is not None else ()
-    copies = {Path(str(path.locate())).resolve() for path in listed if path.suffix == ".py"}
+    names = {_entry(root).name for root in roots}  # looking up where each of a thousand files is takes longer
+    copies = {Path(str(path.locate())).resolve() for path in listed if path.name in names}
     edited = [root for root in roots if not (_copied(root) or _entry(root) in copies)]
     # Files that an author edits may import anything beside them. Of vadbench only the plugin's own packages count.
     digest = files_digest(roots if own else {*roots, *_beside(edited)})
@@ -142,20 +144,26 @@ def _with_imports(file: Path) -> set[Path]:
             continue
         found.add(path)
         for source in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            for top in _imported_names(source):
+            for top in _names_imported_by(source):
                 near = (file.parent / f"{top}.py", file.parent / top)
                 waiting += [p for p in near if _entry(p).is_file()]
     return found
 
 
-def _imported_names(source: Path) -> set[str]:
+def _names_imported_by(source: Path) -> frozenset[str]:
     try:
-        nodes = list(ast.walk(ast.parse(source.read_bytes())))
+        return _imported_names(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return set()  # importing it fails, or has failed
+        return frozenset()  # importing it fails, or has failed
+
+
+@lru_cache(maxsize=256)
+def _imported_names(text: bytes) -> frozenset[str]:
+    """Return the top-level names that a module imports; a run asks several times what its code is."""
+    nodes = list(ast.walk(ast.parse(text)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    return {name.partition(".")[0] for name in names}
+    return frozenset(name.partition(".")[0] for name in names)
 
 
 def _beside(roots: Iterable[Path]) -> Iterator[Path]:
