@@ -45,9 +45,11 @@ def serve(host: str, port: int, out: Path, ready: Callable[[str, str], None]) ->
             f" --out or set {TRACKING_VARIABLE}"
         )
     _require_free(host, port)
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    # One person looks: MLflow's four workers, and its jobs for language models, would take four times the memory.
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port), "--workers", "1"]
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
     # The address may include a password, and other users can see the arguments of a process.
-    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": address.uri}
+    environment |= {"MLFLOW_BACKEND_STORE_URI": address.uri}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, _ending_on_signals():
 
