@@ -99,7 +99,7 @@ def main() -> None:
         from vadbench.harness import environment
 
         environment.choose_device(options.device)  # sets what all processes need
-    made_on = alone(arguments.threads, described, options.device, load)
+    made_on = alone(arguments.threads, described, options.device, load, quick=options.quick)
     record: dict[str, Any] = {"settings": asdict(options), "figures": [], "growth": {}, "environment": made_on}
     failed: list[str] = []
     for name in works:

@@ -35,7 +35,7 @@ def curve(name: str, options: Options, threads: int) -> dict[str, Any]:
     """
     sizes, make = CURVES[name]
     kept = sizes[: len(sizes) // 2 + 1] if options.quick else sizes
-    points = [alone(threads, measure, make, size, sizes[0], options) for size in kept]
+    points = [alone(threads, measure, make, size, sizes[0], options, quick=options.quick) for size in kept]
     found = {key: [point[key] for point in points] for key in points[0]}
     upper = slice(min(len(kept) // 2, len(kept) - 2), None)
     seconds = found["wall" if options.clock == 0 else "cpu"]

@@ -26,6 +26,9 @@ WARM, LONG = 8, 120
 """CPU seconds of a round of calls, which a busy machine does not prolong: of a longer one there are fewer, the first
 among them, or just the one."""
 
+PRELOADED = ["torch", "open_clip", "vadbench.harness.experiment"]
+"""Modules whose import takes longer than a small piece of work."""
+
 
 def rounds(call: Callable[[], list[Seconds]], quick: bool = False) -> list[list[Seconds]]:
     """What rounds of calls take: five after one that does not count.
@@ -99,16 +102,23 @@ def _status(key: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 2**20
 
 
-def process(threads: int) -> ProcessPoolExecutor:
-    """Return an executor with one process of its own, in which torch uses a number of threads."""
+def process(threads: int, quick: bool = False) -> ProcessPoolExecutor:
+    """Return an executor with one process of its own, in which torch uses a number of threads.
+
+    Where it has to be quick, it is forked from one that has imported what all of them need.
+    """
     # Threads that wait by spinning would count as work, several times over where other programs run.
     os.environ |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    return ProcessPoolExecutor(1, get_context("spawn"))
+    if not quick:
+        return ProcessPoolExecutor(1, get_context("spawn"))
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return ProcessPoolExecutor(1, context)
 
 
-def alone(threads: int, work: Callable[..., Any], *arguments: Any) -> Any:
+def alone(threads: int, work: Callable[..., Any], *arguments: Any, quick: bool = False) -> Any:
     """What ``work`` returns, called in a process of its own."""
-    with process(threads) as own:
+    with process(threads, quick) as own:
         return own.submit(work, *arguments).result()
 
 

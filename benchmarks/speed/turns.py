@@ -41,7 +41,7 @@ _turns: list[Turn] = []
 def in_turns(threads: int, sides: Sequence[Side], quick: bool = False) -> list[Taken]:
     """Run all sides, one after the other, for as many rounds as :func:`measuring.rounds` takes."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(process(threads)) for _ in sides]
+        processes = [stack.enter_context(process(threads, quick)) for _ in sides]
         begun = [own.submit(_begin, make, arguments) for own, (make, arguments) in zip(processes, sides, strict=True)]
         for beginning in begun:
             beginning.result()
