@@ -1,6 +1,7 @@
 """Shared pieces: a tiny data set and methods as scratch plugins, and a home folder of their own for every test run."""
 
 import gc
+import itertools
 import os
 import shutil
 import subprocess
@@ -112,10 +113,18 @@ def tracking_address(tmp_path_factory):
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory):
+    """Paths of folders to be made: ``mktemp`` lists all that are there to number one more, thousands in the end."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def away_from_home(monkeypatch, tmp_path_factory, tracking_address):
+def away_from_home(monkeypatch, homes, tracking_address):
     """Nothing a test does may touch the user's cache, config or tracking store, or depend on them."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("VADBENCH_CACHE", str(home / "cache"))
@@ -185,9 +194,19 @@ def tiny_at_hand(away_from_home, tiny_cache):
 
 
 @pytest.fixture
-def pictures_left_blank(monkeypatch):
-    """Pictures of a run are laid out from its figures, but not painted: that takes longer than the rest of the run."""
+def quick_runs(monkeypatch):
+    """Runs without what takes longer than they: no picture is painted, and nothing is logged to MLflow.
+
+    Pictures are laid out from a run's figures all the same.
+    """
     monkeypatch.setattr("vadbench.records.plots.Figure.savefig", lambda self, path, **_: Path(path).touch())
+    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+
+
+@pytest.fixture
+def mlflow_on(quick_runs, monkeypatch):
+    """Quick runs that are logged."""
+    monkeypatch.delenv("VADBENCH_MLFLOW")
 
 
 @pytest.fixture

@@ -55,10 +55,9 @@ def sound(tmp_path):
     return folder
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 @pytest.mark.parametrize(("name", "file"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
-def test_an_example_runs_and_is_recorded_as_what_it_says(vadbench, tmp_path, monkeypatch, sound, name, file):
-    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+def test_an_example_runs_and_is_recorded_as_what_it_says(vadbench, tmp_path, sound, name, file):
     needs = Registry([], [file]).method(name).Config().needs()
     arguments = ["run", "--plugin", PLUGIN, "--plugin", file, "-m", name, "-d", "tiny", "--device", "cpu", "--json"]
     arguments += ["--out", tmp_path / "runs"]

@@ -6,7 +6,7 @@ import pytest
 
 from places import PLUGIN
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 CLIP = ("--plugin", PLUGIN, "--clip", "small", "--clip-weights", "random:0")
 GRID = """title = "Two that do not mind"
 clip = "small"

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from places import PLUGIN
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 SITE = 'normal = ["people walking", "an ordinary street"]\nabnormal = ["a fire with smoke"]\n'
 
 

@@ -122,7 +122,7 @@ def test_a_damaged_video_is_told_of_with_file_and_frame_each_time(extract, tmp_p
     assert FeatureStore(tmp_path / "store").names == ("good",)
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 def test_a_run_takes_features_of_several_crops(vadbench, tmp_path):
     clip = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
     store = tmp_path / "store"

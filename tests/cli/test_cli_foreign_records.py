@@ -8,7 +8,7 @@ import pytest
 from command_line import status_of
 from places import PLUGIN
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 FREE = ("environment", "fingerprint", "clip", "protocol", "diagnostics", "data", "seconds", "peak_memory_mb", "metrics")
 """Parts of a record whose entries no schema asks for."""
 BENCHMARK = """title = "t"

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from places import INPUTS, PLUGIN
 from vadbench.data.media import write_video
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 TRAIN = {"n0.mp4": (0, 0), "a0.mp4": (10, 20), "n1": (0, 0), "a1": (10, 20)}
 TEST = {"n2.mp4": (0, 0), "a2.mp4": (10, 20), "n3": (0, 0), "a3": (10, 20), "a4.mp4": (5, 25)}
 CLIP = ("--clip", "small", "--clip-weights", "random:0")

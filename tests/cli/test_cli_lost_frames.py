@@ -102,7 +102,7 @@ def tiny(vadbench, tmp_path):
     return call
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 @pytest.mark.parametrize(
     "method",
     [["motion-energy", "--device", "cpu"], ["linear", *CLIP, "--set", "recipe.epochs=1"]],
@@ -124,7 +124,7 @@ def test_a_check_names_the_frame(tiny):
     assert problem["name"] == "test-1" and re.search(rf"test-1\.mp4: {LOST}", problem["text"])
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 @pytest.mark.parametrize(
     "method",
     [["motion-energy", "--device", "cpu"], ["linear", *CLIP, "--set", "recipe.epochs=1"]],

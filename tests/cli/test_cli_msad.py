@@ -23,7 +23,7 @@ from roots.msad import (
 from vadbench.plugins.registry import installed
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 ONE_CLASS = ("--partition", "one-class")
 OF_ONE_CLASS = TEST + TRAIN_ABNORMAL
 

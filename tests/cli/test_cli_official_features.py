@@ -7,7 +7,7 @@ import pytest
 from vadbench_ucfcrime.dataset import UcfCrime
 from vadbench_xdviolence.dataset import XdViolence
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 DIM = 64
 
 

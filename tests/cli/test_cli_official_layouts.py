@@ -11,7 +11,7 @@ import roots.xdviolence
 from vadbench.plugins.registry import installed
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 DIM = 64
 TRAINED_ON = 70
 """Frames of each training video, which the lists do not tell."""

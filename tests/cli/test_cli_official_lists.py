@@ -5,7 +5,7 @@ import pytest
 
 from vadbench.data.media import write_video
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def source(test_data):
 
 
 @pytest.fixture
-def load(test_data, source, tmp_path, vadbench, pictures_left_blank):
+def load(test_data, source, tmp_path, vadbench, quick_runs):
     """Import one of the files; the record."""
 
     def call(dataset, file, *arguments, truth=""):

@@ -13,7 +13,7 @@ from places import PLUGIN
 from vadbench.features.store import FeatureStore
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 TINY = ["--plugin", PLUGIN, "-d", "tiny", "--clip", "small", "--clip-weights", "random:0", "--device", "cpu"]
 HEAD = "video,frame,x1,y1,x2,y2,confidence\n"
 MOBILE = "fasterrcnn_mobilenet_v3_large_320_fpn"

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from places import PLUGIN
 from vadbench.base.files import locked
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 BASE = ["run", "--plugin", str(PLUGIN), "--clip-weights", "random:0", "--clip", "small", "--device", "cpu"]
 
 
@@ -274,6 +274,7 @@ def test_a_method_that_breaks_its_contract_is_named(run):
     assert "WrongShape: anomaly scores of train-1 must be (30,), found (29,)" in err
 
 
+@pytest.mark.usefixtures("mlflow_on")
 def test_a_run_survives_mlflow_being_away_and_is_logged_later(run, vadbench, monkeypatch, tmp_path):
     good = os.environ["MLFLOW_TRACKING_URI"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -352,6 +353,7 @@ def experiments(database):
     ("out", "store"),
     [((), "results/mlflow.db"), (("--out", "mine"), "mine/mlflow.db"), (("--out", "a/b"), "a/b/mlflow.db")],
 )
+@pytest.mark.usefixtures("mlflow_on")
 def test_the_store_lies_with_the_runs_and_every_command_finds_it(vadbench, elsewhere, out, store):
     found, _ = vadbench(*BASE, "-m", "random", "-d", "tiny", *out)
     assert f"logged to MLflow at sqlite:///{store}" in found
@@ -389,6 +391,7 @@ def test_mlflow_can_be_left_out(vadbench, elsewhere, monkeypatch):
     assert not (elsewhere / "other").exists()
 
 
+@pytest.mark.usefixtures("mlflow_on")
 def test_what_could_not_be_logged_is_logged_by_the_command_that_is_shown(vadbench, elsewhere, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

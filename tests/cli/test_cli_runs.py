@@ -120,7 +120,7 @@ def test_runs_are_named_and_found_by_their_name(vadbench, out, listed, refused):
     assert "must have none of" in refused("runs", "name", "2aaa", "a/b", "--out", out)
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 @pytest.mark.parametrize("where", ["trained_method", "evaluate_method"])
 def test_what_was_interrupted_is_listed_found_and_deleted_by_its_settings(
     vadbench, tmp_path, monkeypatch, where, held_by_another_process
@@ -163,7 +163,7 @@ def test_a_folder_with_a_lock_alone_is_listed_and_deleted(vadbench, out, listed)
     assert "5eee" not in listed()
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 def test_a_run_that_went_on_leaves_no_trace_of_its_beginning(vadbench, tmp_path, monkeypatch):
     def failing(*_, **__):
         raise RunError("no more")
@@ -241,7 +241,7 @@ def test_a_killed_deletion_leaves_no_run(vadbench, out, listed, monkeypatch):
     assert not (out / ".deleted").exists()
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 def test_a_run_is_named_as_it_is_made_and_renamed_without_a_training(vadbench, tmp_path, refused):
     def run(*options):
         arguments = ["--plugin", PLUGIN, "-m", "linear", "-d", "tiny", "--out", tmp_path, "--no-mlflow", "--json"]

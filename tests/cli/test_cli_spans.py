@@ -11,7 +11,7 @@ from places import KINDS, PLUGIN
 from roots.spans import SETS, entry, make_root, make_rows, own_form
 from roots.ucfcrime import make_root as ucf_root
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", KINDS / "three_splits.py")
 CLIP = ("--clip", "small", "--clip-weights", "random:0")
 SHORT = ("-m", "linear", "--set", "recipe.learning_rate=0.1", *CLIP)

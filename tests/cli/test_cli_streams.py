@@ -9,7 +9,7 @@ import pytest
 from places import KINDS, PLUGIN
 from vadbench.data.media import write_video
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 VIDEOS = [f"train-{i}" for i in range(8)] + [f"test-{i}" for i in range(6)]
 """Each of 30 frames, 10 in a second; those of even numbers have an anomaly from frame 10 to 20."""
 SMALL = ("--set", "rows.stride=2", "--set", "recipe.batch_size=4")

@@ -10,7 +10,7 @@ import pytest
 from divided_plugin import Divided
 from places import DIVIDED, PLUGIN
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 BASE = ("--plugin", DIVIDED, "--plugin", PLUGIN, "--device", "cpu")
 CLIP = ("--clip", "small", "--clip-weights", "random:0")
 LINEAR = ("-m", "linear", "--set", "recipe.epochs=1", "-d", "divided", *CLIP)

@@ -20,7 +20,7 @@ from roots.ubnormal import (
 from vadbench.plugins.registry import installed
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 OF_CLASSES = ("mAUC", "mAP", "mAP@0.1", "mAP@IoU")
 VALIDATION = ("--set", "protocol.selection=validation")
 

@@ -91,7 +91,7 @@ def base(tmp_path):
 SHORT = ("--set", "recipe.epochs=1", "--set", "recipe.batch_size=2", "--set", "rows.stride=1")
 
 
-@pytest.mark.usefixtures("pictures_left_blank")
+@pytest.mark.usefixtures("mlflow_on")
 def test_a_finished_run_is_returned_and_a_dry_run_shows_it_without_torch(vadbench, base, tmp_path):
     arguments = (*base("mil"), *SHORT)
     first = vadbench(*arguments)
@@ -107,7 +107,7 @@ def test_a_finished_run_is_returned_and_a_dry_run_shows_it_without_torch(vadbenc
     assert other["folder"] == planned["runs"][1]["folder"]
 
 
-@pytest.mark.usefixtures("pictures_left_blank")
+@pytest.mark.usefixtures("quick_runs")
 def test_features_that_were_compared_with_texts_once_are_known_without_torch(vadbench, base):
     arguments = base("zero-shot", "testing-only", ALONE)
     (record,) = vadbench(*arguments).json
@@ -115,7 +115,7 @@ def test_features_that_were_compared_with_texts_once_are_known_without_torch(vad
     assert json.loads(light(*arguments))[0]["created"] == record["created"]
 
 
-@pytest.mark.usefixtures("pictures_left_blank")
+@pytest.mark.usefixtures("quick_runs")
 def test_a_dry_run_tells_what_is_left_of_a_run(vadbench, base):
     arguments = (*base("mil"), *SHORT)
 

@@ -35,7 +35,7 @@ SMALL = {
 
 
 @pytest.fixture
-def run(vadbench, tmp_path, tiny_at_hand, pictures_left_blank):
+def run(vadbench, tmp_path, tiny_at_hand, quick_runs):
     """``vadbench run`` on ``tiny``: its record."""
 
     def call(device, *arguments, method="clip-linear", status=0):

@@ -17,7 +17,7 @@ from vadbench.testing.device_check import compared
 GPU = torch.device("cuda")
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 def test_a_buffer_that_prepare_assigns_follows_the_method(gpu, tmp_path):
     """``self.center = torch.from_numpy(...)`` is what anybody would write."""
     request = Request("linear", "tiny", ("recipe.epochs=1",), clip_model="small", device="cuda", out=tmp_path)

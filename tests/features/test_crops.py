@@ -123,7 +123,7 @@ def ten_crops(prepare, tmp_path_factory):
 
 
 @pytest.fixture
-def run(vadbench, tmp_path, ten_crops, tiny_at_hand, pictures_left_blank):
+def run(vadbench, tmp_path, ten_crops, tiny_at_hand, quick_runs):
     """A run on ten crops: its record and its folder."""
 
     def call(*arguments, features=ten_crops):

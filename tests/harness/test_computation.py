@@ -14,7 +14,7 @@ from vadbench.harness import computation, execution, training
 from vadbench.harness.computation import row_gflop
 from vadbench.harness.environment import SPENT
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 IMAGE = 3e9
 
 

@@ -16,7 +16,7 @@ from vadbench.testing.pretend import pretend
 from vadbench.training.stage_state import StageState
 from vadbench.training.stages import TrainingLoop
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", SUPPORT / "assigning_plugin.py")
 CLIP = ("--clip", "small", "--clip-weights", "random:0")
 CPU = f"cpu with torch {torch.__version__}"

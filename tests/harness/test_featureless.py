@@ -15,7 +15,7 @@ from places import KINDS, PLUGIN
 from vadbench.data.media import read_frames
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 KIND_FILES = {name: KINDS / f"{name.replace('-', '_')}.py" for name in ("oracle", "blind-rows", "brightness")}
 PLUGINS = [x for file in (PLUGIN, *KIND_FILES.values()) for x in ("--plugin", file)]
 CLIP = ("--clip", "small", "--clip-weights", "random:0")

@@ -140,7 +140,7 @@ rows = [{ label = "a", method = "picky" }]
 """
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 def test_a_grid_says_impossible_here_and_counts_it_as_no_failure(vadbench, tmp_path, monkeypatch):
     file = tmp_path / "b.toml"
     file.write_text(BENCHMARK)

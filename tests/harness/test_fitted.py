@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from places import KINDS, PLUGIN
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 
 UNSELECTED = """
 from vadbench import MethodSpec, hookimpl
@@ -26,8 +26,7 @@ def vadbench_methods():
 
 
 @pytest.fixture
-def run(vadbench, tmp_path, monkeypatch):
-    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+def run(vadbench, tmp_path):
     plugins = [PLUGIN, KINDS / "two_stage.py", KINDS / "one_class.py"]
     base = ["run", *(word for file in plugins for word in ("--plugin", file)), "--clip", "small"]
     base += ["--clip-weights", "random:0", "--device", "cpu", "--json", "--out", tmp_path / "runs"]

@@ -17,7 +17,7 @@ from vadbench.plugins.registry import Registry
 FRAMES, DIM, CROPS = 30, 64, 3
 NAMES = [*(f"train-{i}" for i in range(8)), *(f"test-{i}" for i in range(6))]
 LAYOUTS = ("anomalyclip", "vadclip", "rows-crops", "crops-rows")
-pytestmark = pytest.mark.usefixtures("pictures_left_blank", "tiny_at_hand")
+pytestmark = pytest.mark.usefixtures("quick_runs", "tiny_at_hand")
 
 
 class Opens:

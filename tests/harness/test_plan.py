@@ -4,7 +4,7 @@ import pytest
 
 from places import KINDS, PLUGIN
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", KINDS / "remarks.py")
 CALLS = 6 * 15
 """Of two of a video's 30 rows."""

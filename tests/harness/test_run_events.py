@@ -12,7 +12,7 @@ from vadbench.metrics.measurement import measure
 from vadbench.records.folders import read_record
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 CLIP = ("--clip", "small", "--clip-weights", "random:0")
 CHOSEN = "events are counted above a threshold chosen on the normal test videos"
 

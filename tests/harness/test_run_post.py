@@ -10,7 +10,7 @@ from places import PLUGIN, SUPPORT
 from vadbench.metrics.measurement import measure
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", SUPPORT / "post_plugin.py")
 SMALL = ("--clip", "small", "--clip-weights", "random:0", "--device", "cpu")
 LINEAR = ("-m", "linear", "-d", "tiny")

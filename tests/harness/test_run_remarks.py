@@ -9,7 +9,7 @@ from grids import HEAD
 from places import KINDS, PLUGIN
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 PLUGINS = ("--plugin", PLUGIN, "--plugin", KINDS / "remarks.py")
 
 

@@ -14,7 +14,7 @@ from vadbench.harness.selection import video_auc
 from vadbench.harness.watched_videos import hold_out
 from vadbench.scoring.video_scores import VideoScores
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 
 
 class Listed:

@@ -19,7 +19,7 @@ from vadbench.harness.participants import participants
 from vadbench.plugins.registry import Registry
 from vadbench.scoring.protocol import NATIVE
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 FILES = (PLUGIN, *(KINDS / f"{name}.py" for name in ("testing_only", "three_splits", "two_streams")))
 PLUGINS = [x for file in FILES for x in ("--plugin", file)]
 SHORT = ("-m", "linear", "--set", "recipe.learning_rate=0.1", "--clip", "small", "--clip-weights", "random:0")

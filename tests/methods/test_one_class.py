@@ -326,9 +326,8 @@ def test_a_fit_holds_its_sample_and_a_block_whatever_the_stream(kind, dtype):
         assert method.memory.shape == (256, 64) and method.memory.dtype == torch.float32
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
-def test_a_training_has_its_rows_in_the_checkpoint_and_scores_elsewhere(vadbench, monkeypatch, tmp_path):
-    monkeypatch.setenv("VADBENCH_MLFLOW", "off")  # which takes longer than the rest
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
+def test_a_training_has_its_rows_in_the_checkpoint_and_scores_elsewhere(vadbench, tmp_path):
     base = ("run", "--plugin", PLUGIN, "--device", "cpu", "--json", "--out", tmp_path / "runs")
     (found,) = vadbench(*base, "-m", "knn", "-d", "tiny", "--set", "rows.stride=2").json
     assert (found["supervision"], found["threshold"]) == ("one-class", 0.5)

@@ -87,7 +87,7 @@ def sound(tmp_path):
     return folder
 
 
-@pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+@pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 @pytest.mark.parametrize("template", METHOD_TEMPLATES)
 def test_every_kind_runs_as_it_is_written(loaded, tmp_path, sound, template):
     """On tiny videos through an untrained CLIP; the tutorial's tests ask what they learn on ``synthetic``."""

@@ -14,7 +14,7 @@ import pytest
 from grids import HEAD, ONE, SMALL, logged
 from vadbench.benchmarks.engines import LostTask
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 
 
 def states(found):
@@ -65,6 +65,7 @@ def test_a_row_names_its_runs_and_renames_those_that_are_there(bench, write, vad
     assert {run["folder"] for run in listed} == folders
 
 
+@pytest.mark.usefixtures("mlflow_on")
 def test_the_text_counts_runs_and_gives_each_reason_once(bench, write):
     file = write(SMALL.replace("[0, 2]", "[0, 1]"))
     out, err = bench(file, status=1, as_json=False)
@@ -293,6 +294,7 @@ def test_a_cell_at_work_elsewhere_is_waited_for(bench, write, tmp_path):
     assert err.splitlines()[-2].startswith("[4/4] done linear recipe.epochs=2 on tiny, seed 0")
 
 
+@pytest.mark.usefixtures("mlflow_on")
 def test_mlflow_away_harms_nothing_and_the_same_command_logs_later(bench, write, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -304,6 +306,7 @@ def test_mlflow_away_harms_nothing_and_the_same_command_logs_later(bench, write,
     assert logged(tmp_path / "later.db") == {"parents": 1, "cells": 4, "seeds": 4, "unfinished": 0}
 
 
+@pytest.mark.usefixtures("mlflow_on")
 def test_a_benchmark_has_one_parent_in_mlflow_with_a_child_a_cell(bench, write, monkeypatch, tmp_path):
     from mlflow import MlflowClient
 

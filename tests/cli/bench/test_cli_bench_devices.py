@@ -6,7 +6,7 @@ import pytest
 
 from places import PLUGIN, SUPPORT
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 FAILING = ["--plugin", SUPPORT / "failing_devices_plugin.py"]
 GRID = """title = "Failing devices"
 clip = "small"
@@ -22,9 +22,8 @@ BROKEN = "the GPU failed: CUDA error: device-side assert triggered; this process
 
 
 @pytest.fixture(autouse=True)
-def sound(monkeypatch):
-    """A process whose device is sound: the plugin breaks that of the tests' process. Nothing is logged to MLflow."""
-    monkeypatch.setenv("VADBENCH_MLFLOW", "off")
+def sound():
+    """A process whose device is sound: the plugin breaks that of the tests' process."""
 
     def repair():
         import failing_devices_plugin

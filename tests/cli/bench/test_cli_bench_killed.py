@@ -15,7 +15,7 @@ import pytest
 from grids import SMALL, logged
 from places import PLUGIN
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "mlflow_on")
 
 SLOW = SMALL.replace("recipe.epochs = 2", "recipe.epochs = 2\npause = 0.4")
 

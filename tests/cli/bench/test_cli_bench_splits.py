@@ -11,7 +11,7 @@ import pytest
 from grids import HEAD
 from places import KINDS
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 PLUGINS = ("--plugin", KINDS / "testing_only.py", "--plugin", KINDS / "three_splits.py")
 ROWS = """rows = [
   { label = "linear", method = "linear", set = { recipe.epochs = 1 } },

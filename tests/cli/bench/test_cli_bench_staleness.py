@@ -13,7 +13,7 @@ from command_line import succeed
 from grids import HEAD, ONE, SETTINGS
 from places import PLUGIN
 
-pytestmark = pytest.mark.usefixtures("tiny_at_hand", "pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("tiny_at_hand", "quick_runs")
 
 
 def runs_once(bench, file, *arguments):

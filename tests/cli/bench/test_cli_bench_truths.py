@@ -11,7 +11,7 @@ from places import DIVIDED, KINDS, PLUGIN
 from vadbench.benchmarks.availability import data_here
 from vadbench.plugins.registry import Registry
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 PLUGINS = ("--plugin", DIVIDED, "--plugin", KINDS / "three_splits.py")
 ROWS = """rows = [
   { label = "linear", method = "linear", set = { recipe.epochs = 1 } },

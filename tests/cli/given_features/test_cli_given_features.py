@@ -12,7 +12,7 @@ from places import PLUGIN
 from ucf_features import ABNORMAL, LENGTHS, SNIPPETS, all_videos, snippets, values, write
 from vadbench.records.scores import load_split
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 
 
 def truth(frames, boundaries, length):

@@ -7,7 +7,7 @@ import pytest
 
 from ucf_features import DIM, SNIPPETS, values, write
 
-pytestmark = pytest.mark.usefixtures("pictures_left_blank")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 
 
 def test_rows_of_another_video_are_refused(run, root):

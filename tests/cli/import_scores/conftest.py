@@ -9,7 +9,7 @@ from places import FILMED
 
 
 @pytest.fixture(autouse=True)
-def place(request, pictures_left_blank, monkeypatch, tmp_path):
+def place(request, quick_runs, monkeypatch, tmp_path):
     """A folder to stand in; pictures are not painted."""
     monkeypatch.chdir(tmp_path)
 
