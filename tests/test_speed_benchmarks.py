@@ -50,14 +50,14 @@ OTHERS = ["urdmu:", "rtfm:", "clip-tsa:"]
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
-        (["anomalyclip:"], [f"anomalyclip: {work}" for work in METHOD_WORKS]),
+        (["vadclip:"], [f"vadclip: {work}" for work in METHOD_WORKS]),
         (["metrics", "resamples"], ["all metrics", "1,000 resamples"]),
         (
-            ["vadbench --help", "UCF", "608", "ViT", "vadclip: training step", "vadclip: score 5", *OTHERS],
+            ["vadbench --help", "UCF", "608", "ViT", "anomalyclip: training step", "anomalyclip: score 5", *OTHERS],
             [
                 *("vadbench --help", "list UCF-Crime's videos", "check UCF-Crime's files", "decode 608 frames"),
                 *("prepare 608 frames", "extract 608 frames, small CLIP", "extract frames, ViT-B/16"),
-                *("vadclip: training step", "vadclip: score 5,000 frames"),
+                *("anomalyclip: training step", "anomalyclip: score 5,000 frames"),
                 *(f"{method} training step" for method in OTHERS),
             ],
         ),
